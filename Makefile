@@ -1,0 +1,29 @@
+# One command per verb; CI calls only `check` and `test` (.ci/run).
+.PHONY: help demo test check lock protos soak bench clean
+
+help: ## what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
+
+demo: ## a whole fleet on this machine: broker, control plane, cloud node, two boxes, three cameras
+	@scripts/bootstrap demo && exec setpriv --pdeathsig TERM .venv/bin/longshore up --demo $(UP)
+
+test: ## all tests, with everything they need (Debian packages as root, else told)
+	@scripts/test $(ARGS)
+
+check: ## ruff, mypy, import laws, drift of generated code and of the exported sample model
+	@scripts/check
+
+lock: ## make requirements/*.lock again from pyproject.toml (needs uv)
+	@scripts/lock
+
+protos: ## regenerate the code of protos/*.proto
+	@scripts/bootstrap dev && scripts/generate.sh
+
+soak: ## the bad days in all six orders, 60 s each (about half an hour)
+	@LONGSHORE_SOAK=1 scripts/test tests/e2e -m soak $(ARGS)
+
+bench: ## benchmarks, each against its limit
+	@scripts/bootstrap dev && for each in bench/bench_*.py; do echo "== $$each"; .venv/bin/python -m "bench.$$(basename $$each .py)" || exit 1; done
+
+clean: ## remove the environments and the demo's state
+	@rm -rf .venv .venv-agent .venv-train .venv-triton .longshore

@@ -1,0 +1,69 @@
+"""Say whether requirements/*.lock still answer pyproject.toml, without the network.
+
+Every requirement of the extras a lock is made from must be pinned in it within its range, every pin must carry
+hashes, and no lock may name a host or a path.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+EXTRAS = {
+    "demo": ("agent-cpu", "controlplane"),
+    "dev": ("agent-cpu", "controlplane", "dev"),
+    "agent-cpu": ("agent-cpu",),
+    "agent-gpu": ("agent-gpu",),
+    "controlplane": ("controlplane",),
+}
+_PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^ ;\\]+)", re.MULTILINE)
+
+
+def requirements(project: dict[str, object], extras: tuple[str, ...]) -> list[Requirement]:
+    """The project's dependencies and those of `extras`, with references to our own extras followed."""
+    optional = project["optional-dependencies"]
+    lines = project["dependencies"]
+    assert isinstance(optional, dict)
+    assert isinstance(lines, list)
+    found = [Requirement(line) for line in lines]
+    for extra in extras:
+        for requirement in map(Requirement, optional[extra]):
+            ours = requirement.name == project["name"]
+            found += requirements(project, tuple(requirement.extras)) if ours else [requirement]
+    return found
+
+
+def faults(lock: str, text: str, wanted: list[Requirement]) -> list[str]:
+    """What is wrong with one lock, as sentences."""
+    pins = {canonicalize_name(name): version for name, version in _PIN.findall(text)}
+    wrong = [
+        f"{lock}.lock does not answer '{each}' of pyproject.toml; run make lock"
+        for each in wanted
+        if not each.specifier.contains(pins.get(canonicalize_name(each.name), "0"), prereleases=True)
+    ]
+    if text.count("==") > len(re.findall(r"==[^\n]*\\\n\s+--hash=sha256:", text)):
+        wrong.append(f"{lock}.lock has a pin without a hash; run make lock")
+    if re.search(r"://|file:|(^|[ =])/", text, re.MULTILINE):
+        wrong.append(f"{lock}.lock names a host or a path; run make lock")
+    return wrong
+
+
+def main() -> int:
+    """Print the faults of all locks; 1 when there are any."""
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    wrong = []
+    for lock, extras in EXTRAS.items():
+        text = (CHECKOUT / "requirements" / f"{lock}.lock").read_text()
+        wrong += faults(lock, text, requirements(project, extras))
+    print("\n".join(wrong) or f"locks: {len(EXTRAS)} answer pyproject.toml")
+    return bool(wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
