@@ -1,0 +1,44 @@
+"""BlobSource from a directory of files named by their SHA-256: a stick carried to a box that has no network."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+from protos.errors import Rejected, Retryable
+from protos.ids import Digest, hex_of
+
+CHUNK = 256 << 10  # bytes
+
+
+class DirectoryBlobs:
+    """See agent.ports.BlobSource. Looks for `<root>/<hex>`, then `<root>/sha256/<hex>`."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    async def fetch(self, digest: Digest, offset: int) -> AsyncGenerator[bytes, None]:
+        """See the port."""
+        path = self._find(digest)
+        while content := await asyncio.to_thread(_read, path, offset):
+            offset += len(content)
+            yield content
+
+    def _find(self, digest: Digest) -> Path:
+        for folder in (self._root, self._root / "sha256"):
+            path = folder / hex_of(digest)
+            if path.is_file():
+                return path
+        if not self._root.is_dir():
+            raise Retryable(f"{self._root} is not there; plug it in again")
+        raise Rejected(f"{self._root} holds no file {digest[:19]}…; copy the whole release to it")
+
+
+def _read(path: Path, offset: int) -> bytes:
+    try:
+        with path.open("rb") as content:
+            content.seek(offset)
+            return content.read(CHUNK)
+    except OSError as error:
+        raise Retryable(f"{path} stopped being readable ({error.strerror}); plug it in again") from error

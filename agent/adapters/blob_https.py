@@ -1,0 +1,143 @@
+"""BlobSource over HTTPS Range requests, with the bearer that the last Sync handed out and the pinned CA.
+
+A slow peer is given up: each read must bring something within `quiet` seconds, and over any `window` seconds at least
+`slowest` bytes per second must come; what came is kept and the next try goes on from there. How many bytes are taken is
+the caller's decision. No redirect is followed, no compression is asked for.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from agent.adapters import http_get
+from agent.adapters.http_get import Answer, NoHttp
+from protos.errors import LongshoreError, Rejected, Retryable
+from protos.ids import Digest, hex_of
+
+MOST_AT_ONCE = 1 << 20  # bytes per chunk, by the port
+_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+
+
+@dataclass(frozen=True)
+class Grant:
+    """Where files are, and the short-lived leave to read them."""
+
+    url: str
+    bearer: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How slow a peer may be; seconds and bytes per second."""
+
+    quiet: float = 15.0
+    window: float = 30.0
+    slowest: float = 512.0  # a sane link at the edge is slow, an attacker's is slower
+
+
+def pinned(ca: bytes) -> ssl.SSLContext:
+    """Trust in this CA (PEM) alone."""
+    return ssl.create_default_context(cadata=ca.decode("ascii", "replace"))
+
+
+class HttpsBlobs:
+    """See agent.ports.BlobSource."""
+
+    def __init__(
+        self,
+        grant: Callable[[], Grant | None],
+        trust: Callable[[], ssl.SSLContext | None],
+        patience: Patience = Patience(),
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`trust`: the TLS context of the pinned CA, asked for at each fetch; None is enough for plain HTTP only."""
+        self._grant = grant
+        self._trust = trust
+        self._patience = patience
+        self._monotonic = monotonic
+
+    async def fetch(self, digest: Digest, offset: int) -> AsyncGenerator[bytes, None]:
+        """See the port."""
+        grant = self._grant()
+        if grant is None:
+            raise Retryable("no leave to fetch files yet; it comes with the next Sync")
+        async with self._answer(grant, digest, offset) as answer:
+            if answer.status == 416:  # nothing lies behind `offset`
+                return
+            skip = _skip(answer, offset)
+            async for chunk in self._paced(answer):
+                wanted, skip = chunk[skip:], max(0, skip - len(chunk))
+                for start in range(0, len(wanted), MOST_AT_ONCE):
+                    yield wanted[start : start + MOST_AT_ONCE]
+
+    @asynccontextmanager
+    async def _answer(self, grant: Grant, digest: Digest, offset: int) -> AsyncIterator[Answer]:
+        headers = {"Authorization": f"Bearer {grant.bearer}", "Accept-Encoding": "identity"}
+        if offset:
+            headers["Range"] = f"bytes={offset}-"
+        url = f"{grant.url.rstrip('/')}/{hex_of(digest)}"
+        try:
+            async with http_get.get(url, headers, self._context(grant), self._patience.quiet) as answer:
+                _check(answer, digest)
+                yield answer
+        except (NoHttp, OSError, TimeoutError) as error:
+            raise _translate(error) from error
+
+    def _context(self, grant: Grant) -> ssl.SSLContext | None:
+        if grant.url.startswith("http://"):
+            return None
+        context = self._trust()
+        if context is None:
+            raise Retryable("no CA to check the file server with; join this box first")
+        return context
+
+    async def _paced(self, answer: Answer) -> AsyncIterator[bytes]:
+        """The answer's chunks, as long as they come fast enough."""
+        since, received = self._monotonic(), 0
+        async for chunk in answer.body:
+            received += len(chunk)
+            yield chunk
+            spent = self._monotonic() - since
+            if spent >= self._patience.window:
+                if received < self._patience.slowest * spent:
+                    raise Retryable(f"files come at {received / spent:.0f} bytes/s only; tried again")
+                since, received = self._monotonic(), 0
+
+
+def _check(answer: Answer, digest: Digest) -> None:
+    if answer.status in (200, 206, 416):
+        return
+    if answer.status in (404, 410):
+        raise Rejected(f"the control plane has no file {digest[:19]}…; push the release again")
+    if answer.status in (401, 403):
+        raise Retryable("the leave to fetch files has expired; the next Sync brings another")
+    raise Retryable(f"the control plane answered {answer.status} for a file", _after(answer))
+
+
+def _after(answer: Answer) -> float | None:
+    seconds = answer.headers.get("retry-after", "")
+    return min(float(seconds), 600.0) if seconds.isdigit() else None
+
+
+def _skip(answer: Answer, offset: int) -> int:
+    """Bytes to throw away first: a server that knows no Range sends all of them."""
+    if answer.status == 200:
+        return offset
+    found = _RANGE.fullmatch(answer.headers.get("content-range", ""))
+    if not found or int(found[1]) > offset:
+        raise Retryable("the control plane sent another part of a file than the one asked for")
+    return offset - int(found[1])
+
+
+def _translate(error: Exception) -> LongshoreError:
+    text = str(error)
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return Retryable(
+            "the file server's certificate is not one of our control plane, or this box's clock is wrong; check both"
+        )
+    return Retryable(f"files stopped coming ({text or type(error).__name__})")

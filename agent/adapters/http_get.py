@@ -1,0 +1,116 @@
+"""One HTTP/1.1 GET with a streamed body, on asyncio's streams and httptools.
+
+An agent fetches files now and then and has little memory: a full HTTP client costs 10 MB that are never given back.
+One request per connection; the body must have a length or be chunked; heads are capped. Trouble is NoHttp (not HTTP, or
+cut short), OSError (TLS included) or TimeoutError.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import httptools
+
+_READ_BYTES = 256 << 10
+_MOST_HEAD_BYTES = 64 << 10
+
+
+class NoHttp(Exception):
+    """What came is no HTTP answer, or not all of one."""
+
+
+@dataclass
+class Answer:
+    """Header names are in lower case. `body` ends by itself only when all of it came."""
+
+    status: int
+    headers: dict[str, str]
+    body: AsyncIterator[bytes]
+
+
+@asynccontextmanager
+async def get(
+    url: str, headers: Mapping[str, str], trust: ssl.SSLContext | None, quiet_seconds: float
+) -> AsyncIterator[Answer]:
+    """`trust` None: plain HTTP. `quiet_seconds`: the longest wait for a connection and for each read."""
+    parts = urlsplit(url)
+    if not parts.hostname:
+        raise NoHttp("the address of the files is not a URL")
+    port = parts.port or (443 if trust else 80)
+    async with asyncio.timeout(quiet_seconds):
+        reader, writer = await asyncio.open_connection(parts.hostname, port, ssl=trust, limit=_READ_BYTES)
+    exchange = _Exchange(reader, quiet_seconds)
+    body = exchange.body()
+    try:
+        writer.write(_request(parts.netloc, parts.path or "/", headers))
+        await exchange.head()
+        yield Answer(exchange.parser.get_status_code(), exchange.headers, body)
+    finally:
+        await body.aclose()
+        writer.transport.abort()
+
+
+def _request(host: str, path: str, headers: Mapping[str, str]) -> bytes:
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{lines}\r\n".encode("latin-1")
+
+
+@dataclass
+class _Exchange:
+    """Feeds the parser; httptools calls the `on_…` methods."""
+
+    reader: asyncio.StreamReader
+    quiet_seconds: float
+    headers: dict[str, str] = field(default_factory=dict)
+    _chunks: list[bytes] = field(default_factory=list)
+    _head_complete: bool = False
+    _complete: bool = False
+
+    def __post_init__(self) -> None:
+        self.parser = httptools.HttpResponseParser(self)
+
+    async def head(self) -> None:
+        read = 0
+        while not self._head_complete:
+            read += await self._feed()
+            if read > _MOST_HEAD_BYTES and not self._head_complete:
+                raise NoHttp("its answer has no end of headers")
+        if "content-length" not in self.headers and "transfer-encoding" not in self.headers:
+            raise NoHttp("it does not say how much it sends")
+
+    async def body(self) -> AsyncGenerator[bytes, None]:
+        while True:
+            chunks, self._chunks = self._chunks, []
+            for chunk in chunks:
+                yield chunk
+            if self._complete:
+                return
+            await self._feed()
+
+    async def _feed(self) -> int:
+        async with asyncio.timeout(self.quiet_seconds):
+            content = await self.reader.read(_READ_BYTES)
+        if not content:
+            raise NoHttp("the connection ended too early")
+        try:
+            self.parser.feed_data(content)
+        except httptools.HttpParserError as error:
+            raise NoHttp("what came is no HTTP") from error
+        return len(content)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        self._head_complete = True
+
+    def on_body(self, content: bytes) -> None:
+        self._chunks.append(content)
+
+    def on_message_complete(self) -> None:
+        self._complete = True

@@ -1,0 +1,95 @@
+"""IdentityStore as files: identity/{key.pem (0600), cert.pem, ca.pem, node.json, facts.json} in the state directory.
+
+`cert.pem` is the commit point. A fresh key waits as key.next.pem; it becomes key.pem after the certificate that fits it
+is there. `load` finishes what a crash left between those two. facts.json remembers what cert.pem says, so that looking
+at it does not load `cryptography` (5 MB) into a running agent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from pathlib import Path
+
+from agent.adapters import files
+from agent.identity.decisions import CertificateFacts
+from agent.identity.store import Identity, Keys, Membership
+from protos.errors import Rejected, Retryable
+from protos.ids import node_id
+
+_PRIVATE = 0o600
+
+
+class IdentityDirectory:
+    """See agent.identity.store.IdentityStore."""
+
+    def __init__(self, state_dir: Path, keys: Keys) -> None:
+        self.path = state_dir / "identity"
+        self._keys = keys
+
+    @property
+    def joined(self) -> bool:
+        return (self.path / "cert.pem").is_file()
+
+    def load(self) -> Identity:
+        """See the port."""
+        if not self.joined:
+            raise Rejected("this box has not joined a control plane; run 'longshore-agent join URL --token …'")
+        self._settle()
+        return Identity(self._member(), self._read("cert.pem"), self._read("ca.pem"), self._read("key.pem"))
+
+    def facts(self) -> CertificateFacts:
+        """See the port."""
+        certificate = self._read("cert.pem")
+        of = hashlib.sha256(certificate).hexdigest()
+        try:
+            known = json.loads((self.path / "facts.json").read_bytes())
+            if known.pop("of") == of:
+                return CertificateFacts(**known)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            pass  # not remembered yet, or of another certificate
+        facts = self._keys.facts(certificate)
+        with contextlib.suppress(Retryable):  # a full disk: it is asked again then
+            files.write_atomic(self.path / "facts.json", json.dumps({"of": of, **vars(facts)}).encode())
+        return facts
+
+    def stage_key(self, key: bytes) -> None:
+        files.make_directory(self.path, 0o700)
+        files.write_atomic(self.path / "key.next.pem", key, _PRIVATE)
+
+    def commit(self, member: Membership, certificate: bytes, ca: bytes) -> Identity:
+        files.write_atomic(self.path / "ca.pem", ca)
+        files.write_atomic(self.path / "node.json", _node_json(member))
+        files.write_atomic(self.path / "cert.pem", certificate)
+        self.facts()
+        return self.load()
+
+    def _settle(self) -> None:
+        """The staged key takes its place if the certificate is for it."""
+        staged = self.path / "key.next.pem"
+        if staged.is_file() and self._keys.public_key(staged.read_bytes()) == self.facts().public_key:
+            files.finalise(staged, self.path / "key.pem")
+
+    def _member(self) -> Membership:
+        try:
+            found = json.loads(self._read("node.json"))
+            return Membership(node_id(found["nodeId"]), found["url"], found["fleetAddress"], found["role"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise Rejected(f"{self.path / 'node.json'} is not readable; join this box again") from error
+
+    def _read(self, name: str) -> bytes:
+        try:
+            return (self.path / name).read_bytes()
+        except OSError as error:
+            raise Rejected(f"{self.path / name}: {error.strerror}; join this box again") from error
+
+
+def _node_json(member: Membership) -> bytes:
+    known = {
+        "nodeId": member.node_id,
+        "url": member.url,
+        "fleetAddress": member.fleet_address,
+        "role": member.role,
+    }
+    return (json.dumps(known, indent=2, sort_keys=True) + "\n").encode()

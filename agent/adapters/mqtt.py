@@ -1,0 +1,265 @@
+"""Telemetry out over MQTT: the agent's only user of paho. MQTT 5 or 3.1.1, by configuration.
+
+Rules that hold here:
+
+- the client id is the node id, which the broker checks against the certificate's name;
+- "connected" means: connected, subscribed to desired and ack, and the birth is on its way;
+- MQTT 5 answers of 0x80 and above, and 0x10 (nobody subscribes), mean not delivered. With 3.1.1 a refused publish looks
+  like a success; nothing is lost, because only a TelemetryAck deletes;
+- nothing rests on the broker remembering anything: each connection starts a new session;
+- paho has a thread of its own; everything crosses to the event loop by call_soon_threadsafe and is handled there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from paho.mqtt import client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.reasoncodes import ReasonCode
+
+from agent.telemetry.window import backoff
+from protos.errors import Fatal, Retryable
+from protos.ids import NodeId
+from protos.topics import NODE_READS, Channel, topic
+
+KEEP_ALIVE_SECONDS = 15  # the broker sends our last will after one and a half of it
+PUBLISH_SECONDS = 10.0  # for the broker's PUBACK
+CLOSE_SECONDS = 2.0  # for saying goodbye
+RETRY_FIRST, RETRY_LONGEST = 0.5, 15.0  # seconds between connections, with jitter
+NO_MATCHING_SUBSCRIBERS = 0x10
+FAILURE = 0x80
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TlsFiles:
+    """Our key and certificate, and the CA that signed the broker's."""
+
+    ca: Path
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True)
+class MqttSettings:
+    node: NodeId
+    host: str
+    port: int
+    tls: TlsFiles | None  # None: a plain broker on loopback
+    mqtt5: bool
+    birth: bytes  # retained on the presence topic when we are there
+    will: bytes  # and when we are not
+
+
+class _Client(paho.Client):
+    """paho, remembering why a connection could not be made: its callback does not tell."""
+
+    trouble: str = ""
+
+    def reconnect(self) -> MQTTErrorCode:
+        try:
+            return super().reconnect()
+        except OSError as error:
+            self.trouble = str(error)
+            raise
+
+
+class MqttLink:
+    """See agent.ports.TelemetryOut. Made and used in one event loop; set the handlers, then `start`."""
+
+    def __init__(self, settings: MqttSettings, chance: Callable[[], float] = random.random) -> None:
+        self._settings = settings
+        self._chance = chance
+        self._handlers: dict[Channel, list[Callable[[bytes], None]]] = {each: [] for each in NODE_READS}
+        self._on_connection: list[Callable[[bool], None]] = []
+        self._pending: dict[int, asyncio.Future[None]] = {}  # packet id -> PUBACK
+        self._connected = False
+        self._failures = 0
+        self._trouble = "not connected yet"
+        self._refusal = ""  # what the broker itself gave as its reason
+        self._client = self._make_client()
+        self._loop: asyncio.AbstractEventLoop
+
+    def start(self) -> None:
+        """Connect, and again whenever it breaks, until `close`."""
+        self._loop = asyncio.get_running_loop()
+        self._client.connect_async(self._settings.host, self._settings.port, KEEP_ALIVE_SECONDS)
+        self._client.loop_start()
+
+    @property
+    def connected(self) -> bool:
+        return self._connected
+
+    @property
+    def trouble(self) -> str:
+        """Why there is no connection, one sentence; empty when there is one."""
+        if self._connected:
+            return ""
+        where = f"{self._settings.host}:{self._settings.port}"
+        return f"the broker at {where} does not take us: {self._trouble}; telemetry waits on this box"
+
+    def on_ack(self, handler: Callable[[bytes], None]) -> None:
+        self._handlers[Channel.ACK].append(handler)
+
+    def on_hint(self, handler: Callable[[bytes], None]) -> None:
+        self._handlers[Channel.DESIRED].append(handler)
+
+    def on_connection(self, handler: Callable[[bool], None]) -> None:
+        self._on_connection.append(handler)
+
+    async def publish(self, payload: bytes) -> None:
+        await self._publish(Channel.TELEMETRY, payload, retain=False)
+
+    async def close(self) -> None:
+        """Say goodbye in place of the will, and end."""
+        if not self._connected:
+            self._client.disconnect()  # paho's thread ends by itself; it may sleep for a second before it looks
+            return
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._publish(Channel.PRESENCE, self._settings.will, retain=True)
+        except (TimeoutError, Retryable) as error:
+            log.debug("no goodbye to the broker: %s", error)
+        self._client.disconnect()
+        await asyncio.to_thread(self._client.loop_stop)
+        self._down("closed")
+
+    # ---- in the event loop ----
+
+    async def _publish(self, channel: Channel, payload: bytes, *, retain: bool) -> None:
+        if not self._connected:
+            raise Retryable(self.trouble)
+        sent = self._client.publish(topic(self._settings.node, channel), payload, qos=1, retain=retain)
+        if sent.rc is not MQTTErrorCode.MQTT_ERR_SUCCESS:
+            raise Retryable(f"the broker's connection broke while sending ({sent.rc.name})")
+        answered = self._pending[sent.mid] = self._loop.create_future()
+        try:
+            async with asyncio.timeout(PUBLISH_SECONDS):
+                await answered
+        except TimeoutError as error:
+            raise Retryable(f"the broker did not answer a publish within {PUBLISH_SECONDS:g} s") from error
+        finally:
+            self._pending.pop(sent.mid, None)
+
+    def _answered(self, packet: int, code: int, name: str) -> None:
+        future = self._pending.pop(packet, None)
+        if future is None or future.done():
+            return
+        if code >= FAILURE or code == NO_MATCHING_SUBSCRIBERS:
+            future.set_exception(Retryable(f"the broker did not deliver telemetry: {name}"))
+        else:
+            future.set_result(None)
+
+    def _up(self) -> None:
+        log.info("connected to the broker at %s:%d", self._settings.host, self._settings.port)
+        self._connected, self._failures = True, 0
+        self._client.publish(topic(self._settings.node, Channel.PRESENCE), self._settings.birth, qos=1, retain=True)
+        for handler in self._on_connection:
+            handler(True)
+
+    def _down(self, why: str) -> None:
+        was_connected, self._connected, self._trouble = self._connected, False, why
+        for future in self._pending.values():
+            if not future.done():
+                future.set_exception(Retryable(f"the broker's connection broke: {why}"))
+        self._pending.clear()
+        if was_connected:
+            log.warning("the broker's connection broke: %s", why)
+            for handler in self._on_connection:
+                handler(False)
+
+    def _received(self, channel: Channel, payload: bytes) -> None:
+        for handler in self._handlers[channel]:
+            handler(payload)
+
+    # ---- in paho's thread ----
+
+    def _make_client(self) -> _Client:
+        version = MQTTProtocolVersion.MQTTv5 if self._settings.mqtt5 else MQTTProtocolVersion.MQTTv311
+        client = _Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=self._settings.node,
+            clean_session=None if self._settings.mqtt5 else True,
+            protocol=version,
+        )
+        if self._settings.tls:
+            client.tls_set_context(tls_context(self._settings.tls))
+        client.will_set(topic(self._settings.node, Channel.PRESENCE), self._settings.will, qos=1, retain=True)
+        client.max_inflight_messages_set(50)
+        client.on_connect = self._paho_connected
+        client.on_connect_fail = self._paho_connect_failed
+        client.on_disconnect = self._paho_disconnected
+        client.on_subscribe = self._paho_subscribed
+        client.on_publish = self._paho_published
+        client.on_message = self._paho_message
+        return client
+
+    def _paho_connected(
+        self, client: paho.Client, _data: object, _flags: object, code: ReasonCode, _properties: object
+    ) -> None:
+        if code.is_failure:
+            self._refusal = f"it refused us ({code})"
+        else:
+            client.subscribe([(topic(self._settings.node, channel), 1) for channel in NODE_READS])
+
+    def _paho_subscribed(
+        self, client: paho.Client, _data: object, _packet: int, codes: list[ReasonCode], _properties: object
+    ) -> None:
+        refused = [str(code) for code in codes if code.is_failure]
+        if not refused:
+            self._refusal = ""
+            self._to_loop(self._up)
+            return
+        self._refusal = f"it refused our subscriptions ({', '.join(refused)})"
+        if isinstance(wire := client.socket(), socket.socket):
+            wire.shutdown(socket.SHUT_RDWR)  # paho's disconnect() would be for good
+
+    def _paho_connect_failed(self, _client: paho.Client, _data: object) -> None:
+        self._retry_later(self._client.trouble)
+
+    def _paho_disconnected(
+        self, _client: paho.Client, _data: object, _flags: object, code: ReasonCode, _properties: object
+    ) -> None:
+        self._retry_later(self._refusal or str(code))
+
+    def _paho_published(
+        self, _client: paho.Client, _data: object, packet: int, code: ReasonCode, _properties: object
+    ) -> None:
+        self._to_loop(self._answered, packet, code.value, str(code))
+
+    def _paho_message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
+        channel = Channel(message.topic.rpartition("/")[2])
+        self._to_loop(self._received, channel, message.payload)
+
+    def _retry_later(self, why: str) -> None:
+        """paho tries again after this delay; it is set anew each time, because paho itself knows no jitter."""
+        delay = backoff(self._failures, self._chance(), RETRY_FIRST, RETRY_LONGEST)
+        self._failures += 1
+        self._client.reconnect_delay_set(delay, delay)  # type: ignore[arg-type]  # it only adds it to a time
+        self._to_loop(self._down, why)
+
+    def _to_loop(self, handler: Callable[..., None], *arguments: object) -> None:
+        try:
+            self._loop.call_soon_threadsafe(handler, *arguments)
+        except RuntimeError:
+            log.debug("the event loop has ended before the broker's connection")
+
+
+def tls_context(files: TlsFiles) -> ssl.SSLContext:
+    """Raises Fatal when a file is missing or is no certificate."""
+    try:
+        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=str(files.ca))
+        context.load_cert_chain(str(files.certificate), str(files.key))
+    except OSError as error:  # ssl.SSLError is one
+        raise Fatal(f"{files.certificate} or {files.ca} can't be used ({error}); join this box again") from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context

@@ -1,0 +1,193 @@
+"""The outbox in SQLite: WAL, synchronous=FULL, one writer thread that commits in groups. The only user of its file.
+
+Rules that hold here:
+
+- the epoch is made with the file, so a wiped or cloned box can't reuse numbers;
+- the file is bounded by max_page_count; a disk or file that is full, and any I/O error, stop writing for a second at a
+  time: what comes meanwhile is counted and declared, nothing raises, the process goes on;
+- after a failed commit the file is opened again and asked whether that commit is in it: nothing is counted twice;
+- a damaged file is set aside (one is kept) and a new one with a new epoch begins with a Gap that says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from agent.adapters.outbox_file import OutboxFile, Work
+from agent.telemetry.books import Summary
+from agent.telemetry.outbox import Taken
+from agent.telemetry.records import Draft, RecordClass, SeqRange
+
+COMMIT_SECONDS = 0.03  # one fsync for all that comes within; what a power cut may take
+RETRY_SECONDS = 1.0  # between tries to write again
+MAX_QUEUED = 20_000  # records before the writer; more come only while the disk hangs
+WHILE_STUCK = "the outbox could not be written"
+OVERRUN = "records came faster than the disk could write them"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Take:
+    max_rows: int
+    max_bytes: int
+    answer: asyncio.Future[Taken]
+
+
+@dataclass
+class _Inbox:
+    """What the event loop wants from the writer."""
+
+    drafts: list[Draft] = field(default_factory=list)
+    forgotten: list[SeqRange] = field(default_factory=list)
+    takes: list[_Take] = field(default_factory=list)
+    settles: list[asyncio.Future[None]] = field(default_factory=list)
+    overrun: Counter[tuple[RecordClass, str]] = field(default_factory=Counter)
+    closing: bool = False
+
+    @property
+    def urgent(self) -> bool:
+        """Somebody waits."""
+        return bool(self.takes or self.settles or self.closing)
+
+    @property
+    def anything(self) -> bool:
+        return bool(self.drafts or self.forgotten or self.urgent)
+
+
+class SqliteOutbox:
+    """See agent.telemetry.outbox.Outbox. Made and used in one event loop; `start` first."""
+
+    def __init__(self, path: Path, max_bytes: int, commit_seconds: float = COMMIT_SECONDS) -> None:
+        self._file = OutboxFile(path, max_bytes)
+        self._commit_seconds = commit_seconds
+        self._inbox = _Inbox()
+        self._ready = threading.Condition()
+        self._summary = Summary("", 0, {}, {})
+        self._trouble = ""
+        self._retry_at = 0.0  # monotonic; no write before
+        self._handlers: list[Callable[[], None]] = []
+        self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
+        self._loop: asyncio.AbstractEventLoop
+
+    async def start(self) -> None:
+        """Open the file, or note why it can't be opened: `summary().trouble`."""
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
+        await self.settle()
+
+    # ---- the event loop's side ----
+
+    def put(self, draft: Draft) -> None:
+        with self._ready:
+            if len(self._inbox.drafts) >= MAX_QUEUED:
+                self._inbox.overrun[draft.record_class, OVERRUN] += 1
+                return
+            self._inbox.drafts.append(draft)
+            self._ready.notify()
+
+    def forget(self, ranges: Sequence[SeqRange]) -> None:
+        with self._ready:
+            self._inbox.forgotten.extend(ranges)
+            self._ready.notify()
+
+    async def take(self, max_rows: int, max_bytes: int) -> Taken:
+        answer: asyncio.Future[Taken] = self._loop.create_future()
+        with self._ready:
+            self._inbox.takes.append(_Take(max_rows, max_bytes, answer))
+            self._ready.notify()
+        return await answer
+
+    async def settle(self) -> None:
+        done: asyncio.Future[None] = self._loop.create_future()
+        with self._ready:
+            self._inbox.settles.append(done)
+            self._ready.notify()
+        await done
+
+    def summary(self) -> Summary:
+        return self._summary
+
+    def on_waiting(self, handler: Callable[[], None]) -> None:
+        self._handlers.append(handler)
+
+    async def close(self) -> None:
+        if not self._thread.is_alive():
+            return
+        with self._ready:
+            self._inbox.closing = True
+            self._ready.notify()
+        await asyncio.to_thread(self._thread.join)
+
+    # ---- the writer's side ----
+
+    def _run(self) -> None:
+        closing = False
+        while not closing:
+            inbox = self._collect()
+            closing = inbox.closing
+            self._turn(inbox)
+        self._file.close()
+
+    def _collect(self) -> _Inbox:
+        """Wait for work, then a little longer for more of it, unless somebody waits for the result."""
+        with self._ready:
+            self._ready.wait_for(lambda: self._inbox.anything, timeout=RETRY_SECONDS if self._file.owes else None)
+            self._ready.wait_for(lambda: self._inbox.urgent, timeout=self._commit_seconds)
+            inbox, self._inbox = self._inbox, _Inbox()
+            return inbox
+
+    def _turn(self, inbox: _Inbox) -> None:
+        takes = [(each.max_rows, each.max_bytes) for each in inbox.takes]
+        work = Work(inbox.drafts, inbox.forgotten, takes, inbox.overrun)
+        if self._trouble and time.monotonic() < self._retry_at and not inbox.closing:
+            self._file.owe(work, WHILE_STUCK)
+            taken = [Taken(self._summary.epoch, ()) for _ in takes]
+        else:
+            taken = self._write(work)
+        self._tell(self._answer, inbox, taken, bool(work.drafts))
+
+    def _write(self, work: Work) -> list[Taken]:
+        try:
+            taken = self._file.apply(work)
+        except (sqlite3.Error, OSError) as error:
+            self._stumble(error)
+            return [Taken(self._summary.epoch, ()) for _ in work.takes]
+        if self._trouble:
+            log.warning("the outbox can be written again")
+            self._trouble = ""
+        self._summary = self._file.books.summary(self._file.epoch)
+        return taken
+
+    def _stumble(self, error: Exception) -> None:
+        """A write failed: no other is tried for a while."""
+        if not self._trouble:
+            self._trouble = f"telemetry can't be written to {self._file.path} ({error}); free space there or mend it"
+            log.error("%s", self._trouble)
+        self._retry_at = time.monotonic() + RETRY_SECONDS
+        self._summary = replace(self._summary, trouble=self._trouble)
+
+    def _tell(self, handler: Callable[..., None], *arguments: object) -> None:
+        try:
+            self._loop.call_soon_threadsafe(handler, *arguments)
+        except RuntimeError:
+            log.debug("the event loop has ended before the outbox")
+
+    def _answer(self, inbox: _Inbox, taken: list[Taken], more: bool) -> None:  # noqa: FBT001 - a callback
+        for take, rows in zip(inbox.takes, taken, strict=True):
+            if not take.answer.done():
+                take.answer.set_result(rows)
+        for settle in inbox.settles:
+            if not settle.done():
+                settle.set_result(None)
+        if more:
+            for handler in self._handlers:
+                handler()

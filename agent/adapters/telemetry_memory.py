@@ -1,0 +1,111 @@
+"""A broker in memory and its link, for tests and for an agent without a control plane: behaves like the MQTT one.
+
+The hub can be taken away (`cut`), refuse (`deny`), and loses what nobody listens to, as a broker does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+
+from protos.errors import Retryable
+from protos.ids import NodeId
+from protos.topics import Channel, topic
+
+Handler = Callable[[bytes], None]
+
+
+class MemoryHub:
+    """Topics, retained messages, subscribers. Wills are sent by `cut`."""
+
+    def __init__(self) -> None:
+        self.up = True
+        self.deny = ""  # why every publish is refused
+        self.retained: dict[str, bytes] = {}
+        self._subscribers: dict[str, list[Handler]] = defaultdict(list)
+        self._links: list[MemoryLink] = []
+
+    def subscribe(self, where: str, handler: Handler) -> None:
+        self._subscribers[where].append(handler)
+        if where in self.retained:
+            handler(self.retained[where])
+
+    def publish(self, where: str, payload: bytes, *, retain: bool = False) -> int:
+        """How many got it."""
+        if retain:
+            self.retained[where] = payload
+        for handler in self._subscribers[where]:
+            handler(payload)
+        return len(self._subscribers[where])
+
+    def add(self, link: MemoryLink) -> None:
+        self._links.append(link)
+
+    def cut(self) -> None:
+        """Broker gone."""
+        self.up = False
+        for link in self._links:
+            link.changed()
+
+    def restore(self) -> None:
+        self.up = True
+        for link in self._links:
+            link.changed()
+
+
+class MemoryLink:
+    """See agent.ports.TelemetryOut."""
+
+    def __init__(self, hub: MemoryHub, node: NodeId, birth: bytes = b"", will: bytes = b"") -> None:
+        self._hub = hub
+        self._node = node
+        self._birth, self._will = birth, will
+        self._on_connection: list[Callable[[bool], None]] = []
+        self._connected = False
+        self._closed = False
+
+    def start(self) -> None:
+        self._hub.add(self)
+        self.changed()
+
+    @property
+    def connected(self) -> bool:
+        return self._connected
+
+    @property
+    def trouble(self) -> str:
+        return "" if self._connected else "the broker is away; telemetry waits on this box"
+
+    def on_ack(self, handler: Handler) -> None:
+        self._hub.subscribe(topic(self._node, Channel.ACK), handler)
+
+    def on_hint(self, handler: Handler) -> None:
+        self._hub.subscribe(topic(self._node, Channel.DESIRED), handler)
+
+    def on_connection(self, handler: Callable[[bool], None]) -> None:
+        self._on_connection.append(handler)
+
+    async def publish(self, payload: bytes) -> None:
+        await asyncio.sleep(0)
+        if not self._connected:
+            raise Retryable(self.trouble)
+        if self._hub.deny:
+            raise Retryable(f"the broker did not deliver telemetry: {self._hub.deny}")
+        if not self._hub.publish(topic(self._node, Channel.TELEMETRY), payload):
+            raise Retryable("the broker did not deliver telemetry: No matching subscribers")
+
+    async def close(self) -> None:
+        self._closed = True
+        self.changed()
+
+    def changed(self) -> None:
+        """The hub came or went, or this link closed."""
+        connected = self._hub.up and not self._closed
+        if connected == self._connected:
+            return
+        self._connected = connected
+        said = self._birth if connected else self._will
+        self._hub.publish(topic(self._node, Channel.PRESENCE), said, retain=True)
+        for handler in self._on_connection:
+            handler(connected)

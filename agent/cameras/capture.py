@@ -1,0 +1,446 @@
+"""Cameras as the agent's main process has them: which run, how they are, and where their frames lie.
+
+Level-triggered: `apply` is told everything that should be and touches only what differs; the same convergence runs
+after a worker's death. No pixels, no cv2, av or numpy here. Everything lives on the agent's event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import random
+import signal
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from agent.cameras import placement, spec
+from agent.cameras.calls import Calls
+from agent.cameras.captured import CameraPlan, Captured
+from agent.cameras.group import Group
+from agent.cameras.ledger import Ledger
+from agent.cameras.messages import (
+    Draw,
+    DropCamera,
+    DropTap,
+    Encode,
+    Encoded,
+    Failed,
+    FrameReady,
+    FromWorker,
+    HealthChanged,
+    Measured,
+    Release,
+    SetCamera,
+    SetTap,
+    Superseded,
+)
+from agent.cameras.stats import CameraStats, Meter
+from agent.ports import Clock
+from agent.supervise import Tasks
+from agent.types import Box, CameraState, ModelInput, Tap
+from agent.workers.memory import SharedSlots
+from agent.workers.restarts import RestartBudget
+from protos.errors import Rejected, Retryable
+from protos.ids import CameraName
+
+__all__ = ["CameraPlan", "CameraStats", "Captured", "Captures"]
+
+SLOTS = 4  # frames of a tap in shared memory
+WATCH_SECONDS = 2.0  # between looks for silent workers
+EXHAUSTED_SECONDS = 60.0  # before the next try when a worker's restart budget is spent
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Camera:
+    """One camera that runs, or should."""
+
+    name: CameraName
+    source: str = field(repr=False)
+    rate: float
+    group: int = -1
+    told: SetCamera | None = None  # what its worker knows; None: nothing
+    told_by: Group | None = None
+    stats: CameraStats = field(default_factory=CameraStats)
+    meter: Meter = field(default_factory=Meter)
+
+
+@dataclass
+class _Feed:
+    """One tap and its memory."""
+
+    number: int
+    tap: Tap
+    wanted: ModelInput
+    memory: SharedSlots
+    told: bool = False
+
+
+class Captures:
+    """All cameras of this box.
+
+    What a caller can rely on:
+
+    * Every due frame of a tap is reported exactly once, by `on_frame` or in a count of `on_superseded`; its number is
+      one higher than the last, also across a worker's death. Their sum is the number of frames due.
+    * A slot told by `on_frame` is the caller's until `release`, whatever happens to the worker: **a worker's death
+      takes no announced frame away**. Its pixels stay where they are, the memory behind `slots_fd` stays the same, and
+      nothing needs to be attached again. Only `encode` of such a frame raises Retryable from then on.
+    * A tap's memory is made in `apply` and changes only if its ModelInput does; from the moment `apply` returns,
+      `slots_fd` gives the new one and every frame told lies in it.
+    * `on_health` comes with every change of a camera's state, reason or refusal, and says all about the camera.
+    * Callbacks run on the event loop and must not block.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        on_frame: Callable[[Captured], None],
+        on_superseded: Callable[[Tap, int], None],
+        on_health: Callable[[CameraName, CameraStats], None],
+        slots: int = SLOTS,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._clock = clock
+        self._on_frame = on_frame
+        self._on_superseded = on_superseded
+        self._on_health = on_health
+        self._slots = slots
+        self._rng = rng or random.Random()  # noqa: S311 - spreads restarts
+        self._cameras: dict[CameraName, _Camera] = {}
+        self._refused: dict[CameraName, str] = {}
+        self._feeds: dict[Tap, _Feed] = {}
+        self._numbers = itertools.count(1)
+        self._by_number: dict[int, _Feed] = {}
+        self._ledger = Ledger()
+        self._groups: dict[int, Group] = {}
+        self._resting: set[int] = set()  # groups that wait for their restart
+        self._strikes = placement.Strikes()
+        self._calls = Calls()
+        self._paused = False
+        self._closed = False
+        self._converging = asyncio.Lock()
+        self._tasks = Tasks()
+        self._watching: asyncio.Task[None] | None = None
+
+    # ---- what should be ----
+
+    async def apply(self, cameras: Iterable[CameraPlan], taps: Mapping[Tap, ModelInput]) -> None:
+        """Make these cameras run and feed these taps; what did not change is not touched.
+
+        A plan that makes no sense is refused, visible in the camera's stats; the last good one keeps running. A tap of
+        a camera that does not run has no memory yet (`slots_fd` raises Retryable).
+        """
+        async with self._converging:
+            self._accept(list(cameras))
+            self._feed({tap: wanted for tap, wanted in taps.items() if tap.camera in self._cameras})
+            await self._converge()
+
+    async def pause(self, paused: bool) -> None:  # noqa: FBT001 - a switch
+        """Take no frame from any camera, or go on."""
+        async with self._converging:
+            self._paused = paused
+            await self._converge()
+
+    async def close(self) -> None:
+        """End all workers and give all memory back. Safe to call twice."""
+        self._closed = True
+        await self._tasks.stop(1.0)
+        async with self._converging:
+            self._feed({})
+            self._cameras.clear()
+            groups, self._groups = list(self._groups.values()), {}
+            await asyncio.gather(*(group.stop() for group in groups))
+            self._calls.fail(None, "the agent is stopping")
+
+    # ---- frames and pictures ----
+
+    def slots_fd(self, tap: Tap) -> tuple[int, int]:
+        """Descriptor (ours; duplicate it) and number of slots of a tap's memory. Raises Retryable."""
+        feed = self._feeds.get(tap)
+        if feed is None:
+            raise Retryable(f"{tap.camera} does not feed {tap.deployment}")
+        return feed.memory.fd, feed.memory.slots
+
+    def release(self, tap: Tap, slot: int) -> None:
+        """Give a slot back. Giving back what is not held does nothing."""
+        feed, camera = self._feeds.get(tap), self._cameras.get(tap.camera)
+        if (
+            self._ledger.released(tap, slot)
+            and feed is not None
+            and feed.told
+            and camera is not None
+            and camera.told_by
+        ):
+            camera.told_by.post(Release(feed.number, slot))
+
+    async def encode(self, tap: Tap, slot: int, max_side: int, quality: int) -> bytes:
+        """JPEG, at most 150 kB, of the decoded picture behind a held slot. Raises Retryable when it is gone."""
+        seq, feed = self._ledger.frame_in(tap, slot), self._feeds.get(tap)
+        if seq is None or feed is None:
+            raise Retryable(f"the picture of {tap.camera} was given back")
+        group = self._group_of(tap.camera)
+        return await self._calls.ask(group, lambda call: Encode(call, feed.number, slot, seq, max_side, quality))
+
+    async def preview(
+        self,
+        camera: CameraName,
+        boxes: Iterable[Box] = (),
+        caption: str = "",
+        captured_unix_ns: int | None = None,
+        max_width: int = 640,
+    ) -> bytes:
+        """JPEG with boxes and caption: of the picture captured then if it is still there, else of the newest.
+
+        Per camera only the newest wish is drawn; an older one that still waits raises Retryable, as does a camera that
+        has no picture.
+        """
+        drawn = list(boxes)
+        group = self._group_of(camera)
+        return await self._calls.ask(
+            group, lambda call: Draw(call, camera, drawn, caption, captured_unix_ns, max_width)
+        )
+
+    def stats(self) -> dict[CameraName, CameraStats]:
+        """How every camera is, those included that were refused and never ran."""
+        names = self._cameras.keys() | self._refused.keys()
+        return {name: self._stats_of(name) for name in sorted(names)}
+
+    @property
+    def worker_pids(self) -> list[int]:
+        return [pid for group in self._groups.values() if (pid := group.pid) is not None]
+
+    def hosts(self) -> dict[CameraName, int]:
+        """Process id of each camera's worker, where one runs."""
+        return {
+            name: pid
+            for name, camera in self._cameras.items()
+            if camera.group in self._groups and (pid := self._groups[camera.group].pid) is not None
+        }
+
+    # ---- converging ----
+
+    def _accept(self, plans: list[CameraPlan]) -> None:
+        """Take over what is good, remember why the rest is not, forget what is no longer wanted."""
+        wanted = {plan.name for plan in plans}
+        for name in [*self._cameras, *self._refused]:
+            if name not in wanted:
+                self._remove(name)
+        for plan in plans:
+            try:
+                spec.parse(plan.name, plan.source, plan.rate)
+            except Rejected as error:
+                self._refuse(plan.name, str(error))
+                continue
+            self._take_over(plan)
+
+    def _take_over(self, plan: CameraPlan) -> None:
+        camera = self._cameras.get(plan.name)
+        if camera is None:
+            camera = self._cameras[plan.name] = _Camera(plan.name, plan.source, plan.rate)
+        elif camera.source != plan.source:
+            self._strikes.forget(plan.name)
+        camera.source, camera.rate = plan.source, plan.rate
+        if self._refused.pop(plan.name, None) is not None:
+            self._tell_health(plan.name)
+
+    def _refuse(self, name: CameraName, why: str) -> None:
+        if self._refused.get(name) != why:
+            self._refused[name] = why
+            log.warning("camera %s: its new settings are refused: %s", name, why)
+            self._tell_health(name)
+
+    def _remove(self, name: CameraName) -> None:
+        self._refused.pop(name, None)
+        self._strikes.forget(name)
+        camera = self._cameras.pop(name, None)
+        if camera is None:
+            return
+        if camera.told_by is not None:
+            camera.told_by.post(DropCamera(name))
+        self._on_health(name, replace(camera.stats, state=CameraState.REMOVED, reason=""))
+
+    def _feed(self, wanted: Mapping[Tap, ModelInput]) -> None:
+        for tap, feed in list(self._feeds.items()):
+            if wanted.get(tap) != feed.wanted:
+                self._stop_feed(feed)
+        for tap, pixels in wanted.items():
+            if tap not in self._feeds:
+                memory = SharedSlots.create(self._slots, pixels.nbytes)
+                feed = self._feeds[tap] = _Feed(next(self._numbers), tap, pixels, memory)
+                self._by_number[feed.number] = feed
+
+    def _stop_feed(self, feed: _Feed) -> None:
+        del self._feeds[feed.tap]
+        del self._by_number[feed.number]
+        camera = self._cameras.get(feed.tap.camera)
+        if feed.told and camera is not None and camera.told_by is not None:
+            camera.told_by.post(DropTap(feed.number, feed.tap.camera))
+        feed.memory.close()
+
+    async def _converge(self) -> None:
+        """Bring workers in line with what should be."""
+        if self._closed:
+            return
+        if self._watching is None:
+            self._watching = self._tasks.eternal("watch capture workers", self._watch())
+        now = {name: camera.group for name, camera in self._cameras.items() if camera.group >= 0}
+        for name, number in placement.assign(now, self._cameras, self._strikes.alone).items():
+            self._cameras[name].group = number
+        used = {camera.group for camera in self._cameras.values()}
+        await self._start_groups(used)
+        for camera in self._cameras.values():
+            self._tell_camera(camera)
+        for feed in self._feeds.values():
+            self._tell_feed(feed)
+        for number in self._groups.keys() - used:
+            await self._groups.pop(number).stop()
+
+    async def _start_groups(self, used: set[int]) -> None:
+        for number in sorted(used):
+            group = self._groups.get(number)
+            if group is None:
+                budget = RestartBudget(rng=self._rng)
+                group = self._groups[number] = Group(number, self._clock, self._received, self._died, budget)
+            if not group.alive and number not in self._resting:
+                await group.start()
+
+    def _tell_camera(self, camera: _Camera) -> None:
+        group = self._groups[camera.group]
+        wish = SetCamera(camera.name, camera.source, camera.rate, self._paused, camera.stats.restarts)
+        if camera.told_by is not group:
+            if camera.told_by is not None:
+                camera.told_by.post(DropCamera(camera.name))
+            self._forget_told(camera)
+        if not _same(camera.told, wish) and group.post(wish):
+            camera.told, camera.told_by = wish, group
+
+    def _tell_feed(self, feed: _Feed) -> None:
+        camera = self._cameras[feed.tap.camera]
+        if feed.told or camera.told is None:
+            return
+        ledger, tap = self._ledger, feed.tap
+        busy = [slot for slot in ledger.busy(tap) if slot < feed.memory.slots]
+        wish = SetTap(feed.number, tap.camera, feed.memory.slots, feed.wanted, ledger.next_seq(tap), busy)
+        feed.told = self._groups[camera.group].post(wish, [feed.memory.fd])
+
+    def _forget_told(self, camera: _Camera) -> None:
+        camera.told, camera.told_by = None, None
+        for feed in self._feeds.values():
+            if feed.tap.camera == camera.name:
+                feed.told = False
+
+    # ---- what workers say ----
+
+    def _received(self, group: Group, message: FromWorker) -> None:
+        match message:
+            case FrameReady():
+                self._frame(group, message)
+            case Superseded():
+                self._superseded(message)
+            case HealthChanged():
+                self._health(group, message)
+            case Measured():
+                self._measured(message)
+            case Encoded():
+                self._calls.answer(message.call, message.jpeg)
+            case Failed():
+                self._calls.answer(message.call, Retryable(message.message))
+
+    def _frame(self, group: Group, told: FrameReady) -> None:
+        feed = self._by_number.get(told.tap)
+        if feed is None:
+            return  # of a tap that was just taken away
+        if not 0 <= told.slot < feed.memory.slots or not self._ledger.announced(feed.tap, told.slot, told.seq):
+            log.error("capture worker %s announced a frame that cannot be; it is restarted", group.number)
+            group.kill()
+            return
+        self._on_frame(Captured.told(feed.tap, feed.wanted, told))
+
+    def _superseded(self, told: Superseded) -> None:
+        feed = self._by_number.get(told.tap)
+        if feed is not None:
+            self._ledger.superseded(feed.tap, told.seq)
+            self._on_superseded(feed.tap, told.count)
+
+    def _health(self, group: Group, told: HealthChanged) -> None:
+        camera = self._cameras.get(CameraName(told.camera))
+        if camera is None or camera.told_by is not group:
+            return
+        if told.thread:
+            group.threads[told.thread] = told.camera
+        self._set_health(camera, told.state, told.reason, told.restarts)
+
+    def _measured(self, told: Measured) -> None:
+        now = self._clock.monotonic()
+        for measure in told.cameras:
+            camera = self._cameras.get(CameraName(measure.camera))
+            if camera is not None:
+                camera.stats = camera.meter.measured(camera.stats, measure, now)
+
+    def _set_health(self, camera: _Camera, state: CameraState, reason: str, restarts: int) -> None:
+        """The one place where a camera's state changes."""
+        if (state, reason) != (camera.stats.state, camera.stats.reason):
+            shown = log.warning if reason else log.info
+            shown("camera %s: %s%s", camera.name, state, f", {reason}" if reason else "")
+        camera.stats = replace(camera.stats, state=state, reason=reason, restarts=restarts)
+        self._tell_health(camera.name)
+
+    def _tell_health(self, name: CameraName) -> None:
+        self._on_health(name, self._stats_of(name))
+
+    def _stats_of(self, name: CameraName) -> CameraStats:
+        refused = self._refused.get(name, "")
+        camera = self._cameras.get(name)
+        if camera is None:
+            return CameraStats(CameraState.RETRYING, refused, refused=refused)
+        return replace(camera.stats, refused=refused)
+
+    # ---- a worker's death ----
+
+    def _died(self, group: Group, code: int, last_words: str) -> None:
+        hosted = [camera for camera in self._cameras.values() if camera.told_by is group]
+        threads = {number: CameraName(name) for number, name in group.threads.items()}
+        blamed = placement.culprit(last_words, threads)
+        self._strikes.died([camera.name for camera in hosted], blamed, self._clock.monotonic())
+        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        log.error("capture worker %s died (%s)%s", group.number, how, f" on camera {blamed}" if blamed else "")
+        self._calls.fail(group, "the picture was lost with its capture worker")
+        for camera in hosted:
+            self._forget_told(camera)
+            reason = f"its capture worker died ({how}) and is being restarted"
+            self._set_health(camera, CameraState.RETRYING, reason, camera.stats.restarts + 1)
+        self._resting.add(group.number)
+        self._tasks.once(f"revive capture worker {group.number}", self._revive(group))
+
+    async def _revive(self, group: Group) -> None:
+        delay = group.budget.spend(self._clock.monotonic())
+        if delay is None:
+            log.error("capture worker %s died too often; next try in %g s", group.number, EXHAUSTED_SECONDS)
+            delay = EXHAUSTED_SECONDS
+        if delay:
+            await self._clock.sleep(delay)
+        async with self._converging:
+            self._resting.discard(group.number)
+            await self._converge()
+
+    async def _watch(self) -> None:
+        while True:
+            await self._clock.sleep(WATCH_SECONDS)
+            for group in self._groups.values():
+                group.check()
+
+    def _group_of(self, camera: CameraName) -> Group:
+        """Raises Retryable."""
+        running = self._cameras.get(camera)
+        group = self._groups.get(running.group) if running else None
+        if group is None:
+            raise Retryable(f"camera {camera} does not run")
+        return group
+
+
+def _same(told: SetCamera | None, wish: SetCamera) -> bool:
+    """Restarts are history, no wish."""
+    return told is not None and (told.source, told.rate, told.paused) == (wish.source, wish.rate, wish.paused)

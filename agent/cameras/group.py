@@ -1,0 +1,108 @@
+"""One capture worker process as the agent holds it: started, fed with what it should do, and started again.
+
+What its cameras and taps are is told again after every start, so a fresh worker is as good as the dead one. A worker
+that gives no sign of life is killed; that is a death like any other.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from agent.cameras.messages import FromWorker, Hello
+from agent.ports import Clock
+from agent.workers.process import WorkerProcess
+from agent.workers.restarts import RestartBudget
+from protos.errors import Retryable
+
+MODULE = "agent.cameras.worker"
+SILENT_SECONDS = 15.0  # without a sign of life; one is due every second
+START_SECONDS = 60.0  # for the first sign, on a slow and busy box
+_LAST_WORDS = 64 * 1024  # bytes that are read of them
+
+
+@dataclass
+class Group:
+    """See the module. `on_message(group, message)`, `on_death(group, exit code, last words)`."""
+
+    number: int
+    clock: Clock
+    on_message: Callable[[Group, FromWorker], None]
+    on_death: Callable[[Group, int, str], None]
+    budget: RestartBudget = field(default_factory=RestartBudget)
+    threads: dict[int, str] = field(default_factory=dict)  # interpreter's thread number -> camera
+
+    def __post_init__(self) -> None:
+        self._process: WorkerProcess[FromWorker] | None = None
+        self._last_words: int | None = None
+        self._heard: float = 0.0
+        self._patience = START_SECONDS
+
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.alive
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process is not None and self._process.alive else None
+
+    async def start(self) -> None:
+        self.threads.clear()
+        self._heard, self._patience = self.clock.monotonic(), START_SECONDS
+        name = f"capture-{self.number}"
+        self._process = WorkerProcess(name, MODULE, FromWorker, self._received, self._exited)
+        await self._process.start()
+
+    def post(self, message: msgspec.Struct, fds: Sequence[int] = ()) -> bool:
+        """Send, if the worker lives; one that does not read is killed."""
+        if self._process is None or not self._process.alive:
+            return False
+        try:
+            self._process.send(message, fds)
+        except Retryable:
+            self._process.kill()
+            return False
+        return True
+
+    def check(self) -> None:
+        """Kill a worker that has been silent for too long."""
+        if self._process is not None and self.clock.monotonic() - self._heard > self._patience:
+            self._process.kill()
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+
+    async def stop(self) -> None:
+        """End it for good; `on_death` is not called."""
+        process, self._process = self._process, None
+        if process is not None:
+            await process.stop(1.0)
+        self._forget_last_words()
+
+    def _received(self, message: FromWorker, fds: list[int]) -> None:
+        self._heard, self._patience = self.clock.monotonic(), SILENT_SECONDS
+        if isinstance(message, Hello):
+            self._forget_last_words()
+            self._last_words = fds.pop(0) if fds else None
+        for fd in fds:
+            os.close(fd)
+        if self._process is not None and not isinstance(message, Hello):
+            self.on_message(self, message)
+
+    def _exited(self, code: int) -> None:
+        words = b""
+        if self._last_words is not None:
+            words = os.pread(self._last_words, _LAST_WORDS, 0)
+        self._forget_last_words()
+        if self._process is not None:
+            self._process = None
+            self.on_death(self, code, words.decode(errors="replace"))
+
+    def _forget_last_words(self) -> None:
+        if self._last_words is not None:
+            os.close(self._last_words)
+            self._last_words = None

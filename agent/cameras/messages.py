@@ -1,0 +1,139 @@
+"""What the agent and a capture worker say to each other: tagged msgpack structs, one socket message each.
+
+A tap is known by a number that the agent gives to each of its memories, so a frame announced before a change cannot be
+taken for one after it. Every Encode and Draw is answered by exactly one Encoded or Failed with its call number. The
+worker says Measured every second, which is also its sign of life.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from agent.types import Box, CameraState, Geometry, ModelInput
+
+MAX_JPEG = 150_000  # bytes; fits a message with room to spare
+
+
+class SetCamera(msgspec.Struct, tag="set_camera"):
+    """Run this camera so. `source` holds credentials."""
+
+    camera: str
+    source: str
+    rate: float
+    paused: bool = False
+    restarts: int = 0  # so far
+
+    def __repr__(self) -> str:
+        return f"SetCamera(camera={self.camera!r}, rate={self.rate!r}, paused={self.paused!r})"
+
+
+class DropCamera(msgspec.Struct, tag="drop_camera"):
+    """With all its taps."""
+
+    camera: str
+
+
+class SetTap(msgspec.Struct, tag="set_tap"):
+    """Feed the slots behind the one descriptor beside this message; `busy` slots are still being read."""
+
+    tap: int
+    camera: str
+    slots: int
+    wanted: ModelInput
+    next_seq: int
+    busy: list[int]
+
+
+class DropTap(msgspec.Struct, tag="drop_tap"):
+    tap: int
+    camera: str
+
+
+class Release(msgspec.Struct, tag="release"):
+    tap: int
+    slot: int
+
+
+class Encode(msgspec.Struct, tag="encode"):
+    """The decoded picture behind a slot, as JPEG."""
+
+    call: int
+    tap: int
+    slot: int
+    seq: int
+    max_side: int
+    quality: int
+
+
+class Draw(msgspec.Struct, tag="draw"):
+    """A picture of the camera with boxes: the one captured then if it is still there, else the newest."""
+
+    call: int
+    camera: str
+    boxes: list[Box]
+    caption: str
+    captured_unix_ns: int | None = None
+    max_width: int = 640
+
+
+class Hello(msgspec.Struct, tag="hello"):
+    """First word of a worker. Beside it: the descriptor of the memory its last words will lie in."""
+
+
+class FrameReady(msgspec.Struct, tag="frame"):
+    """A due frame lies in its slot."""
+
+    tap: int
+    seq: int
+    slot: int
+    captured: float
+    captured_unix_ns: int
+    geometry: Geometry
+    ts_source: str
+    decode_seconds: float
+    fit_seconds: float
+
+
+class Superseded(msgspec.Struct, tag="superseded"):
+    """Due frames up to `seq` that found no free slot."""
+
+    tap: int
+    seq: int
+    count: int
+
+
+class HealthChanged(msgspec.Struct, tag="health"):
+    camera: str
+    state: CameraState
+    reason: str
+    restarts: int
+    thread: int  # as the interpreter's last words name it
+
+
+class CameraMeasure(msgspec.Struct, array_like=True):
+    """Totals since the worker started."""
+
+    camera: str
+    pictures: int
+    width: int
+    height: int
+    last_unix_ns: int
+    cpu_seconds: float
+
+
+class Measured(msgspec.Struct, tag="measured"):
+    cameras: list[CameraMeasure]
+
+
+class Encoded(msgspec.Struct, tag="encoded"):
+    call: int
+    jpeg: bytes
+
+
+class Failed(msgspec.Struct, tag="failed"):
+    call: int
+    message: str
+
+
+ToWorker = SetCamera | DropCamera | SetTap | DropTap | Release | Encode | Draw
+FromWorker = Hello | FrameReady | Superseded | HealthChanged | Measured | Encoded | Failed

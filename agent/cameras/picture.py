@@ -1,0 +1,60 @@
+"""Decoded pictures as the sources leave them: RGB, or planes with the colours their stream declared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from agent.cameras import geometry
+from agent.cameras.colour import YuvColour
+from agent.cameras.letterbox import Pixels, letterbox, letterbox_planes, planes_to_rgb, resize_rgb
+from agent.types import Geometry, ModelInput
+
+
+@dataclass(frozen=True)
+class RgbPicture:
+    """[height, width, 3]."""
+
+    pixels: Pixels
+
+    @property
+    def width(self) -> int:
+        return int(self.pixels.shape[1])
+
+    @property
+    def height(self) -> int:
+        return int(self.pixels.shape[0])
+
+    def fit(self, wanted: ModelInput, out: Pixels) -> Geometry:
+        return letterbox(self.pixels, wanted.height, wanted.width, wanted.fit, wanted.pad, out)[1]
+
+    def rgb(self, max_side: int) -> Pixels:
+        width, height = geometry.shrink(self.width, self.height, max_side)
+        resized = resize_rgb(self.pixels, height, width)
+        return resized.copy() if resized is self.pixels else resized
+
+
+@dataclass(frozen=True)
+class PlanarPicture:
+    """Y, U and V of any subsampling; they look into the decoder's buffer and keep it alive."""
+
+    planes: tuple[Pixels, Pixels, Pixels]
+    colour: YuvColour
+
+    @property
+    def width(self) -> int:
+        return int(self.planes[0].shape[1])
+
+    @property
+    def height(self) -> int:
+        return int(self.planes[0].shape[0])
+
+    def fit(self, wanted: ModelInput, out: Pixels) -> Geometry:
+        return letterbox_planes(self.planes, self.colour, wanted, out)[1]
+
+    def rgb(self, max_side: int) -> Pixels:
+        width, height = geometry.shrink(self.width, self.height, max_side)
+        pixels = np.empty((height, width, 3), np.uint8)
+        planes_to_rgb(self.planes, self.colour, pixels)
+        return pixels

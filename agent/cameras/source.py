@@ -1,0 +1,110 @@
+"""The FrameSource port: where pictures come from, one stream per object, used by one thread.
+
+A source is opened, read until it fails, closed, and opened again; nothing in it retries or waits on purpose, that is
+the capture loop's business. Every failure is a SourceLost with one of the reasons below, within STALL_SECONDS of the
+last picture, or CONNECT_SECONDS of `open`; vendor errors and their texts, which may hold the URL, never pass.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+from agent.types import Geometry, ModelInput
+from protos.errors import Retryable
+
+if TYPE_CHECKING:  # numpy stays out of the agent's main process
+    from agent.cameras.letterbox import Pixels
+
+CONNECT_SECONDS = 5.0
+STALL_SECONDS = 2.5  # without a picture: slower cameras than one frame in two seconds are not supported
+
+
+class Reason(StrEnum):
+    """Why a source gave no more pictures."""
+
+    AUTH_FAILED = "auth failed"
+    NOT_FOUND = "not found"
+    REFUSED = "refused"
+    UNREACHABLE = "unreachable"
+    STALLED = "stalled"
+    UNSUPPORTED = "unsupported codec"
+    ENDED = "ended"
+    FAULT = "fault"
+
+
+SENTENCES = {
+    Reason.AUTH_FAILED: "auth failed: the camera does not take this user and password; correct them in its source",
+    Reason.NOT_FOUND: "not found: nothing lies at the source's path; check the path in the camera's source",
+    Reason.REFUSED: "refused: nobody listens at the source's address, or access is denied; check host, port and rights",
+    Reason.UNREACHABLE: "unreachable: no answer from the source's host; check its name, the cable and the network",
+    Reason.STALLED: f"stalled: connected, but no picture for {STALL_SECONDS:g} s; look at the camera itself",
+    Reason.UNSUPPORTED: "unsupported codec: no video that can be decoded; set the camera to H.264 or check the file",
+    Reason.ENDED: "ended: the source closed the stream",
+    Reason.FAULT: "fault: the capture loop failed in a way of its own; the agent's log says where",
+}
+
+
+class SourceLost(Retryable):
+    """No more pictures from this source until it is opened again."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(SENTENCES[reason])
+        self.reason = reason
+
+
+class Picture(Protocol):
+    """Pixels in whatever form the decoder left them; may be kept after the source is closed."""
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def height(self) -> int: ...
+
+    def fit(self, wanted: ModelInput, out: Pixels) -> Geometry:
+        """Write the model's input into `out`."""
+        ...
+
+    def rgb(self, max_side: int) -> Pixels:
+        """RGB with its longer side at most `max_side`; a fresh array."""
+        ...
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One picture and its time."""
+
+    picture: Picture
+    stream_time: float  # seconds by the camera's clock; goes back only where that clock was set
+    captured: float  # monotonic seconds, never later than the moment `read` returned
+    captured_unix_ns: int
+    ts_source: str  # "arrival": when it reached us, less known delays; "clock": paced or drawn by us
+    decode_seconds: float
+
+
+class FrameSource(Protocol):
+    """A stream of pictures at its own pace."""
+
+    def open(self) -> None:
+        """Connect. Raises SourceLost."""
+        ...
+
+    def read(self) -> Shot:
+        """Wait for the next picture. Raises SourceLost, after which only `close` may follow."""
+        ...
+
+    def interrupt(self) -> None:
+        """From any thread: `read` ends with SourceLost soon, at the latest after STALL_SECONDS."""
+        ...
+
+    def close(self) -> None:
+        """Give everything back. Safe to call twice, and on a source that never opened."""
+        ...
+
+
+def unix_ns_of(captured: float) -> int:
+    """Wall time of a moment in monotonic seconds."""
+    return time.time_ns() - round((time.monotonic() - captured) * 1e9)

@@ -1,0 +1,276 @@
+"""Sources decoded by FFmpeg through PyAV: RTSP over TCP, files looped in real time, V4L2 devices.
+
+Rules that hold here: the only file of the agent that imports av; one decoder thread per camera; a file may not lead
+FFmpeg anywhere else (no network, no playlists); FFmpeg's error texts name the URL and therefore stop here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import av
+import numpy as np
+
+from agent.cameras.access_units import AccessUnits
+from agent.cameras.colour import Matrix, guess
+from agent.cameras.letterbox import Pixels
+from agent.cameras.pacer import ArrivalClock, LoopClock
+from agent.cameras.picture import PlanarPicture, RgbPicture
+from agent.cameras.source import CONNECT_SECONDS, STALL_SECONDS, Picture, Reason, Shot, SourceLost, unix_ns_of
+from agent.cameras.spec import Device, File, Rtsp
+
+MAX_PIXELS = 7680 * 4320  # a stream that claims more wants our memory
+CONTAINERS = "mov,mp4,matroska,webm,mpegts,avi,h264,hevc,mjpeg,flv"
+BEHIND_SECONDS = 1.0  # a file that fell back further goes on from now, as a live stream would
+_UNDECODED = 64  # packets whose arrival is remembered
+_MATRICES = {1: Matrix.BT709, 4: Matrix.BT601, 5: Matrix.BT601, 6: Matrix.BT601}  # ITU-T H.273
+_FULL_RANGE = 2
+_PLANAR = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p"})
+_RGB = frozenset({"rgb24", "bgr24", "gbrp", "rgba", "bgra", "rgb0", "bgr0"})
+_REASONS: tuple[tuple[type[Exception], Reason], ...] = (
+    (av.error.HTTPUnauthorizedError, Reason.AUTH_FAILED),
+    (av.error.HTTPForbiddenError, Reason.AUTH_FAILED),
+    (av.error.HTTPNotFoundError, Reason.NOT_FOUND),
+    (av.error.FileNotFoundError, Reason.NOT_FOUND),
+    (av.error.IsADirectoryError, Reason.NOT_FOUND),
+    (av.error.ConnectionRefusedError, Reason.REFUSED),
+    (av.error.PermissionError, Reason.REFUSED),
+    (av.error.EOFError, Reason.ENDED),
+    (av.error.ConnectionResetError, Reason.ENDED),
+    (av.error.BrokenPipeError, Reason.ENDED),
+    (av.error.InvalidDataError, Reason.UNSUPPORTED),
+    (av.error.LookupError, Reason.UNSUPPORTED),
+    (av.error.PatchWelcomeError, Reason.UNSUPPORTED),
+)
+
+
+@contextlib.contextmanager
+def _translated(otherwise: Reason) -> Iterator[None]:
+    """FFmpeg's errors as ours; `from None`, because their texts hold the URL."""
+    try:
+        yield
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise SourceLost(next((reason for kind, reason in _REASONS if isinstance(error, kind)), otherwise)) from None
+
+
+class _Decoder:
+    """One opened container: packets in, pictures out. Errors of single packets are passed over."""
+
+    def __init__(self, url: str, options: dict[str, str], file_format: str | None = None, *, live: bool) -> None:
+        timeouts = (CONNECT_SECONDS, STALL_SECONDS) if live else None
+        self._container: Any = av.open(url, format=file_format, options=options, timeout=timeouts)
+        if not self._container.streams.video:
+            self._container.close()
+            raise SourceLost(Reason.UNSUPPORTED)
+        self._stream = self._container.streams.video[0]
+        self._stream.codec_context.thread_count = 1
+        self._stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+        self._packets: Iterator[Any] = self._container.demux(self._stream)
+        self._decoded: list[Any] = []
+        # RTSP is read unparsed (see access_units); motion JPEG comes in whole pictures anyway.
+        coded = self._stream.codec_context.name
+        self._units = AccessUnits(coded) if self._container.format.name == "rtsp" and coded != "mjpeg" else None
+        self.arrivals: dict[int, float] = {}
+        self.seconds = 0.0  # spent on decoding since the last picture
+
+    def next(self, deadline: float = float("inf")) -> Any | None:
+        """The next picture in order of display, or None where the stream ends."""
+        while not self._decoded:
+            packet = next(self._packets, None)
+            if time.monotonic() > deadline:
+                raise SourceLost(Reason.STALLED)
+            if packet is None:
+                return None
+            self._take(packet)
+        return self._decoded.pop(0)
+
+    def rewind(self) -> None:
+        self._container.seek(0)
+        self._packets = self._container.demux(self._stream)
+
+    def close(self) -> None:
+        with contextlib.suppress(av.error.FFmpegError):
+            self._container.close()
+
+    def _take(self, packet: Any) -> None:
+        """A packet of the container: a picture, or with RTSP a piece of one."""
+        now = time.monotonic()
+        if self._units is None or packet.pts is None:
+            self._decode(packet, now)
+            return
+        for unit in self._units.push(bytes(packet), packet.pts, now):
+            whole = av.Packet(unit.content)
+            whole.pts, whole.time_base = unit.stamp, packet.time_base
+            self._decode(whole, unit.arrival)
+
+    def _decode(self, packet: Any, arrival: float) -> None:
+        if packet.pts is not None:
+            self.arrivals[packet.pts] = arrival
+            if len(self.arrivals) > _UNDECODED:
+                del self.arrivals[next(iter(self.arrivals))]
+        started = time.perf_counter()
+        with contextlib.suppress(av.error.InvalidDataError):
+            self._decoded += self._stream.codec_context.decode(packet)
+        self.seconds += time.perf_counter() - started
+
+
+class _Live:
+    """What network cameras and devices share: pictures come when they come."""
+
+    OPTIONS: ClassVar[dict[str, str]] = {"fflags": "nobuffer", "flags": "low_delay"}
+
+    def __init__(self) -> None:
+        self._decoder: _Decoder | None = None
+        self._interrupted = threading.Event()
+        self._clock = ArrivalClock()
+
+    def open(self) -> None:
+        self._interrupted.clear()
+        self._clock = ArrivalClock()
+        started = time.monotonic()
+        try:
+            with _translated(Reason.UNREACHABLE):
+                self._decoder = self._connect()
+        except SourceLost:
+            if time.monotonic() - started < CONNECT_SECONDS:
+                raise
+            raise SourceLost(Reason.UNREACHABLE) from None  # cut off while it waited: the error's kind means nothing
+
+    def read(self) -> Shot:
+        if self._decoder is None or self._interrupted.is_set():
+            raise SourceLost(Reason.ENDED)
+        with _translated(Reason.STALLED):
+            frame = self._decoder.next(time.monotonic() + STALL_SECONDS)
+        if frame is None or self._interrupted.is_set():
+            raise SourceLost(Reason.ENDED)
+        arrival = self._decoder.arrivals.pop(frame.pts, None) or time.monotonic()
+        stream_time = arrival if frame.time is None else frame.time
+        captured = self._clock.captured(stream_time, arrival)
+        return _shot(frame, self._decoder, stream_time, captured, "arrival")
+
+    def interrupt(self) -> None:
+        self._interrupted.set()
+
+    def close(self) -> None:
+        if self._decoder is not None:
+            self._decoder.close()
+            self._decoder = None
+
+    def _connect(self) -> _Decoder:
+        raise NotImplementedError
+
+
+class RtspSource(_Live):
+    """FrameSource over a network camera."""
+
+    def __init__(self, spec: Rtsp) -> None:
+        super().__init__()
+        self._spec = spec
+
+    def _connect(self) -> _Decoder:
+        options = {
+            **self.OPTIONS,
+            "fflags": "nobuffer+noparse",
+            "rtsp_transport": "tcp",
+            "allowed_media_types": "video",
+            # The description names the codec; looking at half a second of pictures gives what it leaves out.
+            "analyzeduration": "500000",
+            "fpsprobesize": "0",
+        }
+        return _Decoder(self._spec.url, options, live=True)
+
+
+class DeviceSource(_Live):
+    """FrameSource over V4L2."""
+
+    def __init__(self, spec: Device) -> None:
+        super().__init__()
+        self._spec = spec
+
+    def _connect(self) -> _Decoder:
+        options = dict(self.OPTIONS)
+        if self._spec.size:
+            options["video_size"] = "{}x{}".format(*self._spec.size)
+        if self._spec.rate:
+            options["framerate"] = f"{self._spec.rate:g}"
+        return _Decoder(self._spec.path, options, "v4l2", live=True)
+
+
+class FileSource:
+    """FrameSource over a file, played in real time and again from its start, as if it were a camera."""
+
+    def __init__(self, spec: File) -> None:
+        self._spec = spec
+        self._decoder: _Decoder | None = None
+        self._interrupted = threading.Event()
+        self._clock = LoopClock()
+        self._started = 0.0
+
+    def open(self) -> None:
+        self._interrupted.clear()
+        self._clock = LoopClock()
+        options = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
+        with _translated(Reason.UNSUPPORTED):
+            self._decoder = _Decoder(f"file:{self._spec.path}", options, live=False)
+        self._started = time.monotonic()
+
+    def read(self) -> Shot:
+        if self._decoder is None:
+            raise SourceLost(Reason.ENDED)
+        frame = self._next_frame(self._decoder)
+        stream_time = self._clock.stream_time(frame.time or 0.0)
+        due = self._started + stream_time
+        late = time.monotonic() - due
+        if self._interrupted.wait(max(0.0, -late)):
+            raise SourceLost(Reason.ENDED)
+        if late > BEHIND_SECONDS:
+            self._started += late
+            due += late
+        return _shot(frame, self._decoder, stream_time, due, "clock")
+
+    def interrupt(self) -> None:
+        self._interrupted.set()
+
+    def close(self) -> None:
+        if self._decoder is not None:
+            self._decoder.close()
+            self._decoder = None
+
+    def _next_frame(self, decoder: _Decoder) -> Any:
+        with _translated(Reason.ENDED):
+            frame = decoder.next()
+            if frame is None:
+                self._clock.start_over()
+                decoder.rewind()
+                frame = decoder.next()
+        if frame is None:  # a whole turn without a picture
+            raise SourceLost(Reason.UNSUPPORTED)
+        return frame
+
+
+def _shot(frame: Any, decoder: _Decoder, stream_time: float, captured: float, ts_source: str) -> Shot:
+    seconds, decoder.seconds = decoder.seconds, 0.0
+    return Shot(_picture(frame), stream_time, captured, unix_ns_of(captured), ts_source, seconds)
+
+
+def _picture(frame: Any) -> Picture:
+    """The decoder's own planes where they are 8-bit planar YUV; anything else is converted by FFmpeg."""
+    name = frame.format.name
+    if name in _RGB:
+        return RgbPicture(frame.to_ndarray(format="rgb24"))
+    matrix = _MATRICES.get(int(frame.colorspace))
+    full = name.startswith("yuvj") or int(frame.color_range) == _FULL_RANGE
+    if name not in _PLANAR:
+        frame = frame.reformat(format="yuv422p" if name == "yuyv422" else "yuv420p")
+    luma, u, v = (_pixels(plane) for plane in frame.planes[:3])
+    return PlanarPicture((luma, u, v), guess(matrix, frame.height, full_range=full))
+
+
+def _pixels(plane: Any) -> Pixels:
+    """A view, no copy; lines may be longer in memory than in the picture."""
+    lines = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+    return lines[: plane.height, : plane.width]

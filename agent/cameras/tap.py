@@ -1,0 +1,82 @@
+"""A tap as the capture worker sees it: slots to fill, and the decoded pictures behind those in use.
+
+Every frame offered gets the next number and is either announced with its slot or counted as superseded; numbers have
+no gaps. Frames are offered by one capture thread at a time; slots come back on the worker's main thread.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+
+from agent.cameras.messages import FrameReady, SetTap, Superseded
+from agent.cameras.source import Picture, Shot
+from agent.workers.memory import SharedSlots
+
+
+class TapWriter:
+    """See the module."""
+
+    def __init__(self, message: SetTap, fd: int) -> None:
+        self.number = message.tap
+        self._wanted = message.wanted
+        self._memory = SharedSlots.attach(fd, message.slots, message.wanted.nbytes)
+        shape = (message.wanted.height, message.wanted.width, 3)
+        self._arrays = [
+            np.frombuffer(self._memory.view(slot), dtype=np.uint8).reshape(shape) for slot in range(message.slots)
+        ]
+        # The slot given back last is taken first: fewer pages are ever touched.
+        self._free = [slot for slot in reversed(range(message.slots)) if slot not in message.busy]
+        self._kept: dict[int, tuple[int, Picture]] = {}
+        self._seq = message.next_seq - 1
+        self._lock = threading.Lock()
+
+    def offer(self, shot: Shot) -> FrameReady | Superseded:
+        """Put a due frame into a free slot, if there is one."""
+        with self._lock:
+            if not self._free:
+                self._seq += 1
+                return Superseded(self.number, self._seq, 1)
+            slot = self._free.pop()
+            try:
+                return self._fill(slot, shot)
+            except BaseException:
+                self._free.append(slot)
+                raise
+
+    def release(self, slot: int) -> None:
+        self._kept.pop(slot, None)
+        if 0 <= slot < len(self._arrays) and slot not in self._free:
+            self._free.append(slot)
+
+    def picture(self, slot: int, seq: int) -> Picture | None:
+        """The decoded picture of a frame whose slot was not given back."""
+        kept_seq, picture = self._kept.get(slot, (0, None))
+        return picture if kept_seq == seq else None
+
+    def close(self) -> None:
+        with self._lock:
+            self._arrays.clear()
+            self._free.clear()
+            self._kept.clear()
+            self._memory.close()
+
+    def _fill(self, slot: int, shot: Shot) -> FrameReady:
+        started = time.perf_counter()
+        geometry = shot.picture.fit(self._wanted, self._arrays[slot])
+        seconds = time.perf_counter() - started
+        self._seq += 1
+        self._kept[slot] = (self._seq, shot.picture)
+        return FrameReady(
+            self.number,
+            self._seq,
+            slot,
+            shot.captured,
+            shot.captured_unix_ns,
+            geometry,
+            shot.ts_source,
+            shot.decode_seconds,
+            seconds,
+        )

@@ -1,0 +1,191 @@
+"""The capture worker process: up to four cameras, a thread each, and the pixels of their frames.
+
+    python -m agent.cameras.worker      (started by agent.workers.process)
+
+The main thread takes the agent's messages and encodes pictures for the cloud; a second one draws previews, the newest
+wish of each camera only. Capture threads fill slots and announce them. A crash in native code leaves its last words,
+which name the thread, in a memory that the agent holds.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import gc
+import logging
+import os
+import resource
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import cv2
+import msgspec
+
+from agent.cameras import drawing, spec
+from agent.cameras.loop import Camera
+from agent.cameras.messages import (
+    Draw,
+    DropCamera,
+    DropTap,
+    Encode,
+    Encoded,
+    Failed,
+    Hello,
+    Measured,
+    Release,
+    SetCamera,
+    SetTap,
+    ToWorker,
+)
+from agent.cameras.tap import TapWriter
+from agent.workers.channel import WorkerChannel
+
+MEASURE_SECONDS = 1.0
+log = logging.getLogger(__name__)
+GONE = "the picture is gone; ask for a newer one"
+
+
+class Worker:
+    """What the process holds; one method per message."""
+
+    def __init__(self, channel: WorkerChannel[ToWorker]) -> None:
+        self._channel = channel
+        self._cameras: dict[str, Camera] = {}
+        self._taps: dict[int, TapWriter] = {}
+        self._artist = Artist(self)
+
+    def run(self) -> None:
+        """Until the agent is gone (EOFError)."""
+        self._artist.start()
+        measured = time.monotonic()
+        while True:
+            received = self._channel.receive(max(0.0, measured + MEASURE_SECONDS - time.monotonic()))
+            if received is not None:
+                self.handle(*received)
+            if time.monotonic() >= measured + MEASURE_SECONDS:
+                measured = time.monotonic()
+                self.say(Measured([camera.measure() for camera in self._cameras.values()]))
+
+    def say(self, message: msgspec.Struct, fds: Sequence[int] = ()) -> None:
+        try:
+            self._channel.send(message, fds)
+        except EOFError:
+            os._exit(0)  # the agent is gone
+
+    def handle(self, message: ToWorker, fds: Sequence[int]) -> None:
+        match message:
+            case Release():
+                if message.tap in self._taps:
+                    self._taps[message.tap].release(message.slot)
+            case Encode():
+                self._encode(message)
+            case Draw():
+                self._artist.wish(message)
+            case SetCamera():
+                self._set_camera(message)
+            case DropCamera():
+                self._drop_camera(message)
+            case SetTap():
+                self._set_tap(message, fds[0])
+            case DropTap():
+                self._drop_tap(message)
+
+    def draw(self, wish: Draw) -> None:
+        camera = self._cameras.get(wish.camera)
+        shot = camera.picture_of(wish.captured_unix_ns) if camera else None
+        if shot is None:
+            self.say(Failed(wish.call, "the camera has given no picture yet"))
+        else:
+            self._answer(wish.call, lambda: drawing.preview(shot.picture, wish.boxes, wish.caption, wish.max_width))
+
+    def _set_camera(self, message: SetCamera) -> None:
+        camera = self._cameras.get(message.camera)
+        if camera is None:
+            camera = self._cameras[message.camera] = Camera(message.camera, self.say, message.restarts)
+        # The agent has parsed it before: what arrives here is good.
+        camera.configure(spec.parse(message.camera, message.source, message.rate), paused=message.paused)
+
+    def _drop_camera(self, message: DropCamera) -> None:
+        camera = self._cameras.pop(message.camera, None)
+        if camera is None:
+            return
+        for tap in camera.taps:
+            self._taps.pop(tap.number, None)
+        camera.end()
+
+    def _set_tap(self, message: SetTap, fd: int) -> None:
+        camera = self._cameras[message.camera]
+        tap = self._taps[message.tap] = TapWriter(message, fd)
+        camera.taps = (*camera.taps, tap)
+
+    def _drop_tap(self, message: DropTap) -> None:
+        tap = self._taps.pop(message.tap, None)
+        if tap is None:
+            return
+        camera = self._cameras.get(message.camera)
+        if camera is not None:
+            camera.taps = tuple(other for other in camera.taps if other is not tap)
+        tap.close()
+
+    def _encode(self, message: Encode) -> None:
+        tap = self._taps.get(message.tap)
+        picture = tap.picture(message.slot, message.seq) if tap else None
+        if picture is None:
+            self.say(Failed(message.call, GONE))
+        else:
+            self._answer(message.call, lambda: drawing.encode(picture, message.max_side, message.quality))
+
+    def _answer(self, call: int, make: Callable[[], bytes]) -> None:
+        """A picture that cannot be made is its caller's loss, not the cameras'."""
+        try:
+            jpeg = make()
+        except Exception as error:  # noqa: BLE001 - the root of a call
+            log.warning("no picture: %s", type(error).__name__)
+            self.say(Failed(call, "the picture could not be encoded"))
+        else:
+            self.say(Encoded(call, jpeg))
+
+
+class Artist(threading.Thread):
+    """Draws previews beside the main thread, so that no frame waits for a picture."""
+
+    def __init__(self, worker: Worker) -> None:
+        super().__init__(name="artist", daemon=True)
+        self._worker = worker
+        self._wishes: dict[str, Draw] = {}
+        self._changed = threading.Condition()
+
+    def wish(self, wish: Draw) -> None:
+        """Draw this soon; an older wish for the same camera is dropped."""
+        with self._changed:
+            older = self._wishes.pop(wish.camera, None)
+            self._wishes[wish.camera] = wish
+            self._changed.notify()
+        if older is not None:
+            self._worker.say(Failed(older.call, "a newer picture was asked for"))
+
+    def run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._wishes)
+                wish = self._wishes.pop(next(iter(self._wishes)))
+            self._worker.draw(wish)
+
+
+def main() -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a dump would hold pictures and credentials
+    logging.basicConfig(level=logging.WARNING, format="capture worker: %(message)s")
+    cv2.setNumThreads(1)  # cameras share the cores with the engine
+    last_words = os.memfd_create("longshore-last-words", os.MFD_CLOEXEC)
+    faulthandler.enable(last_words, all_threads=True)  # only then are threads named
+    worker = Worker(WorkerChannel.from_environment(ToWorker))
+    worker.say(Hello(), [last_words])
+    gc.freeze()
+    try:
+        worker.run()
+    except EOFError:
+        os._exit(0)  # capture threads may sit in native code: no tidy end is worth waiting for
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""What an agent is told at its start. Frozen; the environment is read here and nowhere else.
+
+Everything else an agent does is desired state. Each field's key is `LONGSHORE_AGENT_<FIELD>`; a command-line flag of
+the same name wins over it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from protos.errors import Rejected
+
+PREFIX = "LONGSHORE_AGENT_"
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+@dataclass(frozen=True)
+class AgentConfig:
+    state_dir: Path = Path("/var/lib/longshore-agent")
+    role: str = "edge"  # "cloud" in serve mode: no cameras
+    listen: str = "127.0.0.1"  # beyond loopback, callers need a client certificate (gRPC) or the bearer token (REST)
+    http_port: int = 8000  # Open Inference Protocol, REST; 0 takes a free port
+    grpc_port: int = 8001  # Open Inference Protocol, gRPC
+    metrics_port: int = 8002
+    advertise: str = ""  # host under which others reach this one; default: `listen`
+    bearer_file: Path | None = None  # token that REST callers beyond loopback must show
+    provider: str = "cpu"  # cpu, cuda, tensorrt
+    threads: int = 1  # per engine; more is faster alone and slower together
+    slots: int = 6  # frames per tap in shared memory: one being written, one waiting, one running, three in the cloud
+    confirm_seconds: float = 10.0  # a new release must behave this long before it is kept
+    outbox_bytes: int = 256 << 20  # of disk, for telemetry that waits
+    log_level: str = "INFO"
+
+    @property
+    def on_loopback(self) -> bool:
+        return self.listen in LOOPBACK
+
+
+def from_environment(environment: Mapping[str, str] = os.environ, **overrides: Any) -> AgentConfig:
+    """Defaults, then the environment, then `overrides` that are not None.
+
+    Raises:
+        Rejected: a value that is no number where one is needed, naming its key.
+    """
+    values: dict[str, Any] = {}
+    for known in fields(AgentConfig):
+        key = PREFIX + known.name.upper()
+        if key in environment:
+            values[known.name] = _parsed(key, environment[key], getattr(AgentConfig(), known.name), known.name)
+    values.update({name: value for name, value in overrides.items() if value is not None})
+    return replace(AgentConfig(), **values)
+
+
+def _parsed(key: str, text: str, default: object, name: str) -> object:
+    try:
+        if isinstance(default, Path) or name == "bearer_file":
+            return Path(text)
+        if isinstance(default, (int, float)):
+            return type(default)(text)
+    except ValueError as error:
+        raise Rejected(f"{key}={text!r} must be a number") from error
+    return text

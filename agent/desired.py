@@ -1,0 +1,102 @@
+"""Desired state as the agent's own values: the one place where its wire message is read.
+
+What the control plane sent is trusted to be its own (mTLS) but not to be sane: a camera or deployment that makes no
+sense is left out and named in `refused`, so that the rest of the box goes on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from agent.pipeline.board import CameraWish, DeploymentWish
+from agent.pipeline.run import LaneSettings
+from protos import ids
+from protos.errors import InvalidName
+from protos.fleet_pb2 import CameraSpec, DeploymentSpec, DesiredState
+from protos.ids import DeploymentName
+
+
+@dataclass(frozen=True)
+class CloudNode:
+    node_id: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Broker:
+    host: str
+    port: int
+    tls: bool
+    mqtt5: bool
+
+
+@dataclass(frozen=True)
+class Desired:
+    """Everything this box should be."""
+
+    generation: int = 0
+    cameras: tuple[CameraWish, ...] = ()
+    deployments: tuple[DeploymentWish, ...] = ()
+    slow_down: float = 0.0  # seconds per inference
+    paused: bool = False
+    cloud: tuple[CloudNode, ...] = ()
+    broker: Broker | None = None
+    watch_until: float = 0.0  # unix seconds
+    records_per_second: dict[DeploymentName, float] = field(default_factory=dict)
+    refused: tuple[str, ...] = ()
+
+
+def desired(state: DesiredState) -> Desired:
+    refused: list[str] = []
+    cameras = [made for spec in state.cameras if (made := _camera(spec, refused))]
+    deployments = [wish for spec in state.deployments if (wish := _deployment(spec, refused))]
+    return Desired(
+        generation=state.generation,
+        cameras=tuple(cameras),
+        deployments=tuple(deployments),
+        slow_down=state.switches.slow_down_ms / 1000,
+        paused=state.switches.paused,
+        cloud=tuple(CloudNode(node.node_id, node.url) for node in state.cloud),
+        broker=_broker(state),
+        watch_until=state.watch_until_unix_ms / 1000,
+        records_per_second={wish.name: _rate(state, wish.name) for wish in deployments},
+        refused=tuple(refused),
+    )
+
+
+def _camera(spec: CameraSpec, refused: list[str]) -> CameraWish | None:
+    try:
+        return CameraWish(ids.camera_name(spec.name), spec.source, spec.rate)
+    except InvalidName as error:
+        refused.append(str(error))
+        return None
+
+
+def _deployment(spec: DeploymentSpec, refused: list[str]) -> DeploymentWish | None:
+    try:
+        return DeploymentWish(
+            name=ids.deployment_name(spec.name),
+            model=ids.model_name(spec.model),
+            version=ids.version(spec.version),
+            digest=ids.digest(spec.digest),
+            cameras=tuple(ids.camera_name(name) for name in spec.cameras),
+            settings=LaneSettings(
+                deadline=(spec.deadline_ms or 1000) / 1000,
+                min_score=spec.min_score,
+                jpeg_quality=spec.offload.jpeg_quality or 80,
+                offload=spec.offload.enabled,
+            ),
+            bits_per_second=float(spec.offload.bits_per_second),
+        )
+    except InvalidName as error:
+        refused.append(str(error))
+        return None
+
+
+def _broker(state: DesiredState) -> Broker | None:
+    told = state.broker
+    return Broker(told.host, told.port, told.tls, told.mqtt5) if told.host else None
+
+
+def _rate(state: DesiredState, name: DeploymentName) -> float:
+    return next(spec.detections_per_second for spec in state.deployments if spec.name == name)

@@ -1,0 +1,170 @@
+"""What keeps this box from working, and how to mend it. `diagnose` is pure; `gather` looks and changes nothing.
+
+A finding is one sentence; a broken one stops the agent from doing its job, any other is worth knowing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agent.config import AgentConfig
+from agent.inference import runtime
+
+PROBE_SECONDS = 60.0  # a cold disk on a small box takes half a minute to import everything
+LEAST_DISK = 512 << 20  # bytes: an outbox and one release beside the present one
+NEEDED = {"pictures": ("jpg", "png"), "video": ("h264", "mjpeg")}
+MENDS = {"pictures": "opencv-python-headless", "video": "av"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at."""
+
+    subject: str
+    sentence: str
+    broken: bool = False
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The box as found. `capabilities` is what the probe said: providers, pictures, video, or their errors."""
+
+    provider: str
+    distributions: dict[str, str]
+    capabilities: dict[str, list[str]]
+    errors: dict[str, str] = field(default_factory=dict)
+    gpu: bool = False
+    state_dir: Path = Path()
+    state_writable: bool = True
+    free_bytes: int = 1 << 40
+    joined: bool = True
+    taken_ports: dict[str, int] = field(default_factory=dict)  # flag -> port
+
+
+def diagnose(facts: Facts) -> list[Finding]:
+    """Everything worth saying, what is broken first."""
+    findings = [*_runtime(facts), *_libraries(facts), *_state(facts), *_ports(facts)]
+    return sorted(findings, key=lambda finding: not finding.broken)
+
+
+def examine(config: AgentConfig) -> list[Finding]:
+    """Look at this box and judge it."""
+    return diagnose(gather(config))
+
+
+def report(findings: Sequence[Finding]) -> str:
+    """One line each."""
+    return "\n".join(f"{'BROKEN' if f.broken else 'ok':6}  {f.subject}: {f.sentence}" for f in findings)
+
+
+def gather(config: AgentConfig) -> Facts:
+    """The facts of this box."""
+    capabilities, errors = _probe()
+    state = config.state_dir
+    there = next(folder for folder in (state, *state.absolute().parents) if os.access(folder, os.F_OK))
+    return Facts(
+        provider=config.provider,
+        distributions=runtime.installed(),
+        capabilities=capabilities,
+        errors=errors,
+        gpu=Path("/dev/nvidia0").exists() or Path("/dev/nvhost-gpu").exists(),
+        state_dir=state,
+        state_writable=os.access(there, os.W_OK),
+        free_bytes=shutil.disk_usage(there).free,
+        joined=os.access(state / "identity" / "cert.pem", os.F_OK),
+        taken_ports=_taken(config),
+    )
+
+
+def _runtime(facts: Facts) -> list[Finding]:
+    trouble = runtime.trouble(facts.distributions, facts.provider)
+    if trouble:
+        return [Finding("onnxruntime", trouble, broken=True)]
+    if "providers" in facts.errors:
+        return [Finding("onnxruntime", f"it does not load: {facts.errors['providers']}", broken=True)]
+    name, version = next(iter(facts.distributions.items()))
+    providers = facts.capabilities.get("providers", [])
+    findings = [Finding("onnxruntime", f"{name} {version} with {', '.join(providers) or 'nothing'}")]
+    if facts.provider not in providers:
+        findings.append(
+            Finding("provider", f"{facts.provider!r} is not in this ONNX Runtime; choose --provider cpu", broken=True)
+        )
+    elif facts.gpu and facts.provider == "cpu":
+        findings.append(Finding("provider", "this box has a GPU that is not used; see extra 'agent-gpu'"))
+    return findings
+
+
+def _libraries(facts: Facts) -> list[Finding]:
+    findings = []
+    for name, needed in NEEDED.items():
+        if name in facts.errors:
+            mend = f"{sys.executable} -m pip install --force-reinstall {MENDS[name]}"
+            findings.append(
+                Finding(name, f"{MENDS[name]} does not load ({facts.errors[name]}); try: {mend}", broken=True)
+            )
+            continue
+        have = facts.capabilities.get(name, [])
+        missing = [one for one in needed if one not in have]
+        sentence = (
+            f"cannot handle {', '.join(missing)}; install {MENDS[name]} from PyPI" if missing else ", ".join(have)
+        )
+        findings.append(Finding(name, sentence, broken=bool(missing)))
+    return findings
+
+
+def _state(facts: Facts) -> list[Finding]:
+    if not facts.state_writable:
+        sentence = f"{facts.state_dir} cannot be written; run as its owner or choose --state-dir"
+        return [Finding("state", sentence, broken=True)]
+    findings = []
+    if facts.free_bytes < LEAST_DISK:
+        short = f"{facts.free_bytes >> 20} MiB are free at {facts.state_dir}; free at least {LEAST_DISK >> 20} MiB"
+        findings.append(Finding("disk", short, broken=True))
+    joined = "joined a fleet" if facts.joined else "not in a fleet yet; use: longshore-agent join URL --token TOKEN"
+    return [*findings, Finding("fleet", joined)]
+
+
+def _ports(facts: Facts) -> list[Finding]:
+    return [
+        Finding("port", f"{port} is taken (by a running agent?); choose another with --{flag}")
+        for flag, port in facts.taken_ports.items()
+    ]
+
+
+def _probe() -> tuple[dict[str, list[str]], dict[str, str]]:
+    """Ask another process, for a broken library may take its process along."""
+    command = [sys.executable, "-m", "agent.inference.probe"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return {}, {"providers": f"no answer within {PROBE_SECONDS:.0f} s"}
+    if done.returncode != 0:
+        last = done.stderr.strip().splitlines()[-1:] or [f"its process ended with code {done.returncode}"]
+        return {}, {"providers": last[0]}
+    said = json.loads(done.stdout)
+    errors = {name.removesuffix("_error"): value for name, value in said.items() if name.endswith("_error")}
+    return {name: value for name, value in said.items() if not name.endswith("_error")}, errors
+
+
+def _taken(config: AgentConfig) -> dict[str, int]:
+    wanted = {"http-port": config.http_port, "grpc-port": config.grpc_port, "metrics-port": config.metrics_port}
+    return {flag: port for flag, port in wanted.items() if port and not _can_bind(config.listen, port)}
+
+
+def _can_bind(host: str, port: int) -> bool:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,22 @@
+"""Errors that only a box has; the tree is protos.errors."""
+
+from __future__ import annotations
+
+from protos.errors import Fatal, Rejected, Retryable
+
+
+class DiskFull(Retryable):
+    """The state directory has no room. Nothing was damaged; the same call works once there is space again."""
+
+
+class Damaged(Rejected):
+    """Bytes on this box, or on their way to it, are not what the manifest names."""
+
+    def __init__(self, message: str, digests: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.digests = digests
+
+
+def passing(error: Retryable | Fatal) -> Retryable:
+    """`error` as a hindrance that is tried again: a running box goes on when its disk fails, and says why."""
+    return error if isinstance(error, Retryable) else Retryable(str(error))

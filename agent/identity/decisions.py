@@ -1,0 +1,55 @@
+"""When a certificate is renewed, and what a wrong clock means. Pure: values and `now` in.
+
+A box's clock may be wrong by a day and more; the control plane's is right. Certificates are backdated by 48 h for that
+reason, so the day of issue is `not_before` + 48 h. `now` here is the box's clock corrected by what the last Sync said.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agent.types import Problem
+
+BACKDATED_SECONDS = 48 * 3600.0
+TELL_SECONDS = 60.0  # a clock further off than this is told to the operator
+
+
+@dataclass(frozen=True)
+class CertificateFacts:
+    """What a certificate says; unix seconds."""
+
+    not_before: float
+    not_after: float
+    public_key: str  # SHA-256 of its SubjectPublicKeyInfo, hex
+    node_id: str  # of its SPIFFE id, "" when it has none
+
+
+def renew_at(facts: CertificateFacts, spread: float) -> float:
+    """Half of the life, plus up to a tenth by `spread` (0…1, drawn once) so that a fleet does not come at once."""
+    issued = min(facts.not_before + BACKDATED_SECONDS, facts.not_after)
+    return issued + (facts.not_after - issued) * (0.5 + 0.1 * spread)
+
+
+def expiry_problem(facts: CertificateFacts, now: float) -> Problem | None:
+    """Running models never stop for it, but the box cannot be reached any more without a new token."""
+    if now < facts.not_after:
+        return None
+    return Problem(
+        "certificate-expired",
+        "this box's certificate has expired; make a token with 'longshore token create' and join it again",
+    )
+
+
+def clock_problem(offset: float) -> Problem | None:
+    """`offset`: seconds to add to the box's clock to get the control plane's."""
+    if abs(offset) <= TELL_SECONDS:
+        return None
+    code, word = ("clock-behind", "behind") if offset > 0 else ("clock-ahead", "ahead of")
+    return Problem(code, f"this box's clock is {_span(abs(offset))} {word} the control plane's; set it, or run NTP")
+
+
+def _span(seconds: float) -> str:
+    for size, name in ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {name}"
+    return f"{seconds:.0f} seconds"

@@ -1,0 +1,85 @@
+"""The calls a worker has not answered yet, oldest first. Each ends once: answered, or failed with its worker."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from agent.inference.errors import BadInput, BadModel, Expired
+from agent.inference.messages import Failed, FromWorker, Reason
+from agent.inference.regions import Lease
+from protos.errors import LongshoreError, Retryable
+
+Reply = tuple[FromWorker, list[int]]
+_ERRORS: dict[Reason, type[LongshoreError]] = {
+    Reason.INPUT: BadInput,
+    Reason.MODEL: BadModel,
+    Reason.EXPIRED: Expired,
+    Reason.AGAIN: Retryable,
+}
+
+
+@dataclass
+class Call:
+    """One question to the worker. Its leases outlive a caller who stopped waiting: the worker still reads them."""
+
+    number: int
+    limit: float  # seconds it may run
+    leases: list[Lease]
+    future: asyncio.Future[Reply]
+
+    def end(self, message: FromWorker, fds: list[int]) -> None:
+        """Hand the answer over; an error of the worker's becomes one of ours."""
+        if self.future.done():
+            close_all(fds)
+        elif isinstance(message, Failed):
+            self.future.set_exception(_ERRORS[message.reason](message.message))
+        else:
+            self.future.set_result((message, fds))
+
+    def fail(self, error: LongshoreError) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+@dataclass
+class Calls:
+    """In flight, by number; dicts keep the order of arrival."""
+
+    _open: dict[int, Call] = field(default_factory=dict)
+    _last: int = 0
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def open(self, limit: float, leases: list[Lease]) -> Call:
+        self._last += 1
+        call = Call(self._last, limit, leases, asyncio.get_running_loop().create_future())
+        self._open[call.number] = call
+        return call
+
+    def settle(self, number: int) -> Call | None:
+        """Take the call out; None when it is not there."""
+        return self._open.pop(number, None)
+
+    @property
+    def oldest(self) -> Call | None:
+        return next(iter(self._open.values()), None)
+
+    def fail_all(self, message: str) -> None:
+        """The worker is gone: everything in flight may be tried again."""
+        calls, self._open = self._open, {}
+        for call in calls.values():
+            call.fail(Retryable(message, after_seconds=0.5))
+
+    async def drained(self, seconds: float) -> None:
+        """Wait until all have ended, at most so long."""
+        if self._open:
+            await asyncio.wait([call.future for call in self._open.values()], timeout=seconds)
+
+
+def close_all(fds: Iterable[int]) -> None:
+    for fd in fds:
+        os.close(fd)

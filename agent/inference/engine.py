@@ -1,0 +1,411 @@
+"""The Engine port over a worker process: ONNX Runtime behind a socket, pixels and tensors in shared memory.
+
+Owned by the agent's event loop. Rules that hold here:
+- Calls are checked before anything is sent, and go to the worker in order of arrival, which answers each once.
+- A worker that dies or hangs fails what is in flight with Retryable and is started again within its budget; the model
+  (a sealed memfd kept here) and the taps are given to the new one. Calls meanwhile fail at once: frames do not wait.
+- Nothing is allocated per frame: a frame is one small message each way.
+- `close` drains, bounded; then the worker ends and its memory with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from agent.inference import lifecycle, messages, requests
+from agent.inference.calls import Calls, Reply, close_all
+from agent.inference.contract import DETECTION
+from agent.inference.errors import Overloaded
+from agent.inference.lifecycle import Event, State
+from agent.inference.messages import INLINE, Detected, FromWorker, Inferred, Loaded, TensorIn, ToWorker
+from agent.inference.outputs import boxes_of, tensors_of, with_labels
+from agent.inference.patience import LOAD_SECONDS, Patience
+from agent.inference.regions import Lease, Pool
+from agent.ports import Detections, EngineSpec, ModelSignature, Tensor
+from agent.supervise import Tasks
+from agent.types import Geometry, ModelInput, Tap
+from agent.workers.memory import PAGE, SharedSlots
+from agent.workers.process import WorkerProcess
+from agent.workers.restarts import RestartBudget
+from protos.errors import LongshoreError, Rejected, Retryable
+from protos.ids import hex_of
+
+log = logging.getLogger(__name__)
+MODULE = "agent.inference.worker"
+_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+
+
+@dataclass(frozen=True)
+class EngineLimits:
+    """Bounds of one engine."""
+
+    waiting: int = 64  # plain inferences in flight; camera frames are bounded by their slots
+    request_bytes: int = 256 << 20  # of request tensors in shared memory at once
+    kept_bytes: int = 8 << 20  # of that memory kept when idle
+    drain_seconds: float = 10.0  # for what is in flight at `close`
+    look_seconds: float = 0.5  # between looks at a worker that runs
+    nice: int = 0
+
+
+@dataclass(frozen=True)
+class _Attached:
+    """A tap as the worker knows it; `fd` is our own duplicate."""
+
+    number: int
+    fd: int
+    slots: int
+    input: ModelInput
+
+    @property
+    def message(self) -> messages.Attach:
+        return messages.Attach(self.number, self.slots, self.input.height, self.input.width)
+
+
+class OnnxEngine:
+    """See agent.ports.Engine."""
+
+    def __init__(
+        self,
+        name: str = "engine",
+        limits: EngineLimits = EngineLimits(),
+        budget: RestartBudget | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._limits = limits
+        self._budget = budget or RestartBudget()
+        self._now = monotonic
+        self._process: WorkerProcess[FromWorker] = WorkerProcess(
+            name, MODULE, messages.FromWorker, self._answered, self._exited, limits.nice
+        )
+        self._tasks = Tasks()
+        self._calls = Calls()
+        self._patience = Patience()
+        self._pool = self._new_pool()
+        self._taps: dict[Tap, _Attached] = {}
+        self._state = State.NEW
+        self._signature = ModelSignature((), ())
+        self._spec: EngineSpec | None = None
+        self._model = -1
+        self._tap_number = 0
+        self._slow_down = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._closing: asyncio.Task[None] | None = None
+        self.restarts = 0
+        self.warm_seconds = 0.0
+
+    @property
+    def signature(self) -> ModelSignature:
+        return self._signature
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid
+
+    @property
+    def waiting(self) -> int:
+        """Calls in flight, the running one included."""
+        return len(self._calls)
+
+    # --- life -----------------------------------------------------------------------------------------------------
+
+    async def start(self, spec: EngineSpec) -> None:
+        """See the port. A worker that dies while loading is given one more try."""
+        self._state = lifecycle.after(self._state, Event.START)
+        self._model = _sealed(spec.model)
+        self._spec = replace(spec, model=b"")  # the bytes live once, in the sealed memory
+        try:
+            await self._first_launch()
+        except BaseException as error:
+            self._state = lifecycle.after(self._state, Event.CLOSE)
+            await self._end()
+            if isinstance(error, Retryable):
+                raise Rejected(f"the model crashed its worker twice while loading: {error}") from error
+            raise
+        self._state = lifecycle.after(self._state, Event.READY)
+
+    async def close(self) -> None:
+        """See the port."""
+        self._state = lifecycle.after(self._state, Event.CLOSE)
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._drain_and_end(), name="close engine")
+        await asyncio.shield(self._closing)
+
+    def slow_down(self, seconds: float) -> None:
+        """See the port. Holds from the next call on."""
+        self._slow_down = max(0.0, seconds)
+
+    async def _first_launch(self) -> None:
+        try:
+            await self._launch()
+        except Retryable as error:
+            log.warning("engine worker did not load its model at first: %s", error)
+            await self._launch()
+
+    async def _launch(self) -> None:
+        """A fresh worker with the model loaded and all taps attached."""
+        assert self._spec is not None
+        spec = self._spec
+        self._pool = self._new_pool()
+        await self._process.start()
+        limit = LOAD_SECONDS.get(spec.provider, LOAD_SECONDS["cpu"])
+        loaded, _ = await self._ask(
+            lambda call: messages.Load(call, spec.task, spec.input, spec.provider, spec.threads),
+            limit,
+            fds=[self._model],
+        )
+        assert isinstance(loaded, Loaded)
+        self._signature = ModelSignature(loaded.inputs, loaded.outputs)
+        self.warm_seconds = loaded.warm_seconds
+        for tap in self._taps.values():
+            self._process.send(tap.message, [tap.fd])
+
+    async def _relaunch(self, delay: float) -> None:
+        await asyncio.sleep(delay)
+        try:
+            await self._launch()
+        except LongshoreError as error:
+            log.error("the worker of %s did not come back: %s", self._name, error)
+            self._process.kill()  # if it still lives; its exit spends the budget and decides
+            return
+        if self._state is State.RESTARTING:
+            self._state = lifecycle.after(self._state, Event.READY)
+
+    def _exited(self, code: int) -> None:
+        self._calls.fail_all(f"the worker of {self._name} ended (code {code}); it is being started again")
+        self._patience.idle()
+        self._pool.close()
+        if self._state in (State.READY, State.RESTARTING):
+            self._died(code)
+
+    def _died(self, code: int) -> None:
+        self._state = lifecycle.after(self._state, Event.DIED)
+        delay = self._budget.spend(self._now())
+        if delay is None:
+            self._state = lifecycle.after(self._state, Event.SPENT)
+            log.error("the worker of %s ended too often (last code %d); not started again", self._name, code)
+            return
+        self.restarts += 1
+        log.warning("the worker of %s ended (code %d); starting again in %.1f s", self._name, code, delay)
+        self._tasks.once("restart engine worker", self._relaunch(delay))
+
+    async def _drain_and_end(self) -> None:
+        await self._calls.drained(self._limits.drain_seconds)
+        await self._end()
+
+    async def _end(self) -> None:
+        await self._tasks.stop()
+        await self._process.stop()
+        self._pool.close()
+        for tap in self._taps.values():
+            os.close(tap.fd)
+        self._taps.clear()
+        if self._model >= 0:
+            os.close(self._model)
+            self._model = -1
+
+    # --- frames ---------------------------------------------------------------------------------------------------
+
+    async def attach(self, tap: Tap, fd: int, slots: int, model_input: ModelInput) -> None:
+        """See the port. The descriptor stays the caller's. Attaching again replaces."""
+        _check_memory(fd, slots, model_input)
+        if self._spec is None or self._spec.input is None:
+            raise Rejected("this release takes no pictures, so no camera can be attached to it")
+        if (model_input.height, model_input.width) != (self._spec.input.height, self._spec.input.width):
+            raise Rejected(f"camera {tap.camera} is fitted for another picture size than this release takes")
+        await self.detach(tap)
+        self._tap_number += 1
+        attached = self._taps[tap] = _Attached(self._tap_number, os.dup(fd), slots, model_input)
+        self._tell(attached.message, [attached.fd])
+
+    async def detach(self, tap: Tap) -> None:
+        """See the port. No error when it is not attached."""
+        attached = self._taps.pop(tap, None)
+        if attached is None:
+            return
+        os.close(attached.fd)
+        self._tell(messages.Detach(attached.number))
+
+    async def detect_slot(self, tap: Tap, slot: int, geometry: Geometry, min_score: float) -> Detections:
+        """See the port."""
+        lifecycle.check_ready(self._state)
+        attached = self._taps.get(tap)
+        if attached is None or not 0 <= slot < attached.slots:
+            raise Rejected(f"slot {slot} of camera {tap.camera} is not attached to this engine")
+        number, slow_down = attached.number, self._slow_down
+        reply, _ = await self._ask(
+            lambda call: messages.Detect(call, number, slot, geometry, min_score, slow_down),
+            self._patience.limit(slow_down),
+        )
+        assert isinstance(reply, Detected)
+        assert self._spec is not None
+        return Detections(boxes_of(reply.rows, self._spec.labels), reply.infer_seconds)
+
+    def _tell(self, message: ToWorker, fds: Sequence[int] = ()) -> None:
+        """Send what needs no answer. A worker that is not there learns it when it comes back."""
+        if self._state is State.READY:
+            with contextlib.suppress(Retryable):
+                self._process.send(message, fds)
+
+    # --- tensors --------------------------------------------------------------------------------------------------
+
+    async def infer(
+        self,
+        inputs: Sequence[Tensor],
+        outputs: Sequence[str] | None = None,
+        min_score: float = 0.0,
+        deadline: float | None = None,
+    ) -> list[Tensor]:
+        """See the port."""
+        lifecycle.check_ready(self._state)
+        assert self._spec is not None
+        image = self._spec.input is not None
+        requests.check(self._signature, inputs, outputs, image=image)
+        self._check_room()
+        picture = image and requests.is_picture(inputs)
+        asked = _of_graph(outputs, picture=picture)
+        items, leases = self._write(inputs)
+        slow_down = self._slow_down
+        reply, fds = await self._ask(
+            lambda call: messages.Infer(call, items, asked, picture, min_score, deadline, slow_down),
+            self._patience.limit(slow_down),
+            leases=leases,
+        )
+        return self._result(reply, fds, outputs if picture else None, picture=picture)
+
+    def _result(self, reply: FromWorker, fds: list[int], asked: Sequence[str] | None, *, picture: bool) -> list[Tensor]:
+        assert isinstance(reply, Inferred)
+        assert self._spec is not None
+        tensors = tensors_of(reply, fds)
+        return with_labels(tensors, self._spec.labels, asked) if picture else tensors
+
+    def _check_room(self) -> None:
+        if len(self._calls) >= self._limits.waiting:
+            seconds = max(0.1, len(self._calls) * self._patience.usual)
+            raise Overloaded(f"{len(self._calls)} requests wait for this model; try again later", seconds)
+
+    def _write(self, inputs: Sequence[Tensor]) -> tuple[list[TensorIn], list[Lease]]:
+        """Where each tensor's bytes are: in the message while they are small together, else in shared memory."""
+        if sum(len(tensor.data) for tensor in inputs) <= INLINE:
+            return [TensorIn(t.name, t.datatype, t.shape, len(t.data), inline=bytes(t.data)) for t in inputs], []
+        items: list[TensorIn] = []
+        leases: list[Lease] = []
+        try:
+            for tensor in inputs:
+                lease = self._pool.write(tensor.data)
+                leases.append(lease)
+                items.append(
+                    TensorIn(tensor.name, tensor.datatype, tensor.shape, lease.nbytes, lease.chunk, lease.offset)
+                )
+        except LongshoreError:
+            self._give(leases)
+            raise
+        return items, leases
+
+    # --- the worker -----------------------------------------------------------------------------------------------
+
+    async def _ask(
+        self,
+        message: Callable[[int], ToWorker],
+        limit: float,
+        fds: Sequence[int] = (),
+        leases: Sequence[Lease] = (),
+    ) -> Reply:
+        """Send what `message` makes for a call number, and wait for its answer."""
+        first = not self._calls
+        call = self._calls.open(limit, list(leases))
+        try:
+            self._process.send(message(call.number), fds)
+        except Retryable:
+            self._calls.settle(call.number)
+            self._give(leases)
+            raise
+        if first:
+            self._next_head()
+        return await call.future
+
+    def _answered(self, message: FromWorker, fds: list[int]) -> None:
+        call = self._calls.settle(message.call)
+        self._next_head()
+        if call is None:
+            close_all(fds)
+            return
+        self._give(call.leases)
+        if isinstance(message, (Detected, Inferred)):
+            self._patience.learn(message.infer_seconds)
+        call.end(message, fds)
+
+    def _give(self, leases: Sequence[Lease]) -> None:
+        for lease in leases:
+            self._pool.give(lease)
+
+    def _next_head(self) -> None:
+        oldest = self._calls.oldest
+        if oldest is None:
+            self._patience.idle()
+            return
+        self._patience.head(self._now(), oldest.limit)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self._limits.look_seconds, self._look)
+
+    def _look(self) -> None:
+        """Kill a worker that hangs; look again while something runs."""
+        self._timer = None
+        if not self._calls:
+            return
+        if self._patience.overdue(self._now()):
+            log.error("the worker of %s hangs; killing it", self._name)
+            self._process.kill()
+            return
+        self._timer = asyncio.get_running_loop().call_later(self._limits.look_seconds, self._look)
+
+    def _new_pool(self) -> Pool:
+        return Pool(self._announce, self._forget, self._limits.request_bytes, self._limits.kept_bytes)
+
+    def _announce(self, chunk: int, memory: SharedSlots) -> None:
+        self._process.send(messages.Chunk(chunk, memory.nbytes), [memory.fd])
+
+    def _forget(self, chunk: int) -> None:
+        self._process.send(messages.DropChunk(chunk))
+
+    @property
+    def _name(self) -> str:
+        """For the log: whose engine, and of which release."""
+        release = hex_of(self._spec.digest)[:12] if self._spec else "no release"
+        return f"{self._process.name} ({release})"
+
+
+def _of_graph(asked: Sequence[str] | None, *, picture: bool) -> list[str] | None:
+    """What to ask the graph for; the names of classes are made here from `classes`."""
+    if not asked:
+        return None
+    if not picture or requests.LABELS not in asked:
+        return list(asked)
+    return list(dict.fromkeys([*(name for name in asked if name != requests.LABELS), DETECTION[2]]))
+
+
+def _check_memory(fd: int, slots: int, model_input: ModelInput) -> None:
+    """A worker that maps more than there is would be killed by the first look at it."""
+    stride = -(-model_input.nbytes // PAGE) * PAGE
+    if slots < 1 or os.fstat(fd).st_size < slots * stride:
+        raise Rejected("the shared memory of this camera is smaller than its slots")
+
+
+def _sealed(model: bytes) -> int:
+    """The bytes in memory that nobody can change any more."""
+    fd = os.memfd_create("longshore-model", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    view = memoryview(model)
+    while view:
+        view = view[os.write(fd, view) :]
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
+    return fd

@@ -1,0 +1,25 @@
+"""What inference can answer besides a result, by consequence."""
+
+from __future__ import annotations
+
+from protos.errors import Rejected, Retryable
+
+
+class Overloaded(Retryable):
+    """Too much waits already; nothing of this request was kept."""
+
+
+class Expired(Retryable):
+    """The request's time had passed before its turn came."""
+
+
+class BadInput(Rejected):
+    """A tensor or picture that this model cannot take; the sentence names it."""
+
+
+class Broken(Rejected):
+    """The model loaded and then crashed its worker too often."""
+
+
+class BadModel(Rejected):
+    """A model that does not load, does not run, or breaks the graph contract of its task."""

@@ -1,0 +1,134 @@
+"""What the agent and an engine worker say to each other: tagged msgpack structs, one socket message each.
+
+Order is the protocol: the worker handles messages one by one as they come, and answers every call with exactly one
+`Loaded`, `Detected`, `Inferred` or `Failed`. Bytes beyond `INLINE` travel in shared memory: inputs in chunks the agent
+owns (`Chunk`, `DropChunk`), outputs in one fresh memfd beside `Inferred`, each output starting at a multiple of ALIGN.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from agent.ports import TensorSpec
+from agent.types import Geometry, ModelInput
+
+INLINE = 32 * 1024  # bytes of tensors in a message: a copy is then cheaper than a page mapping
+ALIGN = 64  # bytes; a cache line, and what vector loads like
+Rows = list[tuple[float, float, float, float, float, int]]  # x0, y0, x1, y1, score, class
+
+
+def aligned(nbytes: int) -> int:
+    return -(-nbytes // ALIGN) * ALIGN
+
+
+class Reason(StrEnum):
+    """Why a call failed, as the caller must see it."""
+
+    INPUT = "input"  # this input never works
+    MODEL = "model"  # this model never works
+    EXPIRED = "expired"  # its deadline had passed when its turn came
+    AGAIN = "again"  # memory was short
+
+
+class Load(msgspec.Struct, tag="load"):
+    """The model's bytes lie in the one descriptor beside this message."""
+
+    call: int
+    task: str
+    input: ModelInput | None
+    provider: str
+    threads: int
+
+
+class Attach(msgspec.Struct, tag="attach"):
+    """Frames of tap number `tap` lie in the one descriptor beside this message."""
+
+    tap: int
+    slots: int
+    height: int
+    width: int
+
+
+class Detach(msgspec.Struct, tag="detach"):
+    tap: int
+
+
+class Chunk(msgspec.Struct, tag="chunk"):
+    """Request tensors may lie in the one descriptor beside this message."""
+
+    chunk: int
+    nbytes: int
+
+
+class DropChunk(msgspec.Struct, tag="drop"):
+    chunk: int
+
+
+class Detect(msgspec.Struct, tag="detect"):
+    call: int
+    tap: int
+    slot: int
+    geometry: Geometry
+    min_score: float
+    slow_down: float  # seconds of waiting to add
+
+
+class TensorIn(msgspec.Struct, array_like=True):
+    """A request tensor: `inline`, or `nbytes` at `offset` of `chunk`."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    nbytes: int
+    chunk: int = 0
+    offset: int = 0
+    inline: bytes | None = None
+
+
+class Infer(msgspec.Struct, tag="infer"):
+    call: int
+    inputs: list[TensorIn]
+    outputs: list[str] | None
+    picture: bool  # the one input is a JPEG or PNG to be decoded and fitted
+    min_score: float
+    deadline: float | None  # monotonic seconds
+    slow_down: float
+
+
+class Loaded(msgspec.Struct, tag="loaded"):
+    call: int
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    warm_seconds: float  # one inference after the first
+
+
+class Detected(msgspec.Struct, tag="detected"):
+    call: int
+    rows: Rows
+    infer_seconds: float
+
+
+class TensorOut(msgspec.Struct, array_like=True):
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    nbytes: int
+    inline: bytes | None = None
+
+
+class Inferred(msgspec.Struct, tag="inferred"):
+    call: int
+    outputs: list[TensorOut]
+    infer_seconds: float
+
+
+class Failed(msgspec.Struct, tag="failed"):
+    call: int
+    reason: Reason
+    message: str
+
+
+ToWorker = Load | Attach | Detach | Chunk | DropChunk | Detect | Infer
+FromWorker = Loaded | Detected | Inferred | Failed

@@ -1,0 +1,53 @@
+"""From a worker's answer to the tensors and boxes that leave the engine. Large outputs are views of its memory."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+from collections.abc import Sequence
+
+from agent.inference.datatypes import BYTES, pack_bytes
+from agent.inference.messages import Inferred, Rows, TensorOut, aligned
+from agent.inference.requests import LABELS
+from agent.ports import Tensor
+from agent.types import Box
+
+
+def label_of(labels: tuple[str, ...], index: int) -> str:
+    return labels[index] if 0 <= index < len(labels) else str(index)
+
+
+def boxes_of(rows: Rows, labels: tuple[str, ...]) -> tuple[Box, ...]:
+    return tuple(Box(x0, y0, x1, y1, score, label_of(labels, index)) for x0, y0, x1, y1, score, index in rows)
+
+
+def tensors_of(message: Inferred, fds: list[int]) -> list[Tensor]:
+    """The output tensors; takes the descriptor. The memory lives as long as a tensor that looks at it."""
+    if not fds:
+        return [_tensor(out, out.inline or b"") for out in message.outputs]
+    (fd,) = fds
+    try:
+        view = memoryview(mmap.mmap(fd, 0, access=mmap.ACCESS_READ))
+    finally:
+        os.close(fd)
+    tensors, start = [], 0
+    for out in message.outputs:
+        tensors.append(_tensor(out, view[start : start + out.nbytes]))
+        start += aligned(out.nbytes)
+    return tensors
+
+
+def with_labels(tensors: Sequence[Tensor], labels: tuple[str, ...], asked: Sequence[str] | None) -> list[Tensor]:
+    """The answer to a picture: class numbers also by name, and only what was asked for, in that order."""
+    named = {tensor.name: tensor for tensor in tensors}
+    if "classes" in named:
+        classes = named["classes"]
+        numbers = struct.unpack(f"<{len(classes.data) // 8}q", classes.data)
+        text = pack_bytes(label_of(labels, number).encode() for number in numbers)
+        named[LABELS] = Tensor(LABELS, BYTES, classes.shape, text)
+    return [named[name] for name in asked or named]
+
+
+def _tensor(out: TensorOut, data: bytes | memoryview) -> Tensor:
+    return Tensor(out.name, out.datatype, out.shape, data)

@@ -1,0 +1,34 @@
+"""An encoded picture → the model's input, inside the engine worker. The size it claims is checked before it is decoded.
+
+The picture is turned upright as its EXIF orientation says, since that is how people and detections see it.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.cameras.letterbox import letterbox
+from agent.inference import picture_header
+from agent.inference.errors import BadInput
+from agent.types import Geometry, ModelInput
+
+cv2.setNumThreads(1)  # the threads of this process belong to the session
+
+
+def fit(content: memoryview, model_input: ModelInput) -> tuple[NDArray[np.uint8], Geometry]:
+    """RGB [height, width, 3] as the model wants it, and how the picture lies in it. Raises BadInput."""
+    return letterbox(decode(content), model_input.height, model_input.width, fit=model_input.fit, pad=model_input.pad)
+
+
+def decode(content: memoryview) -> NDArray[np.uint8]:
+    """RGB pixels of a JPEG or PNG of any depth or colour space. Raises BadInput."""
+    picture_header.check(content)
+    try:
+        picture = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), cv2.IMREAD_COLOR_RGB)
+    except cv2.error as error:
+        raise BadInput("the picture is damaged and cannot be decoded") from error
+    if picture is None:
+        raise BadInput("the picture is damaged and cannot be decoded")
+    return np.asarray(picture, dtype=np.uint8)

@@ -1,0 +1,66 @@
+"""Does a request fit a loaded model? Pure: signature and tensors in, nothing or BadInput out.
+
+Checked once, before anything is copied or sent to a worker, the same way by every Engine adapter. An `image` input of
+a release that takes pictures may come as one BYTES element (JPEG or PNG) in place of its pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agent.inference.datatypes import BYTES, check_size, elements
+from agent.inference.errors import BadInput
+from agent.ports import ModelSignature, Tensor, TensorSpec
+
+IMAGE = "image"
+LABELS = "labels"  # an output only picture requests have: the names of `classes`, as BYTES
+
+
+def is_picture(tensors: Sequence[Tensor]) -> bool:
+    """Is this request one encoded picture?"""
+    return len(tensors) == 1 and tensors[0].name == IMAGE and tensors[0].datatype == BYTES
+
+
+def check(signature: ModelSignature, tensors: Sequence[Tensor], outputs: Sequence[str] | None, *, image: bool) -> None:
+    """Raises BadInput with the first thing that is wrong.
+
+    `image`: the release declares a picture input, so that an encoded picture may stand for it.
+    """
+    picture = image and is_picture(tensors)
+    if picture:
+        _check_picture(tensors[0])
+    else:
+        _check_tensors(signature, tensors)
+    if len(set(outputs or ())) != len(outputs or ()):
+        raise BadInput("an output is asked for twice")
+    known = {spec.name for spec in signature.outputs} | ({LABELS} if picture else set())
+    for name in outputs or ():
+        if name not in known:
+            raise BadInput(f"output {name!r} does not exist; this model gives {', '.join(sorted(known))}")
+
+
+def _check_picture(tensor: Tensor) -> None:
+    if elements(tensor.name, tensor.shape) != 1 or len(tensor.shape) > 2:
+        raise BadInput(f"input 'image': {list(tensor.shape)} pictures came; send one per request, shape [1]")
+
+
+def _check_tensors(signature: ModelSignature, tensors: Sequence[Tensor]) -> None:
+    specs = {spec.name: spec for spec in signature.inputs}
+    names = [tensor.name for tensor in tensors]
+    if sorted(names) != sorted(specs):
+        raise BadInput(f"inputs must be exactly {', '.join(sorted(specs))}, but {', '.join(names) or 'none'} came")
+    for tensor in tensors:
+        _check_tensor(specs[tensor.name], tensor)
+
+
+def _check_tensor(spec: TensorSpec, tensor: Tensor) -> None:
+    if tensor.datatype != spec.datatype:
+        raise BadInput(f"input {spec.name!r} must be {spec.datatype}, but {tensor.datatype} came")
+    if not fits(spec.shape, tensor.shape):
+        raise BadInput(f"input {spec.name!r} must have shape {list(spec.shape)}, but {list(tensor.shape)} came")
+    check_size(tensor.name, tensor.datatype, tensor.shape, len(tensor.data))
+
+
+def fits(declared: Sequence[int], came: Sequence[int]) -> bool:
+    """Is `came` a shape that `declared` allows (-1: any size)?"""
+    return len(declared) == len(came) and all(want in (-1, got) for want, got in zip(declared, came, strict=True))

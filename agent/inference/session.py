@@ -1,0 +1,147 @@
+"""ONNX Runtime, and nowhere else: a session from verified bytes, its signature, one run.
+
+Only worker processes import this module. A session is built with exactly one provider chain and fails when the runtime
+would quietly fall back to another. Threads: `intra_op` as asked, `inter_op` 1, no spinning, since cameras share the
+cores. Vendor errors end here as BadModel, BadInput or Retryable, in one sentence.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as native
+
+from agent.inference.datatypes import BYTES, FIXED, FROM_ONNX
+from agent.inference.errors import BadInput, BadModel
+from agent.ports import ModelSignature, TensorSpec
+from protos.errors import Retryable
+
+Array = NDArray[np.generic]
+
+PROVIDERS = {
+    "cpu": ["CPUExecutionProvider"],
+    "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"],
+    "tensorrt": ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"],
+}
+_NODE = re.compile(r"while running (\w+) node\. Name:'([^']*)'")
+_SOURCE = re.compile(r"/onnxruntime_src/\S+ .*?\) ")  # where in its source an error was raised
+_SILENT = 4  # log severity: fatal only; every error reaches us as an exception
+_ERRORS = (
+    native.EPFail,
+    native.EngineError,
+    native.Fail,
+    native.InvalidArgument,
+    native.InvalidGraph,
+    native.InvalidProtobuf,
+    native.NoModel,
+    native.NoSuchFile,
+    native.NotImplemented,
+    native.RuntimeException,
+    RuntimeError,
+    ValueError,
+)
+ort.set_default_logger_severity(_SILENT)
+
+
+def providers() -> list[str]:
+    """Our names of the providers this runtime was built with."""
+    available = set(ort.get_available_providers())
+    return [name for name, chain in PROVIDERS.items() if chain[0] in available]
+
+
+class Session:
+    """One loaded graph."""
+
+    def __init__(self, model: bytes, provider: str = "cpu", threads: int = 1) -> None:
+        """Raises BadModel."""
+        self._session = _load(model, _chain(provider), _options(threads))
+        self.signature = _signature(self._session)
+
+    def run(self, feeds: Mapping[str, Array], outputs: Sequence[str] | None = None) -> list[Array]:
+        """The named outputs, or all in the graph's order. Raises BadInput, Retryable."""
+        try:
+            result: list[Array] = self._session.run(outputs, dict(feeds))
+        except MemoryError as error:
+            raise Retryable("not enough memory for this inference") from error
+        except _ERRORS as error:
+            if "Failed to allocate memory" in str(error):
+                raise Retryable("not enough memory for this inference") from error
+            raise BadInput(f"the model cannot run on this input: {_sentence(error)}") from error
+        return result
+
+    def warm_feeds(self) -> dict[str, Array]:
+        """Zeros in the real shapes; a free dimension is 1."""
+        return {spec.name: _zeros(spec) for spec in self.signature.inputs}
+
+
+def _chain(provider: str) -> list[str]:
+    if provider not in PROVIDERS:
+        raise BadModel(f"provider {provider!r} must be one of {', '.join(PROVIDERS)}")
+    chain = PROVIDERS[provider]
+    if chain[0] not in ort.get_available_providers():
+        raise BadModel(f"this ONNX Runtime has no {chain[0]}; install onnxruntime-gpu or choose provider 'cpu'")
+    return [name for name in chain if name in ort.get_available_providers()]
+
+
+def _options(threads: int) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = _SILENT
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def _load(model: bytes, chain: list[str], options: ort.SessionOptions) -> ort.InferenceSession:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it warns of a fallback, which is refused below
+            session = ort.InferenceSession(model, options, providers=chain, enable_fallback=0)
+    except (native.InvalidProtobuf, native.NoModel) as error:
+        raise BadModel("the model is damaged or no ONNX file; push its release again") from error
+    except MemoryError as error:
+        raise BadModel("the model needs more memory than this box has") from error
+    except _ERRORS as error:
+        raise BadModel(f"the model does not load: {_sentence(error)}") from error
+    if session.get_providers()[0] != chain[0]:
+        raise BadModel(f"{chain[0]} does not start on this box; check the GPU driver or choose provider 'cpu'")
+    # It keeps the bytes for a fallback that is switched off: a second copy of the model, for good.
+    session._model_bytes = None  # noqa: SLF001
+    return session
+
+
+def _signature(session: ort.InferenceSession) -> ModelSignature:
+    try:
+        return ModelSignature(
+            tuple(_spec(node) for node in session.get_inputs()), tuple(_spec(node) for node in session.get_outputs())
+        )
+    except UnicodeDecodeError as error:
+        raise BadModel("the model does not load: the name of a tensor is no text") from error
+
+
+def _spec(node: ort.NodeArg) -> TensorSpec:
+    datatype = FROM_ONNX.get(node.type)
+    if datatype is None:
+        raise BadModel(f"tensor {node.name!r} is {node.type}, which the inference protocol cannot carry")
+    return TensorSpec(node.name, datatype, tuple(d if isinstance(d, int) else -1 for d in node.shape))
+
+
+def _zeros(spec: TensorSpec) -> Array:
+    shape = [1 if side < 0 else side for side in spec.shape]
+    if spec.datatype == BYTES:
+        return np.full(shape, "", dtype=object)
+    return np.zeros(shape, dtype=FIXED[spec.datatype].numpy)
+
+
+def _sentence(error: BaseException) -> str:
+    """The runtime's message on one line, without its code prefix, at a length a person reads."""
+    text = _SOURCE.sub("", " ".join(str(error).split()))
+    if node := _NODE.search(text):
+        return f"its {node[1]} operator {node[2]!r} fails"
+    return text.rsplit(" : ", 1)[-1][:200] or type(error).__name__

@@ -1,0 +1,49 @@
+"""Tensors between their wire bytes and numpy arrays, inside the engine worker. Numbers are not copied on the way in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from agent.inference.datatypes import BYTES, FIXED, elements, pack_bytes, unpack_bytes
+from agent.inference.errors import BadInput
+from agent.inference.messages import INLINE, TensorIn, TensorOut
+from agent.inference.session import Array
+
+__all__ = ["to_array", "to_wire", "unpack_bytes"]
+Buffer = memoryview
+_DATATYPES = {datatype.numpy: name for name, datatype in FIXED.items()}
+
+
+def to_array(item: TensorIn, data: memoryview) -> Array:
+    """The tensor as ONNX Runtime takes it. Raises BadInput for BYTES that are not UTF-8 text."""
+    if item.datatype != BYTES:
+        return np.frombuffer(data, dtype=FIXED[item.datatype].numpy).reshape(item.shape)
+    array = np.empty(elements(item.name, item.shape), dtype=object)
+    try:
+        array[:] = [str(text, "utf-8") for text in unpack_bytes(item.name, data, array.size)]
+    except UnicodeDecodeError as error:
+        raise BadInput(f"input {item.name!r}: ONNX text is UTF-8, and an element is not") from error
+    return array.reshape(item.shape)
+
+
+def to_wire(named: Sequence[tuple[str, Array]]) -> tuple[list[TensorOut], list[Buffer]]:
+    """Outputs inline while they are small together; else their bytes apart, in order, to travel beside the message."""
+    content = [(name, array, _content(array)) for name, array in named]
+    small = sum(len(data) for _, _, data in content) <= INLINE
+    outputs = [
+        TensorOut(name, datatype_of(array), array.shape, len(data), bytes(data) if small else None)
+        for name, array, data in content
+    ]
+    return outputs, [] if small else [data for _, _, data in content]
+
+
+def datatype_of(array: Array) -> str:
+    return BYTES if array.dtype == object else _DATATYPES[array.dtype.name]
+
+
+def _content(array: Array) -> Buffer:
+    if array.dtype == object:
+        return memoryview(pack_bytes(str(text).encode() for text in array.reshape(-1).tolist()))
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data

@@ -1,0 +1,256 @@
+"""The engine worker process: one session, one thread, messages in order of arrival.
+
+    python -m agent.inference.worker      (started by agent.workers.process)
+
+It opens no file: the model, camera frames and request tensors come as memory descriptors over its channel, and its
+working directory is a deleted one, so that a model naming external data finds none. It ends when its channel closes.
+Every call is answered once; what goes wrong with one call is that call's answer, what goes wrong otherwise ends the
+process, and the agent starts another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import mmap
+import os
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from agent.inference import boxes, contract, messages, tensors
+from agent.inference.errors import BadInput, BadModel, Expired
+from agent.inference.messages import (
+    Attach,
+    Chunk,
+    Detach,
+    Detect,
+    Detected,
+    DropChunk,
+    Failed,
+    FromWorker,
+    Infer,
+    Inferred,
+    Load,
+    Loaded,
+    Reason,
+    TensorIn,
+    ToWorker,
+    aligned,
+)
+from agent.inference.session import Array, Session
+from agent.inference.tensors import Buffer
+from agent.types import ModelInput
+from agent.workers.channel import WorkerChannel
+from agent.workers.memory import SharedSlots
+from protos.errors import LongshoreError, Retryable
+
+Answer = tuple[FromWorker, Sequence[Buffer]]  # the message, and large tensors to go beside it
+REASONS = ((Expired, Reason.EXPIRED), (Retryable, Reason.AGAIN), (BadModel, Reason.MODEL))
+
+
+class TapFrames:
+    """The slots of one tap as arrays of batch 1, made once."""
+
+    def __init__(self, fd: int, message: Attach) -> None:
+        self._memory = SharedSlots.attach(fd, message.slots, message.height * message.width * 3)
+        shape = (1, message.height, message.width, 3)
+        self.arrays: list[Array] = [
+            np.frombuffer(self._memory.view(slot), dtype=np.uint8).reshape(shape) for slot in range(message.slots)
+        ]
+        self.size = (message.height, message.width)
+
+    def close(self) -> None:
+        self.arrays.clear()
+        self._memory.close()
+
+
+class Worker:
+    """What the process holds; one method per message."""
+
+    def __init__(self) -> None:
+        self._session: Session | None = None
+        self._input: ModelInput | None = None
+        self._task = "tensor"
+        self._taps: dict[int, TapFrames] = {}
+        self._chunks: dict[int, mmap.mmap] = {}
+
+    def handle(self, message: ToWorker, fds: Sequence[int]) -> Answer | None:
+        """The answer, or None for a message that needs none."""
+        match message:
+            case Detect():
+                return self._detect(message), []
+            case Infer():
+                return self._infer(message)
+            case Load():
+                return self._load(message, fds[0]), []
+            case Attach():
+                self._taps[message.tap] = TapFrames(fds[0], message)
+            case Detach():
+                self._taps.pop(message.tap).close()
+            case Chunk():
+                self._chunks[message.chunk] = _mapped(fds[0], message.nbytes)
+            case DropChunk():
+                self._chunks.pop(message.chunk).close()
+        return None
+
+    def _load(self, message: Load, fd: int) -> Loaded:
+        session = Session(_read(fd), message.provider, message.threads)
+        contract.check(session.signature, message.task, message.input)
+        warm_seconds = _warm(session, message.input)
+        self._session, self._input, self._task = session, message.input, message.task
+        _settle()
+        return Loaded(message.call, session.signature.inputs, session.signature.outputs, warm_seconds)
+
+    def _detect(self, message: Detect) -> Detected:
+        tap = self._taps[message.tap]
+        started = time.perf_counter()
+        found, scores, classes = self._run({"image": tap.arrays[message.slot]}, contract.DETECTION, message.slow_down)
+        rows = boxes.rows((found[0], scores[0], classes[0]), message.geometry, tap.size, message.min_score)
+        return Detected(message.call, rows, time.perf_counter() - started)
+
+    def _infer(self, message: Infer) -> Answer:
+        if message.deadline is not None and time.monotonic() >= message.deadline:
+            raise Expired("the request's time had passed before its turn came")
+        started = time.perf_counter()
+        data = [self._bytes_of(item) for item in message.inputs]
+        named = self._picture(data[0], message) if message.picture else self._tensors(data, message)
+        seconds = time.perf_counter() - started
+        outputs, large = tensors.to_wire(named)
+        return Inferred(message.call, outputs, seconds), large
+
+    def _tensors(self, data: list[memoryview], message: Infer) -> list[tuple[str, Array]]:
+        feeds = {item.name: tensors.to_array(item, view) for item, view in zip(message.inputs, data, strict=True)}
+        names = message.outputs or [spec.name for spec in self._loaded().signature.outputs]
+        return list(zip(names, self._run(feeds, names, message.slow_down), strict=True))
+
+    def _picture(self, data: memoryview, message: Infer) -> list[tuple[str, Array]]:
+        from agent.inference import pictures  # cv2 costs 15 MB; a box whose engine sees only slots never pays
+
+        assert self._input is not None
+        (content,) = tensors.unpack_bytes("image", data, 1)
+        pixels, geometry = pictures.fit(content, self._input)
+        names = [spec.name for spec in self._loaded().signature.outputs]
+        result = dict(zip(names, self._run({"image": pixels[np.newaxis]}, names, message.slow_down), strict=True))
+        if self._task == "detection":
+            boxes.refit(result, geometry, (self._input.height, self._input.width), message.min_score)
+        return [(name, result[name]) for name in message.outputs or names]
+
+    def _run(self, feeds: dict[str, Array], outputs: Sequence[str], slow_down: float) -> list[Array]:
+        if slow_down > 0:
+            time.sleep(slow_down)
+        return self._loaded().run(feeds, outputs)
+
+    def _loaded(self) -> Session:
+        assert self._session is not None  # the agent sends nothing else before `Loaded`
+        return self._session
+
+    def _bytes_of(self, item: TensorIn) -> memoryview:
+        if item.inline is not None:
+            return memoryview(item.inline)
+        return memoryview(self._chunks[item.chunk])[item.offset : item.offset + item.nbytes]
+
+
+def answer(worker: Worker, message: ToWorker, fds: Sequence[int]) -> Answer | None:
+    """`handle`, with an error of ours as that call's answer."""
+    try:
+        return worker.handle(message, fds)
+    except (LongshoreError, MemoryError) as error:
+        call = getattr(message, "call", None)
+        if call is None:
+            raise
+        if isinstance(error, MemoryError):
+            return Failed(call, Reason.AGAIN, "not enough memory for this inference"), []
+        reason = next((reason for kind, reason in REASONS if isinstance(error, kind)), Reason.INPUT)
+        return Failed(call, reason, str(error)), []
+
+
+def _warm(session: Session, model_input: ModelInput | None) -> float:
+    """Run once to make the runtime allocate, once to time it; seconds of the second.
+
+    A tensor model with free dimensions may refuse our guess of 1; that is no fault of its.
+    """
+    feeds = session.warm_feeds()
+    if model_input is not None:
+        feeds = {"image": np.zeros((1, model_input.height, model_input.width, 3), dtype=np.uint8)}
+    guessed = model_input is None and any(-1 in spec.shape for spec in session.signature.inputs)
+    try:
+        session.run(feeds)
+        started = time.perf_counter()
+        session.run(feeds)
+    except BadInput as error:
+        if guessed:
+            return 0.0
+        raise BadModel(f"the model loads but does not run: {error}") from error
+    return time.perf_counter() - started
+
+
+def _read(fd: int) -> bytes:
+    try:
+        size = os.fstat(fd).st_size
+        if not size:
+            return b""
+        # Private, since kernels before 6.7 refuse to share write-sealed memory; and not `read`, since the offset is
+        # one with the agent's descriptor, which stays open for the next start.
+        with mmap.mmap(fd, size, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ) as model:
+            return model[:]
+    finally:
+        os.close(fd)
+
+
+def _mapped(fd: int, nbytes: int) -> mmap.mmap:
+    try:
+        return mmap.mmap(fd, nbytes, access=mmap.ACCESS_READ)
+    finally:
+        os.close(fd)
+
+
+def _settle() -> None:
+    """Give back what loading left behind; what is left now stays, and need not be looked at by the collector."""
+    gc.collect()
+    gc.freeze()
+    ctypes.CDLL(None).malloc_trim(0)
+
+
+def _leave_the_file_system() -> None:
+    """Stand in a deleted directory: relative names resolve to nothing. Modules already on the path stay reachable."""
+    sys.path[:] = [entry or os.getcwd() for entry in sys.path]  # noqa: PTH109 - it is a string
+    place = tempfile.mkdtemp()
+    os.chdir(place)
+    os.rmdir(place)  # noqa: PTH106
+
+
+def _send(channel: WorkerChannel[ToWorker], message: FromWorker, large: Sequence[Buffer]) -> None:
+    if not large:
+        channel.send(message)
+        return
+    with os.fdopen(os.memfd_create("longshore-output", os.MFD_CLOEXEC), "wb", buffering=0) as memory:
+        end = 0
+        for content in large:
+            memory.seek(end)
+            end += aligned(memory.write(content) or 0)
+        memory.truncate(end)
+        channel.send(message, [memory.fileno()])
+
+
+def main() -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a dump of a hostile model's memory would fill the disk
+    channel: WorkerChannel[ToWorker] = WorkerChannel.from_environment(messages.ToWorker)
+    _leave_the_file_system()
+    worker = Worker()
+    with contextlib.suppress(EOFError):  # the agent is gone, and with it the reason to be here
+        while True:
+            received = channel.receive()
+            assert received is not None
+            result = answer(worker, *received)
+            if result is not None:
+                _send(channel, *result)
+
+
+if __name__ == "__main__":
+    main()

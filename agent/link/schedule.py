@@ -1,0 +1,58 @@
+"""When to sync next. Pure: what happened and `now` in, a monotonic time out.
+
+Without news: every `interval`, spread by ±20 % so that a fleet does not knock at once. A hint: at once. A change on the
+box: soon, so that changes that come together travel together, and never against a back-off. Away: from one second,
+doubling, up to the interval. Refused (this node was deleted): rarely, for it may be admitted again.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass, field
+
+SOON_SECONDS = 0.3
+REFUSED_SECONDS = 60.0
+FIRST_RETRY_SECONDS = 1.0
+SHORTEST_INTERVAL = 1.0
+LONGEST_INTERVAL = 3600.0
+
+
+@dataclass
+class Schedule:
+    interval: float = 15.0  # seconds; desired state sets it
+    rng: random.Random = field(default_factory=random.Random)
+    due: float = -math.inf  # monotonic seconds of the next sync
+    _failures: int = 0
+
+    def started(self) -> None:
+        """A sync is under way; what is asked for from now on needs another one."""
+        self.due = math.inf
+
+    def succeeded(self, now: float, interval: float) -> None:
+        if interval > 0:
+            self.interval = min(max(interval, SHORTEST_INTERVAL), LONGEST_INTERVAL)
+        self._failures = 0
+        self._plan(now, self.interval)
+
+    def failed(self, now: float, at_least: float = 0.0) -> None:
+        """The control plane is away."""
+        delay = min(self.interval, FIRST_RETRY_SECONDS * 2.0 ** min(self._failures, 30))
+        self._failures += 1
+        self._plan(now, max(delay, at_least))
+
+    def refused(self, now: float) -> None:
+        self._failures += 1
+        self._plan(now, max(self.interval, REFUSED_SECONDS))
+
+    def hinted(self, now: float) -> None:
+        """The control plane says that something is new: so it can be reached."""
+        self.due = min(self.due, now)
+
+    def changed(self, now: float) -> None:
+        """Something on the box is worth telling."""
+        if not self._failures:
+            self.due = min(self.due, now + SOON_SECONDS)
+
+    def _plan(self, now: float, delay: float) -> None:
+        self.due = min(self.due, now + delay * self.rng.uniform(0.8, 1.2))

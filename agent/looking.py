@@ -1,0 +1,152 @@
+"""Showing what the box sees while somebody looks: newest annotated pictures and log lines on a Watch stream.
+
+Rules that hold here: nothing is drawn or sent unless desired state says that somebody looks (`look_until`); newest
+wins, per camera, a few pictures a second; a slow or broken stream costs pictures, never frames. Drawing and encoding
+happen in the capture worker, which owns the pixels. A camera whose frames go unanswered still moves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from agent.ports import Clock, FleetLink
+from agent.supervise import Tasks
+from agent.types import Box, Finished
+from protos import fleet_pb2
+from protos.errors import LongshoreError, Rejected
+from protos.ids import CameraName
+
+ANSWERED_SECONDS = 0.2  # between pictures of frames with an answer
+UNANSWERED_SECONDS = 0.5  # without one: the picture still moves
+IDLE_SECONDS = 1.0  # of a camera that feeds no deployment
+LOG_LINES = 200  # kept while nobody reads them
+RETRY_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class Painter(Protocol):
+    """The capture side, as a viewer needs it (see agent.cameras.capture)."""
+
+    async def preview(
+        self, camera: CameraName, boxes: tuple[Box, ...], caption: str, captured_unix_ns: int | None
+    ) -> bytes:
+        """JPEG of the picture captured then if it is still there, else the newest; boxes drawn in. Raises Retryable."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    """What is drawn on a picture, and on which one."""
+
+    boxes: tuple[Box, ...]
+    caption: str
+    captured_unix_ns: int | None  # None: the newest
+
+
+class Looking:
+    """What is on its way to a viewer."""
+
+    def __init__(self, clock: Clock, painter: Painter, cameras: Callable[[], Iterable[CameraName]]) -> None:
+        self._clock = clock
+        self._painter = painter
+        self._cameras = cameras
+        self._until = 0.0  # unix seconds
+        self._pictures: dict[CameraName, bytes] = {}
+        self._lines: deque[bytes] = deque(maxlen=LOG_LINES)
+        self._drawn: dict[CameraName, float] = {}
+        self._drawing: set[CameraName] = set()
+        self._changed = asyncio.Event()
+        self._tasks = Tasks()
+
+    @property
+    def wanted(self) -> bool:
+        return self._clock.unix() < self._until
+
+    def look_until(self, unix_seconds: float) -> None:
+        self._until = unix_seconds
+        self._changed.set()
+
+    def show(self, finished: Finished) -> None:
+        """A frame ended: draw it, if anybody looks and it is time for a new picture of its camera."""
+        gap = ANSWERED_SECONDS if finished.release else UNANSWERED_SECONDS
+        picture = fleet_pb2.Picture(
+            camera=finished.tap.camera,
+            captured_unix_ms=finished.captured_unix_ns // 1_000_000,
+            outcome=finished.outcome,
+            latency_ms=finished.latency * 1000,
+        )
+        self._paint(gap, picture, _Drawing(finished.boxes, caption(finished), finished.captured_unix_ns))
+
+    def say(self, line: fleet_pb2.LogLine) -> None:
+        """A log line; kept for the next viewer when nobody looks now. Called in any thread, so it wakes nobody."""
+        self._lines.append(fleet_pb2.WatchFrame(log=line).SerializeToString())
+
+    async def serve(self, link: FleetLink) -> None:
+        """Keep a Watch stream open while somebody looks; runs until cancelled."""
+        while True:
+            if not self.wanted:
+                self._changed.clear()
+                await self._changed.wait()
+                continue
+            try:
+                await link.watch(self._frames())
+            except LongshoreError as error:
+                log.debug("watch stream: %s", error)
+                await self._clock.sleep(RETRY_SECONDS * (30 if isinstance(error, Rejected) else 1))
+
+    async def close(self) -> None:
+        await self._tasks.stop(1.0)
+
+    def _paint(self, gap: float, picture: fleet_pb2.Picture, drawing: _Drawing) -> None:
+        camera, now = CameraName(picture.camera), self._clock.monotonic()
+        due = now - self._drawn.get(camera, float("-inf")) >= gap
+        if due and self.wanted and camera not in self._drawing:
+            self._drawn[camera] = now
+            self._drawing.add(camera)
+            self._tasks.once(f"draw {camera}", self._draw(camera, picture, drawing))
+
+    async def _draw(self, camera: CameraName, picture: fleet_pb2.Picture, drawing: _Drawing) -> None:
+        try:
+            picture.jpeg = await self._painter.preview(camera, drawing.boxes, drawing.caption, drawing.captured_unix_ns)
+        except LongshoreError as error:
+            log.debug("no picture of %s: %s", camera, error)
+            return
+        finally:
+            self._drawing.discard(camera)
+        self._pictures[camera] = fleet_pb2.WatchFrame(picture=picture).SerializeToString()
+        self._changed.set()
+
+    async def _frames(self) -> AsyncIterator[bytes]:
+        while self.wanted:
+            self._changed.clear()
+            while self._lines:
+                yield self._lines.popleft()
+            for camera in list(self._pictures):
+                yield self._pictures.pop(camera)
+            self._paint_idle()
+            await self._wait()
+
+    def _paint_idle(self) -> None:
+        now_ms = int(self._clock.unix() * 1000)
+        for camera in self._cameras():
+            picture = fleet_pb2.Picture(camera=camera, captured_unix_ms=now_ms)
+            self._paint(IDLE_SECONDS, picture, _Drawing((), "no deployment answers for this camera", None))
+
+    async def _wait(self) -> None:
+        """Until something new is there, or a second has passed (somebody may have stopped looking)."""
+        try:
+            async with asyncio.timeout(1.0):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+
+
+def caption(finished: Finished) -> str:
+    """One line under the picture: how the frame ended, where and how fast."""
+    return f"{finished.outcome}  {finished.latency * 1000:.0f} ms  {finished.where}"

@@ -1,0 +1,149 @@
+"""`longshore-agent`: join a fleet, run on a box, serve as a cloud node, try a release, find what is wrong.
+
+Importing this module must stay cheap (no cv2, av, onnxruntime, torch; a test holds it to that): the main process never
+touches pixels, and an edge box has little memory. Errors reach the user as one sentence; exit codes are in `EXIT`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from agent.config import from_environment
+from protos.errors import Fatal, LongshoreError, Rejected, Retryable
+
+EXIT = {Rejected: 1, Retryable: 3, Fatal: 4}  # 2 is click's, for wrong usage
+
+_state = click.option(
+    "--state-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where this box keeps identity, models and telemetry [default: /var/lib/longshore-agent].",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="longshore", prog_name="longshore-agent")
+def cli() -> None:
+    """Longshore on the box: pull models, prove them, run them on local cameras."""
+
+
+@cli.command(epilog="Example: longshore-agent join https://fleet.example:8443 --token LS1.… --label site=harbour")
+@click.argument("url")
+@click.option("--token", required=True, envvar="LONGSHORE_JOIN_TOKEN", help="From 'longshore token create'.")
+@click.option("--node-id", default="", help="Name of this box [default: the token's, else the host name].")
+@click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="May be given several times.")
+@click.option("--role", type=click.Choice(["edge", "cloud"]), default="edge", show_default=True)
+@_state
+def join(url: str, token: str, node_id: str, labels: tuple[str, ...], role: str, state_dir: Path | None) -> None:
+    """Make this box a member of the fleet at URL.
+
+    The control plane's certificate authority is compared with the token before any secret is sent.
+    """
+    from agent.joining import join as join_fleet
+
+    config = from_environment(state_dir=state_dir, role=role)
+    joined = join_fleet(config, url, token, node_id, labels_of(labels))
+    click.echo(f"joined {url} as {joined}; start it with: longshore-agent {'serve' if role == 'cloud' else 'run'}")
+
+
+def _serving_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.option("--listen", help="Address for inference callers and metrics [default: 127.0.0.1]."),
+        click.option("--advertise", help="Host name under which others reach this box."),
+        click.option("--http-port", type=int, help="Open Inference Protocol, REST [default: 8000]."),
+        click.option("--grpc-port", type=int, help="Open Inference Protocol, gRPC [default: 8001]."),
+        click.option("--metrics-port", type=int, help="Prometheus metrics [default: 8002]."),
+        click.option("--provider", type=click.Choice(["cpu", "cuda", "tensorrt"]), help="Execution provider."),
+        click.option("--threads", type=int, help="Threads per engine [default: 1]."),
+        click.option("--log-level", help="DEBUG, INFO, WARNING or ERROR [default: INFO]."),
+        click.option(
+            "--join", "join_url", metavar="URL", help="Join this fleet first, unless this box has joined one."
+        ),
+        click.option("--token-stdin", is_flag=True, help="For --join: read the token from standard input."),
+        click.option("--token", envvar="LONGSHORE_JOIN_TOKEN", default="", help="For --join."),
+        click.option("--node-id", default="", help="For --join."),
+        _state,
+    ):
+        command = option(command)
+    return command
+
+
+@cli.command(epilog="Example: longshore-agent run --state-dir /var/lib/longshore-agent")
+@_serving_options
+def run(**options: Any) -> None:
+    """Run cameras and models as the control plane wishes; goes on without it."""
+    _start("edge", **options)
+
+
+@cli.command(epilog="Example: longshore-agent serve --listen 0.0.0.0 --advertise cloud-1.example")
+@_serving_options
+def serve(**options: Any) -> None:
+    """Serve models to other boxes, as a cloud node without cameras."""
+    _start("cloud", **options)
+
+
+@cli.command(epilog="Example: longshore-agent predict ./release --images ./pictures --output results.jsonl")
+@click.argument("release", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--images", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True)
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), required=True)
+@click.option("--min-score", type=click.FloatRange(0.0, 1.0), default=0.0, show_default=True)
+def predict(release: Path, images: Path, output: Path, min_score: float) -> None:
+    """Run a release over a folder of pictures; one JSON line each."""
+    from agent.predict import predict as run_release
+
+    run_release(release, images, output, min_score)
+
+
+@cli.command()
+@_state
+def doctor(state_dir: Path | None) -> None:
+    """Look for what keeps this box from working, and say how to mend it."""
+    from agent.doctor import examine, report
+
+    findings = examine(from_environment(state_dir=state_dir))
+    click.echo(report(findings))
+    if any(finding.broken for finding in findings):
+        sys.exit(1)
+
+
+def labels_of(pairs: tuple[str, ...]) -> dict[str, str]:
+    """Raises Rejected for a label that is not KEY=VALUE."""
+    labels = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not (key and equals):
+            raise Rejected(f"label {pair!r} must be KEY=VALUE, such as site=harbour")
+        labels[key] = value
+    return labels
+
+
+def _start(role: str, *, join_url: str | None, token_stdin: bool, token: str, node_id: str, **options: Any) -> None:
+    from agent.joining import join_once
+    from agent.node import run_node
+
+    config = from_environment(role=role, **options)
+    if join_url:
+        # Everything is imported by now: `longshore up` starts us early and hands over the token when it has one.
+        join_once(config, join_url, sys.stdin.readline if token_stdin else lambda: token, node_id)
+    run_node(config)
+
+
+def main() -> None:
+    """Entry point: errors of ours become one sentence and an exit code."""
+    # Workers are spawned, not forked: grpc need not prepare for forks, nor warn at each.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+    try:
+        cli(standalone_mode=True)
+    except LongshoreError as error:
+        click.echo(f"error: {error}", err=True)
+        code = next((code for kind, code in EXIT.items() if isinstance(error, kind)), 1)
+        sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,387 @@
+"""One agent, put together and run: what is connected to what, in which order it starts and in which order it ends.
+
+Nothing is decided here. Start: identity, state on disk, engines for what answered before, cameras; then the
+network. Shutdown: no new requests, no new frames, what runs is drained, telemetry is flushed to disk, connections end;
+each step is bounded, and none is skipped because another failed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import signal
+import sys
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from agent import logs, report
+from agent.adapters.blob_https import Grant, HttpsBlobs, pinned
+from agent.adapters.clock import SystemClock
+from agent.adapters.fleet_grpc import GrpcFleetLink
+from agent.adapters.hold import hold
+from agent.adapters.identity_dir import IdentityDirectory
+from agent.adapters.mqtt import TlsFiles
+from agent.adapters.outbox_sqlite import SqliteOutbox
+from agent.adapters.release_store import DiskReleaseStore
+from agent.adapters.state_sqlite import SqliteState
+from agent.adapters.x509 import X509Keys
+from agent.cameras.capture import CameraStats, Captured, Captures
+from agent.config import AgentConfig
+from agent.desired import Desired, desired
+from agent.identity.renewal import Renewal
+from agent.identity.store import Identity
+from agent.inference import runtime
+from agent.inference.engine import OnnxEngine
+from agent.link.loop import Handlers, SyncLoop
+from agent.looking import Looking
+from agent.pipeline.board import Board
+from agent.pipeline.table import BoardTable
+from agent.report import Addresses, Box
+from agent.serving.access import Access, ServerCredentials
+from agent.serving.dataplane import DataPlane
+from agent.serving.grpc_server import GrpcServer
+from agent.serving.rest_server import RestServer
+from agent.supervise import Tasks
+from agent.telemetry.metrics import Metrics
+from agent.telemetry.metrics_server import MetricsServer
+from agent.telemetry.reporter import Reporter
+from agent.telemetry.sender import Sender
+from agent.types import Finished, Problem, Tap
+from agent.update.machine import State
+from agent.update.runner import Updater, UpdateSettings
+from agent.update.steps import Ports
+from agent.version import VERSION
+from agent.wires import BrokerWire, CloudWire
+from agent.workers.restarts import RestartBudget
+from protos.errors import Fatal
+from protos.fleet_pb2 import DesiredState, SyncRequest
+from protos.ids import CameraName, DeploymentName
+
+log = logging.getLogger(__name__)
+
+STEP_SECONDS = 3.0  # of the shutdown, each
+LONGEST_RESTART_SECONDS = 30.0  # between starts of a worker that keeps falling
+
+
+@dataclass(frozen=True)
+class _Disk:
+    """What lies in the state directory."""
+
+    state: SqliteState
+    outbox: SqliteOutbox
+    releases: DiskReleaseStore
+    identity: IdentityDirectory
+
+
+class Node:
+    """The parts of a running agent. Made on the event loop, started once, closed once."""
+
+    def __init__(self, config: AgentConfig, disk: _Disk, identity: Identity) -> None:
+        self.config = config
+        self._disk = disk
+        self._identity = identity
+        self._clock = SystemClock()
+        self._tasks = Tasks()
+        self._boot_id = uuid.uuid4().hex
+        self._grant: Grant | None = None
+        self._desired = Desired()
+        self._wished = asyncio.Event()
+        self._refused: tuple[str, ...] = ()
+        self._was_connected = False  # before the Sync under way
+        self._box = Box(config.role, self._boot_id, config.state_dir, Addresses(), ())
+        self.metrics = Metrics(VERSION, identity.member.node_id)
+        self.captures = Captures(self._clock, self._on_frame, self._on_superseded, self._on_health, config.slots)
+        self.board = Board(config, self._clock, self.captures, _new_engine, self._finished)
+        self._link = GrpcFleetLink(lambda: self._identity)
+        self._reporter = Reporter(disk.outbox, self.metrics, self._clock, config.state_dir)
+        self._sender = Sender(disk.outbox, self._clock, random.random)
+        self._looking = Looking(self._clock, self.captures, self._idle_cameras)
+        self._updater = self._new_updater()
+        self._sync = SyncLoop(self._link, disk.state, self._clock, self._report, self._handlers())
+        self._broker = self._new_broker()
+        self._cloud = CloudWire(lambda: self._identity, self.board.offer_cloud)
+        self._renewal = self._new_renewal()
+        access = self._access()
+        plane = DataPlane(BoardTable(self.board), VERSION, self._clock.monotonic, self.metrics)
+        self._rest, self._grpc = RestServer(plane, access), GrpcServer(plane, access)
+        self._metrics_server = MetricsServer(self.metrics.render)
+
+    # ---- life ----
+
+    async def start(self) -> None:
+        """Raises Fatal when a port is taken; nothing was started then that `close` does not end."""
+        await self._disk.outbox.start()
+        await self._listen()
+        logging.getLogger().addHandler(logs.Forwarder(self._looking.say))
+        self.metrics.before_render(self._refresh_metrics)
+        self._updater.start()
+        self._sync.restore()
+        self._tasks.eternal("apply", self._apply())
+        self._tasks.eternal("report", self._reporter.run())
+        self._tasks.eternal("send", self._sender.run())
+        self._tasks.eternal("sync", self._sync.run())
+        self._tasks.eternal("renew", self._renewal.run())
+        self._tasks.eternal("look", self._looking.serve(self._link))
+
+    async def failure(self) -> str:
+        """The name of an eternal task that ended by itself."""
+        return await self._tasks.failure()
+
+    async def close(self) -> None:
+        """Stop intake, drain, flush, close."""
+        async with contextlib.AsyncExitStack() as last:
+            for step in reversed(self._endings()):
+                last.push_async_callback(_bounded, *step)
+
+    def _endings(self) -> list[tuple[str, Callable[[], object]]]:
+        return [
+            ("inference over REST", self._rest.stop),
+            ("inference over gRPC", self._grpc.stop),
+            ("metrics", self._metrics_server.close),
+            ("updates", self._updater.close),
+            ("engines", self.board.close),
+            ("cameras", self.captures.close),
+            ("last counts", self._flush),
+            ("pictures", self._looking.close),
+            ("tasks", self._tasks.stop),
+            ("cloud", self._cloud.close),
+            ("broker", self._broker.close),
+            ("control plane", self._link.close),
+            ("outbox", self._disk.outbox.close),
+        ]
+
+    async def _flush(self) -> None:
+        """What was counted goes out if it can: the sender still runs."""
+        self._reporter.flush()
+        await self._disk.outbox.settle()
+        await self._clock.sleep(0.3)
+
+    # ---- desired state ----
+
+    def _handlers(self) -> Handlers:
+        return Handlers(self._granted, self._wish, self._looking.look_until)
+
+    def _granted(self, url: str, bearer: str) -> None:
+        self._grant = Grant(url, bearer) if url else None
+        if not self._was_connected:
+            self._sender.hurry()  # the control plane is back, so it stores again
+
+    def _wish(self, state: DesiredState) -> None:
+        """Plan at once, so that the updater's first release finds its settings; the rest follows in `_apply`."""
+        before, self._desired = self._desired, desired(state)
+        wished = self._desired
+        self._forget(before, wished)
+        self._refused = wished.refused
+        self.board.plan(wished.cameras if self.config.role == "edge" else (), wished.deployments)
+        self.board.slow_down(wished.slow_down)
+        self._reporter.per_second = wished.records_per_second
+        self._updater.offer({wish.name: wish.digest for wish in wished.deployments})
+        self._wished.set()
+
+    def _forget(self, before: Desired, now: Desired) -> None:
+        """Metrics of what is no longer wanted here end."""
+        for gone in {wish.name for wish in before.deployments} - {wish.name for wish in now.deployments}:
+            self.metrics.forget_deployment(gone)
+        for left in {wish.name for wish in before.cameras} - {wish.name for wish in now.cameras}:
+            self.metrics.forget_camera(left)
+
+    async def _apply(self) -> None:
+        while True:
+            await self._wished.wait()
+            self._wished.clear()
+            await self.captures.pause(self._desired.paused)
+            await self.board.feed()
+            await self._broker.connect(self._desired.broker)
+            await self._cloud.connect(self._desired.cloud)
+
+    # ---- capture workers tell ----
+
+    def _on_frame(self, captured: Captured) -> None:
+        self.metrics.stage(captured.tap.deployment, "decode", captured.decode_seconds + captured.fit_seconds)
+        self.board.arrive(captured)
+
+    def _on_superseded(self, tap: Tap, frames: int) -> None:
+        self._reporter.superseded(tap, frames)
+
+    def _on_health(self, camera: CameraName, stats: CameraStats) -> None:
+        self._reporter.camera(camera, stats.state, stats.reason)
+        self._sync.changed()
+
+    # ---- reports ----
+
+    def _finished(self, frame: Finished) -> None:
+        self._reporter.finished(frame)
+        self._looking.show(frame)
+
+    def _report(self) -> SyncRequest:
+        self._was_connected = self._sync.connected
+        epoch = self._disk.outbox.summary().epoch
+        return report.request(self._box, epoch, self._updater.reports(), self.captures.stats(), self._problems())
+
+    def _problems(self) -> list[Problem]:
+        found = [*self._sync.problems(), *self._updater.problems(), *self._broker.problems()]
+        trouble = self._disk.outbox.summary().trouble
+        if trouble:
+            found.append(Problem("outbox", trouble))
+        if self._disk.state.damaged:
+            found.append(Problem("state", self._disk.state.damaged))
+        if self._renewal.problem is not None:
+            found.append(self._renewal.problem)
+        return [*found, *(Problem("refused", sentence) for sentence in self._refused)]
+
+    def _refresh_metrics(self) -> None:
+        """Only what is wanted: what is on its way out was forgotten, and nobody would forget it again."""
+        self.metrics.outbox(self._disk.outbox.summary(), self._sender.counts)
+        wanted = {wish.name for wish in self._desired.deployments}
+        for name in wanted & self.board.lanes().keys():
+            self._refresh_deployment(name)
+        for update in self._updater.reports():
+            if update.deployment in wanted:
+                self.metrics.update_state(update.deployment, update.state, State)
+        cameras = {wish.name for wish in self._desired.cameras}
+        for camera, stats in self.captures.stats().items():
+            if camera in cameras:
+                self.metrics.camera(camera, stats.state, stats.frames_per_second)
+
+    def _refresh_deployment(self, name: DeploymentName) -> None:
+        lane, loaded = self.board.lanes()[name], self.board.answering.get(name)
+        self.metrics.queue(name, lane.waiting, lane.in_cloud)
+        if loaded is None:
+            self.metrics.forget_model(name)
+        else:
+            manifest = loaded.release.manifest
+            self.metrics.model(name, manifest.name, manifest.version, loaded.digest)
+
+    def _idle_cameras(self) -> list[CameraName]:
+        return [wish.name for wish in self._desired.cameras if wish.name not in self.board.fed]
+
+    # ---- inside ----
+
+    async def _listen(self) -> None:
+        config = self.config
+        http = await self._rest.start(config.listen, config.http_port)
+        grpc = await self._grpc.start(config.listen, config.grpc_port)
+        metrics = await self._metrics_server.start(config.listen, config.metrics_port)
+        host = config.advertise or config.listen
+        tls = "" if config.on_loopback else "s"
+        self._box = Box(
+            config.role,
+            self._boot_id,
+            config.state_dir,
+            Addresses(f"grpc{tls}://{host}:{grpc}", f"http{tls}://{host}:{http}", f"http://{host}:{metrics}/metrics"),
+            (config.provider,),
+        )
+
+    def _access(self) -> Access:
+        """Loopback is open; beyond it, callers show a certificate of this fleet or the bearer token."""
+        if self.config.on_loopback:
+            return Access()
+        folder = self._disk.identity.path
+        token = self.config.bearer_file.read_text().strip() if self.config.bearer_file else ""
+        return Access(token, ServerCredentials(folder / "cert.pem", folder / "key.pem", folder / "ca.pem"))
+
+    def _new_updater(self) -> Updater:
+        blobs = HttpsBlobs(lambda: self._grant, lambda: pinned(self._identity.ca))
+        settings = UpdateSettings(confirm_seconds=self.config.confirm_seconds)
+        ports = Ports(blobs, self._disk.releases, self.board)
+        return Updater(ports, self._disk.state, self._clock, settings, self._changed)
+
+    def _changed(self) -> None:
+        self._sync.changed()
+
+    def _new_broker(self) -> BrokerWire:
+        folder = self._disk.identity.path
+        files = TlsFiles(folder / "ca.pem", folder / "cert.pem", folder / "key.pem")
+        return BrokerWire(
+            lambda: self._identity, files, self._boot_id, self._clock, self._sender.attach, self._sync.on_hint
+        )
+
+    def _new_renewal(self) -> Renewal:
+        keys = X509Keys()
+        return Renewal(
+            self._link, self._disk.identity, keys, self._clock, lambda: self._sync.clock_offset, self._renewed
+        )
+
+    def _renewed(self, identity: Identity) -> None:
+        self._identity = identity
+        self._link.reload()
+        self._tasks.once("reconnect broker", self._broker.renewed())
+        self._tasks.once("reconnect cloud", self._cloud.renewed())
+
+
+def _new_engine(name: str) -> OnnxEngine:
+    """A confirmed release is never given up on: its worker is started again for ever, ever more patiently."""
+    return OnnxEngine(name, budget=RestartBudget(limit=sys.maxsize, longest_delay=LONGEST_RESTART_SECONDS))
+
+
+def _check_runtime(provider: str) -> None:
+    """Raises Fatal when the inference runtimes installed here exclude each other, with the line that mends it."""
+    trouble = runtime.trouble(runtime.installed(), provider)
+    if trouble:
+        raise Fatal(trouble)
+
+
+async def _bounded(name: str, step: Callable[[], object]) -> None:
+    """One step of the shutdown: at most STEP_SECONDS, and its failure is only logged."""
+    try:
+        async with asyncio.timeout(STEP_SECONDS):
+            result = step()
+            if asyncio.iscoroutine(result):
+                await result
+    except Exception:  # a supervised root: the other steps must still happen
+        log.exception("shutdown: %s did not end well", name)
+
+
+async def _run(config: AgentConfig) -> None:
+    keys = X509Keys()
+    identity_directory = IdentityDirectory(config.state_dir, keys)
+    identity = identity_directory.load()
+    logs.configure(config.log_level, identity.member.node_id)
+    state = SqliteState(config.state_dir / "state.db")
+    disk = _Disk(
+        state,
+        SqliteOutbox(config.state_dir / "outbox.db", config.outbox_bytes),
+        DiskReleaseStore(config.state_dir),
+        identity_directory,
+    )
+    node = Node(config, disk, identity)
+    try:
+        await node.start()
+        log.info("agent %s runs as %s", VERSION, identity.member.node_id)
+        broken = await _until_told(node)
+    finally:
+        await node.close()
+        state.close()
+    if broken:
+        raise Fatal(f"the agent's part {broken!r} ended by itself, which is a mistake of ours; the log says why")
+
+
+async def _until_told(node: Node) -> str:
+    """Return at SIGTERM or SIGINT, or when a part that must not end has ended: then its name."""
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    waits = {asyncio.ensure_future(told.wait()), asyncio.ensure_future(node.failure())}
+    done, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for wait in pending:
+        wait.cancel()
+    if told.is_set():
+        return ""
+    broken = str(done.pop().result())
+    log.critical("%s ended; the agent ends too and is to be started again", broken)
+    return broken
+
+
+def run_node(config: AgentConfig) -> None:
+    """Run until told to end.
+
+    Raises:
+        Fatal: the state directory or a port is taken, the runtime is unusable, or a part that must not end has ended.
+        Rejected: this box has not joined.
+    """
+    _check_runtime(config.provider)
+    with hold(config.state_dir):
+        asyncio.run(_run(config))

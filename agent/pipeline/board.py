@@ -1,0 +1,325 @@
+"""What runs on this box: every deployment's lane, its engines, and the cameras that feed them.
+
+The updater asks it to warm, swap, confirm, abandon and remove (agent.update.serving); desired state gives it cameras,
+deployments, switches and cloud nodes; capture workers give it frames. It is the one place where all of these meet; each
+decision lies elsewhere (`lane`, `offload.policy`, `update.machine`).
+
+A tap's shared memory is attached to every engine of its deployment before frames flow, so a swap moves one reference.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from agent.cameras.captured import Captured
+from agent.config import AgentConfig
+from agent.offload.breaker import Breaker
+from agent.offload.budget import UplinkBudget
+from agent.offload.estimate import Estimate
+from agent.pipeline.lane import Lane
+from agent.pipeline.run import LaneRunner, LaneSettings, Pixels
+from agent.pipeline.stand import Loaded, Stand
+from agent.ports import Clock, CloudInference, Engine, EngineSpec
+from agent.types import Finished, ModelInput, Tap
+from agent.update.verify import VerifiedBytes, VerifiedRelease
+from protos.errors import LongshoreError, Retryable
+from protos.ids import CameraName, DeploymentName, Digest, ModelName, Version
+
+log = logging.getLogger(__name__)
+
+FIRST_INFERENCE_SECONDS = 0.05  # until one was measured
+HEALTH_SECONDS = 0.2  # between looks while a release is being confirmed
+
+
+@dataclass(frozen=True)
+class CameraWish:
+    """A camera as desired state has it."""
+
+    name: CameraName
+    source: str
+    rate: float
+
+
+@dataclass(frozen=True)
+class DeploymentWish:
+    """A deployment as desired state has it."""
+
+    name: DeploymentName
+    model: ModelName
+    version: Version
+    digest: Digest
+    cameras: tuple[CameraName, ...]
+    settings: LaneSettings
+    bits_per_second: float
+
+
+class Captures(Pixels, Protocol):
+    """The capture workers (see agent.cameras.capture)."""
+
+    async def apply(self, cameras: Iterable[CameraWish], taps: Mapping[Tap, ModelInput]) -> None:
+        """Make these cameras run and feed these taps; what did not change is not touched."""
+        ...
+
+    def slots_fd(self, tap: Tap) -> tuple[int, int]:
+        """Descriptor and number of slots of a tap's shared memory."""
+        ...
+
+
+class Board:
+    """See the module. Not thread-safe: it lives on the agent's event loop."""
+
+    def __init__(
+        self,
+        config: AgentConfig,
+        clock: Clock,
+        captures: Captures,
+        make_engine: Callable[[str], Engine],
+        report: Callable[[Finished], None],
+    ) -> None:
+        self._config = config
+        self._clock = clock
+        self._captures = captures
+        self._make_engine = make_engine
+        self._report = report
+        self._stands: dict[DeploymentName, Stand] = {}
+        self._wishes: dict[DeploymentName, DeploymentWish] = {}
+        self._cameras: tuple[CameraWish, ...] = ()
+        self._cloud: CloudInference | None = None
+        self._slow_down = 0.0
+        self._feeding = asyncio.Lock()
+        self._attached: set[Tap] = set()
+        self._leaving: set[Tap] = set()  # gone since the last `feed`; a last frame of theirs may still wait
+
+    # ---- desired state ----
+
+    def plan(self, cameras: Iterable[CameraWish], deployments: Iterable[DeploymentWish]) -> None:
+        """Cameras and settings as they should be; `feed` makes it so. Which release answers, the updater says."""
+        self._cameras = tuple(cameras)
+        self._wishes = {wish.name: wish for wish in deployments}
+        for name, stand in self._stands.items():
+            self._configure(stand, self._wishes.get(name))
+
+    async def feed(self) -> None:
+        """Bring cameras and taps in line, and every engine to its taps' memory."""
+        async with self._feeding:
+            taps = self._taps()
+            await self._captures.apply(self._cameras, taps)
+            await self._detach(self._leaving - taps.keys())
+            self._leaving, self._attached = self._attached - taps.keys(), set(taps)
+            for stand in list(self._stands.values()):
+                for loaded in stand.loaded:
+                    await self._attach_all(stand, loaded)
+
+    def slow_down(self, seconds: float) -> None:
+        """Waiting added to each local inference, of this and every later engine."""
+        self._slow_down = seconds
+        for stand in self._stands.values():
+            for loaded in stand.loaded:
+                loaded.engine.slow_down(seconds)
+
+    def offer_cloud(self, cloud: CloudInference | None) -> None:
+        self._cloud = cloud
+        for stand in self._stands.values():
+            stand.runner.offer_cloud(cloud)
+
+    # ---- frames ----
+
+    def arrive(self, captured: Captured) -> None:
+        """A due frame lies in its slot. Its deadline counts from capture."""
+        stand = self._stands.get(captured.tap.deployment)
+        if stand is None:
+            self._captures.release(captured.tap, captured.slot)
+            return
+        stand.runner.arrive(captured.due_in(stand.runner.settings.deadline))
+
+    # ---- agent.update.serving.Serving ----
+
+    async def warm(self, deployment: DeploymentName, release: VerifiedRelease, model: VerifiedBytes) -> None:
+        stand = self._stands.get(deployment) or self._new_stand(deployment)
+        await self._close(stand.candidate)
+        stand.candidate = None
+        engine = self._make_engine(f"engine {deployment}")
+        engine.slow_down(self._slow_down)
+        loaded = Loaded(release, engine)
+        try:
+            await engine.start(self._spec(loaded, model))
+            await self._attach_all(stand, loaded)
+        except BaseException:
+            await self._close(loaded)
+            raise
+        stand.candidate = loaded
+
+    async def swap(self, deployment: DeploymentName, digest: Digest) -> None:
+        stand = self._stands[deployment]
+        stand.promote(digest)
+        await self.feed()
+
+    async def confirm(self, deployment: DeploymentName, digest: Digest, seconds: float) -> bool:
+        stand = self._stands[deployment]
+        until = self._clock.monotonic() + seconds
+        while self._clock.monotonic() < until:
+            await self._clock.sleep(min(HEALTH_SECONDS, seconds))
+            if not stand.behaves:
+                log.warning("%s: %s of release %s failed", deployment, stand.health, digest[:19])
+                return False
+        before, stand.previous = stand.previous, None
+        stand.runner.settled()
+        await self._close(before)
+        return True
+
+    async def abandon(self, deployment: DeploymentName, digest: Digest) -> None:
+        stand = self._stands.get(deployment)
+        if stand is None:
+            return
+        fallen: Loaded | None
+        if stand.candidate is not None and stand.candidate.digest == digest:
+            fallen, stand.candidate = stand.candidate, None
+        elif stand.current is not None and stand.current.digest == digest:
+            fallen = stand.demote()
+            await self.feed()
+        else:
+            return
+        await self._close(fallen)
+        stand.runner.settled()
+
+    async def remove(self, deployment: DeploymentName) -> None:
+        stand = self._stands.pop(deployment, None)
+        if stand is None:
+            return
+        await self.feed()
+        await stand.runner.close()
+        for loaded in stand.loaded:
+            await self._close(loaded)
+
+    # ---- questions ----
+
+    def serving(self, name: str, version: str | None) -> Loaded | None:
+        """The release that answers under this model name, for applications beside the box."""
+        return next(
+            (
+                stand.current
+                for stand in self._stands.values()
+                if stand.current is not None
+                and stand.current.release.manifest.name == name
+                and version in (None, "", stand.current.release.manifest.version)
+            ),
+            None,
+        )
+
+    @property
+    def answering(self) -> dict[DeploymentName, Loaded]:
+        """The release that answers, by deployment."""
+        return {name: stand.current for name, stand in self._stands.items() if stand.current is not None}
+
+    @property
+    def models(self) -> list[Loaded]:
+        return list(self.answering.values())
+
+    @property
+    def wanted_models(self) -> set[str]:
+        return {wish.model for wish in self._wishes.values()}
+
+    @property
+    def complete(self) -> bool:
+        """Some release answers for everything that desired state wants."""
+        return all(name in self._stands and self._stands[name].current is not None for name in self._wishes)
+
+    @property
+    def fed(self) -> set[CameraName]:
+        """Cameras whose frames some release answers."""
+        return {tap.camera for tap in self._taps()}
+
+    def lanes(self) -> dict[DeploymentName, Lane]:
+        return {name: stand.runner.lane for name, stand in self._stands.items()}
+
+    def finished(self, finished: Finished) -> None:
+        """A frame ended; count it, then tell the world."""
+        stand = self._stands.get(finished.tap.deployment)
+        if stand is not None:
+            stand.health.count(finished)
+        self._report(finished)
+
+    async def close(self) -> None:
+        for name in list(self._stands):
+            await self.remove(name)
+
+    # ---- inside ----
+
+    def _new_stand(self, deployment: DeploymentName) -> Stand:
+        wish = self._wishes.get(deployment)
+        settings = wish.settings if wish else LaneSettings(1.0, 0.3, 80, offload=False)
+        lane = Lane(Estimate(FIRST_INFERENCE_SECONDS), Breaker(), UplinkBudget(wish.bits_per_second if wish else 0.0))
+        stand = Stand(LaneRunner(lane, settings, self._clock, self._captures, self.finished))
+        self._stands[deployment] = stand
+        self._configure(stand, wish)
+        return stand
+
+    def _configure(self, stand: Stand, wish: DeploymentWish | None) -> None:
+        if wish is None:
+            return  # the updater removes it
+        stand.cameras = wish.cameras
+        stand.runner.settings = wish.settings
+        stand.runner.lane.budget.bits_per_second = wish.bits_per_second
+        stand.runner.offer_cloud(self._cloud)
+
+    def _spec(self, loaded: Loaded, model: VerifiedBytes) -> EngineSpec:
+        manifest = loaded.release.manifest
+        given = manifest.input
+        return EngineSpec(
+            digest=loaded.digest,
+            task=manifest.task,
+            labels=manifest.labels,
+            input=ModelInput(given.height, given.width, given.fit, given.pad) if given else None,
+            model=model,
+            provider=self._config.provider,
+            threads=self._config.threads,
+        )
+
+    def _taps(self) -> dict[Tap, ModelInput]:
+        """Every camera × deployment that a loaded release can answer."""
+        known = {camera.name for camera in self._cameras}
+        return {
+            Tap(camera, name): stand.current.pixels
+            for name, stand in self._stands.items()
+            if stand.current is not None and stand.current.pixels is not None
+            for camera in stand.cameras
+            if camera in known
+        }
+
+    async def _attach_all(self, stand: Stand, loaded: Loaded) -> None:
+        for tap, pixels in self._taps().items():
+            if self._stands.get(tap.deployment) is stand and loaded.pixels == pixels:
+                await self._attach_one(loaded, tap, pixels)
+
+    async def _attach_one(self, loaded: Loaded, tap: Tap, pixels: ModelInput) -> None:
+        try:
+            fd, slots = self._captures.slots_fd(tap)
+            memory = os.fstat(fd).st_ino  # a descriptor's number may be used again, this may not
+            if loaded.attached.get(tap) == memory:
+                return
+            await loaded.engine.attach(tap, fd, slots, pixels)
+            loaded.attached[tap] = memory
+        except Retryable as error:
+            # The worker is being restarted; it gets its taps again when it is back.
+            log.info("%s: %s", tap, error)
+
+    async def _detach(self, gone: set[Tap]) -> None:
+        """Engines give back the memory of taps that are fed no more."""
+        for tap in gone:
+            stand = self._stands.get(tap.deployment)
+            for loaded in stand.loaded if stand else ():
+                loaded.attached.pop(tap, None)
+                await loaded.engine.detach(tap)
+
+    async def _close(self, loaded: Loaded | None) -> None:
+        if loaded is None:
+            return
+        try:
+            await loaded.engine.close()
+        except LongshoreError as error:
+            log.warning("engine of %s did not end well: %s", loaded.digest[:19], error)

@@ -1,0 +1,407 @@
+"""One deployment's frames on this box, decided without I/O.
+
+Events in (a frame arrived, an answer came, time passed), actions out (run it, send it up, give its slot back, it ended
+so). The caller does what it is told and reports back. Rules that hold here:
+
+- every frame handed in ends in exactly one Finish, whatever the world does;
+- a tap has at most one frame waiting: the newest (mailbox of depth 1);
+- frames that wait start in order of deadline, one inference at a time per engine;
+- a frame in the cloud ends at its deadline, not when the cloud answers;
+- a slot is given back once, when nothing reads it any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from agent.offload import policy
+from agent.offload.breaker import Breaker
+from agent.offload.budget import UplinkBudget
+from agent.offload.estimate import Estimate
+from agent.offload.policy import CloudView, LocalView, Route
+from agent.types import Box, Finished, Frame, Tap
+from protos.ids import Digest
+from protos.outcomes import Outcome
+
+MOST_IN_CLOUD = 8  # frames under way to the cloud at once, per lane
+FIRST_JPEG_BYTES = 20_000  # until a picture was encoded: 640×360 at quality 80
+FIRST_CLOUD_SECONDS = 0.08
+
+
+@dataclass(frozen=True)
+class Infer:
+    """Run this frame on the box, then report `local_done`."""
+
+    job: int
+    frame: Frame
+
+
+@dataclass(frozen=True)
+class SendUp:
+    """Encode this frame and ask the cloud, then report `cloud_done`."""
+
+    job: int
+    frame: Frame
+
+
+@dataclass(frozen=True)
+class Release:
+    """Nobody reads this slot any more."""
+
+    tap: Tap
+    slot: int
+
+
+@dataclass(frozen=True)
+class Finish:
+    """This is how the frame ended."""
+
+    finished: Finished
+
+
+Action = Infer | SendUp | Release | Finish
+
+
+class _Leg(Enum):
+    """How far one way of answering a frame has come."""
+
+    UNUSED = auto()
+    WAITING = auto()
+    RUNNING = auto()
+    OVER = auto()
+
+
+@dataclass
+class _Job:
+    frame: Frame
+    local: _Leg = _Leg.UNUSED
+    cloud: _Leg = _Leg.UNUSED
+    ended: bool = False
+    hedge_at: float | None = None
+    sent_at: float = 0.0
+    cloud_judged: bool = False  # the breaker heard of it
+    stages: dict[str, float] = field(default_factory=dict)
+    uplink_bytes: int = 0
+
+    @property
+    def reads_slot(self) -> bool:
+        return {self.local, self.cloud} & {_Leg.WAITING, _Leg.RUNNING} != set()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back from one way of answering; `error` is one sentence, empty when fine."""
+
+    boxes: tuple[Box, ...] = ()
+    release: Digest | None = None
+    error: str = ""
+    where: str = "local"
+    infer_seconds: float = 0.0  # local: inference alone, slow-down included
+    encode_seconds: float = 0.0
+    uplink_bytes: int = 0
+
+
+@dataclass
+class Lane:
+    """See the module's rules. All times are monotonic seconds."""
+
+    local: Estimate
+    breaker: Breaker
+    budget: UplinkBudget
+    ready: bool = False  # an engine answers
+    cloud_allowed: bool = False  # by the deployment, and a cloud node is known
+    round_trip: Estimate = field(default_factory=lambda: Estimate(FIRST_CLOUD_SECONDS))
+    _jobs: dict[int, _Job] = field(default_factory=dict)
+    _mailbox: dict[Tap, int] = field(default_factory=dict)
+    _running: int | None = None
+    _started: float = 0.0
+    _next: int = 0
+    _jpeg_bytes: float = FIRST_JPEG_BYTES
+
+    # ---- events ----
+
+    def arrive(self, frame: Frame, now: float) -> list[Action]:
+        self._next += 1
+        number, job = self._next, _Job(frame)
+        self._jobs[number] = job
+        return [*self._route(number, job, now), *self._dispatch(now)]
+
+    def local_done(self, number: int, answer: Answer, now: float) -> list[Action]:
+        """The engine answered; `answer.error` when it failed."""
+        if self._running == number:
+            self._running = None
+        job = self._jobs.get(number)
+        if job is None:
+            return self._dispatch(now)
+        job.local = _Leg.OVER
+        if not answer.error:
+            self.local.observe(answer.infer_seconds, now)
+        return [*self._settle_local(job, answer, now), *self._clean(number, job), *self._dispatch(now)]
+
+    def cloud_done(self, number: int, answer: Answer, now: float) -> list[Action]:
+        """The cloud answered, or failed; late answers teach, but count as late."""
+        job = self._jobs.get(number)
+        if job is None:
+            return []
+        job.cloud = _Leg.OVER
+        self._learn_cloud(job, answer, now)
+        return [*self._settle_cloud(number, job, answer, now), *self._clean(number, job), *self._dispatch(now)]
+
+    def tick(self, now: float) -> list[Action]:
+        """Time passed: end what is due, start hedges. Call at `wake_at` at the latest."""
+        actions: list[Action] = []
+        for number, job in list(self._jobs.items()):
+            if not job.ended and job.frame.deadline <= now:
+                actions += self._expire(number, job, now)
+            elif job.hedge_at is not None and job.hedge_at <= now:
+                actions += self._hedge(number, job, now)
+        return [*actions, *self._dispatch(now)]
+
+    def clear(self, now: float) -> list[Action]:
+        """The deployment leaves this box: everything that waits is shed."""
+        actions: list[Action] = []
+        for number, job in list(self._jobs.items()):
+            actions += [*self._finish(job, Outcome.SHED, now), Release(job.frame.tap, job.frame.slot)]
+            self._forget(number)
+        return actions
+
+    def meet_another_cloud(self) -> None:
+        """Another node from now on: its breaker is closed, its round trip unknown."""
+        self.breaker = Breaker()
+        self.round_trip = Estimate(FIRST_CLOUD_SECONDS)
+
+    # ---- questions ----
+
+    @property
+    def wake_at(self) -> float | None:
+        """When `tick` has something to do; None when nothing is under way."""
+        times = list(self._moments())
+        return min(times) if times else None
+
+    @property
+    def waiting(self) -> int:
+        return len(self._mailbox)
+
+    @property
+    def in_cloud(self) -> int:
+        return sum(job.cloud is _Leg.RUNNING for job in self._jobs.values())
+
+    def _moments(self) -> Iterator[float]:
+        for job in self._jobs.values():
+            if not job.ended and job.local is not _Leg.RUNNING:
+                yield job.frame.deadline
+            if job.hedge_at is not None and not job.ended:
+                yield job.hedge_at
+
+    # ---- routing ----
+
+    def _route(self, number: int, job: _Job, now: float) -> list[Action]:
+        frame = job.frame
+        route = policy.decide(frame.deadline, self._local_view(frame, now), self._cloud_view(now), now)
+        match route:
+            case Route.LOCAL | Route.LATE:
+                return self._wait(number, job, now)
+            case Route.CLOUD:
+                return self._send_up(number, job, now)
+            case Route.HEDGE:
+                return [*self._send_up(number, job, now), *self._wait(number, job, now)]
+            case Route.SHED:
+                return [*self._finish(job, Outcome.SHED, now), *self._clean(number, job)]
+
+    def _local_view(self, frame: Frame, now: float) -> LocalView:
+        planned = self.local.planned
+        ahead = sum(
+            self._jobs[other].frame.deadline <= frame.deadline
+            for tap, other in self._mailbox.items()
+            if tap != frame.tap
+        )
+        residual = max(0.0, self._started + planned - now) if self._running is not None else 0.0
+        return LocalView(
+            ready=self.ready,
+            free_at=now + residual + ahead * planned,
+            planned=planned,
+            idle=self._running is None and not self._mailbox,
+            waiting=frame.tap in self._mailbox,
+            measured_at=self.local.last_at,
+            improving=self.local.improving,
+        )
+
+    def _cloud_view(self, now: float) -> CloudView:
+        usable = (
+            self.cloud_allowed
+            and self.in_cloud < MOST_IN_CLOUD
+            and self.budget.allows(self._jpeg_bytes * 8, now)
+            and self.breaker.allows(now)
+        )
+        return CloudView(usable, self.round_trip.typical_after(now))
+
+    def _wait(self, number: int, job: _Job, now: float) -> list[Action]:
+        """Into the mailbox of its tap; an older frame there is superseded."""
+        actions: list[Action] = []
+        older = self._mailbox.pop(job.frame.tap, None)
+        if older is not None:
+            actions = self._supersede(older, now)
+        self._mailbox[job.frame.tap] = number
+        job.local = _Leg.WAITING
+        return actions
+
+    def _supersede(self, number: int, now: float) -> list[Action]:
+        job = self._jobs[number]
+        job.local = _Leg.OVER
+        if job.cloud is _Leg.RUNNING:
+            return []  # it only waited as a hedge: the cloud may still answer it
+        return [*self._finish(job, Outcome.SUPERSEDED, now), *self._clean(number, job)]
+
+    def _send_up(self, number: int, job: _Job, now: float) -> list[Action]:
+        job.cloud = _Leg.RUNNING
+        job.sent_at = now
+        job.hedge_at = policy.hedge_at(job.frame.deadline, self.local.planned) if self.ready else None
+        self.breaker.called(now)
+        self.budget.spend(self._jpeg_bytes * 8, now)
+        return [SendUp(number, job.frame)]
+
+    # ---- running ----
+
+    def _dispatch(self, now: float) -> list[Action]:
+        """Start the frame with the earliest deadline, if the engine is free."""
+        actions: list[Action] = []
+        while self.ready and self._running is None and self._mailbox:
+            tap = min(self._mailbox, key=lambda tap: self._jobs[self._mailbox[tap]].frame.deadline)
+            number = self._mailbox.pop(tap)
+            actions += self._start(number, self._jobs[number], now)
+        return actions
+
+    def _start(self, number: int, job: _Job, now: float) -> list[Action]:
+        late = now + self.local.planned > job.frame.deadline
+        cloud = self._cloud_view(now)
+        if late and job.cloud is _Leg.UNUSED and cloud.usable and now + cloud.typical <= job.frame.deadline:
+            job.local = _Leg.UNUSED
+            return self._send_up(number, job, now)
+        job.local = _Leg.RUNNING
+        job.stages["queue"] = now - job.frame.captured
+        self._running, self._started = number, now
+        return [Infer(number, job.frame)]
+
+    def _hedge(self, number: int, job: _Job, now: float) -> list[Action]:
+        job.hedge_at = None
+        view = self._local_view(job.frame, now)
+        if job.local is not _Leg.UNUSED or view.waiting or view.free_at + view.planned > job.frame.deadline:
+            return []
+        return self._wait(number, job, now)
+
+    # ---- ending ----
+
+    def _settle_local(self, job: _Job, answer: Answer, now: float) -> list[Action]:
+        if job.ended:
+            return []
+        job.stages["infer"] = answer.infer_seconds
+        if answer.error:
+            return [] if job.cloud is _Leg.RUNNING else self._finish(job, Outcome.ERROR, now)
+        in_time = now <= job.frame.deadline
+        used_cloud = job.cloud is not _Leg.UNUSED
+        outcome = (Outcome.OK_HEDGE if used_cloud else Outcome.OK_LOCAL) if in_time else Outcome.EXPIRED
+        return self._finish(job, outcome, now, answer)
+
+    def _settle_cloud(self, number: int, job: _Job, answer: Answer, now: float) -> list[Action]:
+        if job.ended:
+            return []
+        if answer.error:
+            return self._fall_back(number, job, now)
+        outcome = Outcome.OK_CLOUD if now <= job.frame.deadline else Outcome.CLOUD_LATE
+        return self._finish(job, outcome, now, answer)
+
+    def _fall_back(self, number: int, job: _Job, now: float) -> list[Action]:
+        """The cloud failed this frame: the box may still make it."""
+        if job.local in (_Leg.WAITING, _Leg.RUNNING):
+            return []
+        view = self._local_view(job.frame, now)
+        if (
+            job.local is _Leg.UNUSED
+            and view.ready
+            and not view.waiting
+            and (view.idle or view.free_at + view.planned <= job.frame.deadline)
+        ):
+            return self._wait(number, job, now)
+        return self._finish(job, Outcome.ERROR, now, Answer(where="cloud"))
+
+    def _expire(self, number: int, job: _Job, now: float) -> list[Action]:
+        """The deadline passed. What already runs here ends by its own answer; what is in the cloud is late."""
+        if job.local is _Leg.RUNNING:
+            return []
+        self._drop_from_mailbox(number, job)
+        if job.local is _Leg.WAITING:
+            job.local = _Leg.OVER
+        outcome = Outcome.EXPIRED if job.cloud is _Leg.UNUSED else Outcome.CLOUD_LATE
+        self._judge_cloud(job, now, ok=False)
+        return [*self._finish(job, outcome, now), *self._clean(number, job)]
+
+    def _finish(self, job: _Job, outcome: Outcome, now: float, answer: Answer | None = None) -> list[Action]:
+        if job.ended:
+            return []
+        job.ended = True
+        job.hedge_at = None
+        answer = answer or Answer()
+        frame = job.frame
+        return [
+            Finish(
+                Finished(
+                    tap=frame.tap,
+                    seq=frame.seq,
+                    outcome=outcome,
+                    captured=frame.captured,
+                    captured_unix_ns=frame.captured_unix_ns,
+                    finished=now,
+                    boxes=answer.boxes,
+                    release=answer.release,
+                    where=answer.where,
+                    ts_source=frame.ts_source,
+                    uplink_bytes=self._sent_up(job),
+                    stages=job.stages,
+                )
+            )
+        ]
+
+    def _sent_up(self, job: _Job) -> int:
+        """Bytes on the uplink for this frame; while the answer is out, what a picture usually has."""
+        return round(self._jpeg_bytes) if job.cloud is _Leg.RUNNING else job.uplink_bytes
+
+    def _clean(self, number: int, job: _Job) -> list[Action]:
+        """Give the slot back and forget the job once nothing needs either."""
+        if not job.ended or job.reads_slot or number not in self._jobs:
+            return []
+        self._forget(number)
+        return [Release(job.frame.tap, job.frame.slot)]
+
+    def _forget(self, number: int) -> None:
+        job = self._jobs.pop(number)
+        self._drop_from_mailbox(number, job)
+
+    def _drop_from_mailbox(self, number: int, job: _Job) -> None:
+        if self._mailbox.get(job.frame.tap) == number:
+            del self._mailbox[job.frame.tap]
+
+    def _learn_cloud(self, job: _Job, answer: Answer, now: float) -> None:
+        job.uplink_bytes = answer.uplink_bytes
+        if answer.uplink_bytes:
+            self.budget.spend((answer.uplink_bytes - self._jpeg_bytes) * 8, now)
+            self._jpeg_bytes += 0.2 * (answer.uplink_bytes - self._jpeg_bytes)
+        if answer.encode_seconds:
+            job.stages["encode"] = answer.encode_seconds
+        if not answer.error:
+            job.stages["cloud"] = now - job.sent_at - answer.encode_seconds
+            self.round_trip.observe(now - job.sent_at, now)
+        self._judge_cloud(job, now, ok=not answer.error and now <= job.frame.deadline)
+        if self.in_cloud == 0:
+            self.breaker.idle()
+
+    def _judge_cloud(self, job: _Job, now: float, *, ok: bool) -> None:
+        """Tell the breaker about this call, once."""
+        if job.cloud is _Leg.UNUSED or job.cloud_judged:
+            return
+        job.cloud_judged = True
+        if ok:
+            self.breaker.succeeded(now)
+        else:
+            self.breaker.failed(now)

@@ -1,0 +1,202 @@
+"""Acting on a lane's decisions: the only place where frames, engine, capture workers and cloud meet.
+
+A lane decides; this does: it asks the engine, has pictures encoded, asks the cloud, gives slots back, reports ends. A
+failure of any of these is an answer to the lane, never an exception that leaves here. Nothing here waits for telemetry.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from agent.offload.estimate import Estimate
+from agent.pipeline.lane import Action, Answer, Finish, Infer, Lane, Release, SendUp
+from agent.ports import Clock, CloudInference, CloudModel, Engine
+from agent.types import Finished, Frame, ModelInput, Tap
+from protos.errors import LongshoreError
+from protos.ids import Digest
+
+log = logging.getLogger(__name__)
+
+JPEG_SIDE = 640  # pixels, the longer side of a picture sent up for a model that does not say what it looks at
+
+
+class Pixels(Protocol):
+    """The capture side, as the pipeline needs it (see agent.cameras.capture)."""
+
+    def release(self, tap: Tap, slot: int) -> None: ...
+
+    async def encode(self, tap: Tap, slot: int, max_side: int, quality: int) -> bytes:
+        """JPEG of the decoded picture behind a slot. Raises Retryable when its worker died."""
+        ...
+
+
+@dataclass(frozen=True)
+class ActiveRelease:
+    """The release that answers in a lane now."""
+
+    digest: Digest
+    engine: Engine
+    model: CloudModel
+    pixels: ModelInput | None = None  # what its frames are fitted to
+
+
+@dataclass
+class LaneSettings:
+    """What desired state says about one deployment; replaced whole when it changes."""
+
+    deadline: float  # seconds from capture
+    min_score: float
+    jpeg_quality: int
+    offload: bool
+
+
+class LaneRunner:
+    """One deployment's lane at work."""
+
+    def __init__(
+        self,
+        lane: Lane,
+        settings: LaneSettings,
+        clock: Clock,
+        pixels: Pixels,
+        report: Callable[[Finished], None],
+    ) -> None:
+        self.lane = lane
+        self.settings = settings
+        self.active: ActiveRelease | None = None
+        self._before: ActiveRelease | None = None
+        self._cloud_node = ""  # the last one asked
+        self._clock = clock
+        self._pixels = pixels
+        self._report = report
+        self._cloud: CloudInference | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._running: set[asyncio.Task[None]] = set()
+
+    def use(self, active: ActiveRelease) -> None:
+        """Swap between two frames: what starts from now on is answered by `active`, whose cost was measured warm."""
+        self._before, self.active = self.active, active
+        self.lane.local = Estimate(active.engine.warm_seconds)
+        self.lane.ready = True
+        self._act(self.lane.tick(self._clock.monotonic()))
+
+    def idle(self) -> None:
+        """No release answers from now on; frames are shed or go to the cloud."""
+        self.active = None
+        self.lane.ready = False
+
+    def settled(self) -> None:
+        """The release before is closed: nothing may be asked of it any more."""
+        self._before = None
+
+    def offer_cloud(self, cloud: CloudInference | None) -> None:
+        """What was learned of one node says nothing of another."""
+        if cloud is not None and self._cloud_node not in ("", cloud.node_id):
+            self.lane.meet_another_cloud()
+        if cloud is not None:
+            self._cloud_node = cloud.node_id
+        self._cloud = cloud
+        self.lane.cloud_allowed = self.settings.offload and cloud is not None
+
+    def arrive(self, frame: Frame) -> None:
+        self._act(self.lane.arrive(frame, self._clock.monotonic()))
+
+    async def close(self) -> None:
+        """End every frame, then what still runs."""
+        self._act(self.lane.clear(self._clock.monotonic()))
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in list(self._running):
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    def _act(self, actions: list[Action]) -> None:
+        for action in actions:
+            match action:
+                case Infer(job, frame):
+                    self._spawn(f"infer {frame.tap.camera}#{frame.seq}", self._infer(job, frame))
+                case SendUp(job, frame):
+                    self._spawn(f"cloud {frame.tap.camera}#{frame.seq}", self._send_up(job, frame))
+                case Release(tap, slot):
+                    self._pixels.release(tap, slot)
+                case Finish(finished):
+                    self._report(finished)
+        self._set_timer()
+
+    def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _infer(self, job: int, frame: Frame) -> None:
+        answer = await _whatever_happens(self._ask_engine(frame))
+        self._act(self.lane.local_done(job, answer, self._clock.monotonic()))
+
+    async def _ask_engine(self, frame: Frame) -> Answer:
+        active = self._fitting(frame)
+        if active is None:
+            return Answer(error="no release answers here yet")
+        try:
+            found = await active.engine.detect_slot(frame.tap, frame.slot, frame.geometry, self.settings.min_score)
+        except LongshoreError as error:
+            return Answer(error=str(error))
+        return Answer(found.boxes, active.digest, infer_seconds=found.infer_seconds)
+
+    def _fitting(self, frame: Frame) -> ActiveRelease | None:
+        """The release that answers; or the one before, for a frame that was fitted to its input before the swap."""
+        active, before = self.active, self._before
+        if active is None or before is None or frame.input is None:
+            return active
+        return before if frame.input == before.pixels != active.pixels else active
+
+    async def _send_up(self, job: int, frame: Frame) -> None:
+        answer = await _whatever_happens(self._ask_cloud(frame))
+        self._act(self.lane.cloud_done(job, answer, self._clock.monotonic()))
+
+    async def _ask_cloud(self, frame: Frame) -> Answer:
+        cloud, active = self._cloud, self.active
+        if cloud is None or active is None:
+            return Answer(error="no cloud node is known")
+        started, sent, jpeg = self._clock.monotonic(), 0.0, b""
+        try:
+            jpeg = await self._pixels.encode(frame.tap, frame.slot, _side(active), self.settings.jpeg_quality)
+            sent = self._clock.monotonic() - started
+            remaining = frame.deadline - self._clock.monotonic()
+            if remaining <= 0:
+                return Answer(error="encoded too late", encode_seconds=sent)
+            boxes = await cloud.detect_jpeg(active.model, jpeg, self.settings.min_score, remaining)
+        except LongshoreError as error:
+            log.debug("cloud: %s", error)
+            return Answer(error=str(error), encode_seconds=sent, uplink_bytes=len(jpeg))
+        return Answer(boxes, active.digest, where=cloud.node_id, encode_seconds=sent, uplink_bytes=len(jpeg))
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        wake = self.lane.wake_at
+        if wake is not None:
+            delay = max(0.0, wake - self._clock.monotonic())
+            self._timer = asyncio.get_running_loop().call_later(delay, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self._act(self.lane.tick(self._clock.monotonic()))
+
+
+async def _whatever_happens(asking: Coroutine[Any, Any, Answer]) -> Answer:
+    """The answer: a lane that never heard of a frame again would hold its slot, and its turn, for ever."""
+    try:
+        return await asking
+    except Exception:  # the root of one frame: a bug of ours costs this frame only
+        log.exception("a frame failed")
+        return Answer(error="the agent made a mistake; its log says which")
+
+
+def _side(active: ActiveRelease) -> int:
+    """No more pixels go up than the model looks at: the node would only shrink them."""
+    return max(active.pixels.height, active.pixels.width) if active.pixels else JPEG_SIDE

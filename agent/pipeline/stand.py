@@ -1,0 +1,114 @@
+"""One deployment's releases on this box: which is loaded, which answers, which answered before.
+
+The rules of agent.update.serving hold: at most one release answers, one did before it, one is a candidate; what
+answers is not touched by what a candidate does. Health while confirming is counted here, from how local inferences end.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+
+from agent.pipeline.run import ActiveRelease, LaneRunner
+from agent.ports import CloudModel, Engine
+from agent.types import Finished, ModelInput, Tap
+from agent.update.verify import VerifiedRelease
+from protos.ids import CameraName, Digest
+from protos.outcomes import Outcome
+
+log = logging.getLogger(__name__)
+
+WORST_ERROR_SHARE = 0.2  # of the frames a release finished while it is being confirmed
+FORGIVEN_FALLS = 2  # of its worker meanwhile: somebody may have killed it, and a refusal is for good; three are its own
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A release with its engine worker."""
+
+    release: VerifiedRelease
+    engine: Engine
+    attached: dict[Tap, int] = field(default_factory=dict, compare=False)  # the memory each tap lies in
+
+    @property
+    def digest(self) -> Digest:
+        return self.release.digest
+
+    @property
+    def pixels(self) -> ModelInput | None:
+        """What frames must look like, or None for a model that takes no camera."""
+        given = self.release.manifest.input
+        if given is None or self.release.manifest.task != "detection":
+            return None
+        return ModelInput(given.height, given.width, given.fit, given.pad)
+
+    @property
+    def active(self) -> ActiveRelease:
+        manifest = self.release.manifest
+        return ActiveRelease(
+            self.digest, self.engine, CloudModel(manifest.name, manifest.version, manifest.labels), self.pixels
+        )
+
+
+@dataclass
+class Health:
+    """Frames of the release that answers, since it does."""
+
+    answered: int = 0
+    failed: int = 0
+
+    @property
+    def good(self) -> bool:
+        return self.failed <= WORST_ERROR_SHARE * (self.answered + self.failed)
+
+    def count(self, finished: Finished) -> None:
+        """Only what ran here: a cloud that fails says nothing against the release on this box."""
+        if finished.where != "local":
+            return
+        if finished.outcome is Outcome.ERROR:
+            self.failed += 1
+        elif finished.release is not None:
+            self.answered += 1
+
+
+@dataclass
+class Stand:
+    """A deployment's place on the box."""
+
+    runner: LaneRunner
+    cameras: tuple[CameraName, ...] = ()
+    candidate: Loaded | None = None
+    current: Loaded | None = None
+    previous: Loaded | None = None
+    health: Health = field(default_factory=Health)
+
+    @property
+    def loaded(self) -> list[Loaded]:
+        return [one for one in (self.candidate, self.current, self.previous) if one is not None]
+
+    @property
+    def behaves(self) -> bool:
+        """The release that answers neither failed its frames nor kept felling its worker since it does."""
+        return self.health.good and (self.current is None or self.current.engine.restarts <= FORGIVEN_FALLS)
+
+    def find(self, digest: Digest) -> Loaded | None:
+        return next((one for one in self.loaded if one.digest == digest), None)
+
+    def promote(self, digest: Digest) -> None:
+        """The candidate answers from the next frame on; what answered waits, loaded."""
+        assert self.candidate is not None, f"swap without a candidate: {digest}"
+        self.previous, self.current, self.candidate = self.current, self.candidate, None
+        self._answer()
+
+    def demote(self) -> Loaded | None:
+        """The one before answers again; the fallen one, to be closed."""
+        fallen, self.current, self.previous = self.current, self.previous, None
+        self._answer()
+        return fallen
+
+    def _answer(self) -> None:
+        self.health = Health()
+        if self.current is None:
+            self.runner.idle()
+        else:
+            self.runner.use(self.current.active)

@@ -1,0 +1,243 @@
+"""Ports of the agent: what the core needs from the world, each with its contract.
+
+One contract-test body in tests/contract runs against every adapter of a port, the in-memory one included. Adapters
+raise only protos.errors (Retryable, Rejected, Fatal); vendor exceptions never pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from agent.types import Box, Geometry, ModelInput, Tap
+from protos.ids import Digest
+
+
+class Clock(Protocol):
+    """Time as an argument. Only adapters read the system's clocks."""
+
+    def monotonic(self) -> float:
+        """Seconds that never go back; for durations and deadlines."""
+        ...
+
+    def unix(self) -> float:
+        """Seconds since 1970 as the box believes; may jump. For people and wire stamps only."""
+        ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+class StateStore(Protocol):
+    """Small durable values (update state, desired state, floors). A returned `put` survives a power cut."""
+
+    def get(self, key: str) -> bytes | None: ...
+
+    def put(self, key: str, value: bytes) -> None:
+        """Atomic and durable. Raises Retryable when the disk is full; the old value is then intact."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """No error when absent."""
+        ...
+
+    def keys(self, prefix: str) -> list[str]: ...
+
+
+class BlobSource(Protocol):
+    """Where release bytes come from: never trusted, only fetched."""
+
+    def fetch(self, digest: Digest, offset: int) -> AsyncGenerator[bytes, None]:
+        """Bytes of the blob from `offset` to its end, in chunks of at most 1 MiB; nothing when there are no more.
+
+        The caller closes the generator, which ends the transfer. It ends by itself only at the blob's end.
+
+        Raises:
+            Retryable: the wire broke; what was yielded so far is good to keep.
+            Rejected: the source says that this blob does not exist for us.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """Name, Open Inference Protocol datatype ("FP32", "UINT8", …) and shape; -1 is a free dimension."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor by value: row-major little-endian bytes (BYTES: each element 4-byte length + content)."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    data: bytes | memoryview
+
+
+@dataclass(frozen=True)
+class ModelSignature:
+    """What a loaded graph takes and gives."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+@dataclass(frozen=True)
+class EngineSpec:
+    """What to load. `model` is verified bytes: a worker opens no file itself."""
+
+    digest: Digest
+    task: str
+    labels: tuple[str, ...]
+    input: ModelInput | None
+    model: bytes = field(repr=False)
+    provider: str = "cpu"  # cpu, cuda, tensorrt
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Boxes normalised to the picture, and what the engine spent on them (seconds)."""
+
+    boxes: tuple[Box, ...]
+    infer_seconds: float
+
+
+class Engine(Protocol):
+    """One loaded release in a worker process of its own.
+
+    Calls may be made concurrently; they are run in order of arrival. A crash of the worker fails what was in flight
+    with Retryable and restarts the worker within its budget; when the budget is spent, calls raise Rejected.
+    """
+
+    @property
+    def signature(self) -> ModelSignature: ...
+
+    @property
+    def warm_seconds(self) -> float:
+        """One inference, as measured while warming."""
+        ...
+
+    @property
+    def restarts(self) -> int:
+        """How often the worker had to be started again."""
+        ...
+
+    async def start(self, spec: EngineSpec) -> None:
+        """Load and warm on real shapes. Raises Rejected when the model does not load or run."""
+        ...
+
+    async def attach(self, tap: Tap, fd: int, slots: int, model_input: ModelInput) -> None:
+        """Let the worker read frames of `tap` from the shared memory behind `fd`."""
+        ...
+
+    async def detach(self, tap: Tap) -> None: ...
+
+    async def detect_slot(self, tap: Tap, slot: int, geometry: Geometry, min_score: float) -> Detections: ...
+
+    async def infer(
+        self,
+        inputs: Sequence[Tensor],
+        outputs: Sequence[str] | None = None,
+        min_score: float = 0.0,
+        deadline: float | None = None,
+    ) -> list[Tensor]:
+        """Plain inference for serving; `outputs` None means all. Past `deadline` (monotonic) it may be given up.
+
+        A release with an image input also takes one BYTES input `image` of shape [1]: JPEG or PNG, decoded and fitted
+        in the worker; boxes are then normalised to that picture, those under `min_score` left out, and a further
+        output `labels` (BYTES) names their classes.
+        Raises Rejected (bad names, types, shapes, pictures), Retryable (worker died).
+        """
+        ...
+
+    def slow_down(self, seconds: float) -> None:
+        """Waiting added to each inference (a sleep, no CPU). 0 ends it."""
+        ...
+
+    async def close(self) -> None:
+        """Drain what is in flight, then end the worker and give its memory back. Safe to call twice."""
+        ...
+
+
+@dataclass(frozen=True)
+class CloudModel:
+    """The release asked of a cloud node, as Open Inference Protocol names it."""
+
+    name: str
+    version: str
+    labels: tuple[str, ...]
+
+
+class CloudInference(Protocol):
+    """A cloud node, asked for one frame at a time over OIP v2."""
+
+    async def detect_jpeg(self, model: CloudModel, jpeg: bytes, min_score: float, timeout: float) -> tuple[Box, ...]:
+        """Boxes normalised to the picture. `timeout`: remaining seconds, also told to the node.
+
+        Raises:
+            Retryable: no answer in time, overloaded, gone. The message tells which.
+            Rejected: the node does not serve this release, or refuses the picture.
+        """
+        ...
+
+    @property
+    def node_id(self) -> str: ...
+
+    async def close(self) -> None: ...
+
+
+class TelemetryOut(Protocol):
+    """The way out for telemetry. Delivery is proven only by an acknowledgement, never by `publish` returning."""
+
+    async def publish(self, payload: bytes) -> None:
+        """Hand one TelemetryBatch to the transport. Raises Retryable when it is away or refuses."""
+        ...
+
+    def on_ack(self, handler: Callable[[bytes], None]) -> None: ...
+
+    def on_hint(self, handler: Callable[[bytes], None]) -> None: ...
+
+    def on_connection(self, handler: Callable[[bool], None]) -> None:
+        """Call `handler` in the event loop when the way opens (True: subscribed as well) or breaks (False)."""
+        ...
+
+    @property
+    def connected(self) -> bool: ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class SyncReply:
+    """Bytes of protos.fleet DesiredState exactly as received, and the ephemeral file grant."""
+
+    desired: bytes
+    grant_url: str
+    grant_bearer: str
+    clock_unix: float
+
+
+class FleetLink(Protocol):
+    """The control plane as the agent sees it."""
+
+    async def sync(self, report: bytes) -> SyncReply:
+        """`report`: bytes of SyncRequest. Raises Retryable (away), Rejected (this node was deleted)."""
+        ...
+
+    async def renew(self, csr_pem: str) -> tuple[str, str]:
+        """Certificate PEM and CA PEM for a fresh key."""
+        ...
+
+    async def watch(self, frames: AsyncIterator[bytes]) -> None:
+        """Send WatchFrame bytes until the iterator ends. Raises Retryable when the stream breaks."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+Labels = Mapping[str, str]

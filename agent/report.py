@@ -1,0 +1,97 @@
+"""What the agent says of itself at each Sync: the one place where the report's wire message is written."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.cameras.stats import CameraStats
+from agent.types import Problem
+from agent.update.deployment import Report
+from agent.version import VERSION
+from protos import fleet_pb2
+from protos.ids import CameraName
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where this box answers, as others reach it; empty where it does not."""
+
+    inference_grpc: str = ""
+    inference_http: str = ""
+    metrics: str = ""
+
+
+@dataclass(frozen=True)
+class Box:
+    """What does not change while the agent runs."""
+
+    role: str
+    boot_id: str
+    state_dir: Path
+    addresses: Addresses
+    providers: tuple[str, ...]
+
+
+def request(
+    box: Box,
+    epoch: str,
+    deployments: Iterable[Report],
+    cameras: Mapping[CameraName, CameraStats],
+    problems: Iterable[Problem],
+) -> fleet_pb2.SyncRequest:
+    """The report; generation and clock are the sync loop's to fill in."""
+    return fleet_pb2.SyncRequest(
+        boot_id=box.boot_id,
+        epoch=epoch,
+        inventory=_inventory(box),
+        deployments=[_deployment(report) for report in deployments],
+        cameras=[_camera(name, stats) for name, stats in cameras.items()],
+        problems=[fleet_pb2.Problem(code=problem.code, message=problem.message) for problem in problems],
+    )
+
+
+def _inventory(box: Box) -> fleet_pb2.Inventory:
+    return fleet_pb2.Inventory(
+        agent_version=VERSION,
+        os=platform.platform(terse=True),
+        cpu_cores=len(os.sched_getaffinity(0)),
+        memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        disk_free_bytes=shutil.disk_usage(box.state_dir).free,
+        providers=box.providers,
+        inference_grpc_url=box.addresses.inference_grpc,
+        inference_http_url=box.addresses.inference_http,
+        metrics_url=box.addresses.metrics,
+        role=box.role,
+    )
+
+
+def _deployment(report: Report) -> fleet_pb2.DeploymentReport:
+    return fleet_pb2.DeploymentReport(
+        name=report.deployment,
+        state=report.state,
+        active_digest=report.active,
+        target_digest=report.target,
+        message=report.message,
+        refused_digests=report.refused,
+        bytes_done=report.bytes_done,
+        bytes_total=report.bytes_total,
+    )
+
+
+def _camera(name: CameraName, stats: CameraStats) -> fleet_pb2.CameraReport:
+    return fleet_pb2.CameraReport(
+        name=name,
+        state=stats.state,
+        reason=stats.reason,
+        frames_per_second=stats.frames_per_second,
+        last_frame_unix_ms=stats.last_frame_unix_ns // 1_000_000,
+        width=stats.width,
+        height=stats.height,
+        restarts=stats.restarts,
+        refused_spec=stats.refused,
+    )

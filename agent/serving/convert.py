@@ -1,0 +1,103 @@
+"""Open Inference Protocol messages ↔ the data plane's values; pure. Only here does serving read protobuf fields.
+
+Inputs come as `raw_input_contents` (one per input, in order) or as typed `contents`; outputs always leave raw.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+
+from agent.inference.datatypes import BYTES, FIXED, pack_bytes
+from agent.ports import Tensor, TensorSpec
+from agent.serving import parameters
+from agent.serving.dataplane import InferRequest, InferResult, ModelMetadata, ServerMetadata
+from agent.serving.errors import BadRequest
+from protos import inference_pb2 as pb
+
+# Which typed field carries a datatype; FP16 has none.
+_FIELDS: dict[str, str] = {
+    "BOOL": "bool_contents",
+    "INT8": "int_contents",
+    "INT16": "int_contents",
+    "INT32": "int_contents",
+    "INT64": "int64_contents",
+    "UINT8": "uint_contents",
+    "UINT16": "uint_contents",
+    "UINT32": "uint_contents",
+    "UINT64": "uint64_contents",
+    "FP32": "fp32_contents",
+    "FP64": "fp64_contents",
+}
+
+
+def infer_request(message: pb.ModelInferRequest, remaining: float | None) -> InferRequest:
+    """`remaining`: seconds of the call's own deadline. Raises BadRequest."""
+    values = _parameters(message.parameters)
+    for output in message.outputs:
+        parameters.check_supported(output.name, _parameters(output.parameters))
+    timeouts = [seconds for seconds in (parameters.timeout_seconds(values), remaining) if seconds is not None]
+    return InferRequest(
+        model=message.model_name,
+        version=message.model_version or None,
+        inputs=_inputs(message),
+        outputs=[output.name for output in message.outputs] or None,
+        id=message.id,
+        timeout=min(timeouts, default=None),
+        min_score=parameters.min_score(values),
+    )
+
+
+def infer_response(result: InferResult) -> pb.ModelInferResponse:
+    response = pb.ModelInferResponse(model_name=result.model, model_version=result.version, id=result.id)
+    for tensor in result.outputs:
+        response.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
+        response.raw_output_contents.append(bytes(tensor.data))
+    return response
+
+
+def server_metadata(metadata: ServerMetadata) -> pb.ServerMetadataResponse:
+    return pb.ServerMetadataResponse(name=metadata.name, version=metadata.version, extensions=metadata.extensions)
+
+
+def model_metadata(metadata: ModelMetadata) -> pb.ModelMetadataResponse:
+    return pb.ModelMetadataResponse(
+        name=metadata.name,
+        versions=metadata.versions,
+        platform=metadata.platform,
+        inputs=[_described(spec) for spec in metadata.inputs],
+        outputs=[_described(spec) for spec in metadata.outputs],
+    )
+
+
+def _described(spec: TensorSpec) -> pb.ModelMetadataResponse.TensorMetadata:
+    return pb.ModelMetadataResponse.TensorMetadata(name=spec.name, datatype=spec.datatype, shape=spec.shape)
+
+
+def _parameters(message: Mapping[str, pb.InferParameter]) -> dict[str, object]:
+    chosen = ((name, value, value.WhichOneof("parameter_choice")) for name, value in message.items())
+    return {name: getattr(value, choice) for name, value, choice in chosen if choice}
+
+
+def _inputs(message: pb.ModelInferRequest) -> list[Tensor]:
+    raw = message.raw_input_contents
+    if raw and len(raw) != len(message.inputs):
+        raise BadRequest(f"{len(message.inputs)} inputs, but {len(raw)} raw_input_contents came; send one for each")
+    tensors = []
+    for index, item in enumerate(message.inputs):
+        parameters.check_supported(item.name, _parameters(item.parameters))
+        data = raw[index] if raw else _typed(item)
+        tensors.append(Tensor(item.name, item.datatype, tuple(item.shape), data))
+    return tensors
+
+
+def _typed(item: pb.ModelInferRequest.InferInputTensor) -> bytes:
+    if item.datatype == BYTES:
+        return pack_bytes(item.contents.bytes_contents)
+    if item.datatype not in _FIELDS:
+        raise BadRequest(f"input {item.name!r}: {item.datatype!r} has no typed contents; send it raw")
+    values = getattr(item.contents, _FIELDS[item.datatype])
+    try:
+        return struct.pack(f"<{len(values)}{FIXED[item.datatype].code}", *values)
+    except struct.error as error:
+        raise BadRequest(f"input {item.name!r}: a value is out of the range of {item.datatype}") from error

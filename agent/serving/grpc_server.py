@@ -1,0 +1,149 @@
+"""The Open Inference Protocol over gRPC: convert, call, convert.
+
+`CODES` is the one place where the kind of an error becomes a gRPC code. Metadata and inference ask for the token where
+one is set; health is open to probes. With `client_ca` no caller without its certificate gets that far.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias, TypeVar
+
+import grpc
+import grpc.aio
+
+from agent.serving import convert
+from agent.serving.access import Access, ServerCredentials, port_taken
+from agent.serving.certificates import Certificates
+from agent.serving.dataplane import DataPlane
+from agent.serving.errors import Broken, Denied, Expired, Overloaded, TooLarge, UnknownModel
+from protos import inference_pb2 as pb
+from protos import inference_pb2_grpc
+from protos.errors import LongshoreError, Rejected, Retryable
+
+log = logging.getLogger(__name__)
+Context: TypeAlias = grpc.aio.ServicerContext
+R = TypeVar("R")
+
+# The most specific kind first.
+CODES: tuple[tuple[type[LongshoreError], grpc.StatusCode], ...] = (
+    (UnknownModel, grpc.StatusCode.NOT_FOUND),
+    (Overloaded, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (Expired, grpc.StatusCode.DEADLINE_EXCEEDED),
+    (TooLarge, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (Denied, grpc.StatusCode.UNAUTHENTICATED),
+    (Broken, grpc.StatusCode.INTERNAL),
+    (Retryable, grpc.StatusCode.UNAVAILABLE),
+    (Rejected, grpc.StatusCode.INVALID_ARGUMENT),
+)
+MAX_MESSAGE = 64 << 20  # bytes, both ways
+_OPTIONS = [
+    ("grpc.max_receive_message_length", MAX_MESSAGE),
+    ("grpc.max_send_message_length", MAX_MESSAGE),
+    ("grpc.so_reuseport", 0),  # two agents on one port would share its callers unnoticed
+    # Boxes hold connections through quiet hours and ping to see a dead uplink early.
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+]
+
+
+class _Servicer(inference_pb2_grpc.GRPCInferenceServiceServicer):
+    def __init__(self, plane: DataPlane, access: Access) -> None:
+        self._plane = plane
+        self._access = access
+        # The handshake lets nobody through who shows no certificate.
+        self._proven = access.credentials is not None and access.credentials.client_ca is not None
+
+    async def ServerLive(self, request: pb.ServerLiveRequest, context: Context) -> pb.ServerLiveResponse:  # noqa: ARG002, N802
+        return pb.ServerLiveResponse(live=self._plane.live())
+
+    async def ServerReady(self, request: pb.ServerReadyRequest, context: Context) -> pb.ServerReadyResponse:  # noqa: ARG002, N802
+        return pb.ServerReadyResponse(ready=self._plane.ready())
+
+    async def ModelReady(self, request: pb.ModelReadyRequest, context: Context) -> pb.ModelReadyResponse:  # noqa: N802
+        async def answer() -> pb.ModelReadyResponse:
+            try:
+                ready = self._plane.model_ready(request.name, request.version or None)
+            except UnknownModel:  # clients ask in order to wait: "no" is an answer
+                ready = False
+            return pb.ModelReadyResponse(ready=ready)
+
+        return await self._admitted(context, answer)
+
+    async def ServerMetadata(  # noqa: N802
+        self,
+        request: pb.ServerMetadataRequest,  # noqa: ARG002
+        context: Context,
+    ) -> pb.ServerMetadataResponse:
+        async def answer() -> pb.ServerMetadataResponse:
+            return convert.server_metadata(self._plane.server_metadata())
+
+        return await self._admitted(context, answer)
+
+    async def ModelMetadata(self, request: pb.ModelMetadataRequest, context: Context) -> pb.ModelMetadataResponse:  # noqa: N802
+        async def answer() -> pb.ModelMetadataResponse:
+            return convert.model_metadata(self._plane.model_metadata(request.name, request.version or None))
+
+        return await self._admitted(context, answer)
+
+    async def ModelInfer(self, request: pb.ModelInferRequest, context: Context) -> pb.ModelInferResponse:  # noqa: N802
+        async def answer() -> pb.ModelInferResponse:
+            wanted = convert.infer_request(request, context.time_remaining())
+            return convert.infer_response(await self._plane.infer(wanted, "grpc"))
+
+        return await self._admitted(context, answer)
+
+    async def _admitted(self, context: Context, answer: Callable[[], Awaitable[R]]) -> R:
+        """Check the caller, run, and end the call with the code of an error."""
+        try:
+            self._access.check(_authorization(context), proven=self._proven)
+            return await answer()
+        except LongshoreError as error:
+            code = next((code for kind, code in CODES if isinstance(error, kind)), grpc.StatusCode.INTERNAL)
+            await context.abort(code, str(error))
+        except Exception:  # the root of one call: a bug of ours costs this call only
+            log.exception("a gRPC call failed")
+            await context.abort(grpc.StatusCode.INTERNAL, "this node made a mistake; its log says more")
+        raise AssertionError("abort raises")
+
+
+class GrpcServer:
+    """Serves one data plane on one port."""
+
+    def __init__(self, plane: DataPlane, access: Access | None = None) -> None:
+        self._plane = plane
+        self._access = access or Access()
+        self._server: grpc.aio.Server | None = None
+
+    async def start(self, host: str, port: int) -> int:
+        """Serve; the bound port. Raises Fatal: port taken, or the door would stand open."""
+        self._access.check_bind(host)
+        server = grpc.aio.server(options=_OPTIONS)
+        servicer = _Servicer(self._plane, self._access)
+        inference_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, server)
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        try:
+            bound = _bind(server, address, self._access.credentials)
+        except RuntimeError as error:  # grpc tells no more than that it could not bind
+            raise port_taken("gRPC inference", host, port, "grpc") from error
+        await server.start()
+        self._server = server
+        return bound
+
+    async def stop(self, grace: float = 3.0) -> None:
+        """No new calls; calls under way end within the grace or are cancelled. Safe to call twice."""
+        server, self._server = self._server, None
+        if server is not None:
+            await server.stop(grace)
+
+
+def _bind(server: grpc.aio.Server, address: str, credentials: ServerCredentials | None) -> int:
+    if credentials is None:
+        return int(server.add_insecure_port(address))
+    return int(server.add_secure_port(address, Certificates(credentials).for_grpc()))
+
+
+def _authorization(context: Context) -> str | None:
+    metadata = context.invocation_metadata() or ()
+    return next((str(value) for name, value in metadata if name == "authorization"), None)

@@ -1,0 +1,214 @@
+"""The Open Inference Protocol over REST.
+
+    GET  /v2   /v2/health/live   /v2/health/ready
+    GET  /v2/models/{m}[/versions/{v}]         GET …/ready         POST …/infer
+
+Every error is `{"error": "<one sentence>"}`; `STATUS` is the one place where its kind becomes a code. Metadata and
+inference ask for the token where one is set; health is open to probes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import math
+import zlib
+from urllib.parse import unquote
+
+from agent.serving import rest_codec
+from agent.serving.access import Access, port_taken
+from agent.serving.certificates import Certificates
+from agent.serving.dataplane import DataPlane
+from agent.serving.errors import BadRequest, Broken, Denied, Expired, NotReady, Overloaded, TooLarge, UnknownModel
+from agent.serving.http1 import Connection, HttpLimits, Request, Response
+from protos.errors import Fatal, LongshoreError, Rejected, Retryable
+
+log = logging.getLogger(__name__)
+
+# The most specific kind first.
+STATUS: tuple[tuple[type[LongshoreError], int], ...] = (
+    (UnknownModel, 404),
+    (NotReady, 409),
+    (Overloaded, 429),
+    (Expired, 504),
+    (TooLarge, 413),
+    (Denied, 401),
+    (Broken, 500),
+    (Retryable, 503),
+    (Rejected, 400),
+)
+_MAX_INFLATED = 16 << 20  # bytes: inflating runs on the event loop
+_INFLATE = 47  # zlib's window bits for gzip and zlib, whichever comes
+
+
+class RestServer:
+    """Serves one data plane on one port."""
+
+    def __init__(self, plane: DataPlane, access: Access | None = None, limits: HttpLimits | None = None) -> None:
+        self._plane = plane
+        self._access = access or Access()
+        self.limits = limits or HttpLimits()
+        self.connections: set[Connection] = set()
+        self.stopping = False
+        self._held = 0
+        self._server: asyncio.Server | None = None
+        self._certificates: Certificates | None = None
+        self._sweeper: asyncio.TimerHandle | None = None
+
+    async def start(self, host: str, port: int) -> int:
+        """Serve; the bound port. Raises Fatal: port taken, or the door would stand open."""
+        self._access.check_bind(host)
+        if self._access.credentials is not None:
+            self._certificates = Certificates(self._access.credentials)
+        tls = self._certificates.context if self._certificates else None
+        try:
+            self._server = await asyncio.get_running_loop().create_server(lambda: Connection(self), host, port, ssl=tls)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise port_taken("REST inference", host, port, "http") from error
+            raise Fatal(f"REST inference cannot listen on {host}:{port}: {error.strerror or error}") from error
+        self._sweep()
+        bound: int = self._server.sockets[0].getsockname()[1]
+        return bound
+
+    async def stop(self, grace: float = 3.0) -> None:
+        """No new connections; what is being answered is answered, within the grace. Safe to call twice."""
+        self.stopping = True
+        if self._server is None:
+            return
+        self._server.close()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        for connection in list(self.connections):
+            connection.end_when_idle()
+        if open_ones := [connection.closed for connection in self.connections]:
+            await asyncio.wait(open_ones, timeout=grace)
+        for connection in list(self.connections):
+            connection.abort()
+        self._server = None
+
+    # --- what a connection asks -------------------------------------------------------------------------------------
+
+    def reserve(self, nbytes: int) -> bool:
+        if self._held + nbytes > self.limits.all_bodies_bytes:
+            return False
+        self._held += nbytes
+        return True
+
+    def release(self, nbytes: int) -> None:
+        self._held -= nbytes
+
+    def refusal(self, status: int, message: str) -> Response:
+        headers = {"Retry-After": "1"} if status in (429, 503) else {}
+        return Response(status, [rest_codec.error(message)], headers=headers, close=True)
+
+    async def handle(self, request: Request) -> Response:
+        """Raises nothing: every error is an answer."""
+        try:
+            return await self._route(request)
+        except LongshoreError as error:
+            return _failure(error)
+        except Exception:  # the root of one request: a bug of ours costs this request only
+            log.exception("a request to %s failed", request.target.partition("?")[0][:200])
+            return Response(500, [rest_codec.error("this node made a mistake; its log says more")])
+
+    # --- routes -----------------------------------------------------------------------------------------------------
+
+    async def _route(self, request: Request) -> Response:
+        path = [unquote(part) for part in request.target.partition("?")[0].strip("/").split("/")]
+        match path:
+            case ["v2", "health", "live"]:
+                return _get(request) or Response(200, [b'{"live":true}'])
+            case ["v2", "health", "ready"]:
+                return _get(request) or _ready(self._plane.ready())
+        self._access.check(request.headers.get("authorization"), proven=request.proven)
+        match path:
+            case ["v2"]:
+                return _get(request) or Response(200, [rest_codec.server_metadata(self._plane.server_metadata())])
+            case ["v2", "models", name, "versions", version, *verb]:
+                return await self._model(request, name, version, verb)
+            case ["v2", "models", name, *verb]:
+                return await self._model(request, name, None, verb)
+        return _nothing_here()
+
+    async def _model(self, request: Request, name: str, version: str | None, verb: list[str]) -> Response:
+        match verb:
+            case []:
+                return _get(request) or self._metadata(name, version)
+            case ["ready"]:
+                return _get(request) or _ready(self._plane.model_ready(name, version))
+            case ["infer"]:
+                return _only(request, "POST") or await self._infer(request, name, version)
+        return _nothing_here()
+
+    def _metadata(self, name: str, version: str | None) -> Response:
+        return Response(200, [rest_codec.model_metadata(self._plane.model_metadata(name, version))])
+
+    async def _infer(self, request: Request, name: str, version: str | None) -> Response:
+        body = _inflated(request)
+        wanted_request, binary = rest_codec.infer_request(
+            name, version, body, request.headers.get(rest_codec.HEADER_LENGTH)
+        )
+        result = await self._plane.infer(wanted_request, "rest")
+        document, raw = rest_codec.infer_response(result, binary)
+        if not raw:
+            return Response(200, [document])
+        headers = {"Inference-Header-Content-Length": str(len(document))}
+        return Response(200, [document, *raw], "application/octet-stream", headers)
+
+    def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        for connection in list(self.connections):
+            connection.check_time(loop.time())
+        if self._certificates is not None:
+            self._certificates.renewed()
+        self._sweeper = loop.call_later(self.limits.sweep_seconds, self._sweep)
+
+
+def _failure(error: LongshoreError) -> Response:
+    status = next((status for kind, status in STATUS if isinstance(error, kind)), 500)
+    headers = {}
+    if status in (429, 503):
+        after = error.after_seconds if isinstance(error, Retryable) else None
+        headers["Retry-After"] = str(max(1, math.ceil(after or 1.0)))
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return Response(status, [rest_codec.error(str(error))], headers=headers)
+
+
+def _ready(ready: bool) -> Response:  # noqa: FBT001 - it is the whole answer
+    return Response(200 if ready else 503, [b'{"ready":true}' if ready else b'{"ready":false}'])
+
+
+def _get(request: Request) -> Response | None:
+    return _only(request, "GET")
+
+
+def _only(request: Request, method: str) -> Response | None:
+    if request.method == method:
+        return None
+    return Response(405, [rest_codec.error(f"use {method} here")], headers={"Allow": method})
+
+
+def _nothing_here() -> Response:
+    return Response(404, [rest_codec.error("there is nothing at this path; the inference protocol starts at /v2")])
+
+
+def _inflated(request: Request) -> memoryview:
+    """The body without its content encoding. Raises BadRequest, TooLarge."""
+    encoding = request.headers.get("content-encoding", "identity").lower()
+    if encoding == "identity":
+        return request.body
+    if encoding not in ("gzip", "deflate"):
+        raise BadRequest(f"content encoding {encoding[:20]!r} is not known; send gzip, deflate or none")
+    inflater = zlib.decompressobj(_INFLATE)
+    try:
+        content = inflater.decompress(request.body, _MAX_INFLATED + 1)
+    except zlib.error as error:
+        raise BadRequest(f"the body is not {encoding}") from error
+    if len(content) > _MAX_INFLATED:
+        raise TooLarge(f"a compressed body may hold {_MAX_INFLATED} bytes; send larger ones uncompressed")
+    if not inflater.eof:
+        raise BadRequest(f"the {encoding} body is cut short")
+    return memoryview(content)

@@ -1,0 +1,185 @@
+"""The agent's metrics in Prometheus form, in a registry of their own: seconds and bytes, real histograms.
+
+Labels hold names of objects only (camera, deployment, release), never a source or an address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
+
+from agent.telemetry.books import Summary
+from agent.telemetry.nodestats import Usage
+from agent.telemetry.records import NodeStats, RecordClass
+from agent.telemetry.sender import SenderCounts
+from agent.types import CameraState, Finished, Tap
+from protos.ids import CameraName, DeploymentName
+from protos.outcomes import Outcome
+
+BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.5, 1.0, 2.5)  # seconds
+STAGES = ("queue", "infer", "encode", "cloud")  # that a frame brings; decode and total are counted apart
+
+
+class Metrics:
+    """One per agent process. Not thread-safe: used from the event loop."""
+
+    def __init__(self, version: str, node: str) -> None:
+        registry = self._registry = CollectorRegistry()
+        self._refreshers: list[Callable[[], None]] = []
+        Info("longshore_agent", "This agent.", registry=registry).info({"version": version, "node": node})
+        self._frames = Counter(
+            "longshore_frames",
+            "Frames that were due, by how they ended.",
+            ["camera", "deployment", "outcome"],
+            registry=registry,
+        )
+        self._stages = Histogram(
+            "longshore_frame_stage_seconds",
+            "Time a frame spent in a stage; total is capture to end, of answered frames.",
+            ["deployment", "stage"],
+            buckets=BUCKETS,
+            registry=registry,
+        )
+        self._uplink = Counter(
+            "longshore_uplink_bytes", "Bytes of pictures sent to cloud nodes.", ["deployment"], registry=registry
+        )
+        self._queue = Gauge(
+            "longshore_queue_frames", "Frames that wait for the engine.", ["deployment"], registry=registry
+        )
+        self._in_cloud = Gauge(
+            "longshore_cloud_frames", "Frames under way to a cloud node.", ["deployment"], registry=registry
+        )
+        self._requests = Histogram(
+            "longshore_inference_request_seconds",
+            "Requests over the inference protocol, by how they ended.",
+            ["transport", "model", "result"],
+            buckets=BUCKETS,
+            registry=registry,
+        )
+        self._make_objects(registry)
+        self._make_outbox(registry)
+        self._make_process(registry)
+
+    def _make_objects(self, registry: CollectorRegistry) -> None:
+        self._update = Gauge(
+            "longshore_update_state", "1 at the state a deployment's update is in.", ["deployment", "state"],
+            registry=registry,
+        )  # fmt: skip
+        self._model = Gauge(
+            "longshore_model_info", "The release that answers.", ["deployment", "model", "version", "digest"],
+            registry=registry,
+        )  # fmt: skip
+        self._camera = Gauge(
+            "longshore_camera_state", "1 at the state a camera is in.", ["camera", "state"], registry=registry
+        )
+        self._fps = Gauge(
+            "longshore_camera_frames_per_second", "Frames captured of late.", ["camera"], registry=registry
+        )
+
+    def _make_outbox(self, registry: CollectorRegistry) -> None:
+        self._waiting = Gauge("longshore_outbox_records", "Records that wait.", ["class"], registry=registry)
+        self._waiting_bytes = Gauge("longshore_outbox_bytes", "Bytes that wait.", registry=registry)
+        self._accepted = Gauge("longshore_outbox_accepted_records", "Records of this epoch.", registry=registry)
+        self._dropped = Gauge(
+            "longshore_outbox_dropped_records", "Records of this epoch that were dropped, and declared so.", ["class"],
+            registry=registry,
+        )  # fmt: skip
+        self._trouble = Gauge("longshore_outbox_trouble", "1 while telemetry can't be written.", registry=registry)
+        self._batches = Gauge(
+            "longshore_telemetry_batches", "Batches since the start, by what became of them.", ["result"],
+            registry=registry,
+        )  # fmt: skip
+
+    def _make_process(self, registry: CollectorRegistry) -> None:
+        self._cpu = Gauge("longshore_cpu_cores", "Cores used by the agent and its workers.", registry=registry)
+        self._memory = Gauge(
+            "longshore_memory_bytes", "PSS of the agent's main process or of all its processes.", ["of"],
+            registry=registry,
+        )  # fmt: skip
+        self._disk = Gauge("longshore_disk_free_bytes", "Free on the disk of the state folder.", registry=registry)
+
+    # ---- frames ----
+
+    def finished(self, frame: Finished) -> None:
+        tap = frame.tap
+        self._frames.labels(tap.camera, tap.deployment, frame.outcome).inc()
+        if frame.uplink_bytes:
+            self._uplink.labels(tap.deployment).inc(frame.uplink_bytes)
+        for stage, seconds in frame.stages.items():
+            if stage in STAGES:
+                self._stages.labels(tap.deployment, stage).observe(seconds)
+        if frame.release is not None:
+            self._stages.labels(tap.deployment, "total").observe(frame.latency)
+
+    def stage(self, deployment: DeploymentName, stage: str, seconds: float) -> None:
+        self._stages.labels(deployment, stage).observe(seconds)
+
+    def unseen(self, tap: Tap, outcome: Outcome, frames: int) -> None:
+        self._frames.labels(tap.camera, tap.deployment, outcome).inc(frames)
+
+    def queue(self, deployment: DeploymentName, waiting: int, in_cloud: int) -> None:
+        self._queue.labels(deployment).set(waiting)
+        self._in_cloud.labels(deployment).set(in_cloud)
+
+    # ---- applications beside the box (agent.serving.dataplane.Observer) ----
+
+    def answered(self, transport: str, model: str, result: str, seconds: float) -> None:
+        self._requests.labels(transport, model, result).observe(seconds)
+
+    # ---- objects ----
+
+    def update_state(self, deployment: DeploymentName, state: str, states: Iterable[str]) -> None:
+        for each in states:
+            self._update.labels(deployment, each).set(each == state)
+
+    def model(self, deployment: DeploymentName, model: str, version: str, digest: str) -> None:
+        self.forget_model(deployment)
+        self._model.labels(deployment, model, version, digest).set(1)
+
+    def forget_model(self, deployment: DeploymentName) -> None:
+        self._model.remove_by_labels({"deployment": deployment})
+
+    def forget_deployment(self, deployment: DeploymentName) -> None:
+        self.forget_model(deployment)
+        for family in (self._queue, self._in_cloud, self._update):
+            family.remove_by_labels({"deployment": deployment})
+
+    def camera(self, camera: CameraName, state: CameraState, frames_per_second: float) -> None:
+        for each in CameraState:
+            self._camera.labels(camera, each).set(each is state)
+        self._fps.labels(camera).set(frames_per_second)
+
+    def forget_camera(self, camera: CameraName) -> None:
+        self._camera.remove_by_labels({"camera": camera})
+        self._fps.remove_by_labels({"camera": camera})
+
+    # ---- outbox and process ----
+
+    def outbox(self, summary: Summary, counts: SenderCounts) -> None:
+        for each in RecordClass:
+            held = summary.waiting.get(each)
+            self._waiting.labels(each.word).set(held.rows if held else 0)
+            self._dropped.labels(each.word).set(summary.dropped.get(each, 0))
+        self._waiting_bytes.set(summary.waiting_bytes)
+        self._accepted.set(summary.accepted)
+        self._trouble.set(bool(summary.trouble))
+        for result in ("published", "refused", "repeated", "acknowledged"):
+            self._batches.labels(result).set(getattr(counts, result))
+
+    def process(self, all_of_it: NodeStats, main: Usage) -> None:
+        self._cpu.set(all_of_it.cpu_cores_used)
+        self._memory.labels("all").set(all_of_it.memory_bytes)
+        self._memory.labels("main").set(main.memory_bytes)
+        self._disk.set(all_of_it.disk_free_bytes)
+
+    # ---- giving them out ----
+
+    def before_render(self, refresh: Callable[[], None]) -> None:
+        """Call `refresh` whenever somebody asks: for values that are read, not counted."""
+        self._refreshers.append(refresh)
+
+    def render(self) -> bytes:
+        for refresh in self._refreshers:
+            refresh()
+        return generate_latest(self._registry)

@@ -1,0 +1,203 @@
+"""Telemetry records: values of the box ↔ protobuf. The only place in the agent where telemetry becomes messages.
+
+A record has a class, which says what is dropped first when the outbox is full, lowest first:
+
+    frame      a sampled result; many of them, each alone worth little
+    node       CPU, memory, disk
+    camera     a change of a camera's state
+    outcomes   how the frames of a window ended; sums depend on every one of them
+    gap        records that were dropped; never dropped itself
+
+A body is a serialised Record without its number; the number is put in front when it is known (protobuf joins the two).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+
+from google.protobuf.message import DecodeError
+
+from agent.types import CameraState, Finished, Tap
+from protos import telemetry_pb2 as wire
+from protos.errors import Rejected
+from protos.ids import CameraName
+
+MAX_BOXES = 300  # of one frame: keeps a record under 16 KiB
+MAX_REASON = 300  # characters of a sentence
+
+
+class RecordClass(IntEnum):
+    """Stored as its number; a greater one is kept longer."""
+
+    FRAME = 1
+    NODE = 2
+    CAMERA = 3
+    OUTCOMES = 4
+    GAP = 5
+
+    @property
+    def word(self) -> str:
+        """As it stands in Gap.record_class and in metrics."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A record before it has a number."""
+
+    record_class: RecordClass
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A record in the outbox."""
+
+    record_class: RecordClass
+    seq: int
+    body: bytes
+
+
+@dataclass(frozen=True)
+class OutcomeWindow:
+    """How the frames of one tap that were due in a window finished; `due` equals the sum of `counts`."""
+
+    tap: Tap
+    start_unix_ms: int
+    end_unix_ms: int
+    counts: Mapping[str, int]
+    latency_p50: float  # seconds, of answered frames; 0 when none was
+    latency_p95: float
+    uplink_bytes: int
+
+    @property
+    def due(self) -> int:
+        return sum(self.counts.values())
+
+
+@dataclass(frozen=True)
+class NodeStats:
+    """What the box spends on us."""
+
+    cpu_cores_used: float
+    memory_bytes: int  # PSS of the agent and its workers
+    disk_free_bytes: int
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Records that were dropped: `dropped` of this class, all numbered within [first, last]."""
+
+    record_class: RecordClass
+    first: int
+    last: int
+    dropped: int
+    reason: str
+
+
+SeqRange = tuple[int, int]  # both ends included
+
+
+@dataclass(frozen=True)
+class Ack:
+    """What the control plane has stored."""
+
+    epoch: str
+    ranges: tuple[SeqRange, ...]
+
+
+def frame(finished: Finished) -> Draft:
+    """A frame that a release answered."""
+    boxes = [
+        wire.Box(x0=box.x0, y0=box.y0, x1=box.x1, y1=box.y1, score=box.score, label=box.label)
+        for box in finished.boxes[:MAX_BOXES]
+    ]
+    result = wire.FrameResult(
+        camera=finished.tap.camera,
+        deployment=finished.tap.deployment,
+        release_digest=finished.release or "",
+        captured_unix_ns=finished.captured_unix_ns,
+        ts_source=finished.ts_source,
+        outcome=finished.outcome,
+        latency_seconds=finished.latency,
+        where=finished.where,
+        boxes=boxes,
+        frame_seq=finished.seq,
+    )
+    return _draft(RecordClass.FRAME, wire.Record(frame=result))
+
+
+def outcomes(window: OutcomeWindow) -> Draft:
+    counts = wire.OutcomeCounts(
+        camera=window.tap.camera,
+        deployment=window.tap.deployment,
+        start_unix_ms=window.start_unix_ms,
+        end_unix_ms=window.end_unix_ms,
+        frames_due=window.due,
+        counts=dict(window.counts),
+        latency_p50_seconds=window.latency_p50,
+        latency_p95_seconds=window.latency_p95,
+        uplink_bytes=window.uplink_bytes,
+    )
+    return _draft(RecordClass.OUTCOMES, wire.Record(outcomes=counts))
+
+
+def camera_health(camera: CameraName, state: CameraState, reason: str, at_unix_ms: int) -> Draft:
+    health = wire.CameraHealth(camera=camera, state=state, reason=reason[:MAX_REASON], at_unix_ms=at_unix_ms)
+    return _draft(RecordClass.CAMERA, wire.Record(camera=health))
+
+
+def node_stats(stats: NodeStats, waiting: int, dropped: int, at_unix_ms: int) -> Draft:
+    """`waiting` and `dropped`: records of the outbox."""
+    body = wire.NodeStats(
+        at_unix_ms=at_unix_ms,
+        cpu_cores_used=stats.cpu_cores_used,
+        memory_bytes=stats.memory_bytes,
+        disk_free_bytes=stats.disk_free_bytes,
+        outbox_waiting=waiting,
+        outbox_dropped=dropped,
+    )
+    return _draft(RecordClass.NODE, wire.Record(node=body))
+
+
+def gap(hole: Gap) -> bytes:
+    """The body of a Gap record."""
+    body = wire.Gap(
+        record_class=hole.record_class.word,
+        first_seq=hole.first,
+        last_seq=hole.last,
+        dropped=hole.dropped,
+        reason=hole.reason[:MAX_REASON],
+    )
+    return wire.Record(gap=body).SerializeToString()
+
+
+def batch(epoch: str, rows: Iterable[Waiting]) -> bytes:
+    """The payload of one TelemetryBatch."""
+    numbered = [wire.Record.FromString(_numbered(row)) for row in rows]
+    return wire.TelemetryBatch(epoch=epoch, records=numbered).SerializeToString()
+
+
+def ack(payload: bytes) -> Ack:
+    """Raises Rejected when `payload` is no TelemetryAck."""
+    try:
+        message = wire.TelemetryAck.FromString(payload)
+    except DecodeError as error:
+        raise Rejected("a message on the ack topic is no TelemetryAck; it was ignored") from error
+    return Ack(message.epoch, tuple((item.first, item.last) for item in message.stored if item.first <= item.last))
+
+
+def presence(*, online: bool, at_unix_ms: int, boot_id: str, agent_version: str) -> bytes:
+    """The payload of birth and last will."""
+    said = wire.Presence(online=online, at_unix_ms=at_unix_ms, boot_id=boot_id, agent_version=agent_version)
+    return said.SerializeToString()
+
+
+def _draft(record_class: RecordClass, record: wire.Record) -> Draft:
+    return Draft(record_class, record.SerializeToString())
+
+
+def _numbered(row: Waiting) -> bytes:
+    return wire.Record(seq=row.seq).SerializeToString() + row.body

@@ -1,0 +1,120 @@
+"""The words of the data plane, as frozen values. Nothing here does I/O; nothing here is a protobuf message.
+
+Time: `captured_unix_ns` is wall time for people; every decision uses `monotonic` seconds (float) of the one clock that
+all processes of the box share (CLOCK_MONOTONIC). Deadlines are absolute monotonic seconds, counted from capture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from protos.ids import CameraName, DeploymentName, Digest
+from protos.outcomes import Outcome
+
+
+@dataclass(frozen=True, order=True)
+class Tap:
+    """One camera feeding one deployment; the unit of mailboxes, slots and outcome counts."""
+
+    camera: CameraName
+    deployment: DeploymentName
+
+
+@dataclass(frozen=True)
+class ModelInput:
+    """What pixels a release wants: uint8 RGB [height, width, 3]."""
+
+    height: int
+    width: int
+    fit: str = "letterbox"  # or "stretch"
+    pad: int = 114
+
+    @property
+    def nbytes(self) -> int:
+        return self.height * self.width * 3
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How a picture was placed in the model's input: `x_in = x_picture * scale_x + left`, pixels; same for y."""
+
+    picture_width: int
+    picture_height: int
+    scale_x: float
+    scale_y: float
+    left: int
+    top: int
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A due frame, lying letterboxed in shared-memory slot `slot` of its tap until it is released."""
+
+    tap: Tap
+    seq: int  # per tap and capture-worker run, from 1, without gaps
+    slot: int
+    captured: float  # monotonic seconds
+    captured_unix_ns: int
+    deadline: float  # monotonic seconds
+    geometry: Geometry
+    ts_source: str = "arrival"
+    input: ModelInput | None = None  # what the pixels were fitted to; None: whatever answers wants
+
+
+@dataclass(frozen=True)
+class Box:
+    """Corners normalised to the picture (0,0 top left to 1,1 bottom right)."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+    score: float
+    label: str
+
+
+class Where(StrEnum):
+    LOCAL = "local"
+    CLOUD = "cloud"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A frame's end: exactly one per due frame."""
+
+    tap: Tap
+    seq: int
+    outcome: Outcome
+    captured: float
+    captured_unix_ns: int
+    finished: float
+    boxes: tuple[Box, ...] = ()
+    release: Digest | None = None
+    where: str = "local"  # "local" or the cloud node's id
+    ts_source: str = "arrival"
+    uplink_bytes: int = 0
+    stages: dict[str, float] = field(default_factory=dict, compare=False)  # stage -> seconds
+
+    @property
+    def latency(self) -> float:
+        return self.finished - self.captured
+
+
+class CameraState(StrEnum):
+    """What an installer reads next to a camera."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    STALLED = "stalled"  # connected, no new frame
+    RETRYING = "retrying"  # lost or never there; the reason says why, the next try is timed with jitter
+    PAUSED = "paused"
+    REMOVED = "removed"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What an operator should see and can mend: a stable code, and one sentence with the next step."""
+
+    code: str
+    message: str

@@ -1,0 +1,163 @@
+"""How far one deployment's update has come: the durable record, and every decision made on it.
+
+Rules that hold here: a record is written before its state is acted on; `active` is a release that was confirmed, and
+what answers after a power cut; a refused digest stays refused until its deployment is removed; attempts belong to one
+target and are forgotten with it. Pure: values in, values out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import msgspec
+
+from agent.update.machine import LIMITS, RESTING, RESUME, Event, State, next_state
+from protos.errors import Rejected
+from protos.ids import DeploymentName, Digest
+
+RECORD_VERSION = 1
+MOST_REFUSED = 16  # per deployment; the oldest is forgotten, so that the record stays small
+
+
+@dataclass(frozen=True)
+class Refusal:
+    digest: Digest
+    reason: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The record. `target` is asked for, `active` answers, `previous` answered before it."""
+
+    deployment: DeploymentName
+    state: State = State.IDLE
+    target: Digest | None = None
+    active: Digest | None = None
+    previous: Digest | None = None
+    refused: tuple[Refusal, ...] = ()
+    attempts: dict[State, int] = field(default_factory=dict)
+    message: str = ""
+
+    def refusal(self, digest: Digest | None) -> Refusal | None:
+        return next((known for known in self.refused if known.digest == digest), None)
+
+    @property
+    def resting(self) -> bool:
+        return self.state in RESTING
+
+    @property
+    def releases(self) -> tuple[Digest, ...]:
+        """Every release whose files must stay on disk: what answers, and the one before or the one to come.
+
+        A release that was rolled back without being refused is to come: it is tried again.
+        """
+        kept = (self.active, self.previous, None if self.refusal(self.target) else self.target)
+        return tuple(dict.fromkeys(digest for digest in kept if digest is not None))
+
+
+class _Stored(msgspec.Struct, frozen=True):
+    version: int
+    record: Progress
+
+
+def to_bytes(record: Progress) -> bytes:
+    return msgspec.json.encode(_Stored(RECORD_VERSION, record), order="deterministic")
+
+
+def from_bytes(content: bytes) -> Progress:
+    """Raises Rejected when these bytes are no record of this version."""
+    try:
+        stored = msgspec.json.decode(content, type=_Stored)
+    except msgspec.MsgspecError as error:
+        raise Rejected(f"update record: not readable ({error})") from error
+    if stored.version != RECORD_VERSION:
+        raise Rejected(f"update record: version {stored.version} is not {RECORD_VERSION}; this agent is too old for it")
+    return stored.record
+
+
+def resumed(record: Progress) -> Progress:
+    """Where to go on after the process ended, however it ended."""
+    return replace(record, state=RESUME[record.state])
+
+
+def decide(record: Progress, offered: Digest) -> Event | None:
+    """What an offer means now; None when there is nothing to do, or not yet."""
+    if not record.resting:
+        return Event.ABORTED if _interrupts(record, offered) else None
+    if offered == record.active:
+        return Event.OK if record.state is State.FAILED else None
+    if record.refusal(offered):
+        return Event.REJECTED if (record.state, record.target) != (State.FAILED, offered) else None
+    return Event.OFFERED
+
+
+def _interrupts(record: Progress, offered: Digest) -> bool:
+    if offered == record.target or record.state in (State.SWAPPING, State.ROLLING_BACK):
+        return False  # nothing new; or a step that is short and always ends
+    # A first release being confirmed is let finish: nothing else on this box could answer meanwhile.
+    return record.state is not State.CONFIRMING or record.active is not None
+
+
+def offered(record: Progress, digest: Digest, event: Event) -> Progress:
+    """The record after `event` (OFFERED, OK or REJECTED) that `decide` gave for `digest`, out of a resting state."""
+    attempts = record.attempts if digest == record.target else {}
+    known = record.refusal(digest)
+    message = f"refused before: {known.reason}; deploy another version" if known else ""
+    # A box has room for two releases: the one before makes way when a new one comes.
+    previous = None if event is Event.OFFERED else record.previous
+    state = next_state(record.state, event)
+    return replace(record, state=state, target=digest, previous=previous, attempts=attempts, message=message)
+
+
+def advanced(record: Progress, event: Event, message: str = "") -> Progress:
+    """The record after `event` out of a busy state. `message` says why, in one sentence, when the event is no OK."""
+    event = _bounded(record, event)
+    state = next_state(record.state, event)
+    after = replace(record, state=state, attempts=_counted(record, event, state), message=message)
+    if event in (Event.REJECTED, Event.UNHEALTHY):
+        after = _refuse(after, message)
+    if (record.state, event) == (State.CONFIRMING, Event.OK):
+        after = replace(after, active=record.target, previous=_before(record), attempts={}, message="")
+    return after
+
+
+def spent(record: Progress) -> bool:
+    """The target has been tried in this state more often than it may."""
+    limit = LIMITS.get(record.state)
+    return limit is not None and record.attempts.get(record.state, 0) > limit
+
+
+def lost(record: Progress, digest: Digest, message: str) -> Progress:
+    """`digest` can no longer answer on this box: its files are damaged."""
+    active = None if record.active == digest else record.active
+    previous = None if record.previous == digest else record.previous
+    return replace(record, active=active, previous=previous, message=message)
+
+
+def fell_back(record: Progress, digest: Digest) -> Progress:
+    """`digest`, the one before, answers in place of an active release that does not load any more."""
+    return replace(record, active=digest, previous=None)
+
+
+def _bounded(record: Progress, event: Event) -> Event:
+    """The last allowed RETRY of the hashing becomes a refusal: no third download of the same wrong bytes."""
+    last = record.state is State.VERIFYING and record.attempts.get(record.state, 0) + 1 >= LIMITS[State.VERIFYING]
+    return Event.REJECTED if event is Event.RETRY and last else event
+
+
+def _counted(record: Progress, event: Event, state: State) -> dict[State, int]:
+    """Tries of the target: each entry into WARMING, and each RETRY of anything else."""
+    counted = state if state is State.WARMING else record.state if event is Event.RETRY else None
+    if counted is None:
+        return record.attempts
+    return {**record.attempts, counted: record.attempts.get(counted, 0) + 1}
+
+
+def _refuse(record: Progress, reason: str) -> Progress:
+    if record.target is None or record.refusal(record.target):
+        return record
+    return replace(record, refused=(*record.refused, Refusal(record.target, reason))[-MOST_REFUSED:])
+
+
+def _before(record: Progress) -> Digest | None:
+    return record.active if record.active != record.target else record.previous

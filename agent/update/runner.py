@@ -1,0 +1,118 @@
+"""Updater: desired deployments in, one task per deployment, reports out.
+
+Level-triggered: `offer` takes all that is wanted, as often as anybody likes; the same again changes nothing. Records
+are on disk; `start` brings back what answered before, without a network.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from agent.ports import Clock, StateStore
+from agent.supervise import Tasks
+from agent.types import Problem
+from agent.update import progress, steps
+from agent.update.backoff import Backoff
+from agent.update.deployment import PREFIX, DeploymentUpdate, Report, Surroundings, key_of
+from agent.update.progress import Progress
+from protos.errors import LongshoreError, Rejected
+from protos.ids import DeploymentName, Digest
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class UpdateSettings:
+    confirm_seconds: float = 10.0  # a new release must stay healthy this long
+    first_retry_seconds: float = 1.0
+    longest_retry_seconds: float = 60.0
+
+
+class Updater:
+    """The updates of a box.
+
+    Call `start` once, then at once `offer` with the desired state from disk, before any network: what is no longer
+    wanted is then removed without ever answering again.
+    """
+
+    def __init__(
+        self,
+        ports: steps.Ports,
+        state: StateStore,
+        clock: Clock,
+        settings: UpdateSettings = UpdateSettings(),
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`changed`: called on the loop whenever a report or a problem may have changed; make it cheap."""
+        self._state = state
+        self._tasks = Tasks()
+        self._updates: dict[DeploymentName, DeploymentUpdate] = {}
+        self._wanted: dict[DeploymentName, Digest] = {}
+        self._around = Surroundings(
+            ports, state, clock, settings.confirm_seconds, self._sweep, changed, lambda: _backoff(settings)
+        )
+
+    def start(self) -> None:
+        """Take up every record on disk; what answered before the power went answers again."""
+        for key in self._state.keys(PREFIX):
+            self._begin(self._load(DeploymentName(key.removeprefix(PREFIX))))
+
+    def offer(self, wanted: Mapping[DeploymentName, Digest]) -> None:
+        """All that desired state wants answered here."""
+        self._wanted = dict(wanted)
+        for name, update in list(self._updates.items()):
+            if name not in wanted:
+                update.withdraw()
+        for name, digest in wanted.items():
+            if name not in self._updates:
+                self._begin(Progress(name))
+            self._updates[name].offer(digest)
+
+    def reports(self) -> list[Report]:
+        """One for each deployment on this box, by name."""
+        return [update.report() for _, update in sorted(self._updates.items())]
+
+    def problems(self) -> list[Problem]:
+        """What an operator should see and can mend; each once."""
+        found = [update.problem() for update in self._updates.values()]
+        return list({problem.code: problem for problem in found if problem is not None}.values())
+
+    async def close(self, grace_seconds: float = 3.0) -> None:
+        """Stop all updates where they are; the next start goes on from there."""
+        await self._tasks.stop(grace_seconds)
+
+    def _begin(self, record: Progress) -> None:
+        update = DeploymentUpdate(record, self._around)
+        self._updates[record.deployment] = update
+        self._tasks.once(f"update {record.deployment}", self._own(record.deployment, update))
+
+    async def _own(self, name: DeploymentName, update: DeploymentUpdate) -> None:
+        await update.run()
+        del self._updates[name]
+        if name in self._wanted:  # asked for again while it was leaving
+            self._begin(Progress(name))
+            self._updates[name].offer(self._wanted[name])
+        self._sweep()
+        self._around.changed()
+
+    def _load(self, name: DeploymentName) -> Progress:
+        try:
+            return progress.from_bytes(self._state.get(key_of(name)) or b"")
+        except Rejected as error:
+            # Nothing is lost that a pull by digest does not bring back.
+            log.error("%s: %s; it starts anew", name, error)
+            return Progress(name)
+
+    def _sweep(self) -> None:
+        kept = [digest for update in self._updates.values() for digest in update.record.releases]
+        try:
+            steps.sweep(self._around.ports.releases, kept)
+        except LongshoreError as error:  # what stays behind costs room only; the next sweep tries again
+            log.warning("old releases were not deleted: %s", error)
+
+
+def _backoff(settings: UpdateSettings) -> Backoff:
+    return Backoff(settings.first_retry_seconds, settings.longest_retry_seconds, random.Random())  # noqa: S311

@@ -1,0 +1,44 @@
+"""Serving: what an update asks of the part that runs engines and answers with them."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from agent.update.verify import VerifiedBytes, VerifiedRelease
+from protos.ids import DeploymentName, Digest
+
+
+class Serving(Protocol):
+    """One deployment has at most one release that answers, one that did before it, and one candidate.
+
+    Calls for one deployment come one at a time; those of different deployments may overlap. Any call may be cancelled;
+    `abandon` follows then. After a start of the process, `warm` and `swap` bring back the release from disk, without
+    `confirm`.
+    """
+
+    async def warm(self, deployment: DeploymentName, release: VerifiedRelease, model: VerifiedBytes) -> None:
+        """Load a candidate beside what answers, and run it on real shapes. What answers is not touched.
+
+        Raises:
+            Rejected: this release does not load or run here; the sentence says why.
+            Retryable: it may later (no memory now, the worker died once).
+        """
+        ...
+
+    async def swap(self, deployment: DeploymentName, digest: Digest) -> None:
+        """From the next batch on the candidate `digest` answers; what answered before stays loaded."""
+        ...
+
+    async def confirm(self, deployment: DeploymentName, digest: Digest, seconds: float) -> bool:
+        """Watch `digest` answer for `seconds`. True: it stayed healthy, and the one before it was drained and closed.
+        False: its worker crashed or its frames failed; both are still there.
+        """
+        ...
+
+    async def abandon(self, deployment: DeploymentName, digest: Digest) -> None:
+        """Close `digest`; if it answers, the one before it does first. No error when `digest` is not loaded."""
+        ...
+
+    async def remove(self, deployment: DeploymentName) -> None:
+        """Answer no longer for this deployment: drain and close all it has. No error when it has nothing."""
+        ...

@@ -1,0 +1,200 @@
+"""What each state of the update does, through ports; what follows from it is decided in `progress`.
+
+A step may be repeated: each looks at what is there first. It ends by returning, by Retryable, Rejected or Damaged, or
+by being cancelled; a disk operation that was begun is waited for, so that no thread touches files behind the next step.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import ParamSpec, TypeVar
+
+from agent.errors import Damaged, DiskFull
+from agent.ports import BlobSource
+from agent.update import verify as proof
+from agent.update.serving import Serving
+from agent.update.store import ReleaseStore
+from agent.update.verify import VerifiedRelease
+from protos import manifest as manifests
+from protos.ids import DeploymentName, Digest, digest_of
+from protos.manifest import FileEntry, Manifest
+
+SPARE_BYTES = 8 << 20  # left free beside a release, for the databases of the box
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Report = Callable[[int, int], None]  # bytes there, bytes wanted
+
+
+@dataclass(frozen=True)
+class Ports:
+    """What an update touches. `fetching`: a file that two releases share is fetched by one of them at a time."""
+
+    source: BlobSource
+    releases: ReleaseStore
+    serving: Serving
+    fetching: defaultdict[Digest, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+
+
+async def pull(ports: Ports, digest: Digest, report: Report) -> None:
+    """Manifest first, then every file it names, each from where it stopped. Nothing is trusted yet."""
+    async with ports.fetching[digest]:
+        described = await _manifest(ports, digest)
+    entries = _distinct(described)
+    total = sum(entry.size for entry in entries)
+    _check_space(ports.releases, described, entries)
+    for entry in entries:
+        async with ports.fetching[entry.digest]:
+            if not ports.releases.has(entry.digest):
+                await _file(ports, entry, lambda: report(_bytes_there(ports.releases, entries), total))
+    report(total, total)
+
+
+async def verify(ports: Ports, digest: Digest) -> VerifiedRelease:
+    """Hash everything on disk, and keep it. What is damaged is thrown away before Damaged is raised."""
+    return await in_thread(_verify, ports.releases, digest)
+
+
+async def warm(ports: Ports, deployment: DeploymentName, release: VerifiedRelease) -> None:
+    """A candidate beside what answers."""
+    entry = release.manifest.file(release.manifest.variant().file)
+    try:
+        model = proof.content_of(entry, await in_thread(ports.releases.read, entry.digest))
+    except Damaged:
+        ports.releases.discard([entry.digest])
+        raise
+    await ports.serving.warm(deployment, release, model)
+
+
+async def swap(ports: Ports, deployment: DeploymentName, digest: Digest) -> None:
+    await ports.serving.swap(deployment, digest)
+
+
+async def confirm(ports: Ports, deployment: DeploymentName, digest: Digest, seconds: float) -> bool:
+    return await ports.serving.confirm(deployment, digest, seconds)
+
+
+async def roll_back(ports: Ports, deployment: DeploymentName, digest: Digest) -> None:
+    await ports.serving.abandon(deployment, digest)
+
+
+async def restore(ports: Ports, deployment: DeploymentName, digest: Digest) -> None:
+    """Bring a confirmed release back from disk, without any network."""
+    release = await verify(ports, digest)
+    await warm(ports, deployment, release)
+    await swap(ports, deployment, digest)
+
+
+def sweep(releases: ReleaseStore, wanted: Iterable[Digest]) -> None:
+    """Delete what no release in `wanted` needs; nothing at all while one of them cannot be read."""
+    keep: set[Digest] = set()
+    for digest in wanted:
+        keep.add(digest)
+        if releases.has(digest):
+            try:
+                described = proof.manifest(releases.read(digest), digest)
+            except Damaged:
+                return
+            keep.update(entry.digest for entry in described.files)
+    releases.sweep(keep)
+
+
+async def in_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a blocking call beside the loop. Cancelling waits for it: it cannot be stopped half-way."""
+    running = asyncio.ensure_future(asyncio.to_thread(call, *args, **kwargs))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait({running})
+        running.exception()  # looked at: nobody waits for it any more
+        raise
+
+
+async def _manifest(ports: Ports, digest: Digest) -> Manifest:
+    """The proven manifest, kept on disk from now on. Fetched twice at most: wrong bytes may be an accident once."""
+    if ports.releases.has(digest):
+        try:
+            return proof.manifest(ports.releases.read(digest), digest)
+        except Damaged:
+            ports.releases.discard([digest])
+    content = await _small(ports.source, digest)
+    if digest_of(content) != digest:
+        content = await _small(ports.source, digest)
+    described = proof.manifest(content, digest)
+    await in_thread(_keep_whole, ports.releases, digest, content)
+    return described
+
+
+def _keep_whole(releases: ReleaseStore, digest: Digest, content: bytes) -> None:
+    releases.discard([digest])
+    releases.append(digest, content)
+    releases.complete(digest)
+    releases.keep(digest)
+
+
+async def _small(source: BlobSource, digest: Digest) -> bytes:
+    content = b""
+    async with aclosing(source.fetch(digest, 0)) as chunks:
+        async for chunk in chunks:
+            content += chunk
+            if len(content) > manifests.MAX_BYTES:
+                break  # it cannot be the manifest; its hash will tell
+    return content
+
+
+async def _file(ports: Ports, entry: FileEntry, report: Callable[[], None]) -> None:
+    """Stage what is missing of one file and never a byte more than the manifest allows."""
+    missing = entry.size - ports.releases.staged(entry.digest)
+    if missing > 0:
+        async with aclosing(ports.source.fetch(entry.digest, entry.size - missing)) as chunks:
+            async for chunk in chunks:
+                await in_thread(ports.releases.append, entry.digest, chunk[:missing])
+                missing -= len(chunk)
+                report()
+                if missing <= 0:
+                    break
+    await in_thread(ports.releases.complete, entry.digest)
+
+
+def _verify(releases: ReleaseStore, digest: Digest) -> VerifiedRelease:
+    try:
+        content = releases.read(digest)
+        entries = proof.manifest(content, digest).files
+        measured = {entry.path: releases.facts(entry.digest) for entry in entries}
+        facts = {path: known for path, known in measured.items() if known is not None}
+        release = proof.verify(content, digest, facts)
+    except Damaged as damaged:
+        releases.discard(Digest(wrong) for wrong in damaged.digests)
+        raise
+    for entry in entries:
+        releases.keep(entry.digest)
+    return release
+
+
+def _check_space(releases: ReleaseStore, described: Manifest, entries: list[FileEntry]) -> None:
+    needed = sum(entry.size for entry in entries) - _bytes_there(releases, entries) + SPARE_BYTES
+    free = releases.free_bytes()
+    if needed > free:
+        raise DiskFull(
+            f"{described.name} {described.version} needs {_mebibytes(needed)} more and the disk has "
+            f"{_mebibytes(free)}; free some space and it goes on by itself"
+        )
+
+
+def _bytes_there(releases: ReleaseStore, entries: list[FileEntry]) -> int:
+    return sum(
+        entry.size if releases.has(entry.digest) else min(entry.size, releases.staged(entry.digest))
+        for entry in entries
+    )
+
+
+def _distinct(described: Manifest) -> list[FileEntry]:
+    return list({entry.digest: entry for entry in described.files}.values())
+
+
+def _mebibytes(count: int) -> str:
+    return f"{count / (1 << 20):.1f} MiB"

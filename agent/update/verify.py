@@ -1,0 +1,74 @@
+"""Bytes in, VerifiedRelease out: the only way to get one, and the only thing the loader takes.
+
+Here bytes are what they are named after: the manifest hashes to the digest that desired state asked for, and every file
+on disk has the size and the SHA-256 that the manifest gives. Signatures join behind the same call. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NewType
+
+from agent.errors import Damaged
+from protos.ids import Digest, digest_of
+from protos.manifest import FileEntry, Manifest, parse, release_digest
+
+VerifiedBytes = NewType("VerifiedBytes", bytes)
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """What lies on disk, as measured."""
+
+    size: int  # bytes
+    digest: Digest
+
+
+@dataclass(frozen=True)
+class VerifiedRelease:
+    """A release whose every byte on disk is what its digest names. Made by `verify` and nowhere else."""
+
+    digest: Digest
+    manifest: Manifest
+
+
+def manifest(content: bytes, expected: Digest) -> Manifest:
+    """The manifest in `content`, after the bytes proved to be `expected`.
+
+    Raises:
+        Damaged: other bytes than desired state asked for.
+        InvalidManifest: the right bytes, breaking a rule.
+    """
+    if release_digest(content) != expected:
+        raise Damaged(f"the manifest that came is not {expected[:19]}…; it was changed on the way", (expected,))
+    return parse(content)
+
+
+def verify(content: bytes, expected: Digest, files: Mapping[str, FileFacts]) -> VerifiedRelease:
+    """`files`: path → facts of what is on disk.
+
+    Raises:
+        Damaged: with the digests of everything that must be fetched anew.
+        InvalidManifest: see `manifest`.
+    """
+    described = manifest(content, expected)
+    wrong = [entry for entry in described.files if files.get(entry.path) != FileFacts(entry.size, entry.digest)]
+    if wrong:
+        names = ", ".join(entry.path for entry in wrong)
+        raise Damaged(
+            f"{described.name} {described.version}: {names} is not what the manifest names; it was changed on the way",
+            tuple(entry.digest for entry in wrong),
+        )
+    return VerifiedRelease(expected, described)
+
+
+def content_of(entry: FileEntry, content: bytes) -> VerifiedBytes:
+    """What a loader may read: `content`, once more proven, for the disk may have changed since.
+
+    Raises:
+        Damaged: it has.
+    """
+    if len(content) != entry.size or digest_of(content) != entry.digest:
+        raise Damaged(f"{entry.path} changed on this box's disk; it is fetched again", (entry.digest,))
+    return VerifiedBytes(content)

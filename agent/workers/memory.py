@@ -1,0 +1,59 @@
+"""Shared memory without names: a memfd cut into equal slots.
+
+The kernel frees it when the last descriptor and mapping are gone, whoever was killed how. Descriptors travel over the
+worker's channel. Who may write a slot is agreed between the two sides; nothing here locks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+
+PAGE = mmap.PAGESIZE
+
+
+class SharedSlots:
+    """`slots` regions of `nbytes` bytes each, page-aligned."""
+
+    def __init__(self, fd: int, slots: int, nbytes: int) -> None:
+        self.fd = fd
+        self.slots = slots
+        self.nbytes = nbytes
+        self._stride = -(-nbytes // PAGE) * PAGE
+        self._map = mmap.mmap(fd, self._stride * slots)
+        self._view = memoryview(self._map)
+
+    @classmethod
+    def create(cls, slots: int, nbytes: int) -> SharedSlots:
+        """Fresh zeroed memory; pages count against the box only once they are touched."""
+        fd = os.memfd_create("longshore", os.MFD_CLOEXEC)
+        os.ftruncate(fd, -(-nbytes // PAGE) * PAGE * slots)
+        return cls(fd, slots, nbytes)
+
+    @classmethod
+    def attach(cls, fd: int, slots: int, nbytes: int) -> SharedSlots:
+        """Map memory made elsewhere; takes ownership of `fd`.
+
+        Raises:
+            ValueError: the memory behind `fd` is smaller than agreed.
+        """
+        return cls(fd, slots, nbytes)
+
+    def view(self, slot: int) -> memoryview:
+        """The bytes of one slot, writable, no copy. Release views before `close`."""
+        if not 0 <= slot < self.slots:
+            raise IndexError(f"slot {slot} of {self.slots}")
+        start = slot * self._stride
+        return self._view[start : start + self.nbytes]
+
+    def close(self) -> None:
+        """Unmap and close; safe to call twice. Views still held keep the mapping alive until they go."""
+        if self.fd < 0:
+            return
+        self._view.release()
+        # A numpy view may still look at it; the mapping then goes with the last of them.
+        with contextlib.suppress(BufferError):
+            self._map.close()
+        os.close(self.fd)
+        self.fd = -1
