@@ -1,0 +1,130 @@
+"""The REST API as commands see it: documents in and out, errors of protos.errors with the server's sentence.
+
+httpx is named here and nowhere else in the CLI. A 4xx is Rejected (404: NotFound), no answer and 5xx and 429 are
+Retryable. The token goes into one header and into no message.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import httpx
+
+from controlplane.cli.contexts import Context
+from controlplane.cli.exits import NotFound
+from protos.errors import LongshoreError, Rejected, Retryable
+
+API = "/api/v1"
+Document = dict[str, Any]
+_CONNECT_SECONDS = 5.0
+_ANSWER_SECONDS = 60.0  # a push commits before it answers
+
+
+class Client:
+    """One connection pool to one control plane. Use as a context manager."""
+
+    def __init__(self, context: Context, transport: httpx.BaseTransport | None = None) -> None:
+        self.context = context
+        headers = {"Authorization": f"Bearer {context.token}"} if context.token else {}
+        self._http = httpx.Client(
+            base_url=_checked(context.url) + API,
+            headers=headers,
+            verify=_trust(context),
+            timeout=httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS),
+            transport=transport,
+        )
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def call(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """The answer to one request.
+
+        Raises:
+            Retryable, NotFound, Rejected: in the server's words where it has any.
+        """
+        with _translated(self.context.url):
+            response = self._http.request(method, path, **options)
+        return _accepted(response)
+
+    def document(self, method: str, path: str, **options: Any) -> Document:
+        answer: Document = self.call(method, path, **options).json()
+        return answer
+
+    def listed(self, plural: str, selector: str = "") -> list[Document]:
+        params = {"labelSelector": selector} if selector else {}
+        items: list[Document] = self.document("GET", f"/{plural}", params=params)["items"]
+        return items
+
+    def one(self, plural: str, name: str) -> Document:
+        return self.document("GET", address(plural, name))
+
+
+def address(plural: str, name: str, *more: str) -> str:
+    return "/" + "/".join(quote(part, safe="") for part in (plural, name, *more))
+
+
+def _checked(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise Rejected(f"{url!r} is no address of a control plane; write it like https://fleet.example:8443")
+    return url
+
+
+def _trust(context: Context) -> ssl.SSLContext | bool:
+    if context.url.startswith("http://"):
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # never used; loading the system's list takes a quarter second
+    if not context.ca_pem:
+        return True
+    try:
+        return ssl.create_default_context(cadata=context.ca_pem)
+    except ssl.SSLError as error:
+        raise Rejected("the CA of this context is not a PEM certificate; run 'longshore login URL' again") from error
+
+
+@contextmanager
+def _translated(url: str) -> Iterator[None]:
+    try:
+        yield
+    except httpx.ConnectError as error:
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            raise Rejected(
+                f"{url} shows a certificate this context does not trust; if its CA was renewed, run 'longshore login"
+                f" {url}' again"
+            ) from error
+        raise Retryable(f"nobody answers at {url}; is the control plane running, and is this its address?") from error
+    except httpx.TimeoutException as error:
+        raise Retryable(f"{url} did not answer in time; try again, or look at its log") from error
+    except httpx.HTTPError as error:
+        raise Retryable(f"the connection to {url} broke; try again") from error
+
+
+def _accepted(response: httpx.Response) -> httpx.Response:
+    if response.is_success:
+        return response
+    raise _error(response.status_code, _sentence(response))
+
+
+def _sentence(response: httpx.Response) -> str:
+    try:
+        answer = response.json()
+    except ValueError:
+        answer = None
+    told = answer.get("error") if isinstance(answer, Mapping) else None
+    message = told.get("message") if isinstance(told, Mapping) else None
+    return str(message or f"the control plane answered {response.status_code} {response.reason_phrase}")
+
+
+def _error(status: int, sentence: str) -> LongshoreError:
+    if status == 404:
+        return NotFound(sentence)
+    if status in {429, 502, 503, 504} or status >= 500:
+        return Retryable(sentence)
+    return Rejected(sentence)

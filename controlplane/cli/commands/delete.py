@@ -1,0 +1,66 @@
+"""`longshore delete`: objects by name, by label or as listed in a file."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from controlplane.cli import documents, kinds, session
+from controlplane.cli.client import Client, address
+from controlplane.cli.kinds import Kind
+from protos.errors import Rejected
+
+EXAMPLES = """Delete objects.
+
+Deleting a Node revokes its certificate: the box is refused at its next call and needs a new token.
+Deleting a Deployment ends the model on its boxes; deleting a Camera ends its stream.
+
+\b
+Examples:
+  longshore delete camera gate
+  longshore delete deployment harbour-day harbour-night
+  longshore delete cameras -l site=old
+  longshore delete -f harbour.yaml
+"""
+Target = tuple[Kind, str]
+
+
+@click.command("delete", help=EXAMPLES)
+@click.argument("kind_word", metavar="[KIND]", required=False)
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("-l", "--selector", default="", metavar="LABELS", help="Label selector instead of names.")
+@click.option("-f", "--filename", "paths", multiple=True, metavar="FILE", help="Delete what this file lists.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask before a Node is deleted.")
+def command(kind_word: str | None, names: tuple[str, ...], selector: str, paths: tuple[str, ...], *, yes: bool) -> None:
+    with session.client() as client:
+        targets = _targets(client, kind_word, names, selector, paths)
+        _ask([name for kind, name in targets if kind.name == "Node"], sure=yes)
+        for kind, name in targets:
+            client.call("DELETE", address(kind.plural, name))
+            click.echo(f"{kind.name.lower()}/{name} deleted")
+
+
+def _targets(
+    client: Client, word: str | None, names: tuple[str, ...], selector: str, paths: tuple[str, ...]
+) -> list[Target]:
+    if paths:
+        return [documents.identity(item) for path in paths for item in documents.read(path)]
+    if not word:
+        raise click.UsageError("Name a KIND and a NAME, or a file with -f.")
+    word, found, name = word.partition("/")
+    names = (name, *names) if found else names
+    kind = kinds.named(word)
+    if bool(names) is bool(selector):
+        raise click.UsageError(f"Name the {kind.plural} to delete, or select them with -l; one of the two.")
+    chosen = [item["metadata"]["name"] for item in client.listed(kind.plural, selector)] if selector else names
+    return [(kind, each) for each in chosen]
+
+
+def _ask(nodes: Sequence[str], *, sure: bool) -> None:
+    if not nodes or sure:
+        return
+    if not sys.stdin.isatty():
+        raise Rejected("deleting a Node revokes its certificate; say --yes when nobody is there to ask")
+    click.confirm(f"Revoke the certificate of {', '.join(nodes)} and delete it?", abort=True)

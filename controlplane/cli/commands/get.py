@@ -1,0 +1,116 @@
+"""`longshore get`: objects as a table, JSON or YAML; once, or again at each change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import sleep
+
+import click
+
+from controlplane.cli import kinds, output, session
+from controlplane.cli.client import Client, Document
+from controlplane.cli.kinds import Kind
+from protos.errors import Rejected
+
+EXAMPLES = """List objects, or show the ones named.
+
+\b
+KIND is nodes, cameras, models, releases or deployments (also: node, cam, deploy …), or all.
+
+\b
+Examples:
+  longshore get nodes
+  longshore get cameras -l site=harbour,!indoor -o wide
+  longshore get deployment harbour -o yaml
+  longshore get cameras --watch             one line at each change, until Ctrl-C
+"""
+WATCH_SECONDS = 1.0
+
+
+@click.command("get", help=EXAMPLES)
+@click.argument("kind_word", metavar="KIND")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("-l", "--selector", default="", metavar="LABELS", help="Label selector: a=b,c!=d,e,!f,g in (x,y).")
+@click.option("-o", "--output", "form", type=click.Choice(output.FORMATS), default="table", help="How to print it.")
+@click.option("-w", "--watch", is_flag=True, help="Print again what changes, each second.")
+def command(kind_word: str, names: tuple[str, ...], selector: str, form: str, *, watch: bool) -> None:
+    kind_word, names = _split(kind_word, names)
+    if names and selector:
+        raise click.UsageError("Give names or --selector, not both.")
+    with session.client() as client:
+        if kind_word == "all":
+            _show_all(client, selector, form)
+            return
+        kind = kinds.named(kind_word)
+        _watch(lambda: fetch(client, kind, names, selector), kind, form) if watch else _show(
+            kind, fetch(client, kind, names, selector), form, single=len(names) == 1
+        )
+
+
+def _split(word: str, names: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """`camera/gate` is `camera gate`."""
+    kind, found, name = word.partition("/")
+    return (kind, (name, *names)) if found else (word, names)
+
+
+def fetch(client: Client, kind: Kind, names: tuple[str, ...], selector: str) -> list[Document]:
+    if names:
+        return [client.one(kind.plural, name) for name in names]
+    return client.listed(kind.plural, selector)
+
+
+def _show(kind: Kind, items: list[Document], form: str, *, single: bool) -> None:
+    if form in {"json", "yaml"}:
+        listed = {"apiVersion": "longshore/v1", "kind": f"{kind.name}List", "items": items}
+        click.echo(output.structured(items[0] if single else listed, form))
+    elif not items:
+        click.echo(f"no {kind.plural}", err=True)
+    else:
+        now = kinds.utc_now()
+        rows = [kinds.row(kind, item, now, wide=form == "wide") for item in items]
+        click.echo(output.table(kinds.titles(kind, wide=form == "wide"), rows, colour=output.coloured()))
+
+
+def _show_all(client: Client, selector: str, form: str) -> None:
+    found = {kind: client.listed(kind.plural, selector) for kind in kinds.KINDS}
+    if form in {"json", "yaml"}:
+        items = [item for listed in found.values() for item in listed]
+        click.echo(output.structured({"apiVersion": "longshore/v1", "kind": "List", "items": items}, form))
+        return
+    for number, (kind, items) in enumerate((kind, items) for kind, items in found.items() if items):
+        click.echo(("\n" if number else "") + click.style(kind.plural, bold=output.coloured()))
+        _show(kind, items, form, single=False)
+
+
+def _watch(load: Callable[[], list[Document]], kind: Kind, form: str) -> None:
+    """Print what differs from the last look. A control plane that is away is waited for."""
+    if form in {"json", "yaml"}:
+        raise Rejected("--watch prints a table; leave out -o, or use -o wide")
+    seen: dict[str, list[str]] = {}
+    widths: list[int] = []
+    while True:
+        now = kinds.utc_now()
+        rows = {row[0]: row for row in (kinds.row(kind, item, now, wide=form == "wide") for item in load())}
+        lines = [row for name, row in rows.items() if _stable(kind, form, seen.get(name)) != _stable(kind, form, row)]
+        lines += [[name, "deleted", *[""] * (len(row) - 2)] for name, row in seen.items() if name not in rows]
+        widths = _print(kinds.titles(kind, wide=form == "wide"), lines, widths)
+        seen = rows
+        sleep(WATCH_SECONDS)
+
+
+def _stable(kind: Kind, form: str, row: list[str] | None) -> list[str] | None:
+    """A row without the columns in which only time passes."""
+    titles = kinds.titles(kind, wide=form == "wide")
+    return [cell for cell, title in zip(row, titles, strict=True) if title not in {"AGE", "LAST SEEN"}] if row else None
+
+
+def _print(titles: list[str], lines: list[list[str]], widths: list[int]) -> list[int]:
+    """Print lines under the columns already printed; the head comes once."""
+    if not lines:
+        return widths
+    if not widths:
+        click.echo(output.table(titles, lines, colour=output.coloured()))
+        return [max(len(line[i]) for line in (titles, *lines)) for i in range(len(titles))]
+    for line in lines:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    return widths

@@ -1,0 +1,151 @@
+"""Which control plane to talk to, and as whom.
+
+First found wins: options and environment (LONGSHORE_URL, LONGSHORE_TOKEN, LONGSHORE_CA) · `--context NAME` ·
+`.longshore/context.yaml` in this folder or one above it, which `longshore up` writes · the current context of
+~/.config/longshore/config.yaml. Files are 0600: they hold tokens. Option and environment may also override the token
+or CA of a remembered context, but a remembered token is never sent to another URL than the one it was stored for.
+
+    # ~/.config/longshore/config.yaml
+    current: harbour
+    contexts:
+      harbour: {url: "https://fleet.example:8443", token: lsk_…, ca: "-----BEGIN CERTIFICATE-----…"}
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from protos.errors import Rejected
+
+LOCAL = Path(".longshore") / "context.yaml"
+_NOWHERE = (
+    "no control plane is known here; run 'longshore up --demo', 'longshore login URL', or set LONGSHORE_URL and"
+    " LONGSHORE_TOKEN"
+)
+
+
+@dataclass(frozen=True)
+class Context:
+    url: str
+    token: str = field(default="", repr=False)
+    ca_pem: str = ""  # what an https server must chain to; empty: the system's list
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the command line and environment say."""
+
+    context: str = ""
+    url: str = ""
+    token: str = field(default="", repr=False)
+    ca_pem: str = ""
+
+
+def wish(options: Mapping[str, Any], environment: Mapping[str, str]) -> Wish:
+    ca = options.get("ca") or environment.get("LONGSHORE_CA") or ""
+    return Wish(
+        context=options.get("context_name") or environment.get("LONGSHORE_CONTEXT") or "",
+        url=options.get("url") or environment.get("LONGSHORE_URL") or "",
+        token=options.get("token") or environment.get("LONGSHORE_TOKEN") or "",
+        ca_pem=_read(Path(ca)) if ca else "",
+    )
+
+
+def resolve(wished: Wish, folder: Path, config: Path) -> Context:
+    """The context to use.
+
+    Raises:
+        Rejected: none is known, with the ways to name one.
+    """
+    remembered = _remembered(wished, folder, config)
+    if wished.url and (remembered is None or remembered.url != wished.url.rstrip("/")):
+        return Context(wished.url.rstrip("/"), wished.token, wished.ca_pem)
+    if remembered is None:
+        raise Rejected(_NOWHERE)
+    return replace(remembered, token=wished.token or remembered.token, ca_pem=wished.ca_pem or remembered.ca_pem)
+
+
+def _remembered(wished: Wish, folder: Path, config: Path) -> Context | None:
+    if not wished.context:
+        for place in (folder, *folder.parents):
+            if (place / LOCAL).is_file():
+                return _context(_load(place / LOCAL), str(place / LOCAL.parent))
+    document = _load(config)
+    name = wished.context or str(document.get("current") or "")
+    found = (document.get("contexts") or {}).get(name)
+    if found is None and wished.context:
+        raise Rejected(f"no context {name!r} in {config}; make it with 'longshore login URL --context {name}'")
+    return _context(found, name) if found else None
+
+
+def _context(document: Mapping[str, Any], name: str) -> Context:
+    return Context(
+        url=str(document.get("url") or "").rstrip("/"),
+        token=str(document.get("token") or ""),
+        ca_pem=str(document.get("ca") or ""),
+        name=name,
+    )
+
+
+def config_path(environment: Mapping[str, str]) -> Path:
+    base = environment.get("XDG_CONFIG_HOME") or Path(environment.get("HOME", "~")).expanduser() / ".config"
+    return Path(base) / "longshore" / "config.yaml"
+
+
+def remember(config: Path, context: Context) -> None:
+    """Add `context` to the file and make it the current one."""
+    document = _load(config)
+    kept = dict(document.get("contexts") or {})
+    kept[context.name] = _plain(context)
+    _write(config, {"current": context.name, "contexts": kept})
+
+
+def write_local(state_dir: Path, context: Context) -> None:
+    """What `longshore up` leaves in its state folder for commands run beside it."""
+    _write(state_dir / LOCAL.name, _plain(context))
+
+
+def _plain(context: Context) -> dict[str, str]:
+    return {"url": context.url, "token": context.token, "ca": context.ca_pem}
+
+
+def _load(path: Path) -> dict[str, Any]:
+    import yaml
+
+    if not path.is_file():
+        return {}
+    try:
+        document = yaml.safe_load(_read(path))
+    except yaml.YAMLError as error:
+        raise Rejected(f"{path} is not YAML; mend or remove it, then run 'longshore login URL'") from error
+    return document if isinstance(document, dict) else {}
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Rejected(f"cannot read {path}: {getattr(error, 'strerror', None) or 'not text'}") from error
+
+
+def _write(path: Path, document: Mapping[str, Any]) -> None:
+    """Atomic, 0600 from the first byte on."""
+    import yaml
+
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        with os.fdopen(handle, "w") as file:
+            yaml.safe_dump(dict(document), file, sort_keys=True)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise Rejected(f"cannot write {path}: {error.strerror}") from error

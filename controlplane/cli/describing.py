@@ -1,0 +1,118 @@
+"""An object as text for people: what it is, what it should be, what it is doing, and why not more. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from controlplane.cli import kinds, output
+from controlplane.cli.kinds import Document, Kind, at, human_bytes
+
+_HIDDEN = {"conditions", "boxes", "deployments", "cameras", "problems"}  # shown as tables below the fields
+
+
+def described(kind: Kind, document: Document, now: datetime, *, colour: bool) -> str:
+    """All that is known of the object; what it is doing and why comes last, where the eye ends."""
+    return "\n".join(_lines(kind, document, now, colour=colour))
+
+
+def _lines(kind: Kind, document: Document, now: datetime, *, colour: bool) -> Iterator[str]:
+    metadata = document["metadata"]
+    yield from _fields(
+        {
+            "Name": metadata["name"],
+            "Kind": kind.name,
+            "Labels": kinds.labels("metadata.labels")(document, now),
+            "Annotations": kinds.labels("metadata.annotations")(document, now),
+            "Created": f"{metadata['creationTimestamp']} ({_ago(metadata['creationTimestamp'], now)})",
+            "Generation": metadata["generation"],
+        },
+        0,
+    )
+    for title in ("spec", "status"):
+        shown = {key: value for key, value in (document.get(title) or {}).items() if key not in _HIDDEN}
+        if shown:
+            yield from ("", title.capitalize())
+            yield from _fields(shown, 2)
+    for title, titles, rows in _tables(document, now):
+        if rows:
+            yield from ("", title, *(f"  {line}" for line in output.table(titles, rows, colour=colour).splitlines()))
+
+
+def _fields(values: Mapping[str, Any], indent: int) -> Iterator[str]:
+    flat = dict(_flat(values))
+    width = max((len(key) for key in flat), default=0) + 1
+    for key, value in flat.items():
+        yield f"{' ' * indent}{key + ':':<{width}}  {value}"
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{name}.")
+        elif isinstance(value, list) and value and isinstance(value[0], Mapping):
+            for number, item in enumerate(value):
+                yield f"{name}[{number}]", ", ".join(f"{k}={v}" for k, v in item.items())
+        else:
+            yield name, _value(key, value)
+
+
+def _value(key: str, value: Any) -> str:
+    if value is None or value in ("", [], {}):
+        return kinds.NONE
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if key.endswith("Bytes") and isinstance(value, int):
+        return human_bytes(value)
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+Table = tuple[str, Sequence[str], list[list[str]]]
+
+
+def _tables(document: Document, now: datetime) -> Iterator[Table]:
+    boxes = at(document, "status.boxes", [])
+    yield (
+        "Boxes",
+        ("NODE", "STEP", "STATE", "DIGEST", "MESSAGE"),
+        [
+            [item["node"], item["step"], item["state"] or kinds.NONE, _short(item["activeDigest"]), item["message"]]
+            for item in boxes
+        ],
+    )
+    reports = at(document, "status.deployments", [])
+    yield (
+        "Deployments",
+        ("NAME", "STATE", "ACTIVE", "TARGET", "MESSAGE"),
+        [
+            [item["name"], item["state"], _short(item["activeDigest"]), _short(item["targetDigest"]), item["message"]]
+            for item in reports
+        ],
+    )
+    cameras = at(document, "status.cameras", [])
+    yield (
+        "Cameras",
+        ("NAME", "STATE", "FPS", "REASON"),
+        [[item["name"], item["state"], f"{item['framesPerSecond']:.1f}", item["reason"]] for item in cameras],
+    )
+    problems = at(document, "status.problems", [])
+    yield "Problems", ("CODE", "MESSAGE"), [[item["code"], item["message"]] for item in problems]
+    conditions = at(document, "status.conditions", [])
+    yield (
+        "Conditions",
+        ("TYPE", "STATUS", "SINCE", "REASON", "MESSAGE"),
+        [
+            [item["type"], item["status"], _ago(item["lastTransitionTime"], now), item["reason"], item["message"]]
+            for item in conditions
+        ],
+    )
+
+
+def _short(digest: str) -> str:
+    return digest.removeprefix("sha256:")[:12] or kinds.NONE
+
+
+def _ago(moment: str | None, now: datetime) -> str:
+    return kinds.elapsed((now - datetime.fromisoformat(moment)).total_seconds()) + " ago" if moment else kinds.NONE

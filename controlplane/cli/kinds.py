@@ -1,0 +1,226 @@
+"""The kinds of objects: how they are called on the command line and which columns their tables have. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from protos.errors import Rejected
+
+Document = Mapping[str, Any]
+Cell = Callable[[Document, datetime], str]
+NONE = "-"
+
+
+@dataclass(frozen=True)
+class Column:
+    title: str
+    cell: Cell
+    wide: bool = False  # only with -o wide
+
+
+@dataclass(frozen=True)
+class Kind:
+    name: str  # as in documents
+    plural: str  # as in URLs
+    aliases: tuple[str, ...]
+    columns: tuple[Column, ...]
+
+
+def at(document: Document, path: str, default: Any = None) -> Any:
+    """The value at a dotted path, or `default` where anything on the way is missing."""
+    value: Any = document
+    for key in path.split("."):
+        if not isinstance(value, Mapping) or value.get(key) is None:
+            return default
+        value = value[key]
+    return value
+
+
+def text(path: str) -> Cell:
+    return lambda document, _: str(at(document, path, "") or NONE)
+
+
+def condition(document: Document, name: str) -> Document:
+    found = [item for item in at(document, "status.conditions", []) if item.get("type") == name]
+    return found[0] if found else {}
+
+
+def _state_of(name: str) -> Cell:
+    """`True`, or the reason why not."""
+
+    def cell(document: Document, _: datetime) -> str:
+        item = condition(document, name)
+        return "True" if item.get("status") == "True" else str(item.get("reason") or NONE)
+
+    return cell
+
+
+def _why(name: str) -> Cell:
+    return lambda document, _: str(condition(document, name).get("message") or NONE)
+
+
+def elapsed(seconds: float) -> str:
+    """In the largest unit that says enough: `42s`, `7m`, `3h`, `12d`."""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
+        if seconds >= 2 * size or (unit == "d" and seconds >= size):
+            return f"{int(seconds // size)}{unit}"
+    return f"{max(0, int(seconds))}s"
+
+
+def since(path: str, suffix: str = "") -> Cell:
+    def cell(document: Document, now: datetime) -> str:
+        moment = at(document, path)
+        return elapsed((now - datetime.fromisoformat(moment)).total_seconds()) + suffix if moment else NONE
+
+    return cell
+
+
+def labels(path: str) -> Cell:
+    return lambda document, _: ",".join(f"{k}={v}" for k, v in sorted(at(document, path, {}).items())) or NONE
+
+
+def selector(path: str) -> Cell:
+    def cell(document: Document, now: datetime) -> str:
+        more = len(at(document, f"{path}.matchExpressions", []))
+        chosen = labels(f"{path}.matchLabels")(document, now)
+        return (chosen if chosen != NONE else "all") + (f" (+{more})" if more else "")
+
+    return cell
+
+
+def _boxes(document: Document, _: datetime) -> str:
+    return f"{at(document, 'status.nodes.updated', 0)}/{at(document, 'status.nodes.desired', 0)}"
+
+
+def _rate(document: Document, _: datetime) -> str:
+    return f"{at(document, 'status.framesPerSecond', 0):.1f}/{at(document, 'spec.rate', 0):g}"
+
+
+def _size(document: Document, _: datetime) -> str:
+    width, height = at(document, "status.width", 0), at(document, "status.height", 0)
+    return f"{width}×{height}" if width else NONE
+
+
+def _digest(path: str) -> Cell:
+    return lambda document, _: str(at(document, path, "") or NONE).removeprefix("sha256:")[:12]
+
+
+def _count(path: str) -> Cell:
+    return lambda document, _: str(len(at(document, path, [])))
+
+
+def _bytes(document: Document, _: datetime) -> str:
+    total = sum(int(item.get("size", 0)) for item in at(document, "spec.files", []))
+    return human_bytes(total) if total else NONE
+
+
+def human_bytes(count: float) -> str:
+    for size, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count:.0f} B"
+
+
+_NAME = Column("NAME", text("metadata.name"))
+_AGE = Column("AGE", since("metadata.creationTimestamp"))
+_LABELS = Column("LABELS", labels("metadata.labels"), wide=True)
+
+KINDS = (
+    Kind(
+        "Node",
+        "nodes",
+        ("node", "no"),
+        (
+            _NAME,
+            Column("ROLE", text("status.role")),
+            Column("PHASE", text("status.phase")),
+            Column("CONVERGED", _state_of("Converged")),
+            Column("CAMERAS", _count("status.cameras")),
+            Column("PROBLEMS", _count("status.problems")),
+            Column("LAST SEEN", since("status.lastSeen", " ago")),
+            _AGE,
+            Column("GENERATION", text("status.generation"), wide=True),
+            Column("VERSION", text("status.inventory.agentVersion"), wide=True),
+            Column("OS", text("status.inventory.os"), wide=True),
+            _LABELS,
+        ),
+    ),
+    Kind(
+        "Camera",
+        "cameras",
+        ("camera", "cam"),
+        (
+            _NAME,
+            Column("NODE", text("spec.node")),
+            Column("STATE", text("status.state")),
+            Column("FPS", _rate),
+            Column("PICTURE", _size),
+            Column("SOURCE", text("spec.source")),
+            _AGE,
+            Column("WHY", _why("Ready"), wide=True),
+            _LABELS,
+        ),
+    ),
+    Kind(
+        "Deployment",
+        "deployments",
+        ("deployment", "deploy"),
+        (
+            _NAME,
+            Column("MODEL", text("spec.model")),
+            Column("VERSION", text("spec.version")),
+            Column("BOXES", _boxes),
+            Column("CONVERGED", _state_of("Converged")),
+            Column("DEADLINE", text("spec.objective.deadline")),
+            Column("NODES", selector("spec.nodeSelector")),
+            _AGE,
+            Column("CAMERAS", selector("spec.cameraSelector"), wide=True),
+            Column("CLOUD", selector("spec.cloudSelector"), wide=True),
+            Column("WHY", _why("Converged"), wide=True),
+        ),
+    ),
+    Kind("Model", "models", ("model",), (_NAME, Column("RELEASES", _count("status.releases")), _AGE)),
+    Kind(
+        "Release",
+        "releases",
+        ("release", "rel"),
+        (
+            _NAME,
+            Column("MODEL", text("spec.model")),
+            Column("VERSION", text("spec.version")),
+            Column("TASK", text("spec.task")),
+            Column("SIZE", _bytes),
+            Column("DIGEST", _digest("spec.digest")),
+            _AGE,
+        ),
+    ),
+)
+_BY_WORD = {word: kind for kind in KINDS for word in (kind.name.lower(), kind.plural, *kind.aliases)}
+WRITABLE = ("Node", "Camera", "Deployment")
+
+
+def named(word: str) -> Kind:
+    """The kind a user means: `nodes`, `Node`, `cam`.
+
+    Raises:
+        Rejected: with the kinds there are.
+    """
+    kind = _BY_WORD.get(word.lower())
+    if kind is None:
+        raise Rejected(f"there is no kind {word!r}; there are {', '.join(item.plural for item in KINDS)}")
+    return kind
+
+
+def row(kind: Kind, document: Document, now: datetime, *, wide: bool) -> list[str]:
+    return [column.cell(document, now) for column in kind.columns if wide or not column.wide]
+
+
+def titles(kind: Kind, *, wide: bool) -> list[str]:
+    return [column.title for column in kind.columns if wide or not column.wide]
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)

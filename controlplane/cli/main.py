@@ -1,0 +1,132 @@
+"""Entry point of `longshore`: the table of commands, and the one place where errors become sentences and exit codes.
+
+Imports here cost every call of the command, so there are click and nothing else.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+from controlplane.cli.exits import Exit, code_of
+from protos.errors import LongshoreError
+
+# command -> (module below commands, what `longshore --help` says)
+COMMANDS = {
+    "up": ("up", "Run a whole fleet on this machine: --demo brings boxes and cameras."),
+    "login": ("login", "Remember a control plane and a token for it."),
+    "open": ("open_page", "Print (and open) a one-time sign-in link for the page."),
+    "token": ("token", "Create, list and delete join tokens."),
+    "package": ("package", "Make a release directory from an ONNX file."),
+    "push": ("push", "Push a release directory or tar to the registry."),
+    "apply": ("apply", "Create or update objects from YAML or JSON."),
+    "get": ("get", "List objects, or show one."),
+    "describe": ("describe", "Show an object with its conditions and why it has not converged."),
+    "delete": ("delete", "Delete objects."),
+    "top": ("top", "Live rates, latency and outcomes of the fleet."),
+    "logs": ("logs", "Newest log lines of a box."),
+    "node": ("node", "Pause, resume, label or slow down a box."),
+    "version": ("version", "Versions of this command and of the control plane."),
+}
+
+HELP = """Longshore puts AI models on edge boxes and keeps them good.
+
+\b
+  longshore up --demo                       a fleet to try, on this machine
+  longshore token create quay-1             then, on the box: longshore-agent join …
+  longshore push models/harbour/release     a model into the registry
+  longshore apply -f deployment.yaml        what should run where
+  longshore get nodes -l site=harbour       what is
+
+Objects are Node, Camera, Model, Release and Deployment. Every command has --help with examples.
+"""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they run, and whose help needs none of them."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"controlplane.cli.commands.{COMMANDS[cmd_name][0]}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            raise click.UsageError(f"{error.message}{_nearest(args[0])}", ctx) from None
+
+
+def _nearest(word: str) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(word, COMMANDS, n=1)
+    return f" Did you mean '{close[0]}'?" if close else ""
+
+
+@click.group(
+    cls=LazyGroup, help=HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.option("--context", "context_name", metavar="NAME", help="Which remembered control plane to use.")
+@click.option("--url", metavar="URL", help="Control plane to use (or LONGSHORE_URL).")
+@click.option("--token", metavar="TOKEN", help="API token (or LONGSHORE_TOKEN, which other users cannot read).")
+@click.option("--ca", metavar="FILE", help="CA certificate the control plane must show (or LONGSHORE_CA).")
+@click.pass_context
+def command(ctx: click.Context, /, **options: Any) -> None:
+    ctx.obj = options
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; the return value is the exit code."""
+    try:
+        command.main(arguments, prog_name="longshore", standalone_mode=False)
+    except LongshoreError as error:
+        return _fail(str(error), code_of(error))
+    except click.UsageError as error:
+        error.show()
+        return Exit.USAGE
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return Exit.INTERRUPTED
+    except SystemExit:
+        return Exit.OK  # click's way to say that nobody reads on: `longshore get … | head`
+    except Exception as error:  # noqa: BLE001 - the root: a user never sees a traceback
+        return _bug(error)
+    return Exit.OK
+
+
+def _fail(message: str, code: int) -> int:
+    label = click.style("error:", fg="red", bold=True) if sys.stderr.isatty() else "error:"
+    click.echo(f"{label} {message}", err=True)
+    return code
+
+
+def _bug(error: Exception) -> int:
+    if os.environ.get("LONGSHORE_DEBUG"):
+        raise error
+    what = f"{type(error).__name__}: {error}"
+    return _fail(f"this is a bug in longshore ({what}); run again with LONGSHORE_DEBUG=1 and report it", Exit.REJECTED)
+
+
+def run() -> None:
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,159 @@
+"""Configuration of the control plane: one frozen value, read from the environment in one function.
+
+Every field has a flag of `python -m controlplane.main serve` and a variable LONGSHORE_<FIELD>; a flag wins. Units are
+in the names. Nothing else reads the environment.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from protos.errors import Fatal
+
+PREFIX = "LONGSHORE_"
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True)
+class Broker:
+    """An MQTT broker as somebody dials it. With `tls` it demands a client certificate of our CA."""
+
+    host: str
+    port: int
+    tls: bool = False
+
+    @property
+    def on_loopback(self) -> bool:
+        return is_loopback(self.host)
+
+
+@dataclass(frozen=True)
+class Config:
+    """What one control-plane process needs to know."""
+
+    state: Path  # everything this process writes lies in <state>/controlplane
+    host: str = "127.0.0.1"  # where HTTPS and gRPC listen
+    https_port: int = 8443  # people, enrolment, files
+    http_port: int = 8080  # people on this machine, plain; 0 turns it off
+    grpc_port: int = 8444  # agents, mutual TLS
+    advertise_host: str = ""  # the name boxes dial; default: `host`
+    database_url: str = ""  # sqlite:/// or postgresql+psycopg://; default: SQLite in the state folder
+    broker_url: str = ""  # mqtt://host:port or mqtts://host:port as this process dials it; empty: no broker
+    broker_advertise_url: str = ""  # the same as boxes dial it; default: broker_url
+    broker_mqtt5: bool = False  # the broker speaks MQTT 5
+    sync_interval_seconds: int = 10  # boxes report this often without a broker
+    max_file_bytes: int = 4 << 30  # of one release file: above any edge model known today
+    join_token_ttl_seconds: int = 3600
+    certificate_days: int = 7  # of a box; it renews from half of that on
+    grant_seconds: int = 900  # how long a file grant of one Sync works
+    log_level: str = "info"
+
+    def __post_init__(self) -> None:
+        for name in ("https_port", "http_port", "grpc_port"):
+            if not 0 <= getattr(self, name) <= 65535:
+                raise Fatal(f"--{name.replace('_', '-')} must be a port from 0 to 65535")
+        broker(self.broker_url)
+        broker(self.broker_advertise_url)
+
+    @property
+    def folder(self) -> Path:
+        return self.state / "controlplane"
+
+    @property
+    def database(self) -> str:
+        return self.database_url or f"sqlite:///{self.folder / 'longshore.db'}"
+
+    @property
+    def advertised(self) -> str:
+        """The host name that boxes are told."""
+        return self.advertise_host or ("127.0.0.1" if is_wildcard(self.host) else self.host)
+
+    @property
+    def base_url(self) -> str:
+        return f"https://{bracketed(self.advertised)}:{self.https_port}"
+
+    @property
+    def fleet_address(self) -> str:
+        return f"{bracketed(self.advertised)}:{self.grpc_port}"
+
+    @property
+    def broker(self) -> Broker | None:
+        """As this process dials it."""
+        return broker(self.broker_url)
+
+    @property
+    def broker_for_boxes(self) -> Broker | None:
+        return broker(self.broker_advertise_url or self.broker_url)
+
+    @property
+    def server_names(self) -> tuple[str, ...]:
+        """Names and addresses in the server certificate."""
+        extra = (name for name in (self.host, self.advertise_host) if name and not is_wildcard(name))
+        return tuple(dict.fromkeys((*LOOPBACK_NAMES, *extra)))
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def is_wildcard(host: str) -> bool:
+    return host in ("", "0.0.0.0", "::")  # noqa: S104 - recognised, not bound
+
+
+def bracketed(host: str) -> str:
+    """An IPv6 address as URLs want it."""
+    return f"[{host}]" if ":" in host else host
+
+
+def broker(url: str) -> Broker | None:
+    """Raises Fatal when `url` names no broker."""
+    if not url:
+        return None
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None
+    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
+        raise Fatal("the broker URL must look like mqtt://127.0.0.1:1883 or mqtts://host:8883")
+    tls = parts.scheme == "mqtts"
+    return Broker(parts.hostname, port or (8883 if tls else 1883), tls)
+
+
+def load(environment: Mapping[str, str], **flags: Any) -> Config:
+    """Environment under flags; a flag that is None was not given.
+
+    Raises:
+        Fatal: a value is missing or of the wrong kind.
+    """
+    given: dict[str, Any] = {}
+    for entry in fields(Config):
+        value = flags.get(entry.name)
+        if value is None:
+            value = environment.get(PREFIX + entry.name.upper())
+        if value is not None:
+            given[entry.name] = _typed(entry.name, str(entry.type), value)
+    if "state" not in given:
+        raise Fatal("no state folder given; add --state DIR")
+    return Config(**given)
+
+
+def _typed(name: str, kind: str, value: Any) -> Any:
+    if kind == "Path":
+        return Path(value).absolute()
+    if kind == "bool":
+        return value if isinstance(value, bool) else str(value).lower() in ("1", "true", "yes", "on")
+    if kind == "int":
+        try:
+            return int(value)
+        except ValueError:
+            raise Fatal(f"{PREFIX}{name.upper()} must be a whole number, not {value!r}") from None
+    return str(value)

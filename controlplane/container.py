@@ -1,0 +1,53 @@
+"""What exists once per control-plane process, handed around as one frozen value.
+
+Built by `wiring.build`, kept on `app.state.services`, given to the gRPC servicer and the MQTT ingest. Services are made
+of ports and the database only; nothing looks anything up globally. Routes get it with `Depends(current)`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastapi import Request
+from prometheus_client import CollectorRegistry
+
+from controlplane.config import Config
+from controlplane.db import Database
+from controlplane.fleet.boxes import BoxService
+from controlplane.fleet.looking import Looking
+from controlplane.fleet.service import FleetService
+from controlplane.identity.service import IdentityService
+from controlplane.ingest.service import IngestService
+from controlplane.insights.service import InsightsService
+from controlplane.ports import BlobStore, Clock, Notifier, TelemetryIn
+from controlplane.registry.grants import Grants
+from controlplane.registry.service import RegistryService
+from controlplane.trust.ports import Authority
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything a route, servicer or loop may need."""
+
+    config: Config
+    clock: Clock
+    database: Database
+    authority: Authority
+    blobs: BlobStore
+    notifier: Notifier
+    telemetry: TelemetryIn
+    metrics: CollectorRegistry
+    grants: Grants
+    identity: IdentityService
+    registry: RegistryService
+    fleet: FleetService
+    boxes: BoxService
+    looking: Looking
+    ingest: IngestService
+    insights: InsightsService
+
+
+def current(request: Request) -> Services:
+    """Dependency of routes."""
+    services: Services = request.app.state.services
+    return services

@@ -1,0 +1,184 @@
+"""What boxes do with the fleet: report and learn what to run, come and go. Who they are is `identity`'s to say.
+
+Level-triggered: a Sync may be repeated or lost without harm; its answer is computed from the tables each time. Silence
+and presence only say who is there; they start and stop nothing on a box.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from controlplane.db import Database
+from controlplane.errors import Forbidden
+from controlplane.fleet import generations, status
+from controlplane.fleet.desired import DesiredState
+from controlplane.fleet.generations import Hint, Settings
+from controlplane.fleet.objects import CLOUD, Camera, Condition, Deployment, Fleet, Node
+from controlplane.fleet.reports import Report
+from controlplane.fleet.repository import FleetRepository
+from controlplane.ports import Clock, Notifier
+from controlplane.registry.grants import Grants
+from protos.ids import CameraName, NodeId
+
+
+@dataclass(frozen=True)
+class Answer:
+    """To one Sync."""
+
+    desired: DesiredState
+    generation: int
+    watch_until_unix_ms: int
+    blobs_url: str
+    grant_expires_unix_ms: int
+    now_unix_ms: int
+    grant_bearer: str = field(repr=False)
+
+
+class BoxService:
+    """Blocking and thread-safe."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        notifier: Notifier,
+        grants: Grants,
+        configured: Settings,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._notifier = notifier
+        self._grants = grants
+        self._settings = configured
+        self._started_ms = self._now()
+
+    def sync(self, name: NodeId, report: Report) -> Answer:
+        """Store what a box says and answer what it should do. Raises Forbidden when it was deleted meanwhile."""
+        now = self._now()
+        with self._database.begin() as session:
+            repository = FleetRepository(session)
+            before = repository.node(name, lock=True)
+            if before is None:
+                raise Forbidden(f"node {name} was deleted; to bring it back, join the box with a new token")
+            repository.put_report(name, report, now)
+            node = replace(before, report=report, online=True, last_seen_unix_ms=now)
+            fleet = repository.surroundings(node)
+            desired, generation, _ = generations.settle(repository, node, fleet, self._settings)
+        if _offers_differently(before, node):
+            self._refresh()  # in a transaction of its own: it locks all nodes in order, this one held one already
+        return self._answer(node, desired, generation, now)
+
+    def _answer(self, node: Node, desired: DesiredState, generation: int, now: int) -> Answer:
+        expires = now + self._settings.grant_seconds * 1000
+        return Answer(
+            desired=desired,
+            generation=generation,
+            watch_until_unix_ms=node.watch_until_unix_ms,
+            blobs_url=self._settings.blobs_url,
+            grant_bearer=self._grants.give(node.name, expires),
+            grant_expires_unix_ms=expires,
+            now_unix_ms=now,
+        )
+
+    def cameras_of(self, name: NodeId) -> frozenset[CameraName]:
+        """Whose pictures a box may send."""
+        with self._database.read() as session:
+            return frozenset(camera.name for camera in FleetRepository(session).cameras(name))
+
+    # ---- presence ----
+
+    def presence(self, name: str, *, online: bool, boot_id: str = "", retained: bool = False) -> None:
+        """What the broker says of a box: its birth or its last will.
+
+        A retained message is old news, and the will of an earlier start of the agent says nothing about this one.
+        """
+        if retained:
+            return
+        with self._database.begin() as session:
+            repository = FleetRepository(session)
+            node = repository.node(name, lock=True)
+            if node is None or node.online is online or (not online and boot_id != node.report.boot_id):
+                return
+            repository.put_presence(node.name, online=online)
+        if node.role == CLOUD:
+            self._refresh()
+
+    def notice_silence(self) -> list[NodeId]:
+        """Turn boxes offline that were not heard for three intervals; the ones it was.
+
+        Counted from the start of this process at the earliest: while the control plane was away nobody could call.
+        """
+        silent = self._now() - self._settings.silence_ms
+        if self._started_ms > silent:
+            return []
+        with self._database.read() as session:
+            late = [node.name for node in FleetRepository(session).nodes() if _silent(node, silent)]
+        if not late:
+            return []
+        with self._database.begin() as session:
+            repository = FleetRepository(session)
+            gone = [node for name in late if (node := repository.node(name, lock=True)) and _silent(node, silent)]
+            for node in gone:
+                repository.put_presence(node.name, online=False)
+        if any(node.role == CLOUD for node in gone):
+            self._refresh()
+        return [node.name for node in gone]
+
+    # ---- keeping books ----
+
+    def nudge_late(self) -> list[NodeId]:
+        """Hint again to each online box that acts on something older than it should; the ones it were."""
+        with self._database.read() as session:
+            nodes = FleetRepository(session).nodes()
+        late = [node for node in nodes if node.online and node.report.observed_generation != node.desired_generation]
+        hints = [Hint(node.name, node.desired_generation, node.watch_until_unix_ms) for node in late]
+        generations.send(self._notifier, hints)
+        return [node.name for node in late]
+
+    def keep_transitions(self) -> int:
+        """Write down since when each condition is what it is; the number of objects in which one changed."""
+        now = self._now()
+        with self._database.read() as session:
+            found = [
+                (item, kept)
+                for item, conditions in _conditions(FleetRepository(session).fleet())
+                if (kept := status.transitions(status.dated(conditions, item.transitions, now))) != item.transitions
+            ]
+        if found:
+            with self._database.begin() as session:
+                repository = FleetRepository(session)
+                for item, kept in found:
+                    repository.put_transitions(item, kept)
+        return len(found)
+
+    def _refresh(self) -> None:
+        with self._database.begin() as session:
+            hints = generations.refresh(FleetRepository(session), self._settings)
+        generations.send(self._notifier, hints)
+
+    def _now(self) -> int:
+        return int(self._clock.unix() * 1000)
+
+
+def _offers_differently(before: Node, after: Node) -> bool:
+    """Whether other boxes must learn something of a cloud node: it came back, or serves elsewhere."""
+    if after.role != CLOUD:
+        return False
+    old, new = before.report.inventory.inference_grpc_url, after.report.inventory.inference_grpc_url
+    return before.online != after.online or old != new
+
+
+def _silent(node: Node, since_ms: int) -> bool:
+    return node.online and node.last_seen_unix_ms < since_ms
+
+
+def _conditions(fleet: Fleet) -> Iterable[tuple[Node | Camera | Deployment, list[Condition]]]:
+    owners = {node.name: node for node in fleet.nodes}
+    for node in fleet.nodes:
+        yield node, status.node_conditions(node, fleet)
+    for camera in fleet.cameras:
+        yield camera, status.camera_conditions(camera, owners.get(camera.spec.node))
+    for deployment in fleet.deployments:
+        steps = status.boxes(deployment, fleet)
+        yield deployment, status.deployment_conditions(deployment, steps, fleet.releases)

@@ -1,0 +1,105 @@
+"""What a PUT of an object means, next to what is stored. Pure.
+
+`metadata.labels` and `annotations` that are left out stay as they are; a spec is replaced whole. A `resourceVersion`
+that is given must be the stored one: who writes back what he read does not undo what somebody else did meanwhile.
+What only the server writes (uid, generation, creationTimestamp, status) is ignored, so that an answer may be PUT back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from controlplane.errors import Conflict
+from controlplane.fleet import selectors
+from controlplane.fleet.objects import Meta
+from protos.errors import Rejected
+from protos.ids import name as checked_name
+
+API_VERSION = "longshore/v1"
+_MAX_ANNOTATION = 4096  # characters of all annotations together: notes, not storage
+_TOP = {"apiVersion", "kind", "metadata", "spec", "status"}
+_METADATA = {"name", "labels", "annotations", "uid", "generation", "resourceVersion", "creationTimestamp"}
+
+
+class Change(StrEnum):
+    CREATED = "created"
+    CONFIGURED = "configured"
+    UNCHANGED = "unchanged"
+
+
+@dataclass(frozen=True)
+class Written:
+    """The body of a PUT, but for its spec checked. None: left out."""
+
+    name: str
+    labels: dict[str, str] | None
+    annotations: dict[str, str] | None
+    resource_version: str | None
+    spec: object
+
+
+def written(body: object, kind: str, name: str) -> Written:
+    """Raises Rejected when `body` is no `kind` called `name`."""
+    document = _object(body, "the body", _TOP)
+    if document.get("apiVersion", API_VERSION) != API_VERSION:
+        raise Rejected(f"apiVersion must be {API_VERSION}")
+    if document.get("kind", kind) != kind:
+        raise Rejected(f"kind must be {kind} here")
+    metadata = _object(document.get("metadata") or {}, "metadata", _METADATA)
+    checked_name(name, f"{kind} name")
+    if metadata.get("name", name) != name:
+        raise Rejected(f"metadata.name must be {name!r}, as in the address")
+    labels, annotations = metadata.get("labels"), metadata.get("annotations")
+    version = metadata.get("resourceVersion")
+    return Written(
+        name=name,
+        labels=None if labels is None else selectors.labels(labels),
+        annotations=None if annotations is None else _annotations(annotations),
+        resource_version=None if version is None else str(version),
+        spec=document.get("spec"),
+    )
+
+
+def _object(value: object, where: str, known: set[str]) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise Rejected(f"{where} must be an object")
+    for key in value:
+        if key not in known:
+            raise Rejected(f"{where} has no field {key!r}; there are {', '.join(sorted(known))}")
+    return value
+
+
+def _annotations(value: object) -> dict[str, str]:
+    if not isinstance(value, Mapping) or not all(isinstance(part, str) for item in value.items() for part in item):
+        raise Rejected("metadata.annotations must be an object of strings")
+    if sum(len(key) + len(text) for key, text in value.items()) > _MAX_ANNOTATION:
+        raise Rejected(f"metadata.annotations must be at most {_MAX_ANNOTATION} characters together")
+    return dict(value)
+
+
+def created(wish: Written, uid: str, now_ms: int) -> Meta:
+    """Raises Conflict when the writer thinks that it exists."""
+    if wish.resource_version is not None:
+        raise Conflict(f"{wish.name} does not exist any more; leave out metadata.resourceVersion to make it anew")
+    return Meta(uid=uid, created_unix_ms=now_ms, labels=wish.labels or {}, annotations=wish.annotations or {})
+
+
+def updated(stored: Meta, wish: Written, *, spec_changed: bool) -> tuple[Meta, Change]:
+    """The metadata after the PUT. Raises Conflict when it was written against something older."""
+    if wish.resource_version is not None and wish.resource_version != str(stored.resource_version):
+        raise Conflict(f"{wish.name} was changed since you read it; get it again and repeat your change")
+    labels = stored.labels if wish.labels is None else wish.labels
+    annotations = stored.annotations if wish.annotations is None else wish.annotations
+    if not spec_changed and (labels, annotations) == (stored.labels, stored.annotations):
+        return stored, Change.UNCHANGED
+    meta = replace(
+        stored,
+        labels=labels,
+        annotations=annotations,
+        generation=stored.generation + spec_changed,
+        resource_version=stored.resource_version + 1,
+    )
+    return meta, Change.CONFIGURED

@@ -1,0 +1,153 @@
+"""What one box should run, from the objects of the fleet. Pure: the same objects give the same value.
+
+- An edge node is in a Deployment if nodeSelector matches it; its cameras are in it if cameraSelector matches them too.
+  A node with no matching camera still loads the release: applications beside the box may ask it.
+- A cloud node is in a Deployment if cloudSelector matches it, and gets no cameras.
+- An edge node hears of the online cloud nodes of those of its deployments that may offload.
+- A Deployment whose release the registry lacks is left out; its status says so.
+
+Everything is sorted, so that the fingerprint changes only when the meaning does. Generation and watch_until are not
+part of the state: the first counts its changes, the second is about who is looking.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from controlplane.fleet.objects import CLOUD, EDGE, Camera, Deployment, Fleet, Node, Releases
+from controlplane.fleet.specs import OffloadSpec
+
+
+@dataclass(frozen=True)
+class DesiredCamera:
+    name: str
+    source: str = field(repr=False)  # with credentials: this value goes to the owning box and nowhere else
+    rate: float = 10.0
+    labels: tuple[tuple[str, str], ...] = ()
+    generation: int = 1
+
+
+@dataclass(frozen=True)
+class DesiredDeployment:
+    name: str
+    model: str
+    version: str
+    digest: str
+    cameras: tuple[str, ...]
+    deadline_ms: int
+    offload: OffloadSpec
+    min_score: float
+    detections_per_second: float
+
+
+@dataclass(frozen=True)
+class CloudEndpoint:
+    node_id: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Broker:
+    """Where agents find the broker."""
+
+    host: str
+    port: int
+    tls: bool = False
+    mqtt5: bool = True
+
+
+@dataclass(frozen=True)
+class DesiredState:
+    cameras: tuple[DesiredCamera, ...] = ()
+    deployments: tuple[DesiredDeployment, ...] = ()
+    slow_down_ms: int = 0
+    paused: bool = False
+    cloud: tuple[CloudEndpoint, ...] = ()
+    broker: Broker | None = None
+    sync_interval_seconds: int = 15
+    labels: tuple[tuple[str, str], ...] = ()
+
+    def fingerprint(self) -> str:
+        return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()
+
+
+def desired_state(node: Node, fleet: Fleet, broker: Broker | None, sync_interval_seconds: int) -> DesiredState:
+    """What `node` should run now."""
+    cameras = cameras_of(node, fleet.cameras)
+    deployments = deployments_of(node, fleet.deployments)
+    return DesiredState(
+        cameras=tuple(_camera(camera) for camera in cameras),
+        deployments=tuple(
+            _deployment(item, cameras, fleet.releases) for item in deployments if _digest(item, fleet.releases)
+        ),
+        slow_down_ms=node.spec.slow_down_ms,
+        paused=node.spec.paused,
+        cloud=tuple(_endpoints(node, deployments, fleet.nodes)),
+        broker=broker,
+        sync_interval_seconds=sync_interval_seconds,
+        labels=tuple(sorted(node.labels.items())),
+    )
+
+
+def selects(deployment: Deployment, node: Node) -> bool:
+    """Whether `node` should run `deployment`."""
+    selector = deployment.spec.cloud_selector if node.role == CLOUD else deployment.spec.node_selector
+    return selector.matches(node.labels)
+
+
+def deployments_of(node: Node, deployments: Iterable[Deployment]) -> list[Deployment]:
+    return sorted((item for item in deployments if selects(item, node)), key=lambda item: item.name)
+
+
+def cameras_of(node: Node, cameras: Iterable[Camera]) -> list[Camera]:
+    if node.role != EDGE:
+        return []
+    return sorted((camera for camera in cameras if camera.spec.node == node.name), key=lambda camera: camera.name)
+
+
+def _digest(deployment: Deployment, releases: Releases) -> str:
+    return releases.get((deployment.spec.model, deployment.spec.version), "")
+
+
+def _camera(camera: Camera) -> DesiredCamera:
+    return DesiredCamera(
+        name=camera.name,
+        source=camera.spec.source,
+        rate=camera.spec.rate,
+        labels=tuple(sorted(camera.meta.labels.items())),
+        generation=camera.meta.generation,
+    )
+
+
+def _deployment(deployment: Deployment, cameras: list[Camera], releases: Releases) -> DesiredDeployment:
+    spec = deployment.spec
+    return DesiredDeployment(
+        name=deployment.name,
+        model=spec.model,
+        version=spec.version,
+        digest=_digest(deployment, releases),
+        cameras=tuple(camera.name for camera in cameras if spec.camera_selector.matches(camera.meta.labels)),
+        deadline_ms=spec.deadline_ms,
+        offload=spec.offload,
+        min_score=spec.min_score,
+        detections_per_second=spec.detections_per_second,
+    )
+
+
+def _endpoints(node: Node, deployments: list[Deployment], nodes: Iterable[Node]) -> list[CloudEndpoint]:
+    """The cloud nodes that `node` may ask for help, by name."""
+    if node.role != EDGE:
+        return []
+    helped = [item for item in deployments if item.spec.offload.enabled]
+    return [
+        CloudEndpoint(node_id=cloud.name, url=cloud.report.inventory.inference_grpc_url)
+        for cloud in sorted(nodes, key=lambda item: item.name)
+        if cloud.role == CLOUD
+        and cloud.online
+        and cloud.report.inventory.inference_grpc_url
+        and any(selects(item, cloud) for item in helped)
+    ]

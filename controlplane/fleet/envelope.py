@@ -1,0 +1,153 @@
+"""Objects as people get them: `{"apiVersion", "kind", "metadata", "spec", "status"}`, plain JSON. Pure.
+
+This is the one place where fleet objects become documents, so it is the one place that has to leave camera
+credentials out; `specs.camera_document` and `sources.scrubbed` do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from controlplane.fleet import sources, specs, status
+from controlplane.fleet.objects import Camera, Condition, Deployment, Fleet, Meta, Node
+from controlplane.fleet.reports import CameraReport, DeploymentReport
+from controlplane.fleet.status import Progress, Step
+
+API_VERSION = "longshore/v1"
+Document = dict[str, Any]
+
+
+def timestamp(unix_ms: int) -> str | None:
+    """RFC 3339 in UTC with milliseconds; None for never."""
+    if not unix_ms:
+        return None
+    moment = datetime.fromtimestamp(unix_ms / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _document(kind: str, name: str, meta: Meta, spec: Document, state: Document) -> Document:
+    metadata = {
+        "name": name,
+        "labels": dict(meta.labels),
+        "annotations": dict(meta.annotations),
+        "uid": meta.uid,
+        "generation": meta.generation,
+        "resourceVersion": str(meta.resource_version),
+        "creationTimestamp": timestamp(meta.created_unix_ms),
+    }
+    return {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": spec, "status": state}
+
+
+def _conditions(conditions: Iterable[Condition]) -> list[Document]:
+    return [
+        {
+            "type": item.type,
+            "status": item.status,
+            "reason": item.reason,
+            "message": sources.scrubbed(item.message),
+            "lastTransitionTime": timestamp(item.since_unix_ms),
+        }
+        for item in conditions
+    ]
+
+
+def node(item: Node, fleet: Fleet, now_ms: int) -> Document:
+    report = item.report
+    state = {
+        "phase": status.phase(item).value,
+        "role": item.role,
+        "lastSeen": timestamp(item.last_seen_unix_ms),
+        "generation": item.desired_generation,
+        "observedGeneration": report.observed_generation,
+        "inventory": _inventory(item),
+        "deployments": [_deployment_report(each) for each in sorted(report.deployments, key=lambda each: each.name)],
+        "cameras": [_camera_line(each) for each in sorted(report.cameras, key=lambda each: each.name)],
+        "problems": [{"code": each.code, "message": sources.scrubbed(each.message)} for each in report.problems],
+        "conditions": _conditions(status.dated(status.node_conditions(item, fleet), item.transitions, now_ms)),
+    }
+    return _document("Node", item.name, item.meta, specs.node_document(item.spec), state)
+
+
+def _inventory(item: Node) -> Document:
+    inventory = item.report.inventory
+    return {
+        "agentVersion": inventory.agent_version,
+        "os": inventory.os,
+        "cpuCores": inventory.cpu_cores,
+        "memoryBytes": inventory.memory_bytes,
+        "diskFreeBytes": inventory.disk_free_bytes,
+        "providers": list(inventory.providers),
+        "inferenceGrpcUrl": inventory.inference_grpc_url,
+        "inferenceHttpUrl": inventory.inference_http_url,
+        "metricsUrl": inventory.metrics_url,
+    }
+
+
+def _deployment_report(report: DeploymentReport) -> Document:
+    return {
+        "name": report.name,
+        "state": report.state,
+        "activeDigest": report.active_digest,
+        "targetDigest": report.target_digest,
+        "refusedDigests": list(report.refused_digests),
+        "bytesDone": report.bytes_done,
+        "bytesTotal": report.bytes_total,
+        "message": sources.scrubbed(report.message),
+    }
+
+
+def _camera_line(report: CameraReport) -> Document:
+    return {
+        "name": report.name,
+        "state": report.state,
+        "reason": sources.scrubbed(report.reason),
+        "framesPerSecond": round(report.frames_per_second, 2),
+    }
+
+
+def camera(item: Camera, owner: Node | None, now_ms: int) -> Document:
+    report = status.camera_report(item, owner)
+    state = {
+        "state": status.camera_state(item, owner),
+        "reason": sources.scrubbed(report.reason),
+        "framesPerSecond": round(report.frames_per_second, 2),
+        "lastFrame": timestamp(report.last_frame_unix_ms),
+        "width": report.width,
+        "height": report.height,
+        "restarts": report.restarts,
+        "refusedSpec": sources.scrubbed(report.refused_spec),
+        "conditions": _conditions(status.dated(status.camera_conditions(item, owner), item.transitions, now_ms)),
+    }
+    return _document("Camera", item.name, item.meta, specs.camera_document(item.spec), state)
+
+
+def deployment(item: Deployment, fleet: Fleet, now_ms: int) -> Document:
+    steps = status.boxes(item, fleet)
+    conditions = status.deployment_conditions(item, steps, fleet.releases)
+    state = {
+        "digest": fleet.releases.get((item.spec.model, item.spec.version)),
+        "nodes": _counts(steps),
+        "boxes": [_box(step) for step in steps],
+        "conditions": _conditions(status.dated(conditions, item.transitions, now_ms)),
+    }
+    return _document("Deployment", item.name, item.meta, specs.deployment_document(item.spec), state)
+
+
+def _counts(steps: list[Progress]) -> Document:
+    return {
+        "desired": len(steps),
+        "updated": sum(step.step is Step.UPDATED for step in steps),
+        "failed": sum(step.step is Step.FAILED for step in steps),
+    }
+
+
+def _box(step: Progress) -> Document:
+    return {
+        "node": step.node,
+        "step": step.step.value,
+        "state": step.state,
+        "activeDigest": step.active_digest,
+        "message": sources.scrubbed(step.message),
+    }

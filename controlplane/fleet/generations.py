@@ -1,0 +1,93 @@
+"""Desired state and its number, kept in step with the objects.
+
+A node's row remembers the fingerprint of what it was last told and a generation that grows when that changes. Every use
+case that changes an object ends with `refresh`, in its own transaction; what comes back is sent as hints after the
+commit. Nothing depends on the hints: a Sync computes the same again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from controlplane.config import Config
+from controlplane.fleet.desired import Broker, DesiredState, desired_state
+from controlplane.fleet.objects import Fleet, Node
+from controlplane.fleet.repository import FleetRepository
+from controlplane.ports import Notifier
+from protos.ids import NodeId
+
+_SANE = 1 << 53  # a box that claims more has a broken disk or bad intentions
+WATCH_MS = 30_000  # one look keeps a box streaming for so long
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the fleet needs to know of the configuration."""
+
+    broker: Broker | None
+    sync_interval_seconds: int
+    blobs_url: str
+    grant_seconds: int
+
+    @property
+    def silence_ms(self) -> int:
+        """A box that was not heard for so long is offline: three missed reports."""
+        return 3 * self.sync_interval_seconds * 1000
+
+
+def settings(config: Config) -> Settings:
+    broker = config.broker_for_boxes
+    return Settings(
+        broker=Broker(broker.host, broker.port, broker.tls, config.broker_mqtt5) if broker else None,
+        sync_interval_seconds=config.sync_interval_seconds,
+        blobs_url=f"{config.base_url}/api/v1/blobs",
+        grant_seconds=config.grant_seconds,
+    )
+
+
+@dataclass(frozen=True)
+class Hint:
+    """Tells a box to sync now."""
+
+    node: NodeId
+    generation: int
+    watch_until_unix_ms: int
+
+
+def next_generation(node: Node, fingerprint: str) -> int:
+    """The number of what `node` should do now; grows when it differs from what it was told before.
+
+    It also grows beyond what the box acts on: a control plane restored from an old backup must not reuse a number.
+    """
+    observed = node.report.observed_generation
+    ahead = node.desired_generation < observed < _SANE
+    if node.desired_fingerprint == fingerprint and not ahead:
+        return node.desired_generation
+    return max(node.desired_generation, observed if ahead else 0) + 1
+
+
+def settle(
+    repository: FleetRepository, node: Node, fleet: Fleet, configured: Settings
+) -> tuple[DesiredState, int, Hint | None]:
+    """Compute what `node` should do, store its number, and say what to send if that is new."""
+    state = desired_state(node, fleet, configured.broker, configured.sync_interval_seconds)
+    fingerprint = state.fingerprint()
+    generation = next_generation(node, fingerprint)
+    if generation == node.desired_generation:
+        return state, generation, None
+    repository.put_desired(node.name, generation, fingerprint)
+    return state, generation, Hint(node.name, generation, node.watch_until_unix_ms)
+
+
+def refresh(repository: FleetRepository, configured: Settings) -> list[Hint]:
+    """Settle every node; the hints to send after the commit."""
+    repository.lock_nodes()
+    fleet = repository.fleet()
+    settled = (settle(repository, node, fleet, configured)[2] for node in fleet.nodes)
+    return [hint for hint in settled if hint]
+
+
+def send(notifier: Notifier, hints: Iterable[Hint]) -> None:
+    for hint in hints:
+        notifier.hint(hint.node, hint.generation, hint.watch_until_unix_ms)

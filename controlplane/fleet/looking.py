@@ -1,0 +1,133 @@
+"""What somebody is looking at: the newest picture of each camera and the newest log lines of each box, in memory.
+
+Nothing here is stored: it exists while a Watch stream brings it and is forgotten with the process. The newest picture
+wins; a slow reader misses pictures and never holds one up. Threads and event loops may share one `Looking`: streams put
+in from the event loop, REST reads from a thread pool, pages wait in either.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+from typing import TypeVar
+
+from protos.ids import CameraName, NodeId
+
+T = TypeVar("T")
+MAX_PICTURE_BYTES = 1 << 20  # an annotated 1080p JPEG is a third of it
+MAX_LOG_LINES = 500  # of one box
+
+
+@dataclass(frozen=True)
+class Picture:
+    camera: CameraName
+    captured_unix_ms: int
+    jpeg: bytes = field(repr=False)
+    outcome: str = ""
+    latency_ms: float = 0.0
+    number: int = 0  # grows with every picture of any camera
+
+
+@dataclass(frozen=True)
+class LogLine:
+    unix_ms: int
+    level: str
+    logger: str
+    message: str
+    number: int = 0
+
+
+class Looking:
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._numbers = count(1)
+        self._pictures: dict[CameraName, Picture] = {}
+        self._lines: dict[NodeId, deque[LogLine]] = {}
+        self._listeners: set[Callable[[], None]] = set()
+
+    def put_picture(self, picture: Picture) -> None:
+        with self._lock:
+            numbered = Picture(**{**vars(picture), "number": next(self._numbers)})
+            self._pictures[picture.camera] = numbered
+        self._tell()
+
+    def put_line(self, node: NodeId, line: LogLine) -> None:
+        with self._lock:
+            lines = self._lines.setdefault(node, deque(maxlen=MAX_LOG_LINES))
+            lines.append(LogLine(**{**vars(line), "number": next(self._numbers)}))
+        self._tell()
+
+    def picture(self, camera: CameraName, after: int = 0) -> Picture | None:
+        """The newest picture of `camera` if its number is above `after`."""
+        with self._lock:
+            found = self._pictures.get(camera)
+        return found if found and found.number > after else None
+
+    def lines(self, node: NodeId, after: int = 0) -> list[LogLine]:
+        """Log lines of `node` with numbers above `after`, oldest first."""
+        with self._lock:
+            return [line for line in self._lines.get(node, ()) if line.number > after]
+
+    def forget_node(self, node: NodeId) -> None:
+        with self._lock:
+            self._lines.pop(node, None)
+
+    def forget_camera(self, camera: CameraName) -> None:
+        with self._lock:
+            self._pictures.pop(camera, None)
+
+    def wait_picture(self, camera: CameraName, after: int, seconds: float) -> Picture | None:
+        """Block a thread until there is a picture newer than `after`; None when `seconds` pass first."""
+        return self._wait(lambda: self.picture(camera, after), seconds)
+
+    def wait_lines(self, node: NodeId, after: int, seconds: float) -> list[LogLine]:
+        """Block a thread until there are lines newer than `after`; none when `seconds` pass first."""
+        return self._wait(lambda: self.lines(node, after), seconds)
+
+    def _wait(self, look: Callable[[], T], seconds: float) -> T:
+        end, event = time.monotonic() + seconds, threading.Event()
+        wake = event.set
+        self._listen(wake)
+        try:
+            found = look()
+            while not found and event.wait(max(0.0, end - time.monotonic())):
+                event.clear()
+                found = look()
+        finally:
+            self._unlisten(wake)
+        return found
+
+    async def changed(self, seconds: float) -> bool:
+        """Wait in an event loop until anything new was put in; False when `seconds` pass first."""
+        loop, event = asyncio.get_running_loop(), asyncio.Event()
+
+        def wake() -> None:
+            loop.call_soon_threadsafe(event.set)
+
+        self._listen(wake)
+        try:
+            await asyncio.wait_for(event.wait(), seconds)
+        except TimeoutError:
+            return False
+        finally:
+            self._unlisten(wake)
+        return True
+
+    def _listen(self, wake: Callable[[], None]) -> None:
+        with self._lock:
+            self._listeners.add(wake)
+
+    def _unlisten(self, wake: Callable[[], None]) -> None:
+        with self._lock:
+            self._listeners.discard(wake)
+
+    def _tell(self) -> None:
+        with self._lock:
+            listeners = tuple(self._listeners)
+        for wake in listeners:
+            wake()

@@ -1,0 +1,89 @@
+"""The objects of a fleet as frozen values: what the repository loads and everything pure decides on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from controlplane.fleet.reports import Report
+from controlplane.fleet.specs import CameraSpec, DeploymentSpec, NodeSpec
+from protos.ids import CameraName, DeploymentName, Digest, ModelName, NodeId, Version
+
+EDGE = "edge"
+CLOUD = "cloud"
+
+
+@dataclass(frozen=True)
+class Meta:
+    """What every object carries. `generation` counts changes of the spec, `resource_version` every stored change."""
+
+    uid: str
+    created_unix_ms: int
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    generation: int = 1
+    resource_version: int = 1
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One statement about an object. `status` is True, False or Unknown; `message` is a sentence."""
+
+    type: str
+    status: str
+    reason: str
+    message: str
+    since_unix_ms: int  # of the last change of `status`
+
+
+Transitions = Mapping[str, tuple[str, int]]  # condition type -> (status, since, unix ms)
+
+
+@dataclass(frozen=True)
+class Node:
+    name: NodeId
+    meta: Meta
+    role: str
+    spec: NodeSpec
+    online: bool = False
+    last_seen_unix_ms: int = 0  # 0: it joined and never called
+    report: Report = field(default_factory=Report)
+    desired_generation: int = 0
+    desired_fingerprint: str = ""
+    watch_until_unix_ms: int = 0
+    transitions: Transitions = field(default_factory=dict)
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Its labels, and its role as one: what selectors see."""
+        return {**self.meta.labels, "role": self.role}
+
+
+@dataclass(frozen=True)
+class Camera:
+    name: CameraName
+    meta: Meta
+    spec: CameraSpec
+    transitions: Transitions = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Deployment:
+    name: DeploymentName
+    meta: Meta
+    spec: DeploymentSpec
+    transitions: Transitions = field(default_factory=dict)
+
+
+ReleaseKey = tuple[ModelName, Version]
+Releases = Mapping[ReleaseKey, Digest]  # what the registry holds, by name
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """All of it at one moment: the input of every decision about desired state and status."""
+
+    nodes: tuple[Node, ...]
+    cameras: tuple[Camera, ...]
+    deployments: tuple[Deployment, ...]
+    releases: Releases

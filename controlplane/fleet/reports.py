@@ -1,0 +1,71 @@
+"""What a box says about itself at each Sync, as frozen values; stored as JSON in its row.
+
+Everything in here was written by a box: names may be of objects deleted since, texts are cut and scrubbed of
+credentials on the way in (`servicer`), and nothing in it decides who the box is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Inventory:
+    agent_version: str = ""
+    os: str = ""
+    cpu_cores: int = 0
+    memory_bytes: int = 0
+    disk_free_bytes: int = 0
+    providers: tuple[str, ...] = ()
+    inference_grpc_url: str = ""
+    inference_http_url: str = ""
+    metrics_url: str = ""
+
+
+@dataclass(frozen=True)
+class DeploymentReport:
+    name: str
+    state: str = ""
+    active_digest: str = ""
+    target_digest: str = ""
+    message: str = ""
+    refused_digests: tuple[str, ...] = ()
+    bytes_done: int = 0
+    bytes_total: int = 0
+
+
+@dataclass(frozen=True)
+class CameraReport:
+    name: str
+    state: str = ""
+    reason: str = ""
+    frames_per_second: float = 0.0
+    last_frame_unix_ms: int = 0
+    width: int = 0
+    height: int = 0
+    restarts: int = 0
+    refused_spec: str = ""
+
+
+@dataclass(frozen=True)
+class Problem:
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Report:
+    observed_generation: int = 0
+    boot_id: str = ""
+    inventory: Inventory = field(default_factory=Inventory)
+    deployments: tuple[DeploymentReport, ...] = ()
+    cameras: tuple[CameraReport, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    clock_unix_ms: int = 0
+    epoch: str = ""
+
+    def deployment(self, name: str) -> DeploymentReport | None:
+        return next((item for item in self.deployments if item.name == name), None)
+
+    def camera(self, name: str) -> CameraReport | None:
+        return next((item for item in self.cameras if item.name == name), None)

@@ -1,0 +1,226 @@
+"""All SQL of the fleet: rows of `tables` ↔ values of `objects`. No rule is decided here.
+
+A repository lives inside one transaction of `Database`. Who changes an object locks its row first. Who settles what a
+box should run locks the node's row and reads the rest afterwards: that order makes a change and a Sync that meet see
+each other on PostgreSQL; SQLite runs one writer at a time anyway. A deleted node keeps its row: its name may come back.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from controlplane import tables
+from controlplane.fleet import specs
+from controlplane.fleet.objects import CLOUD, Camera, Deployment, Fleet, Meta, Node, Transitions
+from controlplane.fleet.reports import Inventory, Report
+from controlplane.fleet.specs import CameraSpec, NodeSpec
+from protos.ids import CameraName, DeploymentName, Digest, ModelName, NodeId, Version
+
+_REPORT_COLUMNS = ("deployments", "cameras", "problems", "clock_unix_ms")
+Row = TypeVar("Row", tables.Node, tables.Camera, tables.Deployment)
+
+
+class FleetRepository:
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    # ---- the fleet as a whole ----
+
+    def fleet(self) -> Fleet:
+        return Fleet(tuple(self.nodes()), tuple(self.cameras()), tuple(self.deployments()), self.releases())
+
+    def surroundings(self, node: Node) -> Fleet:
+        """The part of the fleet that `node`'s desired state and conditions depend on."""
+        query = select(tables.Node).where(tables.Node.role == CLOUD, tables.Node.deleted_ms.is_(None))
+        clouds = [_node(row) for row in self._session.scalars(query) if row.id != node.name]
+        cameras = tuple(self.cameras(node.name))
+        return Fleet((node, *clouds), cameras, tuple(self.deployments()), self.releases())
+
+    def releases(self) -> dict[tuple[ModelName, Version], Digest]:
+        rows = self._session.execute(select(tables.Release.model, tables.Release.version, tables.Release.digest))
+        return {(ModelName(model), Version(version)): Digest(digest) for model, version, digest in rows}
+
+    # ---- nodes ----
+
+    def nodes(self) -> list[Node]:
+        query = select(tables.Node).where(tables.Node.deleted_ms.is_(None)).order_by(tables.Node.id)
+        return [_node(row) for row in self._session.scalars(query)]
+
+    def lock_nodes(self) -> None:
+        """Wait for, and then hold, every node that is not deleted; always in the order of their names."""
+        query = select(tables.Node.id).where(tables.Node.deleted_ms.is_(None)).order_by(tables.Node.id)
+        self._session.execute(query.with_for_update()).all()
+
+    def node(self, name: str, *, lock: bool = False) -> Node | None:
+        query = select(tables.Node).where(tables.Node.id == name, tables.Node.deleted_ms.is_(None))
+        if lock:
+            query = query.with_for_update().execution_options(populate_existing=True)
+        row = self._session.scalars(query).one_or_none()
+        return _node(row) if row else None
+
+    def put_node(self, node: Node) -> None:
+        """Store what an operator may change of it."""
+        spec = {"paused": node.spec.paused, "slow_down_ms": node.spec.slow_down_ms}
+        self._update_node(node.name, spec=spec, **_meta_columns(node.meta))
+
+    def put_report(self, name: NodeId, report: Report, now_ms: int) -> None:
+        """Store what a box said; saying it makes it online."""
+        whole: dict[str, Any] = msgspec.to_builtins(report)
+        self._update_node(
+            name,
+            inventory=whole["inventory"],
+            report={key: whole[key] for key in _REPORT_COLUMNS},
+            boot_id=report.boot_id,
+            epoch=report.epoch,
+            observed_generation=report.observed_generation,
+            last_seen_ms=now_ms,
+            online=True,
+        )
+
+    def put_presence(self, name: NodeId, *, online: bool) -> None:
+        self._update_node(name, online=online)
+
+    def put_desired(self, name: NodeId, generation: int, fingerprint: str) -> None:
+        self._update_node(name, desired_generation=generation, desired_hash=fingerprint)
+
+    def put_watch(self, name: NodeId, until_unix_ms: int) -> None:
+        self._update_node(name, watch_until_ms=until_unix_ms)
+
+    def delete_node(self, name: NodeId, now_ms: int) -> None:
+        """Mark it deleted, forget what it said and was told, and revoke its certificates."""
+        forgotten: dict[str, Any] = {key: {} for key in ("spec", "status", "annotations", "report", "inventory")}
+        forgotten |= dict.fromkeys(("desired_generation", "observed_generation", "watch_until_ms"), 0)
+        forgotten |= {"boot_id": "", "epoch": "", "desired_hash": "", "last_seen_ms": None}
+        self._update_node(name, deleted_ms=now_ms, online=False, **forgotten)
+        certificates = update(tables.Certificate).where(
+            tables.Certificate.node_id == name, tables.Certificate.revoked_ms.is_(None)
+        )
+        self._session.execute(certificates.values(revoked_ms=now_ms))
+
+    def _update_node(self, name: NodeId, **columns: Any) -> None:
+        self._session.execute(update(tables.Node).where(tables.Node.id == name).values(**columns))
+
+    # ---- cameras ----
+
+    def cameras(self, node: NodeId | None = None) -> list[Camera]:
+        query = select(tables.Camera).order_by(tables.Camera.name)
+        if node is not None:
+            query = query.where(tables.Camera.node_id == node)
+        return [_camera(row) for row in self._session.scalars(query)]
+
+    def camera(self, name: str, *, lock: bool = False) -> Camera | None:
+        row = self._session.get(tables.Camera, name, with_for_update=lock or None)
+        return _camera(row) if row else None
+
+    def put_camera(self, camera: Camera) -> None:
+        spec = camera.spec
+        self._put(
+            tables.Camera(
+                name=camera.name, node_id=spec.node, source=spec.source, rate=spec.rate, **_meta_columns(camera.meta)
+            )
+        )
+
+    def delete_camera(self, name: CameraName) -> None:
+        self._session.execute(delete(tables.Camera).where(tables.Camera.name == name))
+
+    # ---- deployments ----
+
+    def deployments(self) -> list[Deployment]:
+        query = select(tables.Deployment).order_by(tables.Deployment.name)
+        return [_deployment(row) for row in self._session.scalars(query)]
+
+    def deployment(self, name: str, *, lock: bool = False) -> Deployment | None:
+        row = self._session.get(tables.Deployment, name, with_for_update=lock or None)
+        return _deployment(row) if row else None
+
+    def put_deployment(self, deployment: Deployment) -> None:
+        spec = specs.deployment_document(deployment.spec)
+        self._put(tables.Deployment(name=deployment.name, spec=spec, **_meta_columns(deployment.meta)))
+
+    def delete_deployment(self, name: DeploymentName) -> None:
+        self._session.execute(delete(tables.Deployment).where(tables.Deployment.name == name))
+
+    def _put(self, row: tables.Camera | tables.Deployment) -> None:
+        """Insert or replace; visible to the next query of this transaction."""
+        self._session.merge(row)
+        self._session.flush()
+
+    # ---- since when a condition is what it is ----
+
+    def put_transitions(self, item: Node | Camera | Deployment, transitions: Transitions) -> None:
+        table: Any
+        match item:
+            case Node():
+                table, key = tables.Node, tables.Node.id
+            case Camera():
+                table, key = tables.Camera, tables.Camera.name
+            case Deployment():
+                table, key = tables.Deployment, tables.Deployment.name
+        status = {"transitions": {kind: list(entry) for kind, entry in transitions.items()}}
+        self._session.execute(update(table).where(key == item.name).values(status=status))
+
+
+def _meta_columns(meta: Meta) -> dict[str, Any]:
+    return {
+        "uid": meta.uid,
+        "labels": dict(meta.labels),
+        "annotations": dict(meta.annotations),
+        "generation": meta.generation,
+        "resource_version": meta.resource_version,
+        "created_ms": meta.created_unix_ms,
+    }
+
+
+def _meta(row: Row) -> Meta:
+    return Meta(
+        uid=row.uid,
+        created_unix_ms=row.created_ms,
+        labels=row.labels,
+        annotations=row.annotations,
+        generation=row.generation,
+        resource_version=row.resource_version,
+    )
+
+
+def _transitions(row: Row) -> dict[str, tuple[str, int]]:
+    return {kind: (status, since) for kind, (status, since) in row.status.get("transitions", {}).items()}
+
+
+def _node(row: tables.Node) -> Node:
+    return Node(
+        name=NodeId(row.id),
+        meta=_meta(row),
+        role=row.role,
+        spec=NodeSpec(bool(row.spec.get("paused", False)), int(row.spec.get("slow_down_ms", 0))),
+        online=row.online,
+        last_seen_unix_ms=row.last_seen_ms or 0,
+        report=_report(row),
+        desired_generation=row.desired_generation,
+        desired_fingerprint=row.desired_hash,
+        watch_until_unix_ms=row.watch_until_ms,
+        transitions=_transitions(row),
+    )
+
+
+def _report(row: tables.Node) -> Report:
+    whole = {
+        **row.report,
+        "boot_id": row.boot_id,
+        "epoch": row.epoch,
+        "observed_generation": row.observed_generation,
+        "inventory": msgspec.convert(row.inventory, Inventory),
+    }
+    return msgspec.convert(whole, Report)
+
+
+def _camera(row: tables.Camera) -> Camera:
+    spec = CameraSpec(NodeId(row.node_id), row.source, row.rate)
+    return Camera(CameraName(row.name), _meta(row), spec, _transitions(row))
+
+
+def _deployment(row: tables.Deployment) -> Deployment:
+    return Deployment(DeploymentName(row.name), _meta(row), specs.deployment_spec(row.spec), _transitions(row))

@@ -1,0 +1,138 @@
+"""HTTP of the fleet: Nodes, Cameras, Deployments, and what is to be seen of them. Convert, call, convert.
+
+`GET …/picture` and `GET …/logs` say that somebody looks: the box then streams for 30 s; asking again keeps it going.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Depends, Query
+from fastapi.responses import JSONResponse, Response
+
+from controlplane.fleet import schemas
+from controlplane.fleet.envelope import timestamp
+from controlplane.fleet.schemas import documented
+from controlplane.fleet.service import Applied
+from controlplane.identity.access import Current, require_user
+from controlplane.schemas import REFUSALS
+from protos.errors import Retryable
+from protos.ids import CameraName, NodeId
+
+router = APIRouter(prefix="/api/v1", tags=["fleet"], dependencies=[Depends(require_user)], responses=REFUSALS)
+
+_MAX_WAIT = 10.0  # seconds a request may hold its thread for a picture or a line
+CHANGE_HEADER = "Longshore-Change"  # created, configured or unchanged
+
+Selector = Annotated[str, Query(alias="labelSelector", max_length=1000, description="a=b,c!=d,e,!f,g in (x,y)")]
+Limit = Annotated[int | None, Query(ge=1)]
+Object = Annotated[Any, Body()]
+After = Annotated[int, Query(ge=0, description="only what is newer than this number")]
+Wait = Annotated[float, Query(ge=0, le=_MAX_WAIT, description="seconds to wait for one")]
+
+
+def _listed(items: list[dict[str, Any]]) -> JSONResponse:
+    return JSONResponse({"items": items})
+
+
+def _applied(applied: Applied) -> JSONResponse:
+    status = 201 if applied.change == "created" else 200
+    return JSONResponse(applied.document, status, headers={CHANGE_HEADER: applied.change.value})
+
+
+# ---- nodes ----
+
+
+@router.get("/nodes", **documented(schemas.NodeList))
+def list_nodes(services: Current, selector: Selector = "", limit: Limit = None) -> Response:
+    return _listed(services.fleet.list_nodes(selector, limit))
+
+
+@router.get("/nodes/{name}", **documented(schemas.Node))
+def get_node(name: str, services: Current) -> Response:
+    return JSONResponse(services.fleet.get_node(name))
+
+
+@router.put("/nodes/{name}", summary="Label, pause or slow down a box", **documented(schemas.Node, schemas.NodeSpec))
+def put_node(name: str, body: Object, services: Current) -> Response:
+    return _applied(services.fleet.apply_node(name, body))
+
+
+@router.delete("/nodes/{name}", status_code=204, summary="Forget a box and revoke its certificates")
+def delete_node(name: str, services: Current) -> None:
+    services.fleet.delete_node(name)
+
+
+@router.get("/nodes/{name}/logs", summary="Newest log lines of a box", **documented(schemas.LogLines))
+def logs(name: str, services: Current, after: After = 0, wait: Wait = 0) -> Response:
+    services.fleet.look_at_node(name)
+    lines = services.looking.wait_lines(NodeId(name), after, wait)
+    items = [{**vars(line), "time": timestamp(line.unix_ms)} for line in lines]
+    return _listed([{key: value for key, value in item.items() if key != "unix_ms"} for item in items])
+
+
+# ---- cameras ----
+
+
+@router.get("/cameras", **documented(schemas.CameraList))
+def list_cameras(services: Current, selector: Selector = "", limit: Limit = None) -> Response:
+    return _listed(services.fleet.list_cameras(selector, limit))
+
+
+@router.get("/cameras/{name}", **documented(schemas.Camera))
+def get_camera(name: str, services: Current) -> Response:
+    return JSONResponse(services.fleet.get_camera(name))
+
+
+@router.put("/cameras/{name}", **documented(schemas.Camera, schemas.CameraSpec))
+def put_camera(name: str, body: Object, services: Current) -> Response:
+    return _applied(services.fleet.apply_camera(name, body))
+
+
+@router.delete("/cameras/{name}", status_code=204)
+def delete_camera(name: str, services: Current) -> None:
+    services.fleet.delete_camera(name)
+
+
+@router.get(
+    "/cameras/{name}/picture",
+    summary="Newest picture with its boxes drawn in",
+    response_class=Response,
+    responses={200: {"content": {"image/jpeg": {}}}},
+)
+def picture(name: str, services: Current, after: After = 0, wait: Wait = 3) -> Response:
+    services.fleet.look_at_camera(name)
+    newest = services.looking.wait_picture(CameraName(name), after, wait)
+    if newest is None:
+        raise Retryable(f"there is no new picture of {name} yet; see 'longshore describe camera {name}' for its state")
+    headers = {
+        "Cache-Control": "no-store",
+        "Longshore-Number": str(newest.number),
+        "Longshore-Captured": timestamp(newest.captured_unix_ms) or "",
+        "Longshore-Outcome": newest.outcome,
+        "Longshore-Latency-Ms": f"{newest.latency_ms:.1f}",
+    }
+    return Response(newest.jpeg, media_type="image/jpeg", headers=headers)
+
+
+# ---- deployments ----
+
+
+@router.get("/deployments", **documented(schemas.DeploymentList))
+def list_deployments(services: Current, selector: Selector = "", limit: Limit = None) -> Response:
+    return _listed(services.fleet.list_deployments(selector, limit))
+
+
+@router.get("/deployments/{name}", **documented(schemas.Deployment))
+def get_deployment(name: str, services: Current) -> Response:
+    return JSONResponse(services.fleet.get_deployment(name))
+
+
+@router.put("/deployments/{name}", **documented(schemas.Deployment, schemas.DeploymentSpec))
+def put_deployment(name: str, body: Object, services: Current) -> Response:
+    return _applied(services.fleet.apply_deployment(name, body))
+
+
+@router.delete("/deployments/{name}", status_code=204)
+def delete_deployment(name: str, services: Current) -> None:
+    services.fleet.delete_deployment(name)

@@ -1,0 +1,234 @@
+"""HTTP bodies of the fleet, as OpenAPI shows them. `envelope` makes the answers; `changes` and `specs` check requests.
+
+Requests are taken as plain JSON objects, so that every refusal is one of our sentences; these classes document them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from controlplane.schemas import Answer, Metadata
+
+
+class Condition(Answer):
+    type: str
+    status: str
+    reason: str
+    message: str
+    last_transition_time: str
+
+
+class Requirement(Answer):
+    key: str
+    operator: Literal["In", "NotIn", "Exists", "DoesNotExist"]
+    values: list[str] = Field(default_factory=list)
+
+
+class LabelSelector(Answer):
+    """Empty selects everything."""
+
+    match_labels: dict[str, str] = Field(default_factory=dict)
+    match_expressions: list[Requirement] = Field(default_factory=list)
+
+
+class NodeSpec(Answer):
+    paused: bool = False
+    slow_down: str = "0s"
+
+
+class Inventory(Answer):
+    agent_version: str
+    os: str
+    cpu_cores: int
+    memory_bytes: int
+    disk_free_bytes: int
+    providers: list[str]
+    inference_grpc_url: str
+    inference_http_url: str
+    metrics_url: str
+
+
+class NodeDeployment(Answer):
+    name: str
+    state: str
+    active_digest: str
+    target_digest: str
+    refused_digests: list[str]
+    bytes_done: int
+    bytes_total: int
+    message: str
+
+
+class NodeCamera(Answer):
+    name: str
+    state: str
+    reason: str
+    frames_per_second: float
+
+
+class NodeProblem(Answer):
+    code: str
+    message: str
+
+
+class NodeStatus(Answer):
+    phase: Literal["Joined", "Online", "Offline"]
+    role: str
+    last_seen: str | None
+    generation: int
+    observed_generation: int
+    inventory: Inventory
+    deployments: list[NodeDeployment]
+    cameras: list[NodeCamera]
+    problems: list[NodeProblem]
+    conditions: list[Condition]
+
+
+class Node(Answer):
+    api_version: str
+    kind: Literal["Node"]
+    metadata: Metadata
+    spec: NodeSpec
+    status: NodeStatus
+
+
+class CameraSpec(Answer):
+    node: str
+    source: str  # credentials are shown as ***
+    rate: float = 10
+
+
+class CameraStatus(Answer):
+    state: str
+    reason: str
+    frames_per_second: float
+    last_frame: str | None
+    width: int
+    height: int
+    restarts: int
+    refused_spec: str
+    conditions: list[Condition]
+
+
+class Camera(Answer):
+    api_version: str
+    kind: Literal["Camera"]
+    metadata: Metadata
+    spec: CameraSpec
+    status: CameraStatus
+
+
+class Objective(Answer):
+    deadline: str = "250ms"
+
+
+class Offload(Answer):
+    enabled: bool = True
+    uplink: str = "4Mbit/s"
+    jpeg_quality: int = 80
+
+
+class DeploymentSpec(Answer):
+    model: str
+    version: str
+    node_selector: LabelSelector = LabelSelector()
+    camera_selector: LabelSelector = LabelSelector()
+    cloud_selector: LabelSelector = LabelSelector()
+    objective: Objective = Objective()
+    offload: Offload = Offload()
+    min_score: float = 0.3
+    detections_per_second: float = 2
+
+
+class Counts(Answer):
+    desired: int
+    updated: int
+    failed: int
+
+
+class DeploymentBox(Answer):
+    node: str
+    step: Literal["Updated", "Updating", "Waiting", "Failed"]
+    state: str
+    active_digest: str
+    message: str
+
+
+class DeploymentStatus(Answer):
+    digest: str | None
+    nodes: Counts
+    boxes: list[DeploymentBox]
+    conditions: list[Condition]
+
+
+class Deployment(Answer):
+    api_version: str
+    kind: Literal["Deployment"]
+    metadata: Metadata
+    spec: DeploymentSpec
+    status: DeploymentStatus
+
+
+class NodeList(Answer):
+    items: list[Node]
+
+
+class CameraList(Answer):
+    items: list[Camera]
+
+
+class DeploymentList(Answer):
+    items: list[Deployment]
+
+
+class LogLine(Answer):
+    time: str
+    level: str
+    logger: str
+    message: str
+    number: int  # give the last one as `after` to get what came since
+
+
+class LogLines(Answer):
+    items: list[LogLine]
+
+
+def documented(answer: type[Answer], spec: type[Answer] | None = None) -> dict[str, Any]:
+    """Route arguments that show these bodies in OpenAPI without checking them again at run time."""
+    shown: dict[str, Any] = {"responses": {200: {"model": answer}}, "response_model": None}
+    if spec is not None:
+        content = {"application/json": {"schema": _object(answer.__name__, spec)}}
+        shown["openapi_extra"] = {"requestBody": {"required": True, "content": content}}
+    return shown
+
+
+def _object(kind: str, spec: type[Answer]) -> dict[str, Any]:
+    """JSON schema of what a PUT takes: an object without what only the server writes."""
+    texts = {"type": "object", "additionalProperties": {"type": "string"}}
+    fields = {
+        "apiVersion": {"const": "longshore/v1"},
+        "kind": {"const": kind},
+        "metadata": {"type": "object", "properties": {"labels": texts, "annotations": texts}},
+        "spec": _inlined(spec.model_json_schema()),
+    }
+    return {"type": "object", "required": ["spec"], "properties": fields}
+
+
+def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema with its `$defs` put where they are named: a fragment inside OpenAPI has no root of its own."""
+    definitions = schema.pop("$defs", {})
+
+    def resolved(value: Any) -> Any:
+        if isinstance(value, dict):
+            name = str(value.get("$ref") or "").rpartition("/")[2]
+            return resolved({**definitions[name], **value, "$ref": None}) if name else _without_none(value, resolved)
+        return [resolved(item) for item in value] if isinstance(value, list) else value
+
+    whole: dict[str, Any] = resolved(schema)
+    return whole
+
+
+def _without_none(value: dict[str, Any], resolved: Any) -> dict[str, Any]:
+    return {key: resolved(item) for key, item in value.items() if not (key == "$ref" and item is None)}

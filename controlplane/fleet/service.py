@@ -1,0 +1,225 @@
+"""What people do with the fleet: look at, apply and delete Nodes, Cameras and Deployments. One transaction each.
+
+Documents go in and out (plain JSON values); credentials of cameras never come out. After a change the desired states
+are refreshed in the same transaction and the boxes concerned are nudged after the commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from controlplane.db import Database
+from controlplane.errors import NotFound
+from controlplane.fleet import changes, envelope, generations, selectors, specs
+from controlplane.fleet.changes import Change
+from controlplane.fleet.generations import WATCH_MS, Hint, Settings
+from controlplane.fleet.looking import Looking
+from controlplane.fleet.objects import Camera, Deployment, Fleet, Meta, Node
+from controlplane.fleet.repository import FleetRepository
+from controlplane.ports import Clock, Notifier
+from protos import ids
+from protos.errors import Rejected
+
+Document = dict[str, Any]
+
+
+Item = TypeVar("Item", Node, Camera, Deployment)
+
+
+@dataclass(frozen=True)
+class Applied:
+    document: Document
+    change: Change
+
+
+class FleetService:
+    """Blocking and thread-safe."""
+
+    def __init__(
+        self, database: Database, clock: Clock, notifier: Notifier, looking: Looking, configured: Settings
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._notifier = notifier
+        self._looking = looking
+        self._settings = configured
+
+    # ---- nodes ----
+
+    def list_nodes(self, label_selector: str = "", limit: int | None = None) -> list[Document]:
+        fleet, now = self._fleet(), self._now()
+        return [envelope.node(item, fleet, now) for item in _chosen(fleet.nodes, label_selector, limit)]
+
+    def get_node(self, name: str) -> Document:
+        """Raises NotFound."""
+        with self._database.read() as session:
+            repository = FleetRepository(session)
+            node = _found(repository.node(name), "node", name)
+            return envelope.node(node, repository.surroundings(node), self._now())
+
+    def apply_node(self, name: str, body: object) -> Applied:
+        """Raises Rejected, Conflict, NotFound: a node is made by joining, not here."""
+        wish = changes.written(body, "Node", name)
+        with self._database.begin() as session:
+            repository = FleetRepository(session)
+            stored = repository.node(name, lock=True)
+            if stored is None:
+                raise NotFound(f"node {name} has not joined; make a token for it with 'longshore token create {name}'")
+            spec = specs.node_spec(wish.spec)
+            meta, change = changes.updated(stored.meta, wish, spec_changed=spec != stored.spec)
+            hints: list[Hint] = []
+            if change is not Change.UNCHANGED:
+                repository.put_node(replace(stored, meta=meta, spec=spec))
+                hints = generations.refresh(repository, self._settings)
+        generations.send(self._notifier, hints)
+        return Applied(self.get_node(name), change)
+
+    def delete_node(self, name: str) -> None:
+        """Forget the box; it is refused at its next call. Its cameras stay, for when it joins again."""
+        with self._database.begin() as session:
+            repository = FleetRepository(session)
+            node = _found(repository.node(name, lock=True), "node", name)
+            repository.delete_node(node.name, self._now())
+            hints = generations.refresh(repository, self._settings)
+        self._looking.forget_node(node.name)
+        generations.send(self._notifier, hints)
+
+    # ---- cameras ----
+
+    def list_cameras(self, label_selector: str = "", limit: int | None = None) -> list[Document]:
+        fleet, now = self._fleet(), self._now()
+        owners = {node.name: node for node in fleet.nodes}
+        chosen = _chosen(fleet.cameras, label_selector, limit)
+        return [envelope.camera(item, owners.get(item.spec.node), now) for item in chosen]
+
+    def get_camera(self, name: str) -> Document:
+        """Raises NotFound."""
+        with self._database.read() as session:
+            repository = FleetRepository(session)
+            camera = _found(repository.camera(name), "camera", name)
+            return envelope.camera(camera, repository.node(camera.spec.node), self._now())
+
+    def apply_camera(self, name: str, body: object) -> Applied:
+        """Raises Rejected, Conflict."""
+        wish = changes.written(body, "Camera", name)
+        with self._database.begin() as session:
+            repository = FleetRepository(session)
+            stored = repository.camera(name, lock=True)
+            spec = specs.camera_spec(wish.spec, stored.spec.source if stored else None)
+            meta, change = self._meta(wish, stored, spec_changed=stored is None or spec != stored.spec)
+            hints = []
+            if change is not Change.UNCHANGED:
+                repository.put_camera(Camera(ids.camera_name(name), meta, spec))
+                hints = generations.refresh(repository, self._settings)
+        generations.send(self._notifier, hints)
+        return Applied(self.get_camera(name), change)
+
+    def delete_camera(self, name: str) -> None:
+        """Raises NotFound."""
+        self._delete(lambda repository: repository.delete_camera(_found(repository.camera(name), "camera", name).name))
+        self._looking.forget_camera(ids.camera_name(name))
+
+    # ---- deployments ----
+
+    def list_deployments(self, label_selector: str = "", limit: int | None = None) -> list[Document]:
+        fleet, now = self._fleet(), self._now()
+        return [envelope.deployment(item, fleet, now) for item in _chosen(fleet.deployments, label_selector, limit)]
+
+    def get_deployment(self, name: str) -> Document:
+        """Raises NotFound."""
+        with self._database.read() as session:
+            repository = FleetRepository(session)
+            deployment = _found(repository.deployment(name), "deployment", name)
+            return envelope.deployment(deployment, repository.fleet(), self._now())
+
+    def apply_deployment(self, name: str, body: object) -> Applied:
+        """Raises Rejected, also when the registry lacks the release; Conflict."""
+        wish = changes.written(body, "Deployment", name)
+        spec = specs.deployment_spec(wish.spec)
+        with self._database.begin() as session:
+            repository = FleetRepository(session)
+            stored = repository.deployment(name, lock=True)
+            changed = stored is None or spec != stored.spec
+            if changed and (spec.model, spec.version) not in repository.releases():
+                missing = f"release {spec.version} of model {spec.model} is not in the registry"
+                raise Rejected(f"{missing}; push it with 'longshore push DIR' or see 'longshore get releases'")
+            meta, change = self._meta(wish, stored, spec_changed=changed)
+            hints = []
+            if change is not Change.UNCHANGED:
+                repository.put_deployment(Deployment(ids.deployment_name(name), meta, spec))
+                hints = generations.refresh(repository, self._settings)
+        generations.send(self._notifier, hints)
+        return Applied(self.get_deployment(name), change)
+
+    def delete_deployment(self, name: str) -> None:
+        """Raises NotFound."""
+        self._delete(
+            lambda repository: repository.delete_deployment(
+                _found(repository.deployment(name), "deployment", name).name
+            )
+        )
+
+    # ---- all of it ----
+
+    def look_at_camera(self, name: str) -> None:
+        """Somebody looks at this camera: its box streams for the next 30 s. Raises NotFound."""
+        with self._database.read() as session:
+            camera = _found(FleetRepository(session).camera(name), "camera", name)
+        self._look(camera.spec.node)
+
+    def look_at_node(self, name: str) -> None:
+        """Somebody looks at this box: it streams for the next 30 s. Raises NotFound."""
+        with self._database.read() as session:
+            _found(FleetRepository(session).node(name), "node", name)
+        self._look(ids.node_id(name))
+
+    def _look(self, name: ids.NodeId) -> None:
+        """Extend `watch_until`, in steps of half of it: a page that asks each second must not write each second."""
+        now = self._now()
+        with self._database.read() as session:
+            node = FleetRepository(session).node(name)
+        if node is None or node.watch_until_unix_ms - now > WATCH_MS // 2:
+            return
+        with self._database.begin() as session:
+            FleetRepository(session).put_watch(name, now + WATCH_MS)
+        generations.send(self._notifier, [Hint(name, node.desired_generation, now + WATCH_MS)])
+
+    def _fleet(self) -> Fleet:
+        with self._database.read() as session:
+            return FleetRepository(session).fleet()
+
+    def _meta(
+        self, wish: changes.Written, stored: Camera | Deployment | None, *, spec_changed: bool
+    ) -> tuple[Meta, Change]:
+        if stored is None:
+            return changes.created(wish, str(uuid4()), self._now()), Change.CREATED
+        return changes.updated(stored.meta, wish, spec_changed=spec_changed)
+
+    def _delete(self, delete: Callable[[FleetRepository], None]) -> None:
+        with self._database.begin() as session:
+            repository = FleetRepository(session)
+            delete(repository)
+            hints = generations.refresh(repository, self._settings)
+        generations.send(self._notifier, hints)
+
+    def _now(self) -> int:
+        return int(self._clock.unix() * 1000)
+
+
+def _found(item: Item | None, kind: str, name: str) -> Item:
+    if item is None:
+        raise NotFound(f"there is no {kind} {name!r}; see 'longshore get {kind}s'")
+    return item
+
+
+def _chosen(items: Sequence[Item], label_selector: str, limit: int | None) -> list[Item]:
+    selector = selectors.parse(label_selector)
+    chosen = [item for item in items if selector.matches(_labels(item))]
+    return chosen if limit is None else chosen[:limit]
+
+
+def _labels(item: Node | Camera | Deployment) -> Any:
+    return item.labels if isinstance(item, Node) else item.meta.labels

@@ -1,0 +1,249 @@
+"""What is, next to what should be: conditions and counts of nodes, cameras and deployments. Pure.
+
+Each condition says its reason as a sentence, names the box it is about and, where an operator can do something, what.
+A box has converged on a deployment when its last report shows the wanted release answering and nothing under way;
+being offline does not undo that, it is the node's Ready that says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from controlplane.fleet import desired
+from controlplane.fleet.objects import CLOUD, Camera, Condition, Deployment, Fleet, Node, Releases, Transitions
+from controlplane.fleet.reports import CameraReport, DeploymentReport
+
+READY = "Ready"
+CONVERGED = "Converged"
+SPEC_ACCEPTED = "SpecAccepted"
+_NAMED = 3  # boxes named in one sentence; the others are counted
+
+
+class Phase(StrEnum):
+    """Of a node, in one word."""
+
+    JOINED = "Joined"  # it has a certificate and never called
+    ONLINE = "Online"
+    OFFLINE = "Offline"
+
+
+class Step(StrEnum):
+    """How far a box is with one deployment."""
+
+    UPDATED = "Updated"
+    UPDATING = "Updating"
+    WAITING = "Waiting"  # nobody there to update: offline, or not yet called
+    FAILED = "Failed"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Of one box with one deployment; `message` completes the sentence "<box> …"."""
+
+    node: str
+    step: Step
+    message: str
+    state: str = ""
+    active_digest: str = ""
+
+
+_UNDER_WAY = {
+    "PULLING": "is pulling the release",
+    "VERIFYING": "is verifying the release",
+    "WARMING": "is warming the release up",
+    "SWAPPING": "is swapping to the release",
+    "CONFIRMING": "is watching the new release before it confirms it",
+    "ROLLING_BACK": "is rolling back",
+}
+
+
+def phase(node: Node) -> Phase:
+    if node.online:
+        return Phase.ONLINE
+    return Phase.OFFLINE if node.last_seen_unix_ms else Phase.JOINED
+
+
+def progress(node: Node, deployment: Deployment, releases: Releases) -> Progress:
+    """How far `node` is with `deployment`, and why not further."""
+    spec = deployment.spec
+    wanted = releases.get((spec.model, spec.version), "")
+    report = node.report.deployment(deployment.name) or DeploymentReport(deployment.name)
+    step, message = _step(node, report, wanted)
+    return Progress(node.name, step, message, report.state, report.active_digest)
+
+
+def _step(node: Node, report: DeploymentReport, wanted: str) -> tuple[Step, str]:
+    if not wanted:
+        return Step.WAITING, "waits for the release to be pushed"
+    # A refusal is of one release: a box that refused an older one is free to try this one.
+    failed = report.state == "FAILED" and report.target_digest in {"", wanted}
+    if failed or wanted in report.refused_digests:
+        return Step.FAILED, f"refused the release: {report.message or 'it gave no reason'}"
+    if report.active_digest == wanted and report.state not in _UNDER_WAY:
+        return Step.UPDATED, "runs the release"
+    if not node.online:
+        return Step.WAITING, _absence(node)
+    doing = _UNDER_WAY.get(report.state, "has not started to pull the release")
+    return Step.UPDATING, doing + _share(report) + (f": {report.message}" if report.message else "")
+
+
+def _share(report: DeploymentReport) -> str:
+    if report.state != "PULLING" or not report.bytes_total:
+        return ""
+    return f" ({100 * report.bytes_done // report.bytes_total} % of {_size(report.bytes_total)})"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 1_000_000 else f"{count / 1e3:.0f} kB"
+
+
+def _absence(node: Node) -> str:
+    if not node.last_seen_unix_ms:
+        return "has joined and never called; start 'longshore-agent run' on it"
+    return f"is offline, last heard {_utc(node.last_seen_unix_ms)}"
+
+
+def _utc(unix_ms: int) -> str:
+    return datetime.fromtimestamp(unix_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def boxes(deployment: Deployment, fleet: Fleet) -> list[Progress]:
+    """How far each selected box is, by name; cloud nodes included."""
+    return [
+        progress(node, deployment, fleet.releases)
+        for node in sorted(fleet.nodes, key=lambda item: item.name)
+        if desired.selects(deployment, node)
+    ]
+
+
+def node_conditions(node: Node, fleet: Fleet) -> list[Condition]:
+    return [_node_ready(node), _node_converged(node, fleet)]
+
+
+def _node_ready(node: Node) -> Condition:
+    if node.online:
+        return _condition(READY, "Online", f"{node.name} calls in", ok=True)
+    reason = "Offline" if node.last_seen_unix_ms else "NeverCalled"
+    return _condition(READY, reason, f"{node.name} {_absence(node)}", ok=False)
+
+
+def _node_converged(node: Node, fleet: Fleet) -> Condition:
+    for deployment in desired.deployments_of(node, fleet.deployments):
+        step = progress(node, deployment, fleet.releases)
+        if step.step is not Step.UPDATED:
+            message = f"{node.name} {step.message} (deployment {deployment.name})"
+            return _condition(CONVERGED, step.step.value, message, ok=False)
+    observed, wanted = node.report.observed_generation, node.desired_generation
+    if observed != wanted:
+        why = "" if node.online else f" and {_absence(node)}"
+        message = f"{node.name} acts on generation {observed} of {wanted}{why}"
+        return _condition(CONVERGED, "Behind", message, ok=False)
+    return _condition(CONVERGED, "Converged", f"{node.name} runs what it should", ok=True)
+
+
+def camera_conditions(camera: Camera, node: Node | None) -> list[Condition]:
+    report = camera_report(camera, node)
+    conditions = [_camera_ready(camera, node, report)]
+    if report.refused_spec:
+        message = f"{camera.spec.node} refused the newest spec and keeps the last good one: {report.refused_spec}"
+        conditions.append(_condition(SPEC_ACCEPTED, "Refused", message, ok=False))
+    return conditions
+
+
+def camera_report(camera: Camera, node: Node | None) -> CameraReport:
+    return (node.report.camera(camera.name) if node else None) or CameraReport(camera.name)
+
+
+def camera_state(camera: Camera, node: Node | None) -> str:
+    """What the box last said, or "unknown" while nobody there can say."""
+    if node is None or not node.online:
+        return "unknown"
+    return camera_report(camera, node).state or "starting"
+
+
+def _camera_ready(camera: Camera, node: Node | None, report: CameraReport) -> Condition:
+    if node is None:
+        message = (
+            f"node {camera.spec.node} has not joined; make a token with 'longshore token create {camera.spec.node}'"
+        )
+        return _condition(READY, "NodeUnknown", message, ok=False)
+    if node.role == CLOUD:
+        message = f"node {node.name} is a cloud node and runs no cameras; name an edge node in spec.node"
+        return _condition(READY, "NodeIsCloud", message, ok=False)
+    if not node.online:
+        return _condition(READY, "NodeOffline", f"{node.name} {_absence(node)}", ok=False)
+    state = camera_state(camera, node)
+    if state == "running":
+        return _condition(READY, "Running", f"{node.name} gets pictures from {camera.name}", ok=True)
+    why = report.reason or f"{node.name} has not said why yet"
+    return _condition(READY, state.capitalize(), f"{camera.name} is {state}: {why}", ok=False)
+
+
+def deployment_conditions(deployment: Deployment, steps: list[Progress], releases: Releases) -> list[Condition]:
+    return [_deployment_ready(steps), _deployment_converged(deployment, steps, releases)]
+
+
+def _deployment_ready(steps: list[Progress]) -> Condition:
+    silent = [step for step in steps if not step.active_digest]
+    if not steps:
+        return _condition(READY, "NoBoxSelected", "no box is selected", ok=False)
+    if silent:
+        message = f"no release answers on {_names(silent)}"
+        return _condition(READY, "NotAnswering", message, ok=False)
+    return _condition(READY, "Answering", f"a release answers on {_count(len(steps))}", ok=True)
+
+
+def _deployment_converged(deployment: Deployment, steps: list[Progress], releases: Releases) -> Condition:
+    spec = deployment.spec
+    release = f"{spec.model} {spec.version}"
+    if (spec.model, spec.version) not in releases:
+        message = f"release {release} is not in the registry; push it with 'longshore push DIR'"
+        return _condition(CONVERGED, "ReleaseMissing", message, ok=False)
+    if not steps:
+        chosen = str(spec.node_selector) or "every node"
+        message = f"no box matches the selectors ({chosen}); label one with metadata.labels or join one"
+        return _condition(CONVERGED, "NoBoxSelected", message, ok=False)
+    for step in (Step.FAILED, Step.UPDATING, Step.WAITING):
+        left = [item for item in steps if item.step is step]
+        if left:
+            done = sum(item.step is Step.UPDATED for item in steps)
+            message = f"{done} of {_count(len(steps))} run {release}; {_sentences(left)}"
+            return _condition(CONVERGED, step.value, message, ok=False)
+    return _condition(CONVERGED, "Converged", f"all of {_count(len(steps))} run {release}", ok=True)
+
+
+def _sentences(steps: list[Progress]) -> str:
+    said = "; ".join(f"{step.node} {step.message}" for step in steps[:_NAMED])
+    more = len(steps) - _NAMED
+    return f"{said}; and {more} more" if more > 0 else said
+
+
+def _names(steps: list[Progress]) -> str:
+    named = ", ".join(step.node for step in steps[:_NAMED])
+    more = len(steps) - _NAMED
+    return f"{named} and {more} more" if more > 0 else named
+
+
+def _count(boxes: int) -> str:
+    return "1 box" if boxes == 1 else f"{boxes} boxes"
+
+
+def _condition(kind: str, reason: str, message: str, *, ok: bool) -> Condition:
+    return Condition(kind, "True" if ok else "False", reason, message, 0)
+
+
+def dated(conditions: Iterable[Condition], earlier: Transitions, now_ms: int) -> list[Condition]:
+    """The conditions with the moment their status last changed, given what was known before."""
+    return [
+        replace(item, since_unix_ms=since if status == item.status else now_ms)
+        for item in conditions
+        for status, since in [earlier.get(item.type, ("", 0))]
+    ]
+
+
+def transitions(conditions: Iterable[Condition]) -> dict[str, tuple[str, int]]:
+    """What to store of dated conditions, so that `dated` can carry their moments on."""
+    return {item.type: (item.status, item.since_unix_ms) for item in conditions}

@@ -1,0 +1,179 @@
+"""Protobuf ↔ values, for the servicer. What a box sends is bounded here: cut, scrubbed of credentials, finite.
+
+A box is not trusted with our database or page: no field is longer, no list longer, no number larger than anything that
+makes sense, and no control character survives (PostgreSQL refuses NUL, terminals obey the others).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from typing import TypeVar
+
+from controlplane.fleet.boxes import Answer
+from controlplane.fleet.desired import DesiredCamera, DesiredDeployment, DesiredState
+from controlplane.fleet.looking import LogLine, Picture
+from controlplane.fleet.reports import CameraReport, DeploymentReport, Inventory, Problem, Report
+from controlplane.fleet.sources import scrubbed
+from controlplane.trust.ports import Issued
+from protos import fleet_pb2
+from protos.ids import CameraName
+
+_NAME = 63
+_TEXT = 500  # characters of one sentence
+_ITEMS = 256  # of any list: beyond the cameras of any box
+_LARGEST = (1 << 63) - 1  # what the database's integers hold
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
+
+T = TypeVar("T")
+
+
+def _text(value: str, most: int = _TEXT) -> str:
+    return scrubbed(_CONTROL.sub(" ", value[: 4 * most]))[:most]
+
+
+def _count(value: int) -> int:
+    return max(0, min(value, _LARGEST))
+
+
+def _number(value: float) -> float:
+    return value if math.isfinite(value) else 0.0
+
+
+def _some(items: Iterable[T]) -> list[T]:
+    return [item for item, _ in zip(items, range(_ITEMS), strict=False)]
+
+
+def report(message: fleet_pb2.SyncRequest) -> Report:
+    return Report(
+        observed_generation=_count(message.observed_generation),
+        boot_id=_text(message.boot_id, _NAME),
+        inventory=_inventory(message.inventory),
+        deployments=tuple(_deployment(item) for item in _some(message.deployments)),
+        cameras=tuple(_camera(item) for item in _some(message.cameras)),
+        problems=tuple(Problem(_text(item.code, _NAME), _text(item.message)) for item in _some(message.problems)),
+        clock_unix_ms=_count(message.clock_unix_ms),
+        epoch=_text(message.epoch, _NAME),
+    )
+
+
+def _inventory(message: fleet_pb2.Inventory) -> Inventory:
+    return Inventory(
+        agent_version=_text(message.agent_version, _NAME),
+        os=_text(message.os, 120),
+        cpu_cores=_count(message.cpu_cores),
+        memory_bytes=_count(message.memory_bytes),
+        disk_free_bytes=_count(message.disk_free_bytes),
+        providers=tuple(_text(item, _NAME) for item in _some(message.providers)),
+        inference_grpc_url=_text(message.inference_grpc_url),
+        inference_http_url=_text(message.inference_http_url),
+        metrics_url=_text(message.metrics_url),
+    )
+
+
+def _deployment(message: fleet_pb2.DeploymentReport) -> DeploymentReport:
+    return DeploymentReport(
+        name=_text(message.name, _NAME),
+        state=_text(message.state, _NAME),
+        active_digest=_text(message.active_digest, 71),
+        target_digest=_text(message.target_digest, 71),
+        message=_text(message.message),
+        refused_digests=tuple(_text(item, 71) for item in _some(message.refused_digests)),
+        bytes_done=_count(message.bytes_done),
+        bytes_total=_count(message.bytes_total),
+    )
+
+
+def _camera(message: fleet_pb2.CameraReport) -> CameraReport:
+    return CameraReport(
+        name=_text(message.name, _NAME),
+        state=_text(message.state, _NAME),
+        reason=_text(message.reason),
+        frames_per_second=_number(message.frames_per_second),
+        last_frame_unix_ms=_count(message.last_frame_unix_ms),
+        width=_count(message.width),
+        height=_count(message.height),
+        restarts=_count(message.restarts),
+        refused_spec=_text(message.refused_spec),
+    )
+
+
+def answer(value: Answer) -> fleet_pb2.SyncResponse:
+    return fleet_pb2.SyncResponse(
+        desired=_desired(value.desired, value.generation, value.watch_until_unix_ms),
+        grant=fleet_pb2.FileGrant(
+            base_url=value.blobs_url, bearer=value.grant_bearer, expires_unix_ms=value.grant_expires_unix_ms
+        ),
+        clock_unix_ms=value.now_unix_ms,
+    )
+
+
+def _desired(state: DesiredState, generation: int, watch_until_unix_ms: int) -> fleet_pb2.DesiredState:
+    message = fleet_pb2.DesiredState(
+        generation=generation,
+        cameras=[_camera_spec(item) for item in state.cameras],
+        deployments=[_deployment_spec(item) for item in state.deployments],
+        switches=fleet_pb2.Switches(slow_down_ms=state.slow_down_ms, paused=state.paused),
+        cloud=[fleet_pb2.CloudEndpoint(url=item.url, node_id=item.node_id) for item in state.cloud],
+        sync_interval_seconds=state.sync_interval_seconds,
+        watch_until_unix_ms=watch_until_unix_ms,
+        labels=dict(state.labels),
+    )
+    if state.broker is not None:
+        broker = state.broker
+        message.broker.CopyFrom(
+            fleet_pb2.BrokerEndpoint(host=broker.host, port=broker.port, tls=broker.tls, mqtt5=broker.mqtt5)
+        )
+    return message
+
+
+def _camera_spec(value: DesiredCamera) -> fleet_pb2.CameraSpec:
+    return fleet_pb2.CameraSpec(
+        name=value.name,
+        source=value.source,
+        rate=value.rate,
+        labels=dict(value.labels),
+        generation=value.generation,
+    )
+
+
+def _deployment_spec(value: DesiredDeployment) -> fleet_pb2.DeploymentSpec:
+    return fleet_pb2.DeploymentSpec(
+        name=value.name,
+        model=value.model,
+        version=value.version,
+        digest=value.digest,
+        cameras=value.cameras,
+        deadline_ms=value.deadline_ms,
+        offload=fleet_pb2.OffloadSpec(
+            enabled=value.offload.enabled,
+            bits_per_second=value.offload.uplink_bits_per_second,
+            jpeg_quality=value.offload.jpeg_quality,
+        ),
+        min_score=value.min_score,
+        detections_per_second=value.detections_per_second,
+    )
+
+
+def certificate(issued: Issued, ca_pem: str) -> fleet_pb2.Certificate:
+    return fleet_pb2.Certificate(certificate_pem=issued.pem, ca_pem=ca_pem, not_after_unix_ms=issued.not_after_ms)
+
+
+def picture(message: fleet_pb2.Picture) -> Picture:
+    return Picture(
+        camera=CameraName(_text(message.camera, _NAME)),
+        captured_unix_ms=_count(message.captured_unix_ms),
+        jpeg=message.jpeg,
+        outcome=_text(message.outcome, _NAME),
+        latency_ms=_number(message.latency_ms),
+    )
+
+
+def log_line(message: fleet_pb2.LogLine) -> LogLine:
+    return LogLine(
+        unix_ms=_count(message.unix_ms),
+        level=_text(message.level, 16).upper(),
+        logger=_text(message.logger, 120),
+        message=_text(message.message, 2000),
+    )

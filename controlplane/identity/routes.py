@@ -1,0 +1,134 @@
+"""HTTP of identity: enrolment, join tokens, API tokens, sign-in. Convert, call, convert.
+
+`enroll`, `ca` and the sign-in page are the only routes without a user: a box that joins has none yet.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Form, Query, Request, Response
+from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse
+
+from controlplane.fleet import quantities
+from controlplane.identity import pages, schemas
+from controlplane.identity.access import COOKIE, Cookie, Current, require_user
+from controlplane.identity.domain import SESSION_SECONDS, Wish
+from controlplane.schemas import REFUSALS, moment
+from protos import ids
+
+_USER = [Depends(require_user)]
+router = APIRouter(prefix="/api/v1", tags=["identity"], responses=REFUSALS)
+pages_router = APIRouter(include_in_schema=False)
+
+
+def _origin(request: Request) -> str:
+    return request.client.host if request.client else "unknown"
+
+
+def _seconds(ttl: str | None) -> int | None:
+    return None if ttl is None else quantities.duration_ms(ttl, "ttl") // 1000
+
+
+@router.get("/ca", response_class=PlainTextResponse, summary="The CA certificate, PEM")
+def ca(services: Current) -> str:
+    return services.identity.ca_pem
+
+
+@router.post("/enroll", summary="Let a box in with its join token")
+def enroll(body: schemas.Enroll, request: Request, services: Current) -> schemas.Enrolled:
+    wish = Wish(body.node_id, body.labels, body.role, body.host_name)
+    joined = services.identity.enrol(body.token, body.csr_pem, wish, _origin(request))
+    certificate = schemas.CertificateAnswer(
+        certificate_pem=joined.certificate.pem,
+        ca_pem=services.identity.ca_pem,
+        not_after_unix_ms=str(joined.certificate.not_after_ms),
+    )
+    return schemas.Enrolled(node_id=joined.node, certificate=certificate, fleet_address=services.config.fleet_address)
+
+
+@router.post("/jointokens", status_code=201, dependencies=_USER, summary="Make a join token")
+def create_join_token(body: schemas.NewJoinToken, services: Current) -> schemas.CreatedJoinToken:
+    node = None if body.node_id is None else ids.node_id(body.node_id)
+    made = services.identity.create_join_token(node, body.labels, body.role, _seconds(body.ttl))
+    return schemas.CreatedJoinToken(
+        token=made.text, id=made.id, expires=moment(made.expires_ms or 0), url=services.config.base_url
+    )
+
+
+@router.get("/jointokens", dependencies=_USER, summary="Join tokens, without their secrets")
+def list_join_tokens(services: Current) -> schemas.JoinTokenList:
+    return schemas.JoinTokenList(items=[schemas.join_token(token) for token in services.identity.join_tokens()])
+
+
+@router.get("/jointokens/{token_id}", dependencies=_USER)
+def get_join_token(token_id: str, services: Current) -> schemas.JoinTokenAnswer:
+    return schemas.join_token(services.identity.join_token(token_id))
+
+
+@router.delete("/jointokens/{token_id}", status_code=204, dependencies=_USER)
+def delete_join_token(token_id: str, services: Current) -> None:
+    services.identity.delete_join_token(token_id)
+
+
+@router.post("/apitokens", status_code=201, dependencies=_USER, summary="Make an API token")
+def create_api_token(body: schemas.NewApiToken, services: Current) -> schemas.CreatedApiToken:
+    made = services.identity.create_api_token(ids.name(body.name, "token name"), _seconds(body.ttl))
+    return schemas.CreatedApiToken(token=made.text, id=made.id, expires=schemas.optional_moment(made.expires_ms))
+
+
+@router.get("/apitokens", dependencies=_USER)
+def list_api_tokens(services: Current) -> schemas.ApiTokenList:
+    return schemas.ApiTokenList(
+        items=[
+            schemas.ApiTokenAnswer(
+                id=row.id,
+                name=row.name,
+                created=moment(row.created_ms),
+                expires=schemas.optional_moment(row.expires_ms),
+                last_used=schemas.optional_moment(row.last_used_ms),
+            )
+            for row in services.identity.api_tokens()
+        ]
+    )
+
+
+@router.delete("/apitokens/{token_id}", status_code=204, dependencies=_USER)
+def delete_api_token(token_id: str, services: Current) -> None:
+    services.identity.delete_api_token(token_id)
+
+
+@router.post("/signincodes", status_code=201, dependencies=_USER, summary="Make a one-time sign-in link")
+def create_sign_in_code(request: Request, services: Current) -> schemas.SignInLink:
+    made = services.identity.create_sign_in_code()
+    url = f"{request.base_url}signin?code={made.text}"
+    return schemas.SignInLink(code=made.text, url=url, expires=moment(made.expires_ms or 0))
+
+
+@pages_router.get("/signin", response_class=HTMLResponse)
+def sign_in_page(code: Annotated[str, Query(max_length=128)] = "") -> HTMLResponse:
+    return HTMLResponse(pages.button(code) if code else pages.signed_out(), headers=pages.HEADERS)
+
+
+@pages_router.post("/signin")
+def sign_in(code: Annotated[str, Form(max_length=128)], request: Request, services: Current) -> Response:
+    session = services.identity.sign_in(code, _origin(request))
+    response = RedirectResponse("/", status_code=303, headers=pages.HEADERS)
+    response.set_cookie(
+        COOKIE,
+        session.text,
+        max_age=SESSION_SECONDS,
+        httponly=True,
+        samesite="strict",
+        secure=request.url.scheme == "https",
+    )
+    return response
+
+
+@pages_router.post("/signout")
+def sign_out(services: Current, cookie: Cookie) -> Response:
+    if cookie:
+        services.identity.sign_out(cookie)
+    response = RedirectResponse("/signin", status_code=303)
+    response.delete_cookie(COOKIE)
+    return response

@@ -1,0 +1,110 @@
+"""HTTP bodies of identity."""
+
+from __future__ import annotations
+
+from pydantic import ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from controlplane.identity.domain import StoredToken
+from controlplane.schemas import Answer, Body, moment
+
+
+class NewJoinToken(Body):
+    node_id: str | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+    role: str = "edge"
+    ttl: str | None = None  # "10m", "1h"; default: the server's
+
+
+class CreatedJoinToken(Answer):
+    token: str  # shown once
+    id: str
+    expires: str
+    url: str  # what to give to `longshore-agent join`
+
+
+class JoinTokenAnswer(Answer):
+    id: str
+    node_id: str | None
+    labels: dict[str, str]
+    role: str
+    expires: str
+    used: str | None
+    used_by: str | None
+
+
+class JoinTokenList(Answer):
+    items: list[JoinTokenAnswer]
+
+
+class Enroll(Body):
+    """protos.fleet EnrollRequest in JSON; a newer box may say more."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore")
+
+    token: str
+    csr_pem: str
+    node_id: str = ""
+    labels: dict[str, str] = Field(default_factory=dict)
+    role: str = ""
+    agent_version: str = ""
+    host_name: str = ""
+
+
+class CertificateAnswer(Answer):
+    certificate_pem: str
+    ca_pem: str
+    not_after_unix_ms: str  # 64-bit numbers are strings in protobuf's JSON
+
+
+class Enrolled(Answer):
+    """protos.fleet EnrollResponse in JSON."""
+
+    node_id: str
+    certificate: CertificateAnswer
+    fleet_address: str
+
+
+class NewApiToken(Body):
+    name: str
+    ttl: str | None = None  # default: until it is deleted
+
+
+class CreatedApiToken(Answer):
+    token: str  # shown once
+    id: str
+    expires: str | None
+
+
+class ApiTokenAnswer(Answer):
+    id: str
+    name: str
+    created: str
+    expires: str | None
+    last_used: str | None
+
+
+class ApiTokenList(Answer):
+    items: list[ApiTokenAnswer]
+
+
+class SignInLink(Answer):
+    code: str
+    url: str
+    expires: str
+
+
+def join_token(token: StoredToken) -> JoinTokenAnswer:
+    return JoinTokenAnswer(
+        id=token.id,
+        node_id=token.node,
+        labels=dict(token.labels),
+        role=token.role,
+        expires=moment(token.expires_ms),
+        used=optional_moment(token.used_ms),
+        used_by=token.used_by,
+    )
+
+
+def optional_moment(unix_ms: int | None) -> str | None:
+    return None if unix_ms is None else moment(unix_ms)

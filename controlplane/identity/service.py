@@ -1,0 +1,266 @@
+"""Use cases of identity: boxes join and renew, people sign in. One transaction each.
+
+A token is spent in the transaction that stores its certificate: either both happen or neither. Joining again with a
+token that names the node revokes the certificates it had, since its old keys may be in other hands.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+
+from controlplane import tables
+from controlplane.config import Config
+from controlplane.db import Database
+from controlplane.errors import Conflict, NotFound, Unauthenticated
+from controlplane.identity import domain
+from controlplane.identity.domain import StoredToken, Wish
+from controlplane.identity.limiter import GuessLimiter
+from controlplane.identity.repository import IdentityRepository
+from controlplane.ports import Clock
+from controlplane.trust.ports import Authority, Issued
+from protos import tokens
+from protos.errors import InvalidToken, Rejected
+from protos.ids import NodeId
+from protos.tokens import JoinToken
+
+MAX_TTL_SECONDS = 30 * 86_400
+TOUCH_MS = 60_000  # `last used` is told to the minute; writing it at every call would cost a transaction each
+
+
+@dataclass(frozen=True)
+class User:
+    """Whoever was let in: an API token's name, or "browser"."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Joined:
+    node: NodeId
+    certificate: Issued
+
+
+@dataclass(frozen=True)
+class NewToken:
+    """Shown once; only hashes are kept."""
+
+    id: str
+    text: str = field(repr=False)
+    expires_ms: int | None = None
+
+
+def new_api_token() -> str:
+    """256 random bits behind a prefix that secret scanners know."""
+    return domain.API_TOKEN_PREFIX + secrets.token_urlsafe(32)
+
+
+class IdentityService:
+    def __init__(self, database: Database, authority: Authority, clock: Clock, config: Config) -> None:
+        self._database = database
+        self._authority = authority
+        self._clock = clock
+        self._config = config
+        self._limiter = GuessLimiter(clock)
+
+    # ---- boxes ----
+
+    def create_join_token(
+        self, node: NodeId | None, labels: dict[str, str], role: str, ttl_seconds: int | None
+    ) -> NewToken:
+        """Raises Conflict where a box that joined could never report."""
+        self._check_reachable()
+        ttl = self._config.join_token_ttl_seconds if ttl_seconds is None else ttl_seconds
+        if not 1 <= ttl <= MAX_TTL_SECONDS:
+            raise Rejected(f"a join token lives from 1s to {MAX_TTL_SECONDS // 86_400 * 24}h; choose --ttl in between")
+        token = JoinToken(self._authority.ca_pin, secrets.token_hex(6), secrets.token_urlsafe(32))
+        now_ms = self._now_ms()
+        stored = StoredToken(
+            token.token_id,
+            token.secret_hash,
+            node,
+            domain.checked_labels(labels),
+            domain.checked_role(role),
+            now_ms + ttl * 1000,
+        )
+        with self._database.begin() as session:
+            IdentityRepository(session).add_token(stored, now_ms)
+        return NewToken(token.token_id, str(token), stored.expires_ms)
+
+    def join_token(self, token_id: str) -> StoredToken:
+        with self._database.read() as session:
+            found = IdentityRepository(session).token(token_id)
+        if found is None:
+            raise NotFound(f"there is no join token {token_id!r}; see 'longshore token list'")
+        return found
+
+    def join_tokens(self) -> list[StoredToken]:
+        with self._database.read() as session:
+            return IdentityRepository(session).tokens()
+
+    def delete_join_token(self, token_id: str) -> None:
+        with self._database.begin() as session:
+            if not IdentityRepository(session).delete_token(token_id):
+                raise NotFound(f"there is no join token {token_id!r}; see 'longshore token list'")
+
+    def enrol(self, token_text: str, csr_pem: str, wish: Wish, origin: str) -> Joined:
+        """Let a box in.
+
+        Raises:
+            InvalidToken: which way the token is wrong.
+            Conflict: a node of that name is there, and the token was not made for it.
+            Rejected: a bad certificate request, name or label.
+            Retryable: too many wrong guesses from `origin`.
+        """
+        self._limiter.admit(origin)
+        try:
+            token = tokens.parse(token_text)
+            domain.check_pin(token, self._authority.ca_pin)
+            return self._enrol(token, csr_pem, wish)
+        except InvalidToken:
+            self._limiter.wrong(origin)
+            raise
+
+    def _enrol(self, token: JoinToken, csr_pem: str, wish: Wish) -> Joined:
+        now_ms = self._now_ms()
+        with self._database.begin() as session:
+            repository = IdentityRepository(session)
+            stored = domain.check_token(token, repository.token(token.token_id, lock=True), now_ms)
+            admission = domain.admit(stored, wish, fallback=f"box-{token.token_id}")
+            if repository.node_exists(admission.node) and not admission.rejoin:
+                raise Conflict(
+                    f"there is a node {admission.node} already; choose another --node-id, or let it join again with "
+                    f"'longshore token create {admission.node}'"
+                )
+            issued = self._sign(csr_pem, admission.node)
+            repository.admit_node(admission, now_ms)
+            repository.revoke_certificates(admission.node, now_ms)
+            repository.add_certificate(admission.node, issued, now_ms)
+            repository.spend_token(stored.id, admission.node, now_ms)
+        return Joined(admission.node, issued)
+
+    def device(self, certificate_pem: bytes) -> NodeId:
+        """Which node presented this certificate over mutual TLS. Raises Unauthenticated, also after revocation."""
+        fingerprint = domain.fingerprint(certificate_pem)
+        with self._database.read() as session:
+            node = IdentityRepository(session).node_of(fingerprint)
+        if node is None:
+            raise Unauthenticated("this box's certificate is no longer accepted; join again with a new token")
+        return node
+
+    def renew(self, node: NodeId, csr_pem: str) -> Issued:
+        """A certificate for a fresh key of a box that showed a good one. The old one works until it expires."""
+        issued = self._sign(csr_pem, node)
+        with self._database.begin() as session:
+            repository = IdentityRepository(session)
+            if not repository.node_exists(node):
+                raise NotFound(f"node {node} was deleted; join again with a new token")
+            repository.add_certificate(node, issued, self._now_ms())
+        return issued
+
+    @property
+    def ca_pem(self) -> str:
+        return self._authority.ca_pem
+
+    def _sign(self, csr_pem: str, node: NodeId) -> Issued:
+        return self._authority.sign_device(csr_pem, node, self._clock.unix(), self._config.certificate_days)
+
+    def _check_reachable(self) -> None:
+        problem = domain.broker_problem(self._config)
+        if problem:
+            raise Conflict(problem)
+
+    # ---- people ----
+
+    def create_api_token(self, name: str, ttl_seconds: int | None = None) -> NewToken:
+        text = new_api_token()
+        now_ms = self._now_ms()
+        expires_ms = None if ttl_seconds is None else now_ms + ttl_seconds * 1000
+        return self._store_api_token(name, text, now_ms, expires_ms)
+
+    def ensure_api_token(self, name: str, text: str) -> None:
+        """Make `text` work as an API token, whatever the database has lost."""
+        with self._database.read() as session:
+            known = IdentityRepository(session).api_token(domain.hashed(text)) is not None
+        if not known:
+            self._store_api_token(name, text, self._now_ms(), None)
+
+    def _store_api_token(self, name: str, text: str, now_ms: int, expires_ms: int | None) -> NewToken:
+        row = tables.ApiToken(
+            id=secrets.token_hex(6),
+            name=name,
+            secret_hash=domain.hashed(text),
+            created_ms=now_ms,
+            expires_ms=expires_ms,
+        )
+        with self._database.begin() as session:
+            IdentityRepository(session).add_api_token(row)
+        return NewToken(row.id, text, expires_ms)
+
+    def api_tokens(self) -> list[tables.ApiToken]:
+        with self._database.read() as session:
+            return IdentityRepository(session).api_tokens()
+
+    def delete_api_token(self, token_id: str) -> None:
+        with self._database.begin() as session:
+            if not IdentityRepository(session).delete_api_token(token_id):
+                raise NotFound(f"there is no API token {token_id!r}")
+
+    def user_of_bearer(self, bearer: str) -> User:
+        """Raises Unauthenticated."""
+        now_ms = self._now_ms()
+        with self._database.read() as session:
+            row = IdentityRepository(session).api_token(domain.hashed(bearer))
+        if row is None or (row.expires_ms is not None and row.expires_ms <= now_ms):
+            raise Unauthenticated(
+                "this API token is not known or has expired; use one from admin.token or make a new one"
+            )
+        if row.last_used_ms is None or row.last_used_ms + TOUCH_MS <= now_ms:
+            with self._database.begin() as session:
+                IdentityRepository(session).touch_api_token(row.id, now_ms)
+        return User(row.name)
+
+    def create_sign_in_code(self) -> NewToken:
+        """A code that signs one browser in, once."""
+        code = secrets.token_urlsafe(32)
+        expires_ms = self._now_ms() + domain.CODE_SECONDS * 1000
+        with self._database.begin() as session:
+            IdentityRepository(session).add_code(domain.hashed(code), expires_ms)
+        return NewToken("", code, expires_ms)
+
+    def sign_in(self, code: str, origin: str) -> NewToken:
+        """Spend the code for a session.
+
+        Raises:
+            Unauthenticated: spent, expired or never given.
+            Retryable: too many wrong guesses from `origin`.
+        """
+        self._limiter.admit(origin)
+        now_ms = self._now_ms()
+        session_secret = secrets.token_urlsafe(32)
+        expires_ms = now_ms + domain.SESSION_SECONDS * 1000
+        with self._database.begin() as session:
+            repository = IdentityRepository(session)
+            good = repository.spend_code(domain.hashed(code), now_ms)
+            if good:
+                repository.add_session(domain.hashed(session_secret), now_ms, expires_ms)
+                repository.sweep(now_ms)
+        if not good:
+            self._limiter.wrong(origin)
+            raise Unauthenticated("this sign-in link was used or has expired; make one with 'longshore open'")
+        return NewToken("", session_secret, expires_ms)
+
+    def user_of_session(self, session_secret: str) -> User:
+        """Raises Unauthenticated."""
+        with self._database.read() as session:
+            good = IdentityRepository(session).session_is_good(domain.hashed(session_secret), self._now_ms())
+        if not good:
+            raise Unauthenticated("you are signed out; open a new link from 'longshore open'")
+        return User("browser")
+
+    def sign_out(self, session_secret: str) -> None:
+        with self._database.begin() as session:
+            IdentityRepository(session).delete_session(domain.hashed(session_secret))
+
+    def _now_ms(self) -> int:
+        return int(self._clock.unix() * 1000)

@@ -1,0 +1,71 @@
+"""Storing telemetry: one transaction for many messages, idempotent, so that it may be repeated at will.
+
+A box that is unknown or deleted is neither stored nor acknowledged: its broker access ends with its certificate, and
+when it joins again under its name, what waits in its outbox still comes. Until then it sends a few batches a minute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from controlplane.db import Database
+from controlplane.ingest.domain import Batch, Kind, Receipt, receipts
+from controlplane.ingest.repository import IngestRepository
+from controlplane.ports import Clock
+from protos.ids import NodeId
+
+KEEP_DAYS = 7
+DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What may be acknowledged now, and who was turned away."""
+
+    receipts: tuple[Receipt, ...]
+    rows: int
+    unknown: frozenset[NodeId]
+
+
+class IngestService:
+    """Blocking and thread-safe."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def store(self, batches: Sequence[Batch]) -> Stored:
+        """Raises Retryable: the database is away; nothing was stored."""
+        nodes = {batch.node for batch in batches}
+        if not nodes:
+            return Stored((), 0, frozenset())
+        with self._database.begin() as session:
+            repository = IngestRepository(session)
+            known = repository.known(nodes)
+            welcome = [batch for batch in batches if batch.node in known]
+            by_kind = _by_kind(welcome, self._now())
+            for kind, rows in by_kind.items():
+                repository.put(kind, rows)
+        stored = sum(len(rows) for rows in by_kind.values())
+        return Stored(tuple(receipts(welcome)), stored, frozenset(nodes - known))
+
+    def sweep(self) -> int:
+        """Forget what is older than KEEP_DAYS; how many rows. Raises Retryable."""
+        with self._database.begin() as session:
+            return IngestRepository(session).forget_before(self._now() - KEEP_DAYS * DAY_MS)
+
+    def _now(self) -> int:
+        return int(self._clock.unix() * 1000)
+
+
+def _by_kind(batches: Sequence[Batch], now: int) -> dict[Kind, list[Mapping[str, Any]]]:
+    """Rows for each table; a record that came twice in these batches stands once."""
+    found: dict[Kind, dict[tuple[NodeId, str, int], Mapping[str, Any]]] = {}
+    for batch in batches:
+        for row in batch.rows:
+            key = {"node_id": batch.node, "epoch": batch.epoch, "seq": row.seq}
+            named = {**row.values, **key, "stored_ms": now}
+            found.setdefault(row.kind, {})[batch.node, batch.epoch, row.seq] = named
+    return {kind: list(rows.values()) for kind, rows in found.items()}

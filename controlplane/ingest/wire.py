@@ -1,0 +1,179 @@
+"""Telemetry messages ↔ values. What a box sends is checked here, field by field, before it may touch the database.
+
+A payload that is no TelemetryBatch is refused whole. A record that breaks a rule (a name that is none, a number that is
+not finite or does not fit) is left out and its reason kept, but acknowledged: it would never become right, and a box
+must not send it for ever. So is a record of a kind that this version does not know.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from controlplane.ingest.domain import Batch, Kind, Receipt, Row
+from protos import ids
+from protos import telemetry_pb2 as wire
+from protos.errors import Rejected
+from protos.ids import NodeId
+from protos.outcomes import Outcome
+
+MAX_INTEGER = 2**63 - 1  # of the database
+MAX_TEXT = 1000
+MAX_RECORDS = 5_000  # of one message
+MAX_BOXES = 1_000  # of one frame
+OUTCOMES = frozenset(Outcome)
+
+
+@dataclass(frozen=True)
+class Presence:
+    online: bool
+    boot_id: str
+
+
+def batch(node: NodeId, payload: bytes) -> Batch:
+    """Raises Rejected when `payload` as a whole is nothing we know."""
+    try:
+        message = wire.TelemetryBatch.FromString(payload)
+    except DecodeError as error:
+        raise Rejected("a message on the telemetry topic is no TelemetryBatch") from error
+    if not 1 <= len(message.epoch) <= 64 or not message.epoch.isalnum() or not message.epoch.isascii():
+        raise Rejected("a TelemetryBatch names no epoch")
+    if len(message.records) > MAX_RECORDS:
+        raise Rejected(f"a TelemetryBatch holds more than {MAX_RECORDS} records")
+    rows, refused = [], []
+    for record in message.records:
+        try:
+            rows.append(_row(record))
+        except Rejected as error:
+            refused.append(str(error))
+    seqs = tuple(record.seq for record in message.records)
+    return Batch(node, message.epoch, tuple(rows), seqs, tuple(refused))
+
+
+def presence(payload: bytes) -> Presence:
+    """Raises Rejected."""
+    try:
+        message = wire.Presence.FromString(payload)
+    except DecodeError as error:
+        raise Rejected("a message on the presence topic is no Presence") from error
+    return Presence(message.online, _text(message.boot_id, 64))
+
+
+def acknowledgement(receipt: Receipt) -> bytes:
+    stored = [wire.SeqRange(first=first, last=last) for first, last in receipt.ranges]
+    return wire.TelemetryAck(epoch=receipt.epoch, stored=stored).SerializeToString()
+
+
+def hint(generation: int, watch_until_unix_ms: int) -> bytes:
+    return wire.DesiredHint(generation=generation, watch_until_unix_ms=watch_until_unix_ms).SerializeToString()
+
+
+def _row(record: wire.Record) -> Row:
+    name = record.WhichOneof("body")
+    if name is None:
+        raise Rejected("a record is of a kind that this control plane does not know")
+    kind = Kind(name)
+    if not 1 <= record.seq <= MAX_INTEGER:
+        raise Rejected("a record has no number")
+    return Row(kind, record.seq, _READ[kind](getattr(record, name)))
+
+
+def _frame(frame: wire.FrameResult) -> dict[str, Any]:
+    return {
+        "camera": ids.camera_name(frame.camera),
+        "deployment": ids.deployment_name(frame.deployment),
+        "release_digest": ids.digest(frame.release_digest),
+        "captured_unix_ns": _integer(frame.captured_unix_ns),
+        "ts_source": _text(frame.ts_source, 16),
+        "outcome": _outcome(frame.outcome),
+        "latency_seconds": _finite(frame.latency_seconds),
+        "ran_on": ids.name(frame.where, "where a frame ran"),
+        "boxes": [_box(box) for box in frame.boxes[:MAX_BOXES]],
+        "frame_seq": _integer(frame.frame_seq),
+    }
+
+
+def _box(box: wire.Box) -> dict[str, Any]:
+    corners = {side: round(_finite(getattr(box, side)), 5) for side in ("x0", "y0", "x1", "y1", "score")}
+    return {**corners, "label": _text(box.label, 63)}
+
+
+def _outcomes(counts: wire.OutcomeCounts) -> dict[str, Any]:
+    by_outcome = {_outcome(outcome): _integer(frames) for outcome, frames in counts.counts.items()}
+    if sum(by_outcome.values()) != counts.frames_due:
+        raise Rejected("outcome counts do not add up to the frames due")
+    return {
+        "camera": ids.camera_name(counts.camera),
+        "deployment": ids.deployment_name(counts.deployment),
+        "start_ms": _integer(counts.start_unix_ms),
+        "end_ms": _integer(counts.end_unix_ms),
+        "frames_due": _integer(counts.frames_due),
+        "counts": by_outcome,
+        "latency_p50_seconds": _finite(counts.latency_p50_seconds),
+        "latency_p95_seconds": _finite(counts.latency_p95_seconds),
+        "uplink_bytes": _integer(counts.uplink_bytes),
+    }
+
+
+def _camera(health: wire.CameraHealth) -> dict[str, Any]:
+    return {
+        "camera": ids.camera_name(health.camera),
+        "at_ms": _integer(health.at_unix_ms),
+        "state": _text(health.state, 32),
+        "reason": _text(health.reason, MAX_TEXT),
+    }
+
+
+def _node(stats: wire.NodeStats) -> dict[str, Any]:
+    whole = ("memory_bytes", "disk_free_bytes", "outbox_waiting", "outbox_dropped")
+    return {
+        "at_ms": _integer(stats.at_unix_ms),
+        "cpu_cores_used": _finite(stats.cpu_cores_used),
+        **{name: _integer(getattr(stats, name)) for name in whole},
+    }
+
+
+def _gap(gap: wire.Gap) -> dict[str, Any]:
+    return {
+        "record_class": _text(gap.record_class, 16),
+        "first_seq": _integer(gap.first_seq),
+        "last_seq": _integer(gap.last_seq),
+        "dropped": _integer(gap.dropped),
+        "reason": _text(gap.reason, MAX_TEXT),
+    }
+
+
+_READ: dict[Kind, Callable[[Any], dict[str, Any]]] = {
+    Kind.FRAME: _frame,
+    Kind.OUTCOMES: _outcomes,
+    Kind.CAMERA: _camera,
+    Kind.NODE: _node,
+    Kind.GAP: _gap,
+}
+
+
+def _text(text: str, most: int) -> str:
+    """Cut, and without NUL, which PostgreSQL refuses."""
+    return text.replace("\0", "")[:most]
+
+
+def _integer(number: int) -> int:
+    if not -MAX_INTEGER <= number <= MAX_INTEGER:
+        raise Rejected("a record holds a number that does not fit into 63 bits")
+    return number
+
+
+def _finite(number: float) -> float:
+    if not math.isfinite(number):
+        raise Rejected("a record holds a number that is not finite")
+    return number
+
+
+def _outcome(word: str) -> str:
+    if word not in OUTCOMES:
+        raise Rejected(f"{word[:32]!r} is no outcome this control plane knows")
+    return word

@@ -1,0 +1,158 @@
+"""HTTP bodies of insights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from controlplane.insights.domain import Bucket, Sums
+from controlplane.insights.service import Outcomes
+from controlplane.schemas import Answer, moment
+from controlplane.tables import CameraHealth, Detection, NodeStat
+
+
+class BoxAnswer(Answer):
+    """Corners, normalised to the picture."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+    score: float
+    label: str
+
+
+class DetectionAnswer(Answer):
+    node: str
+    camera: str
+    deployment: str
+    release_digest: str
+    captured: str
+    captured_unix_ns: str = Field(description="as text: JavaScript's numbers are too small for it")
+    ts_source: str
+    outcome: str
+    latency_seconds: float
+    ran_on: str = Field(description='"local" or the cloud node')
+    boxes: list[BoxAnswer]
+    frame_seq: int
+    stored: str
+
+
+class DetectionList(Answer):
+    items: list[DetectionAnswer]
+
+
+class SumsAnswer(Answer):
+    due: int = Field(description="frames; equals the sum of counts")
+    in_time: int
+    by_cloud: int
+    counts: dict[str, int]
+    latency_p50_seconds: float = Field(description="of a typical two-second window")
+    latency_p95_seconds: float
+    uplink_bytes: int
+
+
+class BucketAnswer(SumsAnswer):
+    start: str
+
+
+class OutcomesAnswer(Answer):
+    since: str
+    until: str
+    step_seconds: float
+    total: SumsAnswer
+    buckets: list[BucketAnswer]
+    nodes: dict[str, SumsAnswer]
+    cameras: dict[str, SumsAnswer]
+    deployments: dict[str, SumsAnswer]
+
+
+class NodeStatAnswer(Answer):
+    at: str
+    cpu_cores_used: float
+    memory_bytes: int
+    disk_free_bytes: int
+    outbox_waiting: int
+    outbox_dropped: int
+
+
+class NodeStatList(Answer):
+    items: list[NodeStatAnswer]
+
+
+class CameraHealthAnswer(Answer):
+    at: str
+    node: str
+    state: str
+    reason: str
+
+
+class CameraHealthList(Answer):
+    items: list[CameraHealthAnswer]
+
+
+def detection(row: Detection) -> DetectionAnswer:
+    return DetectionAnswer(
+        node=row.node_id,
+        camera=row.camera,
+        deployment=row.deployment,
+        release_digest=row.release_digest,
+        captured=moment(row.captured_unix_ns // 1_000_000),
+        captured_unix_ns=str(row.captured_unix_ns),
+        ts_source=row.ts_source,
+        outcome=row.outcome,
+        latency_seconds=row.latency_seconds,
+        ran_on=row.ran_on,
+        boxes=[BoxAnswer(**box) for box in row.boxes],
+        frame_seq=row.frame_seq,
+        stored=moment(row.stored_ms),
+    )
+
+
+def sums(value: Sums) -> SumsAnswer:
+    return SumsAnswer(**_figures(value))
+
+
+def bucket(value: Bucket) -> BucketAnswer:
+    return BucketAnswer(start=moment(value.start_ms), **_figures(value.sums))
+
+
+def _figures(value: Sums) -> dict[str, Any]:
+    return {
+        "due": value.due,
+        "in_time": value.in_time,
+        "by_cloud": value.by_cloud,
+        "counts": dict(value.counts),
+        "latency_p50_seconds": value.p50,
+        "latency_p95_seconds": value.p95,
+        "uplink_bytes": value.uplink_bytes,
+    }
+
+
+def outcomes(value: Outcomes) -> OutcomesAnswer:
+    return OutcomesAnswer(
+        since=moment(value.span.since_ms),
+        until=moment(value.span.until_ms),
+        step_seconds=value.span.step_ms / 1000,
+        total=sums(value.total),
+        buckets=[bucket(each) for each in value.buckets],
+        nodes={name: sums(each) for name, each in value.by_node.items()},
+        cameras={name: sums(each) for name, each in value.by_camera.items()},
+        deployments={name: sums(each) for name, each in value.by_deployment.items()},
+    )
+
+
+def node_stat(row: NodeStat) -> NodeStatAnswer:
+    return NodeStatAnswer(
+        at=moment(row.at_ms),
+        cpu_cores_used=row.cpu_cores_used,
+        memory_bytes=row.memory_bytes,
+        disk_free_bytes=row.disk_free_bytes,
+        outbox_waiting=row.outbox_waiting,
+        outbox_dropped=row.outbox_dropped,
+    )
+
+
+def camera_health(row: CameraHealth) -> CameraHealthAnswer:
+    return CameraHealthAnswer(at=moment(row.at_ms), node=row.node_id, state=row.state, reason=row.reason)

@@ -1,0 +1,75 @@
+"""Questions about telemetry, each one read transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from controlplane.db import Database
+from controlplane.insights import domain
+from controlplane.insights.domain import Bucket, Span, Sums, Window
+from controlplane.insights.repository import InsightsRepository, Only
+from controlplane.ports import Clock
+from controlplane.tables import CameraHealth, Detection, NodeStat
+
+STALE_MS = 60_000  # figures of a box older than this say nothing about now
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """How frames ended in a span of time."""
+
+    span: Span
+    total: Sums
+    buckets: tuple[Bucket, ...]
+    by_node: dict[str, Sums]
+    by_camera: dict[str, Sums]
+    by_deployment: dict[str, Sums]
+
+
+class InsightsService:
+    """Blocking and thread-safe. Each method raises Retryable when the database is away."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    @property
+    def now_ms(self) -> int:
+        return int(self._clock.unix() * 1000)
+
+    def outcomes(self, only: Only, span: Span) -> Outcomes:
+        windows = self.windows(only, span.since_ms, span.until_ms)
+        return Outcomes(
+            span=span,
+            total=domain.sums(windows),
+            buckets=tuple(domain.buckets(windows, span)),
+            by_node=domain.grouped(windows, lambda window: window.node),
+            by_camera=domain.grouped(windows, lambda window: window.camera),
+            by_deployment=domain.grouped(windows, lambda window: window.deployment),
+        )
+
+    def windows(self, only: Only, since_ms: int, until_ms: int) -> list[Window]:
+        with self._database.read() as session:
+            return InsightsRepository(session).windows(only, since_ms, until_ms)
+
+    def detections(self, only: Only, since_ms: int, limit: int) -> list[Detection]:
+        with self._database.read() as session:
+            return InsightsRepository(session).detections(only, since_ms, limit)
+
+    def node_stats(self, node: str, since_ms: int, limit: int) -> list[NodeStat]:
+        with self._database.read() as session:
+            return InsightsRepository(session).node_stats(node, since_ms, limit)
+
+    def camera_history(self, camera: str, since_ms: int, limit: int) -> list[CameraHealth]:
+        with self._database.read() as session:
+            return InsightsRepository(session).camera_history(camera, since_ms, limit)
+
+    def latest_stats(self) -> dict[str, NodeStat]:
+        """Of boxes that told of late."""
+        with self._database.read() as session:
+            return InsightsRepository(session).latest_stats(self.now_ms - STALE_MS)
+
+    def stored(self, node: str, epoch: str) -> tuple[int, int]:
+        """Rows of an epoch of a box, and the records it declared dropped: two parts of what the box accepted."""
+        with self._database.read() as session:
+            return InsightsRepository(session).stored(node, epoch)

@@ -1,0 +1,125 @@
+"""All SQL of the registry. Each method works inside the caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete, select, union
+from sqlalchemy.orm import Session
+
+from controlplane import tables
+from controlplane.registry.domain import StoredFile, StoredRelease, Upload, release_name
+from protos.ids import Digest, ModelName, Version
+from protos.manifest import Manifest
+
+
+class RegistryRepository:
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    # ---- uploads ----
+
+    def add_upload(self, upload: Upload, now_ms: int) -> None:
+        self._session.add(tables.Upload(id=upload.id, digest=upload.digest, size=upload.size, created_ms=now_ms))
+
+    def upload(self, upload_id: str) -> Upload | None:
+        row = self._session.get(tables.Upload, upload_id)
+        return _upload(row) if row else None
+
+    def upload_of(self, digest: Digest, size: int) -> Upload | None:
+        """An unfinished one of the same content, to be resumed."""
+        query = select(tables.Upload).where(tables.Upload.digest == digest, tables.Upload.size == size)
+        row = self._session.scalars(query.order_by(tables.Upload.created_ms.desc())).first()
+        return _upload(row) if row else None
+
+    def uploads_before(self, created_ms: int) -> list[str]:
+        return list(self._session.scalars(select(tables.Upload.id).where(tables.Upload.created_ms < created_ms)))
+
+    def delete_upload(self, upload_id: str) -> None:
+        self._session.execute(delete(tables.Upload).where(tables.Upload.id == upload_id))
+
+    # ---- releases ----
+
+    def release_of(self, model: ModelName, version: Version) -> StoredRelease | None:
+        """The one of that version, or the one that took its name."""
+        return self.release(release_name(model, version))
+
+    def release(self, name: str) -> StoredRelease | None:
+        row = self._session.get(tables.Release, name)
+        return self._release(row) if row else None
+
+    def releases(self, model: str | None = None) -> list[StoredRelease]:
+        query = select(tables.Release).order_by(tables.Release.created_ms, tables.Release.name)
+        if model is not None:
+            query = query.where(tables.Release.model == model)
+        return [self._release(row) for row in self._session.scalars(query)]
+
+    def add_release(self, manifest: Manifest, digest: Digest, content: bytes, now_ms: int) -> StoredRelease:
+        """The model is made with its first release."""
+        if self._session.get(tables.Model, manifest.name) is None:
+            self._session.add(tables.Model(name=manifest.name, created_ms=now_ms))
+            self._session.flush()
+        row = tables.Release(
+            name=release_name(manifest.name, manifest.version),
+            model=manifest.name,
+            version=manifest.version,
+            digest=digest,
+            manifest=content,
+            task=manifest.task,
+            created_ms=now_ms,
+        )
+        self._session.add(row)
+        self._session.flush()
+        self._session.add_all(
+            tables.ReleaseFile(release=row.name, path=entry.path, digest=entry.digest, size=entry.size, role=entry.role)
+            for entry in manifest.files
+        )
+        self._session.flush()
+        return self._release(row)
+
+    def delete_release(self, name: str) -> None:
+        self._session.execute(delete(tables.ReleaseFile).where(tables.ReleaseFile.release == name))
+        self._session.execute(delete(tables.Release).where(tables.Release.name == name))
+
+    def deployments_of(self, release: StoredRelease) -> list[str]:
+        """Names of deployments that ask for it."""
+        rows = self._session.execute(select(tables.Deployment.name, tables.Deployment.spec))
+        wanted = (release.model, release.version)
+        return sorted(name for name, spec in rows if (spec.get("model"), spec.get("version")) == wanted)
+
+    def referenced(self) -> set[Digest]:
+        """Every blob that a release needs, its manifest included."""
+        digests = union(select(tables.ReleaseFile.digest), select(tables.Release.digest))
+        return {Digest(value) for value in self._session.scalars(digests)}
+
+    # ---- models ----
+
+    def models(self) -> Sequence[tables.Model]:
+        return self._session.scalars(select(tables.Model).order_by(tables.Model.name)).all()
+
+    def model(self, name: str) -> tables.Model | None:
+        return self._session.get(tables.Model, name)
+
+    def delete_model(self, name: str) -> None:
+        self._session.execute(delete(tables.Model).where(tables.Model.name == name))
+
+    def _release(self, row: tables.Release) -> StoredRelease:
+        query = select(tables.ReleaseFile).where(tables.ReleaseFile.release == row.name)
+        files = self._session.scalars(query.order_by(tables.ReleaseFile.path))
+        return StoredRelease(
+            name=row.name,
+            model=ModelName(row.model),
+            version=Version(row.version),
+            digest=Digest(row.digest),
+            task=row.task,
+            files=tuple(StoredFile(file.path, Digest(file.digest), file.size, file.role) for file in files),
+            manifest=row.manifest,
+            uid=row.uid,
+            labels=row.labels,
+            annotations=row.annotations,
+            created_ms=row.created_ms,
+        )
+
+
+def _upload(row: tables.Upload) -> Upload:
+    return Upload(row.id, Digest(row.digest), row.size, 0)

@@ -1,0 +1,171 @@
+"""HTTP of the registry: files by digest, uploads, releases, models. Convert, call, convert.
+
+Uploads are the one `async` route: the body is taken from the socket chunk by chunk and written in a thread, so that
+memory holds one chunk whatever the file's size. Files may be fetched by a user or with a box's file grant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
+
+from controlplane.fleet import selectors
+from controlplane.identity.access import Bearer, Cookie, Current, require_user
+from controlplane.registry import ranges, schemas
+from controlplane.registry.grants import is_grant
+from controlplane.schemas import REFUSALS
+from protos import ids
+from protos.ids import Digest
+
+CHUNK = 1 << 20
+MANIFEST = "application/vnd.longshore.manifest+json"
+router = APIRouter(prefix="/api/v1", tags=["registry"], responses=REFUSALS)
+_USER = [Depends(require_user)]
+Hex = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
+UploadId = Annotated[str, Path(pattern="^[0-9a-f]{16}$")]
+LabelSelector = Annotated[str, Query(alias="labelSelector")]
+
+
+def require_reader(request: Request, services: Current, bearer: Bearer, cookie: Cookie) -> None:
+    """A user, or a box with a file grant. Raises Unauthenticated."""
+    if bearer is not None and is_grant(bearer.credentials):
+        services.grants.check(bearer.credentials, int(services.clock.unix() * 1000))
+    else:
+        require_user(request, services, bearer, cookie)
+
+
+# ---- files ----
+
+
+@router.head("/blobs/{sha256}", dependencies=[Depends(require_reader)], summary="Whether a file is here")
+def head_blob(sha256: Hex, services: Current) -> Response:
+    size = services.registry.blob_size(_digest(sha256))
+    return Response(headers={"Content-Length": str(size), **_blob_headers(sha256)})
+
+
+@router.get("/blobs/{sha256}", dependencies=[Depends(require_reader)], summary="A file, whole or by Range")
+def get_blob(sha256: Hex, services: Current, wanted: Annotated[str | None, Header(alias="Range")] = None) -> Response:
+    digest = _digest(sha256)
+    size = services.registry.blob_size(digest)
+    span = ranges.requested(wanted, size)
+    if span is None:
+        return Response(status_code=416, headers={"Content-Range": f"bytes */{size}"})
+    headers = {"Content-Length": str(span.length), **_blob_headers(sha256)}
+    if not span.whole:
+        headers["Content-Range"] = span.header
+    chunks = services.registry.read_blob(digest, span.start, span.stop)
+    return StreamingResponse(chunks, 200 if span.whole else 206, headers=headers, media_type="application/octet-stream")
+
+
+def _digest(sha256: str) -> Digest:
+    return ids.digest(f"sha256:{sha256}")
+
+
+def _blob_headers(sha256: str) -> dict[str, str]:
+    return {"Accept-Ranges": "bytes", "ETag": f'"{sha256}"', "Cache-Control": "private, immutable, max-age=31536000"}
+
+
+# ---- uploads ----
+
+
+@router.post("/uploads", dependencies=_USER, status_code=201, summary="Begin to send a file, or go on")
+def begin_upload(body: schemas.NewUpload, services: Current) -> schemas.UploadAnswer:
+    return schemas.upload(services.registry.begin_upload(_digest(body.sha256), body.size))
+
+
+@router.head("/uploads/{upload_id}", dependencies=_USER, summary="How far an upload got")
+def head_upload(upload_id: UploadId, services: Current) -> Response:
+    state = services.registry.upload(upload_id)
+    return Response(headers={"Upload-Offset": str(state.offset), "Upload-Length": str(state.size)})
+
+
+@router.patch("/uploads/{upload_id}", dependencies=_USER, summary="Send bytes from Upload-Offset on")
+async def send_upload(
+    upload_id: UploadId, request: Request, services: Current, offset: Annotated[int, Header(alias="Upload-Offset")]
+) -> schemas.UploadAnswer:
+    receiving = await run_in_threadpool(services.registry.receive, upload_id, offset)
+    try:
+        async for chunk in _chunks(request):
+            await run_in_threadpool(receiving.write, chunk)
+        return schemas.upload(await run_in_threadpool(receiving.finish))
+    finally:
+        await run_in_threadpool(receiving.close)
+
+
+async def _chunks(request: Request) -> AsyncIterator[bytes]:
+    """The body in pieces of about CHUNK: one thread hop each. What came before a client hung up is given too."""
+    gathered = bytearray()
+    with suppress(ClientDisconnect):
+        async for piece in request.stream():
+            gathered += piece
+            if len(gathered) >= CHUNK:
+                yield bytes(gathered)
+                gathered.clear()
+    if gathered:
+        yield bytes(gathered)
+
+
+# ---- releases ----
+
+
+@router.post(
+    "/releases",
+    dependencies=_USER,
+    summary="Make a release of files that are here; the body is its manifest",
+    openapi_extra={"requestBody": {"content": {MANIFEST: {"schema": {"type": "object"}}}, "required": True}},
+)
+async def create_release(request: Request, response: Response, services: Current) -> schemas.ReleaseAnswer:
+    content = await request.body()
+    release, new = await run_in_threadpool(services.registry.create_release, content)
+    response.status_code = 201 if new else 200
+    return schemas.release(release)
+
+
+@router.get("/releases", dependencies=_USER)
+def list_releases(
+    services: Current, label_selector: LabelSelector = "", limit: Annotated[int, Query(ge=1, le=1000)] = 500
+) -> schemas.ReleaseList:
+    wanted = selectors.parse(label_selector)
+    found = [each for each in services.registry.releases() if wanted.matches(each.labels)]
+    return schemas.ReleaseList(items=[schemas.release(each) for each in found[:limit]])
+
+
+@router.get("/releases/{name}", dependencies=_USER)
+def get_release(name: str, services: Current) -> schemas.ReleaseAnswer:
+    return schemas.release(services.registry.release(name))
+
+
+@router.get("/releases/{name}/manifest", dependencies=_USER, summary="The very bytes that were pushed")
+def get_manifest(name: str, services: Current) -> Response:
+    return Response(services.registry.release(name).manifest, media_type=MANIFEST)
+
+
+@router.delete("/releases/{name}", dependencies=_USER, status_code=204)
+def delete_release(name: str, services: Current) -> None:
+    services.registry.delete_release(name)
+
+
+# ---- models ----
+
+
+@router.get("/models", dependencies=_USER)
+def list_models(services: Current, label_selector: LabelSelector = "") -> schemas.ModelList:
+    wanted = selectors.parse(label_selector)
+    found = [each for each in services.registry.models() if wanted.matches(each.labels)]
+    return schemas.ModelList(items=[schemas.model(each) for each in found])
+
+
+@router.get("/models/{name}", dependencies=_USER)
+def get_model(name: str, services: Current) -> schemas.ModelAnswer:
+    return schemas.model(services.registry.model(name))
+
+
+@router.delete("/models/{name}", dependencies=_USER, status_code=204)
+def delete_model(name: str, services: Current) -> None:
+    services.registry.delete_model(name)

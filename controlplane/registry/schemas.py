@@ -1,0 +1,112 @@
+"""HTTP bodies of the registry."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from controlplane.registry.domain import StoredFile, StoredRelease
+from controlplane.registry.domain import Upload as StoredUpload
+from controlplane.registry.service import StoredModel
+from controlplane.schemas import API_VERSION, Answer, Body, Metadata, moment
+from protos.ids import hex_of
+
+
+class NewUpload(Body):
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    size: int = Field(ge=0)
+
+
+class UploadAnswer(Answer):
+    id: str  # empty when the file is here already
+    offset: int
+    size: int
+    complete: bool
+
+
+class File(Answer):
+    path: str
+    sha256: str
+    size: int
+    role: str
+
+
+class ReleaseSpec(Answer):
+    model: str
+    version: str
+    digest: str
+    task: str
+    files: list[File]
+
+
+class ReleaseAnswer(Answer):
+    api_version: str = API_VERSION
+    kind: str = "Release"
+    metadata: Metadata
+    spec: ReleaseSpec
+    status: dict[str, Any] = Field(default_factory=dict)
+
+
+class ReleaseList(Answer):
+    api_version: str = API_VERSION
+    kind: str = "ReleaseList"
+    items: list[ReleaseAnswer]
+
+
+class ModelStatus(Answer):
+    releases: list[str]  # versions, oldest first
+
+
+class ModelAnswer(Answer):
+    api_version: str = API_VERSION
+    kind: str = "Model"
+    metadata: Metadata
+    spec: dict[str, Any] = Field(default_factory=dict)
+    status: ModelStatus
+
+
+class ModelList(Answer):
+    api_version: str = API_VERSION
+    kind: str = "ModelList"
+    items: list[ModelAnswer]
+
+
+def upload(state: StoredUpload) -> UploadAnswer:
+    return UploadAnswer(id=state.id, offset=state.offset, size=state.size, complete=state.complete)
+
+
+def release(stored: StoredRelease) -> ReleaseAnswer:
+    metadata = Metadata(
+        name=stored.name,
+        labels=dict(stored.labels),
+        annotations=dict(stored.annotations),
+        uid=stored.uid,
+        generation=1,
+        resource_version="1",
+        creation_timestamp=moment(stored.created_ms),
+    )
+    spec = ReleaseSpec(
+        model=stored.model,
+        version=stored.version,
+        digest=stored.digest,
+        task=stored.task,
+        files=[_file(entry) for entry in stored.files],
+    )
+    return ReleaseAnswer(metadata=metadata, spec=spec)
+
+
+def _file(entry: StoredFile) -> File:
+    return File(path=entry.path, sha256=hex_of(entry.digest), size=entry.size, role=entry.role)
+
+
+def model(stored: StoredModel) -> ModelAnswer:
+    metadata = Metadata(
+        name=stored.name,
+        labels=dict(stored.labels),
+        uid=stored.uid,
+        generation=stored.generation,
+        resource_version=str(stored.resource_version),
+        creation_timestamp=moment(stored.created_ms),
+    )
+    return ModelAnswer(metadata=metadata, status=ModelStatus(releases=[each.version for each in stored.releases]))

@@ -1,0 +1,277 @@
+"""Use cases of the registry: files come in by digest, then a release names them. One transaction each.
+
+A file is hashed while it is received and becomes readable only when its hash is right; no step holds one in memory.
+Pushing the same again changes nothing. Looking into an ONNX file happens outside any transaction.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+
+from controlplane import tables
+from controlplane.config import Config
+from controlplane.db import Database
+from controlplane.errors import Conflict, NotFound, TooLarge
+from controlplane.ports import BlobStore, Clock, Staging
+from controlplane.registry import domain
+from controlplane.registry.domain import StoredRelease, Upload
+from controlplane.registry.ports import Inspector
+from controlplane.registry.repository import RegistryRepository
+from protos import manifest as manifests
+from protos.errors import Rejected
+from protos.ids import Digest, ModelName, Version, hex_of
+from protos.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """A model with its releases, oldest first."""
+
+    name: str
+    uid: str
+    created_ms: int
+    generation: int
+    resource_version: int
+    labels: Mapping[str, str]
+    releases: tuple[StoredRelease, ...]
+
+
+class Receiving:
+    """One request's worth of an upload. `close` keeps what was written, finished or not."""
+
+    def __init__(self, upload: Upload, staging: Staging, stack: ExitStack, service: RegistryService) -> None:
+        self._upload = upload
+        self._staging = staging
+        self._stack = stack
+        self._service = service
+
+    def write(self, chunk: bytes) -> None:
+        """Raises TooLarge when more comes than was announced, Retryable when the disk is full."""
+        if self._staging.offset + len(chunk) > self._upload.size:
+            raise TooLarge(f"more than the announced {self._upload.size} bytes came; start the upload again")
+        self._staging.write(chunk)
+
+    def finish(self) -> Upload:
+        """Make the blob readable if all of it is there.
+
+        Raises:
+            Rejected: the hash is wrong; what came is thrown away.
+            Retryable: the disk is full; what came stays, and an empty piece sent later tries again.
+        """
+        state = replace(self._upload, offset=self._staging.offset)
+        if state.complete:
+            try:
+                self._staging.commit(state.digest)
+            except Rejected:
+                self._service.forget_upload(state.id)
+                raise
+            self._service.forget_upload(state.id)
+        return state
+
+    def close(self) -> None:
+        self._stack.close()
+
+
+class RegistryService:
+    def __init__(
+        self, database: Database, blobs: BlobStore, inspector: Inspector, clock: Clock, config: Config
+    ) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._inspector = inspector
+        self._clock = clock
+        self._cap = config.max_file_bytes
+        self._keeping = threading.Lock()  # no sweep between looking for a release's files and storing it
+
+    # ---- files ----
+
+    def blob_size(self, digest: Digest) -> int:
+        size = self._blobs.size(digest)
+        if size is None:
+            raise NotFound(f"there is no file {digest[:19]}…; push the release that names it")
+        return size
+
+    def read_blob(self, digest: Digest, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        return self._blobs.read(digest, start, stop)
+
+    def begin_upload(self, digest: Digest, size: int) -> Upload:
+        """A new upload, or the unfinished one of the same content; complete at once when the blob is here.
+
+        Raises:
+            TooLarge: with the cap.
+        """
+        domain.check_size(size, self._cap)
+        if self._blobs.size(digest) == size:
+            return Upload("", digest, size, size)
+        with self._database.begin() as session:
+            repository = RegistryRepository(session)
+            upload = repository.upload_of(digest, size)
+            if upload is None:
+                upload = Upload(secrets.token_hex(8), digest, size, 0)
+                repository.add_upload(upload, self._now_ms())
+        return replace(upload, offset=self._blobs.staged(upload.id))
+
+    def upload(self, upload_id: str) -> Upload:
+        """With its offset. Raises NotFound."""
+        return replace(self._find_upload(upload_id), offset=self._blobs.staged(upload_id))
+
+    def receive(self, upload_id: str, offset: int) -> Receiving:
+        """Open an upload for writing from `offset`.
+
+        Raises:
+            NotFound: no such upload.
+            Conflict: it stands elsewhere; ask where.
+            Retryable: another request writes to it.
+        """
+        upload = self._find_upload(upload_id)
+        with ExitStack() as stack:
+            staging = stack.enter_context(self._blobs.stage(upload_id))
+            if staging.offset != offset:
+                raise Conflict(f"this upload stands at {staging.offset} of {upload.size} bytes; go on from there")
+            return Receiving(upload, staging, stack.pop_all(), self)
+
+    def forget_upload(self, upload_id: str) -> None:
+        with self._database.begin() as session:
+            RegistryRepository(session).delete_upload(upload_id)
+        self._blobs.discard(upload_id)
+
+    def _find_upload(self, upload_id: str) -> Upload:
+        with self._database.read() as session:
+            found = RegistryRepository(session).upload(upload_id)
+        if found is None:
+            raise NotFound("there is no such upload; it was finished or given up, so push again")
+        return found
+
+    # ---- releases ----
+
+    def create_release(self, content: bytes) -> tuple[StoredRelease, bool]:
+        """The release of these manifest bytes, and whether it is new.
+
+        Raises:
+            InvalidManifest, Rejected: what is wrong with it.
+            Conflict: other content under the same version.
+        """
+        manifest = manifests.parse(content)
+        digest = manifests.release_digest(content)
+        with self._database.read() as session:
+            stored = RegistryRepository(session).release_of(manifest.name, manifest.version)
+        if stored is not None:
+            return domain.check_same(stored, digest, manifest.version), False
+        with self._keeping:
+            self._check_content(manifest)
+            self._keep_manifest(digest, content)
+            return self._store_release(manifest, digest, content)
+
+    def _store_release(self, manifest: Manifest, digest: Digest, content: bytes) -> tuple[StoredRelease, bool]:
+        with self._database.begin() as session:
+            repository = RegistryRepository(session)
+            stored = repository.release_of(manifest.name, manifest.version)
+            if stored is not None:
+                return domain.check_same(stored, digest, manifest.version), False
+            return repository.add_release(manifest, digest, content, self._now_ms()), True
+
+    def _check_content(self, manifest: Manifest) -> None:
+        sizes = {entry.digest: self._blobs.size(entry.digest) for entry in manifest.files}
+        domain.check_files(manifest, sizes, self._cap)
+        for path, digest in domain.model_files(manifest).items():
+            self._inspector.inspect(path, self._blobs.read(digest), manifest)
+
+    def _keep_manifest(self, digest: Digest, content: bytes) -> None:
+        """Boxes fetch a manifest as they fetch any file: by digest."""
+        if self._blobs.size(digest) is None:
+            with self._blobs.stage(f"manifest-{hex_of(digest)}") as staging:
+                staging.write(content[staging.offset :])
+                staging.commit(digest)
+
+    def release(self, name: str) -> StoredRelease:
+        with self._database.read() as session:
+            return _found(RegistryRepository(session).release(name), name)
+
+    def release_of(self, model: ModelName, version: Version) -> StoredRelease | None:
+        with self._database.read() as session:
+            found = RegistryRepository(session).release_of(model, version)
+        return found if found is not None and found.version == version else None
+
+    def releases(self) -> list[StoredRelease]:
+        with self._database.read() as session:
+            return RegistryRepository(session).releases()
+
+    def delete_release(self, name: str) -> None:
+        """Raises Conflict while a deployment asks for it. Its files go with the next sweep."""
+        with self._database.begin() as session:
+            repository = RegistryRepository(session)
+            release = _found(repository.release(name), name)
+            users = repository.deployments_of(release)
+            if users:
+                raise Conflict(
+                    f"deployment {users[0]} runs release {name}; move it to another version or delete it first"
+                )
+            repository.delete_release(name)
+
+    # ---- models ----
+
+    def models(self) -> list[StoredModel]:
+        with self._database.read() as session:
+            repository = RegistryRepository(session)
+            return [_model(row, repository) for row in repository.models()]
+
+    def model(self, name: str) -> StoredModel:
+        with self._database.read() as session:
+            repository = RegistryRepository(session)
+            row = repository.model(name)
+            if row is None:
+                raise NotFound(f"there is no model {name!r}; the first 'longshore push' of a release makes one")
+            return _model(row, repository)
+
+    def delete_model(self, name: str) -> None:
+        """Raises Conflict while it has releases."""
+        with self._database.begin() as session:
+            repository = RegistryRepository(session)
+            if repository.model(name) is None:
+                raise NotFound(f"there is no model {name!r}; see 'longshore get models'")
+            releases = repository.releases(name)
+            if releases:
+                raise Conflict(f"model {name} has release {releases[0].name}; delete its releases first")
+            repository.delete_model(name)
+
+    # ---- upkeep ----
+
+    def sweep(self) -> None:
+        """Throw away uploads given up and files that no release has named for a day."""
+        with self._keeping:
+            self._sweep(self._clock.unix() - domain.KEEP_UPLOAD_SECONDS)
+
+    def _sweep(self, before: float) -> None:
+        with self._database.read() as session:
+            repository = RegistryRepository(session)
+            uploads, referenced = repository.uploads_before(int(before * 1000)), repository.referenced()
+        for upload_id in uploads:
+            self.forget_upload(upload_id)
+        for digest, stored in self._blobs.stored():
+            if digest not in referenced and stored < before:
+                self._blobs.delete(digest)
+
+    def _now_ms(self) -> int:
+        return int(self._clock.unix() * 1000)
+
+
+def _found(release: StoredRelease | None, name: str) -> StoredRelease:
+    if release is None:
+        raise NotFound(f"there is no release {name!r}; see 'longshore get releases'")
+    return release
+
+
+def _model(row: tables.Model, repository: RegistryRepository) -> StoredModel:
+    return StoredModel(
+        name=row.name,
+        uid=row.uid,
+        created_ms=row.created_ms,
+        generation=row.generation,
+        resource_version=row.resource_version,
+        labels=row.labels,
+        releases=tuple(repository.releases(row.name)),
+    )

@@ -1,0 +1,62 @@
+"""What HTTP bodies of all folders have in common: camelCase names, unknown fields refused, Kubernetes' object shape."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+API_VERSION = "longshore/v1"
+
+
+class Body(BaseModel):
+    """A request body: a field nobody knows is a typo, so it is refused."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
+
+
+class Answer(BaseModel):
+    """A response body."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, serialize_by_alias=True)
+
+
+class Metadata(Answer):
+    name: str
+    labels: dict[str, str] = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)
+    uid: str
+    generation: int
+    resource_version: str
+    creation_timestamp: str
+
+
+class Failure(Answer):
+    """What went wrong, in one sentence with the next step."""
+
+    code: str
+    message: str
+
+
+class Refusal(Answer):
+    error: Failure
+
+
+def moment(unix_ms: int) -> str:
+    """RFC 3339 in UTC with milliseconds."""
+    text = datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
+
+
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    code: {"model": Refusal, "description": text}
+    for code, text in {
+        401: "Nobody known asked",
+        404: "No such object",
+        409: "It clashes with what is stored",
+        422: "The request breaks a rule",
+        503: "Try again later",
+    }.items()
+}

@@ -1,0 +1,264 @@
+"""All rows of the control plane. Shape only: SQL is in each folder's repository, rules are in its domain.
+
+Times are whole Unix milliseconds (`_ms`), captures nanoseconds (`_ns`). JSON columns are replaced whole, never changed
+in place: SQLAlchemy would not notice. An object's `generation` counts changes of its spec, `resource_version` changes
+of anything. Secrets are stored as SHA-256 only. Telemetry is named by (node_id, epoch, seq), which makes storing it
+twice harmless; it has no foreign keys, so that it outlives what it speaks of.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+from uuid import uuid4
+
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, MetaData, String, Text, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+Json = dict[str, Any]
+_NAME = String(63)
+_DIGEST = String(71)
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map: ClassVar[dict[Any, Any]] = {dict[str, Any]: JSON, list[Any]: JSON, int: BigInteger}
+
+
+class ObjectColumns:
+    """What every object of the API has beside its name, spec and status."""
+
+    uid: Mapped[str] = mapped_column(String(36), default=lambda: str(uuid4()))
+    labels: Mapped[Json] = mapped_column(default=dict)
+    annotations: Mapped[Json] = mapped_column(default=dict)
+    generation: Mapped[int] = mapped_column(default=1)
+    resource_version: Mapped[int] = mapped_column(default=1)
+    created_ms: Mapped[int]
+
+
+# ---- objects ----
+
+
+class Node(ObjectColumns, Base):
+    __tablename__ = "nodes"
+
+    id: Mapped[str] = mapped_column(_NAME, primary_key=True)
+    role: Mapped[str] = mapped_column(String(16), default="edge")
+    spec: Mapped[Json] = mapped_column(default=dict)  # {"paused": bool, "slow_down_ms": int}
+    status: Mapped[Json] = mapped_column(default=dict)  # {"conditions": […]}
+    inventory: Mapped[Json] = mapped_column(default=dict)  # of the last Sync
+    report: Mapped[Json] = mapped_column(default=dict)  # deployments, cameras, problems of the last Sync
+    boot_id: Mapped[str] = mapped_column(String(64), default="")
+    epoch: Mapped[str] = mapped_column(String(64), default="")
+    last_seen_ms: Mapped[int | None]
+    online: Mapped[bool] = mapped_column(default=False)
+    desired_generation: Mapped[int] = mapped_column(default=0)  # what the box is told; see fleet
+    desired_hash: Mapped[str] = mapped_column(String(64), default="")
+    observed_generation: Mapped[int] = mapped_column(default=0)
+    watch_until_ms: Mapped[int] = mapped_column(default=0)
+    deleted_ms: Mapped[int | None]
+
+
+class Certificate(Base):
+    """Each certificate ever given to a box: identity is looked up here at every call."""
+
+    __tablename__ = "certificates"
+
+    serial: Mapped[str] = mapped_column(String(40), primary_key=True)  # hex
+    node_id: Mapped[str] = mapped_column(_NAME, ForeignKey("nodes.id", ondelete="CASCADE"), index=True)
+    fingerprint: Mapped[str] = mapped_column(String(64), unique=True)  # SHA-256 of the DER, hex
+    created_ms: Mapped[int]
+    not_after_ms: Mapped[int]
+    revoked_ms: Mapped[int | None]
+
+
+class Camera(ObjectColumns, Base):
+    __tablename__ = "cameras"
+
+    name: Mapped[str] = mapped_column(_NAME, primary_key=True)
+    node_id: Mapped[str] = mapped_column(_NAME, index=True)  # may join later: no foreign key
+    source: Mapped[str] = mapped_column(Text)  # with credentials: never shown whole
+    rate: Mapped[float]
+    status: Mapped[Json] = mapped_column(default=dict)
+
+
+class Model(ObjectColumns, Base):
+    __tablename__ = "models"
+
+    name: Mapped[str] = mapped_column(_NAME, primary_key=True)
+
+
+class Release(ObjectColumns, Base):
+    """Immutable: a row is written once and never updated."""
+
+    __tablename__ = "releases"
+    __table_args__ = (UniqueConstraint("model", "version"),)
+
+    name: Mapped[str] = mapped_column(String(128), primary_key=True)  # <model>-<version>, made safe for URLs
+    model: Mapped[str] = mapped_column(_NAME, ForeignKey("models.name"))
+    version: Mapped[str] = mapped_column(_NAME)
+    digest: Mapped[str] = mapped_column(_DIGEST, unique=True)
+    manifest: Mapped[bytes] = mapped_column(LargeBinary)  # the very bytes that were pushed
+    task: Mapped[str] = mapped_column(String(32))
+
+
+class ReleaseFile(Base):
+    __tablename__ = "release_files"
+
+    release: Mapped[str] = mapped_column(String(128), ForeignKey("releases.name", ondelete="CASCADE"), primary_key=True)
+    path: Mapped[str] = mapped_column(String(128), primary_key=True)
+    digest: Mapped[str] = mapped_column(_DIGEST, index=True)
+    size: Mapped[int]
+    role: Mapped[str] = mapped_column(String(16))
+
+
+class Deployment(ObjectColumns, Base):
+    __tablename__ = "deployments"
+
+    name: Mapped[str] = mapped_column(_NAME, primary_key=True)
+    spec: Mapped[Json]  # as specs.deployment_document writes it
+    status: Mapped[Json] = mapped_column(default=dict)
+
+
+# ---- identity ----
+
+
+class JoinToken(Base):
+    __tablename__ = "join_tokens"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    secret_hash: Mapped[str] = mapped_column(String(64))
+    node_id: Mapped[str | None] = mapped_column(_NAME)  # None: the box says its name
+    labels: Mapped[Json] = mapped_column(default=dict)
+    role: Mapped[str] = mapped_column(String(16))
+    created_ms: Mapped[int]
+    expires_ms: Mapped[int]
+    used_ms: Mapped[int | None]
+    used_by: Mapped[str | None] = mapped_column(_NAME)
+
+
+class ApiToken(Base):
+    __tablename__ = "api_tokens"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    name: Mapped[str] = mapped_column(_NAME)
+    secret_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    created_ms: Mapped[int]
+    expires_ms: Mapped[int | None]
+    last_used_ms: Mapped[int | None]
+
+
+class SignInCode(Base):
+    __tablename__ = "sign_in_codes"
+
+    hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    expires_ms: Mapped[int]
+    used_ms: Mapped[int | None]
+
+
+class Session(Base):
+    """A signed-in browser."""
+
+    __tablename__ = "sessions"
+
+    hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    created_ms: Mapped[int]
+    expires_ms: Mapped[int]
+
+
+class Upload(Base):
+    """A file on its way in. How far it got is the blob store's to say."""
+
+    __tablename__ = "uploads"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    digest: Mapped[str] = mapped_column(_DIGEST, index=True)
+    size: Mapped[int]
+    created_ms: Mapped[int]
+
+
+# ---- telemetry ----
+
+
+class RecordColumns:
+    """The name of a record: told at least once, stored exactly once."""
+
+    node_id: Mapped[str] = mapped_column(_NAME, primary_key=True)
+    epoch: Mapped[str] = mapped_column(String(64), primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    stored_ms: Mapped[int]
+
+
+class Detection(RecordColumns, Base):
+    """One frame's result."""
+
+    __tablename__ = "detections"
+    __table_args__ = (Index(None, "camera", "captured_unix_ns"), Index(None, "captured_unix_ns"))
+
+    camera: Mapped[str] = mapped_column(_NAME)
+    deployment: Mapped[str] = mapped_column(_NAME)
+    release_digest: Mapped[str] = mapped_column(_DIGEST)
+    captured_unix_ns: Mapped[int]
+    ts_source: Mapped[str] = mapped_column(String(16))
+    outcome: Mapped[str] = mapped_column(String(16))
+    latency_seconds: Mapped[float]
+    ran_on: Mapped[str] = mapped_column(_NAME)  # "local" or the cloud node's id
+    boxes: Mapped[list[Any]]  # [{"x0","y0","x1","y1","score","label"}]
+    frame_seq: Mapped[int]
+
+
+class OutcomeCount(RecordColumns, Base):
+    """How the frames due between start and end finished; sums add up over rows."""
+
+    __tablename__ = "outcome_counts"
+    __table_args__ = (Index(None, "deployment", "end_ms"), Index(None, "end_ms"))
+
+    camera: Mapped[str] = mapped_column(_NAME)
+    deployment: Mapped[str] = mapped_column(_NAME)
+    start_ms: Mapped[int]
+    end_ms: Mapped[int]
+    frames_due: Mapped[int]
+    counts: Mapped[Json]  # outcome -> frames
+    latency_p50_seconds: Mapped[float]
+    latency_p95_seconds: Mapped[float]
+    uplink_bytes: Mapped[int]
+
+
+class CameraHealth(RecordColumns, Base):
+    __tablename__ = "camera_health"
+    __table_args__ = (Index(None, "camera", "at_ms"),)
+
+    camera: Mapped[str] = mapped_column(_NAME)
+    at_ms: Mapped[int]
+    state: Mapped[str] = mapped_column(String(32))
+    reason: Mapped[str] = mapped_column(Text)
+
+
+class NodeStat(RecordColumns, Base):
+    __tablename__ = "node_stats"
+    __table_args__ = (Index(None, "node_id", "at_ms"),)
+
+    at_ms: Mapped[int]
+    cpu_cores_used: Mapped[float]
+    memory_bytes: Mapped[int]
+    disk_free_bytes: Mapped[int]
+    outbox_waiting: Mapped[int]
+    outbox_dropped: Mapped[int]
+
+
+class Gap(RecordColumns, Base):
+    """Records a box had to drop, declared by itself."""
+
+    __tablename__ = "gaps"
+
+    record_class: Mapped[str] = mapped_column(String(16))
+    first_seq: Mapped[int]
+    last_seq: Mapped[int]
+    dropped: Mapped[int]
+    reason: Mapped[str] = mapped_column(Text)

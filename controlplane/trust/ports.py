@@ -1,0 +1,58 @@
+"""The certificate authority as the services see it; step-ca or Vault may stand behind it later."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from protos.ids import NodeId
+
+
+@dataclass(frozen=True)
+class Issued:
+    """One certificate, as stored and sent."""
+
+    pem: str
+    serial: str  # hex
+    fingerprint: str  # SHA-256 of the DER, hex
+    not_after_ms: int
+
+
+@dataclass(frozen=True)
+class KeyPair:
+    """A certificate with its private key, for a server or client of our own."""
+
+    certificate_pem: str
+    key_pem: str = field(repr=False)
+    not_after_ms: int = 0
+
+
+class Authority(Protocol):
+    """Issues and names. Every certificate is valid from 48 h ago, because box clocks are wrong."""
+
+    @property
+    def ca_pem(self) -> str:
+        """What boxes and browsers may trust."""
+        ...
+
+    @property
+    def ca_pin(self) -> str:
+        """SHA-256 of the CA's SubjectPublicKeyInfo, hex: the first part of every join token."""
+        ...
+
+    def sign_device(self, csr_pem: str, node: NodeId, unix: float, days: float) -> Issued:
+        """A client certificate for the public key in `csr_pem`; nothing else of it is used.
+
+        Raises:
+            Rejected: no PKCS#10 request, a bad self-signature, or another key than P-256.
+        """
+        ...
+
+    def issue_server(self, names: Sequence[str], unix: float, days: float) -> KeyPair:
+        """For HTTPS, gRPC or the broker; `names` are host names and addresses."""
+        ...
+
+    def issue_client(self, common_name: str, unix: float, days: float) -> KeyPair:
+        """For our own MQTT user: a common name that no node id can equal."""
+        ...

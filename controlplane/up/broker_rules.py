@@ -1,0 +1,75 @@
+"""Who may do what on the broker, once, for both brokers: pure text and values.
+
+The user is the common name of the client's certificate, which only our CA gives. A box writes telemetry and presence
+of its own and reads desired and ack of its own (protos.topics); the control plane may do everything below the root.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from protos import topics
+from protos.errors import LongshoreError
+from protos.topics import NODE_READS, NODE_WRITES, ROOT
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Where a broker listens, and what it shows and demands."""
+
+    host: str
+    port: int
+    ca: Path
+    certificate: Path
+    key: Path
+
+
+def may(user: str, topic: str, *, writes: bool, control_plane: str) -> bool:
+    """Whether `user` may publish to (`writes`) or get messages of `topic`; a subscription filter is a topic here."""
+    if user == control_plane:
+        return topic.startswith(f"{ROOT}/")
+    try:
+        node, channel = topics.parse(topic)
+    except LongshoreError:
+        return False
+    return node == user and channel in (NODE_WRITES if writes else NODE_READS)
+
+
+def mosquitto_acl(control_plane: str) -> str:
+    """The same rules as mosquitto's ACL file."""
+    lines = [f"pattern write {ROOT}/%u/{channel}" for channel in NODE_WRITES]
+    lines += [f"pattern read {ROOT}/%u/{channel}" for channel in NODE_READS]
+    lines += [f"user {control_plane}", f"topic readwrite {ROOT}/#"]
+    return "\n".join(lines) + "\n"
+
+
+def mosquitto_conf(listener: Listener, acl: Path, *, as_root: bool) -> str:
+    """A broker that holds nothing on disk, admits certificates of our CA only, and names clients by them.
+
+    Without use_username_as_clientid, another box's certificate with the same client id throws the first one out.
+    """
+    lines = [
+        *(["user root"] if as_root else []),  # by itself it changes to an account that cannot read the key
+        "persistence false",
+        "per_listener_settings false",
+        f"listener {listener.port} {listener.host}",
+        f"cafile {listener.ca}",
+        f"certfile {listener.certificate}",
+        f"keyfile {listener.key}",
+        "tls_version tlsv1.2",
+        "require_certificate true",
+        "use_identity_as_username true",
+        "use_username_as_clientid true",
+        "allow_anonymous false",
+        f"acl_file {acl}",
+        "set_tcp_nodelay true",
+        "max_inflight_messages 100",
+        "max_queued_messages 10000",  # per client that is away; the outbox sends again whatever is dropped
+        "max_packet_size 4194304",  # bytes
+        "log_dest stdout",
+        "log_type error",
+        "log_type warning",
+        "log_type notice",
+    ]
+    return "\n".join(lines) + "\n"

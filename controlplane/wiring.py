@@ -1,0 +1,107 @@
+"""Adapters chosen and services made, once, from the configuration; the only place that knows which stands where.
+
+Everything here blocks and happens before the first request: folders, the CA, the database brought to this version, the
+administrator's token.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from controlplane.adapters.authority_files import load_or_create
+from controlplane.adapters.blob_fs import FolderBlobStore
+from controlplane.adapters.broker_link import broker_link
+from controlplane.adapters.clock import SystemClock
+from controlplane.adapters.files import PRIVATE, private_bytes, private_folder, write_atomically
+from controlplane.adapters.notifier_memory import MemoryNotifier
+from controlplane.adapters.onnx_inspector import OnnxInspector
+from controlplane.adapters.telemetry_memory import MemoryTelemetryIn
+from controlplane.config import Config
+from controlplane.container import Services
+from controlplane.db import Database
+from controlplane.fleet import generations
+from controlplane.fleet.boxes import BoxService
+from controlplane.fleet.looking import Looking
+from controlplane.fleet.service import FleetService
+from controlplane.identity.service import IdentityService, new_api_token
+from controlplane.ingest.service import IngestService
+from controlplane.insights.service import InsightsService
+from controlplane.metrics import new_registry
+from controlplane.migrations.migrate import migrate
+from controlplane.ports import BlobStore, Clock, Notifier, TelemetryIn
+from controlplane.registry.grants import Grants
+from controlplane.registry.ports import Inspector
+from controlplane.registry.service import RegistryService
+from controlplane.trust.ports import Authority
+
+ADMIN_TOKEN = "admin.token"  # noqa: S105 - a file name
+
+
+@dataclass(frozen=True)
+class Adapters:
+    """One for each port."""
+
+    clock: Clock
+    database: Database
+    authority: Authority
+    blobs: BlobStore
+    notifier: Notifier
+    inspector: Inspector
+    grants: Grants
+    telemetry: TelemetryIn = field(default_factory=MemoryTelemetryIn)
+
+
+def build(config: Config) -> Services:
+    """Raises Fatal, Retryable."""
+    folder = private_folder(config.folder)
+    clock = SystemClock()
+    database = Database(config.database)
+    migrate(database)
+    authority = load_or_create(folder / "ca", clock.unix())
+    broker = broker_link(config, authority, folder / "ca", clock.unix())
+    adapters = Adapters(
+        clock=clock,
+        database=database,
+        authority=authority,
+        blobs=FolderBlobStore(folder / "blobs"),
+        notifier=broker or MemoryNotifier(),
+        telemetry=broker or MemoryTelemetryIn(),
+        inspector=OnnxInspector(),
+        grants=Grants(private_bytes(folder / "grant.key")),
+    )
+    services = assemble(config, adapters)
+    _ensure_admin(services.identity, folder / ADMIN_TOKEN)
+    return services
+
+
+def assemble(config: Config, adapters: Adapters) -> Services:
+    """Services over adapters; tests bring their own."""
+    database, clock, notifier = adapters.database, adapters.clock, adapters.notifier
+    looking = Looking()
+    settings = generations.settings(config)
+    return Services(
+        config=config,
+        clock=clock,
+        database=database,
+        authority=adapters.authority,
+        blobs=adapters.blobs,
+        notifier=notifier,
+        telemetry=adapters.telemetry,
+        metrics=new_registry(),
+        grants=adapters.grants,
+        identity=IdentityService(database, adapters.authority, clock, config),
+        registry=RegistryService(database, adapters.blobs, adapters.inspector, clock, config),
+        fleet=FleetService(database, clock, notifier, looking, settings),
+        boxes=BoxService(database, clock, notifier, adapters.grants, settings),
+        looking=looking,
+        ingest=IngestService(database, clock),
+        insights=InsightsService(database, clock),
+    )
+
+
+def _ensure_admin(identity: IdentityService, path: Path) -> None:
+    """The first token lies in a file: whoever may read this folder runs this fleet."""
+    if not path.exists():
+        write_atomically(path, new_api_token().encode() + b"\n", PRIVATE)
+    identity.ensure_api_token("admin", path.read_text().strip())
