@@ -1,0 +1,169 @@
+"""The page as a person meets it."""
+
+from __future__ import annotations
+
+import urllib.request
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import pytest
+
+from tests.sim.page_server import PageServer
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+SECONDS = 30
+T = TypeVar("T")
+
+
+def until(browser: Any, condition: Callable[[], T]) -> T:
+    """What `condition` gives once it gives something; elements may be replaced under it."""
+    from selenium.common.exceptions import StaleElementReferenceException
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    waiting = WebDriverWait(browser, SECONDS, 0.1, ignored_exceptions=[StaleElementReferenceException])
+    found: T = waiting.until(lambda _browser: condition())
+    return found
+
+
+def find(browser: Any, selector: str) -> Any:
+    return browser.find_element("css selector", selector)
+
+
+def text(browser: Any, key: str) -> str:
+    return str(find(browser, f'[data-text="{key}"]').text)
+
+
+def sign_in(browser: Any, server: PageServer) -> None:
+    browser.get(server.sign_in_link())
+    find(browser, "button").click()
+    until(browser, lambda: find(browser, "#link-text").text == "live")
+
+
+def complaints(browser: Any) -> list[str]:
+    """What the console holds that is worse than a notice."""
+    return [entry["message"] for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
+
+
+def narrow(browser: Any, width: int, scheme: str = "light") -> None:
+    size = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 600}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    scheme_feature = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": scheme_feature})
+
+
+def test_fetching_a_sign_in_link_does_not_burn_it_and_using_it_twice_is_refused(
+    browser: Any, empty_server: PageServer
+) -> None:
+    link = empty_server.sign_in_link()
+    for _ in range(3):
+        with urllib.request.urlopen(link) as prefetched:
+            assert prefetched.status == 200
+    browser.get(link)
+    find(browser, "button").click()
+    assert "No box has joined yet" in find(browser, "main").text
+    browser.delete_all_cookies()
+    browser.get(link)
+    find(browser, "button").click()
+    assert "used" in find(browser, "main").text
+    browser.get(empty_server.url)
+    assert browser.current_url.endswith("/signin")
+
+
+def test_an_empty_fleet_shows_the_next_command(browser: Any, empty_server: PageServer) -> None:
+    sign_in(browser, empty_server)
+    assert "longshore token create" in find(browser, ".empty").text
+
+
+def test_a_box_that_joins_appears_without_reloading(browser: Any, empty_server: PageServer) -> None:
+    sign_in(browser, empty_server)
+    browser.execute_script("window.notReloaded = true")
+    empty_server.fleet.join()
+    empty_server.fleet.tick()
+    until(browser, lambda: find(browser, '[data-node="north-quay"]').get_attribute("data-is") == "online")
+    assert browser.execute_script("return window.notReloaded") is True
+
+
+def test_figures_and_pictures_stay_alive(browser: Any, server: PageServer) -> None:
+    sign_in(browser, server)
+    first = until(browser, lambda: find(browser, '[data-camera="crane"] img[data-number]').get_attribute("data-number"))
+    latency = text(browser, "camera.crane.p95") + text(browser, "all.p95") + text(browser, "node.north-quay.cpu")
+
+    def newer() -> bool:
+        return bool(find(browser, '[data-camera="crane"] img').get_attribute("data-number") != first)
+
+    def changed() -> bool:
+        now = text(browser, "camera.crane.p95") + text(browser, "all.p95") + text(browser, "node.north-quay.cpu")
+        return now != latency
+
+    until(browser, newer)
+    until(browser, changed)
+    drawn = browser.execute_script("return document.querySelector('[data-camera=crane] img').naturalWidth")
+    assert drawn == 640
+    assert complaints(browser) == []
+
+
+def test_the_chart_has_a_column_for_each_step(browser: Any, server: PageServer) -> None:
+    sign_in(browser, server)
+    columns = until(browser, lambda: browser.find_elements("css selector", ".chart .column"))
+    assert len(columns) == 60
+
+
+def test_nothing_has_to_be_scrolled_sideways(browser: Any, server: PageServer) -> None:
+    server.fleet.broken["berth"] = "rtsp://***@10.0.0.9/a-very-long-path-to-a-stream/that-has-no-end: timed out"
+    sign_in(browser, server)
+    until(browser, lambda: text(browser, "camera.berth.state") == "retrying")
+    for width, scheme in ((390, "light"), (768, "dark"), (1440, "light"), (390, "dark")):
+        narrow(browser, width, scheme)
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    assert complaints(browser) == []
+
+
+def test_the_slow_down_switch_changes_the_box_and_shows_what_is_stored(browser: Any, server: PageServer) -> None:
+    sign_in(browser, server)
+
+    def stored() -> str:
+        return str(server.services.fleet.get_node("north-quay")["spec"]["slowDown"])
+
+    def switch() -> Any:
+        return find(browser, '[data-slow-down="north-quay"]')
+
+    labels = server.services.fleet.get_node("north-quay")["metadata"]["labels"]
+    find(browser, '[data-node="north-quay"] .switch').click()
+    until(browser, lambda: stored() == "300ms")
+    until(browser, lambda: switch().is_selected())
+    until(browser, lambda: float(text(browser, "camera.crane.inCloud")) > 10)
+    find(browser, '[data-node="north-quay"] .switch').click()
+    until(browser, lambda: stored() == "0s")
+    assert server.services.fleet.get_node("north-quay")["metadata"]["labels"] == labels
+    assert complaints(browser) == []
+
+
+def test_a_switch_that_somebody_else_turned_turns_here_too(browser: Any, server: PageServer) -> None:
+    sign_in(browser, server)
+    node = server.services.fleet.get_node("south-quay")
+    body = {"metadata": {"labels": node["metadata"]["labels"]}, "spec": {**node["spec"], "slowDown": "150ms"}}
+    server.services.fleet.apply_node("south-quay", body)
+    until(browser, lambda: find(browser, '[data-slow-down="south-quay"]').is_selected())
+    assert text(browser, "node.south-quay.slowBy") == "150ms"
+
+
+def test_a_broken_camera_says_why_and_a_silent_box_is_told_apart(browser: Any, server: PageServer) -> None:
+    sign_in(browser, server)
+    server.fleet.broken["gate"] = "connection refused; is the camera on?"
+    server.fleet.offline.add("cloud-1")
+    server.services.boxes.presence("cloud-1", online=False, boot_id="boot-1")
+    until(browser, lambda: "connection refused" in text(browser, "camera.gate.why"))
+    until(browser, lambda: find(browser, '[data-node="cloud-1"]').get_attribute("data-is") == "offline")
+    assert "2 of 3 boxes online" in find(browser, ".mood").text
+
+
+def test_a_note_on_a_camera_is_shown(browser: Any, server: PageServer) -> None:
+    sign_in(browser, server)
+    assert "no RTSP server on this machine" in find(browser, '[data-camera="berth"] .note').text
+
+
+def test_signing_out_ends_the_session(browser: Any, server: PageServer) -> None:
+    sign_in(browser, server)
+    find(browser, ".top form button").click()
+    browser.get(server.url)
+    assert browser.current_url.endswith("/signin")

@@ -1,0 +1,385 @@
+"""The Engine port's contract: one body, run against the worker process and against the fake."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import pytest
+
+from agent.cameras.letterbox import letterbox
+from agent.inference.datatypes import FIXED, pack_bytes
+from agent.inference.engine import OnnxEngine
+from agent.inference.errors import BadInput, Expired
+from agent.ports import Engine, Tensor
+from agent.types import Geometry, Tap
+from agent.workers.memory import SharedSlots
+from agent.workers.restarts import RestartBudget
+from protos.errors import Rejected, Retryable
+from protos.ids import CameraName, DeploymentName
+from tests.sim.engine import FakeEngine, RealClock
+from tests.sim.models import BOXES, Sample, as_spec, detector, identity, menagerie, picky, sum_model
+
+DETECTOR = detector()
+SAMPLES = [
+    sum_model(),
+    picky(),
+    DETECTOR,
+    detector(fit="stretch"),
+    menagerie(),
+    *(identity(name) for name in ("UINT8", "INT64", "BYTES")),
+]
+TAP = Tap(CameraName("quay"), DeploymentName("harbour"))
+
+
+@dataclass
+class Harness:
+    """How to make an engine of one kind, and how to crash it."""
+
+    make: Callable[[], Engine]
+    crash: Callable[[Engine], Awaitable[None]]
+    made: list[Engine]
+
+    async def started(self, sample: Sample) -> Engine:
+        engine = self.make()
+        self.made.append(engine)
+        await engine.start(sample.spec)
+        return engine
+
+
+async def _crash_fake(engine: Engine) -> None:
+    assert isinstance(engine, FakeEngine)
+    engine.crash()
+
+
+async def _crash_worker(engine: Engine) -> None:
+    assert isinstance(engine, OnnxEngine)
+    assert engine.pid is not None
+    os.kill(engine.pid, signal.SIGKILL)
+
+
+@pytest.fixture(params=["worker", "fake"])
+async def harness(request: pytest.FixtureRequest) -> AsyncIterator[Harness]:
+    if request.param == "worker":
+        made = Harness(lambda: OnnxEngine(budget=RestartBudget(limit=2)), _crash_worker, [])
+    else:
+        made = Harness(lambda: FakeEngine(SAMPLES, RealClock(), budget=2), _crash_fake, [])
+    yield made
+    for engine in made.made:
+        await engine.close()
+
+
+def floats(name: str, *values: float, shape: tuple[int, ...]) -> Tensor:
+    return Tensor(name, "FP32", shape, np.array(values, dtype=np.float32).tobytes())
+
+
+def encoded(picture: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], suffix: str = ".png") -> Tensor:
+    ok, content = cv2.imencode(suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    assert ok
+    return Tensor("image", "BYTES", (1,), pack_bytes([content.tobytes()]))
+
+
+def grey(height: int, width: int, value: int = 255) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    return np.full((height, width, 3), value, dtype=np.uint8)
+
+
+async def until_back(work: Callable[[], Awaitable[object]]) -> float:
+    """Seconds until `work` succeeds again."""
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    while True:
+        try:
+            await work()
+        except Retryable:
+            assert loop.time() - start < 10
+            await asyncio.sleep(0.01)
+        else:
+            return loop.time() - start
+
+
+async def test_the_signature_is_what_the_graph_declares(harness: Harness) -> None:
+    sample = sum_model()
+    engine = await harness.started(sample)
+    assert engine.signature == sample.signature
+
+
+async def test_tensors_go_in_and_come_out(harness: Harness) -> None:
+    engine = await harness.started(sum_model())
+    shape = (1, 3)
+    (total,) = await engine.infer([floats("a", 1, 2, 3, shape=shape), floats("b", 10, 20, 30, shape=shape)])
+    assert (total.name, total.datatype, total.shape) == ("total", "FP32", shape)
+    assert struct.unpack("<3f", total.data) == (11.0, 22.0, 33.0)
+
+
+async def test_every_datatype_passes_unchanged(harness: Harness) -> None:
+    engine = await harness.started(menagerie())
+    data = {name: np.array([0, 1, 1], dtype=FIXED[name].numpy).tobytes() for name in FIXED}
+    data["BYTES"] = pack_bytes([b"quay", b"", "Hafen-Süd".encode()])
+    answers = await engine.infer([Tensor(name, name, (3,), content) for name, content in data.items()])
+    assert {out.name: (out.datatype, out.shape, bytes(out.data)) for out in answers} == {
+        f"out_{name}": (name, (3,), content) for name, content in data.items()
+    }
+
+
+async def test_tensors_of_any_size_pass_unchanged(harness: Harness) -> None:
+    engine = await harness.started(identity("UINT8"))
+    for count in (0, 1, 100_000, 5_000_000, 1, 5_000_000):
+        data = np.arange(count, dtype=np.uint8).tobytes()
+        (out,) = await engine.infer([Tensor("x", "UINT8", (count,), data)])
+        assert bytes(out.data) == data
+
+
+async def test_text_that_is_no_utf8_is_refused(harness: Harness) -> None:
+    engine = await harness.started(identity("BYTES"))
+    with pytest.raises(BadInput):
+        await engine.infer([Tensor("x", "BYTES", (1,), pack_bytes([b"\xff\xfe"]))])
+
+
+async def test_concurrent_calls_get_their_own_answers(harness: Harness) -> None:
+    engine = await harness.started(identity("INT64"))
+    tensors = [Tensor("x", "INT64", (n,), np.full(n, n, dtype=np.int64).tobytes()) for n in range(0, 20_000, 1_000)]
+    answers = await asyncio.gather(*(engine.infer([tensor]) for tensor in tensors))
+    assert [bytes(answer[0].data) for answer in answers] == [tensor.data for tensor in tensors]
+
+
+def _row(name: str, shape: tuple[int, ...] = (1, 3)) -> Tensor:
+    return floats(name, 1, 2, 3, shape=shape)
+
+
+UNFIT: dict[str, tuple[list[Tensor], list[str] | None]] = {
+    "no input": ([], None),
+    "an input missing": ([_row("a")], None),
+    "an unknown input": ([_row("a"), _row("c")], None),
+    "an input twice": ([_row("a"), _row("a")], None),
+    "another rank": ([_row("a", (3,)), _row("b")], None),
+    "too few bytes": ([floats("a", 1, 2, shape=(1, 3)), _row("b")], None),
+    "a negative size": ([_row("a", (-1, 3)), _row("b")], None),
+    "another datatype": ([Tensor("a", "FP64", (1, 3), bytes(24)), _row("b")], None),
+    "an unknown output": ([_row("a"), _row("b")], ["sum"]),
+    "an output twice": ([_row("a"), _row("b")], ["total", "total"]),
+}
+
+
+async def test_requests_that_do_not_fit_are_refused_and_harm_nothing(harness: Harness) -> None:
+    engine = await harness.started(sum_model())
+    for why, (tensors, outputs) in UNFIT.items():
+        with pytest.raises(Rejected):
+            pytest.fail(f"{why} was taken: {await engine.infer(tensors, outputs)}")
+        await engine.infer([_row("a"), _row("b")])
+
+
+async def test_an_input_the_graph_fails_on_is_refused_and_harms_nothing(harness: Harness) -> None:
+    engine = await harness.started(picky())
+    with pytest.raises(BadInput):
+        await engine.infer([floats("x", 1, 2, shape=(2,))])
+    (out,) = await engine.infer([floats("x", 1, 2, 3, 4, 5, 6, shape=(6,))])
+    assert out.shape == (2, 3)
+
+
+async def test_a_model_that_does_not_load_is_refused(harness: Harness) -> None:
+    engine = harness.make()
+    harness.made.append(engine)
+    with pytest.raises(Rejected):
+        await engine.start(as_spec(b"no model at all"))
+
+
+async def test_boxes_of_a_frame_are_on_the_picture(harness: Harness) -> None:
+    """A 64x64 picture in a 64x32 input: 16 columns of padding left and right, so boxes stretch by two."""
+    engine = await harness.started(DETECTOR)
+    assert DETECTOR.spec.input
+    memory = SharedSlots.create(2, DETECTOR.spec.input.nbytes)
+    pixels, geometry = letterbox(grey(64, 64), 32, 64)
+    memory.view(1)[:] = pixels.tobytes()
+    await engine.attach(TAP, memory.fd, 2, DETECTOR.spec.input)
+    found = await engine.detect_slot(TAP, 1, geometry, min_score=0.5)
+    assert [box.label for box in found.boxes] == ["boat", "truck"]
+    assert [box.score for box in found.boxes] == pytest.approx([0.9, 0.6])
+    first, second = found.boxes
+    assert (first.x0, first.y0, first.x1, first.y1) == pytest.approx((0.0, 0.25, 0.5, 0.75), abs=1e-6)
+    assert (second.x0, second.y0, second.x1, second.y1) == pytest.approx((0.0, 0.0, 1.0, 1.0))
+    everything = await engine.detect_slot(TAP, 1, geometry, min_score=0.0)
+    assert [box.label for box in everything.boxes] == ["boat", "truck", "7"]
+    dark = await engine.detect_slot(TAP, 0, geometry, min_score=0.1)
+    assert dark.boxes == ()
+    memory.close()
+
+
+async def test_a_frame_of_a_camera_that_is_not_attached_is_refused(harness: Harness) -> None:
+    engine = await harness.started(DETECTOR)
+    assert DETECTOR.spec.input
+    memory = SharedSlots.create(1, DETECTOR.spec.input.nbytes)
+    _, geometry = letterbox(grey(8, 8), 32, 64)
+    await engine.attach(TAP, memory.fd, 1, DETECTOR.spec.input)
+    await engine.detect_slot(TAP, 0, geometry, 0.5)
+    with pytest.raises(Rejected):
+        await engine.detect_slot(TAP, 1, geometry, 0.5)
+    await engine.detach(TAP)
+    await engine.detach(TAP)
+    with pytest.raises(Rejected):
+        await engine.detect_slot(TAP, 0, geometry, 0.5)
+    memory.close()
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+@pytest.mark.parametrize("fit", ["letterbox", "stretch"])
+async def test_an_encoded_picture_gives_boxes_on_that_picture(harness: Harness, suffix: str, fit: str) -> None:
+    engine = await harness.started(detector(fit=fit))
+    boxes, scores, classes, labels = await engine.infer([encoded(grey(64, 64), suffix)], min_score=0.5)
+    corners = np.frombuffer(boxes.data, dtype=np.float32).reshape(boxes.shape)
+    wanted = [0.0, 0.25, 0.5, 0.75] if fit == "letterbox" else list(BOXES[0])
+    assert (boxes.shape, scores.shape, classes.shape, labels.shape) == ((1, 2, 4), (1, 2), (1, 2), (1, 2))
+    assert corners[0, 0] == pytest.approx(wanted, abs=1e-6)
+    assert bytes(labels.data) == pack_bytes([b"boat", b"truck"])
+
+
+async def test_a_picture_is_turned_into_rgb(harness: Harness) -> None:
+    engine = await harness.started(DETECTOR)
+    red, blue = grey(32, 64, 0), grey(32, 64, 0)
+    red[:, :, 0] = 255
+    blue[:, :, 2] = 255
+    (scores,) = await engine.infer([encoded(red)], ["scores"], min_score=0.5)
+    assert scores.shape == (1, 2)
+    (labels,) = await engine.infer([encoded(blue)], ["labels"], min_score=0.5)
+    assert (labels.shape, bytes(labels.data)) == ((1, 0), b"")
+
+
+PICTURE = bytes(encoded(grey(64, 64)).data)
+DAMAGED = {
+    "nothing": b"",
+    "an empty element": pack_bytes([b""]),
+    "text": pack_bytes([b"not a picture"]),
+    "a gif": pack_bytes([b"GIF89a" + bytes(100)]),
+    "a png without header": pack_bytes([b"\x89PNG\r\n\x1a\n" + bytes(60)]),
+    "a png of 4 exapixels": pack_bytes(
+        [b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\x7f\xff\xff\xff\x7f\xff\xff\xff\x08\x02\0\0\0" + bytes(60)]
+    ),
+    "a jpeg without size": pack_bytes([b"\xff\xd8\xff\xe0\0\x10JFIF"]),
+    "a jpeg of 4 gigapixels": pack_bytes([b"\xff\xd8\xff\xc0\0\x11\x08\xff\xff\xff\xff\x03" + bytes(60)]),
+    "a png cut short": pack_bytes([PICTURE[4:80]]),
+    "an element cut short": PICTURE[:-1],
+    "one byte too many": PICTURE + b"x",
+}
+
+
+async def test_damaged_and_absurd_pictures_are_refused_and_harm_nothing(harness: Harness) -> None:
+    engine = await harness.started(DETECTOR)
+    for why, data in DAMAGED.items():
+        with pytest.raises(BadInput):
+            pytest.fail(f"{why} was taken: {await engine.infer([Tensor('image', 'BYTES', (1,), data)])}")
+        await engine.infer([encoded(grey(8, 8))])
+
+
+async def test_pictures_of_every_depth_and_shape_are_read(harness: Harness) -> None:
+    engine = await harness.started(DETECTOR)
+    pictures: list[np.ndarray[tuple[int, ...], np.dtype[np.generic]]] = [
+        *(np.full((height, width, 3), 255, np.uint8) for height, width in ((1, 1), (1, 3000), (3000, 1), (7, 5))),
+        np.full((16, 16), 255, np.uint8),
+        np.full((16, 16, 4), 255, np.uint8),
+        np.full((16, 16, 3), 65535, np.uint16),
+    ]
+    for picture in pictures:
+        ok, content = cv2.imencode(".png", picture)
+        assert ok
+        tensor = Tensor("image", "BYTES", (1,), pack_bytes([content.tobytes()]))
+        (scores,) = await engine.infer([tensor], ["scores"])
+        assert scores.shape[1] >= 1
+
+
+async def test_more_than_one_picture_is_refused(harness: Harness) -> None:
+    engine = await harness.started(DETECTOR)
+    picture = bytes(encoded(grey(8, 8)).data)
+    with pytest.raises(BadInput):
+        await engine.infer([Tensor("image", "BYTES", (2,), picture * 2)])
+    await engine.infer([Tensor("image", "BYTES", (1, 1), picture)])
+
+
+async def test_raw_pixels_give_the_raw_outputs_of_the_graph(harness: Harness) -> None:
+    engine = await harness.started(DETECTOR)
+    pixels = np.full((2, 32, 64, 3), 255, dtype=np.uint8)
+    boxes, scores, classes = await engine.infer([Tensor("image", "UINT8", pixels.shape, pixels.tobytes())])
+    assert (boxes.shape, scores.shape, classes.shape) == ((2, 4, 4), (2, 4), (2, 4))
+    assert bytes(boxes.data) == np.tile(BOXES, (2, 1, 1)).tobytes()
+
+
+async def test_slowing_down_adds_waiting_and_ends(harness: Harness) -> None:
+    engine = await harness.started(DETECTOR)
+    assert DETECTOR.spec.input
+    memory = SharedSlots.create(1, DETECTOR.spec.input.nbytes)
+    await engine.attach(TAP, memory.fd, 1, DETECTOR.spec.input)
+    geometry = Geometry(64, 32, 1.0, 1.0, 0, 0)
+    engine.slow_down(0.15)
+    assert (await engine.detect_slot(TAP, 0, geometry, 0.5)).infer_seconds >= 0.15
+    engine.slow_down(0.0)
+    assert (await engine.detect_slot(TAP, 0, geometry, 0.5)).infer_seconds < 0.15
+    memory.close()
+
+
+async def test_a_request_whose_time_has_passed_is_not_run(harness: Harness) -> None:
+    engine = await harness.started(identity("INT64"))
+    one = Tensor("x", "INT64", (1,), bytes(8))
+    now = RealClock().monotonic()
+    with pytest.raises(Expired):
+        await engine.infer([one], deadline=now - 1)
+    await engine.infer([one], deadline=now + 60)
+
+
+async def test_a_caller_who_stops_waiting_harms_nothing(harness: Harness) -> None:
+    engine = await harness.started(identity("UINT8"))
+    big = Tensor("x", "UINT8", (300_000,), bytes(300_000))
+    engine.slow_down(0.1)
+    waiting = [asyncio.ensure_future(engine.infer([big])) for _ in range(3)]
+    await asyncio.sleep(0.02)
+    for task in waiting:
+        task.cancel()
+    engine.slow_down(0.0)
+    (out,) = await engine.infer([big])
+    assert out.shape == (300_000,)
+
+
+async def test_a_crash_fails_what_is_in_flight_and_the_engine_comes_back_with_its_cameras(harness: Harness) -> None:
+    engine = await harness.started(DETECTOR)
+    assert DETECTOR.spec.input
+    memory = SharedSlots.create(1, DETECTOR.spec.input.nbytes)
+    memory.view(0)[:] = b"\xff" * DETECTOR.spec.input.nbytes
+    await engine.attach(TAP, memory.fd, 1, DETECTOR.spec.input)
+    geometry = Geometry(64, 32, 1.0, 1.0, 0, 0)
+    engine.slow_down(5.0)
+    frame = asyncio.ensure_future(engine.detect_slot(TAP, 0, geometry, 0.5))
+    await asyncio.sleep(0.05)
+    await harness.crash(engine)
+    with pytest.raises(Retryable):
+        await frame
+    engine.slow_down(0.0)
+    await until_back(lambda: engine.detect_slot(TAP, 0, geometry, 0.5))
+    assert len((await engine.detect_slot(TAP, 0, geometry, 0.5)).boxes) == 2
+    memory.close()
+
+
+async def test_an_engine_that_crashes_too_often_refuses_for_good(harness: Harness) -> None:
+    engine = await harness.started(identity("INT64"))
+    one = Tensor("x", "INT64", (1,), bytes(8))
+    for _ in range(2):
+        await harness.crash(engine)
+        await until_back(lambda: engine.infer([one]))
+    await harness.crash(engine)
+    with pytest.raises(Rejected):
+        await until_back(lambda: engine.infer([one]))
+
+
+async def test_closing_lets_what_is_in_flight_finish_and_refuses_more(harness: Harness) -> None:
+    engine = await harness.started(identity("INT64"))
+    one = Tensor("x", "INT64", (1,), bytes(8))
+    engine.slow_down(0.1)
+    last = asyncio.ensure_future(engine.infer([one]))
+    await asyncio.sleep(0.02)
+    await asyncio.gather(engine.close(), engine.close())
+    assert (await last)[0].shape == (1,)
+    with pytest.raises(Retryable):
+        await engine.infer([one])
+    await engine.close()

@@ -1,0 +1,341 @@
+"""What only the engine with a real worker process can show: crashes, hangs, damaged models, memory and descriptors."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agent.inference.engine import EngineLimits, OnnxEngine
+from agent.inference.errors import BadModel, Broken, Overloaded
+from agent.inference.lifecycle import State
+from agent.ports import EngineSpec, ModelSignature, Tensor, TensorSpec
+from agent.types import Geometry, ModelInput, Tap
+from agent.workers.memory import SharedSlots
+from agent.workers.restarts import RestartBudget
+from protos.errors import Rejected, Retryable
+from protos.ids import CameraName, DeploymentName
+from tests.sim.models import as_spec, detector, endless, identity, model_bytes, node, sum_model
+
+DETECTOR = detector()
+TAP = Tap(CameraName("quay"), DeploymentName("harbour"))
+GEOMETRY = Geometry(64, 32, 1.0, 1.0, 0, 0)
+MakeEngine = Callable[..., OnnxEngine]
+
+
+@pytest.fixture
+async def make() -> AsyncIterator[MakeEngine]:
+    made: list[OnnxEngine] = []
+
+    def engine(limits: EngineLimits | None = None, budget: RestartBudget | None = None) -> OnnxEngine:
+        made.append(OnnxEngine("test", limits or EngineLimits(), budget))
+        return made[-1]
+
+    yield engine
+    for one in made:
+        await one.close()
+
+
+def descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+def pss(pid: int) -> int:
+    """Bytes."""
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return 1024 * int(next(line for line in rollup.splitlines() if line.startswith("Pss:")).split()[1])
+
+
+def kill(engine: OnnxEngine) -> None:
+    assert engine.pid is not None
+    os.kill(engine.pid, signal.SIGKILL)
+
+
+async def until(state: State, engine: OnnxEngine, restarts: int, seconds: float = 10.0) -> float:
+    started = time.monotonic()
+    while not (engine.state is state and engine.restarts >= restarts):
+        assert time.monotonic() - started < seconds, f"still {engine.state} after {seconds} s"
+        await asyncio.sleep(0.005)
+    return time.monotonic() - started
+
+
+async def spawned(engine: OnnxEngine, after: int = 0) -> int:
+    """The process id of the next worker."""
+    started = time.monotonic()
+    while engine.pid is None or engine.pid == after:
+        assert time.monotonic() - started < 10
+        await asyncio.sleep(0.001)
+    return engine.pid
+
+
+def gone(pid: int | None) -> bool:
+    return not Path(f"/proc/{pid}").exists()
+
+
+def facts(pid: int | None) -> tuple[str, str]:
+    """Resource limits and working directory."""
+    return Path(f"/proc/{pid}/limits").read_text(), Path(f"/proc/{pid}/cwd").readlink().name
+
+
+def crowding() -> float:
+    """How many runnable processes share a core of this machine, at least 1: times are stretched by it."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
+def bytes_tensor(count: int) -> Tensor:
+    return Tensor("x", "UINT8", (count,), bytes(count))
+
+
+async def test_a_killed_worker_is_back_within_a_second_with_its_cameras(make: MakeEngine) -> None:
+    engine = make(budget=RestartBudget(first_delay=0.0, longest_delay=0.0))
+    await engine.start(DETECTOR.spec)
+    assert DETECTOR.spec.input
+    memory = SharedSlots.create(1, DETECTOR.spec.input.nbytes)
+    memory.view(0)[:] = b"\xff" * DETECTOR.spec.input.nbytes
+    await engine.attach(TAP, memory.fd, 1, DETECTOR.spec.input)
+    memory.close()  # the engine has its own descriptor
+    first = engine.pid
+    engine.slow_down(5.0)
+    frame = asyncio.ensure_future(engine.detect_slot(TAP, 0, GEOMETRY, 0.5))
+    await asyncio.sleep(0.05)
+    kill(engine)
+    with pytest.raises(Retryable):
+        await frame
+    engine.slow_down(0.0)
+    seconds = [await until(State.READY, engine, 1)]
+    for restarts in (2, 3):
+        kill(engine)
+        seconds.append(await until(State.READY, engine, restarts))
+    assert min(seconds) < 1.0 * crowding(), seconds
+    assert len((await engine.detect_slot(TAP, 0, GEOMETRY, 0.5)).boxes) == 2
+    assert engine.pid != first
+
+
+async def test_calls_while_the_worker_starts_fail_at_once(make: MakeEngine) -> None:
+    engine = make()
+    await engine.start(identity("UINT8").spec)
+    kill(engine)
+    with pytest.raises(Retryable):
+        await engine.infer([bytes_tensor(1)])
+    started = time.monotonic()
+    with pytest.raises(Retryable):
+        await engine.infer([bytes_tensor(1)])
+    assert time.monotonic() - started < 0.1
+
+
+async def test_fifty_kills_leave_no_descriptor_and_no_memory_behind(make: MakeEngine) -> None:
+    engine = make(budget=RestartBudget(limit=1000, first_delay=0.0, longest_delay=0.0))
+    sample = identity("UINT8")
+    await engine.start(sample.spec)
+    await engine.infer([bytes_tensor(100_000)])
+    before = descriptors()
+    rng, last = random.Random(0), 0
+    for _ in range(50):
+        last = await spawned(engine, after=last)
+        call = asyncio.ensure_future(engine.infer([bytes_tensor(100_000)]))
+        await asyncio.sleep(rng.uniform(0, 0.05))
+        kill(engine)
+        await asyncio.wait([call])
+        call.exception()
+        del call  # an answer holds memory as long as somebody holds it
+    await spawned(engine, after=last)
+    await until(State.READY, engine, 50)
+    await engine.infer([bytes_tensor(100_000)])
+    assert descriptors() == before
+
+
+async def test_closing_leaves_nothing_behind(make: MakeEngine) -> None:
+    await asyncio.create_task(asyncio.sleep(0))
+    before = descriptors()
+    for _ in range(3):
+        engine = make()
+        await engine.start(DETECTOR.spec)
+        assert DETECTOR.spec.input
+        memory = SharedSlots.create(2, DETECTOR.spec.input.nbytes)
+        await engine.attach(TAP, memory.fd, 2, DETECTOR.spec.input)
+        memory.close()
+        pid = engine.pid
+        await engine.close()
+        assert gone(pid)
+    assert descriptors() == before
+
+
+async def test_a_worker_that_hangs_is_killed_and_replaced(make: MakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.inference.patience.AT_LEAST", 0.3)
+    monkeypatch.setattr("agent.inference.patience.TIMES_USUAL", 0.0)
+    engine = make(EngineLimits(look_seconds=0.05))
+    await engine.start(endless().spec)
+    await engine.infer([Tensor("x", "INT64", (1,), (1).to_bytes(8, "little"))])
+    with pytest.raises(Retryable):
+        await engine.infer([Tensor("x", "INT64", (1,), (2**62).to_bytes(8, "little"))])
+    await until(State.READY, engine, 1)
+    await engine.infer([Tensor("x", "INT64", (1,), (1).to_bytes(8, "little"))])
+
+
+async def test_added_waiting_does_not_count_as_hanging(make: MakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.inference.patience.AT_LEAST", 0.1)
+    monkeypatch.setattr("agent.inference.patience.TIMES_USUAL", 0.0)
+    engine = make(EngineLimits(look_seconds=0.02))
+    await engine.start(identity("UINT8").spec)
+    engine.slow_down(0.4)
+    await engine.infer([bytes_tensor(1)])
+    assert engine.restarts == 0
+
+
+async def test_a_damaged_model_is_refused_in_one_sentence_and_its_worker_ends(make: MakeEngine) -> None:
+    for content in (b"", b"this is no model", DETECTOR.spec.model[:-100]):
+        engine = make()
+        with pytest.raises(BadModel) as caught:
+            await engine.start(as_spec(content))
+        assert "\n" not in str(caught.value)
+        assert len(str(caught.value)) < 300
+        assert gone(engine.pid)
+
+
+async def test_a_model_that_breaks_its_contract_is_refused(make: MakeEngine) -> None:
+    sample = sum_model().spec
+    with pytest.raises(BadModel, match="must give 'boxes'"):
+        await make().start(EngineSpec(sample.digest, "detection", (), None, sample.model))
+
+
+async def test_a_gpu_that_is_not_there_is_refused(make: MakeEngine) -> None:
+    spec = replace(DETECTOR.spec, provider="cuda")
+    with pytest.raises(BadModel, match="provider 'cpu'"):
+        await make().start(spec)
+
+
+async def test_a_model_that_names_a_file_finds_none(
+    make: MakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """External data is read relative to the working directory; the worker has none, wherever the agent stands."""
+    import onnx
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "secret").write_bytes(bytes(12))
+    signature = ModelSignature((TensorSpec("x", "FP32", (3,)),), (TensorSpec("y", "FP32", (3,)),))
+    constants = {"w": np.ones(3, dtype=np.float32)}
+    model = onnx.load_from_string(model_bytes([node("Add", ["x", "w"], ["y"])], signature, constants))
+    tensor = model.graph.initializer[0]
+    onnx.external_data_helper.set_external_data(tensor, "secret", 0, 12)
+    tensor.ClearField("raw_data")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    with pytest.raises(BadModel):
+        await make().start(as_spec(model.SerializeToString()))
+
+
+async def test_a_model_that_kills_its_worker_while_loading_is_refused(make: MakeEngine) -> None:
+    engine = make()
+    start = asyncio.ensure_future(engine.start(DETECTOR.spec))
+    killed: set[int] = set()
+    while not start.done():
+        if engine.pid and engine.pid not in killed:
+            killed.add(engine.pid)
+            kill(engine)
+        await asyncio.sleep(0.001)
+    with pytest.raises(Rejected, match="twice"):
+        await start
+    assert len(killed) == 2
+
+
+async def test_one_death_while_loading_is_forgiven(make: MakeEngine) -> None:
+    engine = make()
+    start = asyncio.ensure_future(engine.start(DETECTOR.spec))
+    await spawned(engine)
+    kill(engine)
+    await start
+    assert engine.state is State.READY
+
+
+async def test_a_start_that_is_given_up_leaves_no_process(make: MakeEngine) -> None:
+    engine = make()
+    start = asyncio.ensure_future(engine.start(DETECTOR.spec))
+    await spawned(engine)
+    start.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await start
+    assert gone(engine.pid)
+
+
+async def test_closing_a_crashing_engine_ends_it(make: MakeEngine) -> None:
+    engine = make()
+    await engine.start(DETECTOR.spec)
+    kill(engine)
+    await engine.close()
+    assert engine.state is State.CLOSED
+    assert gone(engine.pid)
+
+
+async def test_when_the_budget_is_spent_the_engine_says_so(make: MakeEngine) -> None:
+    engine = make(budget=RestartBudget(limit=0))
+    await engine.start(identity("UINT8").spec)
+    kill(engine)
+    await until(State.FAILED, engine, 0)
+    with pytest.raises(Broken):
+        await engine.infer([bytes_tensor(1)])
+
+
+async def test_too_many_requests_are_turned_away_at_once(make: MakeEngine) -> None:
+    engine = make(EngineLimits(waiting=3))
+    await engine.start(identity("UINT8").spec)
+    engine.slow_down(0.05)
+    calls = [asyncio.ensure_future(engine.infer([bytes_tensor(1)])) for _ in range(5)]
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    refused = [result for result in results if isinstance(result, Overloaded)]
+    assert len(refused) == 2
+    assert refused[0].after_seconds
+
+
+async def test_too_many_request_bytes_are_turned_away_and_memory_is_given_back(make: MakeEngine) -> None:
+    engine = make(EngineLimits(request_bytes=16 << 20, kept_bytes=4 << 20))
+    await engine.start(identity("UINT8").spec)
+    with pytest.raises(Rejected):
+        await engine.infer([bytes_tensor(17 << 20)])
+    engine.slow_down(0.05)
+    calls = [asyncio.ensure_future(engine.infer([bytes_tensor(7 << 20)])) for _ in range(3)]
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(result) for result in results] == [list, list, Overloaded]
+    engine.slow_down(0.0)
+    open_now = descriptors()
+    await engine.infer([bytes_tensor(7 << 20)])
+    assert descriptors() <= open_now
+
+
+async def test_a_worker_does_not_grow_with_its_requests(make: MakeEngine) -> None:
+    engine = make()
+    await engine.start(identity("UINT8").spec)
+    for _ in range(20):
+        await engine.infer([bytes_tensor(3_000_000)])
+    assert engine.pid
+    before = pss(engine.pid)
+    for _ in range(100):
+        await engine.infer([bytes_tensor(3_000_000)])
+    assert pss(engine.pid) - before < 4 << 20
+
+
+async def test_memory_that_is_too_small_is_not_attached(make: MakeEngine) -> None:
+    engine = make()
+    await engine.start(DETECTOR.spec)
+    assert DETECTOR.spec.input
+    memory = SharedSlots.create(1, DETECTOR.spec.input.nbytes)
+    with pytest.raises(Rejected):
+        await engine.attach(TAP, memory.fd, 2, DETECTOR.spec.input)
+    with pytest.raises(Rejected):
+        await engine.attach(TAP, memory.fd, 1, ModelInput(8, 8))
+    memory.close()
+
+
+async def test_the_worker_writes_no_core_and_stands_nowhere() -> None:
+    engine = OnnxEngine("test")
+    await engine.start(identity("UINT8").spec)
+    limits, folder = facts(engine.pid)
+    assert next(line for line in limits.splitlines() if "core file" in line).split()[4:6] == ["0", "0"]
+    assert folder.endswith("(deleted)")
+    await engine.close()

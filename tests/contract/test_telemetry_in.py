@@ -1,0 +1,212 @@
+"""The contract of controlplane.ports.TelemetryIn and Notifier, over memory and both brokers, with real boxes' links."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from agent.adapters.mqtt import MqttLink
+from controlplane.adapters.mqtt_in import BrokerSettings, MqttIn
+from controlplane.adapters.telemetry_memory import MemoryTelemetryIn
+from controlplane.ports import Message, TelemetryIn
+from controlplane.trust.domain import CONTROL_PLANE_USER
+from protos import telemetry_pb2 as wire
+from protos.errors import Fatal
+from protos.ids import NodeId
+from protos.topics import Channel
+from tests.servers.brokers import TlsBroker
+
+NODE, OTHER = NodeId("quay-1"), NodeId("quay-2")
+SECONDS = 15.0
+
+
+def settings(broker: TlsBroker) -> BrokerSettings:
+    files = broker.files(CONTROL_PLANE_USER)
+    where = broker.listener
+    return BrokerSettings(where.host, where.port, broker.mqtt5, files.ca, files.certificate, files.key)
+
+
+class Setting(Protocol):
+    """A TelemetryIn and boxes that talk to it."""
+
+    source: TelemetryIn
+
+    async def publish(self, node: NodeId, payload: bytes) -> None: ...
+    async def next_ack(self, node: NodeId) -> bytes: ...
+    async def close(self) -> None: ...
+
+
+class MemorySetting:
+    def __init__(self) -> None:
+        self.memory = MemoryTelemetryIn()
+        self.source: TelemetryIn = self.memory
+
+    async def publish(self, node: NodeId, payload: bytes) -> None:
+        self.memory.put(Message(node, Channel.TELEMETRY, payload))
+
+    async def next_ack(self, node: NodeId) -> bytes:
+        return next(payload for to, payload in self.memory.acknowledged if to == node)
+
+    async def close(self) -> None:
+        self.source.stop()
+
+
+class BrokerSetting:
+    def __init__(self, kind: str, folder: Path) -> None:
+        self.broker = TlsBroker(kind, folder)
+        self.broker.start()
+        self.plane = MqttIn(settings(self.broker), chance=lambda: 0.0)
+        self.source: TelemetryIn = self.plane
+        self.links: dict[NodeId, MqttLink] = {}
+        self.acks: dict[NodeId, asyncio.Queue[bytes]] = {}
+        self.hints: dict[NodeId, asyncio.Queue[bytes]] = {}
+        self.ups: dict[NodeId, asyncio.Queue[bool]] = {}
+
+    async def box(self, node: NodeId) -> MqttLink:
+        """Connected."""
+        if node not in self.links:
+            link = self.links[node] = MqttLink(self.broker.settings(node), chance=lambda: 0.0)
+            self.acks[node], self.hints[node], self.ups[node] = asyncio.Queue(), asyncio.Queue(), asyncio.Queue()
+            link.on_ack(self.acks[node].put_nowait)
+            link.on_hint(self.hints[node].put_nowait)
+            link.on_connection(self.ups[node].put_nowait)
+            link.start()
+            assert await asyncio.wait_for(self.ups[node].get(), SECONDS)
+        return self.links[node]
+
+    async def up(self) -> None:
+        async with asyncio.timeout(SECONDS):
+            while self.plane.trouble:  # noqa: ASYNC110 - another thread changes it
+                await asyncio.sleep(0.02)
+
+    async def publish(self, node: NodeId, payload: bytes) -> None:
+        await self.up()
+        await (await self.box(node)).publish(payload)
+
+    async def next_ack(self, node: NodeId) -> bytes:
+        return await asyncio.wait_for(self.acks[node].get(), SECONDS)
+
+    async def close(self) -> None:
+        for link in self.links.values():
+            await link.close()
+        await asyncio.to_thread(self.source.stop)
+        self.broker.kill()
+
+
+@pytest.fixture(params=["memory", pytest.param("mosquitto", marks=pytest.mark.mosquitto), "embedded"])
+async def setting(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Setting]:
+    made: Setting = MemorySetting()
+    if request.param != "memory":
+        made = await asyncio.to_thread(BrokerSetting, request.param, tmp_path)
+    made.source.start()
+    yield made
+    await made.close()
+
+
+@pytest.fixture(params=[pytest.param("mosquitto", marks=pytest.mark.mosquitto), "embedded"])
+async def real(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[BrokerSetting]:
+    made = await asyncio.to_thread(BrokerSetting, request.param, tmp_path)
+    made.source.start()
+    yield made
+    await made.close()
+
+
+async def received(source: TelemetryIn, channel: Channel, wanted: int = 1) -> list[Message]:
+    """The next messages of a channel."""
+    found: list[Message] = []
+    async with asyncio.timeout(SECONDS):
+        while len(found) < wanted:
+            messages = await asyncio.to_thread(source.receive, 100, 0.2)
+            found += [message for message in messages if message.channel is channel]
+    return found
+
+
+async def test_what_boxes_publish_is_received_with_their_names(setting: Setting) -> None:
+    await setting.publish(NODE, b"one")
+    await setting.publish(OTHER, b"two")
+    found = await received(setting.source, Channel.TELEMETRY, 2)
+    assert {(message.node, message.payload) for message in found} == {(NODE, b"one"), (OTHER, b"two")}
+
+
+async def test_with_nothing_to_receive_it_returns_after_the_time_given(setting: Setting) -> None:
+    assert await asyncio.to_thread(setting.source.receive, 10, 0.01) == []
+
+
+async def test_an_acknowledgement_reaches_its_box(setting: Setting) -> None:
+    await setting.publish(NODE, b"one")
+    await received(setting.source, Channel.TELEMETRY)
+    setting.source.acknowledge(NODE, b"stored")
+    assert await setting.next_ack(NODE) == b"stored"
+
+
+async def test_acknowledging_into_the_void_is_no_error(setting: Setting) -> None:
+    setting.source.acknowledge(NodeId("nobody"), b"stored")
+
+
+async def test_presence_comes_as_birth_and_as_will(real: BrokerSetting) -> None:
+    await real.up()
+    link = await real.box(NODE)
+    (birth,) = await received(real.source, Channel.PRESENCE)
+    assert (birth.node, birth.payload, birth.retained) == (NODE, b"birth", False)
+    await link.close()
+    (will,) = await received(real.source, Channel.PRESENCE)
+    assert will.payload == b"will"
+
+
+async def test_a_hint_reaches_a_box_now_and_when_it_comes_later(real: BrokerSetting) -> None:
+    await real.up()
+    await real.box(NODE)
+    for node in (NODE, OTHER):
+        real.plane.hint(node, 7, 99)
+    await real.box(OTHER)
+    for node in (NODE, OTHER):
+        hint = wire.DesiredHint.FromString(await asyncio.wait_for(real.hints[node].get(), SECONDS))
+        assert (hint.generation, hint.watch_until_unix_ms) == (7, 99)
+
+
+async def test_after_the_broker_forgot_everything_messages_and_hints_come_again(real: BrokerSetting) -> None:
+    await real.up()
+    await real.box(NODE)
+    real.plane.hint(OTHER, 3, 0)
+    real.broker.kill()
+    assert await asyncio.wait_for(real.ups[NODE].get(), SECONDS) is False
+    await asyncio.to_thread(real.broker.start)
+    assert await asyncio.wait_for(real.ups[NODE].get(), SECONDS) is True
+    await real.publish(NODE, b"again")
+    assert (await received(real.source, Channel.TELEMETRY))[0].payload == b"again"
+    await real.box(OTHER)
+    hint = wire.DesiredHint.FromString(await asyncio.wait_for(real.hints[OTHER].get(), SECONDS))
+    assert hint.generation == 3
+
+
+async def test_hints_given_while_the_broker_is_away_are_told_when_it_is_back(real: BrokerSetting) -> None:
+    await real.up()
+    real.broker.kill()
+    async with asyncio.timeout(SECONDS):
+        while not real.plane.trouble:  # noqa: ASYNC110 - another thread changes it
+            await asyncio.sleep(0.02)
+    assert "is away" in real.plane.trouble
+    real.plane.hint(NODE, 4, 0)
+    await asyncio.to_thread(real.broker.start)
+    await real.up()
+    await real.box(NODE)
+    hint = wire.DesiredHint.FromString(await asyncio.wait_for(real.hints[NODE].get(), SECONDS))
+    assert hint.generation == 4
+
+
+def test_a_full_queue_drops_and_counts() -> None:
+    source = MemoryTelemetryIn(most=2)
+    for _ in range(5):
+        source.put(Message(NODE, Channel.TELEMETRY, b"x"))
+    assert source.overflow == 3
+    assert len(source.receive(10, 0.01)) == 2
+
+
+def test_a_missing_certificate_is_fatal(tmp_path: Path) -> None:
+    nowhere = tmp_path / "nothing.pem"
+    with pytest.raises(Fatal, match="certificate"):
+        MqttIn(BrokerSettings("127.0.0.1", 1, True, nowhere, nowhere, nowhere))

@@ -1,0 +1,320 @@
+"""The contract of agent.telemetry.outbox.Outbox, over memory and SQLite, and what only a file can suffer."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.adapters import outbox_sqlite
+from agent.adapters.outbox_memory import MemoryOutbox
+from agent.adapters.outbox_sqlite import SqliteOutbox
+from agent.telemetry import records
+from agent.telemetry.books import Bounds
+from agent.telemetry.outbox import Outbox
+from agent.telemetry.records import RecordClass
+from tests.sim.telemetry import Oracle, draft
+
+SMALL = 400_000  # bytes of file: about 1500 results
+MakeOutbox = Callable[[int], Awaitable[Outbox]]
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def make(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[MakeOutbox]:
+    """An outbox of about so many bytes."""
+    async with AsyncExitStack() as stack:
+
+        async def create(max_bytes: int) -> Outbox:
+            if request.param == "memory":
+                return MemoryOutbox(Bounds(int(max_bytes * 0.6)))
+            outbox = SqliteOutbox(tmp_path / "outbox.db", max_bytes, commit_seconds=0.001)
+            await outbox.start()
+            stack.push_async_callback(outbox.close)
+            return outbox
+
+        yield create
+
+
+async def drain(outbox: Outbox, oracle: Oracle, *, acknowledge: bool = True) -> None:
+    """Take everything and let the oracle store it."""
+    while (taken := await outbox.take(100, 64 << 10)).rows:
+        ack = oracle.take(records.batch(taken.epoch, taken.rows))
+        if acknowledge:
+            outbox.forget([(each.first, each.last) for each in ack.stored])
+    await outbox.settle()
+
+
+def adds_up(outbox: Outbox, oracle: Oracle) -> None:
+    """accepted = stored + declared dropped + waiting, once everything stored was acknowledged."""
+    said = outbox.summary()
+    assert said.accepted == len(oracle.stored) + oracle.declared().total() + said.waiting_rows
+
+
+async def test_records_come_out_as_they_went_in_in_order(make: MakeOutbox) -> None:
+    outbox, oracle = await make(1 << 20), Oracle()
+    for number in range(1, 251):
+        outbox.put(draft(number=number))
+    await outbox.settle()
+    await drain(outbox, oracle)
+    assert [record.frame.frame_seq for record in oracle.bodies("frame")] == list(range(1, 251))
+    assert outbox.summary().waiting_rows == 0
+    adds_up(outbox, oracle)
+
+
+async def test_numbers_start_at_one_and_have_no_holes(make: MakeOutbox) -> None:
+    outbox = await make(1 << 20)
+    for number in range(5):
+        outbox.put(draft(number=number))
+    await outbox.settle()
+    assert [row.seq for row in (await outbox.take(100, 1 << 20)).rows] == [1, 2, 3, 4, 5]
+
+
+async def test_an_outbox_with_nothing_new_gives_nothing(make: MakeOutbox) -> None:
+    outbox = await make(1 << 20)
+    assert (await outbox.take(100, 1 << 20)).rows == ()
+
+
+async def test_what_is_not_acknowledged_stays(make: MakeOutbox) -> None:
+    outbox, oracle = await make(1 << 20), Oracle()
+    outbox.put(draft())
+    await outbox.settle()
+    await drain(outbox, oracle, acknowledge=False)
+    assert outbox.summary().waiting_rows == 1
+
+
+async def test_somebody_who_waits_for_rows_is_woken(make: MakeOutbox) -> None:
+    outbox, woken = await make(1 << 20), asyncio.Event()
+    outbox.on_waiting(woken.set)
+    outbox.put(draft())
+    await asyncio.wait_for(woken.wait(), 5)
+    assert (await outbox.take(1, 1 << 20)).rows
+
+
+async def test_a_full_outbox_drops_results_declares_them_and_adds_up(make: MakeOutbox) -> None:
+    outbox, oracle = await make(SMALL), Oracle()
+    for number in range(6_000):
+        outbox.put(draft(number=number))
+        if number % 50 == 0:
+            outbox.put(draft(RecordClass.OUTCOMES, number))
+        if number % 500 == 0:
+            await outbox.settle()
+    await outbox.settle()
+    assert outbox.summary().dropped_rows > 0
+    await drain(outbox, oracle)
+    assert len(oracle.bodies("outcomes")) == 120
+    assert oracle.declared()["frame"] + len(oracle.bodies("frame")) == 6_000
+    adds_up(outbox, oracle)
+
+
+async def test_an_unknown_range_can_be_forgotten_without_harm(make: MakeOutbox) -> None:
+    outbox = await make(1 << 20)
+    outbox.put(draft())
+    outbox.forget([(2, 1 << 40)])
+    await outbox.settle()
+    assert outbox.summary().waiting_rows == 1
+
+
+# ---- the file ----
+
+
+async def opened(path: Path, max_bytes: int = 1 << 20) -> SqliteOutbox:
+    outbox = SqliteOutbox(path, max_bytes, commit_seconds=0.001)
+    await outbox.start()
+    return outbox
+
+
+async def test_after_a_restart_everything_unacknowledged_goes_out_again_under_its_old_number(tmp_path: Path) -> None:
+    first = await opened(tmp_path / "o.db")
+    for number in range(1, 4):
+        first.put(draft(number=number))
+    before = await first.take(100, 1 << 20)
+    await first.settle()
+    before = before if before.rows else await first.take(100, 1 << 20)
+    first.forget([(2, 2)])
+    await first.close()
+    second = await opened(tmp_path / "o.db")
+    again = await second.take(100, 1 << 20)
+    second.put(draft(number=9))
+    await second.settle()
+    assert again.epoch == before.epoch
+    assert [row.seq for row in again.rows] == [1, 3]
+    assert [row.seq for row in (await second.take(100, 1 << 20)).rows] == [4]
+    await second.close()
+
+
+async def test_a_new_file_has_a_new_epoch(tmp_path: Path) -> None:
+    epochs = set()
+    for name in ("a.db", "b.db"):
+        outbox = await opened(tmp_path / name)
+        epochs.add(outbox.summary().epoch)
+        await outbox.close()
+    assert len(epochs) == 2
+
+
+async def test_a_damaged_file_is_set_aside_and_a_new_epoch_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "o.db"
+    first = await opened(path)
+    for number in range(500):
+        first.put(draft(number=number))
+    old = first.summary().epoch
+    await first.close()
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(os.urandom(60_000))
+    second, oracle = await opened(path), Oracle()
+    second.put(draft())
+    await second.settle()
+    await drain(second, oracle)
+    assert second.summary().epoch != old
+    assert (tmp_path / "o.db.damaged").exists()
+    assert "damaged" in oracle.bodies("gap")[0].gap.reason
+    assert len(oracle.bodies("frame")) == 1
+    await second.close()
+
+
+async def test_a_file_that_is_no_database_is_set_aside(tmp_path: Path) -> None:
+    path = tmp_path / "o.db"
+    path.write_bytes(b"not a database at all, sorry" * 1000)
+    outbox = await opened(path)
+    outbox.put(draft())
+    await outbox.settle()
+    assert outbox.summary().trouble == ""
+    assert outbox.summary().waiting_rows == 2  # the record, and the Gap about the damage
+    await outbox.close()
+
+
+async def wait_until(condition: Callable[[], bool], seconds: float = 15) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - another thread changes it
+            await asyncio.sleep(0.02)
+
+
+async def full_disk_adds_up(outbox: SqliteOutbox, make_room: Callable[[], object]) -> None:
+    """Fill until writing fails; then there is room again, and everything is accounted for."""
+    oracle, put = Oracle(), 0
+    while not outbox.summary().trouble:
+        for _ in range(500):
+            outbox.put(draft(number=put))
+            put += 1
+        await outbox.settle()
+        assert put < 200_000, "the disk never filled"
+    assert "free space" in outbox.summary().trouble
+    for _ in range(100):
+        outbox.put(draft(number=put))
+        put += 1
+    make_room()
+    await wait_until(lambda: not outbox.summary().trouble)
+    outbox.put(draft(number=put))
+    await outbox.settle()
+    await drain(outbox, oracle)
+    frames, gaps = len(oracle.bodies("frame")), len(oracle.bodies("gap"))
+    assert frames + oracle.declared()["frame"] == put + 1
+    assert outbox.summary().accepted == frames + gaps + oracle.declared().total()
+
+
+async def test_a_file_at_its_page_limit_counts_what_it_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bounds would keep it from coming to this; here they do not apply."""
+    monkeypatch.setattr(outbox_sqlite, "RETRY_SECONDS", 0.05)
+    monkeypatch.setattr("agent.adapters.outbox_file.BODY_SHARE", 100.0)
+    outbox = await opened(tmp_path / "o.db", SMALL)
+    taken = await outbox.take(1, 1)
+    assert taken.rows == ()
+
+    def make_room() -> None:
+        outbox._file._pages *= 4  # a limit is per connection; the file is opened again after a failure
+
+    await full_disk_adds_up(outbox, make_room)
+    await outbox.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 4 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)], check=False)
+    if os.geteuid() != 0 or mounted.returncode:
+        pytest.skip("mounting a small disk needs root")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+async def test_a_full_disk_counts_what_it_refuses_and_recovers(
+    small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_sqlite, "RETRY_SECONDS", 0.05)
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(2_500_000))
+    outbox = await opened(small_disk / "o.db", 8 << 20)
+    try:
+        await full_disk_adds_up(outbox, ballast.unlink)
+    finally:
+        await outbox.close()
+
+
+async def test_an_outbox_that_cannot_be_opened_counts_and_starts_when_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_sqlite, "RETRY_SECONDS", 0.05)
+    (tmp_path / "o.db").mkdir()
+    outbox, oracle = await opened(tmp_path / "o.db"), Oracle()
+    assert outbox.summary().trouble
+    outbox.put(draft())
+    await outbox.settle()
+    (tmp_path / "o.db").rmdir()
+    await wait_until(lambda: not outbox.summary().trouble)
+    await drain(outbox, oracle)
+    assert oracle.declared() == {"frame": 1}
+    await outbox.close()
+
+
+async def test_a_commit_that_failed_but_is_in_the_file_is_not_counted_as_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """fsync may fail after the log was written: the file, asked again, tells."""
+    monkeypatch.setattr(outbox_sqlite, "RETRY_SECONDS", 0.02)
+    outbox, oracle = await opened(tmp_path / "o.db"), Oracle()
+    outbox.put(draft(number=1))
+    await outbox.settle()
+    real: Any = outbox._file._connection
+
+    class Liar:
+        """Commits, then says that it failed."""
+
+        def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
+            done: sqlite3.Cursor = real.execute(statement, *values)
+            if statement == "COMMIT":
+                raise sqlite3.OperationalError("disk I/O error")
+            return done
+
+        def close(self) -> None:
+            return None
+
+    outbox._file._connection = Liar()  # type: ignore[assignment]  # only what `apply` uses
+    outbox.put(draft(number=2))
+    await wait_until(lambda: bool(outbox.summary().trouble))
+    await wait_until(lambda: not outbox.summary().trouble)
+    await drain(outbox, oracle)
+    assert [record.frame.frame_seq for record in oracle.bodies("frame")] == [1, 2]
+    assert oracle.declared().total() == 0
+    await outbox.close()
+
+
+async def test_the_file_gives_space_back_when_the_backlog_is_gone(tmp_path: Path) -> None:
+    path, oracle = tmp_path / "o.db", Oracle()
+    outbox = await opened(path, 16 << 20)
+    for number in range(10_000):
+        outbox.put(draft(number=number))
+    await outbox.settle()
+    await drain(outbox, oracle)
+    for _ in range(3):
+        await outbox.settle()
+    await outbox.close()
+    assert path.stat().st_size < 400_000

@@ -1,0 +1,133 @@
+"""One body for both databases: storing telemetry exactly once, and reading it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.telemetry import records
+from agent.telemetry.records import Gap, NodeStats, OutcomeWindow, RecordClass, Waiting
+from controlplane.db import Database
+from controlplane.ingest import wire
+from controlplane.ingest.domain import Batch
+from controlplane.ingest.service import IngestService
+from controlplane.insights.repository import Only
+from controlplane.insights.service import InsightsService
+from protos.ids import NodeId
+from protos.outcomes import Outcome
+from tests.sim.clock import FakeClock
+from tests.sim.fleet import SimFleet
+from tests.sim.telemetry import TAP, draft
+
+NODE = NodeId("quay-1")
+BIG = 2**63 - 1
+
+
+class Store:
+    def __init__(self, database: Database, clock: FakeClock) -> None:
+        self.fleet = SimFleet(database, clock)
+        self.fleet.join(NODE)
+        self.ingest = IngestService(database, clock)
+        self.insights = InsightsService(database, clock)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def store(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> Iterator[Store]:
+    url = f"sqlite:///{tmp_path / 'db'}" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    database = Database(url)
+    yield Store(database, clock)
+    database.close()
+
+
+def batch(*rows: tuple[int, records.Draft], epoch: str = "e1", node: NodeId = NODE) -> Batch:
+    waiting = [Waiting(each.record_class, seq, each.body) for seq, each in rows]
+    return wire.batch(node, records.batch(epoch, waiting))
+
+
+def window(end_ms: int, due: int, p50: float = 0.05) -> records.Draft:
+    counts: dict[str, int] = {Outcome.OK_LOCAL: due - 1, Outcome.SHED: 1}
+    return records.outcomes(OutcomeWindow(TAP, end_ms - 2000, end_ms, counts, p50, 2 * p50, 10))
+
+
+def test_telemetry_is_stored_once_however_often_it_comes(store: Store) -> None:
+    first = batch((1, draft(number=1)), (2, draft(RecordClass.NODE)), (3, draft(RecordClass.CAMERA)))
+    for _ in range(3):
+        store.ingest.store([first, first])
+    assert store.insights.stored(NODE, "e1") == (3, 0)
+
+
+def test_the_largest_numbers_fit(store: Store) -> None:
+    stats = records.node_stats(NodeStats(0.5, BIG, BIG), BIG, BIG, BIG)
+    store.ingest.store([batch((BIG, stats))])
+    (row,) = store.insights.node_stats(NODE, 0, 10)
+    assert (row.seq, row.memory_bytes, row.at_ms) == (BIG, BIG, BIG)
+
+
+def test_text_of_any_script_comes_back(store: Store) -> None:
+    health = records.camera_health(TAP.camera, "retrying", "401 ✗ “größe” 漢字 \0 🚢", 5)  # type: ignore[arg-type]
+    store.ingest.store([batch((1, health))])
+    (row,) = store.insights.camera_history(TAP.camera, 0, 10)
+    assert row.reason == "401 ✗ “größe” 漢字  🚢"
+
+
+def test_outcomes_add_up_over_windows(store: Store) -> None:
+    store.ingest.store([batch((1, window(10_000, 5)), (2, window(12_000, 7)), (3, window(99_000, 100)))])
+    windows = store.insights.windows(Only(), 0, 50_000)
+    assert sum(sum(each.counts.values()) for each in windows) == 12
+    assert store.insights.windows(Only(camera="other"), 0, 50_000) == []
+    assert len(store.insights.windows(Only(NODE, TAP.camera, TAP.deployment), 0, 50_000)) == 2
+
+
+def test_detections_come_newest_first_and_only_those_asked_for(store: Store) -> None:
+    store.ingest.store([batch(*((number, draft(number=number)) for number in range(1, 9)))])
+    assert [row.seq for row in store.insights.detections(Only(camera=TAP.camera), 0, 3)] == [8, 7, 6]
+    assert store.insights.detections(Only(deployment="other"), 0, 3) == []
+
+
+def test_the_newest_figures_of_each_box(store: Store) -> None:
+    store.fleet.join("quay-2")
+    now = store.insights.now_ms
+    for seq, at in ((1, now - 5_000), (2, now - 1_000)):
+        store.ingest.store([batch((seq, records.node_stats(NodeStats(seq, 1, 1), 0, 0, at)))])
+    old = records.node_stats(NodeStats(9, 1, 1), 0, 0, now - 3_600_000)
+    store.ingest.store([batch((1, old), node=NodeId("quay-2"))])
+    assert {name: row.cpu_cores_used for name, row in store.insights.latest_stats().items()} == {NODE: 2}
+
+
+def test_declared_drops_are_summed(store: Store) -> None:
+    gaps = [records.Draft(RecordClass.GAP, records.gap(Gap(RecordClass.FRAME, 1, 9, lost, "full"))) for lost in (4, 5)]
+    store.ingest.store([batch((10, gaps[0]), (11, gaps[1]))])
+    assert store.insights.stored(NODE, "e1") == (2, 9)
+
+
+def test_writers_that_store_the_same_at_once_do_not_stand_in_each_others_way(store: Store) -> None:
+    """Two replicas of ingest, or one that was slow to die."""
+    batches = [batch(*((seq, draft(number=seq)) for seq in range(start, start + 40))) for start in (1, 21, 41, 61)]
+    failures: list[BaseException] = []
+
+    def work(order: list[Batch]) -> None:
+        try:
+            for each in order:
+                store.ingest.store([each])
+        except BaseException as error:
+            failures.append(error)
+            raise
+
+    threads = [threading.Thread(target=work, args=(order,)) for order in (batches, batches[::-1], batches)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert store.insights.stored(NODE, "e1") == (100, 0)
+
+
+def test_old_rows_can_be_swept(store: Store) -> None:
+    store.ingest.store([batch((1, draft()), (2, draft(RecordClass.OUTCOMES)))])
+    store.fleet.clock.tick(8 * 86_400)
+    store.ingest.store([batch((3, draft(number=3)))])
+    assert store.ingest.sweep() == 2
+    assert store.insights.stored(NODE, "e1") == (1, 0)

@@ -1,0 +1,212 @@
+"""One boot of a simulated box in a process of its own: real updater, real disk, simulated network and engines.
+
+    python -m tests.crash.world        reads one Boot per line, forks for each, writes one Seen per line
+
+A fork costs milliseconds where an interpreter costs half a second. What must survive the process is in the state
+directory: the updater's own files, and two of ours (`sent`: bytes that crossed the network; `wanted`: desired state).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections import Counter
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import msgspec
+
+from agent.adapters.clock import SystemClock
+from agent.adapters.release_store import DiskReleaseStore
+from agent.adapters.state_sqlite import SqliteState
+from agent.update.machine import State
+from agent.update.runner import Updater, UpdateSettings
+from agent.update.steps import Ports
+from protos.errors import Retryable
+from protos.ids import DeploymentName, Digest
+from tests.crash import protections
+from tests.sim import releases
+from tests.sim.blobs import SimBlobs
+from tests.sim.crashing import Crashing, CrashingBlobs, CrashPoint
+from tests.sim.release_serving import SimServing
+
+QUAY = DeploymentName("quay")
+OLD, NEW, NEWER = (releases.make(version, 40_000) for version in ("1.0.0", "2.0.0", "3.0.0"))
+BY_NAME = {"old": OLD, "new": NEW, "newer": NEWER}
+NAMES = {release.digest: name for name, release in BY_NAME.items()}
+
+
+class Boot(msgspec.Struct, frozen=True):
+    """What is asked of one process."""
+
+    folder: str
+    wants: str | None  # "old", "new", "newer"; None: deployment withdrawn
+    online: bool = True
+    kill_at: int | None = None
+    unhealthy: bool = False  # "new" crashes after the swap
+    damaged: bool = False  # the bytes of "new" change on the way
+    supersede: bool = False  # "newer" is wanted as soon as "new" warms
+    without: str = ""  # a protection taken away, see tests.crash.protections
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """How it went. `killed`: by the crash point."""
+
+    killed: bool = False
+    answers: str | None = None
+    state: str = ""
+    violations: list[str] = []
+    labels: list[str] = []
+    error: str = ""
+
+
+class CountedBlobs:
+    """Writes down what crossed the network, before it is handed on: a kill does not undo a download."""
+
+    def __init__(self, inner: SimBlobs, path: Path) -> None:
+        self._inner = inner
+        self._path = path
+
+    async def fetch(self, digest: Digest, offset: int) -> AsyncGenerator[bytes, None]:
+        async for chunk in self._inner.fetch(digest, offset):
+            with self._path.open("a") as log:
+                log.write(f"{digest} {len(chunk)}\n")
+            yield chunk
+
+
+def downloads(folder: Path) -> Counter[str]:
+    """Bytes per digest over all boots."""
+    counted: Counter[str] = Counter()
+    with contextlib.suppress(FileNotFoundError):
+        for line in (folder / "sent").read_text().splitlines():
+            digest, size = line.split()
+            counted[digest] += int(size)
+    return counted
+
+
+class World:
+    """The box of one boot. Its witness is asked before every port call."""
+
+    def __init__(self, boot: Boot) -> None:
+        self.boot = boot
+        self.clock = SystemClock()
+        self.serving = SimServing(self.clock)
+        self.violations: list[str] = []
+        self.point = CrashPoint(boot.kill_at, self._witness)
+        self._answered = False
+        if boot.unhealthy:
+            self.serving.unhealthy.add(NEW.digest)
+        if boot.supersede:
+            self.serving.during = self._supersede
+        folder = Path(boot.folder)
+        self._state = SqliteState(folder / "state.db")
+        ports = Ports(
+            CrashingBlobs(CountedBlobs(self._blobs(), folder / "sent"), self.point),
+            Crashing(DiskReleaseStore(folder), "releases", self.point),
+            Crashing(self.serving, "serving", self.point),
+        )
+        settings = UpdateSettings(confirm_seconds=0.0, first_retry_seconds=0.002, longest_retry_seconds=0.01)
+        self.updater = Updater(ports, Crashing(self._state, "state", self.point), self.clock, settings)
+
+    async def run(self) -> Seen:
+        self.updater.start()
+        self._offer(self.boot.wants)
+        try:
+            async with asyncio.timeout(10):
+                while not self._settled():
+                    await self.clock.sleep(0.001)
+        except TimeoutError:
+            return self._seen("did not settle within 10 s")
+        finally:
+            await self.close()
+        return self._seen()
+
+    async def close(self) -> None:
+        await self.updater.close()
+        self._state.close()
+
+    def _blobs(self) -> SimBlobs:
+        blobs = SimBlobs(chunk=16_384, away=not self.boot.online)
+        blobs.add(OLD, NEW, NEWER)
+        if self.boot.damaged:
+            blobs.wrong[NEW.model_digest] = b"!" + NEW.model[1:]
+        return blobs
+
+    def _offer(self, name: str | None) -> None:
+        self.updater.offer({QUAY: BY_NAME[name].digest} if name else {})
+
+    def _supersede(self, call: str) -> None:
+        if call == f"warm {NEW.digest}":
+            asyncio.get_running_loop().call_soon(self._offer, "newer")
+
+    def _settled(self) -> bool:
+        reports = self.updater.reports()
+        if not reports:
+            return True
+        report = reports[0]
+        if not self.boot.online:  # a boot without a network is over when it answers, or waits for the network
+            return bool(report.active) or (report.state is State.PULLING and "away" in report.message)
+        if self.boot.supersede and report.target != NEWER.digest:
+            return False
+        ended = report.state is State.FAILED and bool(report.active)
+        return ended or (report.state is State.IDLE and report.active == report.target)
+
+    def _witness(self, label: str) -> None:
+        """At any moment: whole releases only, and once something answers, something always does."""
+        for loaded in self.serving.loaded(QUAY):
+            release = BY_NAME[NAMES[loaded.release]]
+            if loaded.model != release.model_digest:
+                self.violations.append(f"{label}: bytes of another model answer as {NAMES[loaded.release]}")
+        answers = self.serving.answers(QUAY)
+        if self._answered and answers is None and self.boot.wants is not None:
+            self.violations.append(f"{label}: nothing answers any more")
+        self._answered = self._answered or answers is not None
+
+    def _seen(self, error: str = "") -> Seen:
+        self._witness("end")
+        answers = self.serving.answers(QUAY)
+        state = next((report.state.value for report in self.updater.reports()), "")
+        return Seen(False, NAMES[answers] if answers else None, state, self.violations, self.point.labels, error)
+
+
+def boot_here(boot: Boot) -> Seen:
+    """One boot in this process: it may end it."""
+    protections.take_away(boot.without)
+    try:
+        return asyncio.run(World(boot).run())
+    except (Retryable, AssertionError) as error:
+        return Seen(error=repr(error))
+
+
+def _boot_forked(boot: Boot) -> Seen:
+    """One boot in a child; what it wrote before it was killed counts."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        seen = boot_here(boot)
+        os.write(writing, msgspec.json.encode(seen))
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as told:
+        content = told.read()
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
+        return Seen(killed=True)
+    return msgspec.json.decode(content, type=Seen) if content else Seen(error=f"the process ended with {status}")
+
+
+def main() -> None:
+    logging.disable()
+    for line in sys.stdin:
+        seen = _boot_forked(msgspec.json.decode(line, type=Boot))
+        sys.stdout.write(msgspec.json.encode(seen).decode() + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

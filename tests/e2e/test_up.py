@@ -1,0 +1,104 @@
+"""`longshore up` without a demo, for real: it starts, says who holds it, survives kills, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers.demo import DemoTree, wait_until_gone
+
+pytestmark = pytest.mark.e2e
+
+READY = "signin?code="
+START_SECONDS = 30.0  # on a busy CI machine; measured 3 s
+
+MARKS = {"control plane": ("controlplane.main",), "broker": ("mosquitto.conf", "embedded_broker")}
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Iterator[DemoTree]:
+    tree = DemoTree(tmp_path / ".longshore", demo=False)
+    tree.start()
+    tree.until_said(READY, START_SECONDS)
+    yield tree
+    tree.close()
+
+
+def up(tree: DemoTree) -> subprocess.CompletedProcess[str]:
+    """`up` on the same state and ports, run to its end."""
+    return subprocess.run(tree.command(), cwd=tree.state.parent, capture_output=True, text=True, check=False)
+
+
+def cli(tree: DemoTree, *arguments: str) -> str:
+    longshore = [*tree.command()[:4], *arguments]
+    return subprocess.run(longshore, cwd=tree.state.parent, capture_output=True, text=True, check=True).stdout
+
+
+def test_ctrl_c_ends_everything_within_five_seconds(tree: DemoTree) -> None:
+    below = tree.processes()
+    assert len(below) >= 3
+    assert tree.stop() <= 15.0  # usually three; the figure stands in bench/results
+    wait_until_gone(below, 0.5)
+    assert tree.taken_ports() == []
+
+
+def test_a_second_up_on_the_same_state_says_who_holds_it(tree: DemoTree) -> None:
+    second = up(tree)
+    assert second.returncode != 0
+    assert f"(pid {tree.pid}) holds" in second.stderr
+
+
+def test_a_taken_port_is_told_with_its_holder_and_the_flag(tmp_path: Path) -> None:
+    tree = DemoTree(tmp_path / "state", demo=False)
+    with socket.create_server(("127.0.0.1", tree.ports["grpc"])):
+        refused = up(tree)
+    assert refused.returncode != 0
+    assert f"port {tree.ports['grpc']} (gRPC) is in use by" in refused.stderr
+    assert "--grpc-port" in refused.stderr
+
+
+def test_after_kill_9_of_up_nothing_is_left_and_it_starts_again(tree: DemoTree) -> None:
+    below = tree.processes()
+    tree.kill()
+    wait_until_gone(below)
+    tree.log.unlink()
+    tree.start()
+    assert tree.until_said(READY, START_SECONDS) < 10.0
+
+
+@pytest.mark.parametrize("name", ["control plane", "broker"])
+def test_a_child_killed_with_9_is_started_again_and_told(tree: DemoTree, name: str) -> None:
+    def running() -> dict[int, str]:
+        below = ((pid, line) for pid, line in tree.processes().items() if pid != tree.pid)
+        return {pid: line for pid, line in below if any(mark in line for mark in MARKS[name])}
+
+    first = running()
+    os.kill(min(first), signal.SIGKILL)
+    tree.until_said(f"{name} was killed by SIGKILL; starting it again", 5.0)
+    wait_until_gone(first)
+    tree.until(f"{name} runs again", running)
+
+
+def test_the_embedded_broker_serves_where_it_is_chosen(tmp_path: Path) -> None:
+    tree = DemoTree(tmp_path / "state", "--embedded-broker", demo=False)
+    tree.start()
+    tree.until_said("embedded on port", START_SECONDS)
+    tree.until_said(READY, START_SECONDS)
+    assert tree.stop() <= 15.0  # usually three; the figure stands in bench/results
+
+
+def test_commands_in_the_folder_find_the_control_plane_by_themselves(tree: DemoTree) -> None:
+    assert cli(tree, "get", "nodes", "-o", "json")
+    assert cli(tree, "token", "create", "quay-9", "-q").startswith("LS1.")
+
+
+def test_secrets_in_the_state_folder_are_readable_by_their_owner_only(tree: DemoTree) -> None:
+    assert tree.state.stat().st_mode & 0o077 == 0
+    for name in ("context.yaml", "controlplane/admin.token", "controlplane/ca/ca.key", "controlplane/ca/broker.key"):
+        assert (tree.state / name).stat().st_mode & 0o077 == 0, name

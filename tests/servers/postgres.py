@@ -1,0 +1,128 @@
+"""A PostgreSQL server of the tests' own: fresh cluster, loopback, no fsync; each test may have a database of its own.
+
+PostgreSQL refuses to run as root, so under root it runs as `postgres` (or `nobody`) through setpriv, and dies with us.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers.ports import free_port, wait_for
+from tests.servers.require import program
+
+USER = "longshore"
+_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "60"}
+
+
+def _binaries() -> list[Path]:
+    """Debian keeps them out of PATH, one folder per version; newest first."""
+    found = Path("/usr/lib/postgresql").glob("*/bin")
+    return sorted(found, key=lambda folder: float(folder.parent.name), reverse=True)
+
+
+def _account() -> pwd.struct_passwd:
+    if os.geteuid() != 0:
+        return pwd.getpwuid(os.geteuid())
+    try:
+        return pwd.getpwnam("postgres")
+    except KeyError:
+        return pwd.getpwnam("nobody")
+
+
+def _as_user(account: pwd.struct_passwd) -> list[str]:
+    drop = [f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"] if os.geteuid() == 0 else []
+    return [program("setpriv", "util-linux"), "--pdeathsig", "KILL", *drop, "--"]
+
+
+def _initialise(folder: Path, account: pwd.struct_passwd) -> None:
+    initdb = program("initdb", "postgresql", *_binaries())
+    arguments = ["--auth=trust", f"--username={USER}", "--no-sync", "--encoding=UTF8", "--locale=C.UTF-8"]
+    done = subprocess.run(
+        [*_as_user(account), initdb, "-D", str(folder / "data"), *arguments],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _serve(folder: Path, account: pwd.struct_passwd, port: int) -> subprocess.Popen[bytes]:
+    postgres = program("postgres", "postgresql", *_binaries())
+    settings = [f"--{key}={value}" for key, value in _SETTINGS.items()]
+    where = ["-D", str(folder / "data"), "-h", "127.0.0.1", "-p", str(port), "-k", str(folder)]
+    with (folder / "postgres.log").open("ab") as log:
+        process = subprocess.Popen(
+            [*_as_user(account), postgres, *where, *settings],
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            cwd=folder,
+        )
+    wait_for(port, process)
+    _answers(f"127.0.0.1:{port}")
+    return process
+
+
+def _answers(server: str, seconds: float = 20.0) -> None:
+    """Return once the server takes queries: it listens a little earlier, and says that it is starting up."""
+    import psycopg
+
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            psycopg.connect(f"postgresql://{USER}@{server}/postgres").close()
+        except psycopg.OperationalError:
+            assert time.monotonic() < until, "PostgreSQL did not get ready"
+            time.sleep(0.05)
+        else:
+            return
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """`host:port` of a running server whose superuser is USER, without a password."""
+    program("postgres", "postgresql", *_binaries())
+    account = _account()
+    folder = Path(tempfile.mkdtemp(prefix="longshore-postgres-"))
+    os.chown(folder, account.pw_uid, account.pw_gid)
+    _initialise(folder, account)
+    port = free_port()
+    process = _serve(folder, account, port)
+    yield f"127.0.0.1:{port}"
+    process.terminate()
+    process.wait(timeout=20)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def new_postgres_database(postgres_server: str) -> Callable[[], str]:
+    """Make an empty database and get its SQLAlchemy URL, as often as called."""
+    import psycopg
+
+    def create() -> str:
+        name = f"t{os.getpid()}_{next(_numbers)}"
+        with psycopg.connect(f"postgresql://{USER}@{postgres_server}/postgres", autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}"')
+        return f"postgresql+psycopg://{USER}@{postgres_server}/{name}"
+
+    return create
+
+
+@pytest.fixture
+def postgres_url(new_postgres_database: Callable[[], str]) -> str:
+    """SQLAlchemy URL of an empty database of this test's own."""
+    return new_postgres_database()
+
+
+_numbers = itertools.count(1)

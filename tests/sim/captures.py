@@ -1,0 +1,70 @@
+"""Capture workers without processes: frames are drawn by the test, slots are real shared memory.
+
+Implements agent.pipeline.board.Captures and keeps account: a slot announced and not released is held.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+
+from agent.cameras.captured import Captured
+from agent.pipeline.board import CameraWish
+from agent.types import Geometry, ModelInput, Tap
+from agent.workers.memory import SharedSlots
+from protos.errors import Retryable
+
+SLOTS = 4
+
+
+class SimCaptures:
+    """`announce` makes a frame of a tap due; `deliver` is where it goes."""
+
+    def __init__(self, deliver: Callable[[Captured], None] = lambda _: None) -> None:
+        self.deliver = deliver
+        self.cameras: tuple[CameraWish, ...] = ()
+        self.taps: dict[Tap, ModelInput] = {}
+        self.held: Counter[tuple[Tap, int]] = Counter()
+        self.encoded = 0
+        self._memory: dict[Tap, SharedSlots] = {}
+        self._seq: Counter[Tap] = Counter()
+
+    async def apply(self, cameras: Iterable[CameraWish], taps: Mapping[Tap, ModelInput]) -> None:
+        self.cameras = tuple(cameras)
+        for tap in [tap for tap, pixels in self.taps.items() if taps.get(tap) != pixels]:
+            self._memory.pop(tap).close()
+        for tap, pixels in taps.items():
+            if tap not in self._memory:
+                self._memory[tap] = SharedSlots.create(SLOTS, pixels.nbytes)
+        self.taps = dict(taps)
+
+    def slots_fd(self, tap: Tap) -> tuple[int, int]:
+        if tap not in self._memory:
+            raise Retryable(f"{tap} has no slots now")
+        return self._memory[tap].fd, SLOTS
+
+    def announce(self, tap: Tap, now: float) -> int:
+        """The seq of the frame that is due now."""
+        self._seq[tap] += 1
+        seq = self._seq[tap]
+        slot = seq % SLOTS
+        self.held[tap, slot] += 1
+        pixels = self.taps[tap]
+        geometry = Geometry(pixels.width, pixels.height, 1.0, 1.0, 0, 0)
+        self.deliver(Captured(tap, seq, slot, now, int(now * 1e9), geometry, pixels, "clock", 0.0, 0.0))
+        return seq
+
+    def release(self, tap: Tap, slot: int) -> None:
+        self.held[tap, slot] -= 1
+
+    async def encode(self, tap: Tap, slot: int, max_side: int, quality: int) -> bytes:
+        self.encoded += 1
+        return b"\xff\xd8 a picture \xff\xd9"
+
+    @property
+    def outstanding(self) -> int:
+        return sum(self.held.values())
+
+    def close(self) -> None:
+        for memory in self._memory.values():
+            memory.close()

@@ -1,0 +1,153 @@
+"""A control plane without sockets: the real services and routes on SQLite, under a fake clock, asked through ASGI.
+
+`SimInspector` stands for the process that looks into ONNX files; what it should refuse, the test says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from controlplane.adapters.blob_memory import MemoryBlobStore
+from controlplane.adapters.notifier_memory import MemoryNotifier
+from controlplane.adapters.x509 import LocalAuthority, new_ca
+from controlplane.config import Config
+from controlplane.container import Services
+from controlplane.db import Database
+from controlplane.identity.service import IdentityService
+from controlplane.metrics import new_registry
+from controlplane.migrations.migrate import migrate
+from controlplane.registry.domain import StoredRelease
+from controlplane.registry.grants import Grants
+from controlplane.registry.service import RegistryService
+from controlplane.web import create_app
+from controlplane.wiring import Adapters, assemble
+from protos.errors import Rejected
+from protos.ids import Digest, digest_of
+from protos.manifest import Manifest
+from tests.sim.clock import FakeClock
+from tests.sim.releases import MadeRelease
+
+
+@dataclass
+class SimInspector:
+    """Implements controlplane.registry.ports.Inspector."""
+
+    refuses: dict[str, str] = field(default_factory=dict)  # path → why
+    seen: list[tuple[str, int]] = field(default_factory=list)
+
+    def inspect(self, path: str, content: Iterable[bytes], manifest: Manifest) -> None:
+        self.seen.append((path, sum(map(len, content))))
+        if path in self.refuses:
+            raise Rejected(f"{path} {self.refuses[path]}")
+
+
+class SimBrowser:
+    """An HTTP client without sockets, for tests that are not async themselves."""
+
+    def __init__(self, app: FastAPI, headers: dict[str, str], address: str = "127.0.0.1") -> None:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=(address, 50_000))
+        self._http = httpx.AsyncClient(transport=transport, base_url="http://testserver", headers=headers)
+        self._runner = asyncio.Runner()
+
+    @property
+    def cookies(self) -> httpx.Cookies:
+        return self._http.cookies
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        return self._runner.run(self._http.request(method, path, **options))
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("GET", path, **options)
+
+    def head(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("HEAD", path, **options)
+
+    def post(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("POST", path, **options)
+
+    def put(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("PUT", path, **options)
+
+    def patch(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("PATCH", path, **options)
+
+    def delete(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("DELETE", path, **options)
+
+    def close(self) -> None:
+        self._runner.run(self._http.aclose())
+        self._runner.close()
+
+
+class SimControlPlane:
+    """Parts are public: a test reaches for the one it is about."""
+
+    def __init__(self, folder: Path, clock: FakeClock, **settings: Any) -> None:
+        self.clock = clock
+        self.config = Config(state=folder, **settings)
+        self.database = Database(f"sqlite:///{folder / 'longshore.db'}")
+        migrate(self.database)
+        self.authority = LocalAuthority(*new_ca(clock.unix()))
+        self.blobs = MemoryBlobStore(clock)
+        self.inspector = SimInspector()
+        self.notifier = MemoryNotifier()
+        self.services = self._services()
+        self._browsers: list[SimBrowser] = []
+        self.token = self.identity.create_api_token("test").text
+        self.client = self.browser({"Authorization": f"Bearer {self.token}"})
+        self.stranger = self.browser({})
+
+    def _services(self) -> Services:
+        adapters = Adapters(
+            clock=self.clock,
+            database=self.database,
+            authority=self.authority,
+            blobs=self.blobs,
+            notifier=self.notifier,
+            inspector=self.inspector,
+            grants=Grants(b"k" * 32),
+        )
+        return assemble(self.config, adapters)
+
+    @property
+    def identity(self) -> IdentityService:
+        return self.services.identity
+
+    @property
+    def registry(self) -> RegistryService:
+        return self.services.registry
+
+    def browser(self, headers: dict[str, str], address: str = "127.0.0.1") -> SimBrowser:
+        """Somebody who asks from there, remembering cookies."""
+        browser = SimBrowser(create_app(replace(self.services, metrics=new_registry())), headers, address)
+        self._browsers.append(browser)
+        return browser
+
+    def upload(self, content: bytes) -> Digest:
+        """Put a file into the registry, as a push does."""
+        digest = digest_of(content)
+        upload = self.registry.begin_upload(digest, len(content))
+        if not upload.complete:
+            receiving = self.registry.receive(upload.id, upload.offset)
+            receiving.write(content[upload.offset :])
+            receiving.finish()
+            receiving.close()
+        return digest
+
+    def push(self, made: MadeRelease) -> StoredRelease:
+        for digest, content in made.blobs.items():
+            if digest != made.digest:
+                self.upload(content)
+        return self.registry.create_release(made.manifest)[0]
+
+    def close(self) -> None:
+        for browser in self._browsers:
+            browser.close()
+        self.database.close()

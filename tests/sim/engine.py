@@ -1,0 +1,190 @@
+"""An Engine without a process: answers from a table of samples, takes the time it is told to take, crashes on demand.
+
+It keeps the port's contract (tests/contract/test_engine.py runs against it too): order of arrival, one at a time,
+Retryable for what a crash interrupts, Rejected when it crashed too often, draining at close.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Iterable, Sequence
+
+import cv2
+import numpy as np
+
+from agent.cameras.letterbox import letterbox
+from agent.inference import boxes, lifecycle, picture_header, requests
+from agent.inference.datatypes import unpack_bytes
+from agent.inference.errors import BadInput, BadModel, Expired
+from agent.inference.lifecycle import Event, State
+from agent.inference.messages import TensorIn
+from agent.inference.outputs import boxes_of, with_labels
+from agent.inference.tensors import datatype_of, to_array, to_wire
+from agent.ports import Clock, Detections, EngineSpec, ModelSignature, Tensor
+from agent.types import Geometry, ModelInput, Tap
+from agent.workers.memory import SharedSlots
+from protos.errors import Rejected, Retryable
+from tests.sim.models import Array, Sample
+
+
+class RealClock:
+    """agent.ports.Clock as the system has it, for tests of real processes."""
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def unix(self) -> float:
+        return time.time()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+class FakeEngine:
+    """`seconds` of the clock per inference; `budget` crashes are survived."""
+
+    def __init__(self, samples: Iterable[Sample], clock: Clock, seconds: float = 0.0, budget: int = 10) -> None:
+        self._samples = {(sample.spec.model, sample.spec.input): sample for sample in samples}
+        self._clock = clock
+        self._seconds = seconds
+        self._budget = budget
+        self._state = State.NEW
+        self._slow_down = 0.0
+        self._taps: dict[Tap, SharedSlots] = {}
+        self._turn = asyncio.Lock()
+        self._running: set[asyncio.Future[None]] = set()
+        self._sample: Sample | None = None
+        self.restarts = 0
+        self.warm_seconds = 0.0
+
+    @property
+    def signature(self) -> ModelSignature:
+        return self._loaded.signature
+
+    @property
+    def attached(self) -> set[Tap]:
+        return set(self._taps)
+
+    async def start(self, spec: EngineSpec) -> None:
+        self._state = lifecycle.after(self._state, Event.START)
+        self._sample = self._samples.get((spec.model, spec.input))
+        if self._sample is None:
+            self._state = lifecycle.after(self._state, Event.REFUSED)
+            raise BadModel("the model does not load: it is not one of this fake's samples")
+        self._state = lifecycle.after(self._state, Event.READY)
+
+    async def attach(self, tap: Tap, fd: int, slots: int, model_input: ModelInput) -> None:
+        await self.detach(tap)
+        self._taps[tap] = SharedSlots.attach(os.dup(fd), slots, model_input.nbytes)
+
+    async def detach(self, tap: Tap) -> None:
+        if memory := self._taps.pop(tap, None):
+            memory.close()
+
+    async def detect_slot(self, tap: Tap, slot: int, geometry: Geometry, min_score: float) -> Detections:
+        lifecycle.check_ready(self._state)
+        if tap not in self._taps or not 0 <= slot < self._taps[tap].slots:
+            raise Rejected(f"slot {slot} of camera {tap.camera} is not attached to this engine")
+        spent = await self._take_time(None)
+        wanted = self._wanted
+        size = (wanted.height, wanted.width)
+        pixels = np.frombuffer(bytes(self._taps[tap].view(slot)), dtype=np.uint8).reshape(1, *size, 3)
+        out = self._loaded.compute({"image": pixels})
+        found = (
+            np.asarray(out["boxes"][0], np.float32),
+            np.asarray(out["scores"][0], np.float32),
+            np.asarray(out["classes"][0], np.int64),
+        )
+        return Detections(boxes_of(boxes.rows(found, geometry, size, min_score), self._loaded.spec.labels), spent)
+
+    async def infer(
+        self,
+        inputs: Sequence[Tensor],
+        outputs: Sequence[str] | None = None,
+        min_score: float = 0.0,
+        deadline: float | None = None,
+    ) -> list[Tensor]:
+        lifecycle.check_ready(self._state)
+        sample = self._loaded
+        requests.check(sample.signature, inputs, outputs, image=sample.spec.input is not None)
+        picture = sample.spec.input is not None and requests.is_picture(inputs)
+        await self._take_time(deadline)
+        try:
+            result = self._picture(inputs[0], min_score) if picture else sample.compute(_arrays(inputs))
+        except ValueError as error:
+            raise BadInput(f"the model cannot run on this input: {error}") from error
+        tensors = [_tensor(name, array) for name, array in result.items()]
+        if picture:
+            return with_labels(tensors, sample.spec.labels, outputs)
+        named = {tensor.name: tensor for tensor in tensors}
+        return [named[name] for name in outputs or named]
+
+    def slow_down(self, seconds: float) -> None:
+        self._slow_down = seconds
+
+    def crash(self) -> None:
+        """The worker dies; another is there at once, while the budget lasts."""
+        running, self._running = self._running, set()
+        for future in running:
+            if not future.done():
+                future.set_exception(Retryable("the engine worker ended; it is being started again"))
+        self._budget -= 1
+        self.restarts += 1
+        self._state = lifecycle.after(self._state, Event.DIED)
+        self._state = lifecycle.after(self._state, Event.SPENT if self._budget < 0 else Event.READY)
+
+    async def close(self) -> None:
+        self._state = lifecycle.after(self._state, Event.CLOSE)
+        async with self._turn:
+            for tap in list(self._taps):
+                await self.detach(tap)
+
+    @property
+    def _loaded(self) -> Sample:
+        assert self._sample is not None
+        return self._sample
+
+    @property
+    def _wanted(self) -> ModelInput:
+        assert self._loaded.spec.input is not None
+        return self._loaded.spec.input
+
+    async def _take_time(self, deadline: float | None) -> float:
+        crash: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._running.add(crash)
+        try:
+            async with self._turn:
+                if deadline is not None and self._clock.monotonic() >= deadline:
+                    raise Expired("the request's time had passed before its turn came")
+                seconds = self._seconds + self._slow_down
+                work = asyncio.ensure_future(self._clock.sleep(seconds))
+                await asyncio.wait({work, crash}, return_when=asyncio.FIRST_COMPLETED)
+                work.cancel()
+                if crash.done():
+                    crash.result()
+                return seconds
+        finally:
+            self._running.discard(crash)
+
+    def _picture(self, tensor: Tensor, min_score: float) -> dict[str, Array]:
+        (content,) = unpack_bytes(tensor.name, tensor.data, 1)
+        picture_header.check(content)
+        decoded = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), cv2.IMREAD_COLOR_RGB)
+        if decoded is None:
+            raise BadInput("the picture is damaged and cannot be decoded")
+        wanted = self._wanted
+        pixels, geometry = letterbox(decoded, wanted.height, wanted.width, fit=wanted.fit, pad=wanted.pad)
+        result = self._loaded.compute({"image": pixels[np.newaxis]})
+        boxes.refit(result, geometry, (wanted.height, wanted.width), min_score)
+        return result
+
+
+def _arrays(inputs: Sequence[Tensor]) -> dict[str, Array]:
+    return {t.name: to_array(TensorIn(t.name, t.datatype, t.shape, len(t.data)), memoryview(t.data)) for t in inputs}
+
+
+def _tensor(name: str, array: Array) -> Tensor:
+    ((out,), large) = to_wire([(name, array)])
+    return Tensor(name, datatype_of(array), out.shape, out.inline if out.inline is not None else bytes(large[0]))

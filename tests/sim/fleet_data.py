@@ -1,0 +1,203 @@
+"""A fleet that exists only as what it says: reports, telemetry and pictures of a small harbour, played into services.
+
+`HarbourFleet.tick` says what two seconds of such a fleet say; a seed decides all chance. The pictures are the drawn
+harbour with its truth as boxes. `slowed` follows the Node's spec: a slowed box sends most of its frames to the cloud.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field, replace
+
+from agent.cameras.harbour_scene.scene import HarbourScene
+from controlplane.container import Services
+from controlplane.fleet.looking import Picture
+from controlplane.fleet.reports import CameraReport, DeploymentReport, Inventory, Problem, Report
+from controlplane.identity.domain import Admission
+from controlplane.identity.repository import IdentityRepository
+from controlplane.ingest.domain import Batch, Kind, Row
+from controlplane.tables import Model, Release
+from protos.ids import CameraName, NodeId, digest_of
+from protos.outcomes import Outcome
+from tests.sim.drawn import annotated
+
+DIGEST = digest_of(b"harbour 1.0.0")
+DEPLOYMENT = "harbour-watch"
+WINDOW_MS = 2_000
+RATE = 10.0  # frames due a second of each camera
+NO_RTSP = (
+    "plays the file: no RTSP server on this machine; for a real stream, as root: apt-get install "
+    "python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good gstreamer1.0-plugins-bad"
+)
+
+
+@dataclass(frozen=True)
+class SimCamera:
+    name: str
+    node: str
+    source: str
+    seed: int
+    note: str = ""
+
+
+CAMERAS = (
+    SimCamera("crane", "north-quay", "synthetic://harbour?seed=7", 7),
+    SimCamera("gate", "south-quay", "file:///srv/harbour.mp4", 3),
+    SimCamera("berth", "north-quay", "file:///srv/harbour.mp4", 11, NO_RTSP),
+)
+NODES = (
+    ("north-quay", "edge", {"site": "harbour", "quay": "north"}),
+    ("south-quay", "edge", {"site": "harbour", "quay": "south"}),
+    ("cloud-1", "cloud", {"role": "cloud"}),
+)
+
+
+@dataclass
+class HarbourFleet:
+    """Made over the services of a control plane."""
+
+    services: Services
+    seed: int = 1
+    runs: dict[str, str] = field(default_factory=dict)  # box -> digest of the release that answers there
+    offline: set[str] = field(default_factory=set)  # boxes that say nothing any more
+    broken: dict[str, str] = field(default_factory=dict)  # camera -> why it shows nothing
+    problems: dict[str, tuple[Problem, ...]] = field(default_factory=dict)
+    _until: dict[str, int] = field(default_factory=dict)  # camera -> end of its last window
+    _seq: int = 0
+    _pictures: int = 0
+
+    def __post_init__(self) -> None:
+        self._rng = random.Random(self.seed)
+        self._scenes: dict[str, HarbourScene] = {}
+
+    def join(self) -> None:
+        """Boxes, cameras, a release and its deployment, as the demo has them."""
+        now = self._now()
+        with self.services.database.begin() as session:
+            for name, role, labels in NODES:
+                IdentityRepository(session).admit_node(Admission(NodeId(name), dict(labels), role, rejoin=True), now)
+            session.add(Model(name="harbour", created_ms=now))
+            session.flush()
+            release = {"name": "harbour-1-0-0", "model": "harbour", "version": "1.0.0", "digest": DIGEST}
+            session.add(Release(**release, manifest=b"{}", task="detection", created_ms=now))
+        for camera in CAMERAS:
+            notes = {"longshore/note": camera.note} if camera.note else {}
+            metadata = {"labels": {"site": "harbour"}, "annotations": notes}
+            spec = {"node": camera.node, "source": camera.source, "rate": RATE}
+            self.services.fleet.apply_camera(camera.name, {"metadata": metadata, "spec": spec})
+        spec = {
+            "model": "harbour",
+            "version": "1.0.0",
+            "nodeSelector": {"matchLabels": {"site": "harbour"}},
+            "cloudSelector": {"matchLabels": {"role": "cloud"}},
+            "objective": {"deadline": "250ms"},
+            "offload": {"enabled": True, "uplink": "8Mbit/s", "jpegQuality": 80},
+        }
+        self.services.fleet.apply_deployment(DEPLOYMENT, {"spec": spec})
+
+    def history(self, minutes: float = 5) -> None:
+        """As if it had run for a while, one box slowed in the middle of it."""
+        windows = int(minutes * 60_000 / WINDOW_MS)
+        batches = []
+        for index in range(windows, 0, -1):
+            share = 1 - index / windows
+            slowed = {"north-quay"} if 0.45 < share < 0.75 else set()
+            batches += self._windows(self._now() - index * WINDOW_MS, slowed)
+        self.services.ingest.store(batches)
+
+    def tick(self) -> None:
+        """What the fleet says in two seconds."""
+        self.report()
+        self.services.ingest.store(self._windows(self._now(), self._slowed()))
+        self.show()
+
+    def report(self) -> None:
+        """Every box that is there calls in."""
+        for name, role, _ in NODES:
+            if name in self.offline:
+                continue
+            answer = self.services.boxes.sync(NodeId(name), self._report(name, role, 0))
+            self.services.boxes.sync(NodeId(name), self._report(name, role, answer.generation))
+
+    def show(self) -> None:
+        """A new picture of each camera."""
+        self._pictures += 1
+        for camera in CAMERAS:
+            if camera.node in self.offline or camera.name in self.broken:
+                continue
+            scene = self._scenes[camera.name] = self._scenes.get(camera.name) or HarbourScene(camera.seed)
+            drawn = annotated(scene, self._pictures * 0.4, "ok_local  31 ms  local")
+            self.services.looking.put_picture(
+                Picture(CameraName(camera.name), self._now(), drawn, Outcome.OK_LOCAL, 31.0)
+            )
+
+    def _slowed(self) -> set[str]:
+        nodes = self.services.fleet.list_nodes()
+        return {node["metadata"]["name"] for node in nodes if node["spec"]["slowDown"] != "0s"}
+
+    def _report(self, name: str, role: str, generation: int) -> Report:
+        cameras = tuple(self._camera_report(camera) for camera in CAMERAS if camera.node == name)
+        active = self.runs.get(name, DIGEST)
+        run = DeploymentReport(DEPLOYMENT, "IDLE", active_digest=active, target_digest=DIGEST)
+        inventory = Inventory("0.1.0", "Debian GNU/Linux 12", 4, 8 << 30, 200 << 30, ("CPUExecutionProvider",))
+        report = Report(boot_id="boot-1", epoch=f"epoch{name[0]}", inventory=inventory, deployments=(run,))
+        return replace(report, cameras=cameras, observed_generation=generation, problems=self.problems.get(name, ()))
+
+    def _camera_report(self, camera: SimCamera) -> CameraReport:
+        if camera.name in self.broken:
+            return CameraReport(camera.name, "retrying", self.broken[camera.name])
+        return CameraReport(camera.name, "running", frames_per_second=RATE, width=640, height=360)
+
+    def _windows(self, end_ms: int, slowed: set[str]) -> list[Batch]:
+        batches = []
+        for name, role, _ in NODES:
+            rows = [self._stats(role, end_ms)]
+            if name not in self.offline:
+                rows += [
+                    self._outcomes(camera, end_ms, slow=name in slowed) for camera in CAMERAS if camera.node == name
+                ]
+                batches.append(Batch(NodeId(name), f"epoch{name[0]}", tuple(rows), tuple(row.seq for row in rows)))
+        return batches
+
+    def _outcomes(self, camera: SimCamera, end_ms: int, *, slow: bool) -> Row:
+        start_ms, self._until[camera.name] = self._until.get(camera.name, end_ms - WINDOW_MS), end_ms
+        due = round(RATE * (end_ms - start_ms) / 1000)
+        rng, counts = self._rng, dict.fromkeys((Outcome.OK_LOCAL, Outcome.OK_CLOUD, Outcome.CLOUD_LATE), 0)
+        for _ in range(due):
+            chance = rng.random()
+            if slow:
+                ended = Outcome.OK_CLOUD if chance < 0.86 else Outcome.OK_LOCAL if chance < 0.95 else Outcome.CLOUD_LATE
+            else:
+                ended = Outcome.OK_LOCAL if chance < 0.99 else Outcome.SUPERSEDED if chance < 0.998 else Outcome.EXPIRED
+            counts[ended] = counts.get(ended, 0) + 1
+        values = {
+            "camera": camera.name,
+            "deployment": DEPLOYMENT,
+            "start_ms": start_ms,
+            "end_ms": end_ms,
+            "frames_due": due,
+            "counts": {outcome.value: frames for outcome, frames in counts.items() if frames},
+            "latency_p50_seconds": rng.uniform(0.085, 0.11) if slow else rng.uniform(0.027, 0.036),
+            "latency_p95_seconds": rng.uniform(0.15, 0.21) if slow else rng.uniform(0.045, 0.07),
+            "uplink_bytes": counts[Outcome.OK_CLOUD] * 19_000,
+        }
+        return Row(Kind.OUTCOMES, self._number(), values)
+
+    def _stats(self, role: str, end_ms: int) -> Row:
+        cores, memory = (0.9, 236 << 20) if role == "edge" else (0.25, 148 << 20)
+        values = {
+            "at_ms": end_ms,
+            "cpu_cores_used": cores * self._rng.uniform(0.9, 1.1),
+            "memory_bytes": int(memory * self._rng.uniform(0.98, 1.02)),
+            "disk_free_bytes": 200 << 30,
+            "outbox_waiting": self._rng.randrange(4),
+            "outbox_dropped": 0,
+        }
+        return Row(Kind.NODE, self._number(), values)
+
+    def _number(self) -> int:
+        self._seq += 1
+        return self._seq
+
+    def _now(self) -> int:
+        return int(self.services.clock.unix() * 1000)

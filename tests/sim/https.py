@@ -1,0 +1,123 @@
+"""A small HTTP(S) server whose every byte the test decides: truncation, garbage, silence, one byte at a time.
+
+A handler gets a Request and returns a Reply; Reply.chunks are sent as they come, and `cut` closes the connection
+without a goodbye.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Request:
+    method: str
+    path: str
+    headers: dict[str, str]  # names in lower case
+    body: bytes
+
+
+@dataclass
+class Reply:
+    status: int = 200
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+    length: int | None = None  # Content-Length to claim; default: that of the body
+    chunk: int = 65_536
+    gap: float = 0.0  # real seconds between two chunks
+    cut: int | None = None  # close after this many bytes of the body
+    raw: bytes | None = None  # send these bytes and nothing else
+
+
+Handler = Callable[[Request], Reply]
+
+
+class SimHttps:
+    """Listens on a free loopback port while entered; `requests` is what came."""
+
+    def __init__(self, handler: Handler, tls: ssl.SSLContext | None = None) -> None:
+        self.handler = handler
+        self.requests: list[Request] = []
+        self._tls = tls
+        self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+
+    @property
+    def url(self) -> str:
+        assert self._server is not None
+        port = self._server.sockets[0].getsockname()[1]
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{port}"
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[SimHttps]:
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, ssl=self._tls)
+        try:
+            yield self
+        finally:
+            self._server.close()
+            for connection in self._connections:
+                connection.cancel()
+            await asyncio.gather(*self._connections, return_exceptions=True)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        try:
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
+                await self._answer(reader, writer)
+        finally:
+            self._connections.discard(task)
+            writer.close()
+            with contextlib.suppress(ConnectionError, ssl.SSLError):
+                await writer.wait_closed()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await _read(reader)
+        self.requests.append(request)
+        reply = self.handler(request)
+        if reply.raw is not None:
+            writer.write(reply.raw)
+            await writer.drain()
+            return
+        length = len(reply.body) if reply.length is None else reply.length
+        fields = {"Content-Length": str(length), "Connection": "close", **reply.headers}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        writer.write(f"HTTP/1.1 {reply.status} Sim\r\n{lines}\r\n".encode())
+        for chunk in _pieces(reply):
+            writer.write(chunk)
+            await writer.drain()
+            if reply.gap:
+                await asyncio.sleep(reply.gap)
+
+
+async def _read(reader: asyncio.StreamReader) -> Request:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+    method, path, _ = head[0].split(" ")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:]) if name}
+    return Request(method, path, headers, await reader.readexactly(int(headers.get("content-length", 0))))
+
+
+def _pieces(reply: Reply) -> Iterable[bytes]:
+    body = reply.body[: reply.cut]
+    return [body[start : start + reply.chunk] for start in range(0, len(body), reply.chunk)]
+
+
+def ranged(body: bytes, request: Request) -> Reply:
+    """The answer of a file server that knows Range."""
+    asked = request.headers.get("range")
+    if asked is None:
+        return Reply(200, body)
+    start = int(asked.removeprefix("bytes=").removesuffix("-"))
+    if start >= len(body):
+        return Reply(416, b"", {"Content-Range": f"bytes */{len(body)}"})
+    return Reply(206, body[start:], {"Content-Range": f"bytes {start}-{len(body) - 1}/{len(body)}"})
+
+
+async def collect(chunks: AsyncGenerator[bytes, None]) -> bytes:
+    """All of it."""
+    return b"".join([chunk async for chunk in chunks])

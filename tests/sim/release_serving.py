@@ -1,0 +1,108 @@
+"""What an update acts on, without engines; implements agent.update.serving.Serving and watches its rules.
+
+`answers` says which release answers and with which bytes, at any moment; `history` is every change of it. Breaking
+the protocol (two candidates, swapping to what was not warmed) raises AssertionError, which no update code catches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from agent.ports import Clock
+from agent.update.verify import VerifiedBytes, VerifiedRelease
+from protos.errors import Rejected, Retryable
+from protos.ids import DeploymentName, Digest, digest_of
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """An engine: the release it was loaded for, and the hash of the bytes it got."""
+
+    release: Digest
+    model: Digest
+
+
+@dataclass
+class _Engines:
+    answering: Loaded | None = None
+    before: Loaded | None = None
+    candidate: Loaded | None = None
+
+
+@dataclass
+class SimServing:
+    clock: Clock
+    refuses: set[Digest] = field(default_factory=set)  # do not load
+    unhealthy: set[Digest] = field(default_factory=set)  # load, answer, then crash
+    out_of_memory: int = 0  # this many warms fail for now
+    warm_seconds: float = 0.0
+    history: list[tuple[DeploymentName, Digest | None]] = field(default_factory=list)
+    during: Callable[[str], None] = lambda _: None  # called at each call's start
+    _engines: dict[DeploymentName, _Engines] = field(default_factory=dict)
+
+    def answers(self, deployment: str) -> Digest | None:
+        loaded = self._of(DeploymentName(deployment)).answering
+        return loaded.release if loaded else None
+
+    def loaded(self, deployment: str) -> list[Loaded]:
+        engines = self._of(DeploymentName(deployment))
+        return [one for one in (engines.answering, engines.before, engines.candidate) if one]
+
+    async def warm(self, deployment: DeploymentName, release: VerifiedRelease, model: VerifiedBytes) -> None:
+        self.during(f"warm {release.digest}")
+        engines = self._of(deployment)
+        assert engines.candidate is None, "a second candidate"
+        if self.out_of_memory:
+            self.out_of_memory -= 1
+            raise Retryable("not enough simulated memory")
+        if release.digest in self.refuses:
+            raise Rejected("the simulated engine does not load this graph")
+        engines.candidate = Loaded(release.digest, digest_of(model))
+        await self._wait(self.warm_seconds)
+
+    async def swap(self, deployment: DeploymentName, digest: Digest) -> None:
+        self.during(f"swap {digest}")
+        engines = self._of(deployment)
+        assert engines.candidate is not None, "swap without a candidate"
+        assert engines.candidate.release == digest, "swap to what was not warmed"
+        engines.before, engines.answering, engines.candidate = engines.answering, engines.candidate, None
+        self._note(deployment)
+
+    async def confirm(self, deployment: DeploymentName, digest: Digest, seconds: float) -> bool:
+        self.during(f"confirm {digest}")
+        engines = self._of(deployment)
+        assert engines.answering is not None
+        assert engines.answering.release == digest, "confirm of what does not answer"
+        await self._wait(seconds)
+        if digest in self.unhealthy:
+            return False
+        engines.before = None
+        return True
+
+    async def abandon(self, deployment: DeploymentName, digest: Digest) -> None:
+        self.during(f"abandon {digest}")
+        engines = self._of(deployment)
+        if engines.candidate and engines.candidate.release == digest:
+            engines.candidate = None
+        if engines.answering and engines.answering.release == digest:
+            engines.answering, engines.before = engines.before, None
+            self._note(deployment)
+
+    async def remove(self, deployment: DeploymentName) -> None:
+        self.during("remove")
+        self._engines.pop(deployment, None)
+        self._note(deployment)
+
+    async def _wait(self, seconds: float) -> None:
+        if seconds > 0:
+            await self.clock.sleep(seconds)
+        else:
+            await asyncio.sleep(0)
+
+    def _of(self, deployment: DeploymentName) -> _Engines:
+        return self._engines.setdefault(deployment, _Engines())
+
+    def _note(self, deployment: DeploymentName) -> None:
+        self.history.append((deployment, self.answers(deployment)))

@@ -1,0 +1,46 @@
+"""A node's model table under the test's hand, and an observer that remembers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from agent.ports import Engine
+from agent.serving.dataplane import Served
+from agent.serving.errors import NotReady, UnknownModel
+
+
+@dataclass
+class FakeTable:
+    """Models by name; the last version added is the one in use. Names in `loading` are known and not ready."""
+
+    models: dict[str, dict[str, Engine]] = field(default_factory=dict)
+    loading: set[str] = field(default_factory=set)
+
+    def add(self, name: str, version: str, engine: Engine) -> None:
+        self.models.setdefault(name, {})[version] = engine
+
+    def lookup(self, name: str, version: str | None) -> Served:
+        if name in self.loading:
+            raise NotReady(f"model {name!r} is being loaded; try again soon")
+        versions = self.models.get(name, {})
+        chosen = version or next(reversed(versions), "")
+        if chosen not in versions:
+            raise UnknownModel(f"this node serves no model {name!r} version {version or 'any'}")
+        return Served(name, chosen, versions[chosen])
+
+    def versions(self, name: str) -> list[str]:
+        return list(self.models[name])
+
+    def ready(self) -> bool:
+        return not self.loading
+
+
+@dataclass
+class Counted:
+    """An observer."""
+
+    answers: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def answered(self, transport: str, model: str, result: str, seconds: float) -> None:
+        assert seconds >= 0
+        self.answers.append((transport, model, result))

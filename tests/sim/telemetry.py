@@ -1,0 +1,99 @@
+"""Frames, drafts and a control plane for telemetry tests: it stores, acknowledges, forgets to, or is away."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from agent.telemetry import records
+from agent.telemetry.records import Draft, NodeStats, OutcomeWindow, RecordClass
+from agent.types import Box, CameraState, Finished, Tap
+from protos import telemetry_pb2 as wire
+from protos.ids import CameraName, DeploymentName, Digest, NodeId
+from protos.outcomes import Outcome
+
+NODE = NodeId("quay-1")
+RELEASE = Digest("sha256:" + "ab" * 32)
+TAP = Tap(CameraName("quay"), DeploymentName("harbour"))
+BOX = Box(0.1, 0.2, 0.3, 0.4, 0.9, "boat")
+
+
+def finished(
+    seq: int = 1,
+    outcome: Outcome = Outcome.OK_LOCAL,
+    latency: float = 0.05,
+    tap: Tap = TAP,
+    at: float = 1_000.0,
+    **other: object,
+) -> Finished:
+    """A frame that ended at monotonic `at`."""
+    answered = outcome not in (Outcome.SHED, Outcome.SUPERSEDED, Outcome.ERROR)
+    values: dict[str, object] = {
+        "tap": tap,
+        "seq": seq,
+        "outcome": outcome,
+        "captured": at - latency,
+        "captured_unix_ns": 1_795_000_000_000_000_000 + seq,
+        "finished": at,
+        "boxes": (BOX,) if answered else (),
+        "release": RELEASE if answered else None,
+    }
+    return Finished(**{**values, **other})  # type: ignore[arg-type]  # a test's shorthand
+
+
+def draft(record_class: RecordClass = RecordClass.FRAME, number: int = 1) -> Draft:
+    """A record of the class; `number` tells them apart."""
+    made: dict[RecordClass, Callable[[], Draft]] = {
+        RecordClass.FRAME: lambda: records.frame(finished(number)),
+        RecordClass.NODE: lambda: records.node_stats(NodeStats(0.5, 1, 2), 0, 0, number),
+        RecordClass.CAMERA: lambda: records.camera_health(TAP.camera, CameraState.RUNNING, "", number),
+        RecordClass.OUTCOMES: lambda: records.outcomes(
+            OutcomeWindow(TAP, number, number + 1, {Outcome.OK_LOCAL: 1}, 0.01, 0.02, 0)
+        ),
+    }
+    return made[record_class]()
+
+
+@dataclass
+class Oracle:
+    """What a control plane has stored of one node, and whether it adds up."""
+
+    stored: dict[tuple[str, int], wire.Record] = field(default_factory=dict)
+    received: int = 0
+
+    def take(self, payload: bytes) -> wire.TelemetryAck:
+        batch = wire.TelemetryBatch.FromString(payload)
+        for record in batch.records:
+            self.received += 1
+            known = self.stored.setdefault((batch.epoch, record.seq), record)
+            assert known == record, "one number, two contents"
+        seqs = sorted(record.seq for record in batch.records)
+        return wire.TelemetryAck(epoch=batch.epoch, stored=[wire.SeqRange(first=seq, last=seq) for seq in seqs])
+
+    def declared(self) -> Counter[str]:
+        """Dropped records by class, as stored Gaps say."""
+        gaps = [record.gap for record in self.stored.values() if record.WhichOneof("body") == "gap"]
+        return sum((Counter({gap.record_class: gap.dropped}) for gap in gaps), Counter())
+
+    def bodies(self, kind: str) -> list[wire.Record]:
+        return [record for record in self.stored.values() if record.WhichOneof("body") == kind]
+
+
+@dataclass
+class Plane:
+    """A control plane on a MemoryHub that loses a share of its acknowledgements."""
+
+    publish: Callable[[bytes], object]
+    rng: random.Random
+    oracle: Oracle = field(default_factory=Oracle)
+    away: bool = False
+    ack_loss: float = 0.0
+
+    def handle(self, payload: bytes) -> None:
+        if self.away:
+            return
+        ack = self.oracle.take(payload)
+        if self.rng.random() >= self.ack_loss:
+            self.publish(ack.SerializeToString())

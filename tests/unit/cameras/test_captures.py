@@ -1,0 +1,276 @@
+"""Cameras at run time, with real workers: added, changed, removed, refused, looked at; due frames accounted for."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import mmap
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from agent.cameras.messages import MAX_JPEG, SetCamera
+from agent.types import Box, CameraState, ModelInput
+from protos.errors import Retryable
+from tests.sim.yard import SMALL, Yard, plan, tap
+
+LARGE = "synthetic://harbour?seed=1"
+
+
+def decoded(jpeg: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    return np.asarray(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR), np.uint8)
+
+
+def open_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def runs(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+async def test_frames_arrive_numbered_without_gaps_and_lie_in_the_taps_memory(yard: Yard) -> None:
+    await yard.apply(plan("quay"))
+    fd, slots = yard.captures.slots_fd(tap("quay"))
+    yard.holding.add(tap("quay"))
+    frames = await yard.frames(tap("quay"), slots)
+    assert [frame.seq for frame in frames] == list(range(1, slots + 1))
+    with mmap.mmap(fd, os.fstat(fd).st_size, access=mmap.ACCESS_READ) as memory:
+        stride = os.fstat(fd).st_size // slots
+        for frame in frames:
+            pixels = np.frombuffer(memory[frame.slot * stride : frame.slot * stride + 64 * 64 * 3], np.uint8)
+            assert pixels.std() > 10
+
+
+async def test_every_due_frame_is_announced_or_superseded(yard: Yard) -> None:
+    await yard.apply(plan("quay", rate=60))
+    yard.holding.add(tap("quay"))
+    await yard.until(lambda: yard.superseded[tap("quay")] >= 10)
+    yard.give_back(tap("quay"))
+    await yard.frames(tap("quay"), 5)
+    assert yard.unaccounted == []
+
+
+async def test_a_slot_is_not_written_while_it_is_held(yard: Yard) -> None:
+    await yard.apply(plan("quay", rate=60))
+    yard.holding.add(tap("quay"))
+    held = await yard.frames(tap("quay"), 4)
+    fd, slots = yard.captures.slots_fd(tap("quay"))
+    before = os.pread(fd, os.fstat(fd).st_size, 0)
+    await yard.until(lambda: yard.superseded[tap("quay")] >= 5)
+    assert os.pread(fd, os.fstat(fd).st_size, 0) == before
+    assert len({frame.slot for frame in held}) == slots
+
+
+async def test_one_camera_feeds_several_deployments_at_once(yard: Yard) -> None:
+    small, large = tap("quay", "small"), tap("quay", "large")
+    await yard.apply(plan("quay"), taps={small: ModelInput(32, 32), large: ModelInput(96, 128, "stretch")})
+    first = (await yard.frames(small, 3))[-1]
+    await yard.until(lambda: len(yard.seen[large]) >= 3)
+    twin = next(frame for frame in yard.seen[large] if frame.captured == first.captured)
+    assert twin.geometry != first.geometry
+
+
+async def test_changing_one_camera_leaves_its_neighbours_uninterrupted(yard: Yard) -> None:
+    await yard.apply(plan("quay"), plan("gate"))
+    await yard.frames(tap("gate"), 3)
+    pids = yard.captures.worker_pids
+    for change in (plan("quay", rate=5), plan("quay", LARGE, 5), plan("quay", LARGE, 20)):
+        await yard.apply(change, plan("gate"))
+        await yard.frames(tap("gate"), 3)
+        await yard.frames(tap("quay"), 2)
+    await yard.apply(plan("gate"))
+    await yard.frames(tap("gate"), 3)
+    assert yard.captures.worker_pids == pids
+    steps = np.diff([frame.captured for frame in yard.seen[tap("gate")]])
+    assert steps.max() < 1.0
+    assert {stats.state for stats in yard.health["gate"]} <= {CameraState.STARTING, CameraState.RUNNING}
+
+
+async def test_applying_the_same_again_touches_nothing(yard: Yard) -> None:
+    await yard.apply(plan("quay"))
+    await yard.frames(tap("quay"), 2)
+    said = len(yard.health["quay"])
+    fd = yard.captures.slots_fd(tap("quay"))
+    for _ in range(3):
+        await yard.apply(plan("quay"))
+    await yard.frames(tap("quay"), 2)
+    assert len(yard.health["quay"]) == said
+    assert yard.captures.slots_fd(tap("quay")) == fd
+
+
+async def test_a_removed_camera_is_gone_and_its_last_slots_come_back_quietly(yard: Yard) -> None:
+    await yard.apply(plan("quay"), plan("gate"))
+    yard.holding.add(tap("quay"))
+    await yard.frames(tap("quay"), 2)
+    await yard.apply(plan("gate"))
+    assert yard.health["quay"][-1].state is CameraState.REMOVED
+    assert "quay" not in yard.captures.stats()
+    with pytest.raises(Retryable):
+        yard.captures.slots_fd(tap("quay"))
+    yard.give_back(tap("quay"))
+    await yard.frames(tap("gate"), 2)
+
+
+async def test_the_last_camera_gone_ends_the_worker(yard: Yard) -> None:
+    await yard.apply(plan("quay"))
+    await yard.frames(tap("quay"), 1)
+    (pid,) = yard.captures.worker_pids
+    await yard.apply()
+    assert yard.captures.worker_pids == []
+    assert not runs(pid)
+
+
+async def test_a_bad_spec_is_refused_and_the_last_good_one_keeps_running(yard: Yard) -> None:
+    await yard.apply(plan("quay"))
+    await yard.frames(tap("quay"), 2)
+    for bad in (plan("quay", "rtsp://"), plan("quay", rate=900.0)):
+        await yard.apply(bad)
+        await yard.frames(tap("quay"), 2)
+        stats = yard.captures.stats()[bad.name]
+        assert stats.state is CameraState.RUNNING
+        assert stats.refused
+    await yard.apply(plan("quay"))
+    assert yard.captures.stats()[bad.name].refused == ""
+
+
+async def test_a_camera_refused_from_the_start_is_visible_with_its_reason(yard: Yard) -> None:
+    await yard.apply(plan("quay", "ftp://somewhere"), plan("gate"))
+    await yard.frames(tap("gate"), 1)
+    stats = yard.captures.stats()[plan("quay").name]
+    assert "start with" in stats.reason
+    assert stats.state is not CameraState.RUNNING
+    assert yard.health["quay"][-1] == stats
+
+
+async def test_a_new_model_input_gets_new_memory_and_no_slot_still_read_is_written(yard: Yard) -> None:
+    await yard.apply(plan("quay"), taps={tap("quay"): ModelInput(64, 64)})
+    yard.holding.add(tap("quay"))
+    old = await yard.frames(tap("quay"), 2)
+    await yard.apply(plan("quay"), taps={tap("quay"): ModelInput(96, 96)})
+    new = await yard.frames(tap("quay"), 2)
+    assert {frame.slot for frame in old}.isdisjoint({frame.slot for frame in new})
+    assert new[0].geometry.scale_x == 96 / 160
+    assert new[0].seq > old[-1].seq
+    yard.give_back(tap("quay"))
+    slots = {frame.slot for frame in await yard.frames(tap("quay"), 12)}
+    assert slots
+
+
+async def test_a_paused_box_takes_no_frame_and_goes_on_when_told(yard: Yard) -> None:
+    await yard.apply(plan("quay"))
+    await yard.frames(tap("quay"), 2)
+    await yard.captures.pause(True)
+    await yard.until(lambda: yard.state("quay") is CameraState.PAUSED)
+    seen = len(yard.seen[tap("quay")])
+    await yard.apply(plan("quay"))
+    assert len(yard.seen[tap("quay")]) == seen
+    await yard.captures.pause(False)
+    await yard.frames(tap("quay"), 2)
+
+
+async def test_more_than_four_cameras_share_few_workers(yard: Yard) -> None:
+    names = [f"cam-{index}" for index in range(6)]
+    await yard.apply(*(plan(name, rate=5) for name in names))
+    await yard.until(lambda: all(yard.seen[tap(name)] for name in names))
+    assert len(yard.captures.worker_pids) == 2
+    hosts = list(yard.captures.hosts().values())
+    assert max(hosts.count(pid) for pid in hosts) == 4
+
+
+async def test_a_held_frame_is_encoded_within_its_bounds(yard: Yard) -> None:
+    await yard.apply(plan("quay", LARGE))
+    yard.holding.add(tap("quay"))
+    (frame, *_) = await yard.frames(tap("quay"), 1)
+    large = await yard.captures.encode(tap("quay"), frame.slot, 640, 95)
+    small = await yard.captures.encode(tap("quay"), frame.slot, 320, 50)
+    assert decoded(large).shape == (360, 640, 3)
+    assert decoded(small).shape == (180, 320, 3)
+    assert len(small) < len(large) <= MAX_JPEG
+
+
+async def test_a_frame_given_back_cannot_be_encoded(yard: Yard) -> None:
+    await yard.apply(plan("quay"))
+    (frame,) = await yard.frames(tap("quay"), 1)
+    with pytest.raises(Retryable):
+        await yard.captures.encode(tap("quay"), frame.slot, 640, 80)
+
+
+async def test_a_preview_shows_boxes_and_caption_on_its_own_picture(yard: Yard) -> None:
+    await yard.apply(plan("quay", LARGE))
+    (frame,) = await yard.frames(tap("quay"), 1)
+    plain = decoded(await yard.captures.preview(plan("quay").name, captured_unix_ns=frame.captured_unix_ns))
+    box = Box(0.25, 0.25, 0.75, 0.75, 0.9, "boat")
+    drawn = decoded(await yard.captures.preview(plan("quay").name, [box], "ok_local  12 ms  local"))
+    assert plain.shape == drawn.shape == (360, 640, 3)
+    edge = drawn[100:260, 159:162].reshape(-1, 3).mean(axis=0)
+    assert np.abs(edge - (255, 196, 64)).max() < 60  # BGR of a boat
+    assert drawn[-20:].mean() < plain[-20:].mean()
+
+
+async def test_only_the_newest_preview_wish_of_a_camera_is_drawn(yard: Yard) -> None:
+    await yard.apply(plan("quay", LARGE))
+    await yard.frames(tap("quay"), 1)
+    wishes = [asyncio.create_task(yard.captures.preview(plan("quay").name)) for _ in range(20)]
+    results = await asyncio.gather(*wishes, return_exceptions=True)
+    assert isinstance(results[-1], bytes)
+    assert any(isinstance(result, Retryable) for result in results)
+
+
+async def test_a_camera_without_a_tap_can_still_be_looked_at(yard: Yard) -> None:
+    await yard.apply(plan("quay"), taps={})
+    await yard.until(lambda: yard.state("quay") is CameraState.RUNNING)
+    assert decoded(await yard.captures.preview(plan("quay").name)).shape == (96, 160, 3)
+
+
+async def test_nobody_has_a_picture_of_an_unknown_camera(yard: Yard) -> None:
+    with pytest.raises(Retryable):
+        await yard.captures.preview(plan("nowhere").name)
+
+
+async def test_a_file_that_is_no_video_is_retried_and_costs_its_neighbour_nothing(yard: Yard, tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_text("not a video")
+    await yard.apply(plan("quay", f"file://{tmp_path}/a.mp4"), plan("gate"))
+    await yard.until(lambda: yard.state("quay") is CameraState.RETRYING)
+    assert yard.health["quay"][-1].reason.startswith("unsupported codec")
+    await yard.frames(tap("gate"), 3)
+    assert yard.state("gate") is CameraState.RUNNING
+
+
+async def test_stats_tell_rate_size_and_cost(yard: Yard) -> None:
+    await yard.apply(plan("quay", rate=20))
+    await yard.until(lambda: len(yard.seen[tap("quay")]) > 40)
+    await yard.frames(tap("quay"), 20)
+    stats = yard.captures.stats()[plan("quay").name]
+    assert (stats.width, stats.height) == (160, 96)
+    assert 5 < stats.frames_per_second < 40
+    assert stats.cpu_seconds > 0
+    assert stats.last_frame_unix_ns > 0
+
+
+async def test_credentials_are_in_no_log_reason_or_repr(
+    yard: Yard, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    secret = "s3cr3t-word"
+    good = f"rtsp://admin:{secret}@127.0.0.1:9/stream?password={secret}"
+    await yard.apply(plan("quay", good), plan("gate", f"rtsp://admin:{secret}@host:port/"))
+    await yard.until(lambda: yard.state("quay") is CameraState.RETRYING)
+    said = [repr(yard.captures.stats()), repr(yard.health), repr(SetCamera("quay", good, 10.0)), caplog.text]
+    said += [*capfd.readouterr()]
+    assert not any(secret in text for text in said)
+    assert yard.health["quay"][-1].reason.startswith("refused")
+
+
+async def test_closing_leaves_no_process_and_no_descriptor(yard: Yard) -> None:
+    before = open_descriptors()
+    await yard.apply(plan("quay"), plan("gate", SMALL))
+    await yard.frames(tap("gate"), 2)
+    pids = yard.captures.worker_pids
+    await yard.captures.close()
+    await yard.captures.close()
+    assert not any(runs(pid) for pid in pids)
+    assert open_descriptors() <= before

@@ -1,0 +1,116 @@
+"""A tap in the worker: slots filled, kept and given back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from agent.cameras.letterbox import Pixels
+from agent.cameras.messages import FrameReady, SetTap, Superseded
+from agent.cameras.picture import RgbPicture
+from agent.cameras.source import Picture, Shot
+from agent.cameras.tap import TapWriter
+from agent.types import Geometry, ModelInput
+from agent.workers.memory import SharedSlots
+
+WANTED = ModelInput(32, 32)
+
+
+def shot(tone: int = 9, picture: Picture | None = None) -> Shot:
+    picture = picture or RgbPicture(np.full((32, 32, 3), tone, np.uint8))
+    return Shot(picture, 0.0, 1.0, 1_000_000_000, "clock", 0.001)
+
+
+@pytest.fixture
+def memory() -> Iterator[SharedSlots]:
+    memory = SharedSlots.create(3, WANTED.nbytes)
+    yield memory
+    memory.close()
+
+
+def writer(memory: SharedSlots, next_seq: int = 1, busy: list[int] | None = None) -> TapWriter:
+    return TapWriter(SetTap(7, "quay", 3, WANTED, next_seq, busy or []), os.dup(memory.fd))
+
+
+def test_a_frame_is_put_into_a_free_slot_and_announced(memory: SharedSlots) -> None:
+    tap = writer(memory, next_seq=41)
+    told = tap.offer(shot(tone=200))
+    assert isinstance(told, FrameReady)
+    assert (told.tap, told.seq) == (7, 41)
+    assert bytes(memory.view(told.slot)) == bytes([200]) * WANTED.nbytes
+    tap.close()
+
+
+def test_without_a_free_slot_the_frame_is_superseded_and_its_number_used(memory: SharedSlots) -> None:
+    tap = writer(memory)
+    told = [tap.offer(shot()) for _ in range(4)]
+    assert told[3] == Superseded(7, 4, 1)
+    assert isinstance(told[0], FrameReady)
+    tap.release(told[0].slot)
+    after = tap.offer(shot())
+    assert isinstance(after, FrameReady)
+    assert (after.seq, after.slot) == (5, told[0].slot)
+    tap.close()
+
+
+def test_slots_that_are_still_read_are_not_used(memory: SharedSlots) -> None:
+    tap = writer(memory, busy=[0, 2])
+    first, second = tap.offer(shot()), tap.offer(shot())
+    assert isinstance(first, FrameReady)
+    assert first.slot == 1
+    assert isinstance(second, Superseded)
+    tap.release(2)
+    third = tap.offer(shot())
+    assert isinstance(third, FrameReady)
+    assert third.slot == 2
+    tap.close()
+
+
+def test_the_picture_behind_a_slot_is_kept_until_it_is_given_back(memory: SharedSlots) -> None:
+    tap = writer(memory)
+    told = tap.offer(shot(tone=3))
+    assert isinstance(told, FrameReady)
+    picture = tap.picture(told.slot, told.seq)
+    assert picture is not None
+    assert picture.rgb(32)[0, 0, 0] == 3
+    assert tap.picture(told.slot, told.seq + 1) is None
+    tap.release(told.slot)
+    assert tap.picture(told.slot, told.seq) is None
+    tap.close()
+
+
+def test_a_slot_given_back_twice_or_never_known_is_free_only_once(memory: SharedSlots) -> None:
+    tap = writer(memory)
+    told = tap.offer(shot())
+    assert isinstance(told, FrameReady)
+    for slot in (told.slot, told.slot, 99, -1):
+        tap.release(slot)
+    kinds = [type(tap.offer(shot())) for _ in range(4)]
+    assert kinds.count(FrameReady) == 3
+    tap.close()
+
+
+class Broken(RgbPicture):
+    """A picture that cannot be fitted."""
+
+    def fit(self, wanted: ModelInput, out: Pixels) -> Geometry:
+        raise ValueError("damaged")
+
+
+def test_a_picture_that_fails_uses_neither_slot_nor_number(memory: SharedSlots) -> None:
+    tap = writer(memory)
+    with pytest.raises(ValueError, match="damaged"):
+        tap.offer(shot(picture=Broken(np.zeros((1, 1, 3), np.uint8))))
+    told = [tap.offer(shot()) for _ in range(3)]
+    assert [frame.seq for frame in told] == [1, 2, 3]
+    assert all(isinstance(frame, FrameReady) for frame in told)
+    tap.close()
+
+
+def test_a_closed_tap_fills_nothing(memory: SharedSlots) -> None:
+    tap = writer(memory)
+    tap.close()
+    assert isinstance(tap.offer(shot()), Superseded)

@@ -1,0 +1,76 @@
+"""Signing in over https: the CA is known before the token is sent."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from controlplane.adapters.tls import ServerCertificate
+from controlplane.web import create_app
+from tests.sim.clock import FakeClock
+from tests.sim.command import Run, Serving
+from tests.sim.control_plane import SimControlPlane
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock(unix=time.time())  # TLS checks certificates against the real time
+
+
+@pytest.fixture
+def https(house: SimControlPlane, tmp_path: Path, free_port: int) -> Iterator[str]:
+    certificate = ServerCertificate(house.authority, ("localhost", "127.0.0.1"), house.clock, tmp_path)
+    with Serving(create_app(house.services), free_port, certificate.context):
+        yield f"https://127.0.0.1:{free_port}"
+
+
+@pytest.fixture
+def typed(house: SimControlPlane, monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """The token, on standard input."""
+    stdin = io.StringIO(house.token + "\n")
+    monkeypatch.setattr("sys.stdin", stdin)
+    return stdin
+
+
+def test_a_pinned_ca_is_remembered_and_trusted(
+    run: Run, https: str, house: SimControlPlane, typed: io.StringIO
+) -> None:
+    assert run("login", https, "--pin", house.authority.ca_pin).code == 0
+    assert run("get", "nodes").code == 0
+
+
+def test_another_ca_than_the_pinned_one_gets_no_token(run: Run, https: str, typed: io.StringIO) -> None:
+    refused = run("login", https, "--pin", "0" * 64)
+    assert (refused.code, "shows another CA than the pinned one" in refused.err) == (1, True)
+    assert typed.tell() == 0
+
+
+def test_without_a_person_a_pin_or_a_file_nothing_is_trusted(run: Run, https: str, typed: io.StringIO) -> None:
+    refused = run("login", https)
+    assert (refused.code, "give --ca FILE or --pin SHA256" in refused.err) == (1, True)
+    assert typed.tell() == 0
+
+
+def test_a_ca_may_come_from_a_file(
+    run: Run, https: str, house: SimControlPlane, typed: io.StringIO, tmp_path: Path
+) -> None:
+    (tmp_path / "ca.pem").write_text(house.authority.ca_pem)
+    assert run("--ca", str(tmp_path / "ca.pem"), "--context", "harbour", "login", https).code == 0
+    assert run("--context", "harbour", "get", "nodes").code == 0
+
+
+def test_a_server_of_another_ca_is_refused_in_a_sentence(
+    run: Run, https: str, house: SimControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LONGSHORE_URL", https)
+    monkeypatch.setenv("LONGSHORE_TOKEN", house.token)
+    refused = run("get", "nodes")
+    assert (refused.code, "shows a certificate this context does not trust" in refused.err) == (1, True)
+
+
+def test_what_is_no_control_plane_shows_no_ca(run: Run, typed: io.StringIO, free_port: int) -> None:
+    assert run("login", f"https://127.0.0.1:{free_port}", "--pin", "0" * 64).code == 3

@@ -1,0 +1,120 @@
+"""The command as a whole: help, exit codes, errors, signing in."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from controlplane.cli.main import COMMANDS
+from tests.sim.command import Run
+from tests.sim.control_plane import SimControlPlane
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_examples(run: Run, name: str) -> None:
+    result = run(name, "--help")
+    assert result.code == 0
+    assert f"longshore {name}" in result.out.split("Examples:")[1]
+
+
+def test_help_lists_every_command(run: Run) -> None:
+    shown = run("--help").out
+    assert all(f"  {name} " in shown for name in COMMANDS)
+    assert run().code in {0, 2}
+
+
+def test_help_imports_nothing_it_does_not_need() -> None:
+    program = (
+        "import sys; from controlplane.cli.main import main; main(['--help']);"
+        "heavy = {'httpx', 'yaml', 'rich', 'fastapi', 'sqlalchemy', 'grpc', 'cryptography', 'onnx'} & set(sys.modules);"
+        "print('heavy:', sorted(heavy))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("heavy: []\n")
+
+
+def test_exit_codes_tell_refused_usage_retry_and_not_found_apart(
+    longshore: Run, monkeypatch: pytest.MonkeyPatch, free_port: int
+) -> None:
+    assert longshore("get", "nodes").code == 0
+    assert longshore("get", "boats").code == 1
+    assert longshore("get", "nodes", "--wrong").code == 2
+    assert longshore("get", "node", "nobody").code == 4
+    monkeypatch.setenv("LONGSHORE_TOKEN", "lsk_wrong")
+    refused = longshore("get", "nodes")
+    assert (refused.code, refused.err.count("\n")) == (1, 1)
+
+
+def test_a_control_plane_that_is_away_is_one_sentence_and_exit_code_three(
+    run: Run, monkeypatch: pytest.MonkeyPatch, free_port: int
+) -> None:
+    monkeypatch.setenv("LONGSHORE_URL", f"http://127.0.0.1:{free_port}")
+    result = run("get", "nodes")
+    assert result.code == 3
+    assert result.err.startswith(f"error: nobody answers at http://127.0.0.1:{free_port}; is the control plane running")
+    assert result.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("url", ["fleet.example", "ftp://fleet.example", "http://"])
+def test_an_address_that_is_none_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("LONGSHORE_URL", url)
+    result = run("get", "nodes")
+    assert (result.code, "is no address of a control plane" in result.err) == (1, True)
+
+
+def test_a_mistyped_command_is_answered_with_the_nearest(run: Run) -> None:
+    result = run("gte")
+    assert (result.code, "Did you mean 'get'?" in result.err) == (2, True)
+
+
+def test_a_bug_is_a_sentence_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("controlplane.cli.session.client", lambda: 1 / 0)
+    result = run("get", "nodes")
+    assert result.code == 1
+    assert result.err.startswith("error: this is a bug in longshore (ZeroDivisionError")
+    assert "Traceback" not in result.err
+
+
+def test_login_checks_the_token_and_remembers_it(
+    run: Run, url: str, house: SimControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(house.token + "\n"))
+    done = run("login", url)
+    assert done.code == 0
+    assert house.token not in done.out + done.err
+    assert run("get", "nodes").code == 0
+    monkeypatch.setattr("sys.stdin", io.StringIO("lsk_wrong\n"))
+    assert run("login", url).code == 1
+    assert run("get", "nodes").code == 0
+
+
+def test_open_prints_a_link_that_signs_in_once(longshore: Run, house: SimControlPlane) -> None:
+    link = longshore("open", "--print").out.strip()
+    code = link.partition("?code=")[2]
+    statuses = [house.stranger.post("/signin", data={"code": code}).status_code for _ in range(2)]
+    assert statuses[0] == 303
+    assert statuses[1] >= 400
+
+
+def test_version_says_ours_even_when_nobody_answers(run: Run) -> None:
+    assert run("version", "--client").out.startswith("longshore ")
+    shown = run("version")
+    assert (shown.code, "control plane  no control plane is known here" in shown.out) == (0, True)
+
+
+def test_logs_of_a_silent_box_say_where_to_look(longshore: Run, quay: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("controlplane.cli.commands.logs._WAIT_SECONDS", 0)
+    result = longshore("logs", quay)
+    assert (result.code, "longshore describe node quay-1" in result.err) == (3, True)
+
+
+def test_output_of_a_command_may_be_cut_off(url: str, house: SimControlPlane, quay: str, tmp_path: Path) -> None:
+    """`longshore get nodes | true`."""
+    command = f"{sys.executable} -m controlplane.cli.main get nodes | true; echo ${{PIPESTATUS[0]}}"
+    environment = {"LONGSHORE_URL": url, "LONGSHORE_TOKEN": house.token, "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment, check=True)
+    assert (done.stdout.strip(), done.stderr) == ("0", "")

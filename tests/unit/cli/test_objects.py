@@ -1,0 +1,181 @@
+"""Objects on the command line: apply, get, describe, delete, node."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.sim import releases
+from tests.sim.command import Run
+from tests.sim.control_plane import SimControlPlane
+
+FLEET = """
+apiVersion: longshore/v1
+kind: Camera
+metadata: {name: gate, labels: {view: in}}
+spec: {node: quay-1, source: "rtsp://admin:hunter2@cam.example/live", rate: 5}
+---
+kind: Camera
+metadata: {name: berth, labels: {view: out}}
+spec: {node: quay-1, source: "synthetic://harbour?seed=1"}
+---
+kind: Deployment
+metadata: {name: watch}
+spec: {model: harbour, version: 1.0.0}
+"""
+
+
+@pytest.fixture
+def fleet(longshore: Run, house: SimControlPlane, quay: str, tmp_path: Path) -> Run:
+    """Two cameras on quay-1 and a deployment of harbour 1.0.0."""
+    house.push(releases.make("1.0.0"))
+    (tmp_path / "fleet.yaml").write_text(FLEET)
+    assert longshore("apply", "-f", str(tmp_path / "fleet.yaml")).code == 0
+    return longshore
+
+
+def test_a_file_with_several_objects_is_applied_and_applied_again_changes_nothing(
+    longshore: Run, house: SimControlPlane, quay: str, tmp_path: Path
+) -> None:
+    house.push(releases.make("1.0.0"))
+    (tmp_path / "fleet.yaml").write_text(FLEET)
+    first = longshore("apply", "-f", str(tmp_path / "fleet.yaml"))
+    assert first.out.splitlines() == ["camera/gate created", "camera/berth created", "deployment/watch created"]
+    again = longshore("apply", "-f", str(tmp_path))
+    assert again.out.splitlines() == ["camera/gate unchanged", "camera/berth unchanged", "deployment/watch unchanged"]
+
+
+def test_one_refused_object_stops_no_other_and_fails_the_command(longshore: Run, tmp_path: Path) -> None:
+    (tmp_path / "fleet.yaml").write_text(FLEET)  # nobody pushed the release
+    result = longshore("apply", "-f", str(tmp_path / "fleet.yaml"))
+    assert result.code == 1
+    assert result.out.splitlines() == ["camera/gate created", "camera/berth created"]
+    assert "deployment/watch refused: release 1.0.0 of model harbour is not in the registry" in result.err
+    assert "error: 1 of 3 objects were refused" in result.err
+
+
+def test_objects_come_from_standard_input(longshore: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = {"kind": "Camera", "metadata": {"name": "gate"}, "spec": {"node": "quay-1", "source": "synthetic://x"}}
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(body)))
+    assert longshore("apply", "-f", "-").out == "camera/gate created\n"
+
+
+def test_what_get_shows_can_be_edited_and_applied_and_keeps_the_credentials(
+    fleet: Run, house: SimControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = fleet("get", "camera", "gate", "-o", "yaml").out
+    assert "hunter2" not in shown
+    monkeypatch.setattr("sys.stdin", io.StringIO(shown.replace("rate: 5", "rate: 7")))
+    assert fleet("apply", "-f", "-").out == "camera/gate configured\n"
+    camera = house.services.fleet.get_camera("gate")
+    assert (camera["spec"]["rate"], camera["spec"]["source"]) == (7.0, "rtsp://***@cam.example/live")
+
+
+def test_a_list_that_get_printed_can_be_applied_as_a_whole(fleet: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(fleet("get", "cameras", "-o", "json").out))
+    assert fleet("apply", "-f", "-").out.splitlines() == ["camera/berth unchanged", "camera/gate unchanged"]
+
+
+def test_tables_are_aligned_columns(fleet: Run) -> None:
+    lines = fleet("get", "cameras").out.splitlines()
+    assert lines[0].split() == ["NAME", "NODE", "STATE", "FPS", "PICTURE", "SOURCE", "AGE"]
+    assert lines[1].split()[:4] == ["berth", "quay-1", "unknown", "0.0/10"]
+    assert lines[2].split()[:4] == ["gate", "quay-1", "unknown", "0.0/5"]
+    assert [line.index("quay-1") for line in lines[1:]] == [lines[0].index("NODE")] * 2
+    assert "\x1b" not in "".join(lines)
+
+
+def test_lists_are_selected_by_label(fleet: Run) -> None:
+    assert [line.split()[0] for line in fleet("get", "cam", "-l", "view in (in)").out.splitlines()[1:]] == ["gate"]
+    nothing = fleet("get", "cameras", "-l", "view=up")
+    assert (nothing.code, nothing.out, nothing.err) == (0, "", "no cameras\n")
+
+
+def test_json_and_yaml_say_the_same(fleet: Run) -> None:
+    as_json = json.loads(fleet("get", "deployment/watch", "-o", "json").out)
+    as_yaml = yaml.safe_load(fleet("get", "deploy", "watch", "-o", "yaml").out)
+    assert as_json == as_yaml
+    assert as_json["spec"]["objective"] == {"deadline": "250ms"}
+
+
+def test_wide_tables_say_why(fleet: Run) -> None:
+    assert "quay-1 has joined and never called" in fleet("get", "deployments", "-o", "wide").out
+
+
+def test_get_all_shows_every_kind_there_is_something_of(fleet: Run) -> None:
+    shown = fleet("get", "all").out
+    for word in ("nodes", "cameras", "deployments", "models", "releases", "quay-1", "harbour-1-0-0"):
+        assert word in shown
+
+
+def test_describe_says_what_is_and_why_not_more(fleet: Run) -> None:
+    shown = fleet("describe", "deployment", "watch").out
+    assert "offload.uplink:" in shown
+    assert "Converged" in shown
+    assert "0 of 1 box run harbour 1.0.0; quay-1 has joined and never called" in shown
+    node = fleet("describe", "node/quay-1").out
+    assert "start 'longshore-agent run' on it" in node
+    camera = fleet("describe", "camera", "gate").out
+    assert "rtsp://***@cam.example/live" in camera
+    assert "hunter2" not in camera
+
+
+def test_objects_are_deleted_by_name_label_and_file(fleet: Run, tmp_path: Path) -> None:
+    assert fleet("delete", "camera", "gate").out == "camera/gate deleted\n"
+    assert fleet("delete", "cameras", "-l", "view=out").out == "camera/berth deleted\n"
+    gone = fleet("delete", "-f", str(tmp_path / "fleet.yaml"))
+    assert gone.code == 4
+
+
+def test_a_node_is_not_deleted_without_a_yes(fleet: Run) -> None:
+    asked = fleet("delete", "node", "quay-1")
+    assert asked.code == 1
+    assert "say --yes" in asked.err
+    assert fleet("delete", "node", "quay-1", "--yes").out == "node/quay-1 deleted\n"
+    assert fleet("get", "node", "quay-1").code == 4
+
+
+def test_the_switches_of_a_box(fleet: Run, house: SimControlPlane) -> None:
+    assert fleet("node", "slow-down", "quay-1", "300ms").out == "node/quay-1 waits 300ms at each inference\n"
+    assert fleet("node", "pause", "quay-1").code == 0
+    assert fleet("node", "label", "quay-1", "gpu=a2", "site-").code == 0
+    node = house.services.fleet.get_node("quay-1")
+    assert node["spec"] == {"paused": True, "slowDown": "300ms"}
+    assert node["metadata"]["labels"] == {"gpu": "a2"}
+    fleet("node", "slow-down", "quay-1", "off")
+    fleet("node", "resume", "quay-1")
+    assert house.services.fleet.get_node("quay-1")["spec"] == {"paused": False, "slowDown": "0s"}
+    wrong = fleet("node", "slow-down", "quay-1", "300")
+    assert (wrong.code, 'must be a duration such as "250ms"' in wrong.err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("kind: [", "line 1 is not YAML"),
+        ("just text", "an object with apiVersion, kind, metadata and spec is needed"),
+        ("", "holds no object"),
+        ("kind: Boat\nmetadata: {name: a}", "there is no kind 'Boat'; there are nodes, cameras"),
+        ("kind: Release\nmetadata: {name: a}", "a Release is made by 'longshore push'"),
+        ("kind: Camera\nspec: {}", "a Camera has no metadata.name"),
+        ("kind: Camera\nmetadata: {name: a}\nspec: {node: n, source: x}", "spec.source must start with one of"),
+    ],
+)
+def test_a_wrong_file_is_refused_in_one_sentence(longshore: Run, tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "wrong.yaml").write_text(text)
+    result = longshore("apply", "-f", str(tmp_path / "wrong.yaml"))
+    assert result.code == 1
+    assert said in result.err
+    assert result.err.count("\n") == 1
+    assert result.err.startswith("error: ")
+
+
+def test_files_that_cannot_be_read_are_named(longshore: Run, tmp_path: Path) -> None:
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    for name, said in (("missing.yaml", "No such file"), ("binary.yaml", "is not text")):
+        result = longshore("apply", "-f", str(tmp_path / name))
+        assert (result.code, said in result.err) == (1, True)

@@ -1,0 +1,93 @@
+"""Making a release of an ONNX file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from onnx import TensorProto, helper
+
+from protos import manifest
+from tests.sim.command import Run
+
+LABELS = "boat\n\ncontainer\n"
+
+
+def write_model(path: Path, element: int = TensorProto.UINT8, shape: tuple[object, ...] = ("N", 320, 320, 3)) -> Path:
+    image = helper.make_tensor_value_info("image", element, shape)
+    outputs = [
+        helper.make_tensor_value_info("boxes", TensorProto.FLOAT, ("N", 10, 4)),
+        helper.make_tensor_value_info("scores", TensorProto.FLOAT, ("N", 10)),
+        helper.make_tensor_value_info("classes", TensorProto.INT64, ("N", 10)),
+    ]
+    nodes = [helper.make_node("Cast", ["image"], [item.name], to=TensorProto.FLOAT) for item in outputs]
+    graph = helper.make_graph(nodes, "g", [image], outputs)
+    path.write_bytes(helper.make_model(graph).SerializeToString())
+    return path
+
+
+def test_a_detection_model_becomes_a_release_that_parses(run: Run, tmp_path: Path) -> None:
+    model = write_model(tmp_path / "boats.onnx")
+    (tmp_path / "labels.txt").write_text(LABELS)
+    target = tmp_path / "boats-1.0.0"
+    made = run(
+        "package",
+        str(model),
+        "--name",
+        "boats",
+        "--version",
+        "1.0.0",
+        "--labels",
+        str(tmp_path / "labels.txt"),
+        "-o",
+        str(target),
+    )
+    assert (made.code, "a detection model on 320×320 pictures, 2 classes" in made.out) == (0, True)
+    release = manifest.parse((target / "manifest.json").read_bytes())
+    assert (release.task, release.labels, release.version) == ("detection", ("boat", "container"), "1.0.0")
+    assert release.input is not None
+    assert (release.input.name, release.input.height, release.input.width) == ("image", 320, 320)
+    assert {entry.path for entry in release.files} == {"model.onnx", "labels.txt", "card.md"}
+
+
+def test_any_other_graph_becomes_a_tensor_model(run: Run, tmp_path: Path) -> None:
+    model = write_model(tmp_path / "speech.onnx", TensorProto.FLOAT, ("N", 3, 320, 320))
+    made = run("package", str(model), "--name", "speech", "--version", "1", "-o", str(tmp_path / "out"))
+    assert made.code == 0
+    release = manifest.parse((tmp_path / "out" / "manifest.json").read_bytes())
+    assert (release.task, release.input, release.labels) == ("tensor", None, ())
+
+
+def test_a_detection_model_without_class_names_is_refused(run: Run, tmp_path: Path) -> None:
+    model = write_model(tmp_path / "boats.onnx")
+    made = run("package", str(model), "--name", "boats", "--version", "1", "-o", str(tmp_path / "out"))
+    assert (made.code, "add --labels FILE" in made.err) == (1, True)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--name", "Boats", "--version", "1"), "model name 'Boats' must be"),
+        (("--name", "boats", "--version", "1/2"), "version '1/2' must be"),
+        (("--name", "boats", "--version", "1", "--precision", "fp8"), "--precision must be one of"),
+    ],
+)
+def test_a_wrong_wish_is_refused(run: Run, tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+    model = write_model(tmp_path / "boats.onnx", TensorProto.FLOAT)
+    made = run("package", str(model), *arguments, "-o", str(tmp_path / "out"))
+    assert (made.code, said in made.err) == (1, True)
+
+
+def test_garbage_is_no_model(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "x.onnx").write_bytes(b"garbage that is no protobuf \xff\xff\xff")
+    made = run("package", str(tmp_path / "x.onnx"), "--name", "x", "--version", "1", "-o", str(tmp_path / "out"))
+    assert (made.code, "this is no ONNX file" in made.err) == (1, True)
+
+
+def test_an_existing_folder_is_not_written_over(run: Run, tmp_path: Path) -> None:
+    model = write_model(tmp_path / "x.onnx", TensorProto.FLOAT)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("mine")
+    made = run("package", str(model), "--name", "x", "--version", "1", "-o", str(tmp_path / "out"))
+    assert (made.code, "not empty" in made.err) == (1, True)

@@ -1,0 +1,55 @@
+"""The figures of `longshore top`."""
+
+from __future__ import annotations
+
+from controlplane.cli import rates
+from controlplane.cli.rates import Look
+
+SUMS = {
+    "due": 300,
+    "inTime": 285,
+    "byCloud": 120,
+    "counts": {"ok_local": 165, "ok_cloud": 120, "shed": 10, "expired": 5},
+    "latencyP50Seconds": 0.0412,
+    "latencyP95Seconds": 0.2,
+    "uplinkBytes": 1_500_000,
+}
+NODE = {"metadata": {"name": "quay-1"}, "status": {"role": "edge", "phase": "Online"}}
+CAMERA = {
+    "metadata": {"name": "gate"},
+    "spec": {"node": "quay-1", "rate": 10},
+    "status": {"state": "running", "framesPerSecond": 9.96},
+}
+
+
+def test_shares_are_of_all_frames_due() -> None:
+    look = Look([NODE], [CAMERA], {"total": SUMS, "nodes": {"quay-1": SUMS}, "cameras": {"gate": SUMS}})
+    assert rates.headline(look) == (
+        "1 of 1 boxes online   1/1 cameras running   95.0 % in time   40.0 % by the cloud   1.2 Mbit/s up"
+    )
+    assert dict(zip(rates.CAMERA_TITLES, rates.camera_rows(look)[0], strict=True)) == {
+        "CAMERA": "gate",
+        "NODE": "quay-1",
+        "STATE": "running",
+        "FPS": "10.0/10",
+        "IN TIME": "95.0 %",
+        "LOCAL": "55.0 %",
+        "CLOUD": "40.0 %",
+        "LOST": "5.0 %",
+        "P50": "41 ms",
+        "P95": "200 ms",
+    }
+
+
+def test_what_a_box_spends_stands_beside_its_rates() -> None:
+    spent = {"cpuCoresUsed": 0.734, "memoryBytes": 241_000_000}
+    look = Look([NODE], [], {"nodes": {"quay-1": SUMS}}, {"quay-1": spent})
+    row = dict(zip(rates.NODE_TITLES, rates.node_rows(look)[0], strict=True))
+    assert (row["CPU"], row["MEMORY"], row["UPLINK"]) == ("0.73", "241.0 MB", "1.2 Mbit/s")
+
+
+def test_a_fleet_that_tells_nothing_shows_dashes_and_no_zero_percent() -> None:
+    look = Look([NODE], [CAMERA])
+    assert rates.node_rows(look)[0][3:] == ["1/1", "-", "-", "-", "-", "-", "-", "-", "0 kbit/s"]
+    assert rates.camera_rows(look)[0][4:] == ["-"] * 6
+    assert rates.headline(look).startswith("1 of 1 boxes online   1/1 cameras running   - in time")

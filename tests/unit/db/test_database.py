@@ -1,0 +1,120 @@
+"""Transactions: all or nothing, one writer at a time on SQLite, vendor errors translated."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+
+from controlplane.db import Database
+from controlplane.errors import Conflict
+from controlplane.migrations.migrate import migrate
+from controlplane.tables import Model, Release
+from protos.errors import Fatal, Retryable
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = Database(f"sqlite:///{tmp_path / 'folder' / 'longshore.db'}")
+    migrate(database)
+    yield database
+    database.close()
+
+
+def names(database: Database) -> list[str]:
+    with database.read() as session:
+        return list(session.scalars(sqlalchemy.select(Model.name).order_by(Model.name)))
+
+
+def test_a_block_that_ends_well_is_stored(database: Database) -> None:
+    with database.begin() as session:
+        session.add(Model(name="a", created_ms=1))
+    assert names(database) == ["a"]
+
+
+def test_a_block_that_raises_stores_nothing(database: Database) -> None:
+    def fail() -> None:
+        with database.begin() as session:
+            session.add(Model(name="a", created_ms=1))
+            session.flush()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert names(database) == []
+
+
+def test_a_read_stores_nothing(database: Database) -> None:
+    with database.read() as session:
+        session.add(Model(name="a", created_ms=1))
+        session.flush()
+    assert names(database) == []
+
+
+def test_two_of_one_name_are_a_conflict_in_our_words(database: Database) -> None:
+    with database.begin() as session:
+        session.add(Model(name="a", created_ms=1))
+    with pytest.raises(Conflict, match="same moment"), database.begin() as session:
+        session.add(Model(name="a", created_ms=2))
+
+
+def test_foreign_keys_hold_on_sqlite_too(database: Database) -> None:
+    row = Release(name="a-1", model="a", version="1", digest="d", manifest=b"", task="tensor", created_ms=1)
+    with pytest.raises(Conflict), database.begin() as session:
+        session.add(row)
+
+
+def test_threads_that_read_and_then_write_wait_for_each_other(database: Database) -> None:
+    with database.begin() as session:
+        session.add(Model(name="a", created_ms=0))
+    start = threading.Barrier(8)
+
+    def count_up() -> None:
+        start.wait()
+        for _ in range(10):
+            with database.begin() as session:
+                row = session.get_one(Model, "a")
+                row.created_ms += 1
+
+    threads = [threading.Thread(target=count_up) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with database.read() as session:
+        assert session.get_one(Model, "a").created_ms == 80
+
+
+def test_a_reader_is_not_held_up_by_a_writer(database: Database) -> None:
+    with database.begin() as session:
+        session.add(Model(name="a", created_ms=1))
+        session.flush()
+        assert names(database) == []
+
+
+def test_sqlite_is_set_up_to_survive_a_power_cut(database: Database) -> None:
+    with database.read() as session:
+        found = [session.scalar(sqlalchemy.text(f"PRAGMA {name}")) for name in ("journal_mode", "synchronous")]
+    assert found == ["wal", 2]
+
+
+def test_a_server_that_is_away_is_worth_another_try() -> None:
+    database = Database("postgresql://nobody@127.0.0.1:1/none")
+    with pytest.raises(Retryable, match="try again"):
+        database.ping()
+    database.close()
+
+
+def test_a_failed_statement_never_shows_in_the_sentence(database: Database) -> None:
+    with pytest.raises(Retryable) as refused, database.begin() as session:
+        session.execute(sqlalchemy.text("SELECT secret FROM nowhere"))
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("url", ["", "nonsense", "mysql://x/y", "oracle+nothing://x"])
+def test_a_url_of_another_kind_is_refused_with_the_two_that_work(url: str) -> None:
+    with pytest.raises(Fatal, match="sqlite:///path or postgresql"):
+        Database(url)

@@ -1,0 +1,173 @@
+"""The fleet over HTTP: Kubernetes-like objects, one-sentence refusals, and no credentials anywhere."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from controlplane.fleet.looking import LogLine, Picture
+from controlplane.identity.domain import Admission
+from controlplane.identity.repository import IdentityRepository
+from protos.ids import CameraName, NodeId
+from tests.sim.clock import FakeClock
+from tests.sim.control_plane import SimBrowser, SimControlPlane
+
+GATE = {"spec": {"node": "quay-1", "source": "rtsp://admin:hunter2@cam.example/live"}}
+
+
+@pytest.fixture
+def house(tmp_path: Path, clock: FakeClock) -> Iterator[SimControlPlane]:
+    made = SimControlPlane(tmp_path, clock, sync_interval_seconds=15)
+    with made.database.begin() as session:
+        admission = Admission(NodeId("quay-1"), {"site": "quay"}, "edge", rejoin=True)
+        IdentityRepository(session).admit_node(admission, int(clock.unix() * 1000))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def api(house: SimControlPlane) -> SimBrowser:
+    return house.client
+
+
+def test_an_object_has_kubernetes_shape(api: SimBrowser) -> None:
+    node = api.get("/api/v1/nodes/quay-1").json()
+    assert (node["apiVersion"], node["kind"]) == ("longshore/v1", "Node")
+    assert set(node["metadata"]) == {
+        "name",
+        "labels",
+        "annotations",
+        "uid",
+        "generation",
+        "resourceVersion",
+        "creationTimestamp",
+    }
+    assert node["spec"] == {"paused": False, "slowDown": "0s"}
+    assert {item["type"] for item in node["status"]["conditions"]} == {"Ready", "Converged"}
+
+
+def test_put_creates_then_configures_then_changes_nothing(api: SimBrowser) -> None:
+    answers = [api.put("/api/v1/cameras/gate", json=body) for body in (GATE, {"spec": {**GATE["spec"], "rate": 5}})]
+    answers.append(api.put("/api/v1/cameras/gate", json=answers[-1].json()))
+    assert [answer.status_code for answer in answers] == [201, 200, 200]
+    assert [answer.headers["Longshore-Change"] for answer in answers] == ["created", "configured", "unchanged"]
+
+
+def test_objects_are_listed_by_label_and_deleted(api: SimBrowser) -> None:
+    for name, view in (("gate", "in"), ("berth", "out")):
+        api.put(f"/api/v1/cameras/{name}", json={**GATE, "metadata": {"labels": {"view": view}}})
+    listed = api.get("/api/v1/cameras", params={"labelSelector": "view=in"}).json()["items"]
+    assert [item["metadata"]["name"] for item in listed] == ["gate"]
+    assert len(api.get("/api/v1/cameras", params={"limit": 1}).json()["items"]) == 1
+    assert api.delete("/api/v1/cameras/gate").status_code == 204
+    assert api.get("/api/v1/cameras/gate").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "said"),
+    [
+        ("GET", "/nodes/x", None, 404, "there is no node 'x'; see 'longshore get nodes'"),
+        ("PUT", "/nodes/x", {"spec": {}}, 404, "longshore token create x"),
+        ("PUT", "/cameras/gate", {"spec": {"node": "quay-1"}}, 422, "spec.source is needed"),
+        ("PUT", "/cameras/gate", [], 422, "the body must be an object"),
+        ("PUT", "/cameras/Gate", GATE, 422, "Camera name 'Gate' must be"),
+        ("PUT", "/deployments/w", {"spec": {"model": "m", "version": "1"}}, 422, "push it with 'longshore push DIR'"),
+        ("GET", "/cameras?labelSelector=a%20b", None, 422, "label selector|label key"),
+        ("GET", "/nodes?limit=0", None, 422, ""),
+        ("GET", "/cameras/gate/picture", None, 404, "there is no camera 'gate'"),
+    ],
+)
+def test_a_refusal_is_one_sentence(
+    api: SimBrowser, method: str, path: str, body: object, status: int, said: str
+) -> None:
+    answer = api.request(method, f"/api/v1{path}", json=body)
+    assert answer.status_code == status
+    message = answer.json()["error"]["message"]
+    assert any(each in message for each in said.split("|"))
+    assert "\n" not in message
+
+
+def test_a_write_against_something_older_is_a_conflict(api: SimBrowser) -> None:
+    read = api.put("/api/v1/cameras/gate", json=GATE).json()
+    api.put("/api/v1/cameras/gate", json={"spec": {**GATE["spec"], "rate": 5}})
+    assert api.put("/api/v1/cameras/gate", json=read).status_code == 409
+
+
+def test_nothing_is_open_to_strangers(house: SimControlPlane) -> None:
+    for path in ("nodes", "nodes/quay-1", "cameras", "cameras/gate/picture", "deployments", "nodes/quay-1/logs"):
+        assert house.stranger.get(f"/api/v1/{path}").status_code == 401
+    assert house.stranger.put("/api/v1/cameras/gate", json=GATE).status_code == 401
+    assert house.stranger.delete("/api/v1/nodes/quay-1").status_code == 401
+
+
+def test_the_newest_picture_comes_with_what_is_known_of_it(house: SimControlPlane, api: SimBrowser) -> None:
+    api.put("/api/v1/cameras/gate", json=GATE)
+    house.services.looking.put_picture(
+        Picture(CameraName("gate"), 1_795_000_000_500, b"\xff\xd8\xffjpeg", "ok_local", 41.5)
+    )
+    answer = api.get("/api/v1/cameras/gate/picture")
+    assert (answer.status_code, answer.content) == (200, b"\xff\xd8\xffjpeg")
+    assert answer.headers["content-type"] == "image/jpeg"
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["longshore-outcome"] == "ok_local"
+    assert answer.headers["longshore-captured"] == "2026-11-18T11:06:40.500Z"
+    later = api.get("/api/v1/cameras/gate/picture", params={"after": answer.headers["longshore-number"], "wait": 0})
+    assert later.status_code == 503
+    assert "longshore describe camera gate" in later.json()["error"]["message"]
+
+
+def test_asking_for_a_picture_or_lines_marks_the_box_as_watched(house: SimControlPlane, api: SimBrowser) -> None:
+    api.put("/api/v1/cameras/gate", json=GATE)
+    house.notifier.hints.clear()
+    api.get("/api/v1/cameras/gate/picture", params={"wait": 0})
+    assert [(str(node), until) for node, _, until in house.notifier.hints] == [
+        ("quay-1", int(house.clock.unix() * 1000) + 30_000)
+    ]
+    house.clock.tick(20)
+    api.get("/api/v1/nodes/quay-1/logs")
+    assert len(house.notifier.hints) == 2
+
+
+def test_log_lines_go_on_where_they_stopped(house: SimControlPlane, api: SimBrowser) -> None:
+    for number in range(3):
+        house.services.looking.put_line(NodeId("quay-1"), LogLine(1_795_000_000_000, "INFO", "agent", f"line {number}"))
+    lines = api.get("/api/v1/nodes/quay-1/logs").json()["items"]
+    assert [line["message"] for line in lines] == ["line 0", "line 1", "line 2"]
+    assert set(lines[0]) == {"time", "level", "logger", "message", "number"}
+    rest = api.get("/api/v1/nodes/quay-1/logs", params={"after": lines[1]["number"]}).json()["items"]
+    assert [line["message"] for line in rest] == ["line 2"]
+
+
+def test_a_cameras_credentials_are_in_no_answer_and_no_log(
+    house: SimControlPlane, api: SimBrowser, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    answers = [
+        api.put("/api/v1/cameras/gate", json=GATE),
+        api.get("/api/v1/cameras/gate"),
+        api.get("/api/v1/cameras"),
+        api.get("/api/v1/nodes/quay-1"),
+        api.get("/metrics"),
+        api.get("/api/v1/cameras/gate/picture", params={"wait": 0}),
+        api.put("/api/v1/cameras/gate", json={"spec": {**GATE["spec"], "rate": 99}}),
+        api.put("/api/v1/cameras/gate", json={"spec": {"node": "quay-1", "source": "http://admin:hunter2@cam/"}}),
+        api.put("/api/v1/cameras/gate", json={"spec": {"node": "quay-1", "source": "rtsp://admin:hunter2@@cam:x/"}}),
+        api.put("/api/v1/cameras/gate", json={"spec": {"source": ["rtsp://admin:hunter2@cam/"]}}),
+        api.delete("/api/v1/cameras/gate"),
+    ]
+    for answer in answers:
+        assert "hunter2" not in answer.text + str(answer.headers)
+    assert "hunter2" not in caplog.text
+
+
+def test_openapi_documents_every_object_and_what_may_be_put(api: SimBrowser) -> None:
+    document = api.get("/api/v1/openapi.json").json()
+    for kind in ("nodes", "cameras", "deployments"):
+        one = document["paths"][f"/api/v1/{kind}/{{name}}"]
+        assert set(one) >= {"get", "put", "delete"}
+        spec = one["put"]["requestBody"]["content"]["application/json"]["schema"]["properties"]["spec"]
+        assert spec["properties"]
+    assert "source" in document["components"]["schemas"]["CameraSpec"]["properties"]

@@ -1,0 +1,118 @@
+"""What may stand in a spec, and in which words everything else is refused."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controlplane.fleet import selectors, specs
+from controlplane.fleet.specs import CameraSpec, DeploymentSpec, NodeSpec, OffloadSpec
+from protos.errors import Rejected
+from protos.ids import ModelName, NodeId, Version
+
+
+def test_an_empty_node_spec_means_no_switch_is_on() -> None:
+    assert specs.node_spec({}) == specs.node_spec(None) == NodeSpec(paused=False, slow_down_ms=0)
+
+
+@given(st.booleans(), st.integers(0, specs.MAX_SLOW_DOWN_MS))
+def test_a_node_spec_survives_being_written_and_read(paused: bool, slow_down_ms: int) -> None:
+    spec = NodeSpec(paused, slow_down_ms)
+    assert specs.node_spec(specs.node_document(spec)) == spec
+
+
+def test_a_camera_is_due_ten_times_a_second_by_default() -> None:
+    spec = specs.camera_spec({"node": "quay-1", "source": "rtsp://cam/live"})
+    assert spec == CameraSpec(NodeId("quay-1"), "rtsp://cam/live", 10.0)
+
+
+def test_a_camera_spec_shows_its_credentials_nowhere() -> None:
+    spec = specs.camera_spec({"node": "quay-1", "source": "rtsp://user:hunter2@cam/live"})
+    assert "hunter2" not in repr(spec) + str(specs.camera_document(spec))
+    assert spec.source == "rtsp://user:hunter2@cam/live"
+
+
+@given(
+    st.builds(
+        DeploymentSpec,
+        model=st.just(ModelName("harbour")),
+        version=st.just(Version("1.0.0+b1")),
+        node_selector=st.sampled_from([selectors.EVERYTHING, selectors.parse("site=quay,!old")]),
+        camera_selector=st.sampled_from([selectors.EVERYTHING, selectors.parse("view in (gate,berth)")]),
+        cloud_selector=st.just(selectors.parse("role=cloud")),
+        deadline_ms=st.integers(1, specs.MAX_DEADLINE_MS),
+        offload=st.builds(OffloadSpec, st.booleans(), st.integers(0, 10**9), st.integers(1, 100)),
+        min_score=st.floats(0, 1),
+        detections_per_second=st.floats(0, 60),
+    )
+)
+def test_a_deployment_spec_survives_being_written_and_read(spec: DeploymentSpec) -> None:
+    assert specs.deployment_spec(specs.deployment_document(spec)) == spec
+
+
+def test_a_deployment_needs_model_and_version_and_nothing_else() -> None:
+    spec = specs.deployment_spec({"model": "harbour", "version": "1.0.0"})
+    assert (spec.deadline_ms, spec.min_score, spec.detections_per_second) == (250, 0.3, 2.0)
+    assert spec.offload == OffloadSpec(enabled=True, uplink_bits_per_second=4_000_000, jpeg_quality=80)
+    assert spec.node_selector == spec.camera_selector == spec.cloud_selector == selectors.EVERYTHING
+
+
+GOOD_CAMERA = {"node": "quay-1", "source": "rtsp://cam/live"}
+GOOD_DEPLOYMENT = {"model": "harbour", "version": "1.0.0"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("rate: 10", "spec must be an object"),
+        ({}, "spec.node is needed"),
+        ({"node": "quay-1"}, "spec.source is needed"),
+        ({**GOOD_CAMERA, "node": "Quay 1"}, "node id 'Quay 1' must be"),
+        ({**GOOD_CAMERA, "node": 1}, "spec.node must be a string"),
+        ({**GOOD_CAMERA, "rate": 0}, "spec.rate must be more than 0"),
+        ({**GOOD_CAMERA, "rate": 60.5}, "spec.rate must be a number from 0 to 60"),
+        ({**GOOD_CAMERA, "rate": "10"}, "spec.rate must be a number"),
+        ({**GOOD_CAMERA, "rate": True}, "spec.rate must be a number"),
+        ({**GOOD_CAMERA, "rate": float("nan")}, "spec.rate must be a number"),
+        ({**GOOD_CAMERA, "fps": 10}, "spec.fps is no field here; there are node, rate, source"),
+    ],
+)
+def test_a_bad_camera_spec_is_refused_by_field(spec: object, said: str) -> None:
+    with pytest.raises(Rejected, match=said):
+        specs.camera_spec(spec)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"version": None}, "spec.version is needed"),
+        ({"version": "latest/now"}, "version 'latest/now' must be"),
+        ({"version": 1.0}, "spec.version must be a string; put quotes round 1.0"),
+        ({"objective": {"deadline": 250}}, 'spec.objective.deadline must be a duration such as "250ms"'),
+        ({"objective": {"deadline": "0ms"}}, "spec.objective.deadline must be from 1ms to 60s"),
+        ({"objective": {"p99": "1s"}}, "spec.objective.p99 is no field here; there are deadline"),
+        ({"offload": {"uplink": 4}}, "spec.offload.uplink must be a rate"),
+        ({"offload": {"jpegQuality": 80.5}}, "spec.offload.jpegQuality must be a whole number from 1 to 100"),
+        ({"offload": {"enabled": "yes"}}, "spec.offload.enabled must be true or false"),
+        ({"offload": []}, "spec.offload must be an object"),
+        ({"minScore": 1.5}, "spec.minScore must be a number from 0 to 1"),
+        ({"nodeSelector": "site=quay"}, "spec.nodeSelector must be an object"),
+    ],
+)
+def test_a_bad_deployment_spec_is_refused_by_field(changes: dict[str, object], said: str) -> None:
+    with pytest.raises(Rejected, match=said):
+        specs.deployment_spec({**GOOD_DEPLOYMENT, **changes})
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({"paused": "no"}, "spec.paused must be true or false"),
+        ({"slowDown": "11s"}, "spec.slowDown must be from 0s to 10s"),
+        ({"slow": "1s"}, "spec.slow is no field here; there are paused, slowDown"),
+    ],
+)
+def test_a_bad_node_spec_is_refused_by_field(spec: object, said: str) -> None:
+    with pytest.raises(Rejected, match=said):
+        specs.node_spec(spec)

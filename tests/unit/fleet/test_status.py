@@ -1,0 +1,167 @@
+"""Conditions say in a sentence what is and why not more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from controlplane.fleet import status
+from controlplane.fleet.objects import CLOUD, EDGE, Camera, Condition, Deployment, Fleet, Meta, Node, Releases
+from controlplane.fleet.reports import CameraReport, DeploymentReport, Report
+from controlplane.fleet.selectors import EVERYTHING, parse
+from controlplane.fleet.specs import CameraSpec, DeploymentSpec, NodeSpec
+from controlplane.fleet.status import Step
+from protos.ids import CameraName, DeploymentName, Digest, ModelName, NodeId, Version
+
+NEW, OLD = "sha256:" + "1" * 64, "sha256:" + "0" * 64
+RELEASES: Releases = {(ModelName("harbour"), Version("1.0.0")): Digest(NEW)}
+META = Meta(uid="u", created_unix_ms=1)
+WATCH = Deployment(DeploymentName("watch"), META, DeploymentSpec(ModelName("harbour"), Version("1.0.0")))
+GATE = Camera(CameraName("gate"), META, CameraSpec(NodeId("quay-1"), "synthetic://gate"))
+
+
+def box(name: str = "quay-1", *reports: DeploymentReport, online: bool = True, seen: int = 1_795_000_000_000) -> Node:
+    report = Report(deployments=reports)
+    return Node(NodeId(name), META, EDGE, NodeSpec(), online=online, last_seen_unix_ms=seen, report=report)
+
+
+def told(state: str, active: str = OLD, target: str = NEW, **more: object) -> DeploymentReport:
+    return DeploymentReport("watch", state, active, target, **more)  # type: ignore[arg-type]  # fields by name
+
+
+def converged(*nodes: Node, deployment: Deployment = WATCH, releases: Releases = RELEASES) -> Condition:
+    fleet = Fleet(nodes, (), (deployment,), releases)
+    return status.deployment_conditions(deployment, status.boxes(deployment, fleet), releases)[1]
+
+
+@pytest.mark.parametrize(
+    ("node", "step", "said"),
+    [
+        (box("b"), Step.UPDATING, "has not started to pull the release"),
+        (box("b", told("PULLING", bytes_done=300_000, bytes_total=1_200_000)), Step.UPDATING, "(25 % of 1.2 MB)"),
+        (box("b", told("PULLING", message="the wire broke")), Step.UPDATING, "is pulling the release: the wire broke"),
+        (box("b", told("WARMING")), Step.UPDATING, "is warming the release up"),
+        (box("b", told("CONFIRMING", active=NEW)), Step.UPDATING, "before it confirms it"),
+        (box("b", told("IDLE", active=NEW)), Step.UPDATED, "runs the release"),
+        (box("b", told("IDLE", active=NEW), online=False), Step.UPDATED, "runs the release"),
+        (box("b", told("FAILED", message="it gives NaN")), Step.FAILED, "refused the release: it gives NaN"),
+        (box("b", told("IDLE", refused_digests=(NEW,))), Step.FAILED, "refused the release"),
+        (box("b", told("IDLE", active=NEW, refused_digests=(OLD,))), Step.UPDATED, "runs the release"),
+        (box("b", told("FAILED", target=OLD)), Step.UPDATING, "has not started"),
+        (box("b", online=False), Step.WAITING, "is offline, last heard 2026-11-18 11:06:40 UTC"),
+        (box("b", online=False, seen=0), Step.WAITING, "has joined and never called; start 'longshore-agent run'"),
+    ],
+)
+def test_the_progress_of_a_box_is_said_in_words(node: Node, step: Step, said: str) -> None:
+    found = status.progress(node, WATCH, RELEASES)
+    assert found.step is step
+    assert said in found.message
+
+
+def test_a_deployment_has_converged_when_every_selected_box_runs_it() -> None:
+    condition = converged(box("a", told("IDLE", active=NEW)), box("b", told("IDLE", active=NEW)))
+    assert (condition.status, condition.message) == ("True", "all of 2 boxes run harbour 1.0.0")
+
+
+def test_a_deployment_names_the_box_that_holds_it_up_and_why() -> None:
+    condition = converged(box("a", told("IDLE", active=NEW)), box("b", told("FAILED", message="it gives NaN")))
+    assert (condition.status, condition.reason) == ("False", "Failed")
+    assert condition.message == "1 of 2 boxes run harbour 1.0.0; b refused the release: it gives NaN"
+
+
+def test_a_failure_is_named_before_a_wait() -> None:
+    condition = converged(box("a"), box("b", told("FAILED")), box("c", online=False))
+    assert condition.reason == "Failed"
+    assert "b refused" in condition.message
+
+
+def test_many_boxes_are_counted_instead_of_named() -> None:
+    condition = converged(*(box(f"b{number}") for number in range(9)))
+    assert condition.message.startswith("0 of 9 boxes run harbour 1.0.0; b0 has not started")
+    assert condition.message.endswith("; and 6 more")
+
+
+def test_a_deployment_that_selects_nothing_says_so() -> None:
+    narrow = replace(WATCH, spec=replace(WATCH.spec, node_selector=parse("site=moon")))
+    condition = converged(box("a"), deployment=narrow)
+    assert (condition.status, condition.reason) == ("False", "NoBoxSelected")
+    assert "no box matches the selectors (site=moon)" in condition.message
+
+
+def test_a_deployment_without_its_release_says_how_to_get_it() -> None:
+    condition = converged(box("a"), releases={})
+    assert condition.reason == "ReleaseMissing"
+    assert "push it with 'longshore push DIR'" in condition.message
+
+
+def test_a_deployment_is_ready_when_some_release_answers_on_every_box() -> None:
+    fleet = Fleet((box("a", told("PULLING")), box("b", told("PULLING", active=""))), (), (WATCH,), RELEASES)
+    ready = status.deployment_conditions(WATCH, status.boxes(WATCH, fleet), RELEASES)[0]
+    assert (ready.status, ready.message) == ("False", "no release answers on b")
+
+
+def test_a_node_has_converged_when_it_acts_on_the_newest_generation_and_runs_everything() -> None:
+    done = replace(
+        box("a", told("IDLE", active=NEW)),
+        desired_generation=3,
+        report=Report(observed_generation=3, deployments=(told("IDLE", active=NEW),)),
+    )
+    fleet = Fleet((done,), (), (WATCH,), RELEASES)
+    assert status.node_conditions(done, fleet)[1].status == "True"
+    late = replace(done, desired_generation=4)
+    condition = status.node_conditions(late, fleet)[1]
+    assert (condition.reason, condition.message) == ("Behind", "a acts on generation 3 of 4")
+
+
+@pytest.mark.parametrize(
+    ("node", "reason", "said"),
+    [
+        (None, "NodeUnknown", "make a token with 'longshore token create quay-1'"),
+        (replace(box(), role=CLOUD), "NodeIsCloud", "runs no cameras"),
+        (box(online=False), "NodeOffline", "is offline"),
+        (box(), "Starting", "gate is starting: quay-1 has not said why yet"),
+        (
+            replace(box(), report=Report(cameras=(CameraReport("gate", "retrying", "401"),))),
+            "Retrying",
+            "retrying: 401",
+        ),
+        (
+            replace(box(), report=Report(cameras=(CameraReport("gate", "running"),))),
+            "Running",
+            "gets pictures from gate",
+        ),
+    ],
+)
+def test_a_camera_says_why_it_shows_no_pictures(node: Node | None, reason: str, said: str) -> None:
+    condition = status.camera_conditions(GATE, node)[0]
+    assert condition.reason == reason
+    assert said in condition.message
+    assert condition.status == ("True" if reason == "Running" else "False")
+
+
+def test_a_refused_camera_spec_is_a_condition_of_its_own() -> None:
+    report = Report(cameras=(CameraReport("gate", "running", refused_spec="rate 99 is more than the camera gives"),))
+    ready, accepted = status.camera_conditions(GATE, replace(box(), report=report))
+    assert ready.status == "True"
+    assert (accepted.type, accepted.status) == ("SpecAccepted", "False")
+    assert "keeps the last good one: rate 99" in accepted.message
+
+
+def test_a_condition_keeps_its_moment_until_its_status_changes() -> None:
+    first = status.dated([Condition("Ready", "True", "Online", "calls in", 0)], {}, 100)
+    assert first[0].since_unix_ms == 100
+    kept = status.transitions(first)
+    later = status.dated([Condition("Ready", "True", "Other", "other words", 0)], kept, 200)
+    assert later[0].since_unix_ms == 100
+    changed = status.dated([Condition("Ready", "False", "Offline", "is offline", 0)], kept, 300)
+    assert changed[0].since_unix_ms == 300
+
+
+def test_phases_of_a_node() -> None:
+    assert [status.phase(item).value for item in (box(), box(online=False), box(online=False, seen=0))] == [
+        "Online",
+        "Offline",
+        "Joined",
+    ]
+    assert EVERYTHING.matches(box().labels)

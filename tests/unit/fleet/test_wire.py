@@ -1,0 +1,118 @@
+"""What boxes send is bounded before it is kept; what they get is all of the desired state."""
+
+from __future__ import annotations
+
+import math
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controlplane.fleet import wire
+from controlplane.fleet.boxes import Answer
+from controlplane.fleet.desired import Broker, CloudEndpoint, DesiredCamera, DesiredDeployment, DesiredState
+from controlplane.fleet.specs import OffloadSpec
+from protos import fleet_pb2
+
+DESIRED = DesiredState(
+    cameras=(DesiredCamera("gate", "rtsp://u:hunter2@cam/", 5.0, (("view", "gate"),), 3),),
+    deployments=(
+        DesiredDeployment(
+            "watch",
+            "harbour",
+            "1.0.0",
+            "sha256:" + "1" * 64,
+            ("gate",),
+            250,
+            OffloadSpec(enabled=True, uplink_bits_per_second=4_000_000, jpeg_quality=80),
+            0.3,
+            2.0,
+        ),
+    ),
+    slow_down_ms=300,
+    paused=True,
+    cloud=(CloudEndpoint("cloud-1", "grpcs://cloud-1:8001"),),
+    broker=Broker("broker", 8883, tls=True, mqtt5=True),
+    sync_interval_seconds=15,
+    labels=(("site", "quay"),),
+)
+
+
+def test_a_desired_state_reaches_the_wire_whole() -> None:
+    answer = wire.answer(Answer(DESIRED, 7, 99, "https://cp/api/v1/blobs", 123, 456, "lsg.x"))
+    expected = fleet_pb2.DesiredState(
+        generation=7,
+        cameras=[
+            fleet_pb2.CameraSpec(
+                name="gate", source="rtsp://u:hunter2@cam/", rate=5.0, labels={"view": "gate"}, generation=3
+            )
+        ],
+        deployments=[
+            fleet_pb2.DeploymentSpec(
+                name="watch",
+                model="harbour",
+                version="1.0.0",
+                digest="sha256:" + "1" * 64,
+                cameras=["gate"],
+                deadline_ms=250,
+                offload=fleet_pb2.OffloadSpec(enabled=True, bits_per_second=4_000_000, jpeg_quality=80),
+                min_score=0.3,
+                detections_per_second=2.0,
+            )
+        ],
+        switches=fleet_pb2.Switches(slow_down_ms=300, paused=True),
+        cloud=[fleet_pb2.CloudEndpoint(url="grpcs://cloud-1:8001", node_id="cloud-1")],
+        broker=fleet_pb2.BrokerEndpoint(host="broker", port=8883, tls=True, mqtt5=True),
+        sync_interval_seconds=15,
+        watch_until_unix_ms=99,
+        labels={"site": "quay"},
+    )
+    assert answer.desired == expected
+    assert answer.grant == fleet_pb2.FileGrant(base_url="https://cp/api/v1/blobs", bearer="lsg.x", expires_unix_ms=123)
+    assert answer.clock_unix_ms == 456
+
+
+def test_a_fleet_without_a_broker_says_so_by_leaving_it_out() -> None:
+    answer = wire.answer(Answer(DesiredState(), 1, 0, "", 0, 0, ""))
+    assert not answer.desired.HasField("broker")
+
+
+@given(st.text(max_size=3000))
+def test_text_of_a_box_is_cut_and_printable(text: str) -> None:
+    report = wire.report(fleet_pb2.SyncRequest(problems=[fleet_pb2.Problem(code="x", message=text)]))
+    kept = report.problems[0].message
+    assert len(kept) <= 500
+    assert "\x00" not in kept
+    assert "\x1b" not in kept
+
+
+def test_a_box_that_quotes_its_camera_does_not_publish_the_password() -> None:
+    told = fleet_pb2.CameraReport(
+        name="gate", reason="cannot open rtsp://admin:hunter2@cam/live", refused_spec="rtsp://a:hunter2@b"
+    )
+    report = wire.report(fleet_pb2.SyncRequest(cameras=[told]))
+    assert "hunter2" not in str(report)
+    assert report.cameras[0].reason == "cannot open rtsp://***@cam/live"
+
+
+def test_numbers_no_database_can_hold_are_bounded() -> None:
+    told = fleet_pb2.SyncRequest(
+        observed_generation=(1 << 64) - 1,
+        clock_unix_ms=-5,
+        cameras=[fleet_pb2.CameraReport(name="gate", frames_per_second=math.nan)],
+        deployments=[fleet_pb2.DeploymentReport(name="watch", bytes_total=(1 << 64) - 1)],
+    )
+    report = wire.report(told)
+    assert report.observed_generation == (1 << 63) - 1
+    assert report.clock_unix_ms == 0
+    assert report.cameras[0].frames_per_second == 0.0
+    assert report.deployments[0].bytes_total == (1 << 63) - 1
+
+
+def test_lists_without_end_are_cut() -> None:
+    told = fleet_pb2.SyncRequest(cameras=[fleet_pb2.CameraReport(name=f"c{i}") for i in range(1000)])
+    assert len(wire.report(told).cameras) == 256
+
+
+def test_log_lines_are_scrubbed_and_printable() -> None:
+    line = wire.log_line(fleet_pb2.LogLine(level="info", logger="agent", message="rtsp://a:hunter2@b\x1b[2J"))
+    assert (line.level, line.message) == ("INFO", "rtsp://***@b [2J")

@@ -1,0 +1,228 @@
+"""Joining over real TLS: the secret leaves the box only towards the control plane that made the token."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import stat
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from agent.adapters.enroll_https import HttpsFrontDoor
+from agent.adapters.identity_dir import IdentityDirectory
+from agent.adapters.x509 import X509Keys
+from agent.identity.joining import Wish, join
+from agent.identity.store import Identity
+from protos.errors import InvalidToken, LongshoreError, Rejected, Retryable
+from protos.tokens import JoinToken
+from tests.sim.authority import DAY, SimAuthority
+from tests.sim.front_door import SECRET, SimFrontDoor
+from tests.sim.https import Reply, Request, SimHttps
+
+
+@dataclass
+class Quay:
+    """A box with an empty state directory, in front of a control plane."""
+
+    folder: Path
+    authority: SimAuthority
+    door: SimFrontDoor
+    server: SimHttps
+
+    @property
+    def store(self) -> IdentityDirectory:
+        return IdentityDirectory(self.folder, X509Keys())
+
+    async def join(self, token: JoinToken | None = None, url: str | None = None, **wish: str) -> Identity:
+        wished = Wish(token or self.door.token(), labels={"site": "harbour"}, agent_version="0.1.0", **wish)
+        door = HttpsFrontDoor(url or self.server.url)
+        return await asyncio.to_thread(join, wished, door, X509Keys(), self.store)
+
+    @property
+    def sent(self) -> bytes:
+        """Everything the server read."""
+        return b"".join(request.body + repr(request).encode() for request in self.server.requests)
+
+
+@pytest.fixture
+def authority() -> SimAuthority:
+    return SimAuthority(now=time.time())
+
+
+@pytest.fixture
+async def quay(tmp_path: Path, authority: SimAuthority) -> AsyncIterator[Quay]:
+    door = SimFrontDoor(authority, "127.0.0.1:8444")
+    tls = authority.server_context(tmp_path, authority.server())
+    async with SimHttps(door, tls).running() as server:
+        yield Quay(tmp_path / "state", authority, door, server)
+
+
+async def test_a_box_with_a_token_becomes_a_member(quay: Quay) -> None:
+    identity = await quay.join()
+    assert (identity.member.node_id, identity.member.fleet_address) == ("quay-1", "127.0.0.1:8444")
+    assert identity.member.url == quay.server.url
+    assert quay.store.load() == identity
+    assert X509Keys().facts(identity.certificate).node_id == "quay-1"
+
+
+async def test_the_request_carries_name_labels_role_and_no_key(quay: Quay) -> None:
+    await quay.join(node_id="gate-7", role="cloud")
+    sent = json.loads(quay.server.requests[1].body)
+    assert (sent["nodeId"], sent["role"], sent["labels"]) == ("gate-7", "cloud", {"site": "harbour"})
+    assert "PRIVATE" not in quay.sent.decode()
+
+
+async def test_the_key_is_readable_by_its_user_only(quay: Quay) -> None:
+    await quay.join()
+    mode = stat.S_IMODE((quay.folder / "identity" / "key.pem").stat().st_mode)
+    assert mode == 0o600
+    assert not (quay.folder / "identity" / "key.next.pem").exists()
+
+
+async def test_the_secret_is_in_no_file_and_no_text(quay: Quay) -> None:
+    identity = await quay.join()
+    kept = b"".join(path.read_bytes() for path in (quay.folder / "identity").iterdir())
+    assert SECRET.encode() not in kept
+    assert SECRET not in repr(identity)
+    assert "PRIVATE" not in repr(identity)
+
+
+async def test_a_token_of_another_control_plane_never_shows_its_secret(quay: Quay) -> None:
+    other = SimAuthority(now=time.time(), name="other")
+    with pytest.raises(InvalidToken, match="another control plane"):
+        await quay.join(JoinToken(other.pin, "abcdefgh", SECRET))
+    assert SECRET.encode() not in quay.sent
+    assert not quay.store.joined
+
+
+async def test_a_server_that_shows_our_ca_but_has_another_certificate_gets_no_secret(
+    quay: Quay, tmp_path: Path
+) -> None:
+    thief = SimAuthority(now=time.time(), name="thief")
+    async with SimHttps(quay.door, thief.server_context(tmp_path, thief.server())).running() as server:
+        with pytest.raises(Rejected, match="its own CA does not vouch"):
+            await quay.join(url=server.url)
+        assert SECRET.encode() not in b"".join(request.body for request in server.requests)
+
+
+async def test_a_certificate_for_another_name_gets_no_secret(quay: Quay, tmp_path: Path) -> None:
+    tls = quay.authority.server_context(tmp_path, quay.authority.server("127.0.0.9"))
+    async with SimHttps(quay.door, tls).running() as server:
+        with pytest.raises(Rejected, match="under this name"):
+            await quay.join(url=server.url)
+        assert [request.method for request in server.requests] == ["GET"]
+
+
+async def test_a_token_used_twice_is_refused(quay: Quay, tmp_path: Path) -> None:
+    await quay.join()
+    quay.folder = tmp_path / "second"
+    with pytest.raises(InvalidToken, match="used already"):
+        await quay.join()
+    assert not quay.store.joined
+
+
+async def test_an_expired_token_is_refused(quay: Quay) -> None:
+    quay.door.expired = True
+    with pytest.raises(InvalidToken, match="expired"):
+        await quay.join()
+
+
+async def test_an_unreachable_control_plane_is_retryable(quay: Quay, free_port: int) -> None:
+    with pytest.raises(Retryable, match="cannot be reached"):
+        await quay.join(url=f"https://127.0.0.1:{free_port}")
+
+
+@pytest.mark.parametrize("days", [-1.0, 1.0])
+async def test_a_box_clock_a_day_wrong_still_joins(tmp_path: Path, days: float) -> None:
+    authority = SimAuthority(now=time.time() + days * DAY)
+    door = SimFrontDoor(authority)
+    tls = authority.server_context(tmp_path, authority.server())
+    async with SimHttps(door, tls).running() as server:
+        await Quay(tmp_path / "state", authority, door, server).join()
+
+
+@pytest.mark.parametrize("days", [-400.0, 400.0])
+async def test_a_box_clock_beyond_the_certificates_is_named(tmp_path: Path, days: float) -> None:
+    authority = SimAuthority(now=time.time() + days * DAY)
+    door = SimFrontDoor(authority)
+    tls = authority.server_context(tmp_path, authority.server())
+    async with SimHttps(door, tls).running() as server:
+        with pytest.raises(Rejected, match="this box's clock"):
+            await Quay(tmp_path / "state", authority, door, server).join()
+
+
+@pytest.mark.parametrize("url", ["http://fleet:8443", "fleet", "ftp://fleet", "https://", "https://fleet/path"])
+def test_an_address_that_is_not_https_is_refused_before_anything_is_sent(url: str) -> None:
+    with pytest.raises(Rejected, match="https://HOST"):
+        HttpsFrontDoor(url)
+
+
+def answering(reply: Reply) -> SimHttps:
+    return SimHttps(lambda _: reply)
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind", "sentence"),
+    [
+        (Reply(404, b"<html>"), Rejected, "no Longshore control plane"),
+        (Reply(200, b"<html>hello</html>"), Rejected, "no PEM certificate"),
+        (Reply(200, b"x" * 1_000_000), Rejected, "more than"),
+        (Reply(302, b"", {"Location": "http://127.0.0.1:1/"}), Rejected, "no Longshore control plane"),
+        (Reply(raw=b"SSH-2.0-OpenSSH\r\n\r\n"), Retryable, "cannot be reached"),
+    ],
+)
+async def test_what_is_no_control_plane_is_said_to_be_none(
+    quay: Quay, reply: Reply, kind: type[LongshoreError], sentence: str
+) -> None:
+    quay.server.handler = lambda _: reply
+    with pytest.raises(kind, match=sentence):
+        await quay.join()
+    assert not quay.store.joined
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "sentence"),
+    [
+        (401, b'{"error": {"code": "x", "message": "not known here"}}', InvalidToken, "not known here"),
+        (422, b'{"error": {"code": "x", "message": "bad label"}}', Rejected, "bad label"),
+        (409, b'{"error": {"code": "x", "message": "name taken"}}', InvalidToken, "name taken"),
+        (503, b"busy", Retryable, "503"),
+        (200, b"not json", Rejected, "not readable"),
+        (200, b"{}", Rejected, "no PEM certificate"),
+    ],
+)
+async def test_each_refusal_of_the_token_keeps_its_sentence(
+    quay: Quay, status: int, body: bytes, kind: type[LongshoreError], sentence: str
+) -> None:
+    door = quay.door
+
+    def handler(request: Request) -> Reply:
+        return door(request) if request.method == "GET" else Reply(status, body)
+
+    quay.server.handler = handler
+    with pytest.raises(kind, match=sentence):
+        await quay.join()
+    assert not quay.store.joined
+
+
+async def test_a_certificate_of_another_ca_is_not_kept(quay: Quay) -> None:
+    quay.door.signer = SimAuthority(now=time.time(), name="other")
+    with pytest.raises(Rejected, match="another CA"):
+        await quay.join()
+    assert not quay.store.joined
+
+
+async def test_a_certificate_for_another_box_is_not_kept(quay: Quay) -> None:
+    quay.door.other_node = "somebody-else"
+    with pytest.raises(Rejected, match="another box"):
+        await quay.join()
+    assert not quay.store.joined
+
+
+def test_a_box_that_has_not_joined_says_how(tmp_path: Path) -> None:
+    with pytest.raises(Rejected, match="longshore-agent join"):
+        IdentityDirectory(tmp_path, X509Keys()).load()

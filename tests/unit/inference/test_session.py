@@ -1,0 +1,127 @@
+"""Loading a model: what is refused, what the signature says. In this process, for the runtime is only a library."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from agent.inference import contract, session
+from agent.inference.datatypes import FIXED
+from agent.inference.errors import BadInput, BadModel
+from agent.inference.session import Session
+from agent.ports import ModelSignature, TensorSpec
+from agent.types import ModelInput
+from tests.sim.models import detector, menagerie, picky, sum_model
+
+SUM = sum_model().spec.model
+DETECTOR = detector().spec.model
+DAMAGED = {
+    "nothing": b"",
+    "text": b"this is no model",
+    "zeros": bytes(1000),
+    "noise": np.random.default_rng(0).bytes(5000),
+    "without its end": SUM[:-1],
+    "a changed operator": SUM.replace(b"Add", b"Axx"),
+    "a changed edge": SUM.replace(b"total", b"totul", 1),
+    "something after its end": DETECTOR + b"\x08",
+    **{f"cut at {cut}": DETECTOR[:cut] for cut in range(0, len(DETECTOR), 29)},
+}
+
+
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED.keys())
+def test_a_damaged_model_is_refused_in_one_sentence(content: bytes) -> None:
+    with pytest.raises(BadModel) as caught:
+        Session(content)
+    assert "\n" not in str(caught.value)
+    assert "onnxruntime_src" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+def test_flipped_bytes_are_refused_or_load_but_never_escape_as_something_else() -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(200):
+        content = bytearray(DETECTOR)
+        for at in rng.integers(0, len(content), 3):
+            content[at] = int(rng.integers(0, 256))
+        try:
+            loaded = Session(bytes(content))
+            loaded.run(loaded.warm_feeds())
+        except (BadModel, BadInput):
+            continue
+
+
+@pytest.mark.parametrize("sample", [sum_model(), detector(), menagerie()])
+def test_the_signature_names_every_tensor_with_its_datatype_and_free_dimensions(sample: object) -> None:
+    from tests.sim.models import Sample
+
+    assert isinstance(sample, Sample)
+    assert Session(sample.spec.model).signature == sample.signature
+
+
+def test_an_input_the_graph_fails_on_names_the_operator() -> None:
+    with pytest.raises(BadInput, match="Reshape"):
+        Session(picky().spec.model).run({"x": np.zeros(5, dtype=np.float32)})
+
+
+def test_tensors_the_protocol_cannot_carry_are_refused() -> None:
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["x"], ["y"])],
+        "g",
+        [value("x", TensorProto.BFLOAT16, [1])],
+        [value("y", TensorProto.BFLOAT16, [1])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    assert isinstance(model, onnx.ModelProto)
+    with pytest.raises(BadModel, match="bfloat16"):
+        Session(model.SerializeToString())
+
+
+def test_an_unknown_provider_is_refused() -> None:
+    with pytest.raises(BadModel, match="must be one of"):
+        Session(SUM, provider="tpu")
+
+
+def test_the_cpu_is_always_there() -> None:
+    assert "cpu" in session.providers()
+
+
+DETECTION = detector().signature
+
+
+def replaced(signature: ModelSignature, spec: TensorSpec) -> ModelSignature:
+    return ModelSignature(
+        tuple(spec if spec.name == old.name else old for old in signature.inputs),
+        tuple(spec if spec.name == old.name else old for old in signature.outputs),
+    )
+
+
+@pytest.mark.parametrize(
+    ("task", "model_input", "signature"),
+    [
+        ("detection", ModelInput(32, 64), sum_model().signature),
+        ("detection", None, sum_model().signature),
+        ("classification", None, sum_model().signature),
+        ("tensor", ModelInput(32, 64), sum_model().signature),
+        ("detection", ModelInput(64, 64), DETECTION),
+        ("detection", ModelInput(32, 64), replaced(DETECTION, TensorSpec("boxes", "FP64", (-1, 4, 4)))),
+        ("detection", ModelInput(32, 64), replaced(DETECTION, TensorSpec("scores", "FP32", (-1, 4, 1)))),
+        ("detection", ModelInput(32, 64), replaced(DETECTION, TensorSpec("image", "FP32", (-1, 32, 64, 3)))),
+        ("detection", ModelInput(32, 64), replaced(DETECTION, TensorSpec("image", "UINT8", (8, 32, 64, 3)))),
+        ("detection", ModelInput(32, 64), replaced(DETECTION, TensorSpec("image", "UINT8", (-1, 3, 32, 64)))),
+    ],
+)
+def test_a_graph_that_breaks_its_contract_is_refused(
+    task: str, model_input: ModelInput | None, signature: ModelSignature
+) -> None:
+    with pytest.raises(BadModel):
+        contract.check(signature, task, model_input)
+
+
+def test_a_graph_that_keeps_its_contract_passes() -> None:
+    contract.check(DETECTION, "detection", ModelInput(32, 64))
+    contract.check(replaced(DETECTION, TensorSpec("image", "UINT8", (1, -1, -1, 3))), "detection", ModelInput(32, 64))
+    contract.check(sum_model().signature, "tensor", None)
+    assert set(FIXED) >= {"UINT8", "FP32", "INT64"}

@@ -1,0 +1,73 @@
+"""Insights over HTTP, on a simulated fleet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.sim.clock import FakeClock
+from tests.sim.control_plane import SimControlPlane
+from tests.sim.fleet_data import HarbourFleet
+
+
+@pytest.fixture
+def plane(tmp_path: Path, clock: FakeClock) -> Iterator[SimControlPlane]:
+    made = SimControlPlane(tmp_path, clock)
+    fleet = HarbourFleet(made.services)
+    fleet.join()
+    fleet.report()
+    fleet.history(minutes=2)
+    yield made
+    made.close()
+
+
+def test_outcomes_add_up_over_time_boxes_cameras_and_deployments(plane: SimControlPlane) -> None:
+    found = plane.client.get("/api/v1/outcomes?since=1m&step=10s").json()
+    total = found["total"]
+    assert total["due"] > 1000
+    assert total["due"] == sum(total["counts"].values())
+    for part in ("nodes", "cameras", "deployments"):
+        assert sum(each["due"] for each in found[part].values()) == total["due"]
+    assert sum(each["due"] for each in found["buckets"]) == total["due"]
+    assert found["stepSeconds"] == 10
+
+
+def test_outcomes_of_one_camera_are_only_its_own(plane: SimControlPlane) -> None:
+    found = plane.client.get("/api/v1/outcomes?camera=gate&since=1m").json()
+    assert list(found["cameras"]) == ["gate"]
+    assert list(found["nodes"]) == ["south-quay"]
+
+
+def test_a_box_tells_what_it_spends(plane: SimControlPlane) -> None:
+    items = plane.client.get("/api/v1/nodes/north-quay/stats?limit=3").json()["items"]
+    assert len(items) == 3
+    assert items[0]["at"] > items[2]["at"]
+    assert items[0]["memoryBytes"] > 1 << 20
+
+
+def test_detections_are_empty_where_nothing_was_detected(plane: SimControlPlane) -> None:
+    assert plane.client.get("/api/v1/detections?camera=gate").json() == {"items": []}
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/api/v1/nodes/nobody/stats", 404),
+        ("/api/v1/cameras/nothing/health", 404),
+        ("/api/v1/outcomes?since=yesterday", 422),
+        ("/api/v1/outcomes?step=0s", 422),
+        ("/api/v1/outcomes?since=24h&step=1s", 422),
+        ("/api/v1/detections?limit=0", 422),
+    ],
+)
+def test_what_cannot_be_answered_is_refused_with_a_sentence(plane: SimControlPlane, path: str, status: int) -> None:
+    answer = plane.client.get(path)
+    assert answer.status_code == status
+    assert answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("path", ["outcomes", "detections", "nodes/north-quay/stats", "events/stream"])
+def test_strangers_learn_nothing(plane: SimControlPlane, path: str) -> None:
+    assert plane.stranger.get(f"/api/v1/{path}").status_code == 401

@@ -1,0 +1,63 @@
+"""Desired state as the agent reads it: sane parts are taken, senseless ones left out and named."""
+
+from __future__ import annotations
+
+from agent.desired import CloudNode, desired
+from agent.wires import chosen
+from protos.fleet_pb2 import CameraSpec, CloudEndpoint, DeploymentSpec, DesiredState, OffloadSpec, Switches
+
+DIGEST = "sha256:" + "a" * 64
+
+
+def state() -> DesiredState:
+    return DesiredState(
+        generation=7,
+        cameras=[CameraSpec(name="quay", source="synthetic://harbour", rate=10)],
+        deployments=[
+            DeploymentSpec(
+                name="watch",
+                model="harbour",
+                version="1.0.0",
+                digest=DIGEST,
+                cameras=["quay"],
+                deadline_ms=250,
+                offload=OffloadSpec(enabled=True, bits_per_second=4_000_000, jpeg_quality=70),
+                min_score=0.3,
+                detections_per_second=2,
+            )
+        ],
+        switches=Switches(slow_down_ms=300),
+        cloud=[CloudEndpoint(url="grpc://127.0.0.1:8001", node_id="cloud-1")],
+    )
+
+
+def test_what_makes_sense_becomes_wishes() -> None:
+    read = desired(state())
+    [deployment] = read.deployments
+    assert (read.generation, read.slow_down, read.refused) == (7, 0.3, ())
+    assert deployment.settings.deadline == 0.25
+    assert deployment.bits_per_second == 4_000_000
+    assert read.records_per_second == {"watch": 2.0}
+    assert read.broker is None
+
+
+def test_a_senseless_deployment_is_left_out_and_named_and_the_rest_goes_on() -> None:
+    broken = state()
+    broken.deployments.add(name="../etc", digest="sha256:short")
+    broken.cameras.add(name="UPPER", source="file:///x")
+    read = desired(broken)
+    assert len(read.deployments) == 1
+    assert len(read.cameras) == 1
+    assert len(read.refused) == 2
+    assert "../etc" in "".join(read.refused)
+
+
+def test_boxes_spread_over_cloud_nodes_and_few_move_when_one_goes() -> None:
+    nodes = [CloudNode(f"cloud-{number}", f"grpc://127.0.0.1:{number}") for number in range(4)]
+    boxes = [f"box-{number}" for number in range(400)]
+    before = {box: chosen(box, nodes) for box in boxes}
+    shares = [sum(node is each for node in before.values()) for each in nodes]
+    assert min(shares) > 60
+    after = {box: chosen(box, nodes[1:]) for box in boxes}
+    assert all(after[box] is before[box] for box in boxes if before[box] is not nodes[0])
+    assert chosen("box-1", []) is None

@@ -1,0 +1,158 @@
+"""Live pictures: drawn only while somebody looks, newest first, and no frame waits for them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from agent.looking import Looking
+from agent.ports import SyncReply
+from agent.types import Box, Finished, Tap
+from protos.errors import Retryable
+from protos.fleet_pb2 import LogLine, WatchFrame
+from protos.ids import CameraName, DeploymentName, digest_of
+from protos.outcomes import Outcome
+from tests.sim.clock import FakeClock, settle
+
+QUAY = CameraName("quay")
+
+
+class Painter:
+    def __init__(self) -> None:
+        self.drawn: list[tuple[str, int, str]] = []
+        self.fails = False
+
+    async def preview(
+        self, camera: CameraName, boxes: tuple[Box, ...], caption: str, captured_unix_ns: int | None
+    ) -> bytes:
+        if self.fails:
+            raise Retryable("the capture worker is being started again")
+        self.drawn.append((camera, len(boxes), caption))
+        return f"picture {len(self.drawn)}".encode()
+
+
+class Link:
+    """A control plane that takes what comes; `broken` streams end with an error."""
+
+    def __init__(self) -> None:
+        self.frames: list[WatchFrame] = []
+        self.streams = 0
+        self.broken = 0
+
+    async def watch(self, frames: AsyncIterator[bytes]) -> None:
+        self.streams += 1
+        if self.streams <= self.broken:
+            raise Retryable("the stream broke")
+        async for frame in frames:
+            self.frames.append(WatchFrame.FromString(frame))
+
+    async def sync(self, report: bytes) -> SyncReply:
+        raise NotImplementedError
+
+    async def renew(self, csr_pem: str) -> tuple[str, str]:
+        raise NotImplementedError
+
+    async def close(self) -> None: ...
+
+
+class World:
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.painter, self.link = Painter(), Link()
+        self.idle: list[CameraName] = []
+        self.looking = Looking(self.clock, self.painter, lambda: self.idle)
+        self.task = asyncio.create_task(self.looking.serve(self.link))
+
+    def look(self) -> None:
+        self.looking.look_until(self.clock.unix() + 30)
+
+    def frame(self, outcome: Outcome = Outcome.OK_LOCAL) -> Finished:
+        now = self.clock.monotonic()
+        release = digest_of(b"1") if outcome is Outcome.OK_LOCAL else None
+        tap = Tap(QUAY, DeploymentName("watch"))
+        return Finished(tap, 1, outcome, now - 0.02, 10**18, now, release=release)
+
+    async def end(self) -> None:
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+        await self.looking.close()
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    world = World()
+    await settle()
+    yield world
+    await world.end()
+
+
+async def test_nothing_is_drawn_or_sent_while_nobody_looks(world: World) -> None:
+    world.looking.show(world.frame())
+    await settle()
+    assert world.painter.drawn == []
+    assert world.link.streams == 0
+
+
+async def test_a_viewer_gets_pictures_with_outcome_latency_and_caption(world: World) -> None:
+    world.look()
+    world.looking.show(world.frame())
+    await settle()
+    [sent] = world.link.frames
+    assert (sent.picture.camera, sent.picture.outcome) == ("quay", "ok_local")
+    assert sent.picture.latency_ms == pytest.approx(20)
+    assert world.painter.drawn == [("quay", 0, "ok_local  20 ms  local")]
+
+
+async def test_pictures_are_capped_however_fast_frames_end(world: World) -> None:
+    world.look()
+    for _ in range(20):
+        world.looking.show(world.frame())
+        await settle()
+        world.clock.tick(0.05)
+    assert len(world.painter.drawn) in (4, 5)  # a second of frames, five pictures a second at most
+
+
+async def test_a_camera_without_answers_still_moves(world: World) -> None:
+    world.look()
+    for _ in range(20):
+        world.looking.show(world.frame(Outcome.SHED))
+        await settle()
+        world.clock.tick(0.1)
+    assert len(world.painter.drawn) == 4
+
+
+async def test_a_camera_that_feeds_nothing_is_shown_bare(world: World) -> None:
+    world.idle = [CameraName("spare")]
+    world.look()
+    await settle()
+    assert world.painter.drawn == [("spare", 0, "no deployment answers for this camera")]
+
+
+async def test_log_lines_wait_for_the_next_viewer(world: World) -> None:
+    world.looking.say(LogLine(level="info", message="hello"))
+    await settle()
+    assert world.link.frames == []
+    world.look()
+    await settle()
+    assert [frame.log.message for frame in world.link.frames] == ["hello"]
+
+
+async def test_a_broken_stream_is_opened_again(world: World) -> None:
+    world.link.broken = 2
+    world.look()
+    await world.clock.advance(3)
+    assert world.link.streams == 3
+
+
+async def test_a_picture_that_cannot_be_drawn_costs_nothing_else(world: World) -> None:
+    world.painter.fails = True
+    world.look()
+    world.looking.show(world.frame())
+    await settle()
+    world.painter.fails = False
+    world.clock.tick(0.3)
+    world.looking.show(world.frame())
+    await settle()
+    assert len(world.link.frames) == 1

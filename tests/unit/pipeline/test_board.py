@@ -1,0 +1,225 @@
+"""What runs on a box: releases warmed, swapped, confirmed and given up while frames keep coming."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from agent.config import AgentConfig
+from agent.pipeline.board import Board, CameraWish, DeploymentWish
+from agent.pipeline.run import LaneSettings
+from agent.ports import CloudModel
+from agent.types import Box, Finished, Geometry, ModelInput, Tap
+from agent.update.verify import VerifiedBytes, VerifiedRelease
+from protos.errors import LongshoreError, Rejected, Retryable
+from protos.ids import CameraName, DeploymentName, Digest, ModelName, Version, digest_of
+from protos.manifest import ImageInput, Manifest, Variant
+from protos.outcomes import Outcome
+from tests.sim.captures import SimCaptures
+from tests.sim.engine import FakeEngine, RealClock
+from tests.sim.models import Sample, detector
+
+HARBOUR = DeploymentName("harbour")
+CAMERA = CameraName("quay")
+TAP = Tap(CAMERA, HARBOUR)
+SMALL, LARGE = detector(), detector(64, 64)
+
+
+def release(version: str, sample: Sample = SMALL) -> VerifiedRelease:
+    wanted = sample.spec.input
+    assert wanted is not None
+    manifest = Manifest(
+        name=ModelName("harbour"),
+        version=Version(version),
+        task="detection",
+        input=ImageInput("image", wanted.height, wanted.width),
+        labels=sample.spec.labels,
+        variants=(Variant("fp32", "fp32", "model.onnx"),),
+        files=(),
+    )
+    return VerifiedRelease(digest_of(f"{version}".encode()), manifest)
+
+
+def wish(*, offload: bool = False) -> DeploymentWish:
+    return DeploymentWish(
+        HARBOUR,
+        ModelName("harbour"),
+        Version("1"),
+        release("1").digest,
+        (CAMERA,),
+        LaneSettings(0.25, 0.1, 80, offload=offload),
+        1e7,
+    )
+
+
+class Cloud:
+    """A cloud node that answers one box, or fails as told."""
+
+    node_id = "cloud-1"
+
+    def __init__(self, failure: Exception | None = None) -> None:
+        self.failure = failure
+        self.asked: list[CloudModel] = []
+
+    async def detect_jpeg(self, model: CloudModel, jpeg: bytes, min_score: float, timeout: float) -> tuple[Box, ...]:
+        self.asked.append(model)
+        if self.failure:
+            raise self.failure
+        return (Box(0.1, 0.1, 0.2, 0.2, 0.9, "boat"),)
+
+    async def close(self) -> None: ...
+
+
+class World:
+    def __init__(self) -> None:
+        self.clock = RealClock()
+        self.finished: list[Finished] = []
+        self.captures = SimCaptures()
+        self.engines: list[FakeEngine] = []
+        self.board = Board(AgentConfig(), self.clock, self.captures, self.engine, self.finished.append)
+        self.captures.deliver = self.board.arrive
+
+    def engine(self, _: str) -> FakeEngine:
+        self.engines.append(FakeEngine([SMALL, LARGE], self.clock, seconds=0.001))
+        return self.engines[-1]
+
+    async def install(self, version: str, sample: Sample = SMALL) -> Digest:
+        made = release(version, sample)
+        await self.board.warm(HARBOUR, made, VerifiedBytes(sample.spec.model))
+        await self.board.swap(HARBOUR, made.digest)
+        return made.digest
+
+    async def frames(self, count: int) -> list[Finished]:
+        """Announce frames one after the other; how they ended."""
+        before = len(self.finished)
+        for _ in range(count):
+            self.captures.announce(TAP, self.clock.monotonic())
+            await self.until(lambda: self.captures.outstanding == 0)
+        return self.finished[before:]
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(5):
+            while not condition():  # noqa: ASYNC110 - what is waited for is the code under test
+                await asyncio.sleep(0.001)
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    world = World()
+    world.board.plan([CameraWish(CAMERA, "synthetic://harbour", 10.0)], [wish()])
+    await world.board.feed()
+    yield world
+    await world.board.close()
+    world.captures.close()
+
+
+async def test_no_frame_is_due_before_a_release_answers(world: World) -> None:
+    assert world.captures.taps == {}
+    await world.install("1")
+    assert world.captures.taps == {TAP: ModelInput(32, 64)}
+
+
+async def test_frames_are_answered_by_the_release_that_was_swapped_in(world: World) -> None:
+    digest = await world.install("1")
+    ended = await world.frames(3)
+    assert [(done.outcome, done.release) for done in ended] == [(Outcome.OK_LOCAL, digest)] * 3
+
+
+async def test_a_swap_under_load_loses_no_frame_and_closes_the_old_engine(world: World) -> None:
+    first = await world.install("1")
+    seen = await world.frames(2)
+    second = release("2")
+    await world.board.warm(HARBOUR, second, VerifiedBytes(SMALL.spec.model))
+    seen += await world.frames(2)
+    await world.board.swap(HARBOUR, second.digest)
+    seen += await world.frames(2)
+    assert [done.release for done in seen] == [first] * 4 + [second.digest] * 2
+    assert {done.outcome for done in seen} == {Outcome.OK_LOCAL}
+    assert await world.board.confirm(HARBOUR, second.digest, 0.0)
+    with pytest.raises(LongshoreError, match="clos"):
+        await world.engines[0].detect_slot(TAP, 0, Geometry(64, 32, 1.0, 1.0, 0, 0), 0.1)
+
+
+async def test_a_release_with_another_input_size_renews_the_slots_without_an_error(world: World) -> None:
+    await world.install("1")
+    await world.frames(1)
+    await world.install("2", LARGE)
+    assert world.captures.taps == {TAP: ModelInput(64, 64)}
+    assert {done.outcome for done in await world.frames(2)} == {Outcome.OK_LOCAL}
+
+
+async def test_a_worker_that_fell_once_is_forgiven(world: World) -> None:
+    await world.install("1")
+    second = await world.install("2")
+    world.engines[1].crash()
+    assert await world.board.confirm(HARBOUR, second, 0.3)
+
+
+async def test_a_release_whose_worker_keeps_falling_is_not_confirmed_and_the_old_one_answers(world: World) -> None:
+    first = await world.install("1")
+    second = await world.install("2")
+    for _ in range(3):
+        world.engines[1].crash()
+    assert not await world.board.confirm(HARBOUR, second, 1.0)
+    await world.board.abandon(HARBOUR, second)
+    assert [done.release for done in await world.frames(1)] == [first]
+
+
+async def test_a_candidate_that_does_not_load_leaves_what_answers_untouched(world: World) -> None:
+    first = await world.install("1")
+    with pytest.raises(Rejected):
+        await world.board.warm(HARBOUR, release("2"), VerifiedBytes(b"no model"))
+    assert [done.release for done in await world.frames(1)] == [first]
+
+
+async def test_a_slow_box_sends_frames_up_and_counts_them_so(world: World) -> None:
+    world.board.plan([CameraWish(CAMERA, "synthetic://harbour", 10.0)], [wish(offload=True)])
+    await world.install("1")
+    cloud = Cloud()
+    world.board.offer_cloud(cloud)
+    world.board.slow_down(0.4)
+    await world.frames(1)
+    ended = await world.frames(2)
+    assert {(done.outcome, done.where) for done in ended} == {(Outcome.OK_CLOUD, "cloud-1")}
+    assert cloud.asked[0].name == "harbour"
+
+
+async def test_a_cloud_that_fails_is_an_end_of_the_frame_not_of_the_box(world: World) -> None:
+    world.board.plan([CameraWish(CAMERA, "synthetic://harbour", 10.0)], [wish(offload=True)])
+    await world.install("1")
+    world.board.offer_cloud(Cloud(Retryable("gone")))
+    world.board.slow_down(0.4)
+    ended = await world.frames(4)
+    assert len(ended) == 4
+    world.board.slow_down(0.0)
+
+
+async def test_a_bug_costs_its_frame_and_not_the_lane(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    await world.install("1")
+    with monkeypatch.context() as broken:
+        broken.setattr(FakeEngine, "detect_slot", failing)
+        assert [frame.outcome for frame in await world.frames(1)] == [Outcome.ERROR]
+    assert [frame.outcome for frame in await world.frames(2)] == [Outcome.OK_LOCAL] * 2
+
+
+async def failing(*_: object) -> None:
+    raise ValueError("a bug")
+
+
+async def test_a_deployment_that_leaves_takes_its_taps_and_engines_along(world: World) -> None:
+    await world.install("1")
+    await world.board.remove(HARBOUR)
+    assert world.captures.taps == {}
+    assert world.board.models == []
+
+
+async def test_a_camera_that_leaves_takes_its_memory_from_the_engines(world: World) -> None:
+    await world.install("1")
+    (engine,) = world.engines
+    assert engine.attached == {TAP}
+    world.board.plan([], [wish()])
+    await world.board.feed()  # a last frame may still wait: its memory stays until the next look
+    await world.board.feed()
+    assert engine.attached == set()

@@ -1,0 +1,149 @@
+"""A deployment's frames: every one ends once, newest first, in the cloud only when that helps."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.pipeline.lane import Answer, Finish, Infer, Release, SendUp
+from agent.pipeline.stand import Health
+from protos.outcomes import Outcome
+from tests.sim.lane import Box, frame, in_time, lane, shares, tap
+
+
+def test_a_box_that_is_fast_enough_never_asks_the_cloud() -> None:
+    box = Box(lane())
+    assert shares(box.run(10))[Outcome.OK_LOCAL] == 1.0
+
+
+def test_slowed_with_the_cloud_off_fewer_than_half_are_in_time() -> None:
+    box = Box(lane(cloud=False), infer=lambda _: 0.31)
+    box.run(5)
+    finished = box.run(20)
+    assert in_time(finished) < 0.5
+    assert shares(finished)[Outcome.SHED] > 0
+
+
+@pytest.mark.parametrize("slow", [0.15, 0.31, 0.61])
+def test_slowed_with_the_cloud_on_nine_in_ten_are_in_time_and_the_cloud_did_it(slow: float) -> None:
+    box = Box(lane(), infer=lambda _: slow)
+    box.run(3)
+    finished = box.run(20)
+    assert in_time(finished) >= 0.9
+    assert shares(finished)[Outcome.OK_CLOUD] >= 0.3
+
+
+def test_when_the_box_is_fast_again_the_cloud_is_left_within_thirty_seconds() -> None:
+    slow = [0.31]
+    box = Box(lane(), infer=lambda _: slow[0])
+    box.run(20)
+    slow[0] = 0.01
+    box.run(30)
+    assert shares(box.run(20))[Outcome.OK_CLOUD] < 0.01
+
+
+def test_a_cloud_that_is_gone_costs_little_and_is_found_again() -> None:
+    up = [False]
+    box = Box(lane(), infer=lambda _: 0.31, cloud=lambda _: 0.04 if up[0] else None)
+    finished = box.run(20)
+    assert shares(finished)[Outcome.ERROR] < 0.2
+    up[0] = True
+    box.run(40)
+    assert in_time(box.run(10)) >= 0.9
+
+
+def test_the_uplink_budget_holds() -> None:
+    box = Box(lane(bits_per_second=400_000), infer=lambda _: 0.31)
+    box.run(5)
+    finished = box.run(30)
+    sent = sum(done.uplink_bytes for done in finished) * 8 / 30
+    assert sent <= 400_000 * 1.05
+
+
+def test_a_newer_frame_of_the_same_camera_takes_the_place_of_one_that_waits() -> None:
+    subject = lane(cloud=False)
+    subject.arrive(frame(1, 100.0, camera=0), 100.0)
+    subject.arrive(frame(2, 100.001, camera=1), 100.001)
+    actions = subject.arrive(frame(3, 100.002, camera=1), 100.002)
+    ended = [action.finished for action in actions if isinstance(action, Finish)]
+    assert [(done.seq, done.outcome) for done in ended] == [(2, Outcome.SUPERSEDED)]
+    assert Release(tap(1), 2) in actions
+
+
+def test_frames_that_wait_start_by_deadline_not_by_arrival() -> None:
+    subject = lane(cloud=False)
+    [running] = [a for a in subject.arrive(frame(1, 100.0), 100.0) if isinstance(a, Infer)]
+    subject.arrive(frame(2, 100.001, deadline=0.9, camera=1), 100.001)
+    subject.arrive(frame(3, 100.002, deadline=0.2, camera=2), 100.002)
+    actions = subject.local_done(running.job, Answer(infer_seconds=0.01), 100.01)
+    assert [a.frame.seq for a in actions if isinstance(a, Infer)] == [3]
+
+
+def test_a_frame_in_the_cloud_ends_at_its_deadline_and_its_slot_only_after_the_answer() -> None:
+    subject = lane()
+    subject.ready = False
+    [sent] = [a for a in subject.arrive(frame(1, 100.0), 100.0) if isinstance(a, SendUp)]
+    actions = subject.tick(100.25)
+    [late] = [a.finished for a in actions if isinstance(a, Finish)]
+    assert late.outcome is Outcome.CLOUD_LATE
+    assert late.uplink_bytes > 0, "what was sent counts, answered or not"
+    assert not any(isinstance(a, Release) for a in actions)
+    after = subject.cloud_done(sent.job, Answer(where="cloud-1"), 100.3)
+    assert after == [Release(tap(), 1)]
+
+
+def test_a_frame_the_cloud_answered_says_what_encoding_and_the_wire_took() -> None:
+    subject = lane()
+    subject.ready = False
+    [sent] = [a for a in subject.arrive(frame(1, 100.0), 100.0) if isinstance(a, SendUp)]
+    actions = subject.cloud_done(sent.job, Answer(where="cloud-1", encode_seconds=0.01, uplink_bytes=9000), 100.06)
+    [answered] = [a.finished for a in actions if isinstance(a, Finish)]
+    assert answered.stages == pytest.approx({"encode": 0.01, "cloud": 0.05})
+    assert answered.uplink_bytes == 9000
+
+
+def test_a_failure_of_the_cloud_does_not_count_against_the_release_on_the_box() -> None:
+    subject, health = lane(), Health()
+    subject.ready = False
+    [sent] = [a for a in subject.arrive(frame(1, 100.0), 100.0) if isinstance(a, SendUp)]
+    actions = subject.cloud_done(sent.job, Answer(error="the cloud node is gone"), 100.05)
+    [ended] = [a.finished for a in actions if isinstance(a, Finish)]
+    health.count(ended)
+    assert (ended.outcome, ended.where, health.failed) == (Outcome.ERROR, "cloud", 0)
+
+
+def test_a_failed_inference_is_an_error_and_the_lane_goes_on() -> None:
+    subject = lane(cloud=False)
+    [running] = [a for a in subject.arrive(frame(1, 100.0), 100.0) if isinstance(a, Infer)]
+    actions = subject.local_done(running.job, Answer(error="the engine worker died"), 100.1)
+    assert [a.finished.outcome for a in actions if isinstance(a, Finish)] == [Outcome.ERROR]
+    assert any(isinstance(a, Infer) for a in subject.arrive(frame(2, 100.2), 100.2))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    cameras=st.integers(1, 6),
+    slow=st.floats(0.001, 0.8),
+    trouble=st.floats(0.0, 1.0),
+    bits=st.sampled_from([1e5, 1e6, 1e7]),
+)
+def test_every_frame_due_ends_in_exactly_one_outcome(
+    seed: int, cameras: int, slow: float, trouble: float, bits: float
+) -> None:
+    rng = random.Random(seed)
+
+    def cloud(_: float) -> float | None:
+        return None if rng.random() < trouble else rng.expovariate(10)
+
+    box = Box(lane(bits_per_second=bits), cameras=cameras, infer=lambda _: rng.uniform(0.5, 1.5) * slow, cloud=cloud)
+    box.run(6)
+    box.settle()
+    ends = Counter((done.tap, done.seq) for done in box.finished)
+    assert sum(ends.values()) == box.due
+    assert set(ends.values()) <= {1}
+    assert box.released == box.due

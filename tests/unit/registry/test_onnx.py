@@ -1,0 +1,175 @@
+"""What is looked at in an ONNX file that somebody pushes, and that a hostile one hurts nobody."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from controlplane.adapters import onnx_child, onnx_inspector
+from controlplane.adapters.onnx_child import Problem, check
+from controlplane.adapters.onnx_inspector import OnnxInspector
+from protos import manifest
+from protos.errors import Rejected
+from protos.ids import ModelName, Version, digest_of
+from protos.manifest import FileEntry, ImageInput, Manifest, Variant
+from tests.sim import models, releases
+
+IMAGE = {"name": "image", "height": 32, "width": 64}
+HARBOUR = Path(__file__).parents[3] / "models" / "harbour" / "release"
+DETECTOR = models.detector().spec.model
+
+
+def described(content: bytes, task: str = "detection") -> Manifest:
+    image = ImageInput("image", 32, 64) if task != "tensor" else None
+    entry = FileEntry("model.onnx", digest_of(content), len(content), "model")
+    variant = Variant("fp32", "fp32", "model.onnx")
+    return Manifest(ModelName("m"), Version("1"), task, image, (), (variant,), (entry,))
+
+
+def edited(edit: Any) -> bytes:
+    model = onnx.load_from_string(DETECTOR)
+    edit(model)
+    return bytes(model.SerializeToString())
+
+
+def external(model: Any) -> None:
+    tensor = numpy_helper.from_array(np.zeros(4, np.float32), "outside")
+    tensor.data_location = TensorProto.EXTERNAL
+    entry = tensor.external_data.add()
+    entry.key, entry.value = "location", "../../../etc/passwd"
+    model.graph.initializer.append(tensor)
+
+
+def foreign(model: Any) -> None:
+    model.opset_import.append(helper.make_opsetid("com.evil", 1))
+
+
+def float_input(model: Any) -> None:
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT
+
+
+def flat_boxes(model: Any) -> None:
+    shape = model.graph.output[0].type.tensor_type.shape
+    del shape.dim[2:]
+
+
+def broken_edge(model: Any) -> None:
+    model.graph.node[0].input[0] = "nowhere"
+
+
+@pytest.mark.parametrize(
+    ("edit", "why"),
+    [
+        (external, "keeps weights in another file"),
+        (foreign, "uses operators of 'com.evil', which no box has"),
+        (float_input, "must take its input 'image' as uint8"),
+        (flat_boxes, "gives 'boxes' with 2 dimensions, not 3"),
+        (broken_edge, "is no sound ONNX model"),
+        (lambda model: model.ClearField("graph"), "holds no ONNX graph"),
+        (lambda model: model.ClearField("opset_import"), "holds no ONNX graph"),
+    ],
+)
+def test_a_model_with_one_thing_wrong_is_refused_for_it(edit: Any, why: str) -> None:
+    with pytest.raises(Problem, match=why):
+        check(edited(edit), "detection", IMAGE)
+
+
+def test_the_harbour_release_passes() -> None:
+    described_by = manifest.parse((HARBOUR / "manifest.json").read_bytes())
+    assert described_by.input is not None
+    check((HARBOUR / "model.onnx").read_bytes(), described_by.task, vars(described_by.input))
+
+
+@pytest.mark.parametrize("image", [{**IMAGE, "name": "picture"}, {**IMAGE, "height": 320}])
+def test_a_model_that_takes_another_picture_than_the_manifest_says_is_refused(image: dict[str, Any]) -> None:
+    with pytest.raises(Problem, match="longshore package"):
+        check(DETECTOR, "detection", image)
+
+
+def test_a_plain_tensor_model_passes_as_such_and_not_as_a_detector() -> None:
+    content = models.sum_model().spec.model
+    check(content, "tensor", None)
+    with pytest.raises(Problem, match="must take one input 'image', not a, b"):
+        check(content, "detection", IMAGE)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"garbage", releases.content("noise", 100_000), DETECTOR[:-40], DETECTOR[:200]]
+)
+def test_garbage_and_truncated_files_are_refused_in_one_sentence(content: bytes) -> None:
+    with pytest.raises(Rejected) as refused:
+        OnnxInspector().inspect("model.onnx", [content], described(content))
+    sentence = str(refused.value)
+    assert sentence.startswith("model.onnx ")
+    assert "\n" not in sentence
+    assert "Traceback" not in sentence
+
+
+def test_a_good_file_passes_the_process_that_looks() -> None:
+    pieces = [DETECTOR[:100], DETECTOR[100:]]
+    OnnxInspector().inspect("model.onnx", pieces, described(DETECTOR))
+
+
+def field(number: int, payload: bytes) -> bytes:
+    """One length-delimited protobuf field."""
+    length, header = len(payload), bytearray([number << 3 | 2])
+    while length > 0x7F:
+        header.append(length & 0x7F | 0x80)
+        length >>= 7
+    return bytes([*header, length]) + payload
+
+
+def test_a_file_of_two_hundred_nested_graphs_is_refused() -> None:
+    graph = b""
+    for _ in range(200):
+        graph = field(1, field(5, field(6, graph)))  # graph → node → attribute → graph
+    content = field(7, graph)
+    with pytest.raises(Rejected, match=r"model.onnx is no ONNX file"):
+        OnnxInspector().inspect("model.onnx", [content], described(content))
+
+
+def test_a_file_that_hangs_the_parser_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = subprocess.Popen
+
+    def sleeper(_: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        return real([sys.executable, "-c", "import sys,time;sys.stdin.buffer.read();time.sleep(60)"], **options)
+
+    monkeypatch.setattr(onnx_inspector, "SECONDS", 0.5)
+    monkeypatch.setattr(subprocess, "Popen", sleeper)
+    with pytest.raises(Rejected, match="read within bounds"):
+        OnnxInspector().inspect("model.onnx", [b"x"], described(b"x"))
+
+
+def test_a_file_that_needs_too_much_memory_is_refused() -> None:
+    code = (
+        "import controlplane.adapters.onnx_child as child;"
+        "child.MEMORY_BYTES=300<<20;"
+        "child.check=lambda *_: bytearray(1<<30);"
+        "child.main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=b'{"task":"tensor","input":null}\n', capture_output=True, check=True
+    )
+    assert b"more memory" in done.stdout
+
+
+def test_the_process_that_looks_sees_none_of_our_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LONGSHORE_DATABASE_URL", "postgresql://user:secret@host/name")
+    assert "secret" not in str(onnx_inspector._environment())
+
+
+def test_the_process_that_looks_can_write_no_file(tmp_path: Path) -> None:
+    code = f"import controlplane.adapters.onnx_child as c;c.bound();open({str(tmp_path / 'x')!r},'w').write('x'*9)"
+    subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert (tmp_path / "x").stat().st_size == 0
+
+
+def test_every_task_has_its_outputs() -> None:
+    assert set(onnx_child.OUTPUTS) == set(manifest.TASKS)

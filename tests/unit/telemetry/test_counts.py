@@ -1,0 +1,118 @@
+"""Counting how frames ended, and which are recorded."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.telemetry.counts import OutcomeWindows, percentile
+from agent.telemetry.sampling import Sampling
+from agent.types import Tap
+from protos.ids import CameraName, DeploymentName
+from protos.outcomes import Outcome
+from tests.sim.telemetry import TAP, finished
+
+OTHER = Tap(CameraName("crane"), DeploymentName("harbour"))
+
+
+@given(st.lists(st.tuples(st.sampled_from(list(Outcome)), st.booleans()), max_size=200))
+def test_counts_over_all_windows_sum_to_the_frames_due(frames: list[tuple[Outcome, bool]]) -> None:
+    windows, sums = OutcomeWindows(0), Counter[str]()
+    for number, (outcome, cut) in enumerate(frames):
+        windows.finished(finished(number, outcome))
+        if cut:
+            sums += sum((Counter(each.counts) for each in windows.close(number)), Counter[str]())
+    closed = windows.close(10_000)
+    sums += sum((Counter(each.counts) for each in closed), Counter[str]())
+    assert sums == Counter(outcome for outcome, _ in frames)
+    assert all(window.due == sum(window.counts.values()) for window in closed)
+
+
+def test_frames_that_were_never_announced_are_counted_too() -> None:
+    windows = OutcomeWindows(0)
+    windows.unseen(TAP, Outcome.SUPERSEDED, 3)
+    windows.unseen(TAP, Outcome.SUPERSEDED, 0)
+    windows.finished(finished())
+    (window,) = windows.close(2_000)
+    assert window.due == 4
+    assert window.counts == {Outcome.SUPERSEDED: 3, Outcome.OK_LOCAL: 1}
+
+
+def test_each_tap_has_a_window_of_its_own_and_a_silent_one_says_nothing() -> None:
+    windows = OutcomeWindows(0)
+    windows.finished(finished(tap=OTHER))
+    assert [each.tap for each in windows.close(2_000)] == [OTHER]
+    assert windows.close(4_000) == []
+
+
+def test_windows_follow_each_other_without_a_hole() -> None:
+    windows = OutcomeWindows(1_000)
+    windows.finished(finished())
+    (first,) = windows.close(3_000)
+    windows.finished(finished())
+    (second,) = windows.close(5_000)
+    assert (first.start_unix_ms, first.end_unix_ms) == (1_000, 3_000)
+    assert (second.start_unix_ms, second.end_unix_ms) == (3_000, 5_000)
+
+
+def test_a_clock_set_back_makes_no_negative_span() -> None:
+    windows = OutcomeWindows(5_000)
+    windows.finished(finished())
+    (window,) = windows.close(1_000)
+    assert window.start_unix_ms <= window.end_unix_ms
+    assert windows.start_unix_ms == 1_000
+
+
+def test_percentiles_are_of_answered_frames_only() -> None:
+    windows = OutcomeWindows(0)
+    for number in range(1, 101):
+        windows.finished(finished(number, latency=number / 1000))
+    windows.finished(finished(outcome=Outcome.SHED, latency=9.0))
+    (window,) = windows.close(1)
+    assert (window.latency_p50, window.latency_p95) == pytest.approx((0.050, 0.095))
+
+
+def test_uplink_bytes_add_up() -> None:
+    windows = OutcomeWindows(0)
+    for size in (10, 20):
+        windows.finished(finished(outcome=Outcome.OK_CLOUD, uplink_bytes=size))
+    assert windows.close(1)[0].uplink_bytes == 30
+
+
+@given(st.lists(st.floats(0, 10), min_size=1), st.floats(0.01, 1))
+def test_a_percentile_is_one_of_the_values(values: list[float], share: float) -> None:
+    ordered = sorted(values)
+    value = percentile(ordered, share)
+    assert value in ordered
+    assert sum(each <= value for each in ordered) >= share * len(ordered) - 1e-9
+
+
+def test_no_values_have_percentile_zero() -> None:
+    assert percentile([], 0.5) == 0.0
+
+
+def test_sampling_keeps_to_its_rate_on_average() -> None:
+    sampling = Sampling()
+    kept = sum(sampling.wanted(TAP, 2.0, 100 + frame * 0.1) for frame in range(100))
+    assert kept == pytest.approx(20, abs=1)
+
+
+def test_sampling_counts_each_tap_alone_and_starts_with_the_first_frame() -> None:
+    sampling = Sampling()
+    assert sampling.wanted(TAP, 1.0, 5.0)
+    assert sampling.wanted(OTHER, 1.0, 5.0)
+    assert not sampling.wanted(TAP, 1.0, 5.5)
+
+
+def test_after_a_pause_sampling_does_not_catch_up() -> None:
+    sampling = Sampling()
+    assert sampling.wanted(TAP, 2.0, 0.0)
+    burst = [sampling.wanted(TAP, 2.0, 60.0 + frame * 0.1) for frame in range(6)]
+    assert sum(burst) == 2
+
+
+def test_a_rate_of_zero_records_nothing() -> None:
+    assert not Sampling().wanted(TAP, 0.0, 1.0)

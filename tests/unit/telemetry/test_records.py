@@ -1,0 +1,67 @@
+"""Records as they travel."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.telemetry import records
+from agent.telemetry.records import Gap, RecordClass, Waiting
+from agent.types import CameraState
+from protos import telemetry_pb2 as wire
+from protos.errors import Rejected
+from protos.ids import CameraName
+from protos.outcomes import Outcome
+from tests.sim.telemetry import BOX, RELEASE, draft, finished
+
+
+def sent(*drafts: records.Draft) -> wire.TelemetryBatch:
+    rows = [Waiting(each.record_class, seq, each.body) for seq, each in enumerate(drafts, 1)]
+    return wire.TelemetryBatch.FromString(records.batch("e1", rows))
+
+
+def test_a_frame_result_carries_capture_time_release_place_and_boxes() -> None:
+    batch = sent(records.frame(finished(7, Outcome.OK_CLOUD, 0.125, where="cloud-1", ts_source="clock")))
+    record = batch.records[0]
+    assert (batch.epoch, record.seq) == ("e1", 1)
+    assert record.frame.captured_unix_ns == 1_795_000_000_000_000_007
+    assert (record.frame.release_digest, record.frame.where, record.frame.outcome) == (RELEASE, "cloud-1", "ok_cloud")
+    assert record.frame.latency_seconds == pytest.approx(0.125)
+    assert record.frame.boxes[0].label == BOX.label
+    assert record.frame.boxes[0].x1 == pytest.approx(BOX.x1)
+
+
+def test_a_frame_with_absurdly_many_boxes_is_cut_to_a_size_that_travels() -> None:
+    crowded = finished(boxes=(BOX,) * 5000)
+    assert len(sent(records.frame(crowded)).records[0].frame.boxes) == records.MAX_BOXES
+
+
+def test_a_long_reason_is_cut() -> None:
+    long = records.camera_health(CameraName("quay"), CameraState.RETRYING, "x" * 9000, 1)
+    assert len(sent(long).records[0].camera.reason) == records.MAX_REASON
+
+
+@pytest.mark.parametrize("record_class", sorted(set(RecordClass) - {RecordClass.GAP}))
+def test_each_class_travels_under_its_own_name(record_class: RecordClass) -> None:
+    assert sent(draft(record_class)).records[0].WhichOneof("body") == record_class.word
+
+
+def test_a_gap_names_class_range_and_reason() -> None:
+    body = records.gap(Gap(RecordClass.FRAME, 3, 9, 5, "the outbox was full"))
+    gap = wire.Record.FromString(body).gap
+    assert (gap.record_class, gap.first_seq, gap.last_seq, gap.dropped) == ("frame", 3, 9, 5)
+
+
+def test_counts_are_kept_longer_than_results() -> None:
+    order = [each.word for each in sorted(RecordClass)]
+    assert order == ["frame", "node", "camera", "outcomes", "gap"]
+
+
+def test_an_acknowledgement_is_read_as_ranges_and_inverted_ones_are_ignored() -> None:
+    ranges = [wire.SeqRange(first=1, last=4), wire.SeqRange(first=9, last=7)]
+    payload = wire.TelemetryAck(epoch="e1", stored=ranges).SerializeToString()
+    assert records.ack(payload) == records.Ack("e1", ((1, 4),))
+
+
+def test_garbage_on_the_ack_topic_is_refused() -> None:
+    with pytest.raises(Rejected, match="no TelemetryAck"):
+        records.ack(b"\xff\xff\xff")

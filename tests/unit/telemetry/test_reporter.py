@@ -1,0 +1,180 @@
+"""What happens on the box becomes records and metrics that agree with each other."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agent.adapters.outbox_memory import MemoryOutbox
+from agent.telemetry import nodestats, records
+from agent.telemetry.metrics import Metrics
+from agent.telemetry.metrics_server import MetricsServer
+from agent.telemetry.nodestats import CpuMeter
+from agent.telemetry.reporter import Reporter
+from agent.telemetry.sender import SenderCounts
+from agent.types import CameraState
+from protos import telemetry_pb2 as wire
+from protos.errors import Fatal
+from protos.outcomes import Outcome
+from tests.sim.clock import FakeClock
+from tests.sim.telemetry import TAP, Oracle, finished
+
+
+class Rig:
+    def __init__(self, clock: FakeClock, folder: Path) -> None:
+        self.outbox, self.metrics, self.oracle = MemoryOutbox(), Metrics("0.1.0", "quay-1"), Oracle()
+        self.reporter = Reporter(self.outbox, self.metrics, clock, folder)
+        self.reporter.per_second[TAP.deployment] = 2.0
+
+    async def told(self, kind: str) -> list[wire.Record]:
+        """Records of one kind that were put into the outbox."""
+        taken = await self.outbox.take(10_000, 1 << 30)
+        self.oracle.take(records.batch(taken.epoch, taken.rows))
+        return self.oracle.bodies(kind)
+
+    def sample(self, line: str) -> str:
+        """The value of the sample with this name and these labels."""
+        lines = self.metrics.render().decode().splitlines()
+        return next(found.rpartition(" ")[2] for found in lines if found.startswith(line + " "))
+
+
+@pytest.fixture
+def rig(clock: FakeClock, tmp_path: Path) -> Rig:
+    return Rig(clock, tmp_path)
+
+
+async def test_counts_and_metrics_of_the_same_frames_agree(rig: Rig, clock: FakeClock) -> None:
+    for number in range(20):
+        clock.tick(0.1)
+        rig.reporter.finished(finished(number, Outcome.OK_LOCAL if number % 4 else Outcome.SHED))
+    rig.reporter.superseded(TAP, 3)
+    rig.reporter.flush()
+    (record,) = await rig.told("outcomes")
+    assert record.outcomes.frames_due == 23
+    assert dict(record.outcomes.counts) == {"ok_local": 15, "shed": 5, "superseded": 3}
+    for outcome, frames in record.outcomes.counts.items():
+        labels = f'camera="quay",deployment="harbour",outcome="{outcome}"'
+        assert float(rig.sample(f"longshore_frames_total{{{labels}}}")) == frames
+
+
+async def test_answered_frames_are_recorded_at_the_rate_that_desired_state_gives(rig: Rig, clock: FakeClock) -> None:
+    for number in range(100):
+        clock.tick(0.1)
+        rig.reporter.finished(finished(number))
+    assert len(await rig.told("frame")) == pytest.approx(20, abs=1)
+
+
+async def test_windows_close_every_two_seconds_and_the_box_is_measured(rig: Rig, clock: FakeClock) -> None:
+    task = asyncio.create_task(rig.reporter.run())
+    for _ in range(6):
+        rig.reporter.finished(finished())
+        await clock.advance(2.0)
+        await asyncio.sleep(0.2 if not await rig.told("node") else 0)  # measuring takes a thread
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert len(await rig.told("outcomes")) >= 3
+    stats = (await rig.told("node"))[0].node
+    assert stats.memory_bytes > 1 << 20
+    assert stats.disk_free_bytes > 0
+
+
+async def test_a_cameras_state_is_told_with_its_reason(rig: Rig) -> None:
+    rig.reporter.camera(TAP.camera, CameraState.RETRYING, "connection refused")
+    (record,) = await rig.told("camera")
+    assert (record.camera.state, record.camera.reason) == ("retrying", "connection refused")
+
+
+def test_histograms_are_real_and_in_seconds(rig: Rig) -> None:
+    frame = finished(latency=0.030, stages={"queue": 0.004, "infer": 0.015, "total": 0.030, "made-up": 9.0})
+    rig.reporter.finished(frame)
+    infer = 'longshore_frame_stage_seconds_bucket{deployment="harbour",le="%s",stage="infer"}'
+    assert rig.sample(infer % "0.01") == "0.0"
+    assert rig.sample(infer % "0.02") == "1.0"
+    total = rig.sample('longshore_frame_stage_seconds_sum{deployment="harbour",stage="total"}')
+    assert float(total) == pytest.approx(0.03), "an answered frame is in it once"
+    assert "made-up" not in rig.metrics.render().decode()
+
+
+def test_states_models_and_the_outbox_are_shown_and_forgotten(rig: Rig) -> None:
+    metrics, deployment = rig.metrics, TAP.deployment
+    metrics.update_state(deployment, "PULLING", ["IDLE", "PULLING"])
+    metrics.model(deployment, "harbour", "1.0.0", "sha256:aa")
+    metrics.model(deployment, "harbour", "1.1.0", "sha256:bb")
+    metrics.camera(TAP.camera, CameraState.RUNNING, 9.8)
+    metrics.outbox(rig.outbox.summary(), SenderCounts(published=4))
+    text = metrics.render().decode()
+    assert rig.sample('longshore_update_state{deployment="harbour",state="PULLING"}') == "1.0"
+    assert "sha256:aa" not in text
+    assert "sha256:bb" in text
+    assert rig.sample('longshore_telemetry_batches{result="published"}') == "4.0"
+    metrics.forget_deployment(deployment)
+    metrics.forget_camera(TAP.camera)
+    assert 'camera="quay",state' not in metrics.render().decode()
+    assert "sha256:bb" not in metrics.render().decode()
+
+
+async def _get(port: int, request: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    answer = await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+    return answer
+
+
+async def test_metrics_are_served_over_http_and_nothing_else_is(free_port: int) -> None:
+    server = MetricsServer(lambda: b"longshore_up 1\n")
+    assert await server.start("127.0.0.1", free_port) == free_port
+    found = await _get(free_port, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert found.startswith(b"HTTP/1.1 200 OK")
+    assert found.endswith(b"longshore_up 1\n")
+    assert b"200 OK" in await _get(free_port, b"GET /healthz HTTP/1.1\r\n\r\n")
+    assert b"404" in await _get(free_port, b"GET /etc/passwd HTTP/1.1\r\n\r\n")
+    assert b"405" in await _get(free_port, b"POST /metrics HTTP/1.1\r\n\r\n")
+    assert await _get(free_port, b"x" * 40_000 + b"\r\n\r\n") == b""
+    await server.close()
+
+
+async def test_a_taken_port_is_named_with_the_way_to_choose_another(free_port: int) -> None:
+    first, second = MetricsServer(bytes), MetricsServer(bytes)
+    await first.start("127.0.0.1", free_port)
+    with pytest.raises(Fatal, match=rf"port {free_port} .*--metrics-port"):
+        await second.start("127.0.0.1", free_port)
+    await first.close()
+
+
+def test_a_process_name_may_hold_anything() -> None:
+    line = "7 (a) b) c) S 3 7 7 0 -1 4194560 0 0 0 0 100 50 10 5 20 0 1 0"
+    assert nodestats.parse_stat(line) == (3, 165 / nodestats.TICKS_PER_SECOND)
+
+
+def test_the_tree_holds_children_of_children_and_no_others() -> None:
+    assert nodestats.tree({2: 1, 3: 2, 4: 3, 9: 8, 5: 2}, 2) == {2, 3, 4, 5}
+
+
+def test_cpu_is_cores_since_the_last_look() -> None:
+    meter = CpuMeter()
+    assert meter.cores(10.0, 100.0) == 0.0
+    assert meter.cores(12.0, 104.0) == 0.5
+    assert meter.cores(11.0, 105.0) == 0.0  # a child that ended took its time with it
+
+
+def test_a_worker_counts_towards_its_agent() -> None:
+    before = nodestats.usage(os.getpid())
+    child = subprocess.Popen([sys.executable, "-c", "x = bytearray(60 << 20); input()"], stdin=subprocess.PIPE)
+    try:
+        grown = 0
+        for _ in range(200):
+            grown = nodestats.usage(os.getpid()).memory_bytes - before.memory_bytes
+            if grown > 50 << 20:
+                break
+        assert grown > 50 << 20
+    finally:
+        child.kill()
+        child.wait()
+        assert child.stdin is not None
+        child.stdin.close()

@@ -1,0 +1,146 @@
+"""What the tree consists of, decided without starting anything."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from controlplane.up import demo, plan
+from controlplane.up.broker_rules import Listener, may, mosquitto_acl, mosquitto_conf
+from controlplane.up.options import UpOptions
+from controlplane.up.plan import Stage
+from controlplane.up.restarts import LIMIT, WINDOW_SECONDS, Budget
+from protos.topics import Channel, topic
+
+LISTENER = Listener("127.0.0.1", 8883, Path("/s/ca.pem"), Path("/s/broker.pem"), Path("/s/broker.key"))
+CONTROL_PLANE = "_controlplane"
+
+
+def flags(command: tuple[str, ...]) -> dict[str, str]:
+    return {part: after for part, after in itertools.pairwise(command) if part.startswith("--")}
+
+
+def test_no_two_parts_of_the_demo_want_the_same_port() -> None:
+    options = UpOptions(demo=True)
+    ports = [use.port for use in (*options.ports(len(demo.AGENTS)), options.rtsp)]
+    assert len(ports) == len(set(ports)) == 4 + 3 * 3 + 1
+
+
+def test_every_port_names_the_flag_that_moves_it() -> None:
+    moved = UpOptions(https_port=1, http_port=2, grpc_port=3, broker_port=4, rtsp_port=5, agents_port=6)
+    assert {(use.port, use.flag) for use in (*moved.ports(1), moved.rtsp)} >= {
+        (1, "--https-port"),
+        (2, "--http-port"),
+        (3, "--grpc-port"),
+        (4, "--broker-port"),
+        (5, "--rtsp-port"),
+        (6, "--agents-port"),
+    }
+
+
+def test_a_box_asks_for_its_join_token_where_no_process_list_shows_it() -> None:
+    command = plan.agent_process(demo.AGENTS[0], UpOptions()).command
+    assert "--token-stdin" in command
+    assert "--token" not in command
+
+
+def test_agents_end_before_the_control_plane_and_the_broker_last() -> None:
+    options = UpOptions()
+    agent = plan.agent_process(demo.AGENTS[0], options)
+    server = plan.control_plane(options, LISTENER, mqtt5=True)
+    assert agent.stage < server.stage < plan.mosquitto("m", Path("c"), LISTENER).stage == Stage.BROKER
+
+
+def test_a_wildcard_listener_is_dialled_on_loopback_and_advertised_by_name() -> None:
+    options = UpOptions(listen="0.0.0.0", advertise="fleet.example")
+    listener = Listener("0.0.0.0", 8883, LISTENER.ca, LISTENER.certificate, LISTENER.key)
+    told = flags(plan.control_plane(options, listener, mqtt5=False).command)
+    assert told["--broker-url"] == "mqtts://127.0.0.1:8883"
+    assert told["--broker-advertise-url"] == "mqtts://fleet.example:8883"
+    assert options.beyond_loopback
+
+
+def test_the_cloud_node_serves_and_the_boxes_run() -> None:
+    verbs = {agent.node: plan.agent_process(agent, UpOptions()).command[4] for agent in demo.AGENTS}
+    assert verbs == {"north-quay": "run", "south-quay": "run", "cloud-1": "serve"}
+
+
+# ---- the demo's objects ----
+
+
+def test_without_an_rtsp_server_the_third_camera_plays_the_file_and_says_why() -> None:
+    third = demo.cameras(Path("/c/harbour.mp4"), None)[2]
+    assert third["spec"]["source"] == "file:///c/harbour.mp4"
+    assert "apt-get install" in third["metadata"]["annotations"][demo.NOTE]
+
+
+def test_a_camera_follows_its_rtsp_server_to_another_port() -> None:
+    stored = demo.cameras(demo.CLIP, "rtsp://127.0.0.1:8554/harbour")[2]
+    wanted = demo.cameras(demo.CLIP, "rtsp://127.0.0.1:9554/harbour")[2]
+    changed = demo.moved(stored, wanted)
+    assert changed is not None
+    assert changed["spec"]["source"] == "rtsp://127.0.0.1:9554/harbour"
+
+
+def test_a_camera_turns_to_rtsp_once_the_server_is_installed() -> None:
+    changed = demo.moved(demo.cameras(demo.CLIP, None)[2], demo.cameras(demo.CLIP, "rtsp://127.0.0.1:1/harbour")[2])
+    assert changed is not None
+    assert demo.NOTE not in changed["metadata"]["annotations"]
+
+
+@pytest.mark.parametrize(
+    "source", ["rtsp://gate-camera/stream", "file:///home/me/clip.mp4", "synthetic://harbour?seed=3"]
+)
+def test_a_camera_that_the_user_changed_stays_as_it_is(source: str) -> None:
+    wanted = demo.cameras(demo.CLIP, "rtsp://127.0.0.1:8554/harbour")[2]
+    stored = {**wanted, "spec": {**wanted["spec"], "source": source}}
+    assert demo.moved(stored, wanted) is None
+
+
+# ---- who may do what on the broker ----
+
+
+@pytest.mark.parametrize("channel", list(Channel))
+@pytest.mark.parametrize("writes", [True, False])
+def test_a_box_writes_and_reads_its_own_channels_only(channel: Channel, writes: bool) -> None:
+    from protos.ids import node_id
+
+    own, other = topic(node_id("quay-1"), channel), topic(node_id("quay-2"), channel)
+    allowed = writes == (channel in {Channel.TELEMETRY, Channel.PRESENCE})
+    assert may("quay-1", own, writes=writes, control_plane=CONTROL_PLANE) is allowed
+    assert not may("quay-1", other, writes=writes, control_plane=CONTROL_PLANE)
+    assert may(CONTROL_PLANE, own, writes=writes, control_plane=CONTROL_PLANE)
+
+
+@pytest.mark.parametrize(
+    "filter_", ["#", "longshore/v1/#", "longshore/v1/+/ack", "$SYS/#", "", "longshore/v1/quay-1/#"]
+)
+def test_a_box_cannot_subscribe_by_wildcard(filter_: str) -> None:
+    assert not may("quay-1", filter_, writes=False, control_plane=CONTROL_PLANE)
+
+
+def test_mosquitto_demands_certificates_and_names_clients_by_them() -> None:
+    conf = mosquitto_conf(LISTENER, Path("/s/acl"), as_root=False).splitlines()
+    assert {"require_certificate true", "use_username_as_clientid true", "allow_anonymous false"} <= set(conf)
+    assert "pattern write longshore/v1/%u/telemetry" in mosquitto_acl(CONTROL_PLANE)
+    assert "pattern read longshore/v1/%u/telemetry" not in mosquitto_acl(CONTROL_PLANE)
+
+
+# ---- restarts ----
+
+
+def test_the_first_start_again_is_immediate_and_the_budget_ends() -> None:
+    budget = Budget()
+    delays = [budget.spend(float(second)) for second in range(LIMIT + 1)]
+    assert delays[0] == 0.0
+    assert delays[1:LIMIT] == sorted(delay for delay in delays[1:LIMIT] if delay)
+    assert delays[LIMIT] is None
+
+
+def test_old_deaths_are_forgiven() -> None:
+    budget = Budget()
+    for _ in range(LIMIT):
+        budget.spend(0.0)
+    assert budget.spend(WINDOW_SECONDS + 1) == 0.0

@@ -1,0 +1,91 @@
+"""A simulated box: the real updater on a real state directory, with a simulated network and simulated engines."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from agent.adapters.release_store import DiskReleaseStore
+from agent.adapters.state_sqlite import SqliteState
+from agent.update.deployment import Report
+from agent.update.machine import State
+from agent.update.runner import Updater, UpdateSettings
+from agent.update.steps import Ports
+from protos.ids import DeploymentName, Digest
+from tests.sim.blobs import SimBlobs
+from tests.sim.clock import FakeClock
+from tests.sim.release_serving import SimServing
+from tests.sim.releases import MadeRelease
+
+QUAY = DeploymentName("quay")
+
+
+class Box:
+    """One box. `power_cut` ends the process without a goodbye; `start` is the next boot."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.clock = FakeClock()
+        self.blobs = SimBlobs()
+        self.changes = 0
+        self.start()
+
+    def start(self, wanted: dict[DeploymentName, Digest] | None = None) -> None:
+        """`wanted`: desired state as it lies on the box's disk."""
+        self.releases = DiskReleaseStore(self.folder)
+        self.state = SqliteState(self.folder / "state.db")
+        self.serving = SimServing(self.clock)
+        ports = Ports(self.blobs, self.releases, self.serving)
+        self.updater = Updater(ports, self.state, self.clock, UpdateSettings(confirm_seconds=10.0), self._changed)
+        self.updater.start()
+        if wanted is not None:
+            self.updater.offer(wanted)
+
+    async def power_cut(self) -> None:
+        await self.updater.close()
+        self.state.close()
+
+    def offer(self, *releases: MadeRelease) -> None:
+        names = (QUAY, DeploymentName("gate"))
+        self.updater.offer(dict(zip(names, (release.digest for release in releases), strict=False)))
+
+    @property
+    def report(self) -> Report:
+        return self.updater.reports()[0]
+
+    async def until(self, true: Callable[[], bool], step: float = 0.0) -> None:
+        """Let things happen; `step`: seconds that pass at each look, for waits. Disk threads take real time."""
+        async with asyncio.timeout(20):
+            while not true():
+                await (self.clock.advance(step) if step and self.clock.sleeping else asyncio.sleep(0.001))
+
+    async def reach(self, state: State, release: MadeRelease) -> Report:
+        """Until the first deployment is in `state` for `release`, letting waits pass."""
+
+        def there() -> bool:
+            return any((r.state, r.target) == (state, release.digest) for r in self.updater.reports()[:1])
+
+        await self.until(there, step=1.0)
+        return self.report
+
+    async def install(self, release: MadeRelease) -> None:
+        """Offer it and wait until it is confirmed."""
+        self.blobs.add(release)
+        self.offer(release)
+        await self.until(lambda: self.settled_on(release), step=1.0)
+
+    def settled_on(self, release: MadeRelease) -> bool:
+        return (self.report.state, self.report.active) == (State.IDLE, release.digest)
+
+    def _changed(self) -> None:
+        self.changes += 1
+
+
+@pytest.fixture
+async def box(tmp_path: Path) -> AsyncIterator[Box]:
+    box = Box(tmp_path)
+    yield box
+    await box.power_cut()

@@ -1,0 +1,107 @@
+"""A worker process: messages, descriptors, death in both directions."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from agent.workers.memory import SharedSlots
+from agent.workers.process import WorkerProcess
+from protos.errors import Retryable
+from tests.unit.workers.messages import Answer, Ask
+
+MODULE = "tests.unit.workers.echo_worker"
+
+
+class Owner:
+    """Keeps what a worker said and how it ended."""
+
+    def __init__(self, module: str = MODULE) -> None:
+        self.answers: asyncio.Queue[Answer] = asyncio.Queue()
+        self.exits: asyncio.Queue[int] = asyncio.Queue()
+        self.worker = WorkerProcess(
+            "echo", module, Answer, lambda message, _: self.answers.put_nowait(message), self.exits.put_nowait
+        )
+
+
+def open_descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+async def test_a_message_is_answered_by_another_process() -> None:
+    owner = Owner()
+    await owner.worker.start()
+    owner.worker.send(Ask(21))
+    answer = await owner.answers.get()
+    assert (answer.number, answer.pid) == (42, owner.worker.pid)
+    assert answer.pid != os.getpid()
+    await owner.worker.stop()
+    assert await owner.exits.get() == 0
+
+
+async def test_shared_memory_reaches_the_worker_without_a_name() -> None:
+    owner = Owner()
+    await owner.worker.start()
+    memory = SharedSlots.create(2, 5)
+    memory.view(0)[:] = b"hello"
+    owner.worker.send(Ask(1), [memory.fd])
+    assert (await owner.answers.get()).text == "hello"
+    memory.close()
+    await owner.worker.stop()
+
+
+async def test_a_killed_worker_is_reported_once_and_refuses_messages() -> None:
+    owner = Owner()
+    await owner.worker.start()
+    assert owner.worker.pid
+    os.kill(owner.worker.pid, signal.SIGKILL)
+    assert await owner.exits.get() == -signal.SIGKILL
+    with pytest.raises(Retryable):
+        owner.worker.send(Ask(1))
+    assert owner.exits.empty()
+
+
+async def test_a_worker_can_be_started_again_after_it_died() -> None:
+    owner = Owner()
+    for _ in range(3):
+        await owner.worker.start()
+        owner.worker.send(Ask(-7))
+        assert await owner.exits.get() == 7
+    descriptors = open_descriptors()
+    await owner.worker.start()
+    owner.worker.send(Ask(-7))
+    await owner.exits.get()
+    assert open_descriptors() == descriptors
+
+
+def test_a_worker_dies_with_a_parent_that_was_killed(tmp_path: Path) -> None:
+    script = textwrap.dedent(
+        """
+        import asyncio
+        from tests.unit.workers.test_process import Owner
+        async def main():
+            owner = Owner()
+            await owner.worker.start()
+            print(owner.worker.pid, flush=True)
+            await asyncio.sleep(60)
+        asyncio.run(main())
+        """
+    )
+    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout
+    worker = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    deadline = time.monotonic() + 5
+    while Path(f"/proc/{worker}").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not Path(f"/proc/{worker}").exists()
