@@ -19,8 +19,8 @@ lock: ## make requirements/*.lock again from pyproject.toml (needs uv)
 protos: ## regenerate the code of protos/*.proto
 	@scripts/bootstrap dev && scripts/generate.sh
 
-soak: ## the bad days in all six orders, 60 s each (about half an hour)
-	@LONGSHORE_SOAK=1 scripts/test tests/e2e -m soak $(ARGS)
+soak: ## the bad days in all six orders, 60 s each, and sixty kills of the telemetry path (about forty minutes)
+	@LONGSHORE_SOAK=1 scripts/test tests/e2e/test_bad_days.py tests/crash/test_telemetry_kills.py $(ARGS)
 
 bench: ## benchmarks, each against its limit
 	@scripts/bootstrap dev && for each in bench/bench_*.py; do echo "== $$each"; .venv/bin/python -m "bench.$$(basename $$each .py)" || exit 1; done

@@ -15,6 +15,7 @@ from typing import Any
 from protos.errors import Rejected
 
 PREFIX = "LONGSHORE_AGENT_"
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -44,7 +45,7 @@ def from_environment(environment: Mapping[str, str] = os.environ, **overrides: A
     """Defaults, then the environment, then `overrides` that are not None.
 
     Raises:
-        Rejected: a value that is no number where one is needed, naming its key.
+        Rejected: a value that is no number where one is needed, naming its key; an unknown log level.
     """
     values: dict[str, Any] = {}
     for known in fields(AgentConfig):
@@ -52,7 +53,10 @@ def from_environment(environment: Mapping[str, str] = os.environ, **overrides: A
         if key in environment:
             values[known.name] = _parsed(key, environment[key], getattr(AgentConfig(), known.name), known.name)
     values.update({name: value for name, value in overrides.items() if value is not None})
-    return replace(AgentConfig(), **values)
+    config = replace(AgentConfig(), **values)
+    if config.log_level.upper() not in LOG_LEVELS:
+        raise Rejected(f"the log level must be one of {', '.join(LOG_LEVELS)}, not {config.log_level!r}")
+    return config
 
 
 def _parsed(key: str, text: str, default: object, name: str) -> object:

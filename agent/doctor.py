@@ -5,18 +5,23 @@ A finding is one sentence; a broken one stops the agent from doing its job, any 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from agent.adapters.x509 import X509Keys
 from agent.config import AgentConfig
+from agent.identity.decisions import expiry_problem
 from agent.inference import runtime
+from protos.errors import Rejected
 
 PROBE_SECONDS = 60.0  # a cold disk on a small box takes half a minute to import everything
 LEAST_DISK = 512 << 20  # bytes: an outbox and one release beside the present one
@@ -46,12 +51,14 @@ class Facts:
     state_writable: bool = True
     free_bytes: int = 1 << 40
     joined: bool = True
+    certificate: str = ""  # what is wrong with it
+    no_address: str = ""  # to listen on, which this machine does not have
     taken_ports: dict[str, int] = field(default_factory=dict)  # flag -> port
 
 
 def diagnose(facts: Facts) -> list[Finding]:
     """Everything worth saying, what is broken first."""
-    findings = [*_runtime(facts), *_libraries(facts), *_state(facts), *_ports(facts)]
+    findings = [*_runtime(facts), *_libraries(facts), *_state(facts), *_certificate(facts), *_ports(facts)]
     return sorted(findings, key=lambda finding: not finding.broken)
 
 
@@ -80,6 +87,8 @@ def gather(config: AgentConfig) -> Facts:
         state_writable=os.access(there, os.W_OK),
         free_bytes=shutil.disk_usage(there).free,
         joined=os.access(state / "identity" / "cert.pem", os.F_OK),
+        certificate=_certificate_trouble(state / "identity" / "cert.pem"),
+        no_address="" if _bind_error(config.listen, 0) == 0 else config.listen,
         taken_ports=_taken(config),
     )
 
@@ -88,9 +97,10 @@ def _runtime(facts: Facts) -> list[Finding]:
     trouble = runtime.trouble(facts.distributions, facts.provider)
     if trouble:
         return [Finding("onnxruntime", trouble, broken=True)]
-    if "providers" in facts.errors:
-        return [Finding("onnxruntime", f"it does not load: {facts.errors['providers']}", broken=True)]
     name, version = next(iter(facts.distributions.items()))
+    if "providers" in facts.errors:
+        sentence = f"it does not load ({facts.errors['providers']}); try: {runtime.reinstall(name)}"
+        return [Finding("onnxruntime", sentence, broken=True)]
     providers = facts.capabilities.get("providers", [])
     findings = [Finding("onnxruntime", f"{name} {version} with {', '.join(providers) or 'nothing'}")]
     if facts.provider not in providers:
@@ -99,6 +109,19 @@ def _runtime(facts: Facts) -> list[Finding]:
         )
     elif facts.gpu and facts.provider == "cpu":
         findings.append(Finding("provider", "this box has a GPU that is not used; see extra 'agent-gpu'"))
+    elif facts.provider in runtime.GPU_PROVIDERS:
+        findings += _gpu(facts)
+    return findings
+
+
+def _gpu(facts: Facts) -> list[Finding]:
+    findings = []
+    if not facts.gpu:
+        sentence = "there is no NVIDIA device; install its driver and restart, or choose --provider cpu"
+        findings.append(Finding("gpu", sentence, broken=True))
+    if "gpu" in facts.errors:
+        mend = f"{sys.executable} -m pip install '{runtime.GPU_LIBRARIES}'"
+        findings.append(Finding("gpu", f"CUDA is not complete ({facts.errors['gpu']}); try: {mend}", broken=True))
     return findings
 
 
@@ -132,7 +155,14 @@ def _state(facts: Facts) -> list[Finding]:
     return [*findings, Finding("fleet", joined)]
 
 
+def _certificate(facts: Facts) -> list[Finding]:
+    return [Finding("certificate", facts.certificate, broken=True)] if facts.certificate else []
+
+
 def _ports(facts: Facts) -> list[Finding]:
+    if facts.no_address:
+        sentence = f"this machine has no address {facts.no_address}; choose one it has with --listen"
+        return [Finding("address", sentence, broken=True)]
     return [
         Finding("port", f"{port} is taken (by a running agent?); choose another with --{flag}")
         for flag, port in facts.taken_ports.items()
@@ -154,17 +184,30 @@ def _probe() -> tuple[dict[str, list[str]], dict[str, str]]:
     return {name: value for name, value in said.items() if not name.endswith("_error")}, errors
 
 
+def _certificate_trouble(path: Path) -> str:
+    try:
+        problem = expiry_problem(X509Keys().facts(path.read_bytes()), time.time())
+    except Rejected:
+        return f"{path} is not readable; join this box again"
+    except OSError:
+        return ""  # none yet, or one that only its owner may read
+    return problem.message if problem else ""
+
+
 def _taken(config: AgentConfig) -> dict[str, int]:
     wanted = {"http-port": config.http_port, "grpc-port": config.grpc_port, "metrics-port": config.metrics_port}
-    return {flag: port for flag, port in wanted.items() if port and not _can_bind(config.listen, port)}
+    return {
+        flag: port for flag, port in wanted.items() if port and _bind_error(config.listen, port) == errno.EADDRINUSE
+    }
 
 
-def _can_bind(host: str, port: int) -> bool:
+def _bind_error(host: str, port: int) -> int:
+    """Why nobody can listen there, as errno; 0 when it works."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
-            return False
-    return True
+        except OSError as error:
+            return error.errno or errno.EADDRNOTAVAIL
+    return 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from protos.errors import Fatal, Rejected, Retryable
+from protos.errors import LongshoreError, Rejected, Retryable
 
 
 class DiskFull(Retryable):
@@ -17,6 +17,6 @@ class Damaged(Rejected):
         self.digests = digests
 
 
-def passing(error: Retryable | Fatal) -> Retryable:
+def passing(error: LongshoreError) -> Retryable:
     """`error` as a hindrance that is tried again: a running box goes on when its disk fails, and says why."""
     return error if isinstance(error, Retryable) else Retryable(str(error))

@@ -7,35 +7,49 @@ from collections.abc import Callable, Mapping
 
 from agent.adapters import files
 from agent.adapters.enroll_https import HttpsFrontDoor
+from agent.adapters.hold import holder
 from agent.adapters.identity_dir import IdentityDirectory
 from agent.adapters.x509 import X509Keys
 from agent.config import AgentConfig
 from agent.identity import joining
+from agent.identity.decisions import COMMANDS
 from agent.identity.joining import Wish
+from agent.identity.store import Membership
 from agent.version import VERSION
 from protos import tokens
-from protos.ids import NodeId
 
 
-def join(config: AgentConfig, url: str, token: str, node_id: str, labels: Mapping[str, str]) -> NodeId:
-    """Make this box a member; its node id.
+def join(config: AgentConfig, url: str, wish: Wish) -> Membership:
+    """Make this box a member, or a member anew.
 
     Raises:
         InvalidToken, Rejected, Retryable: this box is then as it was.
         Fatal: the state directory cannot be written; the token is still good.
     """
     keys = X509Keys()
-    wish = Wish(tokens.parse(token), node_id, labels, config.role, VERSION, host_name())
     store = IdentityDirectory(config.state_dir, keys)
     files.check_writable(store.path)  # a token is good for one use: nothing here may waste it
-    identity = joining.join(wish, HttpsFrontDoor(url), keys, store)
-    return identity.member.node_id
+    return joining.join(wish, HttpsFrontDoor(url), keys, store).member
+
+
+def wish(token: str, node_id: str, labels: Mapping[str, str], role: str, *, leave_fleet: bool = False) -> Wish:
+    """What the installer asks for, and what this box says of itself. Raises InvalidToken when `token` is none."""
+    return Wish(tokens.parse(token), node_id, labels, role, VERSION, host_name(), leave_fleet)
+
+
+def next_step(config: AgentConfig, member: Membership) -> str:
+    """What brings the new certificate into use."""
+    if running := holder(config.state_dir):
+        return f"the agent that runs here (process {running}) still uses the old certificate: restart it"
+    return f"start it with: {COMMANDS.get(member.role, 'longshore-agent')}"
 
 
 def join_once(config: AgentConfig, url: str, token: Callable[[], str], node_id: str) -> None:
-    """Join unless this box is a member already; `token` is asked for only then. Raises as `join`."""
+    """Join in the role this agent runs in, unless this box is a member already; `token` is asked for only then. Raises
+    as `join`.
+    """
     if not IdentityDirectory(config.state_dir, X509Keys()).joined:
-        join(config, url, token(), node_id, {})
+        join(config, url, wish(token(), node_id, {}, config.role))
 
 
 def host_name() -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ UNANSWERED_SECONDS = 0.5  # without one: the picture still moves
 IDLE_SECONDS = 1.0  # of a camera that feeds no deployment
 LOG_LINES = 200  # kept while nobody reads them
 RETRY_SECONDS = 1.0
+LONGEST_SECONDS = 60.0  # of looking, at one word: the control plane grants 30 s at a time
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +58,7 @@ class Looking:
         self._clock = clock
         self._painter = painter
         self._cameras = cameras
-        self._until = 0.0  # unix seconds
+        self._until = -math.inf  # monotonic seconds: the box's clock may be set while somebody looks
         self._pictures: dict[CameraName, bytes] = {}
         self._lines: deque[bytes] = deque(maxlen=LOG_LINES)
         self._drawn: dict[CameraName, float] = {}
@@ -66,10 +68,12 @@ class Looking:
 
     @property
     def wanted(self) -> bool:
-        return self._clock.unix() < self._until
+        return self._clock.monotonic() < self._until
 
     def look_until(self, unix_seconds: float) -> None:
-        self._until = unix_seconds
+        """The latest moment told counts, whichever of hint and Sync comes last; a wrong clock makes it no eternity."""
+        left = min(unix_seconds - self._clock.unix(), LONGEST_SECONDS)
+        self._until = max(self._until, self._clock.monotonic() + left)
         self._changed.set()
 
     def show(self, finished: Finished) -> None:

@@ -37,21 +37,32 @@ def cli() -> None:
 @click.option("--token", required=True, envvar="LONGSHORE_JOIN_TOKEN", help="From 'longshore token create'.")
 @click.option("--node-id", default="", help="Name of this box [default: the token's, else the host name].")
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="May be given several times.")
-@click.option("--role", type=click.Choice(["edge", "cloud"]), default="edge", show_default=True)
+@click.option("--role", type=click.Choice(["edge", "cloud"]), help="Refuse a token of another role [default: take it].")
+@click.option("--replace", is_flag=True, help="Leave the fleet that this box is in.")
 @_state
-def join(url: str, token: str, node_id: str, labels: tuple[str, ...], role: str, state_dir: Path | None) -> None:
+def join(
+    url: str,
+    token: str,
+    node_id: str,
+    labels: tuple[str, ...],
+    role: str | None,
+    state_dir: Path | None,
+    *,
+    replace: bool,
+) -> None:
     """Make this box a member of the fleet at URL.
 
     The control plane's certificate authority is compared with the token before any secret is sent.
     """
-    from agent.joining import join as join_fleet
+    from agent import joining
 
-    config = from_environment(state_dir=state_dir, role=role)
-    joined = join_fleet(config, url, token, node_id, labels_of(labels))
-    click.echo(f"joined {url} as {joined}; start it with: longshore-agent {'serve' if role == 'cloud' else 'run'}")
+    config = from_environment(state_dir=state_dir)
+    wish = joining.wish(token, node_id, labels_of(labels), role or "", leave_fleet=replace)
+    member = joining.join(config, url, wish)
+    click.echo(f"joined {url} as {member.node_id}; {joining.next_step(config, member)}")
 
 
-def _serving_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def _config_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--listen", help="Address for inference callers and metrics [default: 127.0.0.1]."),
         click.option("--advertise", help="Host name under which others reach this box."),
@@ -61,27 +72,36 @@ def _serving_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--provider", type=click.Choice(["cpu", "cuda", "tensorrt"]), help="Execution provider."),
         click.option("--threads", type=int, help="Threads per engine [default: 1]."),
         click.option("--log-level", help="DEBUG, INFO, WARNING or ERROR [default: INFO]."),
-        click.option(
-            "--join", "join_url", metavar="URL", help="Join this fleet first, unless this box has joined one."
-        ),
-        click.option("--token-stdin", is_flag=True, help="For --join: read the token from standard input."),
-        click.option("--token", envvar="LONGSHORE_JOIN_TOKEN", default="", help="For --join."),
-        click.option("--node-id", default="", help="For --join."),
         _state,
     ):
         command = option(command)
     return command
 
 
+def _join_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.option(
+            "--join", "join_url", metavar="URL", help="Join this fleet first, unless this box has joined one."
+        ),
+        click.option("--token-stdin", is_flag=True, help="For --join: read the token from standard input."),
+        click.option("--token", envvar="LONGSHORE_JOIN_TOKEN", default="", help="For --join."),
+        click.option("--node-id", default="", help="For --join."),
+    ):
+        command = option(command)
+    return command
+
+
 @cli.command(epilog="Example: longshore-agent run --state-dir /var/lib/longshore-agent")
-@_serving_options
+@_config_options
+@_join_options
 def run(**options: Any) -> None:
     """Run cameras and models as the control plane wishes; goes on without it."""
     _start("edge", **options)
 
 
 @cli.command(epilog="Example: longshore-agent serve --listen 0.0.0.0 --advertise cloud-1.example")
-@_serving_options
+@_config_options
+@_join_options
 def serve(**options: Any) -> None:
     """Serve models to other boxes, as a cloud node without cameras."""
     _start("cloud", **options)
@@ -99,13 +119,13 @@ def predict(release: Path, images: Path, output: Path, min_score: float) -> None
     run_release(release, images, output, min_score)
 
 
-@cli.command()
-@_state
-def doctor(state_dir: Path | None) -> None:
-    """Look for what keeps this box from working, and say how to mend it."""
+@cli.command(epilog="Example: longshore-agent doctor --provider cuda --http-port 9000")
+@_config_options
+def doctor(**options: Any) -> None:
+    """Look for what keeps this box from working as 'run' with these options would, and say how to mend it."""
     from agent.doctor import examine, report
 
-    findings = examine(from_environment(state_dir=state_dir))
+    findings = examine(from_environment(**options))
     click.echo(report(findings))
     if any(finding.broken for finding in findings):
         sys.exit(1)

@@ -12,7 +12,6 @@ import contextlib
 import logging
 import random
 import signal
-import sys
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from dataclasses import dataclass
 from agent import logs, report
 from agent.adapters.blob_https import Grant, HttpsBlobs, pinned
 from agent.adapters.clock import SystemClock
+from agent.adapters.enroll_https import HttpsLateDoor
 from agent.adapters.fleet_grpc import GrpcFleetLink
 from agent.adapters.hold import hold
 from agent.adapters.identity_dir import IdentityDirectory
@@ -31,6 +31,7 @@ from agent.adapters.x509 import X509Keys
 from agent.cameras.capture import CameraStats, Captured, Captures
 from agent.config import AgentConfig
 from agent.desired import Desired, desired
+from agent.identity.decisions import role_problem
 from agent.identity.renewal import Renewal
 from agent.identity.store import Identity
 from agent.inference import runtime
@@ -55,15 +56,13 @@ from agent.update.runner import Updater, UpdateSettings
 from agent.update.steps import Ports
 from agent.version import VERSION
 from agent.wires import BrokerWire, CloudWire
-from agent.workers.restarts import RestartBudget
-from protos.errors import Fatal
+from protos.errors import Fatal, Rejected
 from protos.fleet_pb2 import DesiredState, SyncRequest
 from protos.ids import CameraName, DeploymentName
 
 log = logging.getLogger(__name__)
 
 STEP_SECONDS = 3.0  # of the shutdown, each
-LONGEST_RESTART_SECONDS = 30.0  # between starts of a worker that keeps falling
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ class Node:
         self._box = Box(config.role, self._boot_id, config.state_dir, Addresses(), ())
         self.metrics = Metrics(VERSION, identity.member.node_id)
         self.captures = Captures(self._clock, self._on_frame, self._on_superseded, self._on_health, config.slots)
-        self.board = Board(config, self._clock, self.captures, _new_engine, self._finished)
+        self.board = Board(config, self._clock, self.captures, OnnxEngine, self._finished)
         self._link = GrpcFleetLink(lambda: self._identity)
         self._reporter = Reporter(disk.outbox, self.metrics, self._clock, config.state_dir)
         self._sender = Sender(disk.outbox, self._clock, random.random)
@@ -119,6 +118,7 @@ class Node:
         self.metrics.before_render(self._refresh_metrics)
         self._updater.start()
         self._sync.restore()
+        self._tasks.eternal("outbox", self._disk.outbox.guard())
         self._tasks.eternal("apply", self._apply())
         self._tasks.eternal("report", self._reporter.run())
         self._tasks.eternal("send", self._sender.run())
@@ -171,22 +171,13 @@ class Node:
 
     def _wish(self, state: DesiredState) -> None:
         """Plan at once, so that the updater's first release finds its settings; the rest follows in `_apply`."""
-        before, self._desired = self._desired, desired(state)
-        wished = self._desired
-        self._forget(before, wished)
+        wished = self._desired = desired(state)
         self._refused = wished.refused
         self.board.plan(wished.cameras if self.config.role == "edge" else (), wished.deployments)
         self.board.slow_down(wished.slow_down)
         self._reporter.per_second = wished.records_per_second
         self._updater.offer({wish.name: wish.digest for wish in wished.deployments})
         self._wished.set()
-
-    def _forget(self, before: Desired, now: Desired) -> None:
-        """Metrics of what is no longer wanted here end."""
-        for gone in {wish.name for wish in before.deployments} - {wish.name for wish in now.deployments}:
-            self.metrics.forget_deployment(gone)
-        for left in {wish.name for wish in before.cameras} - {wish.name for wish in now.cameras}:
-            self.metrics.forget_camera(left)
 
     async def _apply(self) -> None:
         while True:
@@ -233,15 +224,16 @@ class Node:
         return [*found, *(Problem("refused", sentence) for sentence in self._refused)]
 
     def _refresh_metrics(self) -> None:
-        """Only what is wanted: what is on its way out was forgotten, and nobody would forget it again."""
+        """Only what is wanted: what is on its way out still ends frames, and must not come back by that."""
         self.metrics.outbox(self._disk.outbox.summary(), self._sender.counts)
         wanted = {wish.name for wish in self._desired.deployments}
+        cameras = {wish.name for wish in self._desired.cameras}
+        self.metrics.keep(cameras, wanted)
         for name in wanted & self.board.lanes().keys():
             self._refresh_deployment(name)
         for update in self._updater.reports():
             if update.deployment in wanted:
                 self.metrics.update_state(update.deployment, update.state, State)
-        cameras = {wish.name for wish in self._desired.cameras}
         for camera, stats in self.captures.stats().items():
             if camera in cameras:
                 self.metrics.camera(camera, stats.state, stats.frames_per_second)
@@ -300,9 +292,14 @@ class Node:
         )
 
     def _new_renewal(self) -> Renewal:
-        keys = X509Keys()
         return Renewal(
-            self._link, self._disk.identity, keys, self._clock, lambda: self._sync.clock_offset, self._renewed
+            link=self._link,
+            door=HttpsLateDoor(),
+            store=self._disk.identity,
+            keys=X509Keys(),
+            clock=self._clock,
+            offset=lambda: self._sync.clock_offset,
+            renewed=self._renewed,
         )
 
     def _renewed(self, identity: Identity) -> None:
@@ -310,11 +307,6 @@ class Node:
         self._link.reload()
         self._tasks.once("reconnect broker", self._broker.renewed())
         self._tasks.once("reconnect cloud", self._cloud.renewed())
-
-
-def _new_engine(name: str) -> OnnxEngine:
-    """A confirmed release is never given up on: its worker is started again for ever, ever more patiently."""
-    return OnnxEngine(name, budget=RestartBudget(limit=sys.maxsize, longest_delay=LONGEST_RESTART_SECONDS))
 
 
 def _check_runtime(provider: str) -> None:
@@ -339,6 +331,8 @@ async def _run(config: AgentConfig) -> None:
     keys = X509Keys()
     identity_directory = IdentityDirectory(config.state_dir, keys)
     identity = identity_directory.load()
+    if trouble := role_problem(identity.member.role, config.role):
+        raise Rejected(trouble)
     logs.configure(config.log_level, identity.member.node_id)
     state = SqliteState(config.state_dir / "state.db")
     disk = _Disk(
@@ -380,7 +374,7 @@ def run_node(config: AgentConfig) -> None:
 
     Raises:
         Fatal: the state directory or a port is taken, the runtime is unusable, or a part that must not end has ended.
-        Rejected: this box has not joined.
+        Rejected: this box has not joined, or in the other role.
     """
     _check_runtime(config.provider)
     with hold(config.state_dir):

@@ -53,8 +53,7 @@ class BlobSource(Protocol):
         The caller closes the generator, which ends the transfer. It ends by itself only at the blob's end.
 
         Raises:
-            Retryable: the wire broke; what was yielded so far is good to keep.
-            Rejected: the source says that this blob does not exist for us.
+            Retryable: the wire broke, and what was yielded so far is good to keep; or the source has no such blob now.
         """
         ...
 
@@ -110,12 +109,17 @@ class Detections:
 class Engine(Protocol):
     """One loaded release in a worker process of its own.
 
-    Calls may be made concurrently; they are run in order of arrival. A crash of the worker fails what was in flight
-    with Retryable and restarts the worker within its budget; when the budget is spent, calls raise Rejected.
+    Calls may be made concurrently; they are run in order of arrival, but a camera's frame waits for one `infer` at
+    most. A crash of the worker fails what was in flight with Retryable, and the worker is started again.
     """
 
     @property
     def signature(self) -> ModelSignature: ...
+
+    @property
+    def ready(self) -> bool:
+        """Would a call be run now? Not while the worker is started, again or for the first time."""
+        ...
 
     @property
     def warm_seconds(self) -> float:
@@ -128,7 +132,13 @@ class Engine(Protocol):
         ...
 
     async def start(self, spec: EngineSpec) -> None:
-        """Load and warm on real shapes. Raises Rejected when the model does not load or run."""
+        """Load and warm on real shapes.
+
+        Raises:
+            Rejected: the model is at fault: it does not load, run, keep its contract, or crashes its worker each time.
+            Retryable: the box is short of something (memory, a GPU that starts); it may work later.
+            Fatal: it works once somebody has mended the box.
+        """
         ...
 
     async def attach(self, tap: Tap, fd: int, slots: int, model_input: ModelInput) -> None:

@@ -33,7 +33,9 @@ def predict(release_dir: Path, images_dir: Path, output_path: Path, min_score: f
     """Write `output_path`; how many pictures were read.
 
     Raises:
-        Rejected: the release is damaged or no detector, or the folder holds no picture.
+        Rejected: the release is damaged, no detector or does not run, or the folder holds no picture.
+        Retryable: this box is short of memory now, or the engine worker was killed.
+        Fatal: no fitting ONNX Runtime is installed.
     """
     spec = load(release_dir, threads=os.cpu_count() or 1)
     pictures = sorted(path for path in images_dir.iterdir() if path.suffix.lower() in SUFFIXES)

@@ -17,6 +17,15 @@ from protos.errors import Fatal
 
 PREFIX = "LONGSHORE_"
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+LEAST = {
+    "sync_interval_seconds": 1,
+    "max_file_bytes": 1,
+    "join_token_ttl_seconds": 1,
+    "certificate_days": 1,
+    "late_renewal_days": 0,
+    "grant_seconds": 1,
+}
 
 
 @dataclass(frozen=True)
@@ -50,13 +59,21 @@ class Config:
     max_file_bytes: int = 4 << 30  # of one release file: above any edge model known today
     join_token_ttl_seconds: int = 3600
     certificate_days: int = 7  # of a box; it renews from half of that on
+    late_renewal_days: int = 90  # an expired certificate may still be renewed for so long; 0: never
     grant_seconds: int = 900  # how long a file grant of one Sync works
     log_level: str = "info"
 
     def __post_init__(self) -> None:
         for name in ("https_port", "http_port", "grpc_port"):
             if not 0 <= getattr(self, name) <= 65535:
-                raise Fatal(f"--{name.replace('_', '-')} must be a port from 0 to 65535")
+                raise Fatal(f"{_flag(name)} must be a port from 0 to 65535")
+        for name, least in LEAST.items():
+            if getattr(self, name) < least:
+                raise Fatal(f"{_flag(name)} must be at least {least}")
+        if self.log_level.upper() not in LOG_LEVELS:
+            raise Fatal(f"--log-level must be one of {', '.join(LOG_LEVELS).lower()}")
+        if is_wildcard(self.advertised):
+            raise undiallable(self.advertised, "--advertise-host")
         broker(self.broker_url)
         broker(self.broker_advertise_url)
 
@@ -71,11 +88,16 @@ class Config:
     @property
     def advertised(self) -> str:
         """The host name that boxes are told."""
-        return self.advertise_host or ("127.0.0.1" if is_wildcard(self.host) else self.host)
+        return self.advertise_host or self.host
 
     @property
     def base_url(self) -> str:
         return f"https://{bracketed(self.advertised)}:{self.https_port}"
+
+    @property
+    def page_url(self) -> str:
+        """Where people on this machine look: plain HTTP that cannot leave it (docs/adr/0008)."""
+        return f"http://127.0.0.1:{self.http_port}"
 
     @property
     def fleet_address(self) -> str:
@@ -92,9 +114,12 @@ class Config:
 
     @property
     def server_names(self) -> tuple[str, ...]:
-        """Names and addresses in the server certificate."""
-        extra = (name for name in (self.host, self.advertise_host) if name and not is_wildcard(name))
-        return tuple(dict.fromkeys((*LOOPBACK_NAMES, *extra)))
+        return server_names(self.host, self.advertised)
+
+
+def server_names(host: str, advertised: str) -> tuple[str, ...]:
+    """Names and addresses in the certificate of a server that listens on `host`: this machine's own, then boxes'."""
+    return tuple(dict.fromkeys((*LOOPBACK_NAMES, *(name for name in (host, advertised) if not is_wildcard(name)))))
 
 
 def is_loopback(host: str) -> bool:
@@ -106,6 +131,11 @@ def is_loopback(host: str) -> bool:
 
 def is_wildcard(host: str) -> bool:
     return host in ("", "0.0.0.0", "::")  # noqa: S104 - recognised, not bound
+
+
+def undiallable(host: str, flag: str) -> Fatal:
+    """What is wrong with telling boxes to dial `host`, which names no machine; `flag` names one."""
+    return Fatal(f"boxes cannot dial {host!r}; add {flag} with this machine's name, or an address of 'hostname -I'")
 
 
 def bracketed(host: str) -> str:
@@ -136,17 +166,24 @@ def load(environment: Mapping[str, str], **flags: Any) -> Config:
     """
     given: dict[str, Any] = {}
     for entry in fields(Config):
+        key = _flag(entry.name)
         value = flags.get(entry.name)
         if value is None:
-            value = environment.get(PREFIX + entry.name.upper())
+            key = PREFIX + entry.name.upper()
+            value = environment.get(key)
         if value is not None:
-            given[entry.name] = _typed(entry.name, str(entry.type), value)
+            given[entry.name] = _typed(key, str(entry.type), value)
     if "state" not in given:
         raise Fatal("no state folder given; add --state DIR")
     return Config(**given)
 
 
-def _typed(name: str, kind: str, value: Any) -> Any:
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _typed(key: str, kind: str, value: Any) -> Any:
+    """`key`: how the value was given, for the sentence when it is wrong."""
     if kind == "Path":
         return Path(value).absolute()
     if kind == "bool":
@@ -155,5 +192,5 @@ def _typed(name: str, kind: str, value: Any) -> Any:
         try:
             return int(value)
         except ValueError:
-            raise Fatal(f"{PREFIX}{name.upper()} must be a whole number, not {value!r}") from None
+            raise Fatal(f"{key} must be a whole number, not {value!r}") from None
     return str(value)

@@ -19,6 +19,7 @@ from controlplane.fleet.service import FleetService
 from controlplane.identity.service import IdentityService
 from controlplane.ingest.service import IngestService
 from controlplane.insights.service import InsightsService
+from controlplane.insights.totals import Totals
 from controlplane.ports import BlobStore, Clock, Notifier, TelemetryIn
 from controlplane.registry.grants import Grants
 from controlplane.registry.service import RegistryService
@@ -45,6 +46,7 @@ class Services:
     looking: Looking
     ingest: IngestService
     insights: InsightsService
+    totals: Totals
 
 
 def current(request: Request) -> Services:

@@ -44,6 +44,7 @@ log = logging.getLogger(__name__)
 DRAIN_SECONDS = 0.5  # for a call that runs when the end comes; a stream would go on for ever
 STOP_SECONDS = 2.5  # then the process ends, whatever hangs
 CHECK_SECONDS = 3600.0
+PAUSE_SECONDS = 0.2  # between two parts of a long sweep: others want to write as well
 _PR_SET_PDEATHSIG = 1
 
 
@@ -202,7 +203,9 @@ async def _sweep(services: Services) -> None:
         await asyncio.sleep(CHECK_SECONDS)
         with suppress(Retryable):
             await asyncio.to_thread(services.registry.sweep)
-            await asyncio.to_thread(services.ingest.sweep)
+            while await asyncio.to_thread(services.ingest.sweep):  # noqa: ASYNC110 - a pause, not a poll
+                await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.to_thread(services.identity.sweep)
 
 
 def _cut_off_later(code: int) -> None:

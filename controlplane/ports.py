@@ -93,6 +93,9 @@ class Notifier(Protocol):
         ...
 
 
+MAX_MESSAGE_BYTES = 1 << 20  # of a box, to broker and control plane; a box puts 64 KiB into one
+
+
 @dataclass(frozen=True)
 class Message:
     """What a box said. The broker's rules make sure that it was this box."""
@@ -100,7 +103,16 @@ class Message:
     node: NodeId
     channel: Channel
     payload: bytes = field(repr=False)
+    received_ms: int  # Unix, by our clock, before it waited for anything of ours
     retained: bool = False
+
+
+@dataclass(frozen=True)
+class Queued:
+    """Messages that wait to be received, and the bytes of their payloads."""
+
+    messages: int
+    bytes: int
 
 
 class TelemetryIn(Protocol):
@@ -124,6 +136,14 @@ class TelemetryIn(Protocol):
         ...
 
     @property
+    def waiting(self) -> Queued: ...
+
+    @property
     def overflow(self) -> int:
-        """Messages that were dropped because nobody received fast enough; only grows."""
+        """Messages that were dropped, too large or because nobody received fast enough; only grows."""
+        ...
+
+    @property
+    def trouble(self) -> str:
+        """Why no telemetry comes, one sentence with the next step; empty when all is well."""
         ...

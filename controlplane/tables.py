@@ -73,6 +73,7 @@ class Certificate(Base):
     serial: Mapped[str] = mapped_column(String(40), primary_key=True)  # hex
     node_id: Mapped[str] = mapped_column(_NAME, ForeignKey("nodes.id", ondelete="CASCADE"), index=True)
     fingerprint: Mapped[str] = mapped_column(String(64), unique=True)  # SHA-256 of the DER, hex
+    public_key: Mapped[str] = mapped_column(String(64))  # SHA-256 of its SubjectPublicKeyInfo, hex
     created_ms: Mapped[int]
     not_after_ms: Mapped[int]
     revoked_ms: Mapped[int | None]
@@ -152,6 +153,7 @@ class ApiToken(Base):
     created_ms: Mapped[int]
     expires_ms: Mapped[int | None]
     last_used_ms: Mapped[int | None]
+    revoked_ms: Mapped[int | None]  # deleted: the row stays, so that nothing brings the secret back
 
 
 class SignInCode(Base):
@@ -187,19 +189,24 @@ class Upload(Base):
 
 
 class RecordColumns:
-    """The name of a record: told at least once, stored exactly once."""
+    """The name of a record: told at least once, stored exactly once.
+
+    `at_ms` is when it happened, by our clock, whatever the box's own says (see ingest.domain.Arrival): time is asked
+    for by it. Times of other names are the box's word.
+    """
 
     node_id: Mapped[str] = mapped_column(_NAME, primary_key=True)
     epoch: Mapped[str] = mapped_column(String(64), primary_key=True)
     seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     stored_ms: Mapped[int]
+    at_ms: Mapped[int]
 
 
 class Detection(RecordColumns, Base):
     """One frame's result."""
 
     __tablename__ = "detections"
-    __table_args__ = (Index(None, "camera", "captured_unix_ns"), Index(None, "captured_unix_ns"))
+    __table_args__ = (Index(None, "camera", "at_ms"), Index(None, "at_ms"), Index(None, "stored_ms"))
 
     camera: Mapped[str] = mapped_column(_NAME)
     deployment: Mapped[str] = mapped_column(_NAME)
@@ -214,10 +221,10 @@ class Detection(RecordColumns, Base):
 
 
 class OutcomeCount(RecordColumns, Base):
-    """How the frames due between start and end finished; sums add up over rows."""
+    """How the frames due between start and end finished; sums add up over rows. `at_ms` is the end."""
 
     __tablename__ = "outcome_counts"
-    __table_args__ = (Index(None, "deployment", "end_ms"), Index(None, "end_ms"))
+    __table_args__ = (Index(None, "deployment", "at_ms"), Index(None, "at_ms"), Index(None, "stored_ms"))
 
     camera: Mapped[str] = mapped_column(_NAME)
     deployment: Mapped[str] = mapped_column(_NAME)
@@ -225,26 +232,24 @@ class OutcomeCount(RecordColumns, Base):
     end_ms: Mapped[int]
     frames_due: Mapped[int]
     counts: Mapped[Json]  # outcome -> frames
-    latency_p50_seconds: Mapped[float]
-    latency_p95_seconds: Mapped[float]
+    box: Mapped[Json]  # {"frames": [by latency bucket], "seconds": their sum}; of frames the box answered
+    cloud: Mapped[Json]  # the same, of frames a cloud node answered
     uplink_bytes: Mapped[int]
 
 
 class CameraHealth(RecordColumns, Base):
     __tablename__ = "camera_health"
-    __table_args__ = (Index(None, "camera", "at_ms"),)
+    __table_args__ = (Index(None, "camera", "at_ms"), Index(None, "stored_ms"))
 
     camera: Mapped[str] = mapped_column(_NAME)
-    at_ms: Mapped[int]
     state: Mapped[str] = mapped_column(String(32))
     reason: Mapped[str] = mapped_column(Text)
 
 
 class NodeStat(RecordColumns, Base):
     __tablename__ = "node_stats"
-    __table_args__ = (Index(None, "node_id", "at_ms"),)
+    __table_args__ = (Index(None, "node_id", "at_ms"), Index(None, "at_ms"), Index(None, "stored_ms"))
 
-    at_ms: Mapped[int]
     cpu_cores_used: Mapped[float]
     memory_bytes: Mapped[int]
     disk_free_bytes: Mapped[int]
@@ -253,9 +258,10 @@ class NodeStat(RecordColumns, Base):
 
 
 class Gap(RecordColumns, Base):
-    """Records a box had to drop, declared by itself."""
+    """Records a box had to drop, declared by itself; or one that was refused here (ingest.domain.refusal)."""
 
     __tablename__ = "gaps"
+    __table_args__ = (Index(None, "at_ms"),)
 
     record_class: Mapped[str] = mapped_column(String(16))
     first_seq: Mapped[int]

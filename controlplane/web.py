@@ -24,6 +24,7 @@ from controlplane.identity import pages
 from controlplane.identity.access import Bearer, Cookie, Current, require_user
 from controlplane.identity.routes import pages_router as signing_in
 from controlplane.identity.routes import router as identity
+from controlplane.insights.metrics import FleetMetrics
 from controlplane.insights.routes import router as insights
 from controlplane.metrics import MeasuredRequests
 from controlplane.registry.routes import router as registry
@@ -61,6 +62,7 @@ def create_app(services: Services) -> FastAPI:
     for router in (identity, registry, fleet, insights, signing_in):
         app.include_router(router)
     add_page(app, services)
+    services.metrics.register(FleetMetrics(services.fleet, services.registry, services.totals))
     _add_own_routes(app)
     _add_handlers(app)
     app.add_middleware(BoundedBodies)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from controlplane.adapters.authority_files import load_or_create
 from controlplane.adapters.blob_fs import FolderBlobStore
-from controlplane.adapters.broker_link import broker_link
+from controlplane.adapters.broker_link import NO_BROKER, broker_link
 from controlplane.adapters.clock import SystemClock
 from controlplane.adapters.files import PRIVATE, private_bytes, private_folder, write_atomically
 from controlplane.adapters.notifier_memory import MemoryNotifier
@@ -27,6 +27,7 @@ from controlplane.fleet.service import FleetService
 from controlplane.identity.service import IdentityService, new_api_token
 from controlplane.ingest.service import IngestService
 from controlplane.insights.service import InsightsService
+from controlplane.insights.totals import Totals
 from controlplane.metrics import new_registry
 from controlplane.migrations.migrate import migrate
 from controlplane.ports import BlobStore, Clock, Notifier, TelemetryIn
@@ -59,14 +60,14 @@ def build(config: Config) -> Services:
     database = Database(config.database)
     migrate(database)
     authority = load_or_create(folder / "ca", clock.unix())
-    broker = broker_link(config, authority, folder / "ca", clock.unix())
+    broker = broker_link(config, authority, folder / "ca", clock)
     adapters = Adapters(
         clock=clock,
         database=database,
         authority=authority,
         blobs=FolderBlobStore(folder / "blobs"),
         notifier=broker or MemoryNotifier(),
-        telemetry=broker or MemoryTelemetryIn(),
+        telemetry=broker or MemoryTelemetryIn(NO_BROKER),
         inspector=OnnxInspector(),
         grants=Grants(private_bytes(folder / "grant.key")),
     )
@@ -78,7 +79,7 @@ def build(config: Config) -> Services:
 def assemble(config: Config, adapters: Adapters) -> Services:
     """Services over adapters; tests bring their own."""
     database, clock, notifier = adapters.database, adapters.clock, adapters.notifier
-    looking = Looking()
+    looking, totals = Looking(), Totals()
     settings = generations.settings(config)
     return Services(
         config=config,
@@ -95,13 +96,17 @@ def assemble(config: Config, adapters: Adapters) -> Services:
         fleet=FleetService(database, clock, notifier, looking, settings),
         boxes=BoxService(database, clock, notifier, adapters.grants, settings),
         looking=looking,
-        ingest=IngestService(database, clock),
+        ingest=IngestService(database, clock, totals.add),
         insights=InsightsService(database, clock),
+        totals=totals,
     )
 
 
 def _ensure_admin(identity: IdentityService, path: Path) -> None:
-    """The first token lies in a file: whoever may read this folder runs this fleet."""
-    if not path.exists():
-        write_atomically(path, new_api_token().encode() + b"\n", PRIVATE)
+    """The first token lies in a file: whoever may read this folder runs this fleet. For one that was deleted the file
+    gets another.
+    """
+    if path.exists() and identity.ensure_api_token("admin", path.read_text().strip()):
+        return
+    write_atomically(path, new_api_token().encode() + b"\n", PRIVATE)
     identity.ensure_api_token("admin", path.read_text().strip())

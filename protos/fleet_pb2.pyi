@@ -62,7 +62,7 @@ class EnrollRequest(_message.Message):
     csr_pem: _builtins.str
     """PKCS#10, P-256; only its public key is used"""
     role: _builtins.str
-    """"edge" or "cloud" """
+    """"edge" or "cloud"; empty: whatever the token says"""
     agent_version: _builtins.str
     host_name: _builtins.str
     """the node id when neither the token nor node_id says one"""
@@ -94,9 +94,12 @@ class EnrollResponse(_message.Message):
     NODE_ID_FIELD_NUMBER: _builtins.int
     CERTIFICATE_FIELD_NUMBER: _builtins.int
     FLEET_ADDRESS_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
     node_id: _builtins.str
     fleet_address: _builtins.str
     """host:port of gRPC (Sync, Watch)"""
+    role: _builtins.str
+    """"edge" or "cloud": the token decides"""
     @_builtins.property
     def certificate(self) -> Global___Certificate: ...
     def __init__(
@@ -105,10 +108,11 @@ class EnrollResponse(_message.Message):
         node_id: _builtins.str = ...,
         certificate: Global___Certificate | None = ...,
         fleet_address: _builtins.str = ...,
+        role: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "fleet_address", b"fleet_address", "node_id", b"node_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "fleet_address", b"fleet_address", "node_id", b"node_id", "role", b"role"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -159,6 +163,36 @@ class RenewRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RenewRequest: _TypeAlias = RenewRequest  # noqa: Y015
+
+@_typing.final
+class LateRenewRequest(_message.Message):
+    """JSON body of POST /api/v1/renew (HTTPS, answered by Certificate): the one thing an expired certificate is good for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CERTIFICATE_PEM_FIELD_NUMBER: _builtins.int
+    CSR_PEM_FIELD_NUMBER: _builtins.int
+    PROOF_FIELD_NUMBER: _builtins.int
+    certificate_pem: _builtins.str
+    """the expired one"""
+    csr_pem: _builtins.str
+    """for a fresh key"""
+    proof: _builtins.bytes
+    """ECDSA with SHA-256, by the old key over the DER bytes of the request"""
+    def __init__(
+        self,
+        *,
+        certificate_pem: _builtins.str = ...,
+        csr_pem: _builtins.str = ...,
+        proof: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_pem", b"certificate_pem", "csr_pem", b"csr_pem", "proof", b"proof"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LateRenewRequest: _TypeAlias = LateRenewRequest  # noqa: Y015
 
 @_typing.final
 class SyncRequest(_message.Message):

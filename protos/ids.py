@@ -1,7 +1,8 @@
 """Names of things, checked once where they enter.
 
-An id that passed its constructor is safe in a topic, a path, a certificate and a URL: it holds neither `/`, `+`, `#`
-nor `..`. A digest is always written `sha256:<64 hex>`; only file names use the bare hex.
+A name that passed its constructor is safe in a topic, a path, a certificate and a URL: it holds neither `/`, `+`, `#`
+nor `..`. A version may hold `.`, `+` and `_` as well and is never part of a topic or a path. A digest is always written
+`sha256:<64 hex>`; only file names use the bare hex.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ Digest = NewType("Digest", str)
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,62}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_ODD = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # controls, line ends, halves of a pair
 
 
 def name(text: str, what: str = "name") -> str:
@@ -61,6 +63,11 @@ def version(text: str) -> Version:
     if not _VERSION.fullmatch(text):
         raise InvalidName(f"version {text!r} must be 1 to 63 letters, digits, '.', '+', '_' or '-'")
     return Version(text)
+
+
+def is_one_line(text: str) -> bool:
+    """Whether free text can be stored, sent as UTF-8 and shown in one line."""
+    return not _ODD.search(text)
 
 
 def digest(text: str) -> Digest:

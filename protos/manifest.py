@@ -2,7 +2,9 @@
 
 A manifest is canonical JSON (UTF-8, keys sorted, no insignificant white space, one newline at the end). It is kept,
 hashed, signed and sent as the very bytes that were written: nothing re-serialises a manifest it received. Fields this
-version does not know are preserved in `unknown`. The digest of a release is the SHA-256 of those bytes.
+version does not know are preserved in `unknown`, wherever they stand. There is one spelling of each manifest, so that
+no two readers can take different things from the same bytes: what `to_bytes` would write otherwise is refused. The
+digest of a release is the SHA-256 of those bytes.
 
     {"schemaVersion": 1, "name": "harbour", "version": "1.0.0", "task": "detection",
      "input": {"name": "image", "height": 320, "width": 320, "fit": "letterbox", "pad": 114},
@@ -19,15 +21,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from protos.errors import InvalidManifest, InvalidName
-from protos.ids import Digest, ModelName, Version, digest, digest_of, model_name, version
+from protos.ids import Digest, ModelName, Version, digest, digest_of, hex_of, is_one_line, model_name, version
 
 SCHEMA_VERSION = 1
 MAX_BYTES = 1 << 20  # a manifest is metadata: a larger one is an attack or a mistake
 TASKS = ("detection", "classification", "tensor")
 FITS = ("letterbox", "stretch")
 ROLES = ("model", "labels", "card", "other")
+PRECISIONS = ("fp32", "fp16", "int8")
+_PACKAGE = "make the release with 'longshore package'"
 _PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
-_KNOWN = {"schemaVersion", "name", "version", "task", "input", "labels", "variants", "files"}
+_VARIANT = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+
+Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -38,15 +44,17 @@ class FileEntry:
     digest: Digest
     size: int  # bytes
     role: str = "other"
+    unknown: Json = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One ONNX file of the release; `precision` is fp32, fp16 or int8."""
+    """One ONNX file of the release."""
 
     name: str
     precision: str
     file: str
+    unknown: Json = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,7 @@ class ImageInput:
     width: int
     fit: str = "letterbox"
     pad: int = 114
+    unknown: Json = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)
@@ -71,7 +80,7 @@ class Manifest:
     labels: tuple[str, ...]
     variants: tuple[Variant, ...]
     files: tuple[FileEntry, ...]
-    unknown: dict[str, Any] = field(default_factory=dict, compare=False)
+    unknown: Json = field(default_factory=dict, compare=False)
 
     def file(self, path: str) -> FileEntry:
         return next(entry for entry in self.files if entry.path == path)
@@ -87,27 +96,30 @@ def release_digest(content: bytes) -> Digest:
 
 
 def to_bytes(manifest: Manifest) -> bytes:
-    """Canonical bytes; `parse(to_bytes(m)) == m`."""
-    document: dict[str, Any] = {
+    """Canonical bytes; `parse(to_bytes(m)) == m` and `to_bytes(parse(b)) == b`."""
+    document: Json = {
         **manifest.unknown,
         "schemaVersion": SCHEMA_VERSION,
         "name": manifest.name,
         "version": manifest.version,
         "task": manifest.task,
         "labels": list(manifest.labels),
-        "variants": [vars(v) for v in manifest.variants],
-        "files": [
-            {"path": f.path, "sha256": f.digest.removeprefix("sha256:"), "size": f.size, "role": f.role}
-            for f in manifest.files
-        ],
+        "variants": [_plain(variant) for variant in manifest.variants],
+        "files": [_file_document(entry) for entry in manifest.files],
     }
     if manifest.input is not None:
-        document["input"] = vars(manifest.input)
-    return canonical(document)
+        document["input"] = _plain(manifest.input)
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return f"{text}\n".encode()
 
 
-def canonical(document: dict[str, Any]) -> bytes:
-    return (json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n").encode()
+def _plain(part: Variant | ImageInput) -> Json:
+    return part.unknown | {key: value for key, value in vars(part).items() if key != "unknown"}
+
+
+def _file_document(entry: FileEntry) -> Json:
+    known = {"path": entry.path, "sha256": hex_of(entry.digest), "size": entry.size, "role": entry.role}
+    return entry.unknown | known
 
 
 def parse(content: bytes) -> Manifest:
@@ -118,34 +130,52 @@ def parse(content: bytes) -> Manifest:
     """
     document = _document(content)
     try:
-        manifest = Manifest(
-            name=model_name(_text(document, "name")),
-            version=version(_text(document, "version")),
-            task=_choice(document, "task", TASKS),
-            input=_input(document.get("input")),
-            labels=tuple(_strings(document, "labels")),
-            variants=tuple(_variant(item) for item in _items(document, "variants")),
-            files=tuple(_file(item) for item in _items(document, "files")),
-            unknown={key: value for key, value in document.items() if key not in _KNOWN},
-        )
+        manifest = _manifest(document)
     except InvalidName as error:
         raise InvalidManifest(f"manifest: {error}") from error
     _check(manifest)
+    _check_spelling(manifest, content)
     return manifest
 
 
-def _document(content: bytes) -> dict[str, Any]:
+def _document(content: bytes) -> Json:
     if len(content) > MAX_BYTES:
         raise InvalidManifest(f"manifest: {len(content)} bytes are more than the {MAX_BYTES} allowed")
     try:
-        document = json.loads(content)
+        document = json.loads(content.decode())
     except (ValueError, RecursionError) as error:
-        raise InvalidManifest("manifest: not UTF-8 JSON; make the release with 'longshore package'") from error
+        raise InvalidManifest(f"manifest: not UTF-8 JSON; {_PACKAGE}") from error
     if not isinstance(document, dict):
         raise InvalidManifest("manifest: the top level must be an object")
     if document.get("schemaVersion") != SCHEMA_VERSION:
         raise InvalidManifest(f"manifest: schemaVersion must be {SCHEMA_VERSION}; update Longshore for newer ones")
     return document
+
+
+def _manifest(document: Json) -> Manifest:
+    return Manifest(
+        name=model_name(_text(document, "name")),
+        version=version(_text(document, "version")),
+        task=_choice(document, "task", TASKS),
+        input=_input(document.get("input")),
+        labels=_labels(document.get("labels")),
+        variants=tuple(_variant(item) for item in _items(document, "variants")),
+        files=tuple(_file(item) for item in _items(document, "files")),
+        unknown=_rest(document, "schemaVersion name version task input labels variants files"),
+    )
+
+
+def _rest(item: Json, known: str) -> Json:
+    return {key: value for key, value in item.items() if key not in known.split()}
+
+
+def _check_spelling(manifest: Manifest, content: bytes) -> None:
+    try:
+        canonical = to_bytes(manifest)
+    except (ValueError, RecursionError):  # half a surrogate pair, NaN, or nesting that can be read and not written
+        canonical = b""
+    if canonical != content:
+        raise InvalidManifest(f"manifest: not canonical JSON (keys sorted, none twice, no spaces); {_PACKAGE}")
 
 
 def _check(manifest: Manifest) -> None:
@@ -154,46 +184,55 @@ def _check(manifest: Manifest) -> None:
         raise InvalidManifest("manifest: a file is listed twice")
     if not manifest.variants:
         raise InvalidManifest("manifest: at least one variant is needed")
+    if len({variant.name for variant in manifest.variants}) != len(manifest.variants):
+        raise InvalidManifest("manifest: two variants have the same name")
     for variant in manifest.variants:
         if variant.file not in paths:
             raise InvalidManifest(f"manifest: variant {variant.name!r} names {variant.file!r}, which is not in files")
     if manifest.task != "tensor" and manifest.input is None:
         raise InvalidManifest(f"manifest: task {manifest.task!r} needs an image input")
+    if manifest.task != "tensor" and not manifest.labels:
+        raise InvalidManifest(f"manifest: task {manifest.task!r} needs the names of its classes in 'labels'")
 
 
-def _text(item: dict[str, Any], key: str) -> str:
+def _text(item: Json, key: str) -> str:
     value = item.get(key)
     if not isinstance(value, str):
         raise InvalidManifest(f"manifest: {key!r} must be a string")
     return value
 
 
-def _number(item: dict[str, Any], key: str, low: int, high: int) -> int:
+def _number(item: Json, key: str, low: int, high: int) -> int:
     value = item.get(key)
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
         raise InvalidManifest(f"manifest: {key!r} must be a whole number from {low} to {high}")
     return value
 
 
-def _choice(item: dict[str, Any], key: str, choices: tuple[str, ...]) -> str:
+def _choice(item: Json, key: str, choices: tuple[str, ...]) -> str:
     value = _text(item, key)
     if value not in choices:
         raise InvalidManifest(f"manifest: {key} {value!r} must be one of {', '.join(choices)}")
     return value
 
 
-def _items(document: dict[str, Any], key: str) -> list[dict[str, Any]]:
+def _items(document: Json, key: str) -> list[Json]:
     value = document.get(key)
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         raise InvalidManifest(f"manifest: {key!r} must be a list of objects")
     return value
 
 
-def _strings(document: dict[str, Any], key: str) -> list[str]:
-    value = document.get(key, [])
+def _labels(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise InvalidManifest(f"manifest: {key!r} must be a list of strings")
-    return value
+        raise InvalidManifest("manifest: 'labels' must be a list of strings")
+    return tuple(_shown(item, "label") for item in value)
+
+
+def _shown(text: str, what: str) -> str:
+    if not text or not is_one_line(text):
+        raise InvalidManifest(f"manifest: {what} {text!r} must be at least one character, and no control character")
+    return text
 
 
 def _input(item: object) -> ImageInput | None:
@@ -203,28 +242,34 @@ def _input(item: object) -> ImageInput | None:
         raise InvalidManifest("manifest: 'input' must be an object")
     side = 8192  # pixels: beyond any camera model, below an allocation that hurts
     return ImageInput(
-        name=_text(item, "name"),
+        name=_shown(_text(item, "name"), "input name"),
         height=_number(item, "height", 1, side),
         width=_number(item, "width", 1, side),
         fit=_choice(item, "fit", FITS),
         pad=_number(item, "pad", 0, 255),
+        unknown=_rest(item, "name height width fit pad"),
     )
 
 
-def _variant(item: dict[str, Any]) -> Variant:
+def _variant(item: Json) -> Variant:
+    name = _text(item, "name")
+    if not _VARIANT.fullmatch(name):
+        raise InvalidManifest(f"manifest: variant name {name!r} must be 1 to 63 of a-z, 0-9, '.', '_' and '-'")
     return Variant(
-        name=_text(item, "name"),
-        precision=_choice(item, "precision", ("fp32", "fp16", "int8")),
+        name=name,
+        precision=_choice(item, "precision", PRECISIONS),
         file=_path(_text(item, "file")),
+        unknown=_rest(item, "name precision file"),
     )
 
 
-def _file(item: dict[str, Any]) -> FileEntry:
+def _file(item: Json) -> FileEntry:
     return FileEntry(
         path=_path(_text(item, "path")),
         digest=digest("sha256:" + _text(item, "sha256")),
         size=_number(item, "size", 0, 1 << 40),
         role=_choice(item, "role", ROLES),
+        unknown=_rest(item, "path sha256 size role"),
     )
 
 

@@ -18,3 +18,12 @@ class Outcome(StrEnum):
 
 
 IN_TIME = frozenset({Outcome.OK_LOCAL, Outcome.OK_CLOUD, Outcome.OK_HEDGE})
+
+# Upper ends (included) of the buckets in which latencies are counted, in milliseconds; one more bucket takes what is
+# beyond. Steps of a quarter: fine enough to read percentiles off, and the usual bounds of metrics are among them.
+LATENCY_BOUNDS_MS: tuple[float, ...] = (
+    *(1, 1.25, 1.6, 2, 2.5, 3.2, 4, 5, 6.3, 8),
+    *(10, 12.5, 16, 20, 25, 32, 40, 50, 63, 80),
+    *(100, 125, 160, 200, 250, 320, 400, 500, 630, 800),
+    *(1000, 1250, 1600, 2000, 2500),
+)

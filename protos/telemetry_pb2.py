@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16protos/telemetry.proto\x12\x0clongshore.v1\"F\n\x0eTelemetryBatch\x12\r\n\x05\x65poch\x18\x01 \x01(\t\x12%\n\x07records\x18\x02 \x03(\x0b\x32\x14.longshore.v1.Record\"\xf3\x01\n\x06Record\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12*\n\x05\x66rame\x18\x02 \x01(\x0b\x32\x19.longshore.v1.FrameResultH\x00\x12/\n\x08outcomes\x18\x03 \x01(\x0b\x32\x1b.longshore.v1.OutcomeCountsH\x00\x12,\n\x06\x63\x61mera\x18\x04 \x01(\x0b\x32\x1a.longshore.v1.CameraHealthH\x00\x12\'\n\x04node\x18\x05 \x01(\x0b\x32\x17.longshore.v1.NodeStatsH\x00\x12 \n\x03gap\x18\x06 \x01(\x0b\x32\x11.longshore.v1.GapH\x00\x42\x06\n\x04\x62ody\"\xe4\x01\n\x0b\x46rameResult\x12\x0e\n\x06\x63\x61mera\x18\x01 \x01(\t\x12\x12\n\ndeployment\x18\x02 \x01(\t\x12\x16\n\x0erelease_digest\x18\x03 \x01(\t\x12\x18\n\x10\x63\x61ptured_unix_ns\x18\x04 \x01(\x03\x12\x11\n\tts_source\x18\x05 \x01(\t\x12\x0f\n\x07outcome\x18\x06 \x01(\t\x12\x17\n\x0flatency_seconds\x18\x07 \x01(\x01\x12\r\n\x05where\x18\x08 \x01(\t\x12 \n\x05\x62oxes\x18\t \x03(\x0b\x32\x11.longshore.v1.Box\x12\x11\n\tframe_seq\x18\n \x01(\x04\"S\n\x03\x42ox\x12\n\n\x02x0\x18\x01 \x01(\x02\x12\n\n\x02y0\x18\x02 \x01(\x02\x12\n\n\x02x1\x18\x03 \x01(\x02\x12\n\n\x02y1\x18\x04 \x01(\x02\x12\r\n\x05score\x18\x05 \x01(\x02\x12\r\n\x05label\x18\x06 \x01(\t\"\xab\x02\n\rOutcomeCounts\x12\x0e\n\x06\x63\x61mera\x18\x01 \x01(\t\x12\x12\n\ndeployment\x18\x02 \x01(\t\x12\x15\n\rstart_unix_ms\x18\x03 \x01(\x03\x12\x13\n\x0b\x65nd_unix_ms\x18\x04 \x01(\x03\x12\x12\n\nframes_due\x18\x05 \x01(\x04\x12\x37\n\x06\x63ounts\x18\x06 \x03(\x0b\x32\'.longshore.v1.OutcomeCounts.CountsEntry\x12\x1b\n\x13latency_p50_seconds\x18\x07 \x01(\x01\x12\x1b\n\x13latency_p95_seconds\x18\x08 \x01(\x01\x12\x14\n\x0cuplink_bytes\x18\t \x01(\x04\x1a-\n\x0b\x43ountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"Q\n\x0c\x43\x61meraHealth\x12\x0e\n\x06\x63\x61mera\x18\x01 \x01(\t\x12\x12\n\nat_unix_ms\x18\x02 \x01(\x03\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\x96\x01\n\tNodeStats\x12\x12\n\nat_unix_ms\x18\x01 \x01(\x03\x12\x16\n\x0e\x63pu_cores_used\x18\x02 \x01(\x01\x12\x14\n\x0cmemory_bytes\x18\x03 \x01(\x04\x12\x17\n\x0f\x64isk_free_bytes\x18\x04 \x01(\x04\x12\x16\n\x0eoutbox_waiting\x18\x05 \x01(\x04\x12\x16\n\x0eoutbox_dropped\x18\x06 \x01(\x04\"a\n\x03Gap\x12\x14\n\x0crecord_class\x18\x01 \x01(\t\x12\x11\n\tfirst_seq\x18\x02 \x01(\x04\x12\x10\n\x08last_seq\x18\x03 \x01(\x04\x12\x0f\n\x07\x64ropped\x18\x04 \x01(\x04\x12\x0e\n\x06reason\x18\x05 \x01(\t\"E\n\x0cTelemetryAck\x12\r\n\x05\x65poch\x18\x01 \x01(\t\x12&\n\x06stored\x18\x02 \x03(\x0b\x32\x16.longshore.v1.SeqRange\"\'\n\x08SeqRange\x12\r\n\x05\x66irst\x18\x01 \x01(\x04\x12\x0c\n\x04last\x18\x02 \x01(\x04\"V\n\x08Presence\x12\x0e\n\x06online\x18\x01 \x01(\x08\x12\x12\n\nat_unix_ms\x18\x02 \x01(\x03\x12\x0f\n\x07\x62oot_id\x18\x03 \x01(\t\x12\x15\n\ragent_version\x18\x04 \x01(\t\">\n\x0b\x44\x65siredHint\x12\x12\n\ngeneration\x18\x01 \x01(\x04\x12\x1b\n\x13watch_until_unix_ms\x18\x02 \x01(\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16protos/telemetry.proto\x12\x0clongshore.v1\"\\\n\x0eTelemetryBatch\x12\r\n\x05\x65poch\x18\x01 \x01(\t\x12%\n\x07records\x18\x02 \x03(\x0b\x32\x14.longshore.v1.Record\x12\x14\n\x0csent_unix_ms\x18\x03 \x01(\x03\"\xf3\x01\n\x06Record\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12*\n\x05\x66rame\x18\x02 \x01(\x0b\x32\x19.longshore.v1.FrameResultH\x00\x12/\n\x08outcomes\x18\x03 \x01(\x0b\x32\x1b.longshore.v1.OutcomeCountsH\x00\x12,\n\x06\x63\x61mera\x18\x04 \x01(\x0b\x32\x1a.longshore.v1.CameraHealthH\x00\x12\'\n\x04node\x18\x05 \x01(\x0b\x32\x17.longshore.v1.NodeStatsH\x00\x12 \n\x03gap\x18\x06 \x01(\x0b\x32\x11.longshore.v1.GapH\x00\x42\x06\n\x04\x62ody\"\xe4\x01\n\x0b\x46rameResult\x12\x0e\n\x06\x63\x61mera\x18\x01 \x01(\t\x12\x12\n\ndeployment\x18\x02 \x01(\t\x12\x16\n\x0erelease_digest\x18\x03 \x01(\t\x12\x18\n\x10\x63\x61ptured_unix_ns\x18\x04 \x01(\x03\x12\x11\n\tts_source\x18\x05 \x01(\t\x12\x0f\n\x07outcome\x18\x06 \x01(\t\x12\x17\n\x0flatency_seconds\x18\x07 \x01(\x01\x12\r\n\x05where\x18\x08 \x01(\t\x12 \n\x05\x62oxes\x18\t \x03(\x0b\x32\x11.longshore.v1.Box\x12\x11\n\tframe_seq\x18\n \x01(\x04\"S\n\x03\x42ox\x12\n\n\x02x0\x18\x01 \x01(\x02\x12\n\n\x02y0\x18\x02 \x01(\x02\x12\n\n\x02x1\x18\x03 \x01(\x02\x12\n\n\x02y1\x18\x04 \x01(\x02\x12\r\n\x05score\x18\x05 \x01(\x02\x12\r\n\x05label\x18\x06 \x01(\t\"\xbf\x02\n\rOutcomeCounts\x12\x0e\n\x06\x63\x61mera\x18\x01 \x01(\t\x12\x12\n\ndeployment\x18\x02 \x01(\t\x12\x15\n\rstart_unix_ms\x18\x03 \x01(\x03\x12\x13\n\x0b\x65nd_unix_ms\x18\x04 \x01(\x03\x12\x12\n\nframes_due\x18\x05 \x01(\x04\x12\x37\n\x06\x63ounts\x18\x06 \x03(\x0b\x32\'.longshore.v1.OutcomeCounts.CountsEntry\x12$\n\x03\x62ox\x18\x07 \x01(\x0b\x32\x17.longshore.v1.Latencies\x12&\n\x05\x63loud\x18\x08 \x01(\x0b\x32\x17.longshore.v1.Latencies\x12\x14\n\x0cuplink_bytes\x18\t \x01(\x04\x1a-\n\x0b\x43ountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\",\n\tLatencies\x12\x0e\n\x06\x66rames\x18\x01 \x03(\r\x12\x0f\n\x07seconds\x18\x02 \x01(\x01\"Q\n\x0c\x43\x61meraHealth\x12\x0e\n\x06\x63\x61mera\x18\x01 \x01(\t\x12\x12\n\nat_unix_ms\x18\x02 \x01(\x03\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\x96\x01\n\tNodeStats\x12\x12\n\nat_unix_ms\x18\x01 \x01(\x03\x12\x16\n\x0e\x63pu_cores_used\x18\x02 \x01(\x01\x12\x14\n\x0cmemory_bytes\x18\x03 \x01(\x04\x12\x17\n\x0f\x64isk_free_bytes\x18\x04 \x01(\x04\x12\x16\n\x0eoutbox_waiting\x18\x05 \x01(\x04\x12\x16\n\x0eoutbox_dropped\x18\x06 \x01(\x04\"a\n\x03Gap\x12\x14\n\x0crecord_class\x18\x01 \x01(\t\x12\x11\n\tfirst_seq\x18\x02 \x01(\x04\x12\x10\n\x08last_seq\x18\x03 \x01(\x04\x12\x0f\n\x07\x64ropped\x18\x04 \x01(\x04\x12\x0e\n\x06reason\x18\x05 \x01(\t\"E\n\x0cTelemetryAck\x12\r\n\x05\x65poch\x18\x01 \x01(\t\x12&\n\x06stored\x18\x02 \x03(\x0b\x32\x16.longshore.v1.SeqRange\"\'\n\x08SeqRange\x12\r\n\x05\x66irst\x18\x01 \x01(\x04\x12\x0c\n\x04last\x18\x02 \x01(\x04\"V\n\x08Presence\x12\x0e\n\x06online\x18\x01 \x01(\x08\x12\x12\n\nat_unix_ms\x18\x02 \x01(\x03\x12\x0f\n\x07\x62oot_id\x18\x03 \x01(\t\x12\x15\n\ragent_version\x18\x04 \x01(\t\">\n\x0b\x44\x65siredHint\x12\x12\n\ngeneration\x18\x01 \x01(\x04\x12\x1b\n\x13watch_until_unix_ms\x18\x02 \x01(\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,29 +34,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_OUTCOMECOUNTS_COUNTSENTRY']._loaded_options = None
   _globals['_OUTCOMECOUNTS_COUNTSENTRY']._serialized_options = b'8\001'
   _globals['_TELEMETRYBATCH']._serialized_start=40
-  _globals['_TELEMETRYBATCH']._serialized_end=110
-  _globals['_RECORD']._serialized_start=113
-  _globals['_RECORD']._serialized_end=356
-  _globals['_FRAMERESULT']._serialized_start=359
-  _globals['_FRAMERESULT']._serialized_end=587
-  _globals['_BOX']._serialized_start=589
-  _globals['_BOX']._serialized_end=672
-  _globals['_OUTCOMECOUNTS']._serialized_start=675
-  _globals['_OUTCOMECOUNTS']._serialized_end=974
-  _globals['_OUTCOMECOUNTS_COUNTSENTRY']._serialized_start=929
-  _globals['_OUTCOMECOUNTS_COUNTSENTRY']._serialized_end=974
-  _globals['_CAMERAHEALTH']._serialized_start=976
-  _globals['_CAMERAHEALTH']._serialized_end=1057
-  _globals['_NODESTATS']._serialized_start=1060
-  _globals['_NODESTATS']._serialized_end=1210
-  _globals['_GAP']._serialized_start=1212
-  _globals['_GAP']._serialized_end=1309
-  _globals['_TELEMETRYACK']._serialized_start=1311
-  _globals['_TELEMETRYACK']._serialized_end=1380
-  _globals['_SEQRANGE']._serialized_start=1382
-  _globals['_SEQRANGE']._serialized_end=1421
-  _globals['_PRESENCE']._serialized_start=1423
-  _globals['_PRESENCE']._serialized_end=1509
-  _globals['_DESIREDHINT']._serialized_start=1511
-  _globals['_DESIREDHINT']._serialized_end=1573
+  _globals['_TELEMETRYBATCH']._serialized_end=132
+  _globals['_RECORD']._serialized_start=135
+  _globals['_RECORD']._serialized_end=378
+  _globals['_FRAMERESULT']._serialized_start=381
+  _globals['_FRAMERESULT']._serialized_end=609
+  _globals['_BOX']._serialized_start=611
+  _globals['_BOX']._serialized_end=694
+  _globals['_OUTCOMECOUNTS']._serialized_start=697
+  _globals['_OUTCOMECOUNTS']._serialized_end=1016
+  _globals['_OUTCOMECOUNTS_COUNTSENTRY']._serialized_start=971
+  _globals['_OUTCOMECOUNTS_COUNTSENTRY']._serialized_end=1016
+  _globals['_LATENCIES']._serialized_start=1018
+  _globals['_LATENCIES']._serialized_end=1062
+  _globals['_CAMERAHEALTH']._serialized_start=1064
+  _globals['_CAMERAHEALTH']._serialized_end=1145
+  _globals['_NODESTATS']._serialized_start=1148
+  _globals['_NODESTATS']._serialized_end=1298
+  _globals['_GAP']._serialized_start=1300
+  _globals['_GAP']._serialized_end=1397
+  _globals['_TELEMETRYACK']._serialized_start=1399
+  _globals['_TELEMETRYACK']._serialized_end=1468
+  _globals['_SEQRANGE']._serialized_start=1470
+  _globals['_SEQRANGE']._serialized_end=1509
+  _globals['_PRESENCE']._serialized_start=1511
+  _globals['_PRESENCE']._serialized_end=1597
+  _globals['_DESIREDHINT']._serialized_start=1599
+  _globals['_DESIREDHINT']._serialized_end=1661
 # @@protoc_insertion_point(module_scope)

@@ -28,7 +28,10 @@ class TelemetryBatch(_message.Message):
 
     EPOCH_FIELD_NUMBER: _builtins.int
     RECORDS_FIELD_NUMBER: _builtins.int
+    SENT_UNIX_MS_FIELD_NUMBER: _builtins.int
     epoch: _builtins.str
+    sent_unix_ms: _builtins.int
+    """by the box's clock, told anew at each sending; 0: not told"""
     @_builtins.property
     def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___Record]: ...
     def __init__(
@@ -36,10 +39,11 @@ class TelemetryBatch(_message.Message):
         *,
         epoch: _builtins.str = ...,
         records: _abc.Iterable[Global___Record] | None = ...,
+        sent_unix_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "records", b"records"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "records", b"records", "sent_unix_ms", b"sent_unix_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -207,8 +211,8 @@ class OutcomeCounts(_message.Message):
     END_UNIX_MS_FIELD_NUMBER: _builtins.int
     FRAMES_DUE_FIELD_NUMBER: _builtins.int
     COUNTS_FIELD_NUMBER: _builtins.int
-    LATENCY_P50_SECONDS_FIELD_NUMBER: _builtins.int
-    LATENCY_P95_SECONDS_FIELD_NUMBER: _builtins.int
+    BOX_FIELD_NUMBER: _builtins.int
+    CLOUD_FIELD_NUMBER: _builtins.int
     UPLINK_BYTES_FIELD_NUMBER: _builtins.int
     camera: _builtins.str
     deployment: _builtins.str
@@ -216,12 +220,18 @@ class OutcomeCounts(_message.Message):
     end_unix_ms: _builtins.int
     frames_due: _builtins.int
     """equals the sum of counts"""
-    latency_p50_seconds: _builtins.float
-    latency_p95_seconds: _builtins.float
     uplink_bytes: _builtins.int
     @_builtins.property
     def counts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Outcome -> frames"""
+
+    @_builtins.property
+    def box(self) -> Global___Latencies:
+        """of frames that the box answered, in time or late"""
+
+    @_builtins.property
+    def cloud(self) -> Global___Latencies:
+        """of frames that a cloud node answered"""
 
     def __init__(
         self,
@@ -232,17 +242,45 @@ class OutcomeCounts(_message.Message):
         end_unix_ms: _builtins.int = ...,
         frames_due: _builtins.int = ...,
         counts: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
-        latency_p50_seconds: _builtins.float = ...,
-        latency_p95_seconds: _builtins.float = ...,
+        box: Global___Latencies | None = ...,
+        cloud: Global___Latencies | None = ...,
         uplink_bytes: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["box", b"box", "cloud", b"cloud"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["camera", b"camera", "counts", b"counts", "deployment", b"deployment", "end_unix_ms", b"end_unix_ms", "frames_due", b"frames_due", "latency_p50_seconds", b"latency_p50_seconds", "latency_p95_seconds", b"latency_p95_seconds", "start_unix_ms", b"start_unix_ms", "uplink_bytes", b"uplink_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["box", b"box", "camera", b"camera", "cloud", b"cloud", "counts", b"counts", "deployment", b"deployment", "end_unix_ms", b"end_unix_ms", "frames_due", b"frames_due", "start_unix_ms", b"start_unix_ms", "uplink_bytes", b"uplink_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___OutcomeCounts: _TypeAlias = OutcomeCounts  # noqa: Y015
+
+@_typing.final
+class Latencies(_message.Message):
+    """How long frames took from capture to answer. They add up over records."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FRAMES_FIELD_NUMBER: _builtins.int
+    SECONDS_FIELD_NUMBER: _builtins.int
+    seconds: _builtins.float
+    """sum"""
+    @_builtins.property
+    def frames(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """by bucket, see protos.outcomes.LATENCY_BOUNDS_MS; zeros at the end are left out"""
+
+    def __init__(
+        self,
+        *,
+        frames: _abc.Iterable[_builtins.int] | None = ...,
+        seconds: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["frames", b"frames", "seconds", b"seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Latencies: _TypeAlias = Latencies  # noqa: Y015
 
 @_typing.final
 class CameraHealth(_message.Message):

@@ -1,7 +1,7 @@
 """Say whether requirements/*.lock still answer pyproject.toml, without the network.
 
-Every requirement of the extras a lock is made from must be pinned in it within its range, every pin must carry
-hashes, and no lock may name a host or a path.
+Every requirement of what a lock is made from (extras, or requirements/*.in) must be pinned in it within its range,
+every pin must carry hashes, and no lock may name a host or a path.
 """
 
 from __future__ import annotations
@@ -22,7 +22,14 @@ EXTRAS = {
     "agent-gpu": ("agent-gpu",),
     "controlplane": ("controlplane",),
 }
+INPUTS = ("train", "triton")  # requirements/<name>.in, beside pyproject.toml
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^ ;\\]+)", re.MULTILINE)
+
+
+def listed(text: str) -> list[Requirement]:
+    """The requirements of a requirements/*.in file."""
+    lines = (line.partition("#")[0].strip() for line in text.splitlines())
+    return [Requirement(line) for line in lines if line]
 
 
 def requirements(project: dict[str, object], extras: tuple[str, ...]) -> list[Requirement]:
@@ -43,7 +50,7 @@ def faults(lock: str, text: str, wanted: list[Requirement]) -> list[str]:
     """What is wrong with one lock, as sentences."""
     pins = {canonicalize_name(name): version for name, version in _PIN.findall(text)}
     wrong = [
-        f"{lock}.lock does not answer '{each}' of pyproject.toml; run make lock"
+        f"{lock}.lock does not answer '{each}'; run make lock"
         for each in wanted
         if not each.specifier.contains(pins.get(canonicalize_name(each.name), "0"), prereleases=True)
     ]
@@ -57,11 +64,13 @@ def faults(lock: str, text: str, wanted: list[Requirement]) -> list[str]:
 def main() -> int:
     """Print the faults of all locks; 1 when there are any."""
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
-    wrong = []
-    for lock, extras in EXTRAS.items():
-        text = (CHECKOUT / "requirements" / f"{lock}.lock").read_text()
-        wrong += faults(lock, text, requirements(project, extras))
-    print("\n".join(wrong) or f"locks: {len(EXTRAS)} answer pyproject.toml")
+    folder = CHECKOUT / "requirements"
+    wanted = {lock: requirements(project, extras) for lock, extras in EXTRAS.items()}
+    wanted |= {lock: listed((folder / f"{lock}.in").read_text()) for lock in INPUTS}
+    wrong = [
+        fault for lock, each in wanted.items() for fault in faults(lock, (folder / f"{lock}.lock").read_text(), each)
+    ]
+    print("\n".join(wrong) or f"locks: {len(wanted)} answer pyproject.toml and requirements/*.in")
     return bool(wrong)
 
 

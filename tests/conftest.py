@@ -9,9 +9,14 @@ import ipaddress
 import sys
 
 import pytest
+from hypothesis import settings
 
 from tests.servers.ports import free_port as find_free_port
 from tests.sim.clock import FakeClock
+
+# A loaded machine is no failure: examples are checked for what they give, not for how long they take.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 pytest_plugins = [
     "tests.servers.mosquitto",

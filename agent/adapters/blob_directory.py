@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+import contextlib
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 
-from protos.errors import Rejected, Retryable
+from protos.errors import Retryable
 from protos.ids import Digest, hex_of
 
 CHUNK = 256 << 10  # bytes
@@ -26,19 +27,25 @@ class DirectoryBlobs:
             yield content
 
     def _find(self, digest: Digest) -> Path:
-        for folder in (self._root, self._root / "sha256"):
-            path = folder / hex_of(digest)
-            if path.is_file():
-                return path
-        if not self._root.is_dir():
-            raise Retryable(f"{self._root} is not there; plug it in again")
-        raise Rejected(f"{self._root} holds no file {digest[:19]}…; copy the whole release to it")
+        with _translated(self._root):
+            for folder in (self._root, self._root / "sha256"):
+                path = folder / hex_of(digest)
+                if path.is_file():
+                    return path
+            if not self._root.is_dir():
+                raise Retryable(f"{self._root} is not there; plug it in again")
+        raise Retryable(f"{self._root} holds no file {digest[:19]}…; copy the whole release to it")
 
 
 def _read(path: Path, offset: int) -> bytes:
+    with _translated(path), path.open("rb") as content:
+        content.seek(offset)
+        return content.read(CHUNK)
+
+
+@contextlib.contextmanager
+def _translated(path: Path) -> Iterator[None]:
     try:
-        with path.open("rb") as content:
-            content.seek(offset)
-            return content.read(CHUNK)
+        yield
     except OSError as error:
         raise Retryable(f"{path} stopped being readable ({error.strerror}); plug it in again") from error

@@ -14,12 +14,13 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from agent.adapters import http_get
-from agent.adapters.http_get import Answer, NoHttp
-from protos.errors import LongshoreError, Rejected, Retryable
+from agent.adapters import http_client
+from agent.adapters.http_client import Answer, NoHttp, Question
+from protos.errors import LongshoreError, Retryable
 from protos.ids import Digest, hex_of
 
 MOST_AT_ONCE = 1 << 20  # bytes per chunk, by the port
+ABSENT_SECONDS = 60.0  # until a file that is not there is asked for again: somebody must push it first
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 
 
@@ -82,7 +83,7 @@ class HttpsBlobs:
             headers["Range"] = f"bytes={offset}-"
         url = f"{grant.url.rstrip('/')}/{hex_of(digest)}"
         try:
-            async with http_get.get(url, headers, self._context(grant), self._patience.quiet) as answer:
+            async with http_client.ask(Question(url, headers), self._context(grant), self._patience.quiet) as answer:
                 _check(answer, digest)
                 yield answer
         except (NoHttp, OSError, TimeoutError) as error:
@@ -113,7 +114,8 @@ def _check(answer: Answer, digest: Digest) -> None:
     if answer.status in (200, 206, 416):
         return
     if answer.status in (404, 410):
-        raise Rejected(f"the control plane has no file {digest[:19]}…; push the release again")
+        sentence = f"the control plane has no file {digest[:19]}…; push the release again, and it goes on by itself"
+        raise Retryable(sentence, ABSENT_SECONDS)
     if answer.status in (401, 403):
         raise Retryable("the leave to fetch files has expired; the next Sync brings another")
     raise Retryable(f"the control plane answered {answer.status} for a file", _after(answer))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 
-from protos.errors import Rejected
+from protos.errors import Retryable
 from protos.ids import Digest
 
 CHUNK = 256 << 10  # bytes
@@ -20,6 +20,6 @@ class MemoryBlobs:
         """See the port."""
         content = self._blobs.get(digest)
         if content is None:
-            raise Rejected(f"no file {digest[:19]}… here; push the release again")
+            raise Retryable(f"no file {digest[:19]}… here; push the release again")
         for start in range(offset, len(content), CHUNK):
             yield content[start : start + CHUNK]

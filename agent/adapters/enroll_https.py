@@ -1,18 +1,24 @@
-"""The control plane's HTTPS side, for a box that has no certificate yet: GET /api/v1/ca, POST /api/v1/enroll.
+"""The control plane's HTTPS side, for a box without a certificate that is good for a call.
 
-The first request proves nothing and carries nothing; the second runs on a new connection, verified with the CA that the
-token pins. No redirect is followed, no proxy of the environment is used, answers are capped.
+To join: GET /api/v1/ca, which proves nothing and carries nothing, and POST /api/v1/enroll on a new connection, verified
+with the CA that the token pins. To renew one that expired: POST /api/v1/renew, verified with the CA the box
+has kept. No redirect is followed, no proxy of the environment is used, answers are capped.
 """
 
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import SplitResult, urlsplit
 
 from google.protobuf import json_format
+from google.protobuf.message import Message
 
+from agent.adapters import http_client
+from agent.adapters.blob_https import pinned
+from agent.adapters.http_client import NoHttp, Question
 from agent.identity.joining import Admission, Wish
+from agent.identity.store import Identity
 from protos import fleet_pb2
 from protos.errors import InvalidToken, LongshoreError, Rejected, Retryable
 
@@ -23,16 +29,15 @@ TIMEOUT_SECONDS = 15.0
 MOST_BYTES = 256 << 10  # of an answer
 _TOKEN_REFUSED = {401, 403, 409, 410}
 
+M = TypeVar("M", bound=Message)
+
 
 class HttpsFrontDoor:
     """See agent.identity.joining.FrontDoor."""
 
     def __init__(self, url: str) -> None:
         """Raises Rejected when `url` is not https://host[:port]."""
-        parts = urlsplit(url)
-        if parts.scheme != "https" or not parts.hostname or parts.path not in ("", "/"):
-            raise Rejected(f"{url!r} must be https://HOST[:PORT], as 'longshore token create' prints it")
-        self._url = f"https://{parts.netloc}"
+        self._url = f"https://{_parts(url).netloc}"
 
     @property
     def url(self) -> str:
@@ -56,8 +61,7 @@ class HttpsFrontDoor:
             agent_version=wish.agent_version,
             host_name=wish.host_name,
         )
-        trust = ssl.create_default_context(cadata=ca.decode("ascii", "replace"))
-        status, content = self._ask("POST", "/api/v1/enroll", trust, json_format.MessageToDict(message))
+        status, content = self._ask("POST", "/api/v1/enroll", pinned(ca), json_format.MessageToDict(message))
         if status not in (200, 201):
             raise _refusal(status, content)
         return _admission(content)
@@ -73,27 +77,65 @@ class HttpsFrontDoor:
             ):
                 return answer.status_code, _capped(answer)
         except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError, OSError) as error:
-            raise self._translate(error) from error
+            raise _translate(self._url, error) from error
 
-    def _translate(self, error: Exception) -> LongshoreError:
-        text = str(error)
-        if "not yet valid" in text or "has expired" in text:
-            return Rejected(f"{self._url}: its certificate is not valid by this box's clock; set the clock, or run NTP")
-        if "CERTIFICATE_VERIFY_FAILED" in text:
-            return Rejected(
-                f"{self._url} shows a certificate that its own CA does not vouch for under this name; use the address "
-                "that 'longshore token create' prints, and look for somebody in between"
-            )
-        return Retryable(f"{self._url} cannot be reached ({text or type(error).__name__}); check address and network")
+
+class HttpsLateDoor:
+    """See agent.identity.renewal.LateDoor."""
+
+    async def renew(self, old: Identity, request: str, proof: bytes) -> tuple[str, str]:
+        """See the port."""
+        url, certificate = old.member.url, old.certificate.decode("ascii", "replace")
+        message = fleet_pb2.LateRenewRequest(certificate_pem=certificate, csr_pem=request, proof=proof)
+        body = json_format.MessageToJson(message).encode()
+        question = Question(f"{url}/api/v1/renew", {"Content-Type": "application/json"}, "POST", body)
+        try:
+            async with http_client.ask(question, pinned(old.ca), TIMEOUT_SECONDS) as answer:
+                content = b""
+                async for chunk in answer.body:
+                    content = _grown(content, chunk, url)
+        except (NoHttp, OSError, TimeoutError) as error:
+            raise _translate(url, error) from error
+        if answer.status != 200:
+            raise _refusal(answer.status, content)
+        renewed = _parsed(content, fleet_pb2.Certificate())
+        return renewed.certificate_pem, renewed.ca_pem
+
+
+def _parts(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme == "https" and parts.hostname and parts.path in ("", "/") and parts.port != 0
+    except ValueError:  # a bracket without its other half, a port that is no number
+        usable = False
+    if not usable:
+        raise Rejected(f"{url!r} must be https://HOST[:PORT], as 'longshore token create' prints it")
+    return parts
+
+
+def _translate(url: str, error: Exception) -> LongshoreError:
+    text = str(error)
+    if "not yet valid" in text or "has expired" in text:
+        return Rejected(f"{url}: its certificate is not valid by this box's clock; set the clock, or run NTP")
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return Rejected(
+            f"{url} shows a certificate that its own CA does not vouch for under this name; use the address "
+            "that 'longshore token create' prints, and look for somebody in between"
+        )
+    return Retryable(f"{url} cannot be reached ({text or type(error).__name__}); check address and network")
 
 
 def _capped(answer: httpx.Response) -> bytes:
     content = b""
     for chunk in answer.iter_bytes():
-        content += chunk
-        if len(content) > MOST_BYTES:
-            raise Rejected(f"{answer.url.host} answers with more than {MOST_BYTES} bytes; check the address")
+        content = _grown(content, chunk, answer.url.host)
     return content
+
+
+def _grown(content: bytes, chunk: bytes, where: str) -> bytes:
+    if len(content) + len(chunk) > MOST_BYTES:
+        raise Rejected(f"{where} answers with more than {MOST_BYTES} bytes; check the address")
+    return content + chunk
 
 
 def _refusal(status: int, content: bytes) -> LongshoreError:
@@ -117,11 +159,18 @@ def _message(content: bytes) -> str:
 
 
 def _admission(content: bytes) -> Admission:
+    answer = _parsed(content, fleet_pb2.EnrollResponse())
+    return Admission(
+        node_id=answer.node_id,
+        role=answer.role,
+        certificate=answer.certificate.certificate_pem.encode(),
+        ca=answer.certificate.ca_pem.encode(),
+        fleet_address=answer.fleet_address,
+    )
+
+
+def _parsed(content: bytes, message: M) -> M:
     try:
-        answer = json_format.Parse(content, fleet_pb2.EnrollResponse(), ignore_unknown_fields=True)
+        return json_format.Parse(content, message, ignore_unknown_fields=True)
     except (json_format.ParseError, UnicodeDecodeError) as error:
         raise Rejected("the control plane's answer is not readable; update the agent") from error
-    certificate = answer.certificate
-    return Admission(
-        answer.node_id, certificate.certificate_pem.encode(), certificate.ca_pem.encode(), answer.fleet_address
-    )

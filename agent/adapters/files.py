@@ -91,7 +91,7 @@ def _translate(error: OSError, path: Path) -> DiskFull | Fatal | Retryable:
         return DiskFull(f"no space left for {path.parent}; free some and it goes on by itself")
     if error.errno in _OURS_TO_MEND:
         mend = "give the agent's user the state directory, or choose another with --state-dir"
-        return Fatal(f"{path} cannot be written ({error.strerror}); {mend}")
+        return Fatal(f"{path} cannot be used ({error.strerror}); {mend}")
     return Retryable(f"{path}: {error.strerror}")
 
 

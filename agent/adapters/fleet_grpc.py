@@ -99,13 +99,13 @@ class GrpcFleetLink:
     def _translate(self, error: grpc.aio.AioRpcError) -> LongshoreError:
         code, details = error.code(), error.details() or ""
         if code in _NOT_ADMITTED:
-            reason = details or "it was deleted"
-            return Rejected(f"the control plane does not admit this box: {reason}; join it again with a new token")
+            reason = details or "it was deleted; join again with a new token"
+            return Rejected(f"the control plane does not admit this box: {reason}")
         if code in _OUR_FAULT:
             return Rejected(
                 f"the control plane does not understand this agent ({details}); update the older of the two"
             )
-        return Retryable(f"the control plane is away: {_reason(code, details)}")
+        return Retryable(_untrusted(details) or f"the control plane is away: {_reason(code, details)}")
 
 
 async def _kept(call: Awaitable[T]) -> T:
@@ -118,11 +118,26 @@ async def _kept(call: Awaitable[T]) -> T:
         raise Retryable("the connection to the control plane was closed and is opened anew") from None
 
 
+def _untrusted(details: str) -> str:
+    """What is wrong with the certificate that the server showed, by gRPC's details; "" when that is not the trouble."""
+    if "not yet valid" in details or "has expired" in details:
+        return "the control plane's certificate is not valid by this box's clock; set the clock, or run NTP"
+    if "Hostname Verification" in details:
+        return (
+            "what answers at the control plane's address shows a certificate for another name; start the control plane "
+            "with that address in --advertise, or join this box again at the right one"
+        )
+    if "CERTIFICATE_VERIFY_FAILED" in details:
+        return (
+            "what answers at the control plane's address shows a certificate of another CA: it is another control "
+            "plane, or somebody sits in between; nothing was sent to it"
+        )
+    return ""
+
+
 def _reason(code: grpc.StatusCode, details: str) -> str:
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return f"no answer within {TIMEOUT_SECONDS:g} s"
-    if "CERTIFICATE_VERIFY_FAILED" in details:
-        return "its certificate is not one of our CA or not valid by this box's clock; check address and clock"
     return f"{code.name.lower()} ({details[:200]})"
 
 

@@ -35,3 +35,15 @@ def hold(state_dir: Path) -> Iterator[None]:
         lock.write(str(os.getpid()))
         lock.flush()
         yield
+
+
+def holder(state_dir: Path) -> str:
+    """The process id of the agent that holds `state_dir`, "" when none does."""
+    try:
+        with (state_dir / "lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return (state_dir / "lock").read_text().strip() or "unknown"
+    except OSError:
+        return ""  # no agent was ever started here
+    return ""

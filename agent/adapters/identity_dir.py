@@ -1,8 +1,9 @@
 """IdentityStore as files: identity/{key.pem (0600), cert.pem, ca.pem, node.json, facts.json} in the state directory.
 
-`cert.pem` is the commit point. A fresh key waits as key.next.pem; it becomes key.pem after the certificate that fits it
-is there. `load` finishes what a crash left between those two. facts.json remembers what cert.pem says, so that looking
-at it does not load `cryptography` (5 MB) into a running agent.
+`cert.pem` is the commit point. A fresh key waits as key.next.pem, or as key.<token id>.pem while the box joins: the
+agent may run and renew meanwhile. It becomes key.pem after the certificate that fits it is there. `load` finishes what
+a crash left between those two. facts.json remembers what cert.pem says, so that looking at it does not load
+`cryptography` (5 MB) into a running agent.
 """
 
 from __future__ import annotations
@@ -54,9 +55,17 @@ class IdentityDirectory:
             files.write_atomic(self.path / "facts.json", json.dumps({"of": of, **vars(facts)}).encode())
         return facts
 
-    def stage_key(self, key: bytes) -> None:
+    def stage_key(self, key: bytes, token_id: str = "") -> None:
         files.make_directory(self.path, 0o700)
-        files.write_atomic(self.path / "key.next.pem", key, _PRIVATE)
+        if token_id:
+            for earlier in self._staged() - {self._next}:
+                earlier.unlink(missing_ok=True)
+        files.write_atomic(self._joining(token_id) if token_id else self._next, key, _PRIVATE)
+
+    def staged_key(self, token_id: str) -> bytes | None:
+        path = self._joining(token_id)
+        with files.translated(path):
+            return path.read_bytes() if path.is_file() else None
 
     def commit(self, member: Membership, certificate: bytes, ca: bytes) -> Identity:
         files.write_atomic(self.path / "ca.pem", ca)
@@ -66,10 +75,20 @@ class IdentityDirectory:
         return self.load()
 
     def _settle(self) -> None:
-        """The staged key takes its place if the certificate is for it."""
-        staged = self.path / "key.next.pem"
-        if staged.is_file() and self._keys.public_key(staged.read_bytes()) == self.facts().public_key:
-            files.finalise(staged, self.path / "key.pem")
+        """The staged key that the certificate is for takes its place."""
+        for staged in self._staged():
+            if self._keys.public_key(staged.read_bytes()) == self.facts().public_key:
+                files.finalise(staged, self.path / "key.pem")
+
+    def _staged(self) -> set[Path]:
+        return set(self.path.glob("key.*.pem"))
+
+    @property
+    def _next(self) -> Path:
+        return self.path / "key.next.pem"
+
+    def _joining(self, token_id: str) -> Path:
+        return self.path / f"key.{token_id}.pem"
 
     def _member(self) -> Membership:
         try:

@@ -6,7 +6,8 @@ Rules that hold here:
 - "connected" means: connected, subscribed to desired and ack, and the birth is on its way;
 - MQTT 5 answers of 0x80 and above, and 0x10 (nobody subscribes), mean not delivered. With 3.1.1 a refused publish looks
   like a success; nothing is lost, because only a TelemetryAck deletes;
-- nothing rests on the broker remembering anything: each connection starts a new session;
+- nothing rests on the broker remembering anything: each connection starts a new session, in which paho must not send
+  again what it kept of the last one. The sender does that, with the time at which it does;
 - paho has a thread of its own; everything crosses to the event loop by call_soon_threadsafe and is handled there.
 """
 
@@ -33,6 +34,7 @@ from protos.topics import NODE_READS, Channel, topic
 KEEP_ALIVE_SECONDS = 15  # the broker sends our last will after one and a half of it
 PUBLISH_SECONDS = 10.0  # for the broker's PUBACK
 CLOSE_SECONDS = 2.0  # for saying goodbye
+MOST_UNANSWERED = 100  # messages that a broker has not answered; the sender's window keeps to far fewer
 RETRY_FIRST, RETRY_LONGEST = 0.5, 15.0  # seconds between connections, with jitter
 NO_MATCHING_SUBSCRIBERS = 0x10
 FAILURE = 0x80
@@ -61,16 +63,25 @@ class MqttSettings:
 
 
 class _Client(paho.Client):
-    """paho, remembering why a connection could not be made: its callback does not tell."""
+    """paho, remembering why a connection could not be made, which its callback does not tell, and that it was closed.
+
+    A `disconnect` while paho's thread is about to connect goes unheard: it would connect, and again for ever.
+    """
 
     trouble: str = ""
+    closed: bool = False
 
     def reconnect(self) -> MQTTErrorCode:
+        if self.closed:
+            return self.disconnect()
         try:
             return super().reconnect()
         except OSError as error:
             self.trouble = str(error)
             raise
+        finally:
+            if self.closed:
+                self.disconnect()
 
 
 class MqttLink:
@@ -105,7 +116,8 @@ class MqttLink:
         if self._connected:
             return ""
         where = f"{self._settings.host}:{self._settings.port}"
-        return f"the broker at {where} does not take us: {self._trouble}; telemetry waits on this box"
+        wait = "telemetry waits on this box; see that the broker runs and that this box reaches its port"
+        return f"the broker at {where} does not take us: {self._trouble}; {wait}"
 
     def on_ack(self, handler: Callable[[bytes], None]) -> None:
         self._handlers[Channel.ACK].append(handler)
@@ -121,6 +133,7 @@ class MqttLink:
 
     async def close(self) -> None:
         """Say goodbye in place of the will, and end."""
+        self._client.closed = True
         if not self._connected:
             self._client.disconnect()  # paho's thread ends by itself; it may sleep for a second before it looks
             return
@@ -160,6 +173,8 @@ class MqttLink:
             future.set_result(None)
 
     def _up(self) -> None:
+        if self._client.closed:
+            return
         log.info("connected to the broker at %s:%d", self._settings.host, self._settings.port)
         self._connected, self._failures = True, 0
         self._client.publish(topic(self._settings.node, Channel.PRESENCE), self._settings.birth, qos=1, retain=True)
@@ -195,6 +210,7 @@ class MqttLink:
             client.tls_set_context(tls_context(self._settings.tls))
         client.will_set(topic(self._settings.node, Channel.PRESENCE), self._settings.will, qos=1, retain=True)
         client.max_inflight_messages_set(50)
+        client.max_queued_messages_set(MOST_UNANSWERED)
         client.on_connect = self._paho_connected
         client.on_connect_fail = self._paho_connect_failed
         client.on_disconnect = self._paho_disconnected
@@ -209,6 +225,7 @@ class MqttLink:
         if code.is_failure:
             self._refusal = f"it refused us ({code})"
         else:
+            client.drop_out_messages()
             client.subscribe([(topic(self._settings.node, channel), 1) for channel in NODE_READS])
 
     def _paho_subscribed(

@@ -1,4 +1,8 @@
-"""The outbox's SQLite file: one transaction per `apply`. Used by the writer thread of `outbox_sqlite` only."""
+"""The outbox's SQLite file: one transaction per `apply`. Used by the writer thread of `outbox_sqlite` only.
+
+An fsync is what telemetry costs most on a memory card, so a transaction that changes nothing writes nothing, and what
+the control plane has stored is deleted with the next records that are kept, or when nothing else comes.
+"""
 
 from __future__ import annotations
 
@@ -6,37 +10,43 @@ import logging
 import secrets
 import sqlite3
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
 from agent.telemetry import outbox
 from agent.telemetry.books import Books, Bounds, Held
 from agent.telemetry.outbox import Taken
-from agent.telemetry.records import Draft, RecordClass, SeqRange, Waiting
+from agent.telemetry.records import MAX_SEQ, Draft, RecordClass, SeqRange, Waiting
 
 PAGE_BYTES = 4096
 MIN_PAGES = 64  # below it not even the schema and a Gap fit
 BODY_SHARE = 0.6  # of the file that bodies may fill; the rest is pages half full, the index, what a commit needs
 WAL_PAGES = 256  # the log beside the file is folded in from this length on: 1 MiB
+SPARE_PAGES = 64  # that stay in an empty file for the next records; giving each one back would be a write of its own
 
 _SCHEMA = """
-CREATE TABLE waiting (class INTEGER, seq INTEGER, body BLOB NOT NULL, PRIMARY KEY (class, seq)) WITHOUT ROWID;
+CREATE TABLE waiting (class INTEGER, seq INTEGER, body BLOB NOT NULL, PRIMARY KEY (class, seq)) STRICT, WITHOUT ROWID;
 CREATE TABLE books (id INTEGER PRIMARY KEY CHECK (id = 1), epoch TEXT NOT NULL, last_seq INTEGER NOT NULL,
-                    state BLOB NOT NULL);
+                    state BLOB NOT NULL) STRICT;
 """
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 log = logging.getLogger(__name__)
 
 
+_Number = Annotated[int, msgspec.Meta(ge=0, le=MAX_SEQ)]
+
+
 class _State(msgspec.Struct):
     """What of the books stands in a row beside last_seq; class number -> value."""
 
-    dropped: dict[int, int] = {}
-    sent_up_to: dict[int, int] = {}
+    dropped: dict[int, _Number] = {}
+    sent_up_to: dict[int, _Number] = {}
 
 
 @dataclass
@@ -47,10 +57,16 @@ class Work:
     forgotten: list[SeqRange] = field(default_factory=list)
     takes: list[tuple[int, int]] = field(default_factory=list)  # most rows, most bytes
     lost: Counter[tuple[RecordClass, str]] = field(default_factory=Counter)  # class and reason -> records
+    at_once: bool = False  # somebody waits until all of it is durable
 
     @property
     def empty(self) -> bool:
         return not (self.drafts or self.forgotten or self.takes or self.lost)
+
+    @property
+    def patient(self) -> bool:
+        """Deleting what it forgets may wait. What is empty was made because nothing else came."""
+        return not (self.drafts or self.lost or self.at_once or self.empty)
 
 
 @dataclass
@@ -91,7 +107,8 @@ class SqliteRows:
 class OutboxFile:
     """Open when first needed, and again after a failure. Raises sqlite3.Error and OSError only.
 
-    What a failed `apply` could not write is remembered, and declared by the next one that works.
+    What a failed `apply` could not write is remembered, and declared by the next one that works. Content that can't be
+    read is damage like any other: pages that contradict each other, books that are none, a class of a newer agent.
     """
 
     def __init__(self, path: Path, max_bytes: int) -> None:
@@ -126,17 +143,22 @@ class OutboxFile:
             self.owe(work, str(error))
             raise
         books, cursor = self.books.copy(), dict(self._cursor)
+        patient = work.patient and not self._owed.lost
         try:
             connection.execute("BEGIN IMMEDIATE")
-            taken = self._change(SqliteRows(connection), books, cursor, work)
+            rows = SqliteRows(connection)
+            if not patient:
+                self._write(rows, books, work)
+            taken = [Taken(self.epoch, tuple(outbox.take(rows, books, cursor, *most))) for most in work.takes]
             _save(connection, books)
             connection.execute("COMMIT")
         except (sqlite3.Error, OSError) as error:
             self._limbo = _Limbo(work, self.books.last_seq, books.last_seq, str(error))
-            self._damaged = getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE
+            self._damaged = _is_damage(error)
             self.close()
             raise
-        self.books, self._cursor, self._owed = books, cursor, Work()
+        self.books, self._cursor = books, cursor
+        self._owed = Work(forgotten=[*self._owed.forgotten, *work.forgotten]) if patient else Work()
         self._shrink(connection)
         return taken
 
@@ -145,19 +167,20 @@ class OutboxFile:
             self._connection.close()
             self._connection = None
 
-    def _change(self, rows: SqliteRows, books: Books, cursor: dict[RecordClass, int], work: Work) -> list[Taken]:
+    def _write(self, rows: SqliteRows, books: Books, work: Work) -> None:
         outbox.forget(rows, books, [*self._owed.forgotten, *work.forgotten])
         lost = Counter(self._owed.lost)
         lost.update(work.lost)  # not `+`, which leaves out a loss of unknown extent: 0 records
         for (record_class, reason), count in lost.items():
             outbox.lose(rows, books, record_class, count, reason)
         outbox.accept(rows, books, work.drafts, self._bounds)
-        return [Taken(self.epoch, tuple(outbox.take(rows, books, cursor, *most))) for most in work.takes]
 
     def _shrink(self, connection: sqlite3.Connection) -> None:
-        """Give pages back to the file system once the backlog is gone. Failing at that is no failure of `apply`."""
-        if not any(held.rows for held in self.books.held.values()):
-            with suppress(sqlite3.Error):
+        """Give pages back to the file system once a backlog is gone. Failing at that is no failure of `apply`."""
+        if any(held.rows for held in self.books.held.values()):
+            return
+        with suppress(sqlite3.Error):
+            if connection.execute("PRAGMA freelist_count").fetchone()[0] > SPARE_PAGES:
                 connection.executescript("PRAGMA incremental_vacuum(2000)")  # execute() would free one page only
 
     # ---- opening ----
@@ -169,7 +192,7 @@ class OutboxFile:
         try:
             connection = self._connect()
         except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode & 0xFF not in _DAMAGE:
+            if not _is_damage(error):
                 raise
             self._set_aside(str(error))
             connection = self._connect()
@@ -232,31 +255,43 @@ def _check(connection: sqlite3.Connection) -> None:
     """Raises sqlite3.DatabaseError with SQLITE_CORRUPT when pages contradict each other."""
     (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if said != "ok":
-        error = sqlite3.DatabaseError(said)
-        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-        raise error
+        raise _damage(said)
+
+
+def _damage(what: str) -> sqlite3.DatabaseError:
+    error = sqlite3.DatabaseError(what)
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return error
+
+
+def _is_damage(error: Exception) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE
 
 
 def _load(connection: sqlite3.Connection) -> tuple[str, Books]:
-    """Epoch and books; both are made with the tables."""
+    """Epoch and books; both are made with the tables. Raises as `_check` when they can't be read."""
     if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'books'").fetchone():
         connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
     row = connection.execute("SELECT epoch, last_seq, state FROM books").fetchone()
     if row is None:
         row = (secrets.token_hex(8), 0, msgspec.msgpack.encode(_State()))
         connection.execute("INSERT INTO books VALUES (1, ?, ?, ?)", row)
-    epoch, last_seq, state = row
-    kept = msgspec.msgpack.decode(state, type=_State)
     counted = connection.execute("SELECT class, count(*), sum(length(body)) FROM waiting GROUP BY class")
-    return epoch, Books(
-        last_seq,
-        {RecordClass(number): Held().plus(rows, body_bytes) for number, rows, body_bytes in counted},
-        _by_class(kept.dropped),
-        _by_class(kept.sent_up_to),
-    )
+    try:
+        return row[0], _books(row[1], row[2], counted)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise _damage(f"its books can't be read: {error}") from error
+
+
+def _books(last_seq: int, state: bytes, counted: Iterable[tuple[int, int, int]]) -> Books:
+    """`counted`: class, rows, bytes of bodies. Raises msgspec.MsgspecError, ValueError."""
+    kept = msgspec.msgpack.decode(state, type=_State)
+    held = {RecordClass(number): Held().plus(rows, body_bytes) for number, rows, body_bytes in counted}
+    return Books(last_seq, held, _by_class(kept.dropped), _by_class(kept.sent_up_to))
 
 
 def _save(connection: sqlite3.Connection, books: Books) -> None:
+    """The same books again cost nothing: SQLite writes no page whose content stays as it is."""
     state = _State(_by_number(books.dropped), _by_number(books.sent_up_to))
     connection.execute("UPDATE books SET last_seq = ?, state = ?", (books.last_seq, msgspec.msgpack.encode(state)))
 

@@ -1,4 +1,4 @@
-"""An outbox in memory, for tests and `predict`: the same behaviour, nothing durable. `trouble` makes writing fail."""
+"""An outbox in memory, for tests: the same behaviour, nothing durable. `trouble` makes writing fail."""
 
 from __future__ import annotations
 

@@ -2,11 +2,13 @@
 
 Rules that hold here:
 
-- the epoch is made with the file, so a wiped or cloned box can't reuse numbers;
+- the epoch is made with the file: a wiped box can't reuse numbers. A copied file goes on with the epoch and numbers of
+  its original, so a cloned box must join under a name of its own before it runs;
 - the file is bounded by max_page_count; a disk or file that is full, and any I/O error, stop writing for a second at a
   time: what comes meanwhile is counted and declared, nothing raises, the process goes on;
 - after a failed commit the file is opened again and asked whether that commit is in it: nothing is counted twice;
-- a damaged file is set aside (one is kept) and a new one with a new epoch begins with a Gap that says so.
+- a damaged file is set aside (one is kept) and a new one with a new epoch begins with a Gap that says so;
+- a writer that ends by a mistake of ours leaves nobody waiting, and `guard` raises what ended it.
 """
 
 from __future__ import annotations
@@ -77,12 +79,18 @@ class SqliteOutbox:
         self._handlers: list[Callable[[], None]] = []
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
         self._loop: asyncio.AbstractEventLoop
+        self._ended: asyncio.Future[None]
 
     async def start(self) -> None:
         """Open the file, or note why it can't be opened: `summary().trouble`."""
         self._loop = asyncio.get_running_loop()
+        self._ended = self._loop.create_future()
         self._thread.start()
         await self.settle()
+
+    async def guard(self) -> None:
+        """Wait for ever, or raise what ended the writer: a task for supervise.Tasks.eternal."""
+        await asyncio.shield(self._ended)
 
     # ---- the event loop's side ----
 
@@ -100,6 +108,8 @@ class SqliteOutbox:
             self._ready.notify()
 
     async def take(self, max_rows: int, max_bytes: int) -> Taken:
+        if self._ended.done():
+            return Taken(self._summary.epoch, ())
         answer: asyncio.Future[Taken] = self._loop.create_future()
         with self._ready:
             self._inbox.takes.append(_Take(max_rows, max_bytes, answer))
@@ -107,6 +117,8 @@ class SqliteOutbox:
         return await answer
 
     async def settle(self) -> None:
+        if self._ended.done():
+            return
         done: asyncio.Future[None] = self._loop.create_future()
         with self._ready:
             self._inbox.settles.append(done)
@@ -130,12 +142,15 @@ class SqliteOutbox:
     # ---- the writer's side ----
 
     def _run(self) -> None:
-        closing = False
-        while not closing:
-            inbox = self._collect()
-            closing = inbox.closing
-            self._turn(inbox)
-        self._file.close()
+        inbox = _Inbox()
+        try:
+            while not inbox.closing:
+                inbox = self._collect()
+                self._turn(inbox)
+        except Exception as error:  # noqa: BLE001 - a supervised root: `guard` tells, and ends the agent
+            self._tell(self._died, error, inbox)
+        finally:
+            self._file.close()
 
     def _collect(self) -> _Inbox:
         """Wait for work, then a little longer for more of it, unless somebody waits for the result."""
@@ -147,10 +162,11 @@ class SqliteOutbox:
 
     def _turn(self, inbox: _Inbox) -> None:
         takes = [(each.max_rows, each.max_bytes) for each in inbox.takes]
-        work = Work(inbox.drafts, inbox.forgotten, takes, inbox.overrun)
+        at_once = bool(inbox.settles or inbox.closing)
+        work = Work(inbox.drafts, inbox.forgotten, takes, inbox.overrun, at_once)
         if self._trouble and time.monotonic() < self._retry_at and not inbox.closing:
             self._file.owe(work, WHILE_STUCK)
-            taken = [Taken(self._summary.epoch, ()) for _ in takes]
+            taken = self._nothing(work.takes)
         else:
             taken = self._write(work)
         self._tell(self._answer, inbox, taken, bool(work.drafts))
@@ -160,7 +176,7 @@ class SqliteOutbox:
             taken = self._file.apply(work)
         except (sqlite3.Error, OSError) as error:
             self._stumble(error)
-            return [Taken(self._summary.epoch, ()) for _ in work.takes]
+            return self._nothing(work.takes)
         if self._trouble:
             log.warning("the outbox can be written again")
             self._trouble = ""
@@ -174,6 +190,9 @@ class SqliteOutbox:
             log.error("%s", self._trouble)
         self._retry_at = time.monotonic() + RETRY_SECONDS
         self._summary = replace(self._summary, trouble=self._trouble)
+
+    def _nothing(self, takes: Sequence[object]) -> list[Taken]:
+        return [Taken(self._summary.epoch, ()) for _ in takes]
 
     def _tell(self, handler: Callable[..., None], *arguments: object) -> None:
         try:
@@ -191,3 +210,11 @@ class SqliteOutbox:
         if more:
             for handler in self._handlers:
                 handler()
+
+    def _died(self, error: Exception, inbox: _Inbox) -> None:
+        """The writer ended in the middle of `inbox`."""
+        self._ended.set_exception(error)
+        with self._ready:
+            left, self._inbox = self._inbox, _Inbox()
+        for each in (inbox, left):
+            self._answer(each, self._nothing(each.takes), False)

@@ -1,14 +1,17 @@
 """ReleaseStore on disk: `blobs/sha256/<hex>` holds proven content only, `staging/<hex>.part` what is on its way.
 
 A blob gets its name by rename, after its bytes were proven and synced (agent.adapters.files). A part may hold anything
-after a power cut; it is hashed before it is kept.
+after a power cut; it is hashed before it is kept. Deployments may share a file: one gives it its name while another
+looks for it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Iterable
+from io import BufferedReader
 from pathlib import Path
 
 from agent.adapters import files
@@ -25,35 +28,41 @@ class DiskReleaseStore:
     def __init__(self, state_dir: Path) -> None:
         self._blobs = state_dir / "blobs" / "sha256"
         self._staging = state_dir / "staging"
+        self._naming = threading.Lock()  # a part becomes a blob between two looks, not between looking at the two
         files.make_directory(self._blobs)
         files.make_directory(self._staging)
 
     def has(self, digest: Digest) -> bool:
-        return self._blob(digest).is_file()
+        blob = self._blob(digest)
+        with files.translated(blob):
+            return blob.is_file()
 
     def read(self, digest: Digest) -> bytes:
         """See the port."""
-        try:
-            return self._blob(digest).read_bytes()
-        except OSError as error:
-            raise Damaged(f"{digest[:19]}… is not readable on this box's disk ({error.strerror})", (digest,)) from error
+        blob = self._blob(digest)
+        with files.translated(blob):
+            try:
+                return blob.read_bytes()
+            except FileNotFoundError as error:
+                raise Damaged(f"{digest[:19]}… is no longer on this box's disk", (digest,)) from error
 
     def facts(self, digest: Digest) -> FileFacts | None:
         """See the port."""
-        for path in (self._blob(digest), self._part(digest)):
-            try:
-                with path.open("rb") as content:
-                    measured = hashlib.file_digest(content, "sha256").hexdigest()
-                    return FileFacts(content.tell(), Digest(f"sha256:{measured}"))
-            except OSError:
-                continue  # not there, or not readable: the same to a caller who wants proof
-        return None
+        with files.translated(self._blob(digest)):
+            content = self._open(digest)
+            if content is None:
+                return None
+            with content:
+                measured = hashlib.file_digest(content, "sha256").hexdigest()
+                return FileFacts(content.tell(), Digest(f"sha256:{measured}"))
 
     def staged(self, digest: Digest) -> int:
-        try:
-            return self._part(digest).stat().st_size
-        except FileNotFoundError:
-            return 0
+        part = self._part(digest)
+        with files.translated(part):
+            try:
+                return part.stat().st_size
+            except FileNotFoundError:
+                return 0
 
     def append(self, digest: Digest, content: bytes) -> None:
         part = self._part(digest)
@@ -63,15 +72,15 @@ class DiskReleaseStore:
 
     def complete(self, digest: Digest) -> None:
         part = self._part(digest)
-        if self.has(digest):
-            return
-        with files.translated(part):
-            part.touch()  # an empty file has no first byte that would have made it
-            files.sync_file(part)
+        with self._naming, files.translated(part):
+            if not self.has(digest):
+                part.touch()  # an empty file has no first byte that would have made it
+                files.sync_file(part)
 
     def keep(self, digest: Digest) -> None:
-        if not self.has(digest):
-            files.finalise(self._part(digest), self._blob(digest))
+        with self._naming:
+            if not self.has(digest):
+                files.finalise(self._part(digest), self._blob(digest))
 
     def discard(self, digests: Iterable[Digest]) -> None:
         with files.translated(self._staging):
@@ -87,8 +96,18 @@ class DiskReleaseStore:
                     path.unlink(missing_ok=True)
 
     def free_bytes(self) -> int:
-        disk = os.statvfs(self._staging)
+        with files.translated(self._staging):
+            disk = os.statvfs(self._staging)
         return disk.f_bavail * disk.f_frsize
+
+    def _open(self, digest: Digest) -> BufferedReader | None:
+        with self._naming:
+            for path in (self._blob(digest), self._part(digest)):
+                try:
+                    return path.open("rb")
+                except FileNotFoundError:
+                    continue
+        return None
 
     def _blob(self, digest: Digest) -> Path:
         return self._blobs / hex_of(digest)

@@ -1,7 +1,8 @@
 """StateStore on SQLite, one row per key: WAL with synchronous=FULL, so that a returned `put` survives a power cut.
 
-A damaged database is set aside under a name that tells when, and an empty one takes its place: the box stays up, and
-desired state and files come back from the control plane. `damaged` then says so, for a Problem.
+A damaged database is set aside under a name that tells when, and another takes its place; `damaged` then says so, for a
+Problem. Found at the start, the new one is empty: the box stays up, and desired state and files come back from the
+control plane. Found later, nothing is lost: all values are few and small, and kept in memory beside the file.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from agent.errors import DiskFull
 from protos.errors import Fatal, LongshoreError, Retryable
 
 _SCHEMA = "CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID"
+_PUT = "INSERT INTO state VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 _NOT_A_DATABASE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _NOT_OURS = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH}
 
@@ -26,38 +28,56 @@ class SqliteState:
     def __init__(self, path: Path) -> None:
         """Raises Fatal when the file cannot be opened or written."""
         self._path = path
+        self._db: sqlite3.Connection | None = None
+        self._values: dict[str, bytes] = {}
         self.damaged: str | None = None
         with self._translated():
             try:
-                self._db = _open(path)
+                db = self._database()
             except sqlite3.DatabaseError as error:
-                if _code(error) not in _NOT_A_DATABASE:
-                    raise
-                self.damaged = _set_aside(path)
-                self._db = _open(path)
+                self._set_aside(error)
+                db = self._database()
+            self._values = dict(db.execute("SELECT key, value FROM state"))
 
     def get(self, key: str) -> bytes | None:
-        with self._translated():
-            row = self._db.execute("SELECT value FROM state WHERE key = ?", (key,)).fetchone()
-        return bytes(row[0]) if row else None
+        return self._values.get(key)
 
     def put(self, key: str, value: bytes) -> None:
-        with self._translated():
-            self._db.execute(
-                "INSERT INTO state VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", (key, value)
-            )
+        self._write(_PUT, (key, value))
+        self._values[key] = bytes(value)
 
     def delete(self, key: str) -> None:
-        with self._translated():
-            self._db.execute("DELETE FROM state WHERE key = ?", (key,))
+        self._write("DELETE FROM state WHERE key = ?", (key,))
+        self._values.pop(key, None)
 
     def keys(self, prefix: str) -> list[str]:
-        with self._translated():
-            rows = self._db.execute("SELECT key FROM state ORDER BY key").fetchall()
-        return [key for (key,) in rows if key.startswith(prefix)]
+        return sorted(key for key in self._values if key.startswith(prefix))
 
     def close(self) -> None:
-        self._db.close()
+        if self._db is not None:
+            self._db.close()
+
+    def _write(self, statement: str, values: tuple[str | bytes, ...]) -> None:
+        with self._translated():
+            try:
+                self._database().execute(statement, values)
+            except sqlite3.DatabaseError as error:
+                self._set_aside(error)
+                self._database().execute(statement, values)
+
+    def _database(self) -> sqlite3.Connection:
+        """Opened, and filled with what is known, if there is none."""
+        if self._db is None:
+            self._db = _open(self._path, self._values)
+        return self._db
+
+    def _set_aside(self, error: sqlite3.DatabaseError) -> None:
+        """Make way for another database; raises `error` when it is not about damage."""
+        if _code(error) not in _NOT_A_DATABASE:
+            raise error
+        self.close()  # first: it would take the next one's WAL for its own
+        self._db = None
+        self.damaged = _renamed(self._path)
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
@@ -67,7 +87,7 @@ class SqliteState:
             raise _translate(error, self._path) from error
 
 
-def _open(path: Path) -> sqlite3.Connection:
+def _open(path: Path, values: Mapping[str, bytes]) -> sqlite3.Connection:
     # isolation_level None: each statement is its own durable transaction.
     db = sqlite3.connect(path, isolation_level=None, timeout=2.0)
     try:
@@ -80,6 +100,7 @@ def _open(path: Path) -> sqlite3.Connection:
         db.execute(_SCHEMA)
         if db.execute("PRAGMA quick_check").fetchone() != ("ok",):
             raise _damaged(path)
+        db.executemany(_PUT, values.items())
     except BaseException:
         db.close()
         raise
@@ -92,12 +113,12 @@ def _damaged(path: Path) -> sqlite3.DatabaseError:
     return error
 
 
-def _set_aside(path: Path) -> str:
+def _renamed(path: Path) -> str:
     aside = path.with_name(f"{path.name}.damaged-{int(time.time())}")
     path.replace(aside)
     for leftover in ("-wal", "-shm"):
         path.with_name(path.name + leftover).unlink(missing_ok=True)
-    return f"{path.name} was damaged and set aside as {aside.name}; desired state comes anew from the control plane"
+    return f"{path.name} was damaged and set aside as {aside.name}; what is missing comes anew from the control plane"
 
 
 def _code(error: sqlite3.Error) -> int:

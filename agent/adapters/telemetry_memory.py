@@ -1,4 +1,4 @@
-"""A broker in memory and its link, for tests and for an agent without a control plane: behaves like the MQTT one.
+"""A broker in memory and its link, for tests: behaves like the MQTT one.
 
 The hub can be taken away (`cut`), refuse (`deny`), and loses what nobody listens to, as a broker does.
 """

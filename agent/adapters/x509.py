@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from agent.identity.decisions import CertificateFacts
 from protos.errors import Rejected
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
     from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
     from cryptography.x509 import Certificate
 
@@ -36,40 +39,48 @@ class X509Keys:
         """The subject is a wish; the control plane uses only the public key."""
         from cryptography import x509
         from cryptography.hazmat.primitives import hashes, serialization
-        from cryptography.hazmat.primitives.asymmetric import ec
 
-        private = serialization.load_pem_private_key(key, None)
-        if not isinstance(private, ec.EllipticCurvePrivateKey):
-            raise Rejected("this box's key is no elliptic-curve key; join it again")
         attributes = [x509.NameAttribute(x509.NameOID.COMMON_NAME, node_id)] if node_id else []
         builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name(attributes))
-        return builder.sign(private, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+        return builder.sign(_private(key), hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
 
     def public_key(self, key: bytes) -> str:
+        return _fingerprint(_private(key).public_key())
+
+    def prove(self, key: bytes, request: str) -> bytes:
+        """See the port."""
+        from cryptography import x509
+        from cryptography.hazmat.primitives import hashes, serialization
+        from cryptography.hazmat.primitives.asymmetric import ec
+
+        der = x509.load_pem_x509_csr(request.encode()).public_bytes(serialization.Encoding.DER)
+        return _private(key).sign(der, ec.ECDSA(hashes.SHA256()))
+
+    def only(self, pem: bytes) -> bytes:
+        """See the port."""
         from cryptography.hazmat.primitives import serialization
 
-        try:
-            return _fingerprint(serialization.load_pem_private_key(key, None).public_key())  # type: ignore[arg-type]  # any key type has a SPKI
-        except ValueError as error:
-            raise Rejected("this box's key is not readable; join it again") from error
+        return _load(pem).public_bytes(serialization.Encoding.PEM)
 
     def facts(self, certificate: bytes) -> CertificateFacts:
         """See the port."""
         found = _load(certificate)
-        return CertificateFacts(
-            not_before=found.not_valid_before_utc.timestamp(),
-            not_after=found.not_valid_after_utc.timestamp(),
-            public_key=_fingerprint(found.public_key()),
-            node_id=_node_id(found),
-        )
+        with _translated():
+            return CertificateFacts(
+                not_before=found.not_valid_before_utc.timestamp(),
+                not_after=found.not_valid_after_utc.timestamp(),
+                public_key=_fingerprint(found.public_key()),
+                node_id=_node_id(found),
+            )
 
     def signed_by(self, certificate: bytes, ca: bytes) -> bool:
         """See the port."""
-        from cryptography.exceptions import InvalidSignature
+        from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
+        leaf, root = _load(certificate), _load(ca)
         try:
-            _load(certificate).verify_directly_issued_by(_load(ca))
-        except (InvalidSignature, ValueError, TypeError):
+            leaf.verify_directly_issued_by(root)
+        except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
             return False
         return True
 
@@ -77,9 +88,37 @@ class X509Keys:
 def _load(pem: bytes) -> Certificate:
     from cryptography import x509
 
+    with _translated():
+        found = x509.load_pem_x509_certificates(pem)
+    if len(found) != 1:
+        raise Rejected(f"{len(found)} certificates came where one belongs; look for somebody in between")
+    return found[0]
+
+
+def _private(key: bytes) -> EllipticCurvePrivateKey:
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
     try:
-        return x509.load_pem_x509_certificate(pem)
-    except ValueError as error:
+        private = serialization.load_pem_private_key(key, None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise Rejected("this box's key is not readable; join it again") from error
+    if not isinstance(private, ec.EllipticCurvePrivateKey):
+        raise Rejected("this box's key is no elliptic-curve key; join it again")
+    return private
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """What `cryptography` raises at a certificate that is broken or of a kind it does not know."""
+    from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
+
+    unreadable = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension)
+    try:
+        yield
+    except unreadable as error:
         raise Rejected("this is no PEM certificate; check that the address is a Longshore control plane") from error
 
 

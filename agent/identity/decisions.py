@@ -10,7 +10,10 @@ from dataclasses import dataclass
 
 from agent.types import Problem
 
-BACKDATED_SECONDS = 48 * 3600.0
+DAY = 86_400.0
+BACKDATED_SECONDS = 2 * DAY
+LATE_SECONDS = 90 * DAY  # a control plane renews a certificate for so long after it expired, unless told otherwise
+COMMANDS = {"edge": "longshore-agent run", "cloud": "longshore-agent serve"}  # by role
 TELL_SECONDS = 60.0  # a clock further off than this is told to the operator
 
 
@@ -31,12 +34,25 @@ def renew_at(facts: CertificateFacts, spread: float) -> float:
 
 
 def expiry_problem(facts: CertificateFacts, now: float) -> Problem | None:
-    """Running models never stop for it, but the box cannot be reached any more without a new token."""
+    """Running models never stop for it; a box that was away for weeks comes back by itself."""
     if now < facts.not_after:
         return None
-    return Problem(
-        "certificate-expired",
-        "this box's certificate has expired; make a token with 'longshore token create' and join it again",
+    expired = f"this box's certificate expired {_span(now - facts.not_after)} ago"
+    if now <= facts.not_after + LATE_SECONDS:
+        mend = "the running agent renews it as soon as it reaches the control plane over HTTPS"
+    else:
+        mend = "that is too long to renew it; make a token with 'longshore token create' and join this box again"
+    return Problem("certificate-expired", f"{expired}; {mend}")
+
+
+def role_problem(joined: str, asked: str) -> str | None:
+    """Why a box that joined as `joined` is not started as `asked`, in one sentence; None when it may be."""
+    if joined == asked:
+        return None
+    start = f"'{COMMANDS[joined]}'" if joined in COMMANDS else "a newer agent"
+    return (
+        f"this box joined as {joined}, so start it with {start}; to make it {asked}, join it again with a token of "
+        f"'longshore token create --role {asked}'"
     )
 
 
@@ -49,7 +65,7 @@ def clock_problem(offset: float) -> Problem | None:
 
 
 def _span(seconds: float) -> str:
-    for size, name in ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes")):
+    for size, name in ((DAY, "days"), (3600.0, "hours"), (60.0, "minutes")):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {name}"
     return f"{seconds:.0f} seconds"

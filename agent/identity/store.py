@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from agent.identity.decisions import CertificateFacts
 from protos.ids import NodeId
@@ -17,6 +18,23 @@ class Membership:
     url: str  # of the control plane, as the installer typed it
     fleet_address: str  # host:port of gRPC
     role: str = "edge"
+
+    @property
+    def fleet(self) -> str:
+        """host:port of gRPC, as this box dials it."""
+        return self.dialled(f"//{self.fleet_address}").removeprefix("//")
+
+    def dialled(self, url: str) -> str:
+        """`url` of desired state, as this box dials it.
+
+        What the control plane calls itself may mean nothing here, as on its own machine behind NAT: a box goes on by
+        the name it joined at, which is in the same certificates.
+        """
+        there, told, joined = urlsplit(url), urlsplit(f"//{self.fleet_address}"), urlsplit(self.url)
+        if there.hostname != told.hostname or not joined.hostname:
+            return url
+        host = f"[{joined.hostname}]" if ":" in joined.hostname else joined.hostname
+        return there._replace(netloc=f"{host}:{there.port}" if there.port else host).geturl()
 
 
 @dataclass(frozen=True)
@@ -44,8 +62,20 @@ class Keys(Protocol):
         """SHA-256 of the key's SubjectPublicKeyInfo, hex: as in CertificateFacts."""
         ...
 
+    def prove(self, key: bytes, request: str) -> bytes:
+        """`key` vouches for `request`: ECDSA with SHA-256 over its DER bytes. Raises Rejected."""
+        ...
+
+    def only(self, pem: bytes) -> bytes:
+        """The one certificate in `pem`, written anew: what is trusted is what was looked at, and nothing beside it.
+
+        Raises:
+            Rejected: there is none, or more than one.
+        """
+        ...
+
     def facts(self, certificate: bytes) -> CertificateFacts:
-        """Raises Rejected when this is no certificate."""
+        """Raises Rejected when this is not one certificate."""
         ...
 
     def signed_by(self, certificate: bytes, ca: bytes) -> bool: ...
@@ -62,10 +92,14 @@ class IdentityStore(Protocol):
         """Of the certificate in use. Raises as `load`."""
         ...
 
-    def stage_key(self, key: bytes) -> None:
-        """Keep a fresh key aside, readable by this user only, until `commit`."""
+    def stage_key(self, key: bytes, token_id: str = "") -> None:
+        """Keep a fresh key aside, readable by this user only, until `commit`: for a renewal, or for joining."""
+        ...
+
+    def staged_key(self, token_id: str) -> bytes | None:
+        """The key that was kept aside for joining with this token."""
         ...
 
     def commit(self, member: Membership, certificate: bytes, ca: bytes) -> Identity:
-        """The staged key and `certificate` are the identity from now on."""
+        """`certificate` and the staged key that fits it are the identity from now on."""
         ...

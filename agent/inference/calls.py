@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from agent.inference.errors import BadInput, BadModel, Expired
 from agent.inference.messages import Failed, FromWorker, Reason
 from agent.inference.regions import Lease
-from protos.errors import LongshoreError, Retryable
+from protos.errors import Fatal, LongshoreError, Retryable
 
 Reply = tuple[FromWorker, list[int]]
 _ERRORS: dict[Reason, type[LongshoreError]] = {
@@ -18,20 +18,40 @@ _ERRORS: dict[Reason, type[LongshoreError]] = {
     Reason.MODEL: BadModel,
     Reason.EXPIRED: Expired,
     Reason.AGAIN: Retryable,
+    Reason.BOX: Fatal,
 }
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What holds until a call has ended, longer than its caller may wait: the worker still works on it."""
+
+    limit: float  # seconds it may run
+    rows: int = 1  # examples in it
+    leases: Sequence[Lease] = ()
+    ended: Callable[[], None] = lambda: None
 
 
 @dataclass
 class Call:
-    """One question to the worker. Its leases outlive a caller who stopped waiting: the worker still reads them."""
+    """One question to the worker."""
 
     number: int
-    limit: float  # seconds it may run
-    leases: list[Lease]
+    terms: Terms
     future: asyncio.Future[Reply]
+
+    async def answer(self) -> Reply:
+        """The answer; it belongs to the caller, descriptors included, unless he is cancelled."""
+        try:
+            return await self.future
+        except asyncio.CancelledError:
+            if not self.future.cancelled() and self.future.exception() is None:
+                close_all(self.future.result()[1])  # it came in the very turn of the loop in which he left
+            raise
 
     def end(self, message: FromWorker, fds: list[int]) -> None:
         """Hand the answer over; an error of the worker's becomes one of ours."""
+        self.terms.ended()
         if self.future.done():
             close_all(fds)
         elif isinstance(message, Failed):
@@ -40,6 +60,7 @@ class Call:
             self.future.set_result((message, fds))
 
     def fail(self, error: LongshoreError) -> None:
+        self.terms.ended()
         if not self.future.done():
             self.future.set_exception(error)
 
@@ -54,9 +75,9 @@ class Calls:
     def __len__(self) -> int:
         return len(self._open)
 
-    def open(self, limit: float, leases: list[Lease]) -> Call:
+    def open(self, terms: Terms) -> Call:
         self._last += 1
-        call = Call(self._last, limit, leases, asyncio.get_running_loop().create_future())
+        call = Call(self._last, terms, asyncio.get_running_loop().create_future())
         self._open[call.number] = call
         return call
 
@@ -74,10 +95,10 @@ class Calls:
         for call in calls.values():
             call.fail(Retryable(message, after_seconds=0.5))
 
-    async def drained(self, seconds: float) -> None:
-        """Wait until all have ended, at most so long."""
+    async def drained(self) -> None:
+        """Wait until all have ended."""
         if self._open:
-            await asyncio.wait([call.future for call in self._open.values()], timeout=seconds)
+            await asyncio.wait([call.future for call in self._open.values()])
 
 
 def close_all(fds: Iterable[int]) -> None:

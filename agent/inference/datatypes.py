@@ -15,6 +15,7 @@ from agent.inference.errors import BadInput
 _LENGTH = struct.Struct("<I")
 MAX_RANK = 32  # numpy allows 64, ONNX Runtime's kernels fewer; beyond this a shape is an attack
 MAX_SIDE = 1 << 31
+MAX_ELEMENTS = 1 << 31  # sides of 0 left out: numpy and ONNX Runtime multiply the others even when nothing is there
 
 
 @dataclass(frozen=True)
@@ -48,19 +49,26 @@ FROM_ONNX = {datatype.onnx: name for name, datatype in FIXED.items()} | {"tensor
 def elements(name: str, shape: Sequence[int]) -> int:
     """How many elements a tensor of this shape has. Raises BadInput for a shape no tensor can have."""
     if len(shape) > MAX_RANK or any(not 0 <= side < MAX_SIDE for side in shape):
-        raise BadInput(
-            f"input {name!r}: shape {list(shape)[:MAX_RANK]} must be up to {MAX_RANK} sizes from 0 to {MAX_SIDE - 1}"
-        )
+        raise BadInput(f"input {name!r}: its shape must be up to {MAX_RANK} sizes from 0 to {MAX_SIDE - 1}")
+    if math.prod(side for side in shape if side) > MAX_ELEMENTS:
+        raise BadInput(f"input {name!r}: shape {list(shape)} has more than {MAX_ELEMENTS} elements")
     return math.prod(shape)
+
+
+def check_known(name: str, datatype: str) -> None:
+    """Raises BadInput for a datatype we do not have, BF16 of the protocol's among them."""
+    if datatype not in FIXED and datatype != BYTES:
+        raise BadInput(
+            f"input {name!r}: this server does not support datatype {datatype[:20]!r}; it has {', '.join(FIXED)}, BYTES"
+        )
 
 
 def check_size(name: str, datatype: str, shape: Sequence[int], nbytes: int) -> None:
     """Raises BadInput when `nbytes` is not what datatype and shape say."""
     count = elements(name, shape)
+    check_known(name, datatype)
     if datatype == BYTES:
         return
-    if datatype not in FIXED:
-        raise BadInput(f"input {name!r}: datatype {datatype!r} must be one of {', '.join(FIXED)} or BYTES")
     expected = count * FIXED[datatype].size
     if expected != nbytes:
         raise BadInput(f"input {name!r}: {datatype} {list(shape)} is {expected} bytes, but {nbytes} came")

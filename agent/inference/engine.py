@@ -1,9 +1,11 @@
 """The Engine port over a worker process: ONNX Runtime behind a socket, pixels and tensors in shared memory.
 
 Owned by the agent's event loop. Rules that hold here:
-- Calls are checked before anything is sent, and go to the worker in order of arrival, which answers each once.
-- A worker that dies or hangs fails what is in flight with Retryable and is started again within its budget; the model
-  (a sealed memfd kept here) and the taps are given to the new one. Calls meanwhile fail at once: frames do not wait.
+- Calls are checked before anything is sent. Frames go to the worker at once, other requests one at a time in order of
+  arrival: a frame waits for one of them at most. The worker answers each once, in the order they were sent.
+- A worker that dies or hangs fails what is in flight with Retryable and is started again, ever more patiently; the
+  model (a sealed memfd kept here) and the taps are given to the new one. Calls meanwhile fail at once: frames do not
+  wait.
 - Nothing is allocated per frame: a frame is one small message each way.
 - `close` drains, bounded; then the worker ends and its memory with it.
 """
@@ -12,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import logging
 import os
 import time
@@ -20,18 +21,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from agent.inference import lifecycle, messages, requests
-from agent.inference.calls import Calls, Reply, close_all
+from agent.inference.calls import Calls, Reply, Terms, close_all
 from agent.inference.contract import DETECTION
-from agent.inference.errors import Overloaded
+from agent.inference.errors import BadInput, Overloaded
 from agent.inference.lifecycle import Event, State
 from agent.inference.messages import INLINE, Detected, FromWorker, Inferred, Loaded, TensorIn, ToWorker
 from agent.inference.outputs import boxes_of, tensors_of, with_labels
 from agent.inference.patience import LOAD_SECONDS, Patience
 from agent.inference.regions import Lease, Pool
 from agent.ports import Detections, EngineSpec, ModelSignature, Tensor
-from agent.supervise import Tasks
+from agent.supervise import Tasks, in_thread
 from agent.types import Geometry, ModelInput, Tap
-from agent.workers.memory import PAGE, SharedSlots
+from agent.workers import memory
+from agent.workers.memory import SharedSlots
 from agent.workers.process import WorkerProcess
 from agent.workers.restarts import RestartBudget
 from protos.errors import LongshoreError, Rejected, Retryable
@@ -39,19 +41,19 @@ from protos.ids import hex_of
 
 log = logging.getLogger(__name__)
 MODULE = "agent.inference.worker"
-_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+LOAD_TRIES = 2
+LONGEST_RESTART_SECONDS = 30.0  # between starts of a worker that keeps falling
 
 
 @dataclass(frozen=True)
 class EngineLimits:
     """Bounds of one engine."""
 
-    waiting: int = 64  # plain inferences in flight; camera frames are bounded by their slots
-    request_bytes: int = 256 << 20  # of request tensors in shared memory at once
+    waiting: int = 64  # calls that wait or run; camera frames are bounded by their slots
+    request_bytes: int = 256 << 20  # of the tensors of one request
     kept_bytes: int = 8 << 20  # of that memory kept when idle
     drain_seconds: float = 10.0  # for what is in flight at `close`
     look_seconds: float = 0.5  # between looks at a worker that runs
-    nice: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,13 +81,15 @@ class OnnxEngine:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._limits = limits
-        self._budget = budget or RestartBudget()
+        self._budget = budget or RestartBudget(longest_delay=LONGEST_RESTART_SECONDS)
         self._now = monotonic
         self._process: WorkerProcess[FromWorker] = WorkerProcess(
-            name, MODULE, messages.FromWorker, self._answered, self._exited, limits.nice
+            name, MODULE, messages.FromWorker, self._answered, self._exited
         )
         self._tasks = Tasks()
         self._calls = Calls()
+        self._turn = asyncio.Lock()  # of requests; given back when the worker has answered, not when the caller leaves
+        self._queued = 0  # requests that wait for it
         self._patience = Patience()
         self._pool = self._new_pool()
         self._taps: dict[Tap, _Attached] = {}
@@ -93,6 +97,7 @@ class OnnxEngine:
         self._signature = ModelSignature((), ())
         self._spec: EngineSpec | None = None
         self._model = -1
+        self._last_exit: int | None = None  # of the worker started last
         self._tap_number = 0
         self._slow_down = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -109,28 +114,36 @@ class OnnxEngine:
         return self._state
 
     @property
+    def ready(self) -> bool:
+        """See the port."""
+        return self._state is State.READY
+
+    @property
     def pid(self) -> int | None:
         return self._process.pid
 
     @property
     def waiting(self) -> int:
-        """Calls in flight, the running one included."""
+        """Calls that wait or run."""
+        return self.under_way + self._queued
+
+    @property
+    def under_way(self) -> int:
+        """Calls that the worker has not answered yet."""
         return len(self._calls)
 
     # --- life -----------------------------------------------------------------------------------------------------
 
     async def start(self, spec: EngineSpec) -> None:
-        """See the port. A worker that dies while loading is given one more try."""
+        """See the port. What fails in a way that may pass is given one more try."""
         self._state = lifecycle.after(self._state, Event.START)
-        self._model = _sealed(spec.model)
         self._spec = replace(spec, model=b"")  # the bytes live once, in the sealed memory
         try:
+            await self._seal(spec.model)
             await self._first_launch()
-        except BaseException as error:
+        except BaseException:
             self._state = lifecycle.after(self._state, Event.CLOSE)
             await self._end()
-            if isinstance(error, Retryable):
-                raise Rejected(f"the model crashed its worker twice while loading: {error}") from error
             raise
         self._state = lifecycle.after(self._state, Event.READY)
 
@@ -145,62 +158,87 @@ class OnnxEngine:
         """See the port. Holds from the next call on."""
         self._slow_down = max(0.0, seconds)
 
-    async def _first_launch(self) -> None:
+    async def _seal(self, model: bytes) -> None:
         try:
-            await self._launch()
-        except Retryable as error:
-            log.warning("engine worker did not load its model at first: %s", error)
-            await self._launch()
+            self._model = memory.sealable()
+            await in_thread(memory.seal, self._model, model)
+        except OSError as error:
+            raise Retryable(f"the box has no memory for a model of {len(model)} bytes: {error.strerror}") from error
 
-    async def _launch(self) -> None:
-        """A fresh worker with the model loaded and all taps attached."""
-        assert self._spec is not None
-        spec = self._spec
+    async def _first_launch(self) -> None:
+        codes: list[int | None] = []
+        while True:
+            try:
+                await self._start_worker()
+                await self._load()
+                return
+            except Retryable as error:
+                await self._process.stop()  # before another is started, which would take its channel
+                codes.append(self._last_exit)
+                if len(codes) == LOAD_TRIES:
+                    raise lifecycle.blamed(codes, error) from error
+                log.warning("%s; it is tried once more", error)
+
+    async def _start_worker(self) -> None:
+        self._last_exit = None
         self._pool = self._new_pool()
         await self._process.start()
-        limit = LOAD_SECONDS.get(spec.provider, LOAD_SECONDS["cpu"])
+
+    async def _load(self) -> None:
+        """Have a fresh worker load the model and attach all taps."""
+        assert self._spec is not None
+        spec = self._spec
         loaded, _ = await self._ask(
             lambda call: messages.Load(call, spec.task, spec.input, spec.provider, spec.threads),
-            limit,
+            Terms(LOAD_SECONDS.get(spec.provider, LOAD_SECONDS["cpu"])),
             fds=[self._model],
         )
         assert isinstance(loaded, Loaded)
         self._signature = ModelSignature(loaded.inputs, loaded.outputs)
         self.warm_seconds = loaded.warm_seconds
+        self._patience.learn(loaded.warm_seconds)
         for tap in self._taps.values():
             self._process.send(tap.message, [tap.fd])
 
     async def _relaunch(self, delay: float) -> None:
         await asyncio.sleep(delay)
         try:
-            await self._launch()
+            await self._start_worker()
+        except Retryable as error:
+            if self._state is State.RESTARTING:
+                self._launch_again(str(error))  # there is no worker, so no exit of one comes
+            return
+        try:
+            await self._load()
         except LongshoreError as error:
             log.error("the worker of %s did not come back: %s", self._name, error)
-            self._process.kill()  # if it still lives; its exit spends the budget and decides
+            self._process.kill()  # if it still lives; at its exit the next is started
             return
         if self._state is State.RESTARTING:
             self._state = lifecycle.after(self._state, Event.READY)
 
     def _exited(self, code: int) -> None:
-        self._calls.fail_all(f"the worker of {self._name} ended (code {code}); it is being started again")
+        self._last_exit = code
+        how = f"the worker of {self._name} {lifecycle.ended(code)}"
+        self._calls.fail_all(f"{how}; it may work in a moment")
         self._patience.idle()
         self._pool.close()
         if self._state in (State.READY, State.RESTARTING):
-            self._died(code)
+            self.restarts += 1
+            self._launch_again(how)
 
-    def _died(self, code: int) -> None:
+    def _launch_again(self, why: str) -> None:
         self._state = lifecycle.after(self._state, Event.DIED)
         delay = self._budget.spend(self._now())
-        if delay is None:
-            self._state = lifecycle.after(self._state, Event.SPENT)
-            log.error("the worker of %s ended too often (last code %d); not started again", self._name, code)
-            return
-        self.restarts += 1
-        log.warning("the worker of %s ended (code %d); starting again in %.1f s", self._name, code, delay)
+        delay = self._budget.longest_delay if delay is None else delay
+        log.warning("%s; starting again in %.1f s", why, delay)
         self._tasks.once("restart engine worker", self._relaunch(delay))
 
     async def _drain_and_end(self) -> None:
-        await self._calls.drained(self._limits.drain_seconds)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._limits.drain_seconds):
+                await self._turn.acquire()  # behind all requests that wait
+                await self._calls.drained()
         await self._end()
 
     async def _end(self) -> None:
@@ -218,7 +256,8 @@ class OnnxEngine:
 
     async def attach(self, tap: Tap, fd: int, slots: int, model_input: ModelInput) -> None:
         """See the port. The descriptor stays the caller's. Attaching again replaces."""
-        _check_memory(fd, slots, model_input)
+        if not memory.holds(fd, slots, model_input.nbytes):
+            raise Rejected("the shared memory of this camera is smaller than its slots")
         if self._spec is None or self._spec.input is None:
             raise Rejected("this release takes no pictures, so no camera can be attached to it")
         if (model_input.height, model_input.width) != (self._spec.input.height, self._spec.input.width):
@@ -245,7 +284,7 @@ class OnnxEngine:
         number, slow_down = attached.number, self._slow_down
         reply, _ = await self._ask(
             lambda call: messages.Detect(call, number, slot, geometry, min_score, slow_down),
-            self._patience.limit(slow_down),
+            Terms(self._patience.limit(slow_down)),
         )
         assert isinstance(reply, Detected)
         assert self._spec is not None
@@ -271,17 +310,32 @@ class OnnxEngine:
         assert self._spec is not None
         image = self._spec.input is not None
         requests.check(self._signature, inputs, outputs, image=image)
-        self._check_room()
+        self._check_room(inputs)
         picture = image and requests.is_picture(inputs)
         asked = _of_graph(outputs, picture=picture)
-        items, leases = self._write(inputs)
+        rows = 1 if picture else requests.rows(self._signature, inputs)
+        items, leases = await self._in_turn(inputs)
         slow_down = self._slow_down
         reply, fds = await self._ask(
             lambda call: messages.Infer(call, items, asked, picture, min_score, deadline, slow_down),
-            self._patience.limit(slow_down),
-            leases=leases,
+            Terms(self._patience.limit(slow_down, rows), rows, leases, self._turn.release),
         )
         return self._result(reply, fds, outputs if picture else None, picture=picture)
+
+    async def _in_turn(self, inputs: Sequence[Tensor]) -> tuple[list[TensorIn], list[Lease]]:
+        """Wait for the requests before this one; then its tensors, where the worker finds them."""
+        self._queued += 1
+        try:
+            await self._turn.acquire()
+        finally:
+            self._queued -= 1
+        try:
+            if self._state is not State.CLOSED:  # what waited when it was closed is still answered
+                lifecycle.check_ready(self._state)
+            return self._write(inputs)
+        except BaseException:
+            self._turn.release()
+            raise
 
     def _result(self, reply: FromWorker, fds: list[int], asked: Sequence[str] | None, *, picture: bool) -> list[Tensor]:
         assert isinstance(reply, Inferred)
@@ -289,10 +343,13 @@ class OnnxEngine:
         tensors = tensors_of(reply, fds)
         return with_labels(tensors, self._spec.labels, asked) if picture else tensors
 
-    def _check_room(self) -> None:
-        if len(self._calls) >= self._limits.waiting:
-            seconds = max(0.1, len(self._calls) * self._patience.usual)
-            raise Overloaded(f"{len(self._calls)} requests wait for this model; try again later", seconds)
+    def _check_room(self, inputs: Sequence[Tensor]) -> None:
+        nbytes = sum(len(tensor.data) for tensor in inputs)
+        if nbytes > self._limits.request_bytes:
+            raise BadInput(f"{nbytes} bytes of tensors are more than the {self._limits.request_bytes} taken at once")
+        if self.waiting >= self._limits.waiting:
+            seconds = max(0.1, self.waiting * self._patience.usual)
+            raise Overloaded(f"{self.waiting} requests wait for this model; try again later", seconds)
 
     def _write(self, inputs: Sequence[Tensor]) -> tuple[list[TensorIn], list[Lease]]:
         """Where each tensor's bytes are: in the message while they are small together, else in shared memory."""
@@ -314,25 +371,20 @@ class OnnxEngine:
 
     # --- the worker -----------------------------------------------------------------------------------------------
 
-    async def _ask(
-        self,
-        message: Callable[[int], ToWorker],
-        limit: float,
-        fds: Sequence[int] = (),
-        leases: Sequence[Lease] = (),
-    ) -> Reply:
+    async def _ask(self, message: Callable[[int], ToWorker], terms: Terms, fds: Sequence[int] = ()) -> Reply:
         """Send what `message` makes for a call number, and wait for its answer."""
         first = not self._calls
-        call = self._calls.open(limit, list(leases))
+        call = self._calls.open(terms)
         try:
             self._process.send(message(call.number), fds)
-        except Retryable:
+        except BaseException:
             self._calls.settle(call.number)
-            self._give(leases)
+            self._give(terms.leases)
+            terms.ended()
             raise
         if first:
             self._next_head()
-        return await call.future
+        return await call.answer()
 
     def _answered(self, message: FromWorker, fds: list[int]) -> None:
         call = self._calls.settle(message.call)
@@ -340,9 +392,9 @@ class OnnxEngine:
         if call is None:
             close_all(fds)
             return
-        self._give(call.leases)
+        self._give(call.terms.leases)
         if isinstance(message, (Detected, Inferred)):
-            self._patience.learn(message.infer_seconds)
+            self._patience.learn(message.infer_seconds, call.terms.rows)
         call.end(message, fds)
 
     def _give(self, leases: Sequence[Lease]) -> None:
@@ -354,7 +406,7 @@ class OnnxEngine:
         if oldest is None:
             self._patience.idle()
             return
-        self._patience.head(self._now(), oldest.limit)
+        self._patience.head(self._now(), oldest.terms.limit)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._limits.look_seconds, self._look)
 
@@ -370,10 +422,10 @@ class OnnxEngine:
         self._timer = asyncio.get_running_loop().call_later(self._limits.look_seconds, self._look)
 
     def _new_pool(self) -> Pool:
-        return Pool(self._announce, self._forget, self._limits.request_bytes, self._limits.kept_bytes)
+        return Pool(self._announce, self._forget, self._limits.kept_bytes)
 
-    def _announce(self, chunk: int, memory: SharedSlots) -> None:
-        self._process.send(messages.Chunk(chunk, memory.nbytes), [memory.fd])
+    def _announce(self, chunk: int, region: SharedSlots) -> None:
+        self._process.send(messages.Chunk(chunk, region.nbytes), [region.fd])
 
     def _forget(self, chunk: int) -> None:
         self._process.send(messages.DropChunk(chunk))
@@ -392,20 +444,3 @@ def _of_graph(asked: Sequence[str] | None, *, picture: bool) -> list[str] | None
     if not picture or requests.LABELS not in asked:
         return list(asked)
     return list(dict.fromkeys([*(name for name in asked if name != requests.LABELS), DETECTION[2]]))
-
-
-def _check_memory(fd: int, slots: int, model_input: ModelInput) -> None:
-    """A worker that maps more than there is would be killed by the first look at it."""
-    stride = -(-model_input.nbytes // PAGE) * PAGE
-    if slots < 1 or os.fstat(fd).st_size < slots * stride:
-        raise Rejected("the shared memory of this camera is smaller than its slots")
-
-
-def _sealed(model: bytes) -> int:
-    """The bytes in memory that nobody can change any more."""
-    fd = os.memfd_create("longshore-model", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    view = memoryview(model)
-    while view:
-        view = view[os.write(fd, view) :]
-    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
-    return fd

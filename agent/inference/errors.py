@@ -17,9 +17,5 @@ class BadInput(Rejected):
     """A tensor or picture that this model cannot take; the sentence names it."""
 
 
-class Broken(Rejected):
-    """The model loaded and then crashed its worker too often."""
-
-
 class BadModel(Rejected):
     """A model that does not load, does not run, or breaks the graph contract of its task."""

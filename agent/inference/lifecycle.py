@@ -1,19 +1,24 @@
 """The life of an engine as data.
 
     NEW ─start─► STARTING ─ready─► READY ─died─► RESTARTING ─ready─► READY
-                    │ refused                       │ spent
-                    ▼                               ▼
-                  CLOSED ◄──────close── any       FAILED ─close─► CLOSED
+                                          any ─close─► CLOSED
 
 A worker that dies while the engine is STARTING or RESTARTING changes nothing here: whoever starts it counts the tries.
+A model that loaded once is never given up: whether its release stays is decided by those who deploy it.
 """
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Sequence
 from enum import StrEnum
 
-from agent.inference.errors import Broken
-from protos.errors import Fatal, Retryable
+from agent.inference.errors import BadModel
+from protos.errors import Fatal, LongshoreError, Retryable
+
+# How code that goes wrong ends its process. Not among them: SIGKILL and SIGBUS, as of a box short of memory; SIGILL, of
+# a runtime built for another processor; and codes above 0, of a library that is not there or a mistake of ours.
+FAULTS = frozenset({-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGFPE})
 
 
 class State(StrEnum):
@@ -21,27 +26,22 @@ class State(StrEnum):
     STARTING = "starting"
     READY = "ready"
     RESTARTING = "restarting"
-    FAILED = "failed"  # crashed too often
     CLOSED = "closed"
 
 
 class Event(StrEnum):
     START = "start"
     READY = "ready"
-    REFUSED = "refused"  # the model does not load
     DIED = "died"
-    SPENT = "spent"  # the restart budget
     CLOSE = "close"
 
 
 TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.NEW, Event.START): State.STARTING,
     (State.STARTING, Event.READY): State.READY,
-    (State.STARTING, Event.REFUSED): State.CLOSED,
     (State.READY, Event.DIED): State.RESTARTING,
     (State.RESTARTING, Event.DIED): State.RESTARTING,
     (State.RESTARTING, Event.READY): State.READY,
-    (State.RESTARTING, Event.SPENT): State.FAILED,
     **{(state, Event.CLOSE): State.CLOSED for state in State},
 }
 
@@ -58,9 +58,24 @@ def check_ready(state: State) -> None:
     match state:
         case State.READY:
             return
-        case State.FAILED:
-            raise Broken("this model crashed its worker too often; deploy another release or look at the agent's log")
         case State.CLOSED:
             raise Retryable("this engine was closed; another release took its place")
         case _:
             raise Retryable("the engine worker is starting; try again in a moment", after_seconds=0.5)
+
+
+def ended(code: int) -> str:
+    """How a worker ended, in words."""
+    if code == -signal.SIGKILL:
+        return "was killed, as happens when memory runs out"
+    return f"ended by signal {-code}" if code < 0 else f"ended with code {code}"
+
+
+def blamed(codes: Sequence[int | None], last: Retryable) -> LongshoreError:
+    """The error of a load that failed each time; `codes` say how its workers ended, None: there was none to start.
+
+    Only a model whose every try crashed its worker is at fault; anything else may pass.
+    """
+    if all(code in FAULTS for code in codes):
+        return BadModel(f"the model crashed its worker {len(codes)} times while loading; deploy another release")
+    return last

@@ -29,7 +29,8 @@ class Reason(StrEnum):
     INPUT = "input"  # this input never works
     MODEL = "model"  # this model never works
     EXPIRED = "expired"  # its deadline had passed when its turn came
-    AGAIN = "again"  # memory was short
+    AGAIN = "again"  # the box was short of something: it may work later
+    BOX = "box"  # it works once somebody has mended the box
 
 
 class Load(msgspec.Struct, tag="load"):

@@ -1,8 +1,8 @@
 """How long an engine worker may take before it counts as hung. Pure: values and `now` in, a verdict out.
 
 Only the oldest call runs, the others wait behind it; so only its time counts. A call is given the longer of ten
-seconds and fifty times the usual, and any waiting that was added on purpose on top. Loading has a limit of its own:
-TensorRT builds an engine for minutes.
+seconds and fifty times the usual for as many examples as it holds, and any waiting that was added on purpose on top.
+Loading has a limit of its own: TensorRT builds an engine for minutes.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 AT_LEAST = 10.0  # seconds: a box that swaps or a picture of 64 megapixels is slow, not hung
 TIMES_USUAL = 50.0
+MOST_ROWS = 256  # counted in one call, so that a large batch that hangs is found as well
 LOAD_SECONDS = {"cpu": 120.0, "cuda": 300.0, "tensorrt": 1800.0}
 _WEIGHT = 0.1  # of the newest time in the running mean
 
@@ -19,16 +20,17 @@ _WEIGHT = 0.1  # of the newest time in the running mean
 class Patience:
     """The running mean of inference time, and the head of the queue."""
 
-    usual: float = 0.0  # seconds
+    usual: float = 0.0  # seconds for one example
     _head_since: float | None = None
     _head_limit: float = 0.0
 
-    def learn(self, infer_seconds: float) -> None:
-        self.usual += (_WEIGHT if self.usual else 1.0) * (infer_seconds - self.usual)
+    def learn(self, infer_seconds: float, rows: int = 1) -> None:
+        """One inference of `rows` examples took so long."""
+        self.usual += (_WEIGHT if self.usual else 1.0) * (infer_seconds / rows - self.usual)
 
-    def limit(self, slow_down: float) -> float:
-        """Seconds one inference may take."""
-        return max(AT_LEAST, TIMES_USUAL * self.usual) + slow_down
+    def limit(self, slow_down: float, rows: int = 1) -> float:
+        """Seconds one inference of `rows` examples may take."""
+        return max(AT_LEAST, TIMES_USUAL * self.usual * min(rows, MOST_ROWS)) + slow_down
 
     def head(self, now: float, limit: float) -> None:
         """Another call is the oldest now."""

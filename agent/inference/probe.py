@@ -16,6 +16,16 @@ def _providers() -> list[str]:
     return providers()
 
 
+def _gpu() -> list[str]:
+    """Nothing; raises OSError with the first library that a runtime for GPUs misses."""
+    from agent.inference.session import preload_gpu_libraries, providers
+
+    missing = preload_gpu_libraries() if "cuda" in providers() else ""
+    if missing:
+        raise OSError(missing)
+    return []
+
+
 def _pictures() -> list[str]:
     import cv2
 
@@ -30,7 +40,12 @@ def _video() -> list[str]:
 
 def main() -> None:
     facts: dict[str, list[str] | str] = {}
-    probes: dict[str, Callable[[], list[str]]] = {"providers": _providers, "pictures": _pictures, "video": _video}
+    probes: dict[str, Callable[[], list[str]]] = {
+        "providers": _providers,
+        "gpu": _gpu,
+        "pictures": _pictures,
+        "video": _video,
+    }
     for name, probe in probes.items():
         try:
             facts[name] = probe()

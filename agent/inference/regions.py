@@ -1,8 +1,8 @@
 """Shared memory for request tensors: the agent writes each once, the engine worker reads it in place.
 
 Memory comes in chunks, each a memfd known to both sides; a chunk is cut by `FreeList`, which is pure. The agent alone
-allocates and frees, and frees only when the worker has answered or died. The pool grows chunk by chunk up to its cap,
-and gives chunks back when they are empty and it holds more than it keeps.
+allocates and frees, and frees only when the worker has answered or died. The pool grows chunk by chunk, and gives
+chunks back when they are empty and it holds more than it keeps; how much may lie in it, its owner sees to.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from agent.inference.errors import BadInput, Overloaded
 from agent.inference.messages import aligned
 from agent.workers.memory import SharedSlots
 from protos.errors import Retryable
@@ -67,12 +66,9 @@ class Lease:
 class Pool:
     """The chunks of one engine worker's life. `announce` and `forget` tell the worker."""
 
-    def __init__(
-        self, announce: Callable[[int, SharedSlots], None], forget: Callable[[int], None], cap: int, keep: int
-    ) -> None:
+    def __init__(self, announce: Callable[[int, SharedSlots], None], forget: Callable[[int], None], keep: int) -> None:
         self._announce = announce
         self._forget = forget
-        self._cap = cap
         self._keep = keep
         self._next = 0
         self._chunks: dict[int, tuple[SharedSlots, FreeList]] = {}
@@ -82,12 +78,7 @@ class Pool:
         return sum(memory.nbytes for memory, _ in self._chunks.values())
 
     def write(self, data: bytes | memoryview) -> Lease:
-        """Copy `data` in.
-
-        Raises:
-            BadInput: it can never fit.
-            Overloaded: it does not fit beside what is there now.
-        """
+        """Copy `data` in. Raises Retryable when the box has no memory, or the worker cannot be told of it."""
         nbytes = len(data)
         lease = self._take(nbytes) or self._grow(nbytes)
         with self._chunks[lease.chunk][0].view(0) as view:
@@ -120,11 +111,10 @@ class Pool:
 
     def _grow(self, nbytes: int) -> Lease:
         size = max(SMALLEST_CHUNK, aligned(nbytes))
-        if size > self._cap:
-            raise BadInput(f"a tensor of {nbytes} bytes is more than the {self._cap} this engine takes")
-        if self.nbytes + size > self._cap:
-            raise Overloaded("too many request bytes wait for this engine; try again later", after_seconds=1.0)
-        memory, free = SharedSlots.create(1, size), FreeList(size)
+        try:
+            memory, free = SharedSlots.create(1, size), FreeList(size)
+        except OSError as error:
+            raise Retryable(f"the box has no memory for {nbytes} bytes of tensors: {error.strerror}") from error
         try:
             self._announce(self._next, memory)
         except Retryable:

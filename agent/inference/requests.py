@@ -14,6 +14,7 @@ from agent.ports import ModelSignature, Tensor, TensorSpec
 
 IMAGE = "image"
 LABELS = "labels"  # an output only picture requests have: the names of `classes`, as BYTES
+MAX_PICTURES = 32  # per request, as pixels: nothing can interrupt a request, and a camera's frame may wait behind it
 
 
 def is_picture(tensors: Sequence[Tensor]) -> bool:
@@ -31,6 +32,8 @@ def check(signature: ModelSignature, tensors: Sequence[Tensor], outputs: Sequenc
         _check_picture(tensors[0])
     else:
         _check_tensors(signature, tensors)
+        if image and tensors[0].shape[0] > MAX_PICTURES:
+            raise BadInput(f"{tensors[0].shape[0]} pictures came; send at most {MAX_PICTURES} per request")
     if len(set(outputs or ())) != len(outputs or ()):
         raise BadInput("an output is asked for twice")
     known = {spec.name for spec in signature.outputs} | ({LABELS} if picture else set())
@@ -56,9 +59,19 @@ def _check_tensors(signature: ModelSignature, tensors: Sequence[Tensor]) -> None
 def _check_tensor(spec: TensorSpec, tensor: Tensor) -> None:
     if tensor.datatype != spec.datatype:
         raise BadInput(f"input {spec.name!r} must be {spec.datatype}, but {tensor.datatype} came")
+    check_size(tensor.name, tensor.datatype, tensor.shape, len(tensor.data))
     if not fits(spec.shape, tensor.shape):
         raise BadInput(f"input {spec.name!r} must have shape {list(spec.shape)}, but {list(tensor.shape)} came")
-    check_size(tensor.name, tensor.datatype, tensor.shape, len(tensor.data))
+
+
+def rows(signature: ModelSignature, tensors: Sequence[Tensor]) -> int:
+    """How many examples a checked request holds: the longest first side that the graph leaves free; else 1.
+
+    The only side of a vector is its length, not a count of examples.
+    """
+    came = {tensor.name: tensor.shape for tensor in tensors}
+    batches = [came[spec.name][0] for spec in signature.inputs if len(spec.shape) > 1 and spec.shape[0] == -1]
+    return max(batches, default=1) or 1
 
 
 def fits(declared: Sequence[int], came: Sequence[int]) -> bool:

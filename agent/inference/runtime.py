@@ -15,6 +15,7 @@ CPU, GPU = "onnxruntime", "onnxruntime-gpu"
 # As in pyproject.toml; a test holds the two together.
 REQUIREMENT = {CPU: "onnxruntime>=1.32,<1.33", GPU: "onnxruntime-gpu>=1.31,<1.32"}
 GPU_PROVIDERS = frozenset({"cuda", "tensorrt"})
+GPU_LIBRARIES = "onnxruntime-gpu[cuda,cudnn]>=1.31,<1.32"  # the same, with CUDA and cuDNN beside it
 
 
 def installed() -> dict[str, str]:
@@ -26,6 +27,11 @@ def installed() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def reinstall(name: str, python: str = sys.executable) -> str:
+    """The line that installs this distribution anew."""
+    return f"{python} -m pip install --force-reinstall '{REQUIREMENT[name]}'"
 
 
 def trouble(distributions: Mapping[str, str], provider: str = "cpu", python: str = sys.executable) -> str | None:

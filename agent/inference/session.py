@@ -2,11 +2,14 @@
 
 Only worker processes import this module. A session is built with exactly one provider chain and fails when the runtime
 would quietly fall back to another. Threads: `intra_op` as asked, `inter_op` 1, no spinning, since cameras share the
-cores. Vendor errors end here as BadModel, BadInput or Retryable, in one sentence.
+cores. Vendor errors end here, in one sentence: BadModel or BadInput where model or input are at fault, Retryable where
+the box is (memory, GPU), Fatal where it will stay so until somebody mends it.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
 import warnings
 from collections.abc import Mapping, Sequence
@@ -18,8 +21,9 @@ from onnxruntime.capi import onnxruntime_pybind11_state as native
 
 from agent.inference.datatypes import BYTES, FIXED, FROM_ONNX
 from agent.inference.errors import BadInput, BadModel
+from agent.inference.runtime import GPU_PROVIDERS
 from agent.ports import ModelSignature, TensorSpec
-from protos.errors import Retryable
+from protos.errors import Fatal, Retryable
 
 Array = NDArray[np.generic]
 
@@ -30,6 +34,9 @@ PROVIDERS = {
 }
 _NODE = re.compile(r"while running (\w+) node\. Name:'([^']*)'")
 _SOURCE = re.compile(r"/onnxruntime_src/\S+ .*?\) ")  # where in its source an error was raised
+# What the runtime says where the box is short of something: memory, here or on the GPU, or a GPU that works.
+_SHORT = re.compile(r"bad_alloc|allocate memory|out of memory|smaller than requested|TensorRT libraries", re.IGNORECASE)
+_GPU = re.compile(r"\bCU[A-Z]+ failure \d+: ([^;]*)")
 _SILENT = 4  # log severity: fatal only; every error reaches us as an exception
 _ERRORS = (
     native.EPFail,
@@ -54,12 +61,21 @@ def providers() -> list[str]:
     return [name for name, chain in PROVIDERS.items() if chain[0] in available]
 
 
+def preload_gpu_libraries() -> str:
+    """Load CUDA and cuDNN where pip put them, as the runtime does not look there; what is missing, or ""."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):  # the runtime prints what it misses
+        ort.preload_dlls()
+    missing = (line.strip() for line in said.getvalue().splitlines() if line.startswith("Failed to load"))
+    return next(missing, "")
+
+
 class Session:
     """One loaded graph."""
 
     def __init__(self, model: bytes, provider: str = "cpu", threads: int = 1) -> None:
-        """Raises BadModel."""
-        self._session = _load(model, _chain(provider), _options(threads))
+        """Raises BadModel, Retryable, Fatal."""
+        self._session = _load(model, provider, _options(threads))
         self.signature = _signature(self._session)
 
     def run(self, feeds: Mapping[str, Array], outputs: Sequence[str] | None = None) -> list[Array]:
@@ -69,8 +85,8 @@ class Session:
         except MemoryError as error:
             raise Retryable("not enough memory for this inference") from error
         except _ERRORS as error:
-            if "Failed to allocate memory" in str(error):
-                raise Retryable("not enough memory for this inference") from error
+            if trouble := _of_the_box(error):
+                raise Retryable(f"the box cannot run this inference now: {trouble}") from error
             raise BadInput(f"the model cannot run on this input: {_sentence(error)}") from error
         return result
 
@@ -81,10 +97,10 @@ class Session:
 
 def _chain(provider: str) -> list[str]:
     if provider not in PROVIDERS:
-        raise BadModel(f"provider {provider!r} must be one of {', '.join(PROVIDERS)}")
+        raise Fatal(f"provider {provider!r} must be one of {', '.join(PROVIDERS)}")
     chain = PROVIDERS[provider]
     if chain[0] not in ort.get_available_providers():
-        raise BadModel(f"this ONNX Runtime has no {chain[0]}; install onnxruntime-gpu or choose provider 'cpu'")
+        raise Fatal(f"this ONNX Runtime has no {chain[0]}; install onnxruntime-gpu or choose provider 'cpu'")
     return [name for name in chain if name in ort.get_available_providers()]
 
 
@@ -98,7 +114,9 @@ def _options(threads: int) -> ort.SessionOptions:
     return options
 
 
-def _load(model: bytes, chain: list[str], options: ort.SessionOptions) -> ort.InferenceSession:
+def _load(model: bytes, provider: str, options: ort.SessionOptions) -> ort.InferenceSession:
+    chain = _chain(provider)
+    missing = preload_gpu_libraries() if provider in GPU_PROVIDERS else ""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it warns of a fallback, which is refused below
@@ -106,11 +124,15 @@ def _load(model: bytes, chain: list[str], options: ort.SessionOptions) -> ort.In
     except (native.InvalidProtobuf, native.NoModel) as error:
         raise BadModel("the model is damaged or no ONNX file; push its release again") from error
     except MemoryError as error:
-        raise BadModel("the model needs more memory than this box has") from error
+        raise Retryable("the box has not enough memory to load the model") from error
     except _ERRORS as error:
+        if trouble := _of_the_box(error):
+            raise Retryable(f"the box cannot load the model now: {trouble}") from error
         raise BadModel(f"the model does not load: {_sentence(error)}") from error
     if session.get_providers()[0] != chain[0]:
-        raise BadModel(f"{chain[0]} does not start on this box; check the GPU driver or choose provider 'cpu'")
+        # Passes: a box may start before its GPU does.
+        why = missing or "no CUDA device answers; check the GPU driver"
+        raise Retryable(f"{chain[0]} does not start on this box ({why}); mend it or choose provider 'cpu'")
     # It keeps the bytes for a fallback that is switched off: a second copy of the model, for good.
     session._model_bytes = None  # noqa: SLF001
     return session
@@ -137,6 +159,16 @@ def _zeros(spec: TensorSpec) -> Array:
     if spec.datatype == BYTES:
         return np.full(shape, "", dtype=object)
     return np.zeros(shape, dtype=FIXED[spec.datatype].numpy)
+
+
+def _of_the_box(error: BaseException) -> str:
+    """What the box lacks, when that is what the runtime complains of; else ""."""
+    text = str(error)
+    if gpu := _GPU.search(text):
+        return f"the GPU says {gpu[1].strip()!r}"
+    if not _SHORT.search(text):
+        return ""
+    return "the TensorRT libraries are missing" if "TensorRT" in text else "not enough memory"
 
 
 def _sentence(error: BaseException) -> str:

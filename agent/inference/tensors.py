@@ -20,11 +20,12 @@ def to_array(item: TensorIn, data: memoryview) -> Array:
     """The tensor as ONNX Runtime takes it. Raises BadInput for BYTES that are not UTF-8 text."""
     if item.datatype != BYTES:
         return np.frombuffer(data, dtype=FIXED[item.datatype].numpy).reshape(item.shape)
-    array = np.empty(elements(item.name, item.shape), dtype=object)
     try:
-        array[:] = [str(text, "utf-8") for text in unpack_bytes(item.name, data, array.size)]
+        texts = [str(text, "utf-8") for text in unpack_bytes(item.name, data, elements(item.name, item.shape))]
     except UnicodeDecodeError as error:
         raise BadInput(f"input {item.name!r}: ONNX text is UTF-8, and an element is not") from error
+    array = np.empty(len(texts), dtype=object)  # only now: a shape may claim more elements than came
+    array[:] = texts
     return array.reshape(item.shape)
 
 

@@ -48,10 +48,15 @@ from agent.inference.tensors import Buffer
 from agent.types import ModelInput
 from agent.workers.channel import WorkerChannel
 from agent.workers.memory import SharedSlots
-from protos.errors import LongshoreError, Retryable
+from protos.errors import Fatal, LongshoreError, Retryable
 
 Answer = tuple[FromWorker, Sequence[Buffer]]  # the message, and large tensors to go beside it
-REASONS = ((Expired, Reason.EXPIRED), (Retryable, Reason.AGAIN), (BadModel, Reason.MODEL))
+REASONS = (
+    (Expired, Reason.EXPIRED),
+    (Retryable, Reason.AGAIN),
+    (BadModel, Reason.MODEL),
+    (Fatal, Reason.BOX),
+)
 
 
 class TapFrames:
@@ -157,17 +162,23 @@ class Worker:
 
 
 def answer(worker: Worker, message: ToWorker, fds: Sequence[int]) -> Answer | None:
-    """`handle`, with an error of ours as that call's answer."""
+    """`handle`, with an error of ours, of memory, or of numpy over a shape, as that call's answer."""
     try:
         return worker.handle(message, fds)
-    except (LongshoreError, MemoryError) as error:
+    except (LongshoreError, MemoryError, ValueError) as error:
         call = getattr(message, "call", None)
         if call is None:
             raise
-        if isinstance(error, MemoryError):
-            return Failed(call, Reason.AGAIN, "not enough memory for this inference"), []
-        reason = next((reason for kind, reason in REASONS if isinstance(error, kind)), Reason.INPUT)
-        return Failed(call, reason, str(error)), []
+        return _failed(call, error), []
+
+
+def _failed(call: int, error: Exception) -> Failed:
+    if isinstance(error, MemoryError):
+        return Failed(call, Reason.AGAIN, "the box has not enough memory for this inference")
+    if isinstance(error, ValueError):
+        return Failed(call, Reason.INPUT, f"the model cannot run on this input: {' '.join(str(error).split())[:200]}")
+    reason = next((reason for kind, reason in REASONS if isinstance(error, kind)), Reason.INPUT)
+    return Failed(call, reason, str(error))
 
 
 def _warm(session: Session, model_input: ModelInput | None) -> float:

@@ -55,7 +55,7 @@ class SyncLoop:
         self._handlers = handlers
         self._schedule = schedule or Schedule()
         self._woken = asyncio.Event()
-        self._kept = b""
+        self._kept = b""  # what of it outlasts a power cut, for comparing
         self._desired = fleet_pb2.DesiredState()
         self._obstacle: Problem | None = None
         self.connected = False  # the last Sync was answered
@@ -76,7 +76,7 @@ class SyncLoop:
         except Rejected as error:
             log.error("kept desired state: %s; waiting for the control plane", error)
             return False
-        self._kept = content
+        self._kept = _lasting(self._desired)
         self._handlers.desired(self._desired)
         return True
 
@@ -146,7 +146,7 @@ class SyncLoop:
         self.connected = True
         self._obstacle = None
         self.clock_offset = reply.clock_unix - self._clock.unix()
-        self._keep(reply.desired)
+        self._keep(reply.desired, desired)
         if desired.generation != self._desired.generation:
             self.changed()  # told soon, so that nobody sees this box behind for a whole interval
         self._desired = desired
@@ -154,13 +154,17 @@ class SyncLoop:
         self._handlers.desired(desired)
         self._handlers.watch(desired.watch_until_unix_ms / 1000 - self.clock_offset)
 
-    def _keep(self, content: bytes) -> None:
-        """A full disk does not keep the box from doing what is wanted; only a power cut would forget it."""
-        if content == self._kept:
+    def _keep(self, content: bytes, desired: fleet_pb2.DesiredState) -> None:
+        """A full disk does not keep the box from doing what is wanted; only a power cut would forget it.
+
+        That somebody looks is for now: it alone is not worth a write to disk.
+        """
+        lasting = _lasting(desired)
+        if lasting == self._kept:
             return
         try:
             self._state.put(KEY, content)
-            self._kept = content
+            self._kept = lasting
         except (Retryable, Fatal) as error:
             self._obstacle = Problem("desired-not-kept", str(error))
 
@@ -176,6 +180,13 @@ def _hint(payload: bytes) -> telemetry_pb2.DesiredHint:
         return telemetry_pb2.DesiredHint.FromString(payload)
     except DecodeError as error:
         raise Rejected("not readable; a newer control plane needs a newer agent") from error
+
+
+def _lasting(desired: fleet_pb2.DesiredState) -> bytes:
+    without = fleet_pb2.DesiredState()
+    without.CopyFrom(desired)
+    without.ClearField("watch_until_unix_ms")
+    return without.SerializeToString(deterministic=True)
 
 
 def _parsed(content: bytes) -> fleet_pb2.DesiredState:

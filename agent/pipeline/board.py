@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 
 FIRST_INFERENCE_SECONDS = 0.05  # until one was measured
 HEALTH_SECONDS = 0.2  # between looks while a release is being confirmed
+LONGEST_ANSWER_SECONDS = 60.0  # of a release being confirmed; an engine gives up a frame that hangs long before
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ class Board:
         self._stands: dict[DeploymentName, Stand] = {}
         self._wishes: dict[DeploymentName, DeploymentWish] = {}
         self._cameras: tuple[CameraWish, ...] = ()
+        self._planned = False
         self._cloud: CloudInference | None = None
         self._slow_down = 0.0
         self._feeding = asyncio.Lock()
@@ -99,6 +101,7 @@ class Board:
 
     def plan(self, cameras: Iterable[CameraWish], deployments: Iterable[DeploymentWish]) -> None:
         """Cameras and settings as they should be; `feed` makes it so. Which release answers, the updater says."""
+        self._planned = True
         self._cameras = tuple(cameras)
         self._wishes = {wish.name: wish for wish in deployments}
         for name, stand in self._stands.items():
@@ -161,12 +164,9 @@ class Board:
 
     async def confirm(self, deployment: DeploymentName, digest: Digest, seconds: float) -> bool:
         stand = self._stands[deployment]
-        until = self._clock.monotonic() + seconds
-        while self._clock.monotonic() < until:
-            await self._clock.sleep(min(HEALTH_SECONDS, seconds))
-            if not stand.behaves:
-                log.warning("%s: %s of release %s failed", deployment, stand.health, digest[:19])
-                return False
+        if not await self._behaves(stand, seconds):
+            log.warning("%s: release %s is not healthy: %s", deployment, digest[:19], stand.health)
+            return False
         before, stand.previous = stand.previous, None
         stand.runner.settled()
         await self._close(before)
@@ -198,18 +198,12 @@ class Board:
 
     # ---- questions ----
 
-    def serving(self, name: str, version: str | None) -> Loaded | None:
-        """The release that answers under this model name, for applications beside the box."""
-        return next(
-            (
-                stand.current
-                for stand in self._stands.values()
-                if stand.current is not None
-                and stand.current.release.manifest.name == name
-                and version in (None, "", stand.current.release.manifest.version)
-            ),
-            None,
-        )
+    @property
+    def askable(self) -> list[Loaded]:
+        """What callers may ask: the releases that answer, then those before them until these are confirmed."""
+        stands = self._stands.values()
+        found = [*(stand.current for stand in stands), *(stand.previous for stand in stands)]
+        return [loaded for loaded in found if loaded is not None]
 
     @property
     def answering(self) -> dict[DeploymentName, Loaded]:
@@ -217,17 +211,16 @@ class Board:
         return {name: stand.current for name, stand in self._stands.items() if stand.current is not None}
 
     @property
-    def models(self) -> list[Loaded]:
-        return list(self.answering.values())
-
-    @property
-    def wanted_models(self) -> set[str]:
-        return {wish.model for wish in self._wishes.values()}
+    def wanted_models(self) -> set[tuple[str, str]]:
+        """Model and version of each release that desired state wants."""
+        return {(wish.model, wish.version) for wish in self._wishes.values()}
 
     @property
     def complete(self) -> bool:
-        """Some release answers for everything that desired state wants."""
-        return all(name in self._stands and self._stands[name].current is not None for name in self._wishes)
+        """Some release answers for everything that desired state wants; not before it said what that is."""
+        return self._planned and all(
+            name in self._stands and self._stands[name].current is not None for name in self._wishes
+        )
 
     @property
     def fed(self) -> set[CameraName]:
@@ -237,24 +230,31 @@ class Board:
     def lanes(self) -> dict[DeploymentName, Lane]:
         return {name: stand.runner.lane for name, stand in self._stands.items()}
 
-    def finished(self, finished: Finished) -> None:
-        """A frame ended; count it, then tell the world."""
-        stand = self._stands.get(finished.tap.deployment)
-        if stand is not None:
-            stand.health.count(finished)
-        self._report(finished)
-
     async def close(self) -> None:
         for name in list(self._stands):
             await self.remove(name)
 
     # ---- inside ----
 
+    async def _behaves(self, stand: Stand, seconds: float) -> bool:
+        """Watch it for `seconds`, and then until every frame it was asked for meanwhile has ended: one that hangs is
+        found out so, by the engine's patience or by ours. Where no frame is asked of it, nothing speaks against it.
+        """
+        now, asked = self._clock.monotonic, 0
+        until = now() + seconds
+        while now() < until or stand.health.ended < asked:
+            await self._clock.sleep(min(HEALTH_SECONDS, seconds))
+            if now() <= until:
+                asked = stand.health.asked
+            if not stand.behaves or now() > until + LONGEST_ANSWER_SECONDS:
+                return False
+        return True
+
     def _new_stand(self, deployment: DeploymentName) -> Stand:
         wish = self._wishes.get(deployment)
         settings = wish.settings if wish else LaneSettings(1.0, 0.3, 80, offload=False)
         lane = Lane(Estimate(FIRST_INFERENCE_SECONDS), Breaker(), UplinkBudget(wish.bits_per_second if wish else 0.0))
-        stand = Stand(LaneRunner(lane, settings, self._clock, self._captures, self.finished))
+        stand = Stand(LaneRunner(lane, settings, self._clock, self._captures, self._report))
         self._stands[deployment] = stand
         self._configure(stand, wish)
         return stand

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from agent.offload.estimate import Estimate
+from agent.pipeline.health import Health
 from agent.pipeline.lane import Action, Answer, Finish, Infer, Lane, Release, SendUp
 from agent.ports import Clock, CloudInference, CloudModel, Engine
 from agent.types import Finished, Frame, ModelInput, Tap
@@ -42,6 +43,7 @@ class ActiveRelease:
     engine: Engine
     model: CloudModel
     pixels: ModelInput | None = None  # what its frames are fitted to
+    health: Health = field(default_factory=Health, compare=False)
 
 
 @dataclass
@@ -140,10 +142,14 @@ class LaneRunner:
         active = self._fitting(frame)
         if active is None:
             return Answer(error="no release answers here yet")
+        active.health.asked += 1
         try:
             found = await active.engine.detect_slot(frame.tap, frame.slot, frame.geometry, self.settings.min_score)
+            active.health.answered += 1
         except LongshoreError as error:
             return Answer(error=str(error))
+        finally:
+            active.health.ended += 1
         return Answer(found.boxes, active.digest, infer_seconds=found.infer_seconds)
 
     def _fitting(self, frame: Frame) -> ActiveRelease | None:

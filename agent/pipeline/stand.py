@@ -1,24 +1,20 @@
 """One deployment's releases on this box: which is loaded, which answers, which answered before.
 
 The rules of agent.update.serving hold: at most one release answers, one did before it, one is a candidate; what
-answers is not touched by what a candidate does. Health while confirming is counted here, from how local inferences end.
+answers is not touched by what a candidate does.
 """
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, field
 
+from agent.pipeline.health import Health
 from agent.pipeline.run import ActiveRelease, LaneRunner
 from agent.ports import CloudModel, Engine
-from agent.types import Finished, ModelInput, Tap
+from agent.types import ModelInput, Tap
 from agent.update.verify import VerifiedRelease
 from protos.ids import CameraName, Digest
-from protos.outcomes import Outcome
 
-log = logging.getLogger(__name__)
-
-WORST_ERROR_SHARE = 0.2  # of the frames a release finished while it is being confirmed
 FORGIVEN_FALLS = 2  # of its worker meanwhile: somebody may have killed it, and a refusal is for good; three are its own
 
 
@@ -51,27 +47,6 @@ class Loaded:
 
 
 @dataclass
-class Health:
-    """Frames of the release that answers, since it does."""
-
-    answered: int = 0
-    failed: int = 0
-
-    @property
-    def good(self) -> bool:
-        return self.failed <= WORST_ERROR_SHARE * (self.answered + self.failed)
-
-    def count(self, finished: Finished) -> None:
-        """Only what ran here: a cloud that fails says nothing against the release on this box."""
-        if finished.where != "local":
-            return
-        if finished.outcome is Outcome.ERROR:
-            self.failed += 1
-        elif finished.release is not None:
-            self.answered += 1
-
-
-@dataclass
 class Stand:
     """A deployment's place on the box."""
 
@@ -80,11 +55,15 @@ class Stand:
     candidate: Loaded | None = None
     current: Loaded | None = None
     previous: Loaded | None = None
-    health: Health = field(default_factory=Health)
 
     @property
     def loaded(self) -> list[Loaded]:
         return [one for one in (self.candidate, self.current, self.previous) if one is not None]
+
+    @property
+    def health(self) -> Health:
+        """Of the release that answers, since it does."""
+        return self.runner.active.health if self.runner.active else Health()
 
     @property
     def behaves(self) -> bool:
@@ -107,7 +86,6 @@ class Stand:
         return fallen
 
     def _answer(self) -> None:
-        self.health = Health()
         if self.current is None:
             self.runner.idle()
         else:

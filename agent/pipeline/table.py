@@ -9,30 +9,34 @@ from agent.serving.errors import NotReady, UnknownModel
 
 
 class BoardTable:
-    """Serves what answers on the board now; a model that is wanted but not there yet is NotReady, not unknown."""
+    """Serves what is loaded on the board; a release that is wanted but not there yet is NotReady, not unknown.
+
+    While a release is being confirmed the one before it is served beside it: boxes change over each at its own time.
+    """
 
     def __init__(self, board: Board) -> None:
         self._board = board
 
     def lookup(self, name: str, version: str | None) -> Served:
-        loaded = self._board.serving(name, version)
-        if loaded is not None:
+        for loaded in self._named(name):
             manifest = loaded.release.manifest
-            return Served(manifest.name, manifest.version, loaded.engine)
-        if version in (None, "") and name in self._board.wanted_models:
-            raise NotReady(f"model {name} is being loaded; try again in a moment")
-        there = ", ".join(sorted(f"{one.release.manifest.name} {one.release.manifest.version}" for one in self._models))
-        raise UnknownModel(f"no model {name}{f' {version}' if version else ''} here; there is {there or 'none yet'}")
+            if version in (None, "", manifest.version):
+                return Served(manifest.name, manifest.version, loaded.engine)
+        asked = f"{name} {version}" if version else name
+        if any(name == wanted and version in (None, "", its) for wanted, its in self._board.wanted_models):
+            raise NotReady(f"model {asked} is being loaded; try again in a moment")
+        manifests = (loaded.release.manifest for loaded in self._board.askable)
+        there = ", ".join(sorted({f"{manifest.name} {manifest.version}" for manifest in manifests}))
+        raise UnknownModel(f"no model {asked} here; there is {there or 'none yet'}")
 
     def versions(self, name: str) -> list[str]:
-        found = [one.release.manifest.version for one in self._models if one.release.manifest.name == name]
-        if not found and name not in self._board.wanted_models:
+        found = {loaded.release.manifest.version for loaded in self._named(name)}
+        if not found and name not in {wanted for wanted, _ in self._board.wanted_models}:
             raise UnknownModel(f"no model {name} here")
-        return sorted(set(found))
+        return sorted(found)
 
     def ready(self) -> bool:
-        return self._board.complete
+        return self._board.complete and all(loaded.engine.ready for loaded in self._board.answering.values())
 
-    @property
-    def _models(self) -> list[Loaded]:
-        return self._board.models
+    def _named(self, name: str) -> list[Loaded]:
+        return [loaded for loaded in self._board.askable if loaded.release.manifest.name == name]

@@ -7,7 +7,9 @@ for at the handshake.
 
 from __future__ import annotations
 
+import errno
 import hmac
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -56,9 +58,16 @@ class Access:
             raise Denied("this node asks for 'Authorization: Bearer <token>' or a certificate; ask its operator")
 
 
-def port_taken(what: str, host: str, port: int, knob: str) -> Fatal:
-    """The error of a server whose port somebody else has."""
-    return Fatal(
-        f"port {port} on {host} is taken, so {what} cannot start; free it, or choose another with --{knob}-port "
-        f"or LONGSHORE_AGENT_{knob.upper()}_PORT (0 takes a free one)"
-    )
+def cannot_listen(what: str, host: str, port: int, knob: str, number: int) -> Fatal:
+    """The error of a server that could not bind, by errno; `knob`: how the flag of its port begins."""
+    choose = f"choose another with --{knob}-port or LONGSHORE_AGENT_{knob.upper()}_PORT"
+    match number:
+        case errno.EADDRINUSE:
+            why = f"port {port} on {host} is taken, so {what} cannot start; free it, or {choose} (0 takes a free one)"
+        case errno.EADDRNOTAVAIL:
+            why = f"this machine has no address {host}, so {what} cannot start; choose one it has with --listen"
+        case errno.EACCES:
+            why = f"port {port} is not for this user, so {what} cannot start; {choose} (1024 or above)"
+        case _:
+            why = f"{what} cannot listen on {host}:{port}: {os.strerror(number)}"
+    return Fatal(why)

@@ -1,6 +1,7 @@
 """Open Inference Protocol messages ↔ the data plane's values; pure. Only here does serving read protobuf fields.
 
-Inputs come as `raw_input_contents` (one per input, in order) or as typed `contents`; outputs always leave raw.
+Inputs come as `raw_input_contents` (one per input, in order) or as typed `contents`, which are bounded: they are packed
+on the agent's event loop. Outputs always leave raw.
 """
 
 from __future__ import annotations
@@ -8,11 +9,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 
-from agent.inference.datatypes import BYTES, FIXED, pack_bytes
+from agent.inference.datatypes import BYTES, FIXED, check_known, pack_bytes
 from agent.ports import Tensor, TensorSpec
-from agent.serving import parameters
+from agent.serving import bounds, parameters
 from agent.serving.dataplane import InferRequest, InferResult, ModelMetadata, ServerMetadata
-from agent.serving.errors import BadRequest
+from agent.serving.errors import BadRequest, TooLarge
 from protos import inference_pb2 as pb
 
 # Which typed field carries a datatype; FP16 has none.
@@ -28,6 +29,7 @@ _FIELDS: dict[str, str] = {
     "UINT64": "uint64_contents",
     "FP32": "fp32_contents",
     "FP64": "fp64_contents",
+    BYTES: "bytes_contents",
 }
 
 
@@ -83,6 +85,8 @@ def _inputs(message: pb.ModelInferRequest) -> list[Tensor]:
     raw = message.raw_input_contents
     if raw and len(raw) != len(message.inputs):
         raise BadRequest(f"{len(message.inputs)} inputs, but {len(raw)} raw_input_contents came; send one for each")
+    if raw and any(item.HasField("contents") for item in message.inputs):
+        raise BadRequest("both raw_input_contents and typed contents came; send all inputs one way")
     tensors = []
     for index, item in enumerate(message.inputs):
         parameters.check_supported(item.name, _parameters(item.parameters))
@@ -92,11 +96,17 @@ def _inputs(message: pb.ModelInferRequest) -> list[Tensor]:
 
 
 def _typed(item: pb.ModelInferRequest.InferInputTensor) -> bytes:
-    if item.datatype == BYTES:
-        return pack_bytes(item.contents.bytes_contents)
+    check_known(item.name, item.datatype)
     if item.datatype not in _FIELDS:
         raise BadRequest(f"input {item.name!r}: {item.datatype!r} has no typed contents; send it raw")
     values = getattr(item.contents, _FIELDS[item.datatype])
+    if len(values) > bounds.most(item.datatype):
+        raise TooLarge(
+            f"input {item.name!r}: {len(values)} typed values are more than the {bounds.most(item.datatype)} taken; "
+            "send it in raw_input_contents"
+        )
+    if item.datatype == BYTES:
+        return pack_bytes(values)
     try:
         return struct.pack(f"<{len(values)}{FIXED[item.datatype].code}", *values)
     except struct.error as error:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from agent.ports import Engine, Tensor, TensorSpec
-from agent.serving.errors import BadInput, Broken, Expired, NotReady, Overloaded, UnknownModel
+from agent.serving.errors import BadInput, Expired, NotReady, Overloaded, UnknownModel
 from protos.errors import LongshoreError, Rejected, Retryable
 
 SERVER_NAME = "longshore"
@@ -25,7 +25,6 @@ RESULTS: tuple[tuple[type[LongshoreError], str], ...] = (
     (Overloaded, "overloaded"),
     (Expired, "expired"),
     (BadInput, "bad_input"),
-    (Broken, "broken"),
     (Retryable, "unavailable"),
     (Rejected, "rejected"),
 )
@@ -44,7 +43,12 @@ class ModelTable(Protocol):
     """What this node serves at this moment."""
 
     def lookup(self, name: str, version: str | None) -> Served:
-        """The release of that version, or the one in use when None. Raises UnknownModel, NotReady."""
+        """The release of that version if it is loaded, or the one in use when None.
+
+        Raises:
+            NotReady: it is wanted here and not there yet.
+            UnknownModel: it is neither.
+        """
         ...
 
     def versions(self, name: str) -> list[str]:
@@ -125,12 +129,11 @@ class DataPlane:
         return ServerMetadata(SERVER_NAME, self._version)
 
     def model_ready(self, name: str, version: str | None) -> bool:
-        """False while it loads. Raises UnknownModel."""
+        """False while it loads, or its worker is started again. Raises UnknownModel."""
         try:
-            self._models.lookup(name, version)
+            return self._models.lookup(name, version).engine.ready
         except NotReady:
             return False
-        return True
 
     def model_metadata(self, name: str, version: str | None) -> ModelMetadata:
         """Raises UnknownModel, NotReady."""
@@ -142,7 +145,7 @@ class DataPlane:
         """Run it, and count how it ended.
 
         Raises:
-            UnknownModel, NotReady, BadInput, Overloaded, Expired, Retryable, Rejected.
+            UnknownModel, NotReady, BadInput, Overloaded, Expired, Retryable.
         """
         started, model, result = self._now(), "", "cancelled"
         try:
@@ -151,7 +154,7 @@ class DataPlane:
             outputs = await self._run(served, request, started)
             result = "ok"
         except LongshoreError as error:
-            result = next(name for kind, name in RESULTS if isinstance(error, kind))
+            result = next((name for kind, name in RESULTS if isinstance(error, kind)), "failed")
             raise
         finally:
             self._observer.answered(transport, model, result, self._now() - started)

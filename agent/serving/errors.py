@@ -2,18 +2,17 @@
 
 LongshoreError
 ├── Retryable   Overloaded, Expired (agent.inference.errors), NotReady
-└── Rejected    BadInput, Broken (agent.inference.errors), UnknownModel, BadRequest, TooLarge, Denied
+└── Rejected    BadInput (agent.inference.errors), UnknownModel, BadRequest, TooLarge, Denied
 """
 
 from __future__ import annotations
 
-from agent.inference.errors import BadInput, Broken, Expired, Overloaded
+from agent.inference.errors import BadInput, Expired, Overloaded
 from protos.errors import Rejected, Retryable
 
 __all__ = [
     "BadInput",
     "BadRequest",
-    "Broken",
     "Denied",
     "Expired",
     "NotReady",

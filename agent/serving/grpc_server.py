@@ -1,7 +1,8 @@
 """The Open Inference Protocol over gRPC: convert, call, convert.
 
 `CODES` is the one place where the kind of an error becomes a gRPC code. Metadata and inference ask for the token where
-one is set; health is open to probes. With `client_ca` no caller without its certificate gets that far.
+one is set; health is open to probes. With `client_ca` no caller without its certificate gets that far. What callers
+may have under way is bounded by calls times message; larger tensors go over REST, which counts bytes.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from typing import TypeAlias, TypeVar
 import grpc
 import grpc.aio
 
-from agent.serving import convert
-from agent.serving.access import Access, ServerCredentials, port_taken
+from agent.serving import binding, convert
+from agent.serving.access import Access, ServerCredentials
 from agent.serving.certificates import Certificates
 from agent.serving.dataplane import DataPlane
-from agent.serving.errors import Broken, Denied, Expired, Overloaded, TooLarge, UnknownModel
+from agent.serving.errors import Denied, Expired, Overloaded, TooLarge, UnknownModel
 from protos import inference_pb2 as pb
 from protos import inference_pb2_grpc
 from protos.errors import LongshoreError, Rejected, Retryable
@@ -33,14 +34,15 @@ CODES: tuple[tuple[type[LongshoreError], grpc.StatusCode], ...] = (
     (Expired, grpc.StatusCode.DEADLINE_EXCEEDED),
     (TooLarge, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (Denied, grpc.StatusCode.UNAUTHENTICATED),
-    (Broken, grpc.StatusCode.INTERNAL),
     (Retryable, grpc.StatusCode.UNAVAILABLE),
     (Rejected, grpc.StatusCode.INVALID_ARGUMENT),
 )
-MAX_MESSAGE = 64 << 20  # bytes, both ways
+MAX_CALLS = 128  # at once; an engine lets 64 wait, so that it is the one to say so, and health has room beside them
+MAX_REQUEST = 16 << 20  # bytes; 32 pictures of 400x400
+MAX_ANSWER = 64 << 20  # bytes
 _OPTIONS = [
-    ("grpc.max_receive_message_length", MAX_MESSAGE),
-    ("grpc.max_send_message_length", MAX_MESSAGE),
+    ("grpc.max_receive_message_length", MAX_REQUEST),
+    ("grpc.max_send_message_length", MAX_ANSWER),
     ("grpc.so_reuseport", 0),  # two agents on one port would share its callers unnoticed
     # Boxes hold connections through quiet hours and ping to see a dead uplink early.
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
@@ -117,16 +119,16 @@ class GrpcServer:
         self._server: grpc.aio.Server | None = None
 
     async def start(self, host: str, port: int) -> int:
-        """Serve; the bound port. Raises Fatal: port taken, or the door would stand open."""
+        """Serve; the bound port. Raises Fatal: it cannot listen there, or the door would stand open."""
         self._access.check_bind(host)
-        server = grpc.aio.server(options=_OPTIONS)
+        server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=MAX_CALLS)
         servicer = _Servicer(self._plane, self._access)
         inference_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, server)
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         try:
             bound = _bind(server, address, self._access.credentials)
-        except RuntimeError as error:  # grpc tells no more than that it could not bind
-            raise port_taken("gRPC inference", host, port, "grpc") from error
+        except RuntimeError as error:  # it tells no more than that it could not bind
+            raise binding.trouble("gRPC inference", host, port, "grpc") from error
         await server.start()
         self._server = server
         return bound

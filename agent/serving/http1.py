@@ -1,22 +1,26 @@
 """HTTP/1.1 on the event loop: one connection, its bounds, its order. No knowledge of what is served.
 
 Requests of a connection are answered one after the other, in order; a few more may be read ahead. Everything a caller
-controls is bounded: head, body, the bodies of all connections together, connections, read-ahead, and time: a caller
-that neither finishes its request nor reads its answer is cut off. A caller that leaves cancels its request.
+controls is bounded: head, what stands between the parts of a body, body, the bodies of all connections together,
+connections, read-ahead, and time: a caller that does not finish its request, or does not read its answer, is cut off.
+Who may not send a body is told so at its head. What cannot be read on is answered after what came before it; the rest
+is then read and thrown away for a while, since closing on unread bytes would tear up that answer on its way. A caller
+that leaves cancels its request.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Protocol, cast
+from typing import Protocol
 
 import httptools
 
 READ_AHEAD = 16  # whole requests behind the one being answered
+PIECE = 64 << 10  # bytes of an answer handed over at once; each that goes is a sign of life of its reader
 
 
 @dataclass(frozen=True)
@@ -28,8 +32,9 @@ class HttpLimits:
     all_bodies_bytes: int = 256 << 20  # of all connections at once
     connections: int = 256
     idle_seconds: float = 75.0  # between requests
-    stall_seconds: float = 30.0  # without a byte of an unfinished request, or read of an answer
+    stall_seconds: float = 30.0  # without a byte of an unfinished request, or a piece of an answer being read
     request_seconds: float = 300.0  # for a whole request
+    linger_seconds: float = 2.0  # without a byte after a refusal, within stall_seconds in all
     sweep_seconds: float = 5.0  # between looks at these times
 
 
@@ -52,7 +57,6 @@ class Response:
     body: Sequence[bytes | memoryview] = ()
     content_type: str = "application/json"
     headers: dict[str, str] = field(default_factory=dict)
-    close: bool = False
 
     def head(self, *, keep_alive: bool) -> bytes:
         length = sum(len(part) for part in self.body)
@@ -82,40 +86,22 @@ class Owner(Protocol):
 
     def refusal(self, status: int, message: str) -> Response: ...
 
+    def denial(self, headers: Mapping[str, str], *, proven: bool) -> Response | None:
+        """Why this caller may not send a body, or None."""
+        ...
+
     async def handle(self, request: Request) -> Response:
         """Raises nothing."""
         ...
 
 
-class _Body:
-    """A body being received: into one buffer when its length is known."""
-
-    def __init__(self, length: int | None) -> None:
-        self.length = length
-        self._buffer = bytearray(length or 0)
-        self._at = 0
-
-    def add(self, data: bytes) -> None:
-        if self.length is None:
-            self._buffer += data
-        else:
-            self._buffer[self._at : self._at + len(data)] = data
-        self._at += len(data)
-
-    @property
-    def received(self) -> int:
-        return self._at
-
-    def view(self) -> memoryview:
-        return memoryview(self._buffer).toreadonly()[: self._at]
-
-
 class Connection(asyncio.Protocol):
     """One caller's connection."""
 
-    def __init__(self, owner: Owner) -> None:
+    def __init__(self, owner: Owner, now: Callable[[], float]) -> None:
+        """`now`: monotonic seconds, as `check_time` is told them."""
         self._owner = owner
-        self._loop = asyncio.get_running_loop()
+        self._now = now
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
         self._waiting: deque[tuple[Request, bool]] = deque()
@@ -124,21 +110,26 @@ class Connection(asyncio.Protocol):
         self._proven = False
         self._writable = asyncio.Event()
         self._writable.set()
-        self._reserved = 0
-        self._refused = False  # for good: the rest of the stream means nothing
-        self._raw_bytes = 0  # since the last whole request
+        self._reserved = 0  # bytes of the bodies held here
+        self._refusal: Response | None = None  # for good: the rest of the stream means nothing
+        self._framing = 0  # bytes since the last whole request or part of a body
+        self._body = bytearray()
         self._begin()
-        self.closed: asyncio.Future[None] = self._loop.create_future()
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._request_since: float | None = None
-        self._heard = self._loop.time()
+        self._lingers_since: float | None = None
+        self._heard = self._written = self._now()  # the last byte from the caller; the last piece for it
 
     # --- the event loop's side --------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one without saying so
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
         self._proven = bool(transport.get_extra_info("peercert"))
         if len(self._owner.connections) >= self._owner.limits.connections or self._owner.stopping:
-            self._refuse(503, "too many connections; try again later")
+            self._refusal = self._owner.refusal(503, "too many connections; try again later")
+            self._transport.write(b"".join(_pieces(self._refusal, keep_alive=False)))
+            self._transport.close()
             return
         self._owner.connections.add(self)
 
@@ -153,20 +144,20 @@ class Connection(asyncio.Protocol):
         self.closed.set_result(None)
 
     def data_received(self, data: bytes) -> None:
-        self._heard = self._loop.time()
+        self._heard = self._now()
+        if self._refusal is not None:
+            return
         if self._request_since is None:
             self._request_since = self._heard
-        self._raw_bytes += len(data)
-        if self._refused:
-            return
+        self._framing += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             pass  # the request itself is whole; its answer says what we speak
         except httptools.HttpParserError:
             self._refuse(400, "this is not HTTP/1.1")
-        if not self._head_done and self._raw_bytes > self._owner.limits.head_bytes:
-            self._refuse(431, "the head of the request is too long")
+        if self._framing > self._owner.limits.head_bytes:
+            self._refuse(431, "the head of the request, or what stands between the parts of its body, is too long")
 
     def eof_received(self) -> bool:
         return False
@@ -176,7 +167,6 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._writable.set()
-        self._heard = self._loop.time()
 
     # --- the parser's side ------------------------------------------------------------------------------------------
 
@@ -187,46 +177,44 @@ class Connection(asyncio.Protocol):
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self._head_done:
+            self._refuse(400, "headers behind the body are not taken; send them before it")
+            return
         self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
         self._head_done = True
-        declared = self._headers.get("content-length")
-        length = int(declared) if declared else None
-        if "transfer-encoding" in self._headers:
-            length = None
-        elif length is None:
-            length = 0
-        if not self._take(length or 0):
+        chunked = "transfer-encoding" in self._headers
+        length = int(self._headers.get("content-length") or 0)
+        if self._refusal is not None or not (chunked or length):
             return
-        self._body = _Body(length)
-        if self._headers.get("expect", "").lower() == "100-continue" and self._transport is not None:
-            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        denial = self._owner.denial(self._headers, proven=self._proven)
+        if denial is not None:
+            self._end_with(denial)
+        elif chunked and self._parser.get_http_version() == "1.0":
+            self._refuse(400, "HTTP/1.0 has no chunked bodies; send Content-Length or use HTTP/1.1")
+        elif self._fits(length) and self._headers.get("expect", "").lower() == "100-continue":
+            self._go_on()
 
     def on_body(self, data: bytes) -> None:
-        if self._refused:
-            return
-        if self._body.length is None and not self._take(len(data)):
-            return
-        self._body.add(data)
+        self._framing = 0
+        if self._refusal is None and self._fits(len(data)) and self._take(len(data)):
+            self._body += data
 
     def on_message_complete(self) -> None:
-        if self._refused:
+        if self._refusal is not None:
             return
         method = self._parser.get_method().decode("latin-1")
-        request = Request(method, self._target.decode("latin-1"), self._headers, self._body.view(), self._proven)
+        body = memoryview(self._body).toreadonly()
+        request = Request(method, self._target.decode("latin-1"), self._headers, body, self._proven)
+        self._body = bytearray()  # the request has it now
         self._waiting.append((request, self._parser.should_keep_alive()))
-        self._raw_bytes = 0
+        self._framing = 0
         self._request_since = None
         self._flow()
-        if self._task is None:
-            self._task = self._loop.create_task(self._answer_all(), name="answer HTTP")
+        self._answer()
 
     # --- ours ---------------------------------------------------------------------------------------------------------
-
-    @property
-    def busy(self) -> bool:
-        return self._task is not None
 
     def end_when_idle(self) -> None:
         """Close now, or after the answer under way."""
@@ -243,44 +231,58 @@ class Connection(asyncio.Protocol):
 
     def check_time(self, now: float) -> None:
         """Cut off a caller that keeps the connection from getting anywhere."""
-        limits = self._owner.limits
-        if not self._writable.is_set():
-            late = now - self._heard > limits.stall_seconds
-        elif self._task is not None:
-            late = False
-        elif self._request_since is not None:
-            late = now - self._heard > limits.stall_seconds or now - self._request_since > limits.request_seconds
-        else:
-            late = now - self._heard > limits.idle_seconds
-        if late:
+        if self._is_late(now, self._owner.limits):
             self.abort()
+
+    def _is_late(self, now: float, limits: HttpLimits) -> bool:
+        silent = now - self._heard
+        if not self._writable.is_set():  # whatever he sends meanwhile is no sign that he reads
+            return now - self._written > limits.stall_seconds
+        if self._task is not None:
+            return False
+        if self._lingers_since is not None:
+            return silent > limits.linger_seconds or now - self._lingers_since > limits.stall_seconds
+        if self._request_since is not None:
+            return silent > limits.stall_seconds or now - self._request_since > limits.request_seconds
+        return silent > limits.idle_seconds
 
     def _begin(self) -> None:
         self._target = b""
         self._headers: dict[str, str] = {}
         self._head_done = False
-        self._body = _Body(0)
+        self._body = bytearray()
 
-    def _take(self, nbytes: int) -> bool:
-        """Make room for so many more bytes of body, or refuse."""
+    def _fits(self, nbytes: int) -> bool:
+        """Is a body that grows by so much still taken? It is refused if not."""
         limit = self._owner.limits.body_bytes
-        if self._body.received + nbytes > limit:
-            self._refuse(413, f"the body is larger than the {limit} bytes taken")
-        elif not self._owner.reserve(nbytes):
-            self._refuse(429, "too many request bytes wait on this node; try again later")
-        else:
-            self._reserved += nbytes
+        if len(self._body) + nbytes <= limit:
             return True
+        self._refuse(413, f"the body is larger than the {limit} bytes taken")
         return False
 
+    def _take(self, nbytes: int) -> bool:
+        """Count bytes that came; what was only announced takes nothing from others. It is refused if they are many."""
+        if self._owner.reserve(nbytes):
+            self._reserved += nbytes
+            return True
+        self._refuse(429, "too many request bytes wait on this node; try again later")
+        return False
+
+    def _go_on(self) -> None:
+        """Tell a caller who asked first. Behind answers under way it would be read as one of them."""
+        if self._transport is not None and self._task is None:
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
     def _refuse(self, status: int, message: str) -> None:
-        """Answer what cannot be read on, and close."""
-        if self._refused or self._transport is None:
-            return
-        self._refused = True
-        if self._task is None:  # else an earlier request's answer is under way: closing after it must do
-            self._write(self._owner.refusal(status, message), keep_alive=False)
-        self.end_when_idle()
+        self._end_with(self._owner.refusal(status, message))
+
+    def _end_with(self, refusal: Response) -> None:
+        """This is the last answer here: what comes now cannot be read on, or is not to be."""
+        if self._refusal is None:
+            self._refusal = refusal
+            self._give_back(len(self._body))
+            self._body = bytearray()
+            self._answer()
 
     def _flow(self) -> None:
         """Stop reading while enough waits."""
@@ -290,34 +292,54 @@ class Connection(asyncio.Protocol):
         self._readable = wanted
         (self._transport.resume_reading if wanted else self._transport.pause_reading)()
 
+    def _answer(self) -> None:
+        if self._task is None:
+            self._task = asyncio.create_task(self._answer_all(), name="answer HTTP")
+
     async def _answer_all(self) -> None:
-        while self._waiting and self._transport is not None:
+        keep_alive = True
+        while self._waiting and keep_alive:
             request, keep_alive = self._waiting.popleft()
             self._flow()
             response = await self._owner.handle(request)
-            keep_alive = keep_alive and not (response.close or self._owner.stopping or self._refused)
+            keep_alive = keep_alive and not self._owner.stopping
             self._give_back(len(request.body))
             del request
-            self._write(response, keep_alive=keep_alive)
-            await self._writable.wait()
-            if not keep_alive:
-                self.close()
-                break
+            await self._write(response, keep_alive=keep_alive)
+        if not keep_alive:
+            self.close()
+        elif self._refusal is not None:
+            await self._write(self._refusal, keep_alive=False)
+            self._linger()
         self._task = None
-        self._heard = self._loop.time()
+        self._heard = self._now()
+
+    def _linger(self) -> None:
+        """Say that no more comes from here; the caller ends the connection, or `check_time` does."""
+        self._lingers_since = self._now()
+        if self._transport is not None and self._transport.can_write_eof():
+            self._transport.write_eof()
 
     def _give_back(self, nbytes: int) -> None:
         nbytes = min(nbytes, self._reserved)
         self._reserved -= nbytes
         self._owner.release(nbytes)
 
-    def _write(self, response: Response, *, keep_alive: bool) -> None:
-        if self._transport is None:
-            return
-        head = response.head(keep_alive=keep_alive)
-        if sum(len(part) for part in response.body) < 64 << 10:
-            self._transport.write(b"".join((head, *response.body)))
-            return
-        self._transport.write(head)
-        for part in response.body:
-            self._transport.write(part)
+    async def _write(self, response: Response, *, keep_alive: bool) -> None:
+        for piece in _pieces(response, keep_alive=keep_alive):
+            if self._transport is None:
+                return
+            self._written = self._now()
+            self._transport.write(piece)
+            await self._writable.wait()
+
+
+def _pieces(response: Response, *, keep_alive: bool) -> Iterator[bytes | memoryview]:
+    head = response.head(keep_alive=keep_alive)
+    if sum(len(part) for part in response.body) < PIECE:
+        yield b"".join((head, *response.body))
+        return
+    yield head
+    for part in response.body:
+        view = memoryview(part)
+        yield from (view[at : at + PIECE] for at in range(0, len(view), PIECE))

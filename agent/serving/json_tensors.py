@@ -1,77 +1,85 @@
 """Tensor data as JSON numbers, booleans and strings, flat or nested; pure. Row-major, as the protocol says.
 
-The main process has no numpy on purpose; `array` and `struct` do this at a few million numbers a second, and callers
-with large tensors send them binary.
+The main process has no numpy on purpose; `array` and `struct` do this at a few million numbers a second, within
+`bounds`, and callers with large tensors send and receive them binary. How numbers are nested says nothing that their
+shape does not, so the brackets are taken out before they are parsed: lists of lists cost ten times as much.
 """
 
 from __future__ import annotations
 
+import functools
+import itertools
+import math
+import re
 import struct
 from array import array
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
-from agent.inference.datatypes import BYTES, FIXED, pack_bytes, unpack_bytes
+from agent.inference.datatypes import BYTES, FIXED, MAX_RANK, check_known, pack_bytes, unpack_bytes
 from agent.ports import Tensor
-from agent.serving.errors import BadRequest
+from agent.serving import bounds
+from agent.serving.errors import BadRequest, TooLarge
 
-MAX_DEPTH = 32
-_KINDS: dict[str, Any] = {
-    "BOOL": list[bool],
-    BYTES: list[str],
-    "FP16": list[float],
-    "FP32": list[float],
-    "FP64": list[float],
-}
+_OPENING = re.compile(rb"[\s\[]*")
+_BRACKETS = b"[] \t\r\n"
+_KINDS: dict[str, Any] = {"BOOL": list[bool], "FP16": list[float], "FP32": list[float], "FP64": list[float]}
 
 
 def to_bytes(name: str, datatype: str, data: msgspec.Raw) -> bytes:
-    """The wire bytes of a JSON `data` field. Raises BadRequest."""
-    if datatype != BYTES and datatype not in FIXED:
-        raise BadRequest(f"input {name!r}: datatype {datatype!r} must be one of {', '.join(FIXED)} or BYTES")
+    """The wire bytes of a JSON `data` field. Raises BadInput, BadRequest, TooLarge."""
+    check_known(name, datatype)
+    text = bytes(data)
     try:
-        return _packed(datatype, _flat(datatype, data))
-    except (msgspec.MsgspecError, RecursionError, OverflowError, struct.error, UnicodeEncodeError) as error:
+        return _packed_texts(name, text) if datatype == BYTES else _packed_numbers(datatype, text)
+    except (msgspec.MsgspecError, OverflowError, struct.error, UnicodeEncodeError) as error:
         raise BadRequest(f"input {name!r}: its data is not a list of {datatype} values") from error
 
 
 def from_bytes(tensor: Tensor) -> list[Any]:
-    """The flat list of a tensor's values."""
+    """The flat list of a tensor's values. Raises BadRequest when they are too many for JSON."""
+    count, most = math.prod(tensor.shape), bounds.most(tensor.datatype)
+    if count > most:
+        raise BadRequest(
+            f"output {tensor.name!r}: {count} values are more than the {most} sent as JSON; "
+            'ask for it with the parameter "binary_data": true'
+        )
     if tensor.datatype == BYTES:
-        count = 1
-        for side in tensor.shape:
-            count *= side
         return [str(item, "utf-8", "replace") for item in unpack_bytes(tensor.name, tensor.data, count)]
-    fixed = FIXED[tensor.datatype]
-    return list(struct.unpack(f"<{len(tensor.data) // fixed.size}{fixed.code}", tensor.data))
+    return list(struct.unpack(f"<{count}{FIXED[tensor.datatype].code}", tensor.data))
 
 
-def _flat(datatype: str, data: msgspec.Raw) -> list[Any]:
-    kind = _KINDS.get(datatype, list[int])
-    try:
-        flat: list[Any] = msgspec.json.decode(data, type=kind)
-    except msgspec.ValidationError:
-        nested = msgspec.json.decode(data, type=list[Any])
-        flat = msgspec.convert(list(_leaves(nested, MAX_DEPTH)), type=kind)
-    return flat
-
-
-def _leaves(items: list[Any], depth: int) -> Iterator[Any]:
-    if not depth:
-        raise RecursionError
-    for item in items:
-        if isinstance(item, list):
-            yield from _leaves(item, depth - 1)
-        else:
-            yield item
-
-
-def _packed(datatype: str, values: list[Any]) -> bytes:
-    if datatype == BYTES:
-        return pack_bytes(text.encode() for text in values)
+def _packed_numbers(datatype: str, text: bytes) -> bytes:
+    if not text.startswith(b"["):
+        raise msgspec.ValidationError("no list")
+    flat = b"[%s]" % text.translate(None, _BRACKETS).strip(b",")  # commas alone: lists of nothing
+    values: list[Any] = msgspec.json.decode(flat, type=_KINDS.get(datatype, list[int]))
     code = FIXED[datatype].code
     if code in "?e":  # `array` has no code for these
         return struct.pack(f"<{len(values)}{code}", *values)
     return array(code, values).tobytes()
+
+
+def _packed_texts(name: str, text: bytes) -> bytes:
+    opening = _OPENING.match(text)
+    depth = opening[0].count(b"[") if opening else 0
+    if depth > MAX_RANK:
+        raise BadRequest(f"input {name!r}: its lists are deeper than any tensor")
+    if text.count(b"[") > bounds.MAX_TEXTS:
+        raise TooLarge(f"input {name!r}: its lists are too many; send it flat or binary")
+    values = _text_decoder(depth).decode(text)
+    for _ in range(depth - 1):
+        values = list(itertools.chain.from_iterable(values))
+    if len(values) > bounds.MAX_TEXTS:
+        raise TooLarge(f"input {name!r}: more than the {bounds.MAX_TEXTS} texts taken as JSON; send it binary")
+    return pack_bytes(value.encode() for value in values)
+
+
+@functools.cache
+def _text_decoder(depth: int) -> msgspec.json.Decoder[list[Any]]:
+    """Of lists so deep: the parser itself refuses what is nested unevenly."""
+    kind: Any = str
+    for _ in range(max(1, depth)):
+        kind = list[kind]
+    return msgspec.json.Decoder(kind)

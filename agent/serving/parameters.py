@@ -6,12 +6,12 @@ What would need more than we have (shared memory, classification strings) is ref
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 from agent.serving.errors import BadRequest
 
 REFUSED = ("shared_memory_region", "classification")
+LARGEST = 1 << 53  # what a float holds exactly; 285 years of microseconds
 
 
 def timeout_seconds(parameters: Mapping[str, object]) -> float | None:
@@ -36,6 +36,6 @@ def check_supported(tensor: str, parameters: Mapping[str, object]) -> None:
 
 def _number(parameters: Mapping[str, object], name: str) -> float:
     value = parameters.get(name, 0)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
-        raise BadRequest(f"parameter {name!r} must be a number of 0 or more")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= LARGEST:
+        raise BadRequest(f"parameter {name!r} must be a number from 0 to {LARGEST}")
     return float(value)

@@ -10,31 +10,29 @@ inference ask for the token where one is set; health is open to probes.
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import math
 import zlib
+from collections.abc import Mapping
 from urllib.parse import unquote
 
-from agent.serving import rest_codec
-from agent.serving.access import Access, port_taken
+from agent.serving import binding, rest_codec
+from agent.serving.access import Access
 from agent.serving.certificates import Certificates
 from agent.serving.dataplane import DataPlane
-from agent.serving.errors import BadRequest, Broken, Denied, Expired, NotReady, Overloaded, TooLarge, UnknownModel
+from agent.serving.errors import BadRequest, Denied, Expired, Overloaded, TooLarge, UnknownModel
 from agent.serving.http1 import Connection, HttpLimits, Request, Response
-from protos.errors import Fatal, LongshoreError, Rejected, Retryable
+from protos.errors import LongshoreError, Rejected, Retryable
 
 log = logging.getLogger(__name__)
 
 # The most specific kind first.
 STATUS: tuple[tuple[type[LongshoreError], int], ...] = (
     (UnknownModel, 404),
-    (NotReady, 409),
     (Overloaded, 429),
     (Expired, 504),
     (TooLarge, 413),
     (Denied, 401),
-    (Broken, 500),
     (Retryable, 503),
     (Rejected, 400),
 )
@@ -51,23 +49,22 @@ class RestServer:
         self.limits = limits or HttpLimits()
         self.connections: set[Connection] = set()
         self.stopping = False
-        self._held = 0
+        self.held = 0  # bytes of all bodies
         self._server: asyncio.Server | None = None
         self._certificates: Certificates | None = None
         self._sweeper: asyncio.TimerHandle | None = None
 
     async def start(self, host: str, port: int) -> int:
-        """Serve; the bound port. Raises Fatal: port taken, or the door would stand open."""
+        """Serve; the bound port. Raises Fatal: it cannot listen there, or the door would stand open."""
         self._access.check_bind(host)
         if self._access.credentials is not None:
             self._certificates = Certificates(self._access.credentials)
         tls = self._certificates.context if self._certificates else None
+        loop = asyncio.get_running_loop()
         try:
-            self._server = await asyncio.get_running_loop().create_server(lambda: Connection(self), host, port, ssl=tls)
+            self._server = await loop.create_server(lambda: Connection(self, loop.time), host, port, ssl=tls)
         except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                raise port_taken("REST inference", host, port, "http") from error
-            raise Fatal(f"REST inference cannot listen on {host}:{port}: {error.strerror or error}") from error
+            raise binding.trouble("REST inference", host, port, "http") from error
         self._sweep()
         bound: int = self._server.sockets[0].getsockname()[1]
         return bound
@@ -91,17 +88,24 @@ class RestServer:
     # --- what a connection asks -------------------------------------------------------------------------------------
 
     def reserve(self, nbytes: int) -> bool:
-        if self._held + nbytes > self.limits.all_bodies_bytes:
+        if self.held + nbytes > self.limits.all_bodies_bytes:
             return False
-        self._held += nbytes
+        self.held += nbytes
         return True
 
     def release(self, nbytes: int) -> None:
-        self._held -= nbytes
+        self.held -= nbytes
 
     def refusal(self, status: int, message: str) -> Response:
         headers = {"Retry-After": "1"} if status in (429, 503) else {}
-        return Response(status, [rest_codec.error(message)], headers=headers, close=True)
+        return Response(status, [rest_codec.error(message)], headers=headers)
+
+    def denial(self, headers: Mapping[str, str], *, proven: bool) -> Response | None:
+        try:
+            self._access.check(headers.get("authorization"), proven=proven)
+        except Denied as error:
+            return _failure(error)
+        return None
 
     async def handle(self, request: Request) -> Response:
         """Raises nothing: every error is an answer."""
@@ -116,7 +120,7 @@ class RestServer:
     # --- routes -----------------------------------------------------------------------------------------------------
 
     async def _route(self, request: Request) -> Response:
-        path = [unquote(part) for part in request.target.partition("?")[0].strip("/").split("/")]
+        path = [unquote(part) for part in _path(request.target).strip("/").split("/")]
         match path:
             case ["v2", "health", "live"]:
                 return _get(request) or Response(200, [b'{"live":true}'])
@@ -164,6 +168,14 @@ class RestServer:
         if self._certificates is not None:
             self._certificates.renewed()
         self._sweeper = loop.call_later(self.limits.sweep_seconds, self._sweep)
+
+
+def _path(target: str) -> str:
+    """The path of a request target; the absolute form, as proxies send it, included."""
+    path = target.partition("?")[0]
+    if path.startswith(("http://", "https://")):
+        path = path.partition("://")[2].partition("/")[2]
+    return path
 
 
 def _failure(error: LongshoreError) -> Response:

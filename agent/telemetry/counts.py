@@ -1,26 +1,44 @@
 """How frames ended, counted per tap in windows. Pure.
 
 Every due frame is counted once, so a window's `due` equals the sum of its counts, and sums over windows equal the
-frames due since the start. Percentiles are of answered frames of the window: those a release gave boxes for, in time or
-not. A window without a frame says nothing.
+frames due since the start. Latencies are those of answered frames, which a release gave boxes for, in time or not:
+counted apart for the box and the cloud, so that they also say where inference ran. A window without a frame says
+nothing.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field
 
-from agent.telemetry.records import OutcomeWindow
-from agent.types import Finished, Tap
-from protos.outcomes import Outcome
+from agent.telemetry.records import Latencies, OutcomeWindow
+from agent.types import Finished, Tap, Where
+from protos.outcomes import LATENCY_BOUNDS_MS, Outcome
 
-MOST_LATENCIES = 4096  # kept of one window and tap: 60 frames/s for a minute
+
+@dataclass
+class OpenLatencies:
+    """Of a window that is open; the list grows to the highest bucket that was hit."""
+
+    frames: list[int] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def add(self, seconds: float) -> None:
+        bucket = bisect_left(LATENCY_BOUNDS_MS, seconds * 1000)
+        self.frames += [0] * (bucket + 1 - len(self.frames))
+        self.frames[bucket] += 1
+        self.seconds += seconds
+
+    def closed(self) -> Latencies:
+        return Latencies(tuple(self.frames), self.seconds)
 
 
 @dataclass
 class _Open:
     counts: Counter[str] = field(default_factory=Counter)
-    latencies: list[float] = field(default_factory=list)
+    box: OpenLatencies = field(default_factory=OpenLatencies)
+    cloud: OpenLatencies = field(default_factory=OpenLatencies)
     uplink_bytes: int = 0
 
 
@@ -35,8 +53,8 @@ class OutcomeWindows:
         window = self._open.setdefault(frame.tap, _Open())
         window.counts[frame.outcome] += 1
         window.uplink_bytes += frame.uplink_bytes
-        if frame.release is not None and len(window.latencies) < MOST_LATENCIES:
-            window.latencies.append(frame.latency)
+        if frame.release is not None:
+            (window.box if frame.where == Where.LOCAL else window.cloud).add(frame.latency)
 
     def unseen(self, tap: Tap, outcome: Outcome, frames: int) -> None:
         """Frames that ended before they were announced: the capture worker counts them."""
@@ -51,22 +69,13 @@ class OutcomeWindows:
         return closed
 
 
-def percentile(sorted_values: list[float], share: float) -> float:
-    """The smallest value that at least `share` of all values do not exceed; 0 of none."""
-    if not sorted_values:
-        return 0.0
-    rank = -int(-share * len(sorted_values) // 1)  # rounded up
-    return sorted_values[max(0, min(rank, len(sorted_values)) - 1)]
-
-
 def _closed(tap: Tap, window: _Open, start: int, end: int) -> OutcomeWindow:
-    latencies = sorted(window.latencies)
     return OutcomeWindow(
         tap=tap,
         start_unix_ms=start,
         end_unix_ms=end,
         counts=dict(window.counts),
-        latency_p50=percentile(latencies, 0.5),
-        latency_p95=percentile(latencies, 0.95),
+        box=window.box.closed(),
+        cloud=window.cloud.closed(),
         uplink_bytes=window.uplink_bytes,
     )

@@ -5,7 +5,7 @@ Labels hold names of objects only (camera, deployment, release), never a source 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
 
@@ -140,19 +140,18 @@ class Metrics:
     def forget_model(self, deployment: DeploymentName) -> None:
         self._model.remove_by_labels({"deployment": deployment})
 
-    def forget_deployment(self, deployment: DeploymentName) -> None:
-        self.forget_model(deployment)
-        for family in (self._queue, self._in_cloud, self._update):
-            family.remove_by_labels({"deployment": deployment})
-
     def camera(self, camera: CameraName, state: CameraState, frames_per_second: float) -> None:
         for each in CameraState:
             self._camera.labels(camera, each).set(each is state)
         self._fps.labels(camera).set(frames_per_second)
 
-    def forget_camera(self, camera: CameraName) -> None:
-        self._camera.remove_by_labels({"camera": camera})
-        self._fps.remove_by_labels({"camera": camera})
+    def keep(self, cameras: Set[str], deployments: Set[str]) -> None:
+        """End every series of other cameras and deployments, or a box whose cameras change would grow for ever."""
+        of_deployments = (self._stages, self._uplink, self._queue, self._in_cloud, self._update, self._model)
+        for family in (self._frames, *of_deployments):
+            _prune(family, "deployment", deployments)
+        for of_camera in (self._frames, self._camera, self._fps):
+            _prune(of_camera, "camera", cameras)
 
     # ---- outbox and process ----
 
@@ -183,3 +182,9 @@ class Metrics:
         for refresh in self._refreshers:
             refresh()
         return generate_latest(self._registry)
+
+
+def _prune(family: Counter | Gauge | Histogram, label: str, wanted: Set[str]) -> None:
+    names = {sample.labels[label] for metric in family.collect() for sample in metric.samples}
+    for gone in names - wanted:
+        family.remove_by_labels({label: gone})

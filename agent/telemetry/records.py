@@ -8,7 +8,7 @@ A record has a class, which says what is dropped first when the outbox is full, 
     outcomes   how the frames of a window ended; sums depend on every one of them
     gap        records that were dropped; never dropped itself
 
-A body is a serialised Record without its number; the number is put in front when it is known (protobuf joins the two).
+A body is a serialised Record without its number, which it gets when it goes out.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from protos.ids import CameraName
 
 MAX_BOXES = 300  # of one frame: keeps a record under 16 KiB
 MAX_REASON = 300  # characters of a sentence
+MAX_SEQ = 2**63 - 1  # of the outbox's database
+DAMAGED = "the record was damaged on the box's disk"
 
 
 class RecordClass(IntEnum):
@@ -61,6 +63,14 @@ class Waiting:
 
 
 @dataclass(frozen=True)
+class Latencies:
+    """How long frames took, capture to result: frames by bucket of LATENCY_BOUNDS_MS, and the sum in seconds."""
+
+    frames: tuple[int, ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
 class OutcomeWindow:
     """How the frames of one tap that were due in a window finished; `due` equals the sum of `counts`."""
 
@@ -68,9 +78,9 @@ class OutcomeWindow:
     start_unix_ms: int
     end_unix_ms: int
     counts: Mapping[str, int]
-    latency_p50: float  # seconds, of answered frames; 0 when none was
-    latency_p95: float
-    uplink_bytes: int
+    box: Latencies = Latencies()  # of frames answered here, in time or late
+    cloud: Latencies = Latencies()  # of those a cloud node answered
+    uplink_bytes: int = 0
 
     @property
     def due(self) -> int:
@@ -137,11 +147,15 @@ def outcomes(window: OutcomeWindow) -> Draft:
         end_unix_ms=window.end_unix_ms,
         frames_due=window.due,
         counts=dict(window.counts),
-        latency_p50_seconds=window.latency_p50,
-        latency_p95_seconds=window.latency_p95,
+        box=_latencies(window.box),
+        cloud=_latencies(window.cloud),
         uplink_bytes=window.uplink_bytes,
     )
     return _draft(RecordClass.OUTCOMES, wire.Record(outcomes=counts))
+
+
+def _latencies(latencies: Latencies) -> wire.Latencies:
+    return wire.Latencies(frames=latencies.frames, seconds=latencies.seconds)
 
 
 def camera_health(camera: CameraName, state: CameraState, reason: str, at_unix_ms: int) -> Draft:
@@ -175,18 +189,23 @@ def gap(hole: Gap) -> bytes:
 
 
 def batch(epoch: str, rows: Iterable[Waiting]) -> bytes:
-    """The payload of one TelemetryBatch."""
-    numbered = [wire.Record.FromString(_numbered(row)) for row in rows]
-    return wire.TelemetryBatch(epoch=epoch, records=numbered).SerializeToString()
+    """The payload of one TelemetryBatch; when it is sent is put behind it, by `stamped`."""
+    return wire.TelemetryBatch(epoch=epoch, records=[_numbered(row) for row in rows]).SerializeToString()
+
+
+def stamped(payload: bytes, unix_ms: int) -> bytes:
+    """A batch as it goes out at `unix_ms` of this box's clock: the control plane learns from it how wrong that is."""
+    return payload + wire.TelemetryBatch(sent_unix_ms=unix_ms).SerializeToString()
 
 
 def ack(payload: bytes) -> Ack:
-    """Raises Rejected when `payload` is no TelemetryAck."""
+    """Ranges cut to numbers that can be. Raises Rejected when `payload` is no TelemetryAck."""
     try:
         message = wire.TelemetryAck.FromString(payload)
     except DecodeError as error:
         raise Rejected("a message on the ack topic is no TelemetryAck; it was ignored") from error
-    return Ack(message.epoch, tuple((item.first, item.last) for item in message.stored if item.first <= item.last))
+    ranges = ((item.first, min(item.last, MAX_SEQ)) for item in message.stored)
+    return Ack(message.epoch, tuple((first, last) for first, last in ranges if first <= last))
 
 
 def presence(*, online: bool, at_unix_ms: int, boot_id: str, agent_version: str) -> bytes:
@@ -199,5 +218,12 @@ def _draft(record_class: RecordClass, record: wire.Record) -> Draft:
     return Draft(record_class, record.SerializeToString())
 
 
-def _numbered(row: Waiting) -> bytes:
-    return wire.Record(seq=row.seq).SerializeToString() + row.body
+def _numbered(row: Waiting) -> wire.Record:
+    """A body that can't be read leaves a Gap under its number, which `dropped` then must not count a second time."""
+    try:
+        record = wire.Record.FromString(row.body)
+    except DecodeError:
+        word, seq = row.record_class.word, row.seq
+        record = wire.Record(gap=wire.Gap(record_class=word, first_seq=seq, last_seq=seq, reason=DAMAGED))
+    record.seq = row.seq
+    return record

@@ -74,8 +74,7 @@ class Reporter:
         now = self.clock.monotonic()
         stats = await asyncio.to_thread(nodestats.measure, self._cpu, now, self.state_dir)
         held = self.outbox.summary()
-        waiting = sum(each.rows for each in held.waiting.values())
-        self.outbox.put(records.node_stats(stats, waiting, sum(held.dropped.values()), self._unix_ms()))
+        self.outbox.put(records.node_stats(stats, held.waiting_rows, held.dropped_rows, self._unix_ms()))
         self.metrics.process(stats, nodestats.own_usage())
 
     def _unix_ms(self) -> int:

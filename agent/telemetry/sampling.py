@@ -15,6 +15,8 @@ class Sampling:
         """Whether to record a frame of `tap` that ended at `now` (monotonic). 0 per second records none."""
         if per_second <= 0 or now < self._next.get(tap, float("-inf")):
             return False
+        if tap not in self._next:  # what is overdue then may be gone for good, and starts afresh if it is not
+            self._next = {each: due for each, due in self._next.items() if due > now}
         interval = 1.0 / per_second
         due = self._next.get(tap, now)
         # Count from when it was due, so that the rate is met on average; after a pause, from now.

@@ -97,7 +97,7 @@ class Sender:
     async def _send(self, out: TelemetryOut, flight: Flight) -> None:
         self.counts.repeated += flight.tries > 0
         try:
-            await out.publish(flight.payload)
+            await out.publish(records.stamped(flight.payload, int(self._clock.unix() * 1000)))
         except LongshoreError as error:
             self._refused(error)
         else:

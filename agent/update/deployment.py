@@ -1,22 +1,25 @@
 """One deployment's update, driven through its states by one task.
 
 Order that holds here: the record is durable before its state is acted on; a newer offer cancels the step under way,
-except a swap or a roll back, which are short and always end; what answers is brought back from disk before anything
-else is tried. A withdrawn deployment stops answering first and is forgotten last.
+except a swap or a roll back, which are short and always end. Whenever nothing answers and something was confirmed,
+bringing that back comes before all else, and is tried again between all else, until it or a newer release answers. A
+withdrawn deployment stops answering first and is forgotten last.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from agent.errors import Damaged, DiskFull, passing
+from agent.errors import Damaged, DiskFull
 from agent.ports import Clock, StateStore
 from agent.types import Problem
 from agent.update import progress, steps
 from agent.update.backoff import Backoff
+from agent.update.comeback import Comeback
+from agent.update.hindrance import Hindrance
 from agent.update.machine import Event, State
 from agent.update.progress import Progress
 from agent.update.verify import VerifiedRelease
@@ -69,21 +72,25 @@ class _Ended:
 
 
 class DeploymentUpdate:
-    """See the module's rules. `offer` and `withdraw` may be called at any time; `run` once."""
+    """See the module's rules. `offer` and `withdraw` may be called at any time."""
 
     def __init__(self, record: Progress, around: Surroundings) -> None:
         """`record`: as it was found on disk, in whatever state the last process left it."""
         self._record = progress.resumed(record)
         self._around = around
-        self._backoff = around.backoff()
+        self._comeback = Comeback(around.ports, record.deployment, around.clock, Hindrance(around.backoff()))
+        self._step_hindrance = Hindrance(around.backoff())
+        self._record_hindrance = Hindrance(around.backoff())
         self._offered: Digest | None = None
         self._withdrawn = False
         self._woken = asyncio.Event()
+        self._eager = True  # nothing failed since a wait was ended early
         self._step: asyncio.Task[_Ended] | None = None
         self._verified: VerifiedRelease | None = None
         self._answering: Digest | None = None
+        self._before: Digest | None = None  # answers again when what answers is abandoned
+        self._unconfirmed = False  # something is loaded that must be confirmed or abandoned
         self._bytes = (0, 0)
-        self._obstacle: Retryable | None = None
         self._steps = {
             State.PULLING: self._pull,
             State.VERIFYING: self._verify,
@@ -98,9 +105,12 @@ class DeploymentUpdate:
         return self._record
 
     def offer(self, digest: Digest) -> None:
-        """Desired state names `digest`. The same again only ends a wait early: whoever says it has a network."""
+        """Desired state names `digest`. The same again may end a wait early: whoever says it has a network. It ends one
+        only, or the answer to the report of a failure would bring about the next failure.
+        """
+        if digest != self._offered or self._eager:
+            self._woken.set()
         self._offered = digest
-        self._woken.set()
         if self._step is not None and progress.decide(self._record, digest) is Event.ABORTED:
             self._step.cancel()
 
@@ -113,58 +123,59 @@ class DeploymentUpdate:
 
     def report(self) -> Report:
         record = self._record
-        message = record.message or (str(self._obstacle) if self._obstacle else "")
         refused = tuple(refusal.digest for refusal in record.refused)
         target, active = self._offered or record.target or "", self._answering or ""
-        return Report(record.deployment, record.state, target, active, message, refused, *self._bytes)
+        return Report(record.deployment, record.state, target, active, self._message(), refused, *self._bytes)
 
     def problem(self) -> Problem | None:
-        if isinstance(self._obstacle, DiskFull):
-            return Problem("disk-full", str(self._obstacle))
-        return None
+        known = (self._step_hindrance, self._record_hindrance, self._comeback.hindrance)
+        full = next((hindrance.error for hindrance in known if isinstance(hindrance.error, DiskFull)), None)
+        return Problem("disk-full", str(full)) if full else None
 
     async def run(self) -> None:
-        """Returns only when the deployment was withdrawn and nothing of it is left."""
-        await self._restore()
+        """Returns only when the deployment was withdrawn and nothing of it is left. If it raises, see `stumbled`."""
         while not self._withdrawn:
-            if self._record.resting:
+            if self._absent and self._comeback.due:
+                await self._come_back()
+            elif self._record.resting:
                 await self._rest()
             else:
                 await self._work()
         await self._leave()
+
+    def stumbled(self) -> float:
+        """`run` raised what nobody thought of; seconds to wait before it is called again.
+
+        It then goes on from its record as after a start, with what is loaded still there.
+        """
+        self._record = progress.resumed(self._record)
+        mistake = Retryable("the agent made a mistake in this update; its log says which, and it is tried again")
+        return self._step_hindrance.met(mistake)
 
     # ---- at rest ----
 
     async def _rest(self) -> None:
         self._woken.clear()
         event = progress.decide(self._record, self._offered) if self._offered else None
-        if event is None or self._offered is None:
-            await self._woken.wait()
+        if event is not None and self._offered is not None:
+            await self._moved(progress.offered(self._record, self._offered, event))
+        elif self._absent:
+            await self._pause(self._comeback.seconds_left)
         else:
-            await self._move(progress.offered(self._record, self._offered, event))
+            await self._woken.wait()
 
-    async def _restore(self) -> None:
-        """What was confirmed answers again, from disk; what cannot any more is taken off the record."""
-        while not self._withdrawn and (digest := self._record.active or self._record.previous):
-            try:
-                await steps.restore(self._around.ports, self._record.deployment, digest)
-            except Rejected as error:
-                log.warning("%s: release %s does not come back: %s", self._record.deployment, digest[:19], error)
-                await self._move(progress.lost(self._record, digest, str(error)))
-            except (Retryable, Fatal) as error:
-                hindrance = passing(error)
-                await self._hindered(hindrance, self._backoff.next(hindrance.after_seconds))
-                if self._offered not in (None, digest):
-                    return  # a newer release is wanted, and this one does not come
-            else:
-                await self._restored(digest)
-                return
+    @property
+    def _absent(self) -> bool:
+        """Nothing answers, something could, and it would get in nobody's way."""
+        return self._answering is None and not self._unconfirmed and bool(self._record.confirmed)
 
-    async def _restored(self, digest: Digest) -> None:
-        self._answering = digest
-        self._unhindered()
-        if digest != self._record.active:
-            await self._move(progress.fell_back(self._record, digest))
+    async def _come_back(self) -> None:
+        self._answering = await self._comeback.round(self._record.confirmed)
+        if self._answering is not None:
+            self._comeback.over()
+            self._step_hindrance.over()
+            if self._answering != self._record.active:
+                await self._move(progress.fell_back(self._record))
         self._around.changed()
 
     # ---- at work ----
@@ -174,39 +185,49 @@ class DeploymentUpdate:
         if self._withdrawn:
             return
         if ended.event is not Event.RETRY:
-            self._unhindered()
-        await self._move(progress.advanced(self._record, ended.event, ended.message))
-        if ended.wait:
+            self._went_well()
+        after = progress.advanced(self._record, ended.event, ended.message)
+        # What is loaded waits for its record. Any other step is simply done again, and a comeback may be tried between.
+        moved = await (self._move(after) if self._unconfirmed else self._moved(after))
+        if moved and ended.wait:
             await self._pause(ended.wait)
 
     async def _attempt(self) -> _Ended:
         record = self._record
-        if self._offered and progress.decide(record, self._offered) is Event.ABORTED:
+        if self._superseded:
             return _Ended(Event.ABORTED)
         if progress.spent(record):
             return _Ended(Event.REJECTED, f"given up after too many tries; the last: {record.message or 'a crash'}")
         self._step = asyncio.create_task(self._act(), name=f"{record.state} {record.deployment}")
         try:
-            await asyncio.wait({self._step})
-            return _Ended(Event.ABORTED) if self._step.cancelled() else self._step.result()
+            await _first(self._step, *self._bounds())
+            if not self._step.cancelled():
+                return self._step.result()
         finally:
-            self._step.cancel()
-            await asyncio.wait({self._step})
             self._step = None
+        return _Ended(Event.ABORTED) if self._superseded else _Ended(Event.RETRY, record.message)
+
+    @property
+    def _superseded(self) -> bool:
+        return self._offered is not None and progress.decide(self._record, self._offered) is Event.ABORTED
+
+    def _bounds(self) -> list[Awaitable[None]]:
+        """Pulling may take hours, and goes on where it stopped: it makes way when a comeback is due."""
+        if self._record.state is State.PULLING and self._absent:
+            return [self._around.clock.sleep(self._comeback.seconds_left)]
+        return []
 
     async def _act(self) -> _Ended:
         """Run the state's step; errors become events here and nowhere else."""
+        state = self._record.state
         try:
-            return await self._steps[self._record.state](self._record.target or Digest(""))
+            return await self._steps[state](self._record.target or Digest(""))
         except Damaged as error:
-            # Wrong bytes: fetched anew, from VERIFYING within its limit, from WARMING by way of IDLE.
-            event = Event.ABORTED if self._record.state is State.WARMING else Event.RETRY
-            rejected = self._record.state is State.PULLING
-            return _Ended(Event.REJECTED if rejected else event, str(error))
+            # In PULLING it was fetched anew already, and came wrong again.
+            return _Ended(Event.REJECTED if state is State.PULLING else Event.DAMAGED, str(error))
         except (Retryable, Fatal) as error:
             # Fatal: the disk turned read-only, say. What answers goes on; somebody may mend it under us.
-            self._obstacle = passing(error)
-            return _Ended(Event.RETRY, str(error), self._backoff.next(self._obstacle.after_seconds))
+            return _Ended(Event.RETRY, str(error), self._step_hindrance.met(error))
         except Rejected as error:
             return _Ended(Event.REJECTED, str(error))
 
@@ -217,7 +238,7 @@ class DeploymentUpdate:
 
     def _pulled(self, done: int, total: int) -> None:
         self._bytes = (done, total)
-        self._backoff.reset()  # bytes came: the wire is good again
+        self._went_well()  # bytes came: the wire is good again
 
     async def _verify(self, target: Digest) -> _Ended:
         self._verified = await steps.verify(self._around.ports, target)
@@ -226,43 +247,62 @@ class DeploymentUpdate:
     async def _warm(self, target: Digest) -> _Ended:
         if self._verified is None or self._verified.digest != target:
             return _Ended(Event.ABORTED)  # unreachable by the tables: WARMING follows VERIFYING in one process
-        await steps.warm(self._around.ports, self._record.deployment, self._verified)
+        self._unconfirmed = True  # a warm that is cancelled may leave something behind
+        try:
+            await steps.warm(self._around.ports, self._record.deployment, self._verified)
+        except LongshoreError:
+            self._unconfirmed = False
+            raise
         return _Ended(Event.OK)
 
     async def _swap(self, target: Digest) -> _Ended:
         await steps.swap(self._around.ports, self._record.deployment, target)
-        self._answering = target
+        self._before, self._answering = self._answering, target
+        self._comeback.over()
         return _Ended(Event.OK)
 
     async def _confirm(self, target: Digest) -> _Ended:
         seconds = self._around.confirm_seconds
         if await steps.confirm(self._around.ports, self._record.deployment, target, seconds):
+            self._before = None
             return _Ended(Event.OK)
-        fate = "the release before it answers again" if self._record.active else "it was taken away again"
+        fate = "the release before it answers again" if self._before else "it was taken away again"
         return _Ended(Event.UNHEALTHY, f"did not stay healthy for {seconds:g} s; {fate}")
 
     async def _roll_back(self, target: Digest) -> _Ended:
         await steps.roll_back(self._around.ports, self._record.deployment, target)
         if self._answering == target:
-            self._answering = self._record.active
+            self._answering = self._before
+        self._before, self._unconfirmed = None, False
         refused = self._record.refusal(target) is not None
         return _Ended(Event.REJECTED if refused else Event.OK, self._record.message)
 
     # ---- the record ----
 
-    async def _move(self, record: Progress) -> None:
-        """Persist, then go there. A full disk holds the update where it is; nothing has been acted on yet."""
+    async def _move(self, record: Progress) -> bool:
+        """Persist, then go there, however long that takes. False when the deployment was withdrawn before."""
         while not self._withdrawn:
-            try:
-                self._around.state.put(key_of(record.deployment), progress.to_bytes(record))
-                break
-            except Retryable as error:
-                await self._hindered(error, self._backoff.next(error.after_seconds))
+            if await self._moved(record):
+                return True
+        return False
+
+    async def _moved(self, record: Progress) -> bool:
+        """Persist, then go there. False, after a wait, when the disk fails: nothing has been acted on then."""
+        try:
+            self._around.state.put(key_of(record.deployment), progress.to_bytes(record))
+        except (Retryable, Fatal) as error:
+            seconds = self._record_hindrance.met(error)
+            self._around.changed()
+            await self._pause(seconds)
+            return False
+        self._record_hindrance.over()
         self._log(record)
         self._record = record
         if record.resting:
+            self._unconfirmed = False
             self._around.sweep()
         self._around.changed()
+        return True
 
     def _log(self, record: Progress) -> None:
         if record.state is not self._record.state or record.message != self._record.message:
@@ -270,28 +310,24 @@ class DeploymentUpdate:
             target = (record.target or "")[:19]
             log.log(level, "%s: %s %s %s", record.deployment, record.state, target, record.message)
 
-    async def _hindered(self, error: Retryable, seconds: float) -> None:
-        self._obstacle = error
-        self._around.changed()
-        await self._pause(seconds)
+    def _message(self) -> str:
+        """Everything worth telling, each once."""
+        told = [self._record.message]
+        told += [str(known.error) for known in (self._step_hindrance, self._record_hindrance) if known.error]
+        if self._comeback.hindrance.error is not None:
+            told.append(f"nothing answers: {self._comeback.hindrance.error}")
+        return "; ".join(dict.fromkeys(filter(None, told)))
 
-    def _unhindered(self) -> None:
-        self._obstacle = None
-        self._backoff.reset()
+    def _went_well(self) -> None:
+        self._step_hindrance.over()
+        self._eager = True
 
     async def _pause(self, seconds: float) -> None:
-        """Wait, or until something new is offered."""
+        """Wait, or until something new is offered; meanwhile what must come back is fetched, should it need that."""
         self._woken.clear()
-        waits = {
-            asyncio.ensure_future(self._around.clock.sleep(seconds)),
-            asyncio.ensure_future(self._woken.wait()),
-        }
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-            await asyncio.wait(waits)
+        await _first(self._around.clock.sleep(seconds), self._woken.wait(), self._comeback.fetch())
+        if self._woken.is_set():
+            self._eager = False
 
     async def _leave(self) -> None:
         await self._around.ports.serving.remove(self._record.deployment)
@@ -300,3 +336,17 @@ class DeploymentUpdate:
             self._around.state.delete(key_of(self._record.deployment))
         except LongshoreError as error:  # it is withdrawn again after the next start
             log.warning("%s: its record stays until the next start: %s", self._record.deployment, error)
+
+
+async def _first(*waits: Awaitable[object]) -> None:
+    """Until one of these ends; the others are cancelled, and have ended as well. Raises what any of them raised."""
+    running = {asyncio.ensure_future(wait) for wait in waits}
+    try:
+        await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in running:
+            wait.cancel()
+        await asyncio.wait(running)
+    for wait in running:
+        if not wait.cancelled():
+            wait.result()

@@ -11,7 +11,8 @@ FAILED        the wanted release is refused; the old one answers
 
 OFFERED    desired state names a release that does not answer here and is not refused
 OK         the step is done (from FAILED: the release that answers is wanted again)
-RETRY      the step failed in a way that passes; it is tried again after a wait
+RETRY      the box, the disk or the wire failed, which passes and is no fault of the release; tried again after a wait
+DAMAGED    bytes on the disk are not what the manifest names; they are thrown away and fetched anew
 REJECTED   the release is at fault, or its tries are spent: it is remembered as refused
 UNHEALTHY  the new release did not stay healthy: remembered as refused
 ABORTED    desired state no longer names this release; a newer one always supersedes
@@ -38,6 +39,7 @@ class Event(StrEnum):
     OFFERED = "OFFERED"
     OK = "OK"
     RETRY = "RETRY"
+    DAMAGED = "DAMAGED"
     REJECTED = "REJECTED"
     UNHEALTHY = "UNHEALTHY"
     ABORTED = "ABORTED"
@@ -57,11 +59,13 @@ TRANSITIONS = MappingProxyType(
         (_S.PULLING, _E.REJECTED): _S.FAILED,
         (_S.PULLING, _E.ABORTED): _S.IDLE,
         (_S.VERIFYING, _E.OK): _S.WARMING,
-        (_S.VERIFYING, _E.RETRY): _S.PULLING,  # what was damaged is thrown away and fetched anew
+        (_S.VERIFYING, _E.RETRY): _S.VERIFYING,
+        (_S.VERIFYING, _E.DAMAGED): _S.PULLING,
         (_S.VERIFYING, _E.REJECTED): _S.FAILED,
         (_S.VERIFYING, _E.ABORTED): _S.IDLE,
         (_S.WARMING, _E.OK): _S.SWAPPING,
         (_S.WARMING, _E.RETRY): _S.WARMING,
+        (_S.WARMING, _E.DAMAGED): _S.ROLLING_BACK,  # and pulled again from there, for it is still wanted
         (_S.WARMING, _E.REJECTED): _S.ROLLING_BACK,
         (_S.WARMING, _E.ABORTED): _S.ROLLING_BACK,
         (_S.SWAPPING, _E.OK): _S.CONFIRMING,
@@ -84,7 +88,7 @@ RESUME = MappingProxyType(
         _S.IDLE: _S.IDLE,
         _S.PULLING: _S.PULLING,
         _S.VERIFYING: _S.PULLING,  # finds its files complete and comes back at once
-        _S.WARMING: _S.PULLING,  # the candidate died with the process
+        _S.WARMING: _S.ROLLING_BACK,  # a candidate may be loaded, if only this update ended and not the process
         _S.SWAPPING: _S.ROLLING_BACK,
         _S.CONFIRMING: _S.ROLLING_BACK,  # not confirmed is not kept
         _S.ROLLING_BACK: _S.ROLLING_BACK,
@@ -94,9 +98,9 @@ RESUME = MappingProxyType(
 
 RESTING = frozenset({_S.IDLE, _S.FAILED})
 
-# How often one release may try; the next try is a REJECTED. A release that fells the box each time it loads stops
-# here, well after a few power cuts in its first seconds, which are not its fault. Pulling has no limit, for a network
-# may be away for weeks; neither has rolling back, which must succeed.
+# How often one release may be found DAMAGED, and how often WARMING may be begun; the next time is a REJECTED. A release
+# that fells the box each time it loads stops here, well after a few power cuts in its first seconds, which are not its
+# fault. A RETRY is never counted: a network may be away for weeks, a GPU may not start, a disk may be full.
 LIMITS = MappingProxyType({_S.VERIFYING: 2, _S.WARMING: 12})
 
 

@@ -17,6 +17,7 @@ from protos.ids import DeploymentName, Digest
 
 RECORD_VERSION = 1
 MOST_REFUSED = 16  # per deployment; the oldest is forgotten, so that the record stays small
+_COUNTED = {(State.VERIFYING, Event.DAMAGED): State.VERIFYING, (State.VERIFYING, Event.OK): State.WARMING}
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Progress:
-    """The record. `target` is asked for, `active` answers, `previous` answered before it."""
+    """The record. `target` is asked for, `active` answers, `previous` answered before it, or failed to come back."""
 
     deployment: DeploymentName
     state: State = State.IDLE
@@ -46,13 +47,18 @@ class Progress:
         return self.state in RESTING
 
     @property
+    def confirmed(self) -> tuple[Digest, ...]:
+        """What may answer again after a start, best first. Their files are never given up."""
+        return tuple(digest for digest in (self.active, self.previous) if digest is not None)
+
+    @property
     def releases(self) -> tuple[Digest, ...]:
         """Every release whose files must stay on disk: what answers, and the one before or the one to come.
 
         A release that was rolled back without being refused is to come: it is tried again.
         """
-        kept = (self.active, self.previous, None if self.refusal(self.target) else self.target)
-        return tuple(dict.fromkeys(digest for digest in kept if digest is not None))
+        target = () if self.target is None or self.refusal(self.target) else (self.target,)
+        return tuple(dict.fromkeys((*self.confirmed, *target)))
 
 
 class _Stored(msgspec.Struct, frozen=True):
@@ -113,7 +119,7 @@ def advanced(record: Progress, event: Event, message: str = "") -> Progress:
     """The record after `event` out of a busy state. `message` says why, in one sentence, when the event is no OK."""
     event = _bounded(record, event)
     state = next_state(record.state, event)
-    after = replace(record, state=state, attempts=_counted(record, event, state), message=message)
+    after = replace(record, state=state, attempts=_counted(record, event), message=message)
     if event in (Event.REJECTED, Event.UNHEALTHY):
         after = _refuse(after, message)
     if (record.state, event) == (State.CONFIRMING, Event.OK):
@@ -127,27 +133,20 @@ def spent(record: Progress) -> bool:
     return limit is not None and record.attempts.get(record.state, 0) > limit
 
 
-def lost(record: Progress, digest: Digest, message: str) -> Progress:
-    """`digest` can no longer answer on this box: its files are damaged."""
-    active = None if record.active == digest else record.active
-    previous = None if record.previous == digest else record.previous
-    return replace(record, active=active, previous=previous, message=message)
-
-
-def fell_back(record: Progress, digest: Digest) -> Progress:
-    """`digest`, the one before, answers in place of an active release that does not load any more."""
-    return replace(record, active=digest, previous=None)
+def fell_back(record: Progress) -> Progress:
+    """The one before answers in place of an active release that does not load any more; that one is kept beside it."""
+    return replace(record, active=record.previous, previous=record.active)
 
 
 def _bounded(record: Progress, event: Event) -> Event:
-    """The last allowed RETRY of the hashing becomes a refusal: no third download of the same wrong bytes."""
+    """The last allowed damage found by the hashing is a refusal: no third download of the same wrong bytes."""
     last = record.state is State.VERIFYING and record.attempts.get(record.state, 0) + 1 >= LIMITS[State.VERIFYING]
-    return Event.REJECTED if event is Event.RETRY and last else event
+    return Event.REJECTED if event is Event.DAMAGED and last else event
 
 
-def _counted(record: Progress, event: Event, state: State) -> dict[State, int]:
-    """Tries of the target: each entry into WARMING, and each RETRY of anything else."""
-    counted = state if state is State.WARMING else record.state if event is Event.RETRY else None
+def _counted(record: Progress, event: Event) -> dict[State, int]:
+    """Tries of the target: each VERIFYING that found damage, and each WARMING that is begun."""
+    counted = _COUNTED.get((record.state, event))
     if counted is None:
         return record.attempts
     return {**record.attempts, counted: record.attempts.get(counted, 0) + 1}

@@ -90,13 +90,24 @@ class Updater:
         self._tasks.once(f"update {record.deployment}", self._own(record.deployment, update))
 
     async def _own(self, name: DeploymentName, update: DeploymentUpdate) -> None:
-        await update.run()
+        while (seconds := await self._stumbled(update)) is not None:
+            self._around.changed()
+            await self._around.clock.sleep(seconds)
         del self._updates[name]
         if name in self._wanted:  # asked for again while it was leaving
             self._begin(Progress(name))
             self._updates[name].offer(self._wanted[name])
         self._sweep()
         self._around.changed()
+
+    async def _stumbled(self, update: DeploymentUpdate) -> float | None:
+        """Run it to its end; seconds to wait before it must be run again, if that was not its end."""
+        try:
+            await update.run()
+        except Exception:  # a supervised root: a mistake of ours must not leave a deployment without an owner
+            log.exception("the update of %s failed; it goes on from its record", update.record.deployment)
+            return update.stumbled()
+        return None
 
     def _load(self, name: DeploymentName) -> Progress:
         try:

@@ -21,7 +21,8 @@ class Serving(Protocol):
 
         Raises:
             Rejected: this release does not load or run here; the sentence says why.
-            Retryable: it may later (no memory now, the worker died once).
+            Retryable: it may later (no memory now, a GPU that does not start, a worker that was killed).
+            Fatal: it does once somebody has mended the box.
         """
         ...
 
@@ -30,8 +31,9 @@ class Serving(Protocol):
         ...
 
     async def confirm(self, deployment: DeploymentName, digest: Digest, seconds: float) -> bool:
-        """Watch `digest` answer for `seconds`. True: it stayed healthy, and the one before it was drained and closed.
-        False: its worker crashed or its frames failed; both are still there.
+        """Watch `digest` answer for `seconds`, and what it was asked for meanwhile to its end. True: it stayed healthy,
+        or was asked for nothing; the one before it was drained and closed. False: its worker crashed, its frames failed
+        or hang; both are still there.
         """
         ...
 

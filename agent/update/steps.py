@@ -1,7 +1,8 @@
 """What each state of the update does, through ports; what follows from it is decided in `progress`.
 
-A step may be repeated: each looks at what is there first. It ends by returning, by Retryable, Rejected or Damaged, or
-by being cancelled; a disk operation that was begun is waited for, so that no thread touches files behind the next step.
+A step may be repeated: each looks at what is there first. It ends by returning, by Retryable, Rejected or Fatal, or by
+being cancelled; a disk operation that was begun is waited for, so that no thread touches files behind the next step.
+Only what proved to be damaged is thrown away: a disk that fails to read says nothing about the bytes.
 """
 
 from __future__ import annotations
@@ -11,22 +12,20 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import ParamSpec, TypeVar
 
 from agent.errors import Damaged, DiskFull
 from agent.ports import BlobSource
+from agent.supervise import in_thread
 from agent.update import verify as proof
 from agent.update.serving import Serving
 from agent.update.store import ReleaseStore
-from agent.update.verify import VerifiedRelease
+from agent.update.verify import VerifiedBytes, VerifiedRelease
 from protos import manifest as manifests
 from protos.ids import DeploymentName, Digest, digest_of
 from protos.manifest import FileEntry, Manifest
 
 SPARE_BYTES = 8 << 20  # left free beside a release, for the databases of the box
 
-P = ParamSpec("P")
-T = TypeVar("T")
 Report = Callable[[int, int], None]  # bytes there, bytes wanted
 
 
@@ -62,12 +61,7 @@ async def verify(ports: Ports, digest: Digest) -> VerifiedRelease:
 async def warm(ports: Ports, deployment: DeploymentName, release: VerifiedRelease) -> None:
     """A candidate beside what answers."""
     entry = release.manifest.file(release.manifest.variant().file)
-    try:
-        model = proof.content_of(entry, await in_thread(ports.releases.read, entry.digest))
-    except Damaged:
-        ports.releases.discard([entry.digest])
-        raise
-    await ports.serving.warm(deployment, release, model)
+    await ports.serving.warm(deployment, release, await in_thread(_proven, ports.releases, entry))
 
 
 async def swap(ports: Ports, deployment: DeploymentName, digest: Digest) -> None:
@@ -83,7 +77,7 @@ async def roll_back(ports: Ports, deployment: DeploymentName, digest: Digest) ->
 
 
 async def restore(ports: Ports, deployment: DeploymentName, digest: Digest) -> None:
-    """Bring a confirmed release back from disk, without any network."""
+    """Bring a confirmed release back from disk, without any network. Raises what `verify`, `warm` and `swap` raise."""
     release = await verify(ports, digest)
     await warm(ports, deployment, release)
     await swap(ports, deployment, digest)
@@ -101,17 +95,6 @@ def sweep(releases: ReleaseStore, wanted: Iterable[Digest]) -> None:
                 return
             keep.update(entry.digest for entry in described.files)
     releases.sweep(keep)
-
-
-async def in_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run a blocking call beside the loop. Cancelling waits for it: it cannot be stopped half-way."""
-    running = asyncio.ensure_future(asyncio.to_thread(call, *args, **kwargs))
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await asyncio.wait({running})
-        running.exception()  # looked at: nobody waits for it any more
-        raise
 
 
 async def _manifest(ports: Ports, digest: Digest) -> Manifest:
@@ -158,6 +141,14 @@ async def _file(ports: Ports, entry: FileEntry, report: Callable[[], None]) -> N
                 if missing <= 0:
                     break
     await in_thread(ports.releases.complete, entry.digest)
+
+
+def _proven(releases: ReleaseStore, entry: FileEntry) -> VerifiedBytes:
+    try:
+        return proof.content_of(entry, releases.read(entry.digest))
+    except Damaged:
+        releases.discard([entry.digest])
+        raise
 
 
 def _verify(releases: ReleaseStore, digest: Digest) -> VerifiedRelease:

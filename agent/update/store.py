@@ -14,12 +14,15 @@ from protos.ids import Digest
 
 
 class ReleaseStore(Protocol):
-    """All calls may block on the disk; those that move or hash whole files are made in a thread."""
+    """All calls may block on the disk; those that move or hash whole files are made in a thread, and may overlap.
+
+    Each may raise Retryable, DiskFull or Fatal: the disk failed, and what lies there is as it was.
+    """
 
     def has(self, digest: Digest) -> bool: ...
 
     def read(self, digest: Digest) -> bytes:
-        """The kept blob's content, not proven again. Raises Damaged when it is not there or not readable."""
+        """The kept blob's content, not proven again. Raises Damaged when it is not there."""
         ...
 
     def facts(self, digest: Digest) -> FileFacts | None:
@@ -31,7 +34,7 @@ class ReleaseStore(Protocol):
         ...
 
     def append(self, digest: Digest, content: bytes) -> None:
-        """Add to the staged part. Raises DiskFull; what was staged before stays good."""
+        """Add to the staged part. When it fails, what was staged before stays good."""
         ...
 
     def complete(self, digest: Digest) -> None:

@@ -7,10 +7,34 @@ worker's channel. Who may write a slot is agreed between the two sides; nothing 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import mmap
 import os
 
 PAGE = mmap.PAGESIZE
+_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+
+
+def sealable() -> int:
+    """A descriptor of empty memory, to be filled by `seal`."""
+    return os.memfd_create("longshore-sealed", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+
+
+def seal(fd: int, content: bytes) -> None:
+    """Copy `content` in, so that nobody can change it any more. Raises OSError when memory runs out."""
+    view = memoryview(content)
+    while view:
+        view = view[os.write(fd, view) :]
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
+
+
+def holds(fd: int, slots: int, nbytes: int) -> bool:
+    """Is there memory for so many slots behind `fd`? Who maps more is killed by his first look at it."""
+    return slots > 0 and os.fstat(fd).st_size >= slots * _stride(nbytes)
+
+
+def _stride(nbytes: int) -> int:
+    return -(-nbytes // PAGE) * PAGE
 
 
 class SharedSlots:
@@ -20,7 +44,7 @@ class SharedSlots:
         self.fd = fd
         self.slots = slots
         self.nbytes = nbytes
-        self._stride = -(-nbytes // PAGE) * PAGE
+        self._stride = _stride(nbytes)
         self._map = mmap.mmap(fd, self._stride * slots)
         self._view = memoryview(self._map)
 
@@ -28,7 +52,7 @@ class SharedSlots:
     def create(cls, slots: int, nbytes: int) -> SharedSlots:
         """Fresh zeroed memory; pages count against the box only once they are touched."""
         fd = os.memfd_create("longshore", os.MFD_CLOEXEC)
-        os.ftruncate(fd, -(-nbytes // PAGE) * PAGE * slots)
+        os.ftruncate(fd, _stride(nbytes) * slots)
         return cls(fd, slots, nbytes)
 
     @classmethod

@@ -1,8 +1,8 @@
 """A worker process as the agent sees it: started, spoken to, watched, ended.
 
-Owned by the agent's event loop. `on_exit` is called once per start, after the last message was delivered; whether to
-start again is the owner's decision (see `restarts`). The worker gets SIGKILL when the agent's process ends, however
-it ends.
+Owned by the agent's event loop. `on_exit` is called once per start, after the last message was delivered, and not for
+a start that failed; whether to start again is the owner's decision (see `restarts`). The worker gets SIGKILL when the
+agent's process ends, however it ends.
 """
 
 from __future__ import annotations
@@ -46,14 +46,12 @@ class WorkerProcess(Generic[M]):
         receives: type[M] | UnionType,
         on_message: Callable[[M, list[int]], None],
         on_exit: Callable[[int], None],
-        nice: int = 0,
     ) -> None:
         self.name = name
         self._module = module
         self._decoder: msgspec.msgpack.Decoder[M] = msgspec.msgpack.Decoder(receives)
         self._on_message = on_message
         self._on_exit = on_exit
-        self._nice = nice
         self._sock: socket.socket | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._reaper: asyncio.Task[None] | None = None
@@ -67,16 +65,17 @@ class WorkerProcess(Generic[M]):
         return self._sock is not None
 
     async def start(self) -> None:
-        """Spawn the worker. It may not be called again before `on_exit`."""
-        ours, theirs = channel.pair()
-        ours.setblocking(False)
-        environment = {**_ONE_THREAD, **os.environ, channel.ENVIRONMENT: str(theirs.fileno())}
-        with theirs:
-            self._process = await asyncio.create_subprocess_exec(
-                *self._command(), pass_fds=[theirs.fileno()], stdin=asyncio.subprocess.DEVNULL, env=environment
-            )
-        self._sock = ours
-        asyncio.get_running_loop().add_reader(ours.fileno(), self._readable)
+        """Spawn the worker. It may not be called again before `on_exit`.
+
+        Raises:
+            Retryable: the box has no process, descriptor or memory left for it.
+        """
+        assert self._sock is None, f"a second {self.name} worker would take the channel of the first"
+        try:
+            self._sock, self._process = await self._spawn()
+        except (OSError, RuntimeError) as error:  # RuntimeError: no thread to watch it
+            raise Retryable(f"no {self.name} worker can be started now: {error}") from error
+        asyncio.get_running_loop().add_reader(self._sock.fileno(), self._readable)
         self._reaper = asyncio.create_task(self._reap(self._process), name=f"reap {self.name}")
 
     def send(self, message: M | msgspec.Struct, fds: Sequence[int] = ()) -> None:
@@ -101,9 +100,22 @@ class WorkerProcess(Generic[M]):
             self.kill()
             await asyncio.wait([self._reaper])
 
+    async def _spawn(self) -> tuple[socket.socket, asyncio.subprocess.Process]:
+        """Our end of the channel, and the process that has the other."""
+        ours, theirs = channel.pair()
+        ours.setblocking(False)
+        environment = {**_ONE_THREAD, **os.environ, channel.ENVIRONMENT: str(theirs.fileno())}
+        try:
+            with theirs:
+                return ours, await asyncio.create_subprocess_exec(
+                    *self._command(), pass_fds=[theirs.fileno()], stdin=asyncio.subprocess.DEVNULL, env=environment
+                )
+        except BaseException:
+            ours.close()
+            raise
+
     def _command(self) -> list[str]:
-        nice = ["nice", "-n", str(self._nice)] if self._nice else []
-        return [*nice, sys.executable, "-c", _PRELUDE, str(os.getpid()), self._module]
+        return [sys.executable, "-c", _PRELUDE, str(os.getpid()), self._module]
 
     async def _reap(self, process: asyncio.subprocess.Process) -> None:
         code = await process.wait()
@@ -135,6 +147,8 @@ class WorkerProcess(Generic[M]):
             message = self._decoder.decode(content)
         except msgspec.MsgspecError:
             # A worker that talks nonsense is as good as dead: it may have been taken over by its input.
+            for fd in fds:
+                os.close(fd)
             self.kill()
             return False
         self._on_message(message, fds)

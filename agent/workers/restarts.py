@@ -34,7 +34,3 @@ class RestartBudget:
             return 0.0
         delay = min(self.longest_delay, self.first_delay * 2.0 ** (before - 1))
         return delay * self.rng.uniform(0.8, 1.2)
-
-    def spent(self, now: float) -> int:
-        """Restarts within the window."""
-        return sum(1 for at in self._spent if at > now - self.window)

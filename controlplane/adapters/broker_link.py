@@ -7,20 +7,22 @@ from pathlib import Path
 from controlplane.adapters.authority_files import write_pair
 from controlplane.adapters.mqtt_in import BrokerSettings, MqttIn
 from controlplane.config import Config
+from controlplane.ports import Clock
 from controlplane.trust.domain import CONTROL_PLANE_USER
 from controlplane.trust.ports import Authority
 
 CERTIFICATE_DAYS = 730.0  # made anew at each start
+NO_BROKER = "no broker is configured, so boxes keep their telemetry; start the control plane with --broker-url"
 
 
-def broker_link(config: Config, authority: Authority, ca_folder: Path, unix: float) -> MqttIn | None:
+def broker_link(config: Config, authority: Authority, ca_folder: Path, clock: Clock) -> MqttIn | None:
     """None without a broker. Raises Fatal when the certificate can't be used."""
     broker = config.broker
     if broker is None:
         return None
     settings = BrokerSettings(broker.host, broker.port, config.broker_mqtt5)
     if broker.tls:
-        pair = authority.issue_client(CONTROL_PLANE_USER, unix, CERTIFICATE_DAYS)
+        pair = authority.issue_client(CONTROL_PLANE_USER, clock.unix(), CERTIFICATE_DAYS)
         certificate, key = write_pair(ca_folder, "ingest", pair)
         settings = BrokerSettings(broker.host, broker.port, config.broker_mqtt5, ca_folder / "ca.pem", certificate, key)
-    return MqttIn(settings)
+    return MqttIn(settings, clock)

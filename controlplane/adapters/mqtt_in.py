@@ -3,7 +3,8 @@
 Rules that hold here:
 
 - one connection per process, because the broker admits one client per certificate: it is TelemetryIn and Notifier;
-- paho's thread only sorts messages into a bounded queue; nobody waits in it;
+- "connected" means: connected and subscribed. A broker that refuses either is left and tried again, never half heard;
+- paho's thread only sorts messages into a bounded inbox; nobody waits in it;
 - the broker may go and come back, or forget everything: subscriptions are made and hints told again at each connection;
 - nothing raises: what can't be sent now is sent again later by somebody who waits for it.
 """
@@ -11,8 +12,8 @@ Rules that hold here:
 from __future__ import annotations
 
 import logging
-import queue
 import random
+import socket
 import ssl
 import threading
 from collections.abc import Callable
@@ -23,9 +24,9 @@ from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
-from controlplane.adapters.telemetry_memory import drained
+from controlplane.adapters.inbox import Inbox
 from controlplane.ingest import wire
-from controlplane.ports import Message
+from controlplane.ports import Clock, Message, Queued
 from controlplane.trust.domain import CONTROL_PLANE_USER
 from protos import topics
 from protos.errors import Fatal, Rejected
@@ -34,7 +35,6 @@ from protos.topics import NODE_WRITES, Channel, every_node, topic
 
 KEEP_ALIVE_SECONDS = 15
 RETRY_FIRST, RETRY_LONGEST = 0.5, 10.0  # seconds between connections, with jitter
-MOST_QUEUED = 4_000  # messages that wait for the database; boxes send again what does not fit
 MOST_OUTGOING = 10_000  # acknowledgements and hints that wait for the broker
 
 log = logging.getLogger(__name__)
@@ -53,31 +53,41 @@ class BrokerSettings:
 
 
 class _Client(paho.Client):
-    """paho, remembering why a connection could not be made: its callback does not tell."""
+    """paho, remembering why a connection could not be made, which its callback does not tell, and that it was closed.
+
+    A `disconnect` while paho's thread is about to connect goes unheard: it would connect, and again for ever.
+    """
 
     trouble: str = ""
+    closed: bool = False
 
     def reconnect(self) -> MQTTErrorCode:
+        if self.closed:
+            return self.disconnect()
         try:
             return super().reconnect()
         except OSError as error:
             self.trouble = str(error)
             raise
+        finally:
+            if self.closed:
+                self.disconnect()
 
 
 class MqttIn:
     """Implements controlplane.ports.TelemetryIn and Notifier. `start`, then `stop`."""
 
-    def __init__(self, settings: BrokerSettings, chance: Callable[[], float] = random.random) -> None:
+    def __init__(self, settings: BrokerSettings, clock: Clock, chance: Callable[[], float] = random.random) -> None:
         self._settings = settings
+        self._clock = clock
         self._chance = chance
-        self._messages: queue.Queue[Message] = queue.Queue(MOST_QUEUED)
-        self._overflow = 0
+        self._inbox = Inbox()
         self._hints: dict[NodeId, bytes] = {}
         self._lock = threading.Lock()  # of _hints
         self._failures = 0
         self._connected = False
         self._trouble = "not connected yet"
+        self._refusal = ""  # what the broker itself gave as its reason
         self._client = self._make_client()
 
     def start(self) -> None:
@@ -87,29 +97,36 @@ class MqttIn:
 
     def stop(self) -> None:
         was_connected, self._connected = self._connected, False
+        self._client.closed = True
         self._client.disconnect()
         if was_connected:  # else paho's thread ends by itself; it may sleep for a second before it looks
             self._client.loop_stop()
 
     @property
     def trouble(self) -> str:
-        """Why no telemetry comes, one sentence; empty when all is well."""
         if self._connected:
             return ""
-        return f"the broker at {self._settings.host}:{self._settings.port} is away: {self._trouble}"
+        where = f"{self._settings.host}:{self._settings.port}"
+        return (
+            f"the broker at {where} does not take us: {self._trouble}; see that it runs, boxes keep telemetry till then"
+        )
 
     # ---- TelemetryIn ----
 
     def receive(self, most: int, seconds: float) -> list[Message]:
-        return drained(self._messages, most, seconds)
+        return self._inbox.take(most, seconds)
 
     def acknowledge(self, node: NodeId, payload: bytes) -> None:
         if self._connected:
             self._client.publish(topic(node, Channel.ACK), payload, qos=1)
 
     @property
+    def waiting(self) -> Queued:
+        return self._inbox.waiting
+
+    @property
     def overflow(self) -> int:
-        return self._overflow
+        return self._inbox.overflow
 
     # ---- Notifier ----
 
@@ -136,7 +153,9 @@ class MqttIn:
         client.max_inflight_messages_set(100)
         client.on_connect = self._on_connect
         client.on_connect_fail = lambda _client, _data: self._retry_later(self._client.trouble)
-        client.on_disconnect = lambda _client, _data, _flags, code, _properties: self._retry_later(str(code))
+        client.on_disconnect = lambda _client, _data, _flags, code, _props: self._retry_later(
+            self._refusal or str(code)
+        )
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
         return client
@@ -144,18 +163,21 @@ class MqttIn:
     def _on_connect(
         self, client: paho.Client, _data: object, _flags: object, code: ReasonCode, _properties: object
     ) -> None:
-        if not code.is_failure:
+        if code.is_failure:
+            self._refusal = f"it refused us ({code})"
+        else:
             client.subscribe([(every_node(channel), 1) for channel in NODE_WRITES])
 
     def _on_subscribe(
         self, client: paho.Client, _data: object, _packet: int, codes: list[ReasonCode], _properties: object
     ) -> None:
         if any(code.is_failure for code in codes):
-            self._trouble = "it refused our subscriptions; its rules must let the control plane read and write all"
-            log.error("%s", self.trouble)
+            self._refusal = "it refused our subscriptions; its rules must let the control plane read and write all"
+            if isinstance(connection := client.socket(), socket.socket):
+                connection.shutdown(socket.SHUT_RDWR)  # paho's disconnect() would be for good
             return
         log.info("connected to the broker at %s:%d", self._settings.host, self._settings.port)
-        self._connected, self._failures = True, 0
+        self._connected, self._failures, self._refusal = True, 0, ""
         with self._lock:
             hints = dict(self._hints)
         for node, payload in hints.items():
@@ -177,10 +199,8 @@ class MqttIn:
         except Rejected as error:
             log.debug("%s", error)
             return
-        try:
-            self._messages.put_nowait(Message(node, channel, bytes(message.payload), message.retain))
-        except queue.Full:
-            self._overflow += 1
+        received = int(self._clock.unix() * 1000)
+        self._inbox.put(Message(node, channel, bytes(message.payload), received, message.retain))
 
 
 def _tls_context(settings: BrokerSettings) -> ssl.SSLContext:

@@ -1,20 +1,19 @@
-"""Telemetry of boxes without a broker, for tests: implements controlplane.ports.TelemetryIn."""
+"""Telemetry of boxes without a broker: for tests, and for a control plane that was given none and hears nothing."""
 
 from __future__ import annotations
 
-import queue
-
-from controlplane.ports import Message
+from controlplane.adapters.inbox import MOST_BYTES, Inbox
+from controlplane.ports import Message, Queued
 from protos.ids import NodeId
 
 
 class MemoryTelemetryIn:
-    """`put` messages, look at `acknowledged`."""
+    """Implements controlplane.ports.TelemetryIn: `put` messages, look at `acknowledged`."""
 
-    def __init__(self, most: int = 10_000) -> None:
+    def __init__(self, trouble: str = "", most_bytes: int = MOST_BYTES) -> None:
         self.acknowledged: list[tuple[NodeId, bytes]] = []
-        self._messages: queue.Queue[Message] = queue.Queue(most)
-        self._overflow = 0
+        self._trouble = trouble
+        self._inbox = Inbox(most_bytes)
 
     def start(self) -> None:
         return
@@ -23,31 +22,22 @@ class MemoryTelemetryIn:
         return
 
     def put(self, message: Message) -> None:
-        try:
-            self._messages.put_nowait(message)
-        except queue.Full:
-            self._overflow += 1
+        self._inbox.put(message)
 
     def receive(self, most: int, seconds: float) -> list[Message]:
-        return drained(self._messages, most, seconds)
+        return self._inbox.take(most, seconds)
 
     def acknowledge(self, node: NodeId, payload: bytes) -> None:
         self.acknowledged.append((node, payload))
 
     @property
+    def waiting(self) -> Queued:
+        return self._inbox.waiting
+
+    @property
     def overflow(self) -> int:
-        return self._overflow
+        return self._inbox.overflow
 
-
-def drained(messages: queue.Queue[Message], most: int, seconds: float) -> list[Message]:
-    """See TelemetryIn.receive."""
-    try:
-        found = [messages.get(timeout=seconds)]
-    except queue.Empty:
-        return []
-    while len(found) < most:
-        try:
-            found.append(messages.get_nowait())
-        except queue.Empty:
-            break
-    return found
+    @property
+    def trouble(self) -> str:
+        return self._trouble

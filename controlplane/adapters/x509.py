@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from controlplane.errors import Unauthenticated
 from controlplane.trust.domain import Validity, device_uri, validity
 from controlplane.trust.ports import Issued, KeyPair
 from protos.errors import Fatal, Rejected
@@ -22,7 +24,7 @@ CA_DAYS = 3650  # replaced by hand: every box pins its key
 MAX_CSR = 16_384  # bytes; a P-256 request has under 1 kB
 
 PublicKey = ec.EllipticCurvePublicKey
-# What `cryptography` raises at a request that is broken or of a kind it does not know.
+# What `cryptography` raises at a request or certificate that is broken or of a kind it does not know.
 _UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion)
 
 
@@ -46,7 +48,22 @@ class LocalAuthority:
         names = [x509.UniformResourceIdentifier(device_uri(node)), x509.DNSName(node_host(node))]
         # A cloud node also answers other boxes, as a TLS server under its own name.
         usages = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
-        return _issued(self._sign(_requested_key(csr_pem), node, names, usages, validity(unix, days)))
+        key = _p256(_request(csr_pem).public_key())
+        return _issued(self._sign(key, node, names, usages, validity(unix, days)))
+
+    def proven(self, certificate_pem: str, csr_pem: str, proof: bytes) -> str:
+        # Parsed once: what is looked up by its fingerprint is the very certificate whose key was checked.
+        try:
+            certificate = x509.load_pem_x509_certificate(certificate_pem.encode())
+            key = certificate.public_key()
+        except _UNREADABLE as error:
+            raise Unauthenticated("what was sent is no certificate of a box; join again with a new token") from error
+        request = _request(csr_pem).public_bytes(serialization.Encoding.DER)
+        try:
+            _p256(key).verify(proof, request, ec.ECDSA(hashes.SHA256()))
+        except InvalidSignature as error:
+            raise Unauthenticated("the request is not signed with the key of the certificate it came with") from error
+        return certificate.fingerprint(hashes.SHA256()).hex()
 
     def issue_server(self, names: Sequence[str], unix: float, days: float) -> KeyPair:
         return self._pair(
@@ -108,7 +125,8 @@ def new_ca(unix: float) -> tuple[str, str]:
     return _pem(certificate), _key_pem(key)
 
 
-def _requested_key(csr_pem: str) -> PublicKey:
+def _request(csr_pem: str) -> x509.CertificateSigningRequest:
+    """Checked: of a P-256 key, and signed by it."""
     if len(csr_pem) > MAX_CSR:
         raise Rejected(f"the certificate request is larger than {MAX_CSR} bytes; send a PKCS#10 request in PEM")
     try:
@@ -116,10 +134,15 @@ def _requested_key(csr_pem: str) -> PublicKey:
         key, sound = request.public_key(), request.is_signature_valid
     except _UNREADABLE as error:
         raise Rejected("the certificate request cannot be read; send a PKCS#10 request in PEM") from error
-    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise Rejected("the certificate request must be for a P-256 key")
+    _p256(key)
     if not sound:
         raise Rejected("the certificate request is not signed by its own key")
+    return request
+
+
+def _p256(key: CertificatePublicKeyTypes) -> PublicKey:
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise Rejected("the key of a box must be a P-256 key")
     return key
 
 
@@ -166,6 +189,7 @@ def _issued(certificate: x509.Certificate) -> Issued:
         pem=_pem(certificate),
         serial=f"{certificate.serial_number:x}",
         fingerprint=certificate.fingerprint(hashes.SHA256()).hex(),
+        public_key=hashlib.sha256(_spki(_p256(certificate.public_key()))).hexdigest(),
         not_after_ms=int(certificate.not_valid_after_utc.timestamp() * 1000),
     )
 

@@ -72,8 +72,12 @@ def address(plural: str, name: str, *more: str) -> str:
 
 
 def _checked(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:  # a bracket without its other half, a port that is no number
+        sound = False
+    if not sound:
         raise Rejected(f"{url!r} is no address of a control plane; write it like https://fleet.example:8443")
     return url
 

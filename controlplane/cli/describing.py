@@ -9,7 +9,7 @@ from typing import Any
 from controlplane.cli import kinds, output
 from controlplane.cli.kinds import Document, Kind, at, human_bytes
 
-_HIDDEN = {"conditions", "boxes", "deployments", "cameras", "problems"}  # shown as tables below the fields
+_HIDDEN = {"conditions", "boxes", "deployments", "cameras", "problems", "gaps"}  # shown as tables below the fields
 
 
 def described(kind: Kind, document: Document, now: datetime, *, colour: bool) -> str:
@@ -99,6 +99,12 @@ def _tables(document: Document, now: datetime) -> Iterator[Table]:
     )
     problems = at(document, "status.problems", [])
     yield "Problems", ("CODE", "MESSAGE"), [[item["code"], item["message"]] for item in problems]
+    gaps = at(document, "status.gaps", [])
+    yield (
+        "Telemetry dropped within a day",
+        ("CLASS", "RECORDS", "LAST", "REASON"),
+        [[item["recordClass"], str(item["dropped"]), _ago(item["at"], now), item["reason"]] for item in gaps],
+    )
     conditions = at(document, "status.conditions", [])
     yield (
         "Conditions",

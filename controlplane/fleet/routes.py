@@ -107,6 +107,7 @@ def picture(name: str, services: Current, after: After = 0, wait: Wait = 3) -> R
         raise Retryable(f"there is no new picture of {name} yet; see 'longshore describe camera {name}' for its state")
     headers = {
         "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
         "Longshore-Number": str(newest.number),
         "Longshore-Captured": timestamp(newest.captured_unix_ms) or "",
         "Longshore-Outcome": newest.outcome,

@@ -13,7 +13,9 @@ from enum import StrEnum
 
 from protos.errors import Rejected
 
-_KEY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,126}[A-Za-z0-9])?")
+MOST_LABELS = 64  # of one object
+# Kubernetes' rules, so that labels can be carried over.
+_KEY = re.compile(r"(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _VALUE = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
 _SET = re.compile(r"(?P<key>\S+)\s+(?P<operator>in|notin)\s*\((?P<values>[^()]*)\)")
 _TERM = re.compile(r"\s*((?:[^,()]|\([^()]*\))+)\s*(?:,|$)")
@@ -162,10 +164,12 @@ def labels(value: object, where: str = "metadata.labels") -> dict[str, str]:
     """`value` as labels.
 
     Raises:
-        Rejected: not a mapping of label keys to label values.
+        Rejected: not a mapping of label keys to label values, or too many of them.
     """
     if not isinstance(value, Mapping):
         raise Rejected(f"{where} must be an object of strings")
+    if len(value) > MOST_LABELS:
+        raise Rejected(f"{where}: {len(value)} labels are more than the {MOST_LABELS} allowed")
     for key, text in value.items():
         if not isinstance(key, str) or not isinstance(text, str):
             raise Rejected(f"{where} must be an object of strings; put quotes round {key}: {text}")
@@ -177,7 +181,8 @@ def labels(value: object, where: str = "metadata.labels") -> dict[str, str]:
 def label_key(key: str) -> None:
     if not _KEY.fullmatch(key):
         raise Rejected(
-            f"label key {key!r} must be letters, digits, '.', '_', '-' and '/', starting with a letter or digit"
+            f"label key {key!r} must be at most 63 letters, digits, '.', '_' and '-', starting with a letter or digit; "
+            "a prefix such as 'example.com/' may stand before it"
         )
 
 

@@ -8,26 +8,26 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from controlplane.config import Config, is_loopback
-from controlplane.errors import Unauthenticated
+from controlplane.config import Broker, Config, bracketed, is_loopback
+from controlplane.errors import Forbidden, Unauthenticated
+from controlplane.fleet import selectors
 from protos import ids
 from protos.errors import InvalidToken, Rejected
 from protos.ids import NodeId
 from protos.tokens import JoinToken
 
-ROLES = ("edge", "cloud")
+COMMANDS = {"edge": "longshore-agent run", "cloud": "longshore-agent serve"}  # by role
 API_TOKEN_PREFIX = "lsk_"  # noqa: S105 - a prefix that secret scanners know
 CODE_SECONDS = 15 * 60  # a sign-in link is used at once or asked for again
 SESSION_SECONDS = 12 * 3600  # a working day
-MAX_LABELS = 64
+DAY_MS = 86_400_000
+KEEP_TOKENS_MS = 7 * DAY_MS  # after a join token's end: long enough to see who used it
 MAKE_ANOTHER = "make another with 'longshore token create'"
-_LABEL_KEY = re.compile(r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
-_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
+JOIN_AGAIN = "join again with a new token"
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,14 @@ class Admission:
     rejoin: bool
 
 
+@dataclass(frozen=True)
+class StoredCertificate:
+    """A certificate that was given to a node which is there, and was not revoked."""
+
+    node: NodeId
+    not_after_ms: int
+
+
 def hashed(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
@@ -82,20 +90,38 @@ def check_pin(token: JoinToken, ca_pin: str) -> None:
         raise InvalidToken(f"this join token is of another control plane; {MAKE_ANOTHER} here")
 
 
-def check_token(token: JoinToken, stored: StoredToken | None, now_ms: int) -> StoredToken:
-    """The stored token, good for one use now.
-
-    Raises:
-        InvalidToken: saying which way it is wrong.
-    """
+def known(token: JoinToken, stored: StoredToken | None) -> StoredToken:
+    """The stored token, if `token` has its secret. Raises InvalidToken."""
     known = stored.secret_hash if stored else hashed("")
     if not hmac.compare_digest(token.secret_hash, known) or stored is None:
         raise InvalidToken(f"this join token is not known here; {MAKE_ANOTHER}")
-    if stored.used_ms is not None:
+    return stored
+
+
+def check_usable(stored: StoredToken, now_ms: int, *, same_box: bool) -> None:
+    """Whether the token lets somebody in now: whoever comes first, and after that the same box, which may have lost
+    the answer. Raises InvalidToken, saying why not.
+    """
+    if stored.used_ms is not None and not same_box:
         raise InvalidToken(f"this join token was used already, by {stored.used_by}; {MAKE_ANOTHER}")
     if stored.expires_ms <= now_ms:
         raise InvalidToken(f"this join token has expired; {MAKE_ANOTHER}")
-    return stored
+
+
+def check_late(certificate: StoredCertificate | None, now_ms: int, days: int) -> StoredCertificate:
+    """The certificate, if it may still be renewed: within `days` of its expiry; 0 is never.
+
+    Raises:
+        Forbidden: nothing is renewed late here.
+        Unauthenticated: unknown, revoked, of a deleted node, or over for too long.
+    """
+    if days == 0:
+        raise Forbidden(f"no expired certificate is renewed here; {JOIN_AGAIN}")
+    if certificate is None:
+        raise Unauthenticated(f"this box's certificate is no longer accepted; {JOIN_AGAIN}")
+    if now_ms > certificate.not_after_ms + days * DAY_MS:
+        raise Unauthenticated(f"this box's certificate expired more than {days} days ago; {JOIN_AGAIN}")
+    return certificate
 
 
 def admit(stored: StoredToken, wish: Wish, fallback: str) -> Admission:
@@ -108,40 +134,46 @@ def admit(stored: StoredToken, wish: Wish, fallback: str) -> Admission:
         raise InvalidToken(f"this join token is for node {stored.node}, not {wish.node!r}; leave --node-id out")
     if wish.role and wish.role != stored.role:
         raise InvalidToken(
-            f"this join token is for role {stored.role}; {MAKE_ANOTHER} --role {checked_role(wish.role)}"
+            f"this join token is for role {stored.role}, so that '{COMMANDS[stored.role]}' runs the box; leave --role "
+            f"out, or make another with 'longshore token create --role {checked_role(wish.role)}'"
         )
     node = stored.node or ids.node_id(wish.node or wish.host_name or fallback)
-    labels = checked_labels({**wish.labels, **stored.labels})
+    labels = selectors.labels({**wish.labels, **stored.labels}, "the box's labels")
     return Admission(node, labels, stored.role, rejoin=stored.node is not None)
 
 
 def checked_role(role: str) -> str:
-    if role not in ROLES:
-        raise Rejected(f"role {role!r} must be one of {', '.join(ROLES)}")
+    if role not in COMMANDS:
+        raise Rejected(f"role {role!r} must be one of {', '.join(COMMANDS)}")
     return role
 
 
-def checked_labels(labels: Mapping[str, str]) -> dict[str, str]:
-    """Kubernetes' rules for labels. Raises Rejected."""
-    if len(labels) > MAX_LABELS:
-        raise Rejected(f"{len(labels)} labels are more than the {MAX_LABELS} allowed")
-    for key, value in labels.items():
-        if not _LABEL_KEY.fullmatch(key):
-            raise Rejected(f"label key {key!r} must be at most 63 letters, digits, '.', '_' and '-'")
-        if not _LABEL_VALUE.fullmatch(value):
-            raise Rejected(f"label value {value!r} must be at most 63 letters, digits, '.', '_' and '-'")
-    return dict(labels)
-
-
 def broker_problem(config: Config) -> str | None:
-    """Why a box that joins from another machine could not report safely; None when it can."""
-    broker = config.broker_for_boxes
-    if is_loopback(config.advertised) or (broker is not None and broker.tls and not broker.on_loopback):
+    """Why a box that joins could not report safely; None when it can."""
+    open_to_all = next(filter(_in_plain_view, (config.broker, config.broker_for_boxes)), None)
+    if open_to_all is not None:
+        return (
+            f"the broker at {open_to_all.host} is dialled without TLS, so anybody in that network can speak for any "
+            f"box; name its listener that demands client certificates: mqtts://{bracketed(open_to_all.host)}:8883"
+        )
+    if _reaches_boxes(config):
         return None
     return (
         "boxes beyond this machine need a broker that demands client certificates, and there is none; install the "
         "Debian package 'mosquitto' and start again, or name yours with --broker-advertise-url mqtts://host:8883"
     )
+
+
+def _in_plain_view(broker: Broker | None) -> bool:
+    return broker is not None and not broker.tls and not broker.on_loopback
+
+
+def _reaches_boxes(config: Config) -> bool:
+    """Whether the boxes that can join can dial the broker, or need none of their own."""
+    broker = config.broker_for_boxes
+    if broker is not None and broker.tls:
+        return is_loopback(config.advertised) or not broker.on_loopback
+    return is_loopback(config.advertised) and is_loopback(config.host)
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete, or_, select, update
+from uuid import uuid4
+
+from sqlalchemy import Select, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from controlplane import tables
-from controlplane.identity.domain import Admission, StoredToken
+from controlplane.identity.domain import Admission, StoredCertificate, StoredToken
 from controlplane.trust.ports import Issued
 from protos.ids import NodeId
 
@@ -58,14 +60,16 @@ class IdentityRepository:
         return row is not None and row.deleted_ms is None
 
     def admit_node(self, admission: Admission, now_ms: int) -> None:
-        """Make the node, or take an old one back with the token's labels and role."""
+        """Make the node, or take an old one back with the token's labels and role; a deleted one begins anew."""
         row = self._session.get(tables.Node, admission.node)
         if row is None:
             row = tables.Node(id=admission.node, created_ms=now_ms, role=admission.role, labels=admission.labels)
             self._session.add(row)
             self._session.flush()
             return
-        row.labels = {**(row.labels if row.deleted_ms is None else {}), **admission.labels}
+        if row.deleted_ms is not None:
+            row.uid, row.created_ms, row.generation, row.labels = str(uuid4()), now_ms, 1, {}
+        row.labels = {**row.labels, **admission.labels}
         row.role = admission.role
         row.deleted_ms = None
         row.resource_version += 1
@@ -76,6 +80,7 @@ class IdentityRepository:
                 serial=issued.serial,
                 node_id=node,
                 fingerprint=issued.fingerprint,
+                public_key=issued.public_key,
                 created_ms=now_ms,
                 not_after_ms=issued.not_after_ms,
             )
@@ -88,19 +93,16 @@ class IdentityRepository:
             .values(revoked_ms=now_ms)
         )
 
-    def node_of(self, fingerprint: str) -> NodeId | None:
-        """Whose good certificate this is."""
-        query = (
-            select(tables.Certificate.node_id)
-            .join(tables.Node, tables.Node.id == tables.Certificate.node_id)
-            .where(
-                tables.Certificate.fingerprint == fingerprint,
-                tables.Certificate.revoked_ms.is_(None),
-                tables.Node.deleted_ms.is_(None),
-            )
+    def certificate(self, fingerprint: str) -> StoredCertificate | None:
+        row = self._session.scalar(_good_certificates().where(tables.Certificate.fingerprint == fingerprint))
+        return StoredCertificate(NodeId(row.node_id), row.not_after_ms) if row else None
+
+    def has_key(self, node: NodeId, public_key: str) -> bool:
+        """Whether a good certificate of the node is for this key."""
+        query = _good_certificates().where(
+            tables.Certificate.node_id == node, tables.Certificate.public_key == public_key
         )
-        found = self._session.scalar(query)
-        return NodeId(found) if found else None
+        return self._session.scalar(query.limit(1)) is not None
 
     # ---- people ----
 
@@ -111,11 +113,16 @@ class IdentityRepository:
         return self._session.scalar(select(tables.ApiToken).where(tables.ApiToken.secret_hash == secret_hash))
 
     def api_tokens(self) -> list[tables.ApiToken]:
-        return list(self._session.scalars(select(tables.ApiToken).order_by(tables.ApiToken.created_ms)))
+        """Those that were not revoked."""
+        query = select(tables.ApiToken).where(tables.ApiToken.revoked_ms.is_(None))
+        return list(self._session.scalars(query.order_by(tables.ApiToken.created_ms)))
 
-    def delete_api_token(self, token_id: str) -> bool:
+    def revoke_api_token(self, token_id: str, now_ms: int) -> bool:
         done = self._session.execute(
-            delete(tables.ApiToken).where(tables.ApiToken.id == token_id).returning(tables.ApiToken.id)
+            update(tables.ApiToken)
+            .where(tables.ApiToken.id == token_id, tables.ApiToken.revoked_ms.is_(None))
+            .values(revoked_ms=now_ms)
+            .returning(tables.ApiToken.id)
         )
         return done.first() is not None
 
@@ -151,6 +158,18 @@ class IdentityRepository:
         codes = tables.SignInCode
         self._session.execute(delete(codes).where(or_(codes.expires_ms <= now_ms, codes.used_ms.is_not(None))))
         self._session.execute(delete(tables.Session).where(tables.Session.expires_ms <= now_ms))
+
+    def forget_boxes(self, tokens_before_ms: int, certificates_before_ms: int) -> None:
+        """Forget join tokens and certificates that expired before."""
+        token, certificate = tables.JoinToken, tables.Certificate
+        self._session.execute(delete(token).where(token.expires_ms < tokens_before_ms))
+        self._session.execute(delete(certificate).where(certificate.not_after_ms < certificates_before_ms))
+
+
+def _good_certificates() -> Select[tables.Certificate]:
+    """Not revoked, of nodes that are there."""
+    query = select(tables.Certificate).join(tables.Node, tables.Node.id == tables.Certificate.node_id)
+    return query.where(tables.Certificate.revoked_ms.is_(None), tables.Node.deleted_ms.is_(None))
 
 
 def _stored(row: tables.JoinToken) -> StoredToken:

@@ -1,6 +1,7 @@
 """HTTP of identity: enrolment, join tokens, API tokens, sign-in. Convert, call, convert.
 
-`enroll`, `ca` and the sign-in page are the only routes without a user: a box that joins has none yet.
+`enroll`, `renew`, `ca` and the sign-in page are the only routes without a user: a box proves itself by its token or by
+the key of its certificate.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form, Query, Request, Response
 from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse
 
+from controlplane.config import Config, is_loopback
 from controlplane.fleet import quantities
 from controlplane.identity import pages, schemas
-from controlplane.identity.access import COOKIE, Cookie, Current, require_user
+from controlplane.identity.access import Cookie, Current, check_origin, cookie_name, require_user
 from controlplane.identity.domain import SESSION_SECONDS, Wish
 from controlplane.schemas import REFUSALS, moment
 from protos import ids
@@ -24,6 +26,14 @@ pages_router = APIRouter(include_in_schema=False)
 
 def _origin(request: Request) -> str:
     return request.client.host if request.client else "unknown"
+
+
+def _page(request: Request, config: Config) -> str:
+    """Where the caller's browser signs in: on this machine the plain page, since no browser knows our CA (ADR 0008)."""
+    caller, listener = request.client, request.scope.get("server")
+    local = is_loopback(request.url.hostname or "") and is_loopback(_origin(request))
+    here = local or (caller is not None and listener is not None and caller.host == listener[0])
+    return config.page_url if here and config.http_port else str(request.base_url).rstrip("/")
 
 
 def _seconds(ttl: str | None) -> int | None:
@@ -39,12 +49,18 @@ def ca(services: Current) -> str:
 def enroll(body: schemas.Enroll, request: Request, services: Current) -> schemas.Enrolled:
     wish = Wish(body.node_id, body.labels, body.role, body.host_name)
     joined = services.identity.enrol(body.token, body.csr_pem, wish, _origin(request))
-    certificate = schemas.CertificateAnswer(
-        certificate_pem=joined.certificate.pem,
-        ca_pem=services.identity.ca_pem,
-        not_after_unix_ms=str(joined.certificate.not_after_ms),
+    return schemas.Enrolled(
+        node_id=joined.node,
+        certificate=schemas.certificate(joined.certificate, services.identity.ca_pem),
+        fleet_address=services.config.fleet_address,
+        role=joined.role,
     )
-    return schemas.Enrolled(node_id=joined.node, certificate=certificate, fleet_address=services.config.fleet_address)
+
+
+@router.post("/renew", summary="Renew an expired certificate of a box")
+def renew(body: schemas.LateRenew, request: Request, services: Current) -> schemas.CertificateAnswer:
+    issued = services.identity.renew_late(body.certificate_pem, body.csr_pem, body.proof, _origin(request))
+    return schemas.certificate(issued, services.identity.ca_pem)
 
 
 @router.post("/jointokens", status_code=201, dependencies=_USER, summary="Make a join token")
@@ -101,7 +117,7 @@ def delete_api_token(token_id: str, services: Current) -> None:
 @router.post("/signincodes", status_code=201, dependencies=_USER, summary="Make a one-time sign-in link")
 def create_sign_in_code(request: Request, services: Current) -> schemas.SignInLink:
     made = services.identity.create_sign_in_code()
-    url = f"{request.base_url}signin?code={made.text}"
+    url = f"{_page(request, services.config)}/signin?code={made.text}"
     return schemas.SignInLink(code=made.text, url=url, expires=moment(made.expires_ms or 0))
 
 
@@ -115,7 +131,7 @@ def sign_in(code: Annotated[str, Form(max_length=128)], request: Request, servic
     session = services.identity.sign_in(code, _origin(request))
     response = RedirectResponse("/", status_code=303, headers=pages.HEADERS)
     response.set_cookie(
-        COOKIE,
+        cookie_name(request),
         session.text,
         max_age=SESSION_SECONDS,
         httponly=True,
@@ -126,9 +142,10 @@ def sign_in(code: Annotated[str, Form(max_length=128)], request: Request, servic
 
 
 @pages_router.post("/signout")
-def sign_out(services: Current, cookie: Cookie) -> Response:
+def sign_out(request: Request, services: Current, cookie: Cookie) -> Response:
+    check_origin(request)
     if cookie:
         services.identity.sign_out(cookie)
     response = RedirectResponse("/signin", status_code=303)
-    response.delete_cookie(COOKIE)
+    response.delete_cookie(cookie_name(request))
     return response

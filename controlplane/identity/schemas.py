@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import ConfigDict, Field
+from pydantic import Base64Bytes, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from controlplane.identity.domain import StoredToken
 from controlplane.schemas import Answer, Body, moment
+from controlplane.trust.ports import Issued
 
 
 class NewJoinToken(Body):
@@ -37,10 +38,14 @@ class JoinTokenList(Answer):
     items: list[JoinTokenAnswer]
 
 
-class Enroll(Body):
-    """protos.fleet EnrollRequest in JSON; a newer box may say more."""
+class BoxBody(Body):
+    """A message of protos.fleet in JSON; a newer box may say more."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore")
+
+
+class Enroll(BoxBody):
+    """EnrollRequest."""
 
     token: str
     csr_pem: str
@@ -51,7 +56,17 @@ class Enroll(Body):
     host_name: str = ""
 
 
+class LateRenew(BoxBody):
+    """LateRenewRequest."""
+
+    certificate_pem: str
+    csr_pem: str
+    proof: Base64Bytes
+
+
 class CertificateAnswer(Answer):
+    """protos.fleet Certificate in JSON."""
+
     certificate_pem: str
     ca_pem: str
     not_after_unix_ms: str  # 64-bit numbers are strings in protobuf's JSON
@@ -63,6 +78,7 @@ class Enrolled(Answer):
     node_id: str
     certificate: CertificateAnswer
     fleet_address: str
+    role: str
 
 
 class NewApiToken(Body):
@@ -92,6 +108,10 @@ class SignInLink(Answer):
     code: str
     url: str
     expires: str
+
+
+def certificate(issued: Issued, ca_pem: str) -> CertificateAnswer:
+    return CertificateAnswer(certificate_pem=issued.pem, ca_pem=ca_pem, not_after_unix_ms=str(issued.not_after_ms))
 
 
 def join_token(token: StoredToken) -> JoinTokenAnswer:

@@ -1,18 +1,24 @@
 """Use cases of identity: boxes join and renew, people sign in. One transaction each.
 
-A token is spent in the transaction that stores its certificate: either both happen or neither. Joining again with a
-token that names the node revokes the certificates it had, since its old keys may be in other hands.
+A token is spent in the transaction that stores its certificate: either both happen or neither. A box that lost the
+answer asks again with the same key and gets another certificate for it. Joining again with a token that names the node
+revokes the certificates it had, since its old keys may be in other hands: the control plane refuses them from its next
+call on. A broker asks nobody, so there they work until they end.
 """
 
 from __future__ import annotations
 
+import logging
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from controlplane import tables
 from controlplane.config import Config
 from controlplane.db import Database
 from controlplane.errors import Conflict, NotFound, Unauthenticated
+from controlplane.fleet import selectors
 from controlplane.identity import domain
 from controlplane.identity.domain import StoredToken, Wish
 from controlplane.identity.limiter import GuessLimiter
@@ -24,6 +30,7 @@ from protos.errors import InvalidToken, Rejected
 from protos.ids import NodeId
 from protos.tokens import JoinToken
 
+log = logging.getLogger(__name__)
 MAX_TTL_SECONDS = 30 * 86_400
 TOUCH_MS = 60_000  # `last used` is told to the minute; writing it at every call would cost a transaction each
 
@@ -38,6 +45,7 @@ class User:
 @dataclass(frozen=True)
 class Joined:
     node: NodeId
+    role: str
     certificate: Issued
 
 
@@ -79,7 +87,7 @@ class IdentityService:
             token.token_id,
             token.secret_hash,
             node,
-            domain.checked_labels(labels),
+            selectors.labels(labels, "labels"),
             domain.checked_role(role),
             now_ms + ttl * 1000,
         )
@@ -107,25 +115,24 @@ class IdentityService:
         """Let a box in.
 
         Raises:
-            InvalidToken: which way the token is wrong.
+            InvalidToken: which way the token is wrong, or what of the wish it does not allow.
             Conflict: a node of that name is there, and the token was not made for it.
             Rejected: a bad certificate request, name or label.
             Retryable: too many wrong guesses from `origin`.
         """
-        self._limiter.admit(origin)
-        try:
+        with self._guessing(origin):
             token = tokens.parse(token_text)
             domain.check_pin(token, self._authority.ca_pin)
             return self._enrol(token, csr_pem, wish)
-        except InvalidToken:
-            self._limiter.wrong(origin)
-            raise
 
     def _enrol(self, token: JoinToken, csr_pem: str, wish: Wish) -> Joined:
         now_ms = self._now_ms()
         with self._database.begin() as session:
             repository = IdentityRepository(session)
-            stored = domain.check_token(token, repository.token(token.token_id, lock=True), now_ms)
+            stored = domain.known(token, repository.token(token.token_id, lock=True))
+            if stored.used_by is not None:
+                return self._enrol_again(repository, stored, NodeId(stored.used_by), csr_pem)
+            domain.check_usable(stored, now_ms, same_box=False)
             admission = domain.admit(stored, wish, fallback=f"box-{token.token_id}")
             if repository.node_exists(admission.node) and not admission.rejoin:
                 raise Conflict(
@@ -137,16 +144,24 @@ class IdentityService:
             repository.revoke_certificates(admission.node, now_ms)
             repository.add_certificate(admission.node, issued, now_ms)
             repository.spend_token(stored.id, admission.node, now_ms)
-        return Joined(admission.node, issued)
+        return Joined(admission.node, stored.role, issued)
+
+    def _enrol_again(self, repository: IdentityRepository, stored: StoredToken, node: NodeId, csr_pem: str) -> Joined:
+        """Only while what the key got the first time is good: a revoked box does not come back this way."""
+        now_ms = self._now_ms()
+        issued = self._sign(csr_pem, node)
+        domain.check_usable(stored, now_ms, same_box=repository.has_key(node, issued.public_key))
+        repository.add_certificate(node, issued, now_ms)
+        return Joined(node, stored.role, issued)
 
     def device(self, certificate_pem: bytes) -> NodeId:
         """Which node presented this certificate over mutual TLS. Raises Unauthenticated, also after revocation."""
         fingerprint = domain.fingerprint(certificate_pem)
         with self._database.read() as session:
-            node = IdentityRepository(session).node_of(fingerprint)
-        if node is None:
-            raise Unauthenticated("this box's certificate is no longer accepted; join again with a new token")
-        return node
+            found = IdentityRepository(session).certificate(fingerprint)
+        if found is None:
+            raise Unauthenticated(f"this box's certificate is no longer accepted; {domain.JOIN_AGAIN}")
+        return found.node
 
     def renew(self, node: NodeId, csr_pem: str) -> Issued:
         """A certificate for a fresh key of a box that showed a good one. The old one works until it expires."""
@@ -154,9 +169,43 @@ class IdentityService:
         with self._database.begin() as session:
             repository = IdentityRepository(session)
             if not repository.node_exists(node):
-                raise NotFound(f"node {node} was deleted; join again with a new token")
+                raise NotFound(f"node {node} was deleted; {domain.JOIN_AGAIN}")
             repository.add_certificate(node, issued, self._now_ms())
         return issued
+
+    def renew_late(self, certificate_pem: str, csr_pem: str, proof: bytes, origin: str) -> Issued:
+        """The one thing an expired certificate is good for: a box that was away for weeks renews it.
+
+        Args:
+            proof: by the certificate's key over the request; see controlplane.trust.ports.Authority.proven.
+
+        Raises:
+            Unauthenticated: no proof, or the certificate is unknown, revoked or over for too long.
+            Forbidden: switched off here.
+            Rejected: a bad certificate request.
+            Retryable: too many wrong tries from `origin`.
+        """
+        with self._guessing(origin):
+            fingerprint = self._authority.proven(certificate_pem, csr_pem, proof)
+            now_ms = self._now_ms()
+            with self._database.begin() as session:
+                repository = IdentityRepository(session)
+                known = repository.certificate(fingerprint)
+                old = domain.check_late(known, now_ms, self._config.late_renewal_days)
+                issued = self._sign(csr_pem, old.node)
+                repository.add_certificate(old.node, issued, now_ms)
+        days = (now_ms - old.not_after_ms) / domain.DAY_MS
+        log.warning("node %s, from %s, renewed its certificate %.1f days after it expired", old.node, origin, days)
+        return issued
+
+    def sweep(self) -> None:
+        """Forget what is over and was kept long enough to tell about it. Raises Retryable."""
+        now_ms = self._now_ms()
+        late_ms = (self._config.late_renewal_days + 1) * domain.DAY_MS
+        with self._database.begin() as session:
+            repository = IdentityRepository(session)
+            repository.sweep(now_ms)
+            repository.forget_boxes(now_ms - domain.KEEP_TOKENS_MS, now_ms - late_ms)
 
     @property
     def ca_pem(self) -> str:
@@ -164,6 +213,16 @@ class IdentityService:
 
     def _sign(self, csr_pem: str, node: NodeId) -> Issued:
         return self._authority.sign_device(csr_pem, node, self._clock.unix(), self._config.certificate_days)
+
+    @contextmanager
+    def _guessing(self, origin: str) -> Iterator[None]:
+        """Counts what is wrong inside. Raises Retryable when too much of it came from `origin`."""
+        self._limiter.admit(origin)
+        try:
+            yield
+        except (InvalidToken, Unauthenticated):
+            self._limiter.wrong(origin)
+            raise
 
     def _check_reachable(self) -> None:
         problem = domain.broker_problem(self._config)
@@ -178,12 +237,13 @@ class IdentityService:
         expires_ms = None if ttl_seconds is None else now_ms + ttl_seconds * 1000
         return self._store_api_token(name, text, now_ms, expires_ms)
 
-    def ensure_api_token(self, name: str, text: str) -> None:
-        """Make `text` work as an API token, whatever the database has lost."""
+    def ensure_api_token(self, name: str, text: str) -> bool:
+        """Make `text` work as an API token, whatever the database has lost. False: it was deleted, and stays dead."""
         with self._database.read() as session:
-            known = IdentityRepository(session).api_token(domain.hashed(text)) is not None
-        if not known:
+            known = IdentityRepository(session).api_token(domain.hashed(text))
+        if known is None:
             self._store_api_token(name, text, self._now_ms(), None)
+        return known is None or known.revoked_ms is None
 
     def _store_api_token(self, name: str, text: str, now_ms: int, expires_ms: int | None) -> NewToken:
         row = tables.ApiToken(
@@ -202,8 +262,9 @@ class IdentityService:
             return IdentityRepository(session).api_tokens()
 
     def delete_api_token(self, token_id: str) -> None:
+        """It works no more and is shown no more; that it was is remembered, so that no file brings it back."""
         with self._database.begin() as session:
-            if not IdentityRepository(session).delete_api_token(token_id):
+            if not IdentityRepository(session).revoke_api_token(token_id, self._now_ms()):
                 raise NotFound(f"there is no API token {token_id!r}")
 
     def user_of_bearer(self, bearer: str) -> User:
@@ -211,7 +272,7 @@ class IdentityService:
         now_ms = self._now_ms()
         with self._database.read() as session:
             row = IdentityRepository(session).api_token(domain.hashed(bearer))
-        if row is None or (row.expires_ms is not None and row.expires_ms <= now_ms):
+        if row is None or row.revoked_ms is not None or (row.expires_ms is not None and row.expires_ms <= now_ms):
             raise Unauthenticated(
                 "this API token is not known or has expired; use one from admin.token or make a new one"
             )
@@ -235,19 +296,15 @@ class IdentityService:
             Unauthenticated: spent, expired or never given.
             Retryable: too many wrong guesses from `origin`.
         """
-        self._limiter.admit(origin)
         now_ms = self._now_ms()
         session_secret = secrets.token_urlsafe(32)
         expires_ms = now_ms + domain.SESSION_SECONDS * 1000
-        with self._database.begin() as session:
+        with self._guessing(origin), self._database.begin() as session:
             repository = IdentityRepository(session)
-            good = repository.spend_code(domain.hashed(code), now_ms)
-            if good:
-                repository.add_session(domain.hashed(session_secret), now_ms, expires_ms)
-                repository.sweep(now_ms)
-        if not good:
-            self._limiter.wrong(origin)
-            raise Unauthenticated("this sign-in link was used or has expired; make one with 'longshore open'")
+            if not repository.spend_code(domain.hashed(code), now_ms):
+                raise Unauthenticated("this sign-in link was used or has expired; make one with 'longshore open'")
+            repository.add_session(domain.hashed(session_secret), now_ms, expires_ms)
+            repository.sweep(now_ms)
         return NewToken("", session_secret, expires_ms)
 
     def user_of_session(self, session_secret: str) -> User:

@@ -9,6 +9,8 @@ from typing import Any
 
 from protos.ids import NodeId
 
+UNDER_WAY_MS = 2_000  # a batch may be this long; a smaller difference says nothing about the box's clock
+
 
 class Kind(StrEnum):
     """What a record is about; the names are those of the wire's oneof."""
@@ -30,14 +32,47 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Arrival:
+    """When a batch came, by our clock, and when its box sent it, by the box's own (0: it did not say).
+
+    Boxes have wrong clocks, and who asks for the last minute means ours. How wrong the box's was at sending corrects
+    all that the batch tells, new or days old: right for what was recorded in the same boot, with the clock as it was at
+    sending; wrong by the jump for what was recorded before that clock was set. Nothing happened after it came, which
+    bounds what a wild clock can do.
+    """
+
+    received_ms: int
+    sent_ms: int = 0
+
+    @property
+    def offset_ms(self) -> int:
+        """What to add to the box's clock to get ours."""
+        offset = self.received_ms - self.sent_ms
+        return offset if self.sent_ms and abs(offset) >= UNDER_WAY_MS else 0
+
+    def at_ms(self, told_ms: int) -> int:
+        """A moment that the box told, by our clock."""
+        return min(max(0, told_ms + self.offset_ms), self.received_ms)
+
+
+@dataclass(frozen=True)
 class Batch:
-    """One message of one box. `seqs` are all records of it, `refused` says why some are not among the rows."""
+    """One message of one box. `seqs` are all records of it; `refused` says of each Gap that stands for one why."""
 
     node: NodeId
     epoch: str
     rows: tuple[Row, ...]
     seqs: tuple[int, ...]
     refused: tuple[str, ...] = ()
+
+
+def refusal(seq: int, record_class: str, reason: str, at_ms: int) -> Row:
+    """What is stored in place of a record that breaks a rule: a Gap under the record's own number.
+
+    The row counts as that record, so that what a box accepted adds up; `dropped` counts those without a row: none.
+    """
+    hole = {"record_class": record_class, "first_seq": seq, "last_seq": seq, "dropped": 0}
+    return Row(Kind.GAP, seq, {**hole, "reason": f"refused: {reason}", "at_ms": at_ms})
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,9 @@ Rules that hold here:
 - many messages, one transaction; the acknowledgement is published after the commit, never before;
 - the database is away: nothing is acknowledged, the same messages are tried again; what does not fit into the queue
   meanwhile is dropped, because every box keeps it and sends it again;
-- a message that makes no sense is counted, told once per box, and forgotten.
+- a message that makes no sense is counted, told once per box, and forgotten;
+- one that can't be stored, whatever the reason, keeps nobody else's out: it is found by storing one by one, counted
+  and told with its box's name. It is not acknowledged, so it waits on the box and is there for a mended version.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ class OnPresence(Protocol):
 
 
 class IngestMetrics:
-    def __init__(self, registry: CollectorRegistry, dropped: Callable[[], float]) -> None:
+    def __init__(self, registry: CollectorRegistry, source: TelemetryIn) -> None:
         self.messages = Counter(
             "longshore_ingest_messages", "Messages of boxes, by what became of them.", ["result"], registry=registry
         )
@@ -51,8 +53,16 @@ class IngestMetrics:
         self.seconds = Histogram(
             "longshore_ingest_transaction_seconds", "Storing a group of messages.", buckets=_BUCKETS, registry=registry
         )
-        overflow = Gauge("longshore_ingest_overflow_messages", "Messages that found the queue full.", registry=registry)
-        overflow.set_function(dropped)
+        overflow = Gauge(
+            "longshore_ingest_overflow_messages", "Messages too large, or without room.", registry=registry
+        )
+        overflow.set_function(lambda: source.overflow)
+        connected = Gauge("longshore_ingest_connected", "1 while the broker lets us hear the boxes.", registry=registry)
+        connected.set_function(lambda: not source.trouble)
+        waiting = Gauge("longshore_ingest_queue_messages", "Messages that wait for the database.", registry=registry)
+        waiting.set_function(lambda: source.waiting.messages)
+        size = Gauge("longshore_ingest_queue_bytes", "Bytes of the messages that wait.", registry=registry)
+        size.set_function(lambda: source.waiting.bytes)
 
 
 class IngestLoop:
@@ -64,7 +74,7 @@ class IngestLoop:
         self._source = source
         self._service = service
         self._presence = presence
-        self._metrics = IngestMetrics(registry, lambda: source.overflow)
+        self._metrics = IngestMetrics(registry, source)
         self._stopping = threading.Event()
         self._told: set[tuple[str, str]] = set()  # (box, complaint) that are in the log
         self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
@@ -89,6 +99,17 @@ class IngestLoop:
 
     def handle(self, messages: list[Message]) -> None:
         """All of these, whatever it takes; gives up only when told to stop."""
+        try:
+            self._handle(messages)
+        except Exception as error:  # noqa: BLE001 - the root of this thread: one message must not end it
+            if len(messages) == 1:
+                self._refuse(messages[0], error)
+                return
+            log.debug("one of %d messages can't be stored: each by itself then", len(messages))
+            for message in messages:
+                self.handle([message])
+
+    def _handle(self, messages: list[Message]) -> None:
         telemetry = [message for message in messages if message.channel is Channel.TELEMETRY]
         batches = [batch for message in telemetry if (batch := self._parsed(message)) is not None]
         self._until_done(lambda: self._store(batches))
@@ -133,7 +154,7 @@ class IngestLoop:
 
     def _parsed(self, message: Message) -> Batch | None:
         try:
-            return wire.batch(message.node, message.payload)
+            return wire.batch(message.node, message.payload, message.received_ms)
         except Rejected as error:
             self._metrics.messages.labels("malformed").inc()
             self._complain(message.node, str(error))
@@ -149,8 +170,13 @@ class IngestLoop:
         self._presence(message.node, online=said.online, boot_id=said.boot_id, retained=message.retained)
         self._metrics.messages.labels("presence").inc()
 
-    def _complain(self, node: NodeId, why: str) -> None:
+    def _refuse(self, message: Message, error: Exception) -> None:
+        self._metrics.messages.labels("refused").inc()
+        why = f"a message can't be stored ({type(error).__name__}), which is a mistake of ours; it waits on the box"
+        self._complain(message.node, why, error)
+
+    def _complain(self, node: NodeId, why: str, error: Exception | None = None) -> None:
         """Once per box and complaint: what is wrong once is wrong a thousand times."""
         if (node, why) not in self._told and len(self._told) < 10_000:
             self._told.add((node, why))
-            log.warning("telemetry of %s: %s", node, why)
+            log.warning("telemetry of %s: %s", node, why, exc_info=error)

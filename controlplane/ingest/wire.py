@@ -1,8 +1,8 @@
 """Telemetry messages ↔ values. What a box sends is checked here, field by field, before it may touch the database.
 
-A payload that is no TelemetryBatch is refused whole. A record that breaks a rule (a name that is none, a number that is
-not finite or does not fit) is left out and its reason kept, but acknowledged: it would never become right, and a box
-must not send it for ever. So is a record of a kind that this version does not know.
+A payload that is no TelemetryBatch is refused whole. Of a record that breaks a rule (a name that is none, a number that
+is not finite or does not fit), or that is of a kind that this version does not know, a Gap with the reason is stored,
+and the record is acknowledged: it would never become right, and a box must not send it for ever.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from controlplane.ingest.domain import Batch, Kind, Receipt, Row
+from controlplane.ingest import domain
+from controlplane.ingest.domain import Arrival, Batch, Kind, Receipt, Row
 from protos import ids
 from protos import telemetry_pb2 as wire
 from protos.errors import Rejected
 from protos.ids import NodeId
-from protos.outcomes import Outcome
+from protos.outcomes import LATENCY_BOUNDS_MS, Outcome
 
 MAX_INTEGER = 2**63 - 1  # of the database
 MAX_TEXT = 1000
@@ -34,8 +35,8 @@ class Presence:
     boot_id: str
 
 
-def batch(node: NodeId, payload: bytes) -> Batch:
-    """Raises Rejected when `payload` as a whole is nothing we know."""
+def batch(node: NodeId, payload: bytes, received_ms: int) -> Batch:
+    """What came from `node` at `received_ms`, Unix. Raises Rejected when `payload` as a whole is nothing we know."""
     try:
         message = wire.TelemetryBatch.FromString(payload)
     except DecodeError as error:
@@ -44,12 +45,15 @@ def batch(node: NodeId, payload: bytes) -> Batch:
         raise Rejected("a TelemetryBatch names no epoch")
     if len(message.records) > MAX_RECORDS:
         raise Rejected(f"a TelemetryBatch holds more than {MAX_RECORDS} records")
+    arrival = Arrival(received_ms, message.sent_unix_ms)
     rows, refused = [], []
     for record in message.records:
         try:
-            rows.append(_row(record))
+            rows.append(_row(record, arrival))
         except Rejected as error:
             refused.append(str(error))
+            if _numbered(record):
+                rows.append(domain.refusal(record.seq, _kind(record) or "unknown", str(error), received_ms))
     seqs = tuple(record.seq for record in message.records)
     return Batch(node, message.epoch, tuple(rows), seqs, tuple(refused))
 
@@ -72,21 +76,30 @@ def hint(generation: int, watch_until_unix_ms: int) -> bytes:
     return wire.DesiredHint(generation=generation, watch_until_unix_ms=watch_until_unix_ms).SerializeToString()
 
 
-def _row(record: wire.Record) -> Row:
-    name = record.WhichOneof("body")
+def _row(record: wire.Record, arrival: Arrival) -> Row:
+    name = _kind(record)
     if name is None:
         raise Rejected("a record is of a kind that this control plane does not know")
-    kind = Kind(name)
-    if not 1 <= record.seq <= MAX_INTEGER:
+    if not _numbered(record):
         raise Rejected("a record has no number")
-    return Row(kind, record.seq, _READ[kind](getattr(record, name)))
+    kind = Kind(name)
+    return Row(kind, record.seq, _READ[kind](getattr(record, name), arrival))
 
 
-def _frame(frame: wire.FrameResult) -> dict[str, Any]:
+def _kind(record: wire.Record) -> str | None:
+    return record.WhichOneof("body")
+
+
+def _numbered(record: wire.Record) -> bool:
+    return 1 <= record.seq <= MAX_INTEGER
+
+
+def _frame(frame: wire.FrameResult, arrival: Arrival) -> dict[str, Any]:
     return {
         "camera": ids.camera_name(frame.camera),
         "deployment": ids.deployment_name(frame.deployment),
         "release_digest": ids.digest(frame.release_digest),
+        "at_ms": arrival.at_ms(frame.captured_unix_ns // 1_000_000),
         "captured_unix_ns": _integer(frame.captured_unix_ns),
         "ts_source": _text(frame.ts_source, 16),
         "outcome": _outcome(frame.outcome),
@@ -102,43 +115,54 @@ def _box(box: wire.Box) -> dict[str, Any]:
     return {**corners, "label": _text(box.label, 63)}
 
 
-def _outcomes(counts: wire.OutcomeCounts) -> dict[str, Any]:
+def _outcomes(counts: wire.OutcomeCounts, arrival: Arrival) -> dict[str, Any]:
     by_outcome = {_outcome(outcome): _integer(frames) for outcome, frames in counts.counts.items()}
     if sum(by_outcome.values()) != counts.frames_due:
         raise Rejected("outcome counts do not add up to the frames due")
+    if sum(counts.box.frames) + sum(counts.cloud.frames) > counts.frames_due:
+        raise Rejected("outcome counts hold more answers than frames due")
     return {
         "camera": ids.camera_name(counts.camera),
         "deployment": ids.deployment_name(counts.deployment),
+        "at_ms": arrival.at_ms(counts.end_unix_ms),
         "start_ms": _integer(counts.start_unix_ms),
         "end_ms": _integer(counts.end_unix_ms),
         "frames_due": _integer(counts.frames_due),
         "counts": by_outcome,
-        "latency_p50_seconds": _finite(counts.latency_p50_seconds),
-        "latency_p95_seconds": _finite(counts.latency_p95_seconds),
+        "box": _latencies(counts.box),
+        "cloud": _latencies(counts.cloud),
         "uplink_bytes": _integer(counts.uplink_bytes),
     }
 
 
-def _camera(health: wire.CameraHealth) -> dict[str, Any]:
+def _latencies(said: wire.Latencies) -> dict[str, Any]:
+    if len(said.frames) > len(LATENCY_BOUNDS_MS) + 1 or said.seconds < 0:
+        raise Rejected("latencies are not counted in the buckets we know")
+    return {"frames": list(said.frames), "seconds": _finite(said.seconds)}
+
+
+def _camera(health: wire.CameraHealth, arrival: Arrival) -> dict[str, Any]:
     return {
         "camera": ids.camera_name(health.camera),
-        "at_ms": _integer(health.at_unix_ms),
+        "at_ms": arrival.at_ms(health.at_unix_ms),
         "state": _text(health.state, 32),
         "reason": _text(health.reason, MAX_TEXT),
     }
 
 
-def _node(stats: wire.NodeStats) -> dict[str, Any]:
+def _node(stats: wire.NodeStats, arrival: Arrival) -> dict[str, Any]:
     whole = ("memory_bytes", "disk_free_bytes", "outbox_waiting", "outbox_dropped")
     return {
-        "at_ms": _integer(stats.at_unix_ms),
+        "at_ms": arrival.at_ms(stats.at_unix_ms),
         "cpu_cores_used": _finite(stats.cpu_cores_used),
         **{name: _integer(getattr(stats, name)) for name in whole},
     }
 
 
-def _gap(gap: wire.Gap) -> dict[str, Any]:
+def _gap(gap: wire.Gap, arrival: Arrival) -> dict[str, Any]:
+    """It may grow on the box until it is sent, so when it came is all that can be said of its time."""
     return {
+        "at_ms": arrival.received_ms,
         "record_class": _text(gap.record_class, 16),
         "first_seq": _integer(gap.first_seq),
         "last_seq": _integer(gap.last_seq),
@@ -147,7 +171,7 @@ def _gap(gap: wire.Gap) -> dict[str, Any]:
     }
 
 
-_READ: dict[Kind, Callable[[Any], dict[str, Any]]] = {
+_READ: dict[Kind, Callable[[Any, Arrival], dict[str, Any]]] = {
     Kind.FRAME: _frame,
     Kind.OUTCOMES: _outcomes,
     Kind.CAMERA: _camera,

@@ -1,42 +1,89 @@
 """Outcome counts summed up, over spans of time and by camera, deployment or box. Pure.
 
-Counts and bytes add up exactly. Percentiles of windows do not: what is given over many windows is the median, weighted
-by answered frames, of their percentiles, so "p95" is the p95 of a typical window of two seconds.
+Counts, bytes and latencies add up exactly. A window tells its latencies as frames by bucket (LATENCY_BOUNDS_MS of
+`protos.outcomes`); a percentile is read off the sum, by interpolation within its bucket, so it is one of all frames
+asked about and off by no more than that bucket is wide, about a quarter of its value. Where a frame ran is told by who
+answered it; a frame that nobody answered ran nowhere. Times are those of the control plane's clock.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import zip_longest
+from typing import Protocol, TypeVar
 
 from controlplane.fleet.quantities import duration_ms
 from protos.errors import Rejected
-from protos.outcomes import IN_TIME, Outcome
+from protos.outcomes import IN_TIME, LATENCY_BOUNDS_MS
 
-BY_CLOUD = frozenset({Outcome.OK_CLOUD})
-ANSWERED = frozenset({*IN_TIME, Outcome.STALE_TRACK, Outcome.EXPIRED})
 MAX_BUCKETS = 2_000
+Item = TypeVar("Item", bound="Summable")
 
 
 @dataclass(frozen=True)
-class Window:
-    """One stored OutcomeCounts."""
+class Latencies:
+    """How long answered frames took, capture to answer: how many by bucket, and the sum in seconds."""
+
+    frames: Sequence[int] = ()  # by LATENCY_BOUNDS_MS; zeros at the end may be missing
+    seconds: float = 0.0
+
+    @property
+    def answered(self) -> int:
+        return sum(self.frames)
+
+    def plus(self, other: Latencies) -> Latencies:
+        if not self.frames or not other.frames:
+            return self if self.frames else other
+        both = zip_longest(self.frames, other.frames, fillvalue=0)
+        return Latencies([one + another for one, another in both], self.seconds + other.seconds)
+
+    def percentile(self, share: float) -> float:
+        """Seconds that `share` of the frames stayed within; the last bound for all beyond it, 0 without a frame."""
+        wanted, reached, lower = share * self.answered, 0.0, 0.0
+        if not wanted:
+            return 0.0
+        for bound, within in zip(LATENCY_BOUNDS_MS, self.frames, strict=False):
+            if within and reached + within >= wanted:
+                return (lower + (bound - lower) * (wanted - reached) / within) / 1000
+            reached, lower = reached + within, bound
+        return LATENCY_BOUNDS_MS[-1] / 1000
+
+
+class Summable(Protocol):
+    """A window, or a sum of some."""
+
+    @property
+    def counts(self) -> Mapping[str, int]: ...
+    @property
+    def box(self) -> Latencies: ...
+    @property
+    def cloud(self) -> Latencies: ...
+    @property
+    def uplink_bytes(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How the frames due in [start, end) ended, of whatever camera."""
+
+    start_ms: int
+    end_ms: int
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Window(Counts):
+    """One stored OutcomeCounts. `box` and `cloud`: of frames that these answered, in time or late."""
 
     node: str
     camera: str
     deployment: str
-    start_ms: int
-    end_ms: int
-    counts: Mapping[str, int]
-    p50: float  # seconds
-    p95: float
+    box: Latencies
+    cloud: Latencies
     uplink_bytes: int
-
-    @property
-    def answered(self) -> int:
-        return sum(frames for outcome, frames in self.counts.items() if outcome in ANSWERED)
 
 
 @dataclass(frozen=True)
@@ -44,8 +91,8 @@ class Sums:
     """Of some windows."""
 
     counts: Mapping[str, int] = field(default_factory=dict)
-    p50: float = 0.0
-    p95: float = 0.0
+    box: Latencies = Latencies()
+    cloud: Latencies = Latencies()
     uplink_bytes: int = 0
 
     @property
@@ -57,9 +104,20 @@ class Sums:
         return sum(frames for outcome, frames in self.counts.items() if outcome in IN_TIME)
 
     @property
-    def by_cloud(self) -> int:
-        """Frames that were sent up and not answered here first."""
-        return sum(frames for outcome, frames in self.counts.items() if outcome in BY_CLOUD)
+    def answers(self) -> Latencies:
+        """Of the box and the cloud."""
+        return self.box.plus(self.cloud)
+
+
+@dataclass(frozen=True)
+class Lost:
+    """Records of one kind that a box dropped for one reason and declared; `at_ms`: when it told so last."""
+
+    node: str
+    record_class: str
+    reason: str
+    records: int
+    at_ms: int
 
 
 @dataclass(frozen=True)
@@ -72,45 +130,63 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Span:
-    """[since, until), in steps; both ends lie on multiples of the step."""
+    """[since, until), in steps."""
 
     since_ms: int
     until_ms: int
     step_ms: int
 
+    @property
+    def starts(self) -> range:
+        return range(self.since_ms, self.until_ms, self.step_ms)
 
-def sums(windows: Iterable[Window]) -> Sums:
-    given = list(windows)
+
+def sums(items: Iterable[Summable]) -> Sums:
     counts: Counter[str] = Counter()
-    for window in given:
-        counts.update(window.counts)
-    return Sums(
-        counts=dict(counts),
-        p50=weighted_median([(window.p50, window.answered) for window in given]),
-        p95=weighted_median([(window.p95, window.answered) for window in given]),
-        uplink_bytes=sum(window.uplink_bytes for window in given),
-    )
+    box = cloud = Latencies()
+    uplink_bytes = 0
+    for item in items:
+        for outcome, frames in item.counts.items():
+            counts[outcome] += frames
+        box, cloud = box.plus(item.box), cloud.plus(item.cloud)
+        uplink_bytes += item.uplink_bytes
+    return Sums(dict(counts), box, cloud, uplink_bytes)
 
 
-def between(windows: Iterable[Window], since_ms: int, until_ms: int) -> Counter[str]:
-    """Frames by outcome in [since, until), in thousandths: a window that lies across an edge counts by its share.
+def spread(windows: Iterable[Counts], span: Span) -> list[dict[str, int]]:
+    """For each step, frames by outcome in thousandths: a window that lies across an edge counts by its share.
 
     Spans shorter than a few windows would jump otherwise, by a whole window at a time.
     """
-    found: Counter[str] = Counter()
+    steps: list[dict[str, int]] = [{} for _ in span.starts]
     for window in windows:
         length = max(1, window.end_ms - window.start_ms)
-        inside = min(window.end_ms, until_ms) - max(window.start_ms, since_ms)
-        if inside > 0:
-            found.update({outcome: frames * 1000 * inside // length for outcome, frames in window.counts.items()})
-    return found
+        at, last = max(window.end_ms - length, span.since_ms), min(window.end_ms, span.until_ms)
+        while at < last:
+            index = (at - span.since_ms) // span.step_ms
+            inside = min(last, span.starts[index] + span.step_ms) - at
+            step = steps[index]
+            for outcome, frames in window.counts.items():
+                step[outcome] = step.get(outcome, 0) + frames * 1000 * inside // length
+            at += inside
+    return steps
+
+
+def between(windows: Iterable[Counts], since_ms: int, until_ms: int) -> dict[str, int]:
+    """Frames by outcome in [since, until), in thousandths."""
+    return spread(windows, Span(since_ms, until_ms, until_ms - since_ms))[0]
+
+
+def gathered(items: Iterable[Item], key: Callable[[Item], str]) -> dict[str, list[Item]]:
+    """The items of each key, by key."""
+    found: dict[str, list[Item]] = {}
+    for item in items:
+        found.setdefault(key(item), []).append(item)
+    return {name: found[name] for name in sorted(found)}
 
 
 def grouped(windows: Iterable[Window], key: Callable[[Window], str]) -> dict[str, Sums]:
-    found: dict[str, list[Window]] = {}
-    for window in windows:
-        found.setdefault(key(window), []).append(window)
-    return {name: sums(found[name]) for name in sorted(found)}
+    return {name: sums(those) for name, those in gathered(windows, key).items()}
 
 
 def buckets(windows: Iterable[Window], span: Span) -> list[Bucket]:
@@ -118,12 +194,11 @@ def buckets(windows: Iterable[Window], span: Span) -> list[Bucket]:
     found: dict[int, list[Window]] = {}
     for window in windows:
         found.setdefault(window.end_ms // span.step_ms * span.step_ms, []).append(window)
-    starts = range(span.since_ms, span.until_ms, span.step_ms)
-    return [Bucket(start, sums(found.get(start, []))) for start in starts]
+    return [Bucket(start, sums(found.get(start, []))) for start in span.starts]
 
 
 def span(since_ms: int, until_ms: int, step_ms: int) -> Span:
-    """Widened to whole steps. Raises Rejected."""
+    """Widened to whole steps: both ends lie on multiples of the step. Raises Rejected."""
     if step_ms <= 0:
         raise Rejected('step must be a duration above zero, such as "10s"')
     if until_ms <= since_ms:
@@ -147,13 +222,3 @@ def moment_ms(text: str, now_ms: int, where: str) -> int:
     if parsed.tzinfo is None:
         raise Rejected(f"{where} needs a time zone; write Z behind it for UTC")
     return int(parsed.timestamp() * 1000)
-
-
-def weighted_median(values: list[tuple[float, int]]) -> float:
-    """The value at which half of the weight is reached; 0 without weight."""
-    half, reached = sum(weight for _, weight in values) / 2, 0
-    for value, weight in sorted(values):
-        reached += weight
-        if weight and reached >= half:
-            return value
-    return 0.0

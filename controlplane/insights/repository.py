@@ -1,16 +1,18 @@
-"""All SQL of insights: reads of telemetry rows, bounded."""
+"""All SQL of insights: reads of telemetry rows, bounded in number or in time.
+
+Rows are chosen and ordered by `at_ms`, when something happened by the control plane's clock: a box whose own clock is
+wrong must not drop out.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, case, func, select
 from sqlalchemy.orm import Session
 
-from controlplane.insights.domain import Window
+from controlplane.insights.domain import Counts, Latencies, Lost, Window
 from controlplane.tables import CameraHealth, Detection, Gap, NodeStat, OutcomeCount
-
-MAX_WINDOWS = 200_000  # rows one question may read: a day of six cameras
 
 
 @dataclass(frozen=True)
@@ -27,19 +29,34 @@ class InsightsRepository:
         self._session = session
 
     def windows(self, only: Only, since_ms: int, until_ms: int) -> list[Window]:
-        """Those that ended in [since, until), newest MAX_WINDOWS of them, in no order."""
+        """All that ended in [since, until), in no order."""
         table = OutcomeCount
-        columns = (table.node_id, table.camera, table.deployment, table.start_ms, table.end_ms, table.counts)
-        figures = (table.latency_p50_seconds, table.latency_p95_seconds, table.uplink_bytes)
-        query = select(*columns, *figures).where(table.end_ms >= since_ms, table.end_ms < until_ms)
-        query = query.where(*_conditions(table, only)).order_by(table.end_ms.desc()).limit(MAX_WINDOWS)
-        return [Window(*row) for row in self._session.execute(query)]
+        length = table.end_ms - table.start_ms
+        columns = (table.node_id, table.camera, table.deployment, table.box, table.cloud, table.uplink_bytes)
+        query = select(table.at_ms - length, table.at_ms, table.counts, *columns)
+        query = query.where(*_conditions(table, only), table.at_ms >= since_ms, table.at_ms < until_ms)
+        return [
+            Window(start, end, counts, node, camera, deployment, Latencies(**box), Latencies(**cloud), uplink)
+            for start, end, counts, node, camera, deployment, box, cloud, uplink in self._session.execute(query)
+        ]
+
+    def counts(self, since_ms: int, until_ms: int) -> list[Counts]:
+        """Of all windows that ended in [since, until), what a chart needs: a third of the work of `windows`."""
+        table = OutcomeCount
+        query = select(table.at_ms - table.end_ms + table.start_ms, table.at_ms, table.counts)
+        query = query.where(table.at_ms >= since_ms, table.at_ms < until_ms)
+        return [Counts(*row) for row in self._session.execute(query)]
+
+    def more_windows_than(self, most: int, only: Only, since_ms: int, until_ms: int) -> bool:
+        table = OutcomeCount
+        found = select(table.seq).where(*_conditions(table, only), table.at_ms >= since_ms, table.at_ms < until_ms)
+        bounded = found.limit(most + 1).subquery()
+        return (self._session.scalar(select(func.count()).select_from(bounded)) or 0) > most
 
     def detections(self, only: Only, since_ms: int, limit: int) -> list[Detection]:
         """Newest first."""
-        query = select(Detection).where(*_conditions(Detection, only))
-        query = query.where(Detection.captured_unix_ns >= since_ms * 1_000_000)
-        return list(self._session.scalars(query.order_by(Detection.captured_unix_ns.desc()).limit(limit)))
+        query = select(Detection).where(*_conditions(Detection, only), Detection.at_ms >= since_ms)
+        return list(self._session.scalars(query.order_by(Detection.at_ms.desc()).limit(limit)))
 
     def node_stats(self, node: str, since_ms: int, limit: int) -> list[NodeStat]:
         """Newest first."""
@@ -60,14 +77,15 @@ class InsightsRepository:
         query = select(CameraHealth).where(CameraHealth.camera == camera, CameraHealth.at_ms >= since_ms)
         return list(self._session.scalars(query.order_by(CameraHealth.at_ms.desc()).limit(limit)))
 
-    def stored(self, node: str, epoch: str) -> tuple[int, int]:
-        """Rows of an epoch of a box, and the records it declared dropped."""
-        rows = 0
-        for table in (Detection, OutcomeCount, CameraHealth, NodeStat, Gap):
-            counted = select(func.count()).select_from(table).where(table.node_id == node, table.epoch == epoch)
-            rows += self._session.scalar(counted) or 0
-        dropped = select(func.coalesce(func.sum(Gap.dropped), 0)).where(Gap.node_id == node, Gap.epoch == epoch)
-        return rows, int(self._session.scalar(dropped) or 0)
+    def lost(self, since_ms: int, node: str = "") -> list[Lost]:
+        """By box, class and reason; what was told last stands first. A Gap that stands for a record counts as one."""
+        stands_in = (Gap.dropped == 0) & (Gap.first_seq == Gap.last_seq)
+        records, newest = func.sum(case((stands_in, 1), else_=Gap.dropped)), func.max(Gap.at_ms)
+        query = select(Gap.node_id, Gap.record_class, Gap.reason, records, newest).where(Gap.at_ms >= since_ms)
+        if node:
+            query = query.where(Gap.node_id == node)
+        query = query.group_by(Gap.node_id, Gap.record_class, Gap.reason).order_by(newest.desc())
+        return [Lost(box, kind, why, int(count), at) for box, kind, why, count, at in self._session.execute(query)]
 
 
 def _conditions(table: type[Detection | OutcomeCount], only: Only) -> list[ColumnElement[bool]]:

@@ -58,6 +58,12 @@ def node_stats(name: str, services: Current, since: Moment = "1h", limit: Limit 
     return schemas.NodeStatList(items=[schemas.node_stat(row) for row in rows])
 
 
+@router.get("/nodes/{name}/gaps", summary="Telemetry a box had to drop within the last day, newest first")
+def gaps(name: str, services: Current) -> schemas.GapList:
+    services.fleet.get_node(name)
+    return schemas.GapList(items=[schemas.gap(each) for each in services.insights.lost(name)])
+
+
 @router.get("/cameras/{name}/health", summary="How a camera fared, newest first")
 def camera_health(name: str, services: Current, since: Moment = "24h", limit: Limit = 100) -> schemas.CameraHealthList:
     services.fleet.get_camera(name)

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from controlplane.insights.domain import Bucket, Sums
+from controlplane.insights.domain import Bucket, Lost, Sums
 from controlplane.insights.service import Outcomes
 from controlplane.schemas import Answer, moment
 from controlplane.tables import CameraHealth, Detection, NodeStat
@@ -28,7 +28,8 @@ class DetectionAnswer(Answer):
     camera: str
     deployment: str
     release_digest: str
-    captured: str
+    captured: str = Field(description="by the box's clock")
+    at: str = Field(description="the same by the control plane's clock; newest first means by this")
     captured_unix_ns: str = Field(description="as text: JavaScript's numbers are too small for it")
     ts_source: str
     outcome: str
@@ -46,9 +47,10 @@ class DetectionList(Answer):
 class SumsAnswer(Answer):
     due: int = Field(description="frames; equals the sum of counts")
     in_time: int
-    by_cloud: int
+    by_box: int = Field(description="frames the box answered, in time or late")
+    by_cloud: int = Field(description="frames a cloud node answered, in time or late")
     counts: dict[str, int]
-    latency_p50_seconds: float = Field(description="of a typical two-second window")
+    latency_p50_seconds: float = Field(description="capture to answer, of answered frames; 2.5 stands for more too")
     latency_p95_seconds: float
     uplink_bytes: int
 
@@ -92,6 +94,17 @@ class CameraHealthList(Answer):
     items: list[CameraHealthAnswer]
 
 
+class GapAnswer(Answer):
+    record_class: str = Field(description="frame, outcomes, camera or node")
+    dropped: int = Field(description="records of that class that the box gave up for this reason")
+    reason: str
+    at: str = Field(description="when the box told of the last of them")
+
+
+class GapList(Answer):
+    items: list[GapAnswer]
+
+
 def detection(row: Detection) -> DetectionAnswer:
     return DetectionAnswer(
         node=row.node_id,
@@ -99,6 +112,7 @@ def detection(row: Detection) -> DetectionAnswer:
         deployment=row.deployment,
         release_digest=row.release_digest,
         captured=moment(row.captured_unix_ns // 1_000_000),
+        at=moment(row.at_ms),
         captured_unix_ns=str(row.captured_unix_ns),
         ts_source=row.ts_source,
         outcome=row.outcome,
@@ -122,10 +136,11 @@ def _figures(value: Sums) -> dict[str, Any]:
     return {
         "due": value.due,
         "in_time": value.in_time,
-        "by_cloud": value.by_cloud,
+        "by_box": value.box.answered,
+        "by_cloud": value.cloud.answered,
         "counts": dict(value.counts),
-        "latency_p50_seconds": value.p50,
-        "latency_p95_seconds": value.p95,
+        "latency_p50_seconds": value.answers.percentile(0.5),
+        "latency_p95_seconds": value.answers.percentile(0.95),
         "uplink_bytes": value.uplink_bytes,
     }
 
@@ -156,3 +171,8 @@ def node_stat(row: NodeStat) -> NodeStatAnswer:
 
 def camera_health(row: CameraHealth) -> CameraHealthAnswer:
     return CameraHealthAnswer(at=moment(row.at_ms), node=row.node_id, state=row.state, reason=row.reason)
+
+
+def gap(value: Lost) -> GapAnswer:
+    at = moment(value.at_ms)
+    return GapAnswer(record_class=value.record_class, dropped=value.records, reason=value.reason, at=at)

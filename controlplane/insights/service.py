@@ -6,11 +6,14 @@ from dataclasses import dataclass
 
 from controlplane.db import Database
 from controlplane.insights import domain
-from controlplane.insights.domain import Bucket, Span, Sums, Window
+from controlplane.insights.domain import Bucket, Counts, Lost, Span, Sums, Window
 from controlplane.insights.repository import InsightsRepository, Only
 from controlplane.ports import Clock
 from controlplane.tables import CameraHealth, Detection, NodeStat
+from protos.errors import Rejected
 
+MAX_WINDOWS = 200_000  # one question may sum up: a day of four cameras
+DAY_MS = 86_400_000
 STALE_MS = 60_000  # figures of a box older than this say nothing about now
 
 
@@ -38,7 +41,15 @@ class InsightsService:
         return int(self._clock.unix() * 1000)
 
     def outcomes(self, only: Only, span: Span) -> Outcomes:
-        windows = self.windows(only, span.since_ms, span.until_ms)
+        """Raises Rejected when that would be too many windows to add up."""
+        with self._database.read() as session:
+            repository = InsightsRepository(session)
+            if repository.more_windows_than(MAX_WINDOWS, only, span.since_ms, span.until_ms):
+                raise Rejected(
+                    f"that is more than the {MAX_WINDOWS} windows of telemetry one answer may sum up; ask for a "
+                    "shorter span, or for one node, camera or deployment"
+                )
+            windows = repository.windows(only, span.since_ms, span.until_ms)
         return Outcomes(
             span=span,
             total=domain.sums(windows),
@@ -51,6 +62,10 @@ class InsightsService:
     def windows(self, only: Only, since_ms: int, until_ms: int) -> list[Window]:
         with self._database.read() as session:
             return InsightsRepository(session).windows(only, since_ms, until_ms)
+
+    def counts(self, since_ms: int, until_ms: int) -> list[Counts]:
+        with self._database.read() as session:
+            return InsightsRepository(session).counts(since_ms, until_ms)
 
     def detections(self, only: Only, since_ms: int, limit: int) -> list[Detection]:
         with self._database.read() as session:
@@ -69,7 +84,7 @@ class InsightsService:
         with self._database.read() as session:
             return InsightsRepository(session).latest_stats(self.now_ms - STALE_MS)
 
-    def stored(self, node: str, epoch: str) -> tuple[int, int]:
-        """Rows of an epoch of a box, and the records it declared dropped: two parts of what the box accepted."""
+    def lost(self, node: str = "") -> list[Lost]:
+        """What boxes, or one of them, declared dropped within the last day; newest first."""
         with self._database.read() as session:
-            return InsightsRepository(session).stored(node, epoch)
+            return InsightsRepository(session).lost(self.now_ms - DAY_MS, node)

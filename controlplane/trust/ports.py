@@ -16,6 +16,7 @@ class Issued:
     pem: str
     serial: str  # hex
     fingerprint: str  # SHA-256 of the DER, hex
+    public_key: str  # SHA-256 of its SubjectPublicKeyInfo, hex
     not_after_ms: int
 
 
@@ -46,6 +47,18 @@ class Authority(Protocol):
 
         Raises:
             Rejected: no PKCS#10 request, a bad self-signature, or another key than P-256.
+        """
+        ...
+
+    def proven(self, certificate_pem: str, csr_pem: str, proof: bytes) -> str:
+        """The fingerprint of the certificate in `certificate_pem`, whose key made `proof`.
+
+        `proof`: ECDSA with SHA-256 over the DER bytes of the request. Whether the certificate is one of ours, and still
+        good for anything, its fingerprint tells.
+
+        Raises:
+            Unauthenticated: no certificate, or the proof is of another key or another request.
+            Rejected: as `sign_device`.
         """
         ...
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from controlplane.fleet.quantities import duration_ms
 from controlplane.insights import domain
-from controlplane.insights.domain import Sums, Window
+from controlplane.insights.domain import Counts, Lost, Span, Sums, Window
 from controlplane.ui import figures
 from protos.outcomes import Outcome
 
@@ -30,6 +30,14 @@ STEP_MS = 5_000
 SETTLE_MS = 3_000  # windows last two seconds and take a moment to come: the newest span is not complete yet
 SLOW_DOWN = "300ms"  # what the switch adds: above the usual deadline of 250 ms
 NOTE = "longshore/note"
+MOST_LOSSES = 3  # told of one box
+ROOM = "for longer outages give the box a larger LONGSHORE_AGENT_OUTBOX_BYTES and room on its disk"
+_RECORDS = {
+    "frame": ("detection", "detections"),
+    "outcomes": ("count of outcomes", "counts of outcomes"),
+    "camera": ("camera state", "camera states"),
+    "node": ("measurement", "measurements"),
+}
 
 # In this order everywhere: what went well first, what was given up after it, what failed last.
 LEGEND: tuple[tuple[Outcome, str, str], ...] = (
@@ -52,12 +60,11 @@ class Stats:
     cpu_cores_used: float
     memory_bytes: int
     outbox_waiting: int
-    outbox_dropped: int
 
 
 @dataclass(frozen=True)
 class Input:
-    """All that the page is made of, at one moment."""
+    """All that the page is made of, at one moment. `windows` are those of SHARE_MS, `chart` is what `chart` made."""
 
     now_ms: int
     nodes: Sequence[Document]
@@ -65,6 +72,9 @@ class Input:
     deployments: Sequence[Document]
     windows: Sequence[Window]
     stats: Mapping[str, Stats]
+    lost: Sequence[Lost] = ()
+    chart: Sequence[Any] = ()
+    trouble: str = ""  # why no telemetry comes
 
 
 @dataclass(frozen=True)
@@ -91,13 +101,12 @@ class Board:
 
 
 def board(given: Input) -> Board:
-    values: dict[str, Value] = {}
     recent = _Recent(given.windows, given.now_ms)
-    values |= _overall(given, recent)
-    values["chart"] = chart(given.windows, given.now_ms)
+    values: dict[str, Value] = {"chart": list(given.chart), **_overall(given, recent)}
     nodes = tuple(_node(node, given, values) for node in sorted(given.nodes, key=_edges_first))
-    cameras = tuple(_camera(camera, recent.of(camera=_name(camera)), values) for camera in given.cameras)
-    deployments = tuple(_deployment(item, recent.of(deployment=_name(item)), values) for item in given.deployments)
+    of_camera, of_deployment = recent.by(lambda each: each.camera), recent.by(lambda each: each.deployment)
+    cameras = tuple(_camera(camera, of_camera(_name(camera)), values) for camera in given.cameras)
+    deployments = tuple(_deployment(item, of_deployment(_name(item)), values) for item in given.deployments)
     return Board(nodes, cameras, deployments, values)
 
 
@@ -112,37 +121,35 @@ def bar(sums: Sums) -> list[list[Any]]:
     return [[each.value, round(100 * sums.counts[each] / due, 2)] for each, _, _ in LEGEND if sums.counts.get(each)]
 
 
-def chart(windows: Sequence[Window], now_ms: int) -> list[Any]:
+def chart_end(now_ms: int) -> int:
+    """Until when a chart can be drawn: the end of the newest step that is complete."""
+    return (now_ms - SETTLE_MS) // STEP_MS * STEP_MS
+
+
+def chart(windows: Iterable[Counts], end_ms: int) -> list[Any]:
     """Columns of the last minutes: end of the chart, then frames a second by outcome for each step."""
-    last = (now_ms - SETTLE_MS) // STEP_MS * STEP_MS
-    return [last, [_column(windows, at) for at in range(last - CHART_MS, last, STEP_MS)]]
-
-
-def _column(windows: Sequence[Window], start_ms: int) -> dict[str, float]:
-    """Frames a second by outcome."""
-    frames = domain.between(windows, start_ms, start_ms + STEP_MS)
-    return {outcome: round(count / STEP_MS, 1) for outcome, count in frames.items() if count}
+    steps = domain.spread(windows, Span(end_ms - CHART_MS, end_ms, STEP_MS))
+    return [end_ms, [{outcome: round(count / STEP_MS, 1) for outcome, count in step.items()} for step in steps]]
 
 
 @dataclass(frozen=True)
 class _Recent:
-    """Windows, asked about the last moments."""
+    """Windows of SHARE_MS, asked about the last moments."""
 
     windows: Sequence[Window]
     now_ms: int
 
-    def of(self, camera: str = "", deployment: str = "") -> _Recent:
-        wanted = [each for each in self.windows if each.camera == camera or each.deployment == deployment]
-        return _Recent(wanted, self.now_ms)
+    def by(self, key: Callable[[Window], str]) -> Callable[[str], _Recent]:
+        """What gives the windows of one camera or deployment."""
+        gathered = domain.gathered(self.windows, key)
+        return lambda name: _Recent(gathered.get(name, ()), self.now_ms)
 
     def sums(self) -> Sums:
-        """Of SHARE_MS."""
-        since = self.now_ms - SHARE_MS - SETTLE_MS
-        return domain.sums(window for window in self.windows if since <= window.end_ms)
+        return domain.sums(self.windows)
 
     def per_second(self) -> float:
         """Frames due, over RATE_MS."""
-        return domain.between(self.windows, *self._rated()).total() / RATE_MS
+        return sum(domain.between(self.windows, *self._rated()).values()) / RATE_MS
 
     def uplink(self) -> float:
         """Bits a second over RATE_MS."""
@@ -165,11 +172,12 @@ def _overall(given: Input, recent: _Recent) -> dict[str, Value]:
         "fleet.boxes": f"{online} of {figures.plural(len(given.nodes), 'box', 'boxes')} online",
         "fleet.cameras": f"{running} of {figures.plural(len(given.cameras), 'camera', 'cameras')} running",
         "fleet.mood": _mood(given, online, running),
+        "fleet.trouble": f"No telemetry comes in, so figures stand still: {given.trouble}" if given.trouble else "",
         "all.rate": figures.rate(recent.per_second()),
         "all.inTime": figures.percent(total.in_time, total.due),
         "all.verdict": _verdict(total),
-        "all.p50": figures.milliseconds(total.p50),
-        "all.p95": figures.milliseconds(total.p95),
+        "all.p50": _latency(total, 0.5),
+        "all.p95": _latency(total, 0.95),
         "all.uplink": figures.bit_rate(recent.uplink()),
         "all.bar": bar(total),
         **_where("all", total),
@@ -179,7 +187,7 @@ def _overall(given: Input, recent: _Recent) -> dict[str, Value]:
 def _mood(given: Input, online: int, running: int) -> str:
     if not given.nodes:
         return "empty"
-    well = online == len(given.nodes) and running == len(given.cameras)
+    well = online == len(given.nodes) and running == len(given.cameras) and not given.trouble
     return "well" if well else "attention"
 
 
@@ -191,46 +199,114 @@ def _verdict(total: Sums) -> str:
     return "well" if share >= 0.98 else "attention" if share >= 0.9 else "bad"
 
 
+def _latency(sums: Sums, share: float) -> str:
+    """From capture to answer, of the frames that were answered."""
+    return figures.milliseconds(sums.answers.percentile(share))
+
+
+def _in_cloud(sums: Sums) -> str:
+    """Where inference ran, of the frames that were answered."""
+    return figures.percent(sums.cloud.answered, sums.answers.answered)
+
+
 def _where(prefix: str, sums: Sums) -> dict[str, Value]:
-    """Where inference ran, of the frames that were answered at all."""
-    answered = sum(sums.counts.get(each, 0) for each in domain.ANSWERED)
-    cloud = sums.by_cloud
+    answered = sums.answers.answered
     return {
-        f"{prefix}.onBox": figures.percent(answered - cloud, answered),
-        f"{prefix}.inCloud": figures.percent(cloud, answered),
-        f"{prefix}.cloudShare": round(100 * cloud / answered, 2) if answered else 0,
+        f"{prefix}.onBox": figures.percent(sums.box.answered, answered),
+        f"{prefix}.inCloud": _in_cloud(sums),
+        f"{prefix}.cloudShare": round(100 * sums.cloud.answered / answered, 2) if answered else 0,
     }
 
 
 def _node(node: Document, given: Input, values: dict[str, Value]) -> Card:
-    name, spec, status = _name(node), node["spec"], node["status"]
-    key, stats = f"node.{name}", given.stats.get(_name(node))
-    ready, converged = _condition(node, "Ready"), _condition(node, "Converged")
+    name, status, converged = _name(node), node["status"], _condition(node, "Converged")
     offline = status["phase"] != "Online"
+    key, stats = f"node.{name}", None if offline else given.stats.get(name)
     values |= {
-        f"{key}.phase": status["phase"],
         f"{key}.state": _node_state(status["phase"], converged),
         f"{key}.seen": figures.since(status["lastSeen"], given.now_ms),
-        f"{key}.why": ready["message"] if offline else "" if converged["status"] == "True" else converged["message"],
+        f"{key}.why": _condition(node, "Ready")["message"] if offline else _behind(converged),
         f"{key}.problems": " · ".join(problem["message"] for problem in status["problems"]),
-        f"{key}.cpu": f"{stats.cpu_cores_used:.2f}" if stats and not offline else "–",
-        f"{key}.memory": figures.size(stats.memory_bytes) if stats and not offline else "–",
+        f"{key}.cpu": f"{stats.cpu_cores_used:.2f}" if stats else "–",
+        f"{key}.memory": figures.size(stats.memory_bytes) if stats else "–",
         f"{key}.waiting": str(stats.outbox_waiting) if stats else "–",
-        f"{key}.dropped": figures.plural(stats.outbox_dropped, "record", "records") if stats else "",
-        f"{key}.lost": bool(stats and stats.outbox_dropped),
-        f"{key}.slow": duration_ms(spec["slowDown"], "slowDown") > 0,
-        f"{key}.slowBy": spec["slowDown"] if duration_ms(spec["slowDown"], "slowDown") else SLOW_DOWN,
+        f"{key}.lost": _losses(name, given),
+        **(_switch(key, node["spec"]["slowDown"]) if status["role"] == "edge" else {}),
     }
-    releases = {_name(item): item for item in given.deployments}
-    for report in status["deployments"]:
-        at = f"{key}.run.{report['name']}"
-        values[f"{at}.release"] = _release(report["activeDigest"], releases.get(report["name"]))
-        values[f"{at}.state"] = "" if report["state"] == "IDLE" else report["state"].lower().replace("_", " ")
-        values[f"{at}.note"] = report["message"]
-    facts = {"role": status["role"], "runs": sorted(report["name"] for report in status["deployments"])}
-    return Card(
-        name, _labels(node), {**facts, "os": status["inventory"]["os"], "cores": status["inventory"]["cpuCores"]}
+    runs = _runs(node, given)
+    for run in runs:
+        values |= {f"{key}.run.{run.deployment}.{what}": text for what, text in run.values(offline=offline).items()}
+    facts = {"role": status["role"], "runs": [run.deployment for run in runs], "machine": _machine(status["inventory"])}
+    return Card(name, _labels(node), facts)
+
+
+def _switch(key: str, slow_down: str) -> dict[str, Value]:
+    slow = duration_ms(slow_down, "slowDown") > 0
+    return {f"{key}.slow": slow, f"{key}.slowBy": slow_down if slow else SLOW_DOWN}
+
+
+def _machine(inventory: Document) -> str:
+    """What the box is, in a line; nothing before it has said."""
+    if not inventory["cpuCores"]:
+        return ""
+    cores = figures.plural(inventory["cpuCores"], "core", "cores")
+    return f"{cores} · {figures.size(inventory['memoryBytes'])} · agent {inventory['agentVersion']}"
+
+
+def _behind(converged: Document) -> str:
+    """Why the box is not where it should be, unless one of its runs says it."""
+    return converged["message"] if converged["reason"] == "Behind" else ""
+
+
+def _losses(name: str, given: Input) -> str:
+    """What this box declared dropped within the last day, and what to do about it."""
+    lost = [each for each in given.lost if each.node == name]
+    if not lost:
+        return ""
+    said = "; ".join(
+        f"{_how_many(each)} lost, last {figures.ago((given.now_ms - each.at_ms) / 1000)}: {each.reason}"
+        for each in lost[:MOST_LOSSES]
     )
+    more = f"; and {len(lost) - MOST_LOSSES} more kinds" if len(lost) > MOST_LOSSES else ""
+    return f"{said}{more} ({ROOM}; 'longshore logs {name}' says more)"
+
+
+def _how_many(lost: Lost) -> str:
+    one, many = _RECORDS.get(lost.record_class, ("record", "records"))
+    return figures.plural(lost.records, one, many) if lost.records else f"an unknown number of {many}"
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A deployment on a box: what the box reports of it, and how far the control plane finds it."""
+
+    deployment: str
+    report: Document
+    step: Document
+    wanted: Document | None
+
+    def values(self, *, offline: bool) -> dict[str, Value]:
+        state = self.report.get("state", "")
+        told = not offline and self.step.get("step") != "Updated"
+        return {
+            "release": _release(self.report.get("activeDigest", ""), self.wanted),
+            "state": "" if state == "IDLE" else state.lower().replace("_", " "),
+            "is": self.step.get("step", "").lower(),
+            "note": self.step.get("message", "") if told else "",
+        }
+
+
+def _runs(node: Document, given: Input) -> list[_Run]:
+    reports = {report["name"]: report for report in node["status"]["deployments"]}
+    wanted = {_name(item): item for item in given.deployments}
+    steps = {
+        deployment: box
+        for deployment, item in wanted.items()
+        for box in item["status"]["boxes"]
+        if box["node"] == _name(node)
+    }
+    names = sorted({*reports, *steps})
+    return [_Run(name, reports.get(name, {}), steps.get(name, {}), wanted.get(name)) for name in names]
 
 
 def _node_state(phase: str, converged: Document) -> str:
@@ -260,11 +336,11 @@ def _camera(camera: Document, recent: _Recent, values: dict[str, Value]) -> Card
         f"{key}.why": "" if ready["status"] == "True" else ready["message"],
         f"{key}.refused": status["refusedSpec"],
         f"{key}.rate": figures.rate(recent.per_second()),
-        f"{key}.p50": figures.milliseconds(sums.p50),
-        f"{key}.p95": figures.milliseconds(sums.p95),
+        f"{key}.p50": _latency(sums, 0.5),
+        f"{key}.p95": _latency(sums, 0.95),
         f"{key}.inTime": figures.percent(sums.in_time, sums.due),
+        f"{key}.inCloud": _in_cloud(sums),
         f"{key}.bar": bar(sums),
-        **_where(key, sums),
     }
     note = camera["metadata"]["annotations"].get(NOTE, "")
     facts = {"node": camera["spec"]["node"], "source": _kind_of(camera["spec"]["source"]), "note": note}
@@ -286,16 +362,12 @@ def _deployment(item: Document, recent: _Recent, values: dict[str, Value]) -> Ca
     name, spec, status = _name(item), item["spec"], item["status"]
     key = f"deployment.{name}"
     sums, converged = recent.sums(), _condition(item, "Converged")
-    counts = status["nodes"]
     values |= {
         f"{key}.state": "converged" if converged["status"] == "True" else converged["reason"].lower(),
         f"{key}.why": converged["message"],
-        f"{key}.boxes": f"{counts['updated']} of {counts['desired']}",
-        f"{key}.failed": counts["failed"],
         f"{key}.inTime": figures.percent(sums.in_time, sums.due),
-        f"{key}.p95": figures.milliseconds(sums.p95),
+        f"{key}.p95": _latency(sums, 0.95),
         f"{key}.uplink": figures.bit_rate(recent.uplink()),
-        f"{key}.bar": bar(sums),
         **_where(key, sums),
     }
     offload = spec["offload"]
@@ -305,7 +377,6 @@ def _deployment(item: Document, recent: _Recent, values: dict[str, Value]) -> Ca
         "digest": figures.short(status["digest"] or ""),
         "deadline": spec["objective"]["deadline"],
         "budget": offload["uplink"] if offload["enabled"] else "",
-        "quality": offload["jpegQuality"],
     }
     return Card(name, _labels(item), facts)
 

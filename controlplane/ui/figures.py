@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from protos.outcomes import LATENCY_BOUNDS_MS
+
 
 def rate(per_second: float) -> str:
     return f"{per_second:.1f}" if per_second < 99.95 else f"{per_second:.0f}"
 
 
 def milliseconds(seconds: float) -> str:
-    """ "–" when nothing was measured."""
+    """ "–" when nothing was measured; beyond the last bucket of latencies nobody knows how far."""
     if seconds <= 0:
         return "–"
+    if seconds * 1000 >= LATENCY_BOUNDS_MS[-1]:
+        return f"≥ {LATENCY_BOUNDS_MS[-1]:.0f}"
     return f"{seconds * 1000:.1f}" if seconds < 0.00995 else f"{seconds * 1000:.0f}"
 
 

@@ -1,6 +1,7 @@
 """The board, kept fresh for all who look: one snapshot a second, however many pages are open, and none when none is.
 
-A snapshot reads the database in a thread. One that fails is skipped: pages keep what they have and say since when.
+A snapshot reads the database in a thread. One that fails is skipped: pages keep what they have. It needs the windows of
+a minute; those of the chart, five times as many, are read only when the chart has a new column.
 """
 
 from __future__ import annotations
@@ -8,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from controlplane.fleet.service import FleetService
+from controlplane.container import Services
 from controlplane.insights.repository import Only
-from controlplane.insights.service import InsightsService
-from controlplane.ui.board import CHART_MS, SHARE_MS, Board, Input, Stats, board
+from controlplane.ui.board import CHART_MS, SETTLE_MS, SHARE_MS, Board, Input, Stats, board, chart, chart_end
 from protos.errors import Retryable
 
 FRESH_SECONDS = 1.0
@@ -21,13 +22,13 @@ FRESH_SECONDS = 1.0
 log = logging.getLogger(__name__)
 
 
-def snapshot(fleet: FleetService, insights: InsightsService) -> Board:
-    """Raises Retryable."""
+def snapshot(services: Services, drawn: Sequence[Any] = ()) -> Board:
+    """`drawn`: the chart. Raises Retryable."""
+    fleet, insights = services.fleet, services.insights
     now = insights.now_ms
-    latest = insights.latest_stats()
     stats = {
-        node: Stats(row.cpu_cores_used, row.memory_bytes, row.outbox_waiting, row.outbox_dropped)
-        for node, row in latest.items()
+        node: Stats(row.cpu_cores_used, row.memory_bytes, row.outbox_waiting)
+        for node, row in insights.latest_stats().items()
     }
     return board(
         Input(
@@ -35,10 +36,31 @@ def snapshot(fleet: FleetService, insights: InsightsService) -> Board:
             nodes=fleet.list_nodes(),
             cameras=fleet.list_cameras(),
             deployments=fleet.list_deployments(),
-            windows=insights.windows(Only(), now - CHART_MS - SHARE_MS, now + SHARE_MS),
+            windows=insights.windows(Only(), now - SHARE_MS - SETTLE_MS, now + SHARE_MS),
             stats=stats,
+            lost=insights.lost(),
+            chart=drawn,
+            trouble=services.telemetry.trouble,
         )
     )
+
+
+class Snapshots:
+    """Takes them one after the other, with a chart."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._end_ms = 0
+        self._drawn: Sequence[Any] = ()
+
+    def take(self) -> Board:
+        """Raises Retryable."""
+        insights = self._services.insights
+        end_ms = chart_end(insights.now_ms)
+        if end_ms != self._end_ms:
+            self._drawn = chart(insights.counts(end_ms - CHART_MS, end_ms + SHARE_MS), end_ms)
+            self._end_ms = end_ms
+        return snapshot(self._services, self._drawn)
 
 
 class Live:

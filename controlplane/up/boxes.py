@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import subprocess
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from controlplane.up.fleet import LocalFleet
 
 JOIN_SECONDS = 15.0
+PROBE_SECONDS = 10.0  # usually half of one; a cold disk takes two
 SYSTEM_PYTHON = Path("/usr/bin/python3")  # Debian's GStreamer bindings are for this one
 _RTSP_PROBE = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
 
@@ -52,9 +52,9 @@ class DemoBoxes:
         for agent in demo.AGENTS:
             if agent not in self._waiting:
                 await self._start(agent)
-        self._rtsp = await asyncio.to_thread(_has_rtsp_server)
+        self._rtsp = await ends_well(str(SYSTEM_PYTHON), "-c", _RTSP_PROBE)
         if self._rtsp:
-            await asyncio.to_thread(claim, "127.0.0.1", [self._options.rtsp])
+            await asyncio.to_thread(claim, [self._options.rtsp])
             await self._processes.start(plan.rtsp_server(str(SYSTEM_PYTHON), self._options, demo.CLIP))
 
     async def join(self, fleet: LocalFleet) -> None:
@@ -120,8 +120,18 @@ class DemoBoxes:
         self._screen.done("boxes", ", ".join(agent.node for agent in demo.AGENTS))
 
 
-def _has_rtsp_server() -> bool:
-    if not SYSTEM_PYTHON.exists():
+async def ends_well(*command: str) -> bool:
+    """Whether `command` ends with exit code 0 within PROBE_SECONDS."""
+    quiet = asyncio.subprocess.DEVNULL
+    try:
+        probe = await asyncio.create_subprocess_exec(*command, stdin=quiet, stdout=quiet, stderr=quiet)
+    except OSError:
+        return False  # there is no such program
+    try:
+        async with asyncio.timeout(PROBE_SECONDS):
+            return await probe.wait() == 0
+    except TimeoutError:
         return False
-    probe = subprocess.run([SYSTEM_PYTHON, "-c", _RTSP_PROBE], capture_output=True, check=False)
-    return probe.returncode == 0
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            probe.kill()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from controlplane.ports import MAX_MESSAGE_BYTES
 from protos import topics
 from protos.errors import LongshoreError
 from protos.topics import NODE_READS, NODE_WRITES, ROOT
@@ -65,8 +66,7 @@ def mosquitto_conf(listener: Listener, acl: Path, *, as_root: bool) -> str:
         f"acl_file {acl}",
         "set_tcp_nodelay true",
         "max_inflight_messages 100",
-        "max_queued_messages 10000",  # per client that is away; the outbox sends again whatever is dropped
-        "max_packet_size 4194304",  # bytes
+        f"max_packet_size {MAX_MESSAGE_BYTES}",
         "log_dest stdout",
         "log_type error",
         "log_type warning",

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from controlplane.adapters.authority_files import load_or_create, write_pair
-from controlplane.config import LOOPBACK_NAMES
+from controlplane.config import server_names
 from controlplane.up.broker_rules import Listener
 from controlplane.up.options import UpOptions
 from controlplane.up.plan import LocalAgent
@@ -22,9 +22,9 @@ BROKER_CERTIFICATE_DAYS = 730.0  # made anew at each start of `up`
 def broker_listener(options: UpOptions) -> Listener:
     """Where the broker listens, with files for both kinds of broker."""
     folder = options.state.absolute() / "controlplane" / "ca"
-    names = dict.fromkeys((*LOOPBACK_NAMES, options.listen, options.advertised))
+    names = server_names(options.listen, options.advertised)
     now = time.time()
-    pair = load_or_create(folder, now).issue_server(tuple(names), now, BROKER_CERTIFICATE_DAYS)
+    pair = load_or_create(folder, now).issue_server(names, now, BROKER_CERTIFICATE_DAYS)
     certificate, key = write_pair(folder, "broker", pair)
     return Listener(options.listen, options.broker_port, Path(folder) / "ca.pem", certificate, key)
 
@@ -37,7 +37,7 @@ def forget_if_moved(agent: LocalAgent, options: UpOptions) -> None:
     """A box of this tree whose control plane listens elsewhere by now joins again; its node and data stay."""
     with contextlib.suppress(OSError, ValueError):
         known = json.loads(_certificate(agent, options).with_name("node.json").read_text())
-        if (known.get("url"), known.get("fleetAddress")) != (options.url, options.fleet_address):
+        if (known.get("url"), known.get("fleetAddress")) != (options.local_url, options.fleet_address):
             _certificate(agent, options).unlink()
 
 

@@ -6,6 +6,7 @@
 - The client id must be the certificate's common name, checked at CONNECT: amqtt authenticates only after it has
   thrown out the session of that client id, so that any box could silence any other.
 - A client gets retained messages of its own subscriptions: amqtt sends those of everybody's to whoever connects.
+- A packet above ports.MAX_MESSAGE_BYTES ends its connection: amqtt itself would take up to 256 MiB into memory.
 - Nothing is kept: the outbox sends again whatever a restart loses.
 
 amqtt is named here and nowhere else.
@@ -33,6 +34,7 @@ from amqtt.plugins.base import BaseAuthPlugin, BaseTopicPlugin
 from amqtt.plugins.manager import PluginManager
 from amqtt.session import Session
 
+from controlplane.ports import MAX_MESSAGE_BYTES
 from controlplane.up.broker_rules import Listener, may
 
 log = logging.getLogger("longshore.broker")
@@ -58,8 +60,27 @@ class NamedByCertificate(BrokerProtocolHandler):
         return handler, session
 
 
+class BoundedReader(ReaderAdapter):
+    """What a client sends, packet by packet: amqtt asks for the whole rest of one at once."""
+
+    def __init__(self, reader: ReaderAdapter) -> None:
+        self._reader = reader
+
+    async def read(self, n: int = -1) -> bytes:
+        if n > MAX_MESSAGE_BYTES:
+            raise ValueError(f"a packet of {n} bytes; a client may send {MAX_MESSAGE_BYTES}")
+        read: bytes = await self._reader.read(n)
+        return read
+
+    def feed_eof(self) -> None:
+        self._reader.feed_eof()
+
+
 class GuardedBroker(Broker):
-    """amqtt, made to demand certificates and to keep what is retained to whom it is for."""
+    """amqtt, made to demand certificates, to bound packets and to keep what is retained to whom it is for."""
+
+    async def _client_connected(self, listener_name: str, reader: ReaderAdapter, writer: WriterAdapter) -> None:
+        await super()._client_connected(listener_name, BoundedReader(reader), writer)
 
     @staticmethod
     def _create_ssl_context(listener: ListenerConfig) -> ssl.SSLContext:

@@ -24,7 +24,7 @@ class LocalFleet:
     def __init__(self, options: UpOptions) -> None:
         folder = options.state / "controlplane"
         token = (folder / "admin.token").read_text().strip()
-        context = Context(options.url, token, (folder / "ca" / "ca.pem").read_text(), "local")
+        context = Context(options.local_url, token, (folder / "ca" / "ca.pem").read_text(), "local")
         write_local(options.state, context)
         self._client = Client(context)
         self._given_up = threading.Event()
@@ -36,9 +36,6 @@ class LocalFleet:
     def _pause(self, seconds: float) -> None:
         if self._given_up.wait(seconds):
             raise Retryable("longshore up is stopping")
-
-    def close(self) -> None:
-        self._client.__exit__()
 
     def sign_in_link(self, page: str) -> str:
         code = self._client.document("POST", "/signincodes")["code"]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 
+from controlplane.config import bracketed, is_wildcard, undiallable
+
 AGENT_PORT_STEP = 10  # each local agent takes three ports from its own ten
+LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True)
 class PortUse:
-    """A port this tree will listen on, and the flag that moves it."""
+    """Where this tree will listen, and the flag that moves it."""
 
+    host: str
     port: int
     what: str
     flag: str
@@ -32,18 +35,13 @@ class UpOptions:
     agents_port: int = 8000  # of the first local agent; the others follow in steps of ten
     embedded_broker: bool = False  # even where mosquitto is installed
 
-    @property
-    def advertised(self) -> str:
-        if self.advertise:
-            return self.advertise
-        return "127.0.0.1" if self.listen in ("0.0.0.0", "::") else self.listen  # noqa: S104 - recognised, not bound
+    def __post_init__(self) -> None:
+        if is_wildcard(self.advertised):
+            raise undiallable(self.advertised, "--advertise")
 
     @property
-    def beyond_loopback(self) -> bool:
-        try:
-            return not ipaddress.ip_address(self.listen).is_loopback
-        except ValueError:
-            return self.listen != "localhost"
+    def advertised(self) -> str:
+        return self.advertise or self.listen
 
     @property
     def logs(self) -> Path:
@@ -52,32 +50,42 @@ class UpOptions:
     @property
     def page(self) -> str:
         """Where people on this machine look: plain HTTP that cannot leave it (docs/adr/0008)."""
-        return f"http://127.0.0.1:{self.http_port}"
+        return f"http://{LOOPBACK}:{self.http_port}"
 
     @property
     def url(self) -> str:
-        """Where boxes enrol and fetch, and where commands go."""
-        return f"https://{self.advertised}:{self.https_port}"
+        """Where boxes enrol and fetch. Nothing in this tree dials it: this machine need not know its own name."""
+        return f"https://{bracketed(self.advertised)}:{self.https_port}"
+
+    @property
+    def local_url(self) -> str:
+        """The same for this tree and for commands on this machine."""
+        return f"https://{bracketed(here(self.listen))}:{self.https_port}"
 
     @property
     def fleet_address(self) -> str:
         """Where boxes sync."""
-        return f"{self.advertised}:{self.grpc_port}"
+        return f"{bracketed(self.advertised)}:{self.grpc_port}"
 
     @property
     def rtsp(self) -> PortUse:
         """Claimed later than the others, once it is known whether there is an RTSP server."""
-        return PortUse(self.rtsp_port, "the RTSP camera", "--rtsp-port")
+        return PortUse(LOOPBACK, self.rtsp_port, "the RTSP camera", "--rtsp-port")
 
     def ports(self, agents: int) -> list[PortUse]:
         """Every other port this tree needs."""
         uses = [
-            PortUse(self.https_port, "HTTPS", "--https-port"),
-            PortUse(self.http_port, "the page", "--http-port"),
-            PortUse(self.grpc_port, "gRPC", "--grpc-port"),
-            PortUse(self.broker_port, "the broker", "--broker-port"),
+            PortUse(self.listen, self.https_port, "HTTPS", "--https-port"),
+            PortUse(LOOPBACK, self.http_port, "the page", "--http-port"),
+            PortUse(self.listen, self.grpc_port, "gRPC", "--grpc-port"),
+            PortUse(self.listen, self.broker_port, "the broker", "--broker-port"),
         ]
         for index in range(agents):
             first = self.agents_port + index * AGENT_PORT_STEP
-            uses += [PortUse(first + offset, "a demo agent", "--agents-port") for offset in range(3)]
+            uses += [PortUse(LOOPBACK, first + offset, "a demo agent", "--agents-port") for offset in range(3)]
         return uses
+
+
+def here(listen: str) -> str:
+    """Where this machine itself reaches what listens on `listen`; in every server certificate of this tree."""
+    return {"": LOOPBACK, "0.0.0.0": LOOPBACK, "::": "::1"}.get(listen, listen)  # noqa: S104 - recognised, not bound

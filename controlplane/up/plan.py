@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
+from controlplane.config import bracketed
 from controlplane.up.broker_rules import Listener
-from controlplane.up.options import AGENT_PORT_STEP, UpOptions
+from controlplane.up.options import AGENT_PORT_STEP, UpOptions, here
 
 
 class Stage(IntEnum):
@@ -30,7 +31,7 @@ class Child:
     name: str
     command: tuple[str, ...]
     stage: Stage
-    ready_port: int = 0  # ready when it listens there (loopback); 0: ready once started
+    listens: tuple[str, int] | None = None  # host and port as this machine dials them; ready once somebody answers
     essential: bool = False  # the tree is worth nothing without it
 
 
@@ -58,17 +59,18 @@ def control_plane(options: UpOptions, listener: Listener, *, mqtt5: bool) -> Chi
         "http-port": options.http_port,
         "grpc-port": options.grpc_port,
         "advertise-host": options.advertised,
-        "broker-url": f"mqtts://{_dialled(listener.host)}:{listener.port}",
-        "broker-advertise-url": f"mqtts://{options.advertised}:{listener.port}",
+        "broker-url": f"mqtts://{bracketed(here(listener.host))}:{listener.port}",
+        "broker-advertise-url": f"mqtts://{bracketed(options.advertised)}:{listener.port}",
     }
     command = [sys.executable, "-P", "-m", "controlplane.main", "serve"]
     command += [part for flag, value in flags.items() for part in (f"--{flag}", str(value))]
     command += ["--broker-mqtt5"] if mqtt5 else []
-    return Child("control plane", tuple(command), Stage.CONTROL_PLANE, ready_port=options.https_port, essential=True)
+    listens = (here(options.listen), options.https_port)
+    return Child("control plane", tuple(command), Stage.CONTROL_PLANE, listens, essential=True)
 
 
 def mosquitto(program: str, configuration: Path, listener: Listener) -> Child:
-    return Child("broker", (program, "-c", str(configuration)), Stage.BROKER, ready_port=listener.port, essential=True)
+    return _broker((program, "-c", str(configuration)), listener)
 
 
 def embedded_broker(listener: Listener, control_plane_name: str) -> Child:
@@ -76,7 +78,11 @@ def embedded_broker(listener: Listener, control_plane_name: str) -> Child:
     command += ["--port", str(listener.port), "--ca", str(listener.ca)]
     command += ["--certificate", str(listener.certificate), "--key", str(listener.key)]
     command += ["--control-plane", control_plane_name]
-    return Child("broker", tuple(command), Stage.BROKER, ready_port=listener.port, essential=True)
+    return _broker(tuple(command), listener)
+
+
+def _broker(command: tuple[str, ...], listener: Listener) -> Child:
+    return Child("broker", command, Stage.BROKER, (here(listener.host), listener.port), essential=True)
 
 
 def rtsp_server(python: str, options: UpOptions, clip: Path) -> Child:
@@ -91,13 +97,8 @@ def agent_process(agent: LocalAgent, options: UpOptions) -> Child:
     verb = "serve" if agent.role == "cloud" else "run"
     command = [*_AGENT, verb, "--state-dir", str(agent.state_dir(options)), "--http-port", str(first)]
     command += ["--grpc-port", str(first + 1), "--metrics-port", str(first + 2)]
-    command += ["--join", options.url, "--node-id", agent.node, "--token-stdin"]
-    return Child(agent.node, tuple(command), Stage.AGENTS, ready_port=first)
+    command += ["--join", options.local_url, "--node-id", agent.node, "--token-stdin"]
+    return Child(agent.node, tuple(command), Stage.AGENTS)
 
 
 _AGENT = (sys.executable, "-P", "-m", "agent.main")
-
-
-def _dialled(host: str) -> str:
-    """Where this machine reaches a listener on `host`."""
-    return "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - recognised, not bound

@@ -14,16 +14,16 @@ from protos.errors import Fatal
 _LISTEN = "0A"  # TCP_LISTEN in /proc/net/tcp
 
 
-def claim(host: str, uses: Iterable[PortUse], patience_seconds: float = 2.0) -> None:
-    """Return when all ports are free; a tree that was just killed gets a moment to let go.
+def claim(uses: Iterable[PortUse], patience_seconds: float = 2.0) -> None:
+    """Return when all ports are free; each gets a moment, for a tree that was just killed to let go of it.
 
     Raises:
-        Fatal: which port is taken, by whom, and the flag to choose another; or the host is not one of this machine's.
+        Fatal: which port is taken, by whom, and the flag to choose another; or a host is not one of this machine's.
     """
-    until = time.monotonic() + patience_seconds
-    _check_address(host)
     for use in uses:
-        while not is_free(host, use.port):
+        _check_address(use.host)
+        until = time.monotonic() + patience_seconds
+        while not is_free(use.host, use.port):
             if time.monotonic() > until:
                 where = f"port {use.port} ({use.what})"
                 raise Fatal(f"{where} is in use{_by(use.port)}; end that, or choose another with {use.flag}")
@@ -32,8 +32,7 @@ def claim(host: str, uses: Iterable[PortUse], patience_seconds: float = 2.0) -> 
 
 def _check_address(host: str) -> None:
     """Raises Fatal when this machine has no such address."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
+    with socket.socket(_family(host)) as probe:
         try:
             probe.bind((host, 0))
         except OSError as error:
@@ -43,8 +42,7 @@ def _check_address(host: str) -> None:
 
 
 def is_free(host: str, port: int) -> bool:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
+    with socket.socket(_family(host)) as probe:
         # Connections of the last run that are still fading must not look like a listener.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -53,6 +51,10 @@ def is_free(host: str, port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 def _by(port: int) -> str:

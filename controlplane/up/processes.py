@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import signal
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 from controlplane.up.plan import Child, Stage
 from controlplane.up.restarts import Budget
@@ -52,16 +54,16 @@ class Processes:
         """Start `child` and keep it running; what `says` gives is written to its standard input, at each start."""
         process = await self._spawn(child, says)
         self._running[child.name] = child, process
-        self._tasks.append(asyncio.create_task(self._watch(child, process, says), name=f"watch {child.name}"))
+        self._own(child, f"watch {child.name}", self._watch(child, process, says))
 
     async def ready(self, child: Child, seconds: float) -> None:
-        """Return when `child` listens.
+        """Return when `child` listens where it should.
 
         Raises:
             Fatal: it died, or took too long, with the end of its log.
         """
         until = time.monotonic() + seconds
-        while not await asyncio.to_thread(_listens, child.ready_port):
+        while child.listens and not await asyncio.to_thread(_answers, child.listens):
             if self._lost.done():
                 raise Fatal(self._lost.result())
             if time.monotonic() > until:
@@ -73,9 +75,6 @@ class Processes:
     async def lost(self) -> str:
         """Wait until an essential child cannot be kept running; why."""
         return await asyncio.shield(self._lost)
-
-    def pids(self) -> dict[str, int]:
-        return {name: process.pid for name, (_, process) in self._running.items() if process.returncode is None}
 
     async def stop(self) -> None:
         """End all stages in order, each within its time, then kill whatever is left of each child's session."""
@@ -119,8 +118,19 @@ class Processes:
                 start_new_session=True,
             )
         if says and process.stdin:
-            self._tasks.append(asyncio.create_task(_tell(process.stdin, says), name=f"tell {child.name}"))
+            self._own(child, f"tell {child.name}", _tell(process.stdin, says))
         return process
+
+    def _own(self, child: Child, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """Run `work` for `child` until it or `up` ends; an error in it is never unseen."""
+        task = asyncio.create_task(work, name=name)
+        self._tasks.append(task)
+        task.add_done_callback(functools.partial(self._ended, child))
+
+    def _ended(self, child: Child, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()):
+            reason = getattr(error, "strerror", None) or repr(error)
+            self._tell_loss(child, f"{child.name} cannot be kept running: {task.get_name()} failed ({reason})")
 
     async def _watch(
         self, child: Child, process: asyncio.subprocess.Process, says: Callable[[], Awaitable[str]] | None
@@ -135,15 +145,17 @@ class Processes:
             if delay is None:
                 self._give_up(child, code)
                 return
-            self._say(f"{child.name} {_ended(code)}; starting it again{f' in {delay:.1f} s' if delay else ''}")
+            self._say(f"{child.name} {_fate(code)}; starting it again{f' in {delay:.1f} s' if delay else ''}")
             await asyncio.sleep(delay)
             process = await self._spawn(child, says)
             self._running[child.name] = child, process
 
     def _give_up(self, child: Child, code: int) -> None:
-        sentence = (
-            f"{child.name} {_ended(code)} too often; see {self._log(child.name)}, which ends:\n{self.tail(child.name)}"
-        )
+        log, tail = self._log(child.name), self.tail(child.name)
+        self._tell_loss(child, f"{child.name} {_fate(code)} too often; see {log}, which ends:\n{tail}")
+
+    def _tell_loss(self, child: Child, sentence: str) -> None:
+        """Without an essential child the tree ends."""
         if child.essential and not self._lost.done():
             self._lost.set_result(sentence)
         else:
@@ -164,18 +176,18 @@ class Processes:
 
 
 async def _tell(stdin: asyncio.StreamWriter, says: Callable[[], Awaitable[str]]) -> None:
-    with contextlib.suppress(ConnectionError):  # it died first; its next start is told again
+    try:
         stdin.write(f"{await says()}\n".encode())
-        await stdin.drain()
-    stdin.close()
+        with contextlib.suppress(ConnectionError):  # it died first; its next start is told again
+            await stdin.drain()
+    finally:
+        stdin.close()
 
 
-def _listens(port: int) -> bool:
-    if not port:
+def _answers(address: tuple[str, int]) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(address, timeout=0.5):
         return True
-    with socket.socket() as probe:
-        probe.settimeout(0.5)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+    return False
 
 
 def _kill(process: asyncio.subprocess.Process) -> None:
@@ -184,7 +196,7 @@ def _kill(process: asyncio.subprocess.Process) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def _ended(code: int) -> str:
+def _fate(code: int) -> str:
     if code < 0:
         return f"was killed by {signal.Signals(-code).name}"
     return f"ended with exit code {code}"

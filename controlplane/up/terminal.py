@@ -1,14 +1,17 @@
 """What a person sees of `up`: one line per thing that became ready, with the time since the start, then what to do.
 
-Plain text where the output is no terminal, so that a log of it reads the same.
+Plain text where the output is no terminal, so that a log of it reads the same. A terminal that was closed, or a pipe
+that nobody reads any more, costs nothing but the lines.
 """
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 import time
 from pathlib import Path
+from typing import Any, TextIO, cast
 
 from rich.console import Console
 from rich.markup import escape
@@ -17,11 +20,31 @@ from rich.status import Status
 from controlplane.up.options import UpOptions
 
 
-class Screen:
-    """Lines of progress. Every method prints at once."""
+class Unminded:
+    """A text stream whose errors nobody minds."""
 
-    def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(highlight=False, soft_wrap=True)
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.flush()
+
+
+class Screen:
+    """Lines of progress. Every method prints at once and raises nothing."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        unminded = cast("TextIO", Unminded(stream or sys.stdout))
+        self._console = Console(file=unminded, highlight=False, soft_wrap=True)
         self._started = time.monotonic()
         self._status: Status | None = None
 

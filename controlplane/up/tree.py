@@ -37,7 +37,7 @@ def run_tree(options: UpOptions, screen: Screen | None = None) -> None:
         Fatal: the state is held, a port is taken, or something could not be kept running.
     """
     with held(options.state, options.page):
-        claim(options.listen, options.ports(len(demo.AGENTS) if options.demo else 0))
+        claim(options.ports(len(demo.AGENTS) if options.demo else 0))
         asyncio.run(_run(options, screen or Screen()))
 
 
@@ -45,6 +45,14 @@ async def _run(options: UpOptions, screen: Screen) -> None:
     """Until told to stop; everything that was started has ended then."""
     screen.title(options)
     processes = Processes(options.logs, screen.note)
+    try:
+        await _until_the_end(options, processes, screen)
+    finally:
+        await processes.stop()
+        screen.stopped()
+
+
+async def _until_the_end(options: UpOptions, processes: Processes, screen: Screen) -> None:
     stopping = asyncio.create_task(_told_to_stop(processes), name="stop")
     lost = asyncio.create_task(processes.lost(), name="lost")
     bringing = asyncio.create_task(_bring_up(options, processes, screen), name="bring up")
@@ -56,12 +64,10 @@ async def _run(options: UpOptions, screen: Screen) -> None:
         if lost.done() and not stopping.done():
             raise Fatal(lost.result())
     finally:
-        screen.stopping()
         for task in (bringing, stopping, lost):
             task.cancel()
         await asyncio.gather(bringing, stopping, lost, return_exceptions=True)
-        await processes.stop()
-        screen.stopped()
+        screen.stopping()
 
 
 async def _told_to_stop(processes: Processes) -> None:

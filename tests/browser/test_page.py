@@ -8,6 +8,12 @@ from typing import Any, TypeVar
 
 import pytest
 
+from controlplane.container import Services
+from controlplane.ingest.domain import Kind
+from controlplane.ui import live
+from controlplane.ui import routes as ui
+from controlplane.ui.board import Board
+from protos.errors import Retryable
 from tests.sim.page_server import PageServer
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
@@ -60,11 +66,11 @@ def test_fetching_a_sign_in_link_does_not_burn_it_and_using_it_twice_is_refused(
             assert prefetched.status == 200
     browser.get(link)
     find(browser, "button").click()
-    assert "No box has joined yet" in find(browser, "main").text
+    until(browser, lambda: "No box has joined yet" in find(browser, "main").text)
     browser.delete_all_cookies()
     browser.get(link)
     find(browser, "button").click()
-    assert "used" in find(browser, "main").text
+    until(browser, lambda: "used" in find(browser, "main").text)
     browser.get(empty_server.url)
     assert browser.current_url.endswith("/signin")
 
@@ -100,6 +106,94 @@ def test_figures_and_pictures_stay_alive(browser: Any, server: PageServer) -> No
     drawn = browser.execute_script("return document.querySelector('[data-camera=crane] img').naturalWidth")
     assert drawn == 640
     assert complaints(browser) == []
+
+
+# ---- hiccups ----
+
+
+class Hiccup:
+    """The control plane can't render its page while this is on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.on = False
+
+        def snapshot(services: Services) -> Board:
+            if self.on:
+                raise Retryable("the database is away or too busy; nothing was stored, try again")
+            return live.snapshot(services)
+
+        monkeypatch.setattr(ui, "snapshot", snapshot)
+
+
+def add_camera(server: PageServer) -> None:
+    spec = {"node": "south-quay", "source": "synthetic://harbour?seed=5"}
+    server.services.fleet.apply_camera("slipway", {"spec": spec})
+
+
+def test_a_hiccup_during_a_rebuild_keeps_the_page_and_is_got_over(
+    browser: Any, server: PageServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hiccup = Hiccup(monkeypatch)
+    sign_in(browser, server)
+    browser.execute_script("window.notReloaded = true")
+    hiccup.on = True
+    add_camera(server)
+    until(browser, lambda: find(browser, "#link-text").text == "reconnecting")
+    assert find(browser, '[data-camera="gate"]').is_displayed()
+    hiccup.on = False
+    until(browser, lambda: browser.find_elements("css selector", '[data-camera="slipway"]'))
+    until(browser, lambda: find(browser, "#link-text").text == "live")
+    assert browser.execute_script("return window.notReloaded") is True
+
+
+def test_a_rebuild_that_finds_nobody_is_tried_again(browser: Any, server: PageServer) -> None:
+    sign_in(browser, server)
+    browser.execute_script(
+        "const ask = fetch; window.away = true;"
+        "window.fetch = (url, ...more) => url === '/' && window.away ? Promise.reject(new TypeError('Failed to fetch'))"
+        " : ask(url, ...more);"
+    )
+    add_camera(server)
+    until(browser, lambda: find(browser, "#link-text").text == "reconnecting")
+    browser.execute_script("window.away = false")
+    until(browser, lambda: browser.find_elements("css selector", '[data-camera="slipway"]'))
+    until(browser, lambda: find(browser, "#link-text").text == "live")
+
+
+def test_who_is_signed_out_elsewhere_goes_to_sign_in(
+    browser: Any, server: PageServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ui, "RECHECK_SECONDS", 1.0)
+    sign_in(browser, server)
+    (cookie,) = browser.get_cookies()
+    server.services.identity.sign_out(cookie["value"])
+    until(browser, lambda: browser.current_url.endswith("/signin"))
+
+
+def test_what_went_wrong_stands_where_it_did(browser: Any, server: PageServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    sign_in(browser, server)
+    server.fleet.refuses["south-quay"] = "variant cpu-fp32 is no ONNX file"
+    gap = {"record_class": "frame", "first_seq": 1, "last_seq": 9, "dropped": 7, "reason": "the outbox was full"}
+    server.fleet.say("north-quay", Kind.GAP, gap)
+    why = "the broker at 127.0.0.1:8883 does not take us"
+    monkeypatch.setattr(type(server.services.telemetry), "trouble", why)
+    until(browser, lambda: "no ONNX file" in find(browser, '[data-node="south-quay"] .runs li').text)
+    until(browser, lambda: "7 detections lost" in find(browser, '[data-node="north-quay"]').text)
+    until(browser, lambda: why in text(browser, "fleet.trouble"))
+    assert complaints(browser) == []
+
+
+def test_the_chart_stacks_outcomes_in_the_order_of_the_legend(browser: Any, server: PageServer) -> None:
+    server.fleet.history(minutes=5)
+    sign_in(browser, server)
+    script = (
+        "const order = [...document.querySelectorAll('.legend li')].map((item) => item.dataset.outcome);"
+        "return [...document.querySelectorAll('.chart .column')].map((column) =>"
+        " [...column.querySelectorAll('rect:not(.hit)')].map((part) => order.indexOf(part.getAttribute('class'))))"
+    )
+    columns = until(browser, lambda: browser.execute_script(script))
+    assert all(column == sorted(column) and -1 not in column for column in columns)
+    assert max(map(len, columns)) >= 3
 
 
 def test_the_chart_has_a_column_for_each_step(browser: Any, server: PageServer) -> None:

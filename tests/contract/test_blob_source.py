@@ -16,7 +16,7 @@ from agent.adapters.blob_directory import DirectoryBlobs
 from agent.adapters.blob_https import Grant, HttpsBlobs, Patience
 from agent.adapters.blob_memory import MemoryBlobs
 from agent.ports import BlobSource
-from protos.errors import Rejected, Retryable
+from protos.errors import Retryable
 from protos.ids import Digest, digest_of, hex_of
 from tests.sim.authority import SimAuthority
 from tests.sim.blobs import SimBlobs
@@ -91,8 +91,8 @@ async def test_no_chunk_is_larger_than_a_mebibyte(source: BlobSource) -> None:
     assert max([len(chunk) async for chunk in source.fetch(DIGEST, 0)]) <= 1 << 20
 
 
-async def test_an_unknown_blob_is_rejected(source: BlobSource) -> None:
-    with pytest.raises(Rejected, match=r".{20}"):
+async def test_an_unknown_blob_may_come_later(source: BlobSource) -> None:
+    with pytest.raises(Retryable, match=r".{20}"):
         await collect(source.fetch(UNKNOWN, 0))
 
 
@@ -126,7 +126,7 @@ async def drain(source: BlobSource, offset: int = 0) -> tuple[bytes, Exception |
     try:
         async for chunk in source.fetch(DIGEST, offset):
             came += chunk
-    except (Retryable, Rejected) as error:
+    except Retryable as error:
         return came, error
     return came, None
 
@@ -158,22 +158,29 @@ async def test_a_part_that_is_not_the_one_asked_for_is_not_taken(said: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("status", "kind", "sentence"),
+    ("status", "sentence"),
     [
-        (401, Retryable, "next Sync"),
-        (403, Retryable, "next Sync"),
-        (404, Rejected, "push the release again"),
-        (410, Rejected, "push the release again"),
-        (500, Retryable, "500"),
-        (302, Retryable, "302"),
+        (401, "next Sync"),
+        (403, "next Sync"),
+        (404, "push the release again"),
+        (410, "push the release again"),
+        (500, "500"),
+        (302, "302"),
     ],
 )
-async def test_each_refusal_says_what_to_do(status: int, kind: type[Exception], sentence: str) -> None:
+async def test_each_refusal_says_what_to_do(status: int, sentence: str) -> None:
     async with plain(lambda _: Reply(status, b"", {"Location": "http://127.0.0.1:1/elsewhere"})) as (source, _):
         came, error = await drain(source)
     assert came == b""
-    assert isinstance(error, kind)
+    assert isinstance(error, Retryable)
     assert sentence in str(error)
+
+
+async def test_a_file_that_was_not_pushed_is_asked_for_rarely() -> None:
+    async with plain(lambda _: Reply(404)) as (source, _):
+        _, error = await drain(source)
+    assert isinstance(error, Retryable)
+    assert error.after_seconds == 60.0
 
 
 async def test_a_busy_server_names_the_wait() -> None:

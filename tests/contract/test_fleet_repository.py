@@ -187,7 +187,7 @@ def test_a_deleted_node_is_gone_its_certificates_are_revoked_and_it_may_come_bac
     with database.read() as session:
         assert FleetRepository(session).nodes() == []
         assert FleetRepository(session).node(QUAY) is None
-        assert IdentityRepository(session).node_of("a" * 64) is None
+        assert IdentityRepository(session).certificate("a" * 64) is None
     admit(database, QUAY)
     back = stored(database)
     assert (back.report, back.online, back.last_seen_unix_ms, back.desired_generation) == (Report(), False, 0, 0)

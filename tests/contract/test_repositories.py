@@ -14,7 +14,7 @@ from controlplane.adapters.x509 import LocalAuthority, new_ca
 from controlplane.config import Config
 from controlplane.db import Database
 from controlplane.errors import Conflict
-from controlplane.identity.domain import Admission, StoredToken, Wish
+from controlplane.identity.domain import Admission, StoredCertificate, StoredToken, Wish
 from controlplane.identity.repository import IdentityRepository
 from controlplane.identity.service import IdentityService
 from controlplane.migrations.migrate import migrate
@@ -43,7 +43,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
 
 
 def issued(serial: str) -> Issued:
-    return Issued(pem="", serial=serial, fingerprint=serial * 8, not_after_ms=NOW + 9)
+    return Issued(pem="", serial=serial, fingerprint=serial * 8, public_key=f"key-{serial}", not_after_ms=NOW + 9)
 
 
 # ---- join tokens ----
@@ -108,13 +108,30 @@ def test_a_certificate_names_its_node_until_it_is_revoked(database: Database) ->
         repository = IdentityRepository(session)
         repository.admit_node(ADMISSION, NOW)
         repository.add_certificate(QUAY, issued("aa"), NOW)
-        assert repository.node_of(issued("aa").fingerprint) == QUAY
+        assert repository.certificate(issued("aa").fingerprint) == StoredCertificate(QUAY, NOW + 9)
+        assert repository.has_key(QUAY, "key-aa")
         repository.revoke_certificates(QUAY, NOW + 1)
         repository.add_certificate(QUAY, issued("bb"), NOW + 1)
     with database.read() as session:
         repository = IdentityRepository(session)
-        assert repository.node_of(issued("aa").fingerprint) is None
-        assert repository.node_of(issued("bb").fingerprint) == QUAY
+        assert repository.certificate(issued("aa").fingerprint) is None
+        assert repository.certificate(issued("bb").fingerprint) == StoredCertificate(QUAY, NOW + 9)
+        assert [repository.has_key(QUAY, key) for key in ("key-aa", "key-bb")] == [False, True]
+        assert not repository.has_key(NodeId("quay-2"), "key-bb")
+
+
+def test_tokens_and_certificates_are_forgotten_by_their_end(database: Database) -> None:
+    with database.begin() as session:
+        repository = IdentityRepository(session)
+        repository.add_token(TOKEN, NOW)
+        repository.admit_node(ADMISSION, NOW)
+        repository.add_certificate(QUAY, issued("aa"), NOW)
+        repository.forget_boxes(TOKEN.expires_ms, NOW + 9)
+        assert repository.token(TOKEN.id) is not None
+        assert repository.certificate(issued("aa").fingerprint) is not None
+        repository.forget_boxes(TOKEN.expires_ms + 1, NOW + 10)
+        assert repository.token(TOKEN.id) is None
+        assert repository.certificate(issued("aa").fingerprint) is None
 
 
 def test_a_node_that_joins_again_keeps_its_spec_and_uid(database: Database) -> None:
@@ -141,13 +158,26 @@ def test_a_deleted_node_exists_no_more_and_returns_without_its_old_labels(databa
     with database.begin() as session:
         repository = IdentityRepository(session)
         assert not repository.node_exists(QUAY)
-        assert repository.node_of(issued("aa").fingerprint) is None
+        assert repository.certificate(issued("aa").fingerprint) is None
+        uid = session.get_one(tables.Node, QUAY).uid
         repository.admit_node(replace(ADMISSION, labels={}), NOW + 2)
         assert repository.node_exists(QUAY)
-        assert session.get_one(tables.Node, QUAY).labels == {}
+        back = session.get_one(tables.Node, QUAY)
+        assert (back.labels, back.uid == uid, back.created_ms) == ({}, False, NOW + 2)
 
 
 # ---- people ----
+
+
+def test_a_revoked_api_token_is_known_and_shown_no_more(database: Database) -> None:
+    with database.begin() as session:
+        repository = IdentityRepository(session)
+        repository.add_api_token(tables.ApiToken(id="a", name="ci", secret_hash="h" * 64, created_ms=NOW))
+        assert [repository.revoke_api_token("a", NOW + 1) for _ in range(2)] == [True, False]
+        assert repository.api_tokens() == []
+        known = repository.api_token("h" * 64)
+        assert known is not None
+        assert known.revoked_ms == NOW + 1
 
 
 def test_a_sign_in_code_is_good_once(database: Database) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.adapters import state_sqlite
 from agent.adapters.state_memory import MemoryState
 from agent.adapters.state_sqlite import SqliteState
 from agent.errors import DiskFull
@@ -77,11 +79,11 @@ def test_values_outlive_the_process(tmp_path: Path) -> None:
 def test_a_full_disk_is_told_and_the_old_value_stays(tmp_path: Path) -> None:
     store = SqliteState(tmp_path / "state.db")
     store.put("key", b"old")
-    store._db.execute("PRAGMA max_page_count = 1")
+    store._database().execute("PRAGMA max_page_count = 1")
     with pytest.raises(DiskFull, match="no space left"):
         store.put("key", bytes(100_000))
     assert store.get("key") == b"old"
-    store._db.execute("PRAGMA max_page_count = 1000000")
+    store._database().execute("PRAGMA max_page_count = 1000000")
     store.put("key", b"new")
     assert store.get("key") == b"new"
     store.close()
@@ -110,6 +112,56 @@ def test_a_page_torn_in_the_middle_is_noticed(tmp_path: Path) -> None:
     path.write_bytes(bytes(content))
     store = SqliteState(path)
     assert store.damaged is not None
+    store.close()
+
+
+def damage(store: SqliteState, path: Path) -> None:
+    """The disk under an open database goes bad, and nothing of the file is left in SQLite's memory."""
+    store._database().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    store._database().execute("PRAGMA shrink_memory")
+    content = path.read_bytes()
+    path.write_bytes(b"?" * len(content))
+
+
+def test_a_database_damaged_while_it_is_used_is_set_aside_and_nothing_is_lost(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    store = SqliteState(path)
+    for number in range(200):
+        store.put(f"key{number}", bytes(500))
+    damage(store, path)
+    store.put("key7", b"new")
+    store.delete("key8")
+    assert store.damaged is not None
+    store.close()
+    store = SqliteState(path)
+    assert len(store.keys("key")) == 199
+    assert (store.get("key7"), store.get("key9")) == (b"new", bytes(500))
+    assert (store.damaged, len(list(tmp_path.glob("state.db.damaged-*")))) == (None, 1)
+    store.close()
+
+
+def test_a_database_damaged_on_a_full_disk_is_whole_again_once_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "state.db"
+    store = SqliteState(path)
+    store.put("old", b"value")
+    damage(store, path)
+
+    def full(*_: object) -> None:
+        error = sqlite3.OperationalError("database or disk is full")
+        error.sqlite_errorcode = sqlite3.SQLITE_FULL
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(state_sqlite, "_open", full)
+        for _ in range(2):
+            with pytest.raises(DiskFull):
+                store.put("new", b"value")
+    store.put("new", b"value")
+    store.close()
+    store = SqliteState(path)
+    assert store.keys("") == ["new", "old"]
     store.close()
 
 

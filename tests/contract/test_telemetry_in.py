@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 
 from agent.adapters.mqtt import MqttLink
+from controlplane.adapters.inbox import OVERHEAD
 from controlplane.adapters.mqtt_in import BrokerSettings, MqttIn
 from controlplane.adapters.telemetry_memory import MemoryTelemetryIn
-from controlplane.ports import Message, TelemetryIn
+from controlplane.ports import MAX_MESSAGE_BYTES, Message, TelemetryIn
 from controlplane.trust.domain import CONTROL_PLANE_USER
 from protos import telemetry_pb2 as wire
 from protos.errors import Fatal
 from protos.ids import NodeId
 from protos.topics import Channel
 from tests.servers.brokers import TlsBroker
+from tests.sim.clock import FakeClock
+from tests.sim.mute_broker import MuteBroker
 
 NODE, OTHER = NodeId("quay-1"), NodeId("quay-2")
 SECONDS = 15.0
+NOW = 1_795_000_000  # Unix
 
 
 def settings(broker: TlsBroker) -> BrokerSettings:
@@ -46,7 +50,7 @@ class MemorySetting:
         self.source: TelemetryIn = self.memory
 
     async def publish(self, node: NodeId, payload: bytes) -> None:
-        self.memory.put(Message(node, Channel.TELEMETRY, payload))
+        self.memory.put(Message(node, Channel.TELEMETRY, payload, NOW * 1000))
 
     async def next_ack(self, node: NodeId) -> bytes:
         return next(payload for to, payload in self.memory.acknowledged if to == node)
@@ -59,7 +63,7 @@ class BrokerSetting:
     def __init__(self, kind: str, folder: Path) -> None:
         self.broker = TlsBroker(kind, folder)
         self.broker.start()
-        self.plane = MqttIn(settings(self.broker), chance=lambda: 0.0)
+        self.plane = MqttIn(settings(self.broker), FakeClock(unix=NOW), chance=lambda: 0.0)
         self.source: TelemetryIn = self.plane
         self.links: dict[NodeId, MqttLink] = {}
         self.acks: dict[NodeId, asyncio.Queue[bytes]] = {}
@@ -79,9 +83,7 @@ class BrokerSetting:
         return self.links[node]
 
     async def up(self) -> None:
-        async with asyncio.timeout(SECONDS):
-            while self.plane.trouble:  # noqa: ASYNC110 - another thread changes it
-                await asyncio.sleep(0.02)
+        await until(lambda: not self.plane.trouble)
 
     async def publish(self, node: NodeId, payload: bytes) -> None:
         await self.up()
@@ -115,6 +117,12 @@ async def real(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
     await made.close()
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(SECONDS):
+        while not condition():  # noqa: ASYNC110 - another thread changes it
+            await asyncio.sleep(0.02)
+
+
 async def received(source: TelemetryIn, channel: Channel, wanted: int = 1) -> list[Message]:
     """The next messages of a channel."""
     found: list[Message] = []
@@ -130,6 +138,8 @@ async def test_what_boxes_publish_is_received_with_their_names(setting: Setting)
     await setting.publish(OTHER, b"two")
     found = await received(setting.source, Channel.TELEMETRY, 2)
     assert {(message.node, message.payload) for message in found} == {(NODE, b"one"), (OTHER, b"two")}
+    assert {message.received_ms for message in found} == {NOW * 1000}
+    assert setting.source.trouble == ""
 
 
 async def test_with_nothing_to_receive_it_returns_after_the_time_given(setting: Setting) -> None:
@@ -186,10 +196,8 @@ async def test_after_the_broker_forgot_everything_messages_and_hints_come_again(
 async def test_hints_given_while_the_broker_is_away_are_told_when_it_is_back(real: BrokerSetting) -> None:
     await real.up()
     real.broker.kill()
-    async with asyncio.timeout(SECONDS):
-        while not real.plane.trouble:  # noqa: ASYNC110 - another thread changes it
-            await asyncio.sleep(0.02)
-    assert "is away" in real.plane.trouble
+    await until(lambda: bool(real.plane.trouble))
+    assert "see that it runs" in real.plane.trouble
     real.plane.hint(NODE, 4, 0)
     await asyncio.to_thread(real.broker.start)
     await real.up()
@@ -198,15 +206,37 @@ async def test_hints_given_while_the_broker_is_away_are_told_when_it_is_back(rea
     assert hint.generation == 4
 
 
-def test_a_full_queue_drops_and_counts() -> None:
-    source = MemoryTelemetryIn(most=2)
+def test_more_bytes_than_may_wait_are_dropped_and_counted() -> None:
+    source = MemoryTelemetryIn(most_bytes=2 * (1000 + OVERHEAD))
+    message = Message(NODE, Channel.TELEMETRY, bytes(1000), NOW)
     for _ in range(5):
-        source.put(Message(NODE, Channel.TELEMETRY, b"x"))
+        source.put(message)
     assert source.overflow == 3
-    assert len(source.receive(10, 0.01)) == 2
+    assert source.receive(1, 0.01) == [message]
+    source.put(message)
+    assert (source.receive(10, 0.01), source.overflow) == ([message, message], 3)
+
+
+def test_a_message_larger_than_any_box_sends_is_refused() -> None:
+    source = MemoryTelemetryIn()
+    for size in (MAX_MESSAGE_BYTES, MAX_MESSAGE_BYTES + 1):
+        source.put(Message(NODE, Channel.TELEMETRY, bytes(size), NOW))
+    assert [len(message.payload) for message in source.receive(10, 0.01)] == [MAX_MESSAGE_BYTES]
+    assert source.overflow == 1
+
+
+async def test_a_broker_that_refuses_our_subscriptions_is_left_and_tried_again() -> None:
+    broker = MuteBroker(refusals=2)
+    plane = MqttIn(BrokerSettings("127.0.0.1", broker.port, mqtt5=False), FakeClock(), chance=lambda: 0.0)
+    plane.start()
+    await until(lambda: "refused our subscriptions" in plane.trouble)
+    await until(lambda: not plane.trouble)
+    assert broker.connections == 3
+    await asyncio.to_thread(plane.stop)
+    broker.close()
 
 
 def test_a_missing_certificate_is_fatal(tmp_path: Path) -> None:
     nowhere = tmp_path / "nothing.pem"
     with pytest.raises(Fatal, match="certificate"):
-        MqttIn(BrokerSettings("127.0.0.1", 1, True, nowhere, nowhere, nowhere))
+        MqttIn(BrokerSettings("127.0.0.1", 1, True, nowhere, nowhere, nowhere), FakeClock())

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 
-from agent.adapters.mqtt import MqttLink, MqttSettings, TlsFiles
+from agent.adapters.mqtt import MOST_UNANSWERED, MqttLink, MqttSettings, TlsFiles
 from agent.adapters.telemetry_memory import MemoryHub, MemoryLink
 from protos.errors import Fatal, Retryable
 from protos.ids import NodeId
 from protos.topics import Channel, topic
 from tests.servers.brokers import ControlPlaneEar, TlsBroker
+from tests.sim.mute_broker import MuteBroker
 
 NODE = NodeId("quay-1")
 SECONDS = 15.0
@@ -220,6 +222,98 @@ async def test_closing_twice_or_before_the_start_is_no_error(far: FarSide) -> No
 # ---- what only a real broker can do ----
 
 
+class Gate:
+    """A relay that takes a connection and passes nothing on until it is opened."""
+
+    def __init__(self, port: int) -> None:
+        self.came, self.open = asyncio.Event(), asyncio.Event()
+        self._port = port
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> int:
+        self._server = await asyncio.start_server(self._pass, "127.0.0.1", 0)
+        return int(self._server.sockets[0].getsockname()[1])
+
+    def close(self) -> None:
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.came.set()
+        await self.open.wait()
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._port)
+        for source, sink in ((reader, far_writer), (far_reader, writer)):
+            self._tasks.append(asyncio.create_task(_pump(source, sink)))
+
+
+async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    while chunk := await source.read(4096):
+        sink.write(chunk)
+    sink.close()
+
+
+async def test_closing_while_it_connects_ends_its_thread_and_tells_nobody_that_it_came(tmp_path: Path) -> None:
+    far = await asyncio.to_thread(BrokerSide, "embedded", tmp_path)
+    gate = Gate(far.broker.listener.port)
+    link = MqttLink(replace(far.broker.settings(NODE), port=await gate.start()), chance=lambda: 0.0)
+    link.start()
+    thread = link._client._thread
+    assert thread is not None
+    await asyncio.wait_for(gate.came.wait(), SECONDS)  # the TLS handshake waits for an answer
+    await link.close()
+    gate.open.set()
+    await asyncio.to_thread(thread.join, SECONDS)
+    assert not thread.is_alive()
+    assert not link.connected
+    assert far.ear.heard.empty()
+    gate.close()
+    await asyncio.to_thread(far.close)
+
+
+async def test_what_a_broken_connection_left_unanswered_is_the_senders_to_send_again() -> None:
+    """By itself paho would, hours later, with the time at which the first one was sent."""
+    broker = MuteBroker()
+    link = MqttLink(MqttSettings(NODE, "127.0.0.1", broker.port, None, False, b"birth", b"will"), chance=lambda: 0.0)
+    heard = Heard(link)
+    link.start()
+    await heard.up()
+    unanswered = asyncio.create_task(link.publish(b"batch"))
+    assert [await asyncio.to_thread(broker.heard.get, timeout=SECONDS) for _ in range(2)] == [
+        (1, b"birth"),
+        (1, b"batch"),
+    ]
+    broker.cut()
+    await heard.down()
+    with pytest.raises(Retryable):
+        await unanswered
+    await heard.up()
+    again = asyncio.create_task(link.publish(b"the same, stamped anew"))
+    told = [await asyncio.to_thread(broker.heard.get, timeout=SECONDS) for _ in range(2)]
+    assert told == [(2, b"birth"), (2, b"the same, stamped anew")]
+    broker.cut()
+    await asyncio.gather(again, return_exceptions=True)
+    await link.close()
+    broker.close()
+
+
+async def test_a_broker_that_answers_nothing_is_sent_a_bounded_number_of_messages() -> None:
+    broker = MuteBroker()
+    link = MqttLink(MqttSettings(NODE, "127.0.0.1", broker.port, None, False, b"birth", b"will"), chance=lambda: 0.0)
+    heard = Heard(link)
+    link.start()
+    await heard.up()
+    unanswered = [asyncio.create_task(link.publish(b"batch")) for _ in range(MOST_UNANSWERED - 1)]  # and the birth
+    await asyncio.sleep(0)
+    with pytest.raises(Retryable, match="QUEUE_SIZE"):
+        await link.publish(b"one too many")
+    broker.cut()
+    await heard.down()
+    await asyncio.gather(*unanswered, return_exceptions=True)
+    await link.close()
+    broker.close()
+
+
 async def test_a_box_that_dies_is_reported_by_its_last_will(tmp_path: Path) -> None:
     far = await asyncio.to_thread(BrokerSide, "embedded", tmp_path)
     link = MqttLink(far.broker.settings(NODE))
@@ -276,6 +370,7 @@ async def test_a_broker_with_a_strange_certificate_is_not_spoken_to(tmp_path: Pa
     async with asyncio.timeout(SECONDS):
         while "CERTIFICATE_VERIFY_FAILED" not in link.trouble:  # noqa: ASYNC110 - another thread changes it
             await asyncio.sleep(0.02)
+    assert "see that the broker runs" in link.trouble
     await link.close()
     strange.kill()
 

@@ -16,6 +16,7 @@ import pytest
 from agent.adapters import outbox_sqlite
 from agent.adapters.outbox_memory import MemoryOutbox
 from agent.adapters.outbox_sqlite import SqliteOutbox
+from agent.supervise import Tasks
 from agent.telemetry import records
 from agent.telemetry.books import Bounds
 from agent.telemetry.outbox import Outbox
@@ -23,6 +24,7 @@ from agent.telemetry.records import RecordClass
 from tests.sim.telemetry import Oracle, draft
 
 SMALL = 400_000  # bytes of file: about 1500 results
+SECONDS = 15.0
 MakeOutbox = Callable[[int], Awaitable[Outbox]]
 
 
@@ -190,8 +192,90 @@ async def test_a_file_that_is_no_database_is_set_aside(tmp_path: Path) -> None:
     await outbox.close()
 
 
-async def wait_until(condition: Callable[[], bool], seconds: float = 15) -> None:
-    async with asyncio.timeout(seconds):
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        "UPDATE books SET state = x'c1'",
+        "UPDATE books SET state = x'81a764726f70706564a178'",  # {"dropped": "x"}
+        "UPDATE books SET state = x'81a764726f707065648163ff'",  # {"dropped": {99: -1}}
+        "UPDATE books SET state = x'81a764726f70706564816301'",  # {"dropped": {99: 1}}
+        "INSERT INTO waiting VALUES (99, 1000, x'00')",
+    ],
+    ids=["no msgpack", "no counts", "a count below zero", "books of a newer agent", "a record of a newer agent"],
+)
+async def test_content_that_cannot_be_read_is_damage_like_any_other(tmp_path: Path, spoil: str) -> None:
+    path = tmp_path / "o.db"
+    first = await opened(path)
+    old = first.summary().epoch
+    await first.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute(spoil)
+    connection.close()
+    async with asyncio.timeout(SECONDS):
+        second, oracle = await opened(path), Oracle()
+        second.put(draft())
+        await second.settle()
+        await drain(second, oracle)
+    assert second.summary().epoch != old
+    assert (tmp_path / "o.db.damaged").exists()
+    assert "its books can't be read" in oracle.bodies("gap")[0].gap.reason
+    assert len(oracle.bodies("frame")) == 1
+    await second.close()
+
+
+async def test_a_writer_that_ends_by_itself_leaves_nobody_waiting_and_ends_the_agent(tmp_path: Path) -> None:
+    outbox, tasks = await opened(tmp_path / "o.db"), Tasks()
+    tasks.eternal("outbox", outbox.guard())
+    async with asyncio.timeout(SECONDS):
+        outbox.put(draft())
+        outbox.forget([(1, 2**64)])  # a number SQLite can't hold: what a mistake of ours may look like
+        await asyncio.gather(outbox.settle(), outbox.take(1, 1))
+        assert await tasks.failure() == "outbox"
+        await outbox.settle()
+        assert (await outbox.take(1, 1)).rows == ()
+        await outbox.close()
+    await tasks.stop()
+
+
+def commits(path: Path) -> int:
+    """Transactions in the log of an open file that has not been folded in yet: each cost an fsync."""
+    log = path.with_name(f"{path.name}-wal").read_bytes()
+    frame = 24 + int.from_bytes(log[8:12], "big")
+    return sum(log[start + 4 : start + 8] != bytes(4) for start in range(32, len(log), frame))
+
+
+async def test_a_burst_costs_two_commits_and_asking_in_vain_costs_none(tmp_path: Path) -> None:
+    """One keeps the new records and deletes the stored ones, one writes down what is about to be sent."""
+    path = tmp_path / "o.db"
+    outbox = await opened(path)
+    before = commits(path)
+    for burst in range(1, 6):
+        outbox.put(draft(number=burst))
+        await outbox.settle()
+        (row,) = (await outbox.take(100, 1 << 20)).rows
+        assert (await outbox.take(100, 1 << 20)).rows == ()
+        outbox.forget([(row.seq, row.seq)])
+        assert (await outbox.take(100, 1 << 20)).rows == ()
+    assert commits(path) - before == 2 * 5
+    assert outbox.summary().waiting_rows == 1
+    await outbox.close()
+
+
+async def test_what_was_stored_is_deleted_when_nothing_else_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_sqlite, "RETRY_SECONDS", 0.02)
+    outbox = await opened(tmp_path / "o.db")
+    outbox.put(draft())
+    await outbox.settle()
+    outbox.forget([(1, 1)])
+    await outbox.take(1, 1)
+    await wait_until(lambda: outbox.summary().waiting_rows == 0)
+    await outbox.close()
+
+
+async def wait_until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(SECONDS):
         while not condition():  # noqa: ASYNC110 - another thread changes it
             await asyncio.sleep(0.02)
 

@@ -3,34 +3,41 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from agent.telemetry import records
-from agent.telemetry.records import Gap, NodeStats, OutcomeWindow, RecordClass, Waiting
+from agent.telemetry.records import Gap, Latencies, NodeStats, OutcomeWindow, RecordClass, Waiting
 from controlplane.db import Database
 from controlplane.ingest import wire
 from controlplane.ingest.domain import Batch
 from controlplane.ingest.service import IngestService
+from controlplane.insights import service as insights_service
+from controlplane.insights.domain import Span
 from controlplane.insights.repository import Only
 from controlplane.insights.service import InsightsService
+from protos.errors import Rejected
 from protos.ids import NodeId
 from protos.outcomes import Outcome
 from tests.sim.clock import FakeClock
 from tests.sim.fleet import SimFleet
-from tests.sim.telemetry import TAP, draft
+from tests.sim.stored import stored
+from tests.sim.telemetry import TAP, draft, finished
 
 NODE = NodeId("quay-1")
 BIG = 2**63 - 1
+NOW = 1_795_000_000_000
 
 
 class Store:
     def __init__(self, database: Database, clock: FakeClock) -> None:
         self.fleet = SimFleet(database, clock)
         self.fleet.join(NODE)
-        self.ingest = IngestService(database, clock)
+        self.counted: list[Mapping[str, Any]] = []
+        self.ingest = IngestService(database, clock, self.counted.extend)
         self.insights = InsightsService(database, clock)
 
 
@@ -44,26 +51,27 @@ def store(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> I
 
 def batch(*rows: tuple[int, records.Draft], epoch: str = "e1", node: NodeId = NODE) -> Batch:
     waiting = [Waiting(each.record_class, seq, each.body) for seq, each in rows]
-    return wire.batch(node, records.batch(epoch, waiting))
+    return wire.batch(node, records.batch(epoch, waiting), NOW)
 
 
-def window(end_ms: int, due: int, p50: float = 0.05) -> records.Draft:
+def window(end_ms: int, due: int) -> records.Draft:
     counts: dict[str, int] = {Outcome.OK_LOCAL: due - 1, Outcome.SHED: 1}
-    return records.outcomes(OutcomeWindow(TAP, end_ms - 2000, end_ms, counts, p50, 2 * p50, 10))
+    latencies = Latencies((0, due - 1), 0.001 * (due - 1))
+    return records.outcomes(OutcomeWindow(TAP, end_ms - 2000, end_ms, counts, latencies, uplink_bytes=10))
 
 
 def test_telemetry_is_stored_once_however_often_it_comes(store: Store) -> None:
     first = batch((1, draft(number=1)), (2, draft(RecordClass.NODE)), (3, draft(RecordClass.CAMERA)))
     for _ in range(3):
         store.ingest.store([first, first])
-    assert store.insights.stored(NODE, "e1") == (3, 0)
+    assert stored(store.fleet.database, NODE, "e1") == (3, 0)
 
 
 def test_the_largest_numbers_fit(store: Store) -> None:
     stats = records.node_stats(NodeStats(0.5, BIG, BIG), BIG, BIG, BIG)
     store.ingest.store([batch((BIG, stats))])
     (row,) = store.insights.node_stats(NODE, 0, 10)
-    assert (row.seq, row.memory_bytes, row.at_ms) == (BIG, BIG, BIG)
+    assert (row.seq, row.memory_bytes, row.at_ms) == (BIG, BIG, NOW)
 
 
 def test_text_of_any_script_comes_back(store: Store) -> None:
@@ -79,10 +87,35 @@ def test_outcomes_add_up_over_windows(store: Store) -> None:
     assert sum(sum(each.counts.values()) for each in windows) == 12
     assert store.insights.windows(Only(camera="other"), 0, 50_000) == []
     assert len(store.insights.windows(Only(NODE, TAP.camera, TAP.deployment), 0, 50_000)) == 2
+    assert sorted(each.end_ms for each in store.insights.counts(0, 50_000)) == [10_000, 12_000]
+
+
+def test_latencies_add_up_over_windows(store: Store) -> None:
+    store.ingest.store([batch((1, window(10_000, 5)), (2, window(12_000, 7)))])
+    answers = store.insights.outcomes(Only(), Span(0, 20_000, 10_000)).total.answers
+    assert list(answers.frames) == [0, 10]
+    assert answers.seconds == pytest.approx(0.01)
+
+
+def test_a_span_with_too_many_windows_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(insights_service, "MAX_WINDOWS", 2)
+    store.ingest.store([batch((1, window(10_000, 5)), (2, window(12_000, 7)), (3, window(99_000, 100)))])
+    assert store.insights.outcomes(Only(), Span(0, 50_000, 1_000)).total.due == 12
+    with pytest.raises(Rejected, match="a shorter span"):
+        store.insights.outcomes(Only(), Span(0, 100_000, 1_000))
+
+
+def test_outcomes_are_counted_once_however_often_they_come(store: Store) -> None:
+    """In one transaction, in the next one, and together with what is new."""
+    first, second = batch((1, window(10_000, 5)), (2, window(12_000, 7))), batch((2, window(12_000, 7)), (3, draft()))
+    for batches in ([first, first], [second], [batch((4, window(14_000, 9))), first]):
+        store.ingest.store(batches)
+    assert sorted(row["frames_due"] for row in store.counted) == [5, 7, 9]
 
 
 def test_detections_come_newest_first_and_only_those_asked_for(store: Store) -> None:
-    store.ingest.store([batch(*((number, draft(number=number)) for number in range(1, 9)))])
+    frames = [finished(number, captured_unix_ns=(NOW - 100 + number) * 1_000_000) for number in range(1, 9)]
+    store.ingest.store([batch(*((frame.seq, records.frame(frame)) for frame in frames))])
     assert [row.seq for row in store.insights.detections(Only(camera=TAP.camera), 0, 3)] == [8, 7, 6]
     assert store.insights.detections(Only(deployment="other"), 0, 3) == []
 
@@ -100,7 +133,10 @@ def test_the_newest_figures_of_each_box(store: Store) -> None:
 def test_declared_drops_are_summed(store: Store) -> None:
     gaps = [records.Draft(RecordClass.GAP, records.gap(Gap(RecordClass.FRAME, 1, 9, lost, "full"))) for lost in (4, 5)]
     store.ingest.store([batch((10, gaps[0]), (11, gaps[1]))])
-    assert store.insights.stored(NODE, "e1") == (2, 9)
+    assert stored(store.fleet.database, NODE, "e1") == (2, 9)
+    (lost,) = store.insights.lost()
+    assert (lost.node, lost.record_class, lost.reason, lost.records, lost.at_ms) == (NODE, "frame", "full", 9, NOW)
+    assert store.insights.lost("quay-2") == []
 
 
 def test_writers_that_store_the_same_at_once_do_not_stand_in_each_others_way(store: Store) -> None:
@@ -122,12 +158,12 @@ def test_writers_that_store_the_same_at_once_do_not_stand_in_each_others_way(sto
     for thread in threads:
         thread.join()
     assert failures == []
-    assert store.insights.stored(NODE, "e1") == (100, 0)
+    assert stored(store.fleet.database, NODE, "e1") == (100, 0)
 
 
 def test_old_rows_can_be_swept(store: Store) -> None:
     store.ingest.store([batch((1, draft()), (2, draft(RecordClass.OUTCOMES)))])
     store.fleet.clock.tick(8 * 86_400)
     store.ingest.store([batch((3, draft(number=3)))])
-    assert store.ingest.sweep() == 2
-    assert store.insights.stored(NODE, "e1") == (1, 0)
+    assert [store.ingest.sweep() for _ in range(2)] == [2, 0]
+    assert stored(store.fleet.database, NODE, "e1") == (1, 0)

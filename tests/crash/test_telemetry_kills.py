@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,17 +25,18 @@ from sqlalchemy import select
 
 from controlplane import tables
 from controlplane.db import Database
-from controlplane.insights.service import InsightsService
 from controlplane.trust.domain import CONTROL_PLANE_USER
 from tests.servers.brokers import KINDS, TlsBroker
 from tests.sim.clock import FakeClock
 from tests.sim.fleet import SimFleet
+from tests.sim.stored import stored
 from tests.sim.telemetry import NODE
 from tests.sim.telemetry_box import RUN_NS
 
 SOAK = os.environ.get("LONGSHORE_SOAK") == "1"
 KILLS = 60 if SOAK else 6
 RATE = 500  # records a second
+ROOMY, TINY = 64 << 20, 512 << 10  # bytes of an outbox; the tiny one holds what comes in two seconds
 SEED = int(os.environ.get("LONGSHORE_SEED", "20261123"))
 DRAIN_SECONDS = 90.0
 ROOT = Path(__file__).parents[2]
@@ -62,12 +64,12 @@ class Actor:
 class Stage:
     """Box, broker and ingest, each killable."""
 
-    def __init__(self, kind: str, folder: Path, clock: FakeClock) -> None:
+    def __init__(self, kind: str, folder: Path, clock: FakeClock, outbox_bytes: int = ROOMY) -> None:
         self.folder, self.url = folder, f"sqlite:///{folder / 'longshore.db'}"
         self.database = Database(self.url)
         SimFleet(self.database, clock).join(NODE)
         self.broker = TlsBroker(kind, folder)
-        self.box = Actor("tests.sim.telemetry_box", [*self._identity(NODE, "box"), str(RATE)])
+        self.box = Actor("tests.sim.telemetry_box", [*self._identity(NODE, "box"), str(RATE), str(outbox_bytes)])
         self.plane = Actor("tests.sim.telemetry_plane", [*self._identity(CONTROL_PLANE_USER, "plane"), self.url])
 
     def _identity(self, user: str, name: str) -> list[str]:
@@ -93,10 +95,20 @@ class Stage:
             return Counter(session.scalars(select(tables.Detection.captured_unix_ns)))
 
     def waiting(self) -> int:
+        return self._said("waiting", 1)
+
+    def dropped(self) -> int:
+        return self._said("dropped", 0)
+
+    def _said(self, what: str, unknown: int) -> int:
         try:
-            return int((self.folder / "box" / "waiting").read_text() or "1")
+            return int((self.folder / "box" / what).read_text() or unknown)
         except FileNotFoundError:
-            return 1
+            return unknown
+
+    def start(self) -> None:
+        for each in (self.broker, self.plane, self.box):
+            each.start()
 
     def close(self) -> None:
         self.box.kill()
@@ -110,8 +122,16 @@ class Stage:
 )
 def stage(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> Iterator[Stage]:
     made = Stage(request.param, tmp_path, clock)
-    for each in (made.broker, made.plane, made.box):
-        each.start()
+    made.start()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, clock: FakeClock) -> Iterator[Stage]:
+    """One whose box can keep little."""
+    made = Stage("embedded", tmp_path, clock, TINY)
+    made.start()
     yield made
     made.close()
 
@@ -133,9 +153,7 @@ def test_accepted_is_stored_once_whoever_is_killed(stage: Stage) -> None:
         actors[name].kill()
         actors[name].start()
         killed[name] += 1
-    (stage.folder / "box" / "quiet").touch()
-    wait_for("an empty outbox", lambda: stage.waiting() == 0 and not _dirty(stage))
-    stage.box.kill()
+    fall_silent(stage)
     accepted, stored = stage.accepted(), stage.stored()
     lost = [
         (run, number)
@@ -149,6 +167,39 @@ def test_accepted_is_stored_once_whoever_is_killed(stage: Stage) -> None:
     equation(stage)
 
 
+def test_what_a_full_outbox_drops_is_declared_however_often_the_box_is_killed_meanwhile(tiny: Stage) -> None:
+    rng = random.Random(SEED)
+    wait_for("the first record", tiny.stored)
+    for _ in range(3):
+        tiny.broker.kill()
+        for _ in range(2):
+            wait_for("an overflow", partial(_grows, tiny.dropped, tiny.dropped()))
+            time.sleep(rng.uniform(0.0, 0.3))
+            tiny.box.kill()
+            tiny.box.start()
+        tiny.broker.start()
+        wait_for("telemetry", partial(_grows, lambda: tiny.stored().total(), tiny.stored().total()))
+    fall_silent(tiny)
+    frames, dropped = tiny.stored(), tiny.dropped()
+    accepted = sum(tiny.accepted().values())
+    print(f"{accepted} accepted, {frames.total()} stored, {dropped} dropped, seed {SEED}")
+    assert max(frames.values()) == 1
+    assert frames.total() + dropped >= accepted
+    assert dropped > 0
+    assert equation(tiny) == dropped
+
+
+def _grows(records: Callable[[], int], before: int) -> bool:
+    return records() > before
+
+
+def fall_silent(stage: Stage) -> None:
+    """Produce no more, let everything arrive, end the box."""
+    (stage.folder / "box" / "quiet").touch()
+    wait_for("an empty outbox", lambda: stage.waiting() == 0 and not _dirty(stage))
+    stage.box.kill()
+
+
 def _dirty(stage: Stage) -> bool:
     """The box has not said yet what waits since it fell silent."""
     quiet = (stage.folder / "box" / "quiet").stat().st_mtime
@@ -156,11 +207,12 @@ def _dirty(stage: Stage) -> bool:
     return not said.exists() or said.stat().st_mtime < quiet + 0.3
 
 
-def equation(stage: Stage) -> None:
-    """accepted = stored + declared dropped + waiting, from the outbox's own books and the database."""
+def equation(stage: Stage) -> int:
+    """accepted = stored + declared dropped + waiting, by the outbox's own books and the database; declared dropped."""
     with sqlite3.connect(stage.folder / "box" / "outbox.db") as outbox:
         epoch, accepted = outbox.execute("SELECT epoch, last_seq FROM books").fetchone()
         waiting = outbox.execute("SELECT count(*) FROM waiting").fetchone()[0]
     outbox.close()
-    stored, dropped = InsightsService(stage.database, FakeClock()).stored(NODE, epoch)
-    assert accepted == stored + dropped + waiting
+    rows, dropped = stored(stage.database, NODE, epoch)
+    assert accepted == rows + dropped + waiting
+    return dropped

@@ -81,6 +81,11 @@ def stored(tree: DemoTree, box: str) -> int:
     )
 
 
+def declared(tree: DemoTree, box: str) -> int:
+    """Records of the box that its stored Gaps say it dropped."""
+    return int(tree.rows("SELECT COALESCE(SUM(dropped), 0) FROM gaps WHERE node_id = ?", box)[0][0])
+
+
 def counted(tree: DemoTree, box: str) -> int:
     """Frames in the stored outcome counts of the box, each window checked to add up."""
     total = 0
@@ -100,9 +105,10 @@ def set_paused(paused: bool, node: Document) -> None:
 
 
 def balanced(tree: DemoTree, box: str) -> bool:
-    """Everything accepted is accounted for, and every frame of the box is in a stored window."""
+    """Everything accepted is accounted for, all drops are declared, every frame of the box is in a stored window."""
     book = books(tree, box)
-    return book.accepted == stored(tree, box) + book.dropped + book.waiting and book.frames == counted(tree, box)
+    accounted = stored(tree, box) + book.dropped + book.waiting
+    return (book.accepted, book.dropped, book.frames) == (accounted, declared(tree, box), counted(tree, box))
 
 
 def take_away(tree: DemoTree, victim: str, seconds: float) -> None:

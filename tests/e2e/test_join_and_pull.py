@@ -19,25 +19,28 @@ import pytest
 
 from agent.adapters.blob_https import Grant, HttpsBlobs, pinned
 from agent.adapters.clock import SystemClock
-from agent.adapters.enroll_https import HttpsFrontDoor
+from agent.adapters.enroll_https import HttpsFrontDoor, HttpsLateDoor
 from agent.adapters.fleet_grpc import GrpcFleetLink
 from agent.adapters.identity_dir import IdentityDirectory
 from agent.adapters.release_store import DiskReleaseStore
 from agent.adapters.state_sqlite import SqliteState
 from agent.adapters.x509 import X509Keys
-from agent.identity.joining import Wish, join
+from agent.identity.joining import Admission, Wish, join
 from agent.identity.renewal import Renewal
 from agent.identity.store import Identity
 from agent.link.loop import Handlers, SyncLoop
 from agent.update.machine import State
 from agent.update.runner import Updater, UpdateSettings
 from agent.update.steps import Ports
+from controlplane.adapters.authority_files import load_or_create
 from controlplane.cli.client import Client
 from controlplane.cli.contexts import Context
 from controlplane.cli.pushing import push
+from controlplane.db import Database
+from controlplane.identity.repository import IdentityRepository
 from protos import fleet_pb2, tokens
-from protos.errors import InvalidToken
-from protos.ids import DeploymentName, Digest
+from protos.errors import InvalidToken, Retryable
+from protos.ids import DeploymentName, Digest, NodeId
 from tests.servers.ports import free_port, wait_for
 from tests.sim.release_serving import SimServing
 
@@ -68,6 +71,16 @@ class ControlPlane:
 
     def join_token(self, **wish: Any) -> str:
         return str(self.client.document("POST", "/jointokens", json=wish)["token"])
+
+    def issue(self, request: str, node: str, unix: float) -> bytes:
+        """A certificate as it was given to that node then."""
+        authority = load_or_create(self._folder / "controlplane" / "ca", unix)
+        issued = authority.sign_device(request, NodeId(node), unix, 7)
+        database = Database(f"sqlite:///{self._folder / 'controlplane' / 'longshore.db'}")
+        with database.begin() as session:
+            IdentityRepository(session).add_certificate(NodeId(node), issued, int(unix * 1000))
+        database.close()
+        return issued.pem.encode()
 
     def deploy(self, digest_of: str) -> None:
         release = self.client.one("releases", digest_of)["spec"]
@@ -131,10 +144,37 @@ class Box:
         self.updater.offer({DeploymentName(each.name): Digest(each.digest) for each in state.deployments})
 
 
-def joined(control_plane: ControlPlane, folder: Path, token: str | None = None, node: str = "") -> Identity:
+class LosingDoor(HttpsFrontDoor):
+    """The control plane answers, and nothing of it arrives."""
+
+    def enroll(self, wish: Wish, request: str, ca: bytes) -> Admission:
+        super().enroll(wish, request, ca)
+        raise Retryable("the connection broke")
+
+
+def joined(
+    control_plane: ControlPlane,
+    folder: Path,
+    token: str | None = None,
+    node: str = "",
+    door: type[HttpsFrontDoor] = HttpsFrontDoor,
+) -> Identity:
     wish = Wish(tokens.parse(token or control_plane.join_token()), node, {"site": "harbour"}, "edge", "0.1.0")
     folder.mkdir(exist_ok=True)
-    return join(wish, HttpsFrontDoor(control_plane.https), X509Keys(), IdentityDirectory(folder, X509Keys()))
+    return join(wish, door(control_plane.https), X509Keys(), IdentityDirectory(folder, X509Keys()))
+
+
+def renewal(box: Box, renewed: list[Identity], offset: float = 0.0) -> Renewal:
+    return Renewal(
+        link=box.link,
+        door=HttpsLateDoor(),
+        store=box.identities,
+        keys=X509Keys(),
+        clock=box.clock,
+        offset=lambda: offset,
+        renewed=renewed.append,
+        spread=0.0,
+    )
 
 
 async def test_a_box_joins_hears_of_a_deployment_and_pulls_it(control_plane: ControlPlane, tmp_path: Path) -> None:
@@ -178,13 +218,54 @@ async def test_a_certificate_is_renewed_and_used(control_plane: ControlPlane, tm
     first = await asyncio.to_thread(joined, control_plane, tmp_path / "old", node="old-1")
     box = Box(tmp_path / "old")
     renewed: list[Identity] = []
-    renewal = Renewal(box.link, box.identities, X509Keys(), box.clock, lambda: 4 * DAY, renewed.append, spread=0.0)
-    await renewal.look()
+    await renewal(box, renewed, offset=4 * DAY).look()
     box.link.reload()
     assert renewed
     assert renewed[0].certificate != first.certificate
     async with box.running():
         await box.until(lambda: box.sync.connected)
+
+
+async def test_a_box_that_was_off_for_a_month_comes_back_by_itself(control_plane: ControlPlane, tmp_path: Path) -> None:
+    identity = await asyncio.to_thread(joined, control_plane, tmp_path / "dark", node="dark-1")
+    box = Box(tmp_path / "dark")
+    request = X509Keys().request(identity.key, "dark-1")
+    ended = await asyncio.to_thread(control_plane.issue, request, "dark-1", time.time() - 30 * DAY)
+    box.identities.commit(identity.member, ended, identity.ca)
+    renewed: list[Identity] = []
+    late = renewal(box, renewed)
+    async with box.running():
+        await box.until(lambda: bool(box.sync.problems()))
+        assert not box.sync.connected
+        await late.look()
+        assert late.problem is None
+        assert renewed[0].key != identity.key
+        box.link.reload()
+        await box.until(lambda: box.sync.connected)
+
+
+async def test_a_deleted_box_does_not_come_back_by_renewing(control_plane: ControlPlane, tmp_path: Path) -> None:
+    identity = await asyncio.to_thread(joined, control_plane, tmp_path / "lost", node="lost-1")
+    box = Box(tmp_path / "lost")
+    request = X509Keys().request(identity.key, "lost-1")
+    ended = await asyncio.to_thread(control_plane.issue, request, "lost-1", time.time() - 30 * DAY)
+    box.identities.commit(identity.member, ended, identity.ca)
+    await asyncio.to_thread(control_plane.client.call, "DELETE", "/nodes/lost-1")
+    renewed: list[Identity] = []
+    late = renewal(box, renewed)
+    await late.look()
+    assert renewed == []
+    assert late.problem is not None
+    assert "join again with a new token" in late.problem.message
+    box.state.close()
+
+
+async def test_an_answer_that_got_lost_does_not_cost_the_token(control_plane: ControlPlane, tmp_path: Path) -> None:
+    token = await asyncio.to_thread(control_plane.join_token)
+    with pytest.raises(Retryable):
+        await asyncio.to_thread(joined, control_plane, tmp_path / "box", token, "luck-1", door=LosingDoor)
+    identity = await asyncio.to_thread(joined, control_plane, tmp_path / "box", token, "luck-1")
+    assert identity.member.node_id == "luck-1"
 
 
 async def test_a_deleted_box_is_told_and_keeps_running(control_plane: ControlPlane, tmp_path: Path) -> None:

@@ -1,13 +1,18 @@
-"""The running demo from outside: the real tritonclient asks a box and the cloud node, and no credential comes out."""
+"""The running demo from outside: the real tritonclient asks a box and the cloud node, no credential comes out, and a
+box that lives in another day is seen.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import random
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +21,18 @@ import httpx
 import numpy as np
 import pytest
 
+from agent.adapters.mqtt import MqttLink, MqttSettings, TlsFiles
+from agent.adapters.outbox_memory import MemoryOutbox
 from agent.cameras.harbour_scene import CLASSES, HarbourScene, Truth
 from agent.cameras.letterbox import letterbox
+from agent.telemetry import records
+from agent.telemetry.sender import Sender
 from models.harbour.metric import MATCH, iou
+from protos.ids import NodeId
 from tests.servers.demo import ROOT, DemoTree, Document
 from tests.servers.require import unmet
+from tests.sim.telemetry import finished
+from tests.sim.wall_clock import WallClock
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
@@ -104,6 +116,51 @@ def assert_drawn(boxes: np.ndarray, scores: list[float], labels: list[str], trut
 
 def found(box: np.ndarray, truths: list[Truth]) -> bool:
     return bool(truths) and bool(iou(box[None], np.array([truth.box for truth in truths])).max() >= MATCH)
+
+
+# ---- a wrong clock ----
+
+
+@pytest.mark.parametrize("wrong", [-86_400.0, 86_400.0], ids=["a day slow", "a day fast"])
+async def test_what_a_box_with_a_wrong_clock_sees_now_is_seen_now(tree: DemoTree, tmp_path: Path, wrong: float) -> None:
+    """A box that only tells, with a certificate of this fleet, at this broker."""
+    name = NodeId("slow-1" if wrong < 0 else "fast-1")
+    await asyncio.to_thread(join, tree, name, tmp_path)
+    outbox, clock = MemoryOutbox(), WallClock(wrong)
+    frame = finished(captured_unix_ns=int(clock.unix() * 1e9))
+    outbox.put(records.frame(frame))
+    link = MqttLink(settings(tree, name, tmp_path / "identity"))
+    sender = Sender(outbox, clock, random.random)
+    sender.attach(link)
+    link.start()
+    sending = asyncio.create_task(sender.run())
+    stored = partial(tree.rows, "SELECT captured_unix_ns, at_ms FROM detections WHERE node_id = ?", name)
+    try:
+        await asyncio.to_thread(tree.until, "its frame", stored, 30)
+    finally:
+        sending.cancel()
+        await link.close()
+    assert stored()[0]["captured_unix_ns"] == frame.captured_unix_ns
+    assert abs(stored()[0]["at_ms"] / 1000 - (frame.captured_unix_ns / 1e9 - wrong)) < 5
+    assert tree.get("detections", node=name, since="5m")["items"]
+    with tree.client() as client:
+        client.delete(f"/api/v1/nodes/{name}").raise_for_status()
+
+
+def join(tree: DemoTree, name: NodeId, folder: Path) -> None:
+    with tree.client() as client:
+        token = client.post("/api/v1/jointokens", json={}).raise_for_status().json()["token"]
+    url = f"https://127.0.0.1:{tree.ports['https']}"
+    command = [sys.executable, "-m", "agent.main", "join", url, "--node-id", name, "--state-dir", str(folder)]
+    environment = {**os.environ, "LONGSHORE_JOIN_TOKEN": token}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def settings(tree: DemoTree, name: NodeId, identity: Path) -> MqttSettings:
+    files = TlsFiles(identity / "ca.pem", identity / "cert.pem", identity / "key.pem")
+    mqtt5 = tree.find("mosquitto") is not None
+    return MqttSettings(name, "127.0.0.1", tree.ports["broker"], files, mqtt5, birth=b"", will=b"")
 
 
 # ---- credentials ----

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 
-from protos.errors import Rejected, Retryable
+from protos.errors import Retryable
 from protos.ids import Digest
 from tests.sim.releases import MadeRelease
 
@@ -40,7 +40,7 @@ class SimBlobs:
             raise Retryable("the simulated network is away")
         body = self.wrong.get(digest, self._blobs.get(digest))
         if body is None:
-            raise Rejected("the simulated control plane has no such file")
+            raise Retryable("the simulated control plane has no such file", 60.0)
         end = len(body) if self.break_after is None else min(len(body), offset + self.break_after)
         for start in range(offset, end, self.chunk):
             if self.hang:

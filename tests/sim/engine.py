@@ -1,7 +1,7 @@
 """An Engine without a process: answers from a table of samples, takes the time it is told to take, crashes on demand.
 
-It keeps the port's contract (tests/contract/test_engine.py runs against it too): order of arrival, one at a time,
-Retryable for what a crash interrupts, Rejected when it crashed too often, draining at close.
+It keeps the port's contract (tests/contract/test_engine.py runs against it too): one at a time in order of arrival,
+frames before requests that wait, Retryable for what a crash interrupts, draining at close.
 """
 
 from __future__ import annotations
@@ -43,17 +43,17 @@ class RealClock:
 
 
 class FakeEngine:
-    """`seconds` of the clock per inference; `budget` crashes are survived."""
+    """`seconds` of the clock per inference."""
 
-    def __init__(self, samples: Iterable[Sample], clock: Clock, seconds: float = 0.0, budget: int = 10) -> None:
+    def __init__(self, samples: Iterable[Sample], clock: Clock, seconds: float = 0.0) -> None:
         self._samples = {(sample.spec.model, sample.spec.input): sample for sample in samples}
         self._clock = clock
         self._seconds = seconds
-        self._budget = budget
         self._state = State.NEW
         self._slow_down = 0.0
         self._taps: dict[Tap, SharedSlots] = {}
         self._turn = asyncio.Lock()
+        self._request_turn = asyncio.Lock()
         self._running: set[asyncio.Future[None]] = set()
         self._sample: Sample | None = None
         self.restarts = 0
@@ -64,6 +64,15 @@ class FakeEngine:
         return self._loaded.signature
 
     @property
+    def ready(self) -> bool:
+        return self._state is State.READY
+
+    @property
+    def busy(self) -> bool:
+        """Does a call wait or run?"""
+        return bool(self._running)
+
+    @property
     def attached(self) -> set[Tap]:
         return set(self._taps)
 
@@ -71,7 +80,7 @@ class FakeEngine:
         self._state = lifecycle.after(self._state, Event.START)
         self._sample = self._samples.get((spec.model, spec.input))
         if self._sample is None:
-            self._state = lifecycle.after(self._state, Event.REFUSED)
+            self._state = lifecycle.after(self._state, Event.CLOSE)
             raise BadModel("the model does not load: it is not one of this fake's samples")
         self._state = lifecycle.after(self._state, Event.READY)
 
@@ -110,7 +119,8 @@ class FakeEngine:
         sample = self._loaded
         requests.check(sample.signature, inputs, outputs, image=sample.spec.input is not None)
         picture = sample.spec.input is not None and requests.is_picture(inputs)
-        await self._take_time(deadline)
+        async with self._request_turn:
+            await self._take_time(deadline)
         try:
             result = self._picture(inputs[0], min_score) if picture else sample.compute(_arrays(inputs))
         except ValueError as error:
@@ -125,19 +135,18 @@ class FakeEngine:
         self._slow_down = seconds
 
     def crash(self) -> None:
-        """The worker dies; another is there at once, while the budget lasts."""
+        """The worker dies; another is there at once."""
         running, self._running = self._running, set()
         for future in running:
             if not future.done():
                 future.set_exception(Retryable("the engine worker ended; it is being started again"))
-        self._budget -= 1
         self.restarts += 1
         self._state = lifecycle.after(self._state, Event.DIED)
-        self._state = lifecycle.after(self._state, Event.SPENT if self._budget < 0 else Event.READY)
+        self._state = lifecycle.after(self._state, Event.READY)
 
     async def close(self) -> None:
         self._state = lifecycle.after(self._state, Event.CLOSE)
-        async with self._turn:
+        async with self._request_turn, self._turn:
             for tap in list(self._taps):
                 await self.detach(tap)
 

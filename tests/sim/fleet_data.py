@@ -7,9 +7,12 @@ harbour with its truth as boxes. `slowed` follows the Node's spec: a slowed box 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from agent.cameras.harbour_scene.scene import HarbourScene
+from agent.telemetry.counts import OpenLatencies
 from controlplane.container import Services
 from controlplane.fleet.looking import Picture
 from controlplane.fleet.reports import CameraReport, DeploymentReport, Inventory, Problem, Report
@@ -62,6 +65,7 @@ class HarbourFleet:
     offline: set[str] = field(default_factory=set)  # boxes that say nothing any more
     broken: dict[str, str] = field(default_factory=dict)  # camera -> why it shows nothing
     problems: dict[str, tuple[Problem, ...]] = field(default_factory=dict)
+    refuses: dict[str, str] = field(default_factory=dict)  # box -> why it refused the wanted release
     _until: dict[str, int] = field(default_factory=dict)  # camera -> end of its last window
     _seq: int = 0
     _pictures: int = 0
@@ -73,9 +77,9 @@ class HarbourFleet:
     def join(self) -> None:
         """Boxes, cameras, a release and its deployment, as the demo has them."""
         now = self._now()
+        for name, role, labels in NODES:
+            self.admit(name, role, labels)
         with self.services.database.begin() as session:
-            for name, role, labels in NODES:
-                IdentityRepository(session).admit_node(Admission(NodeId(name), dict(labels), role, rejoin=True), now)
             session.add(Model(name="harbour", created_ms=now))
             session.flush()
             release = {"name": "harbour-1-0-0", "model": "harbour", "version": "1.0.0", "digest": DIGEST}
@@ -95,6 +99,11 @@ class HarbourFleet:
         }
         self.services.fleet.apply_deployment(DEPLOYMENT, {"spec": spec})
 
+    def admit(self, name: str, role: str, labels: Mapping[str, str]) -> None:
+        with self.services.database.begin() as session:
+            admission = Admission(NodeId(name), dict(labels), role, rejoin=True)
+            IdentityRepository(session).admit_node(admission, self._now())
+
     def history(self, minutes: float = 5) -> None:
         """As if it had run for a while, one box slowed in the middle of it."""
         windows = int(minutes * 60_000 / WINDOW_MS)
@@ -110,6 +119,13 @@ class HarbourFleet:
         self.report()
         self.services.ingest.store(self._windows(self._now(), self._slowed()))
         self.show()
+
+    def say(self, node: str, kind: Kind, values: Mapping[str, Any]) -> Batch:
+        """One more record of a box, which happened now."""
+        row = Row(kind, self._number(), {"at_ms": self._now(), **values})
+        batch = Batch(NodeId(node), f"epoch{node[0]}", (row,), (row.seq,))
+        self.services.ingest.store([batch])
+        return batch
 
     def report(self) -> None:
         """Every box that is there calls in."""
@@ -139,6 +155,8 @@ class HarbourFleet:
         cameras = tuple(self._camera_report(camera) for camera in CAMERAS if camera.node == name)
         active = self.runs.get(name, DIGEST)
         run = DeploymentReport(DEPLOYMENT, "IDLE", active_digest=active, target_digest=DIGEST)
+        if name in self.refuses:
+            run = replace(run, state="FAILED", active_digest="", message=self.refuses[name])
         inventory = Inventory("0.1.0", "Debian GNU/Linux 12", 4, 8 << 30, 200 << 30, ("CPUExecutionProvider",))
         report = Report(boot_id="boot-1", epoch=f"epoch{name[0]}", inventory=inventory, deployments=(run,))
         return replace(report, cameras=cameras, observed_generation=generation, problems=self.problems.get(name, ()))
@@ -163,6 +181,7 @@ class HarbourFleet:
         start_ms, self._until[camera.name] = self._until.get(camera.name, end_ms - WINDOW_MS), end_ms
         due = round(RATE * (end_ms - start_ms) / 1000)
         rng, counts = self._rng, dict.fromkeys((Outcome.OK_LOCAL, Outcome.OK_CLOUD, Outcome.CLOUD_LATE), 0)
+        box, cloud = OpenLatencies(), OpenLatencies()
         for _ in range(due):
             chance = rng.random()
             if slow:
@@ -170,15 +189,20 @@ class HarbourFleet:
             else:
                 ended = Outcome.OK_LOCAL if chance < 0.99 else Outcome.SUPERSEDED if chance < 0.998 else Outcome.EXPIRED
             counts[ended] = counts.get(ended, 0) + 1
+            if ended is Outcome.OK_LOCAL:
+                box.add(rng.lognormvariate(-2.4, 0.2) if slow else rng.lognormvariate(-3.4, 0.25))
+            elif ended is Outcome.OK_CLOUD:
+                cloud.add(rng.lognormvariate(-2.35, 0.25))
         values = {
             "camera": camera.name,
             "deployment": DEPLOYMENT,
+            "at_ms": end_ms,
             "start_ms": start_ms,
             "end_ms": end_ms,
             "frames_due": due,
             "counts": {outcome.value: frames for outcome, frames in counts.items() if frames},
-            "latency_p50_seconds": rng.uniform(0.085, 0.11) if slow else rng.uniform(0.027, 0.036),
-            "latency_p95_seconds": rng.uniform(0.15, 0.21) if slow else rng.uniform(0.045, 0.07),
+            "box": asdict(box),
+            "cloud": asdict(cloud),
             "uplink_bytes": counts[Outcome.OK_CLOUD] * 19_000,
         }
         return Row(Kind.OUTCOMES, self._number(), values)

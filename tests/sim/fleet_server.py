@@ -76,5 +76,7 @@ class SimFleetServer(fleet_pb2_grpc.FleetServicer):
         names = x509.load_pem_x509_certificate(pem).extensions.get_extension_for_class(x509.SubjectAlternativeName)
         node = names.value.get_values_for_type(x509.UniformResourceIdentifier)[0].rpartition("/")[2]
         if node in self.deleted:
-            await context.abort(grpc.StatusCode.PERMISSION_DENIED, f"node {node} was deleted")
+            await context.abort(
+                grpc.StatusCode.PERMISSION_DENIED, f"node {node} was deleted; join again with a new token"
+            )
         return node

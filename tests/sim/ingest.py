@@ -30,9 +30,13 @@ class Plane:
     def __post_init__(self) -> None:
         self.loop = IngestLoop(self.source, self.ingest, self.fleet.boxes.presence, self.registry)
 
+    def message(self, node: str, payload: bytes) -> Message:
+        """Telemetry that comes now."""
+        return Message(NodeId(node), Channel.TELEMETRY, payload, self.fleet.now_ms)
+
     def hear(self, node: str, payload: bytes, channel: Channel = Channel.TELEMETRY, *, retained: bool = False) -> None:
         """One message, handled."""
-        self.loop.handle([Message(NodeId(node), channel, payload, retained)])
+        self.loop.handle([Message(NodeId(node), channel, payload, self.fleet.now_ms, retained)])
 
     def acknowledged(self) -> list[wire.TelemetryAck]:
         return [wire.TelemetryAck.FromString(payload) for _, payload in self.source.acknowledged]

@@ -15,8 +15,18 @@ def request_of(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, common_name:
     return request.public_bytes(serialization.Encoding.PEM).decode()
 
 
+def new_key() -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def proof(key: ec.EllipticCurvePrivateKey, request: str) -> bytes:
+    """That whoever sends `request` has `key`, as late renewal wants it."""
+    content = x509.load_pem_x509_csr(request.encode()).public_bytes(serialization.Encoding.DER)
+    return key.sign(content, ec.ECDSA(hashes.SHA256()))
+
+
 def new_request(common_name: str = "whatever") -> str:
-    return request_of(ec.generate_private_key(ec.SECP256R1()), common_name)
+    return request_of(new_key(), common_name)
 
 
 def tampered_request() -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from agent.ports import Clock
 from agent.update.verify import VerifiedBytes, VerifiedRelease
-from protos.errors import Rejected, Retryable
+from protos.errors import LongshoreError, Rejected, Retryable
 from protos.ids import DeploymentName, Digest, digest_of
 
 
@@ -37,6 +37,9 @@ class SimServing:
     refuses: set[Digest] = field(default_factory=set)  # do not load
     unhealthy: set[Digest] = field(default_factory=set)  # load, answer, then crash
     out_of_memory: int = 0  # this many warms fail for now
+    short_for: set[Digest] = field(default_factory=set)  # need more memory than there is now
+    mistaken: set[Digest] = field(default_factory=set)  # their warm raises what nobody thought of
+    trouble: LongshoreError | None = None  # of the box: every warm raises it
     warm_seconds: float = 0.0
     history: list[tuple[DeploymentName, Digest | None]] = field(default_factory=list)
     during: Callable[[str], None] = lambda _: None  # called at each call's start
@@ -54,8 +57,12 @@ class SimServing:
         self.during(f"warm {release.digest}")
         engines = self._of(deployment)
         assert engines.candidate is None, "a second candidate"
-        if self.out_of_memory:
-            self.out_of_memory -= 1
+        if release.digest in self.mistaken:
+            raise ValueError("a simulated bug")
+        if self.trouble is not None:
+            raise self.trouble
+        if self.out_of_memory or release.digest in self.short_for:
+            self.out_of_memory = max(0, self.out_of_memory - 1)
             raise Retryable("not enough simulated memory")
         if release.digest in self.refuses:
             raise Rejected("the simulated engine does not load this graph")

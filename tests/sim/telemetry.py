@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from agent.telemetry import records
-from agent.telemetry.records import Draft, NodeStats, OutcomeWindow, RecordClass
+from agent.telemetry.records import Draft, Latencies, NodeStats, OutcomeWindow, RecordClass
 from agent.types import Box, CameraState, Finished, Tap
 from protos import telemetry_pb2 as wire
 from protos.ids import CameraName, DeploymentName, Digest, NodeId
@@ -50,7 +50,7 @@ def draft(record_class: RecordClass = RecordClass.FRAME, number: int = 1) -> Dra
         RecordClass.NODE: lambda: records.node_stats(NodeStats(0.5, 1, 2), 0, 0, number),
         RecordClass.CAMERA: lambda: records.camera_health(TAP.camera, CameraState.RUNNING, "", number),
         RecordClass.OUTCOMES: lambda: records.outcomes(
-            OutcomeWindow(TAP, number, number + 1, {Outcome.OK_LOCAL: 1}, 0.01, 0.02, 0)
+            OutcomeWindow(TAP, number, number + 1, {Outcome.OK_LOCAL: 1}, Latencies((0, 1), 0.001))
         ),
     }
     return made[record_class]()

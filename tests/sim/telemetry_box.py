@@ -1,10 +1,10 @@
 """A box that only tells: real outbox, sender and link, in a process of its own that may be killed at any moment.
 
-    python -m tests.sim.telemetry_box FOLDER HOST PORT MQTT5 RATE
+    python -m tests.sim.telemetry_box FOLDER HOST PORT MQTT5 RATE OUTBOX_BYTES
 
 Each record carries (run, number) in its capture time. `FOLDER/ledger` gets a line "run number" once everything up to
-`number` is durable: what stands there was accepted, whatever happens next. `FOLDER/quiet` makes it produce no more;
-`FOLDER/waiting` holds how many records wait.
+`number` is durable, or declared dropped: what stands there was accepted, whatever happens next. `FOLDER/quiet` makes it
+produce no more; `FOLDER/waiting` holds how many records wait, and `FOLDER/dropped` how many were dropped.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ BURST = 0.05  # seconds
 RUN_NS = 1_000_000_000
 
 
-async def live(folder: Path, host: str, port: int, mqtt5: bool, rate: float) -> None:
-    outbox = SqliteOutbox(folder / "outbox.db", 64 << 20)
+async def live(folder: Path, host: str, port: int, mqtt5: bool, rate: float, outbox_bytes: int) -> None:
+    outbox = SqliteOutbox(folder / "outbox.db", outbox_bytes)
     await outbox.start()
     files = TlsFiles(folder / "ca.pem", folder / "cert.pem", folder / "key.pem")
     link = MqttLink(MqttSettings(NODE, host, port, files, mqtt5, b"", b""))
@@ -52,6 +52,7 @@ async def produce(folder: Path, outbox: SqliteOutbox, burst: int) -> None:
             await outbox.settle()
             os.write(ledger, f"{run} {number}\n".encode())
         (folder / "waiting").write_text(str(outbox.summary().waiting_rows))
+        (folder / "dropped").write_text(str(outbox.summary().dropped_rows))
         await asyncio.sleep(BURST)
 
 
@@ -61,5 +62,5 @@ def _next_run(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    place, address, number, version, pace = sys.argv[1:]
-    asyncio.run(live(Path(place), address, int(number), version == "1", float(pace)))
+    place, address, number, version, pace, size = sys.argv[1:]
+    asyncio.run(live(Path(place), address, int(number), version == "1", float(pace), int(size)))

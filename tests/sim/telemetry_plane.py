@@ -21,8 +21,9 @@ from controlplane.ingest.service import IngestService
 def main() -> None:
     folder, host, port, mqtt5, url = sys.argv[1:]
     files = [Path(folder) / name for name in ("ca.pem", "cert.pem", "key.pem")]
-    source = MqttIn(BrokerSettings(host, int(port), mqtt5 == "1", *files))
-    service = IngestService(Database(url), SystemClock())
+    clock = SystemClock()
+    source = MqttIn(BrokerSettings(host, int(port), mqtt5 == "1", *files), clock)
+    service = IngestService(Database(url), clock)
 
     def presence(name: str, *, online: bool, boot_id: str = "", retained: bool = False) -> None:
         """Of no interest here."""

@@ -14,7 +14,8 @@ from protos.errors import Rejected
 
 EXAMPLES = """Delete objects.
 
-Deleting a Node revokes its certificate: the box is refused at its next call and needs a new token.
+Deleting a Node revokes its certificate: the control plane refuses the box at its next call, and it needs a new token.
+A broker takes the certificate until it expires, within a week.
 Deleting a Deployment ends the model on its boxes; deleting a Camera ends its stream.
 
 \b

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from controlplane.cli import describing, kinds, output, session
+from controlplane.cli.client import address
 
 EXAMPLES = """Show an object, how far it is, and why not further.
 
@@ -12,7 +13,7 @@ EXAMPLES = """Show an object, how far it is, and why not further.
 Examples:
   longshore describe deployment harbour     which box has not converged, and why
   longshore describe camera gate            why it shows no pictures
-  longshore describe node quay-1
+  longshore describe node quay-1            what it runs, and what telemetry it had to drop
 """
 
 
@@ -27,5 +28,8 @@ def command(kind_word: str, names: tuple[str, ...]) -> None:
     kind = kinds.named(word)
     with session.client() as client:
         for number, each in enumerate(names):
-            text = describing.described(kind, client.one(kind.plural, each), kinds.utc_now(), colour=output.coloured())
+            document = client.one(kind.plural, each)
+            if kind.plural == "nodes":
+                document["status"]["gaps"] = client.document("GET", address("nodes", each, "gaps"))["items"]
+            text = describing.described(kind, document, kinds.utc_now(), colour=output.coloured())
             click.echo(("\n" if number else "") + text)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from urllib.parse import urlsplit
 
 import click
 
@@ -48,8 +47,8 @@ def _token() -> str:
 
 
 def _name(url: str) -> str:
-    parts = urlsplit(url)
-    return (parts.netloc or url).replace(":", "-")
+    host = url.partition("://")[2].partition("/")[0]
+    return (host or url).replace(":", "-")
 
 
 def _check(context: Context) -> None:

@@ -11,7 +11,8 @@ from controlplane.cli import session
 
 EXAMPLES = """Print a one-time sign-in link for the page, and open it where a browser is.
 
-The link works once and for 15 minutes; opening it alone spends nothing, the button on it does.
+The link works once and for 15 minutes; opening it alone spends nothing, the button on it does. On the control plane's
+own machine it leads to the page over plain HTTP, which stays on that machine and which no browser warns of.
 
 \b
 Examples:

@@ -49,8 +49,6 @@ def create(node: str | None, labels: tuple[str, ...], role: str, ttl: str, *, qu
         click.echo(f"\nOnce, until {_short(made['expires'])}, on the box:", err=True)
         url = made.get("url") or "URL"
         click.echo(f"  longshore-agent join {url} --token {'…' if output.coloured() else 'TOKEN'}", err=True)
-        for warning in made.get("warnings", []):
-            click.echo(f"note: {warning}", err=True)
 
 
 def _labels(pairs: tuple[str, ...]) -> dict[str, str]:

@@ -21,23 +21,25 @@ def upgrade() -> None:
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
         sa.Column("expires_ms", sa.BigInteger(), nullable=True),
         sa.Column("last_used_ms", sa.BigInteger(), nullable=True),
+        sa.Column("revoked_ms", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_api_tokens")),
         sa.UniqueConstraint("secret_hash", name=op.f("uq_api_tokens_secret_hash")),
     )
     op.create_table(
         "camera_health",
         sa.Column("camera", sa.String(length=63), nullable=False),
-        sa.Column("at_ms", sa.BigInteger(), nullable=False),
         sa.Column("state", sa.String(length=32), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("node_id", sa.String(length=63), nullable=False),
         sa.Column("epoch", sa.String(length=64), nullable=False),
         sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("stored_ms", sa.BigInteger(), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("node_id", "epoch", "seq", name=op.f("pk_camera_health")),
     )
     with op.batch_alter_table("camera_health", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_camera_health_camera_at_ms"), ["camera", "at_ms"], unique=False)
+        batch_op.create_index(batch_op.f("ix_camera_health_stored_ms"), ["stored_ms"], unique=False)
 
     op.create_table(
         "cameras",
@@ -86,13 +88,13 @@ def upgrade() -> None:
         sa.Column("epoch", sa.String(length=64), nullable=False),
         sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("stored_ms", sa.BigInteger(), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("node_id", "epoch", "seq", name=op.f("pk_detections")),
     )
     with op.batch_alter_table("detections", schema=None) as batch_op:
-        batch_op.create_index(
-            batch_op.f("ix_detections_camera_captured_unix_ns"), ["camera", "captured_unix_ns"], unique=False
-        )
-        batch_op.create_index(batch_op.f("ix_detections_captured_unix_ns"), ["captured_unix_ns"], unique=False)
+        batch_op.create_index(batch_op.f("ix_detections_at_ms"), ["at_ms"], unique=False)
+        batch_op.create_index(batch_op.f("ix_detections_camera_at_ms"), ["camera", "at_ms"], unique=False)
+        batch_op.create_index(batch_op.f("ix_detections_stored_ms"), ["stored_ms"], unique=False)
 
     op.create_table(
         "gaps",
@@ -105,8 +107,12 @@ def upgrade() -> None:
         sa.Column("epoch", sa.String(length=64), nullable=False),
         sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("stored_ms", sa.BigInteger(), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("node_id", "epoch", "seq", name=op.f("pk_gaps")),
     )
+    with op.batch_alter_table("gaps", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_gaps_at_ms"), ["at_ms"], unique=False)
+
     op.create_table(
         "join_tokens",
         sa.Column("id", sa.String(length=32), nullable=False),
@@ -133,7 +139,6 @@ def upgrade() -> None:
     )
     op.create_table(
         "node_stats",
-        sa.Column("at_ms", sa.BigInteger(), nullable=False),
         sa.Column("cpu_cores_used", sa.Double(), nullable=False),
         sa.Column("memory_bytes", sa.BigInteger(), nullable=False),
         sa.Column("disk_free_bytes", sa.BigInteger(), nullable=False),
@@ -143,10 +148,13 @@ def upgrade() -> None:
         sa.Column("epoch", sa.String(length=64), nullable=False),
         sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("stored_ms", sa.BigInteger(), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("node_id", "epoch", "seq", name=op.f("pk_node_stats")),
     )
     with op.batch_alter_table("node_stats", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_node_stats_at_ms"), ["at_ms"], unique=False)
         batch_op.create_index(batch_op.f("ix_node_stats_node_id_at_ms"), ["node_id", "at_ms"], unique=False)
+        batch_op.create_index(batch_op.f("ix_node_stats_stored_ms"), ["stored_ms"], unique=False)
 
     op.create_table(
         "nodes",
@@ -181,18 +189,20 @@ def upgrade() -> None:
         sa.Column("end_ms", sa.BigInteger(), nullable=False),
         sa.Column("frames_due", sa.BigInteger(), nullable=False),
         sa.Column("counts", sa.JSON(), nullable=False),
-        sa.Column("latency_p50_seconds", sa.Double(), nullable=False),
-        sa.Column("latency_p95_seconds", sa.Double(), nullable=False),
+        sa.Column("box", sa.JSON(), nullable=False),
+        sa.Column("cloud", sa.JSON(), nullable=False),
         sa.Column("uplink_bytes", sa.BigInteger(), nullable=False),
         sa.Column("node_id", sa.String(length=63), nullable=False),
         sa.Column("epoch", sa.String(length=64), nullable=False),
         sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("stored_ms", sa.BigInteger(), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("node_id", "epoch", "seq", name=op.f("pk_outcome_counts")),
     )
     with op.batch_alter_table("outcome_counts", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_outcome_counts_deployment_end_ms"), ["deployment", "end_ms"], unique=False)
-        batch_op.create_index(batch_op.f("ix_outcome_counts_end_ms"), ["end_ms"], unique=False)
+        batch_op.create_index(batch_op.f("ix_outcome_counts_at_ms"), ["at_ms"], unique=False)
+        batch_op.create_index(batch_op.f("ix_outcome_counts_deployment_at_ms"), ["deployment", "at_ms"], unique=False)
+        batch_op.create_index(batch_op.f("ix_outcome_counts_stored_ms"), ["stored_ms"], unique=False)
 
     op.create_table(
         "sessions",
@@ -224,6 +234,7 @@ def upgrade() -> None:
         sa.Column("serial", sa.String(length=40), nullable=False),
         sa.Column("node_id", sa.String(length=63), nullable=False),
         sa.Column("fingerprint", sa.String(length=64), nullable=False),
+        sa.Column("public_key", sa.String(length=64), nullable=False),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
         sa.Column("not_after_ms", sa.BigInteger(), nullable=False),
         sa.Column("revoked_ms", sa.BigInteger(), nullable=True),
@@ -289,21 +300,28 @@ def downgrade() -> None:
     op.drop_table("sign_in_codes")
     op.drop_table("sessions")
     with op.batch_alter_table("outcome_counts", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_outcome_counts_end_ms"))
-        batch_op.drop_index(batch_op.f("ix_outcome_counts_deployment_end_ms"))
+        batch_op.drop_index(batch_op.f("ix_outcome_counts_stored_ms"))
+        batch_op.drop_index(batch_op.f("ix_outcome_counts_deployment_at_ms"))
+        batch_op.drop_index(batch_op.f("ix_outcome_counts_at_ms"))
 
     op.drop_table("outcome_counts")
     op.drop_table("nodes")
     with op.batch_alter_table("node_stats", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_node_stats_stored_ms"))
         batch_op.drop_index(batch_op.f("ix_node_stats_node_id_at_ms"))
+        batch_op.drop_index(batch_op.f("ix_node_stats_at_ms"))
 
     op.drop_table("node_stats")
     op.drop_table("models")
     op.drop_table("join_tokens")
+    with op.batch_alter_table("gaps", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_gaps_at_ms"))
+
     op.drop_table("gaps")
     with op.batch_alter_table("detections", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_detections_captured_unix_ns"))
-        batch_op.drop_index(batch_op.f("ix_detections_camera_captured_unix_ns"))
+        batch_op.drop_index(batch_op.f("ix_detections_stored_ms"))
+        batch_op.drop_index(batch_op.f("ix_detections_camera_at_ms"))
+        batch_op.drop_index(batch_op.f("ix_detections_at_ms"))
 
     op.drop_table("detections")
     op.drop_table("deployments")
@@ -312,6 +330,7 @@ def downgrade() -> None:
 
     op.drop_table("cameras")
     with op.batch_alter_table("camera_health", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_camera_health_stored_ms"))
         batch_op.drop_index(batch_op.f("ix_camera_health_camera_at_ms"))
 
     op.drop_table("camera_health")

@@ -1,14 +1,16 @@
 // The live page. Values come by key over one event stream; elements say with data attributes which they show:
-//   data-text, data-state (as data-is), data-bar, data-chart, data-from-right, data-checked, data-hidden-unless.
+//   data-text, data-state (as data-is), data-bar, data-chart, data-from-right, data-checked.
 // Pictures are fetched when the stream says there is a newer one and the camera is on the screen.
 
-const ORDER = ["ok_local", "ok_cloud", "ok_hedge", "stale_track", "superseded", "shed", "expired", "cloud_late", "error"];
 const SVG = "http://www.w3.org/2000/svg";
 const LOOK_EVERY = 10_000; // ms; a box streams for 30 s after somebody looked
+const TRY_AGAIN = 2_000; // ms, after the control plane could not answer
 const known = {};
 const cameras = new Map(); // name -> {card, image, visible, newest, shown, loading}
 
 const all = (selector) => document.querySelectorAll(selector);
+const pause = (ms) => new Promise((done) => { setTimeout(done, ms); });
+const outcomes = () => [...all("[data-outcome]")].map((item) => [item.dataset.outcome, item.textContent.trim()]); // in the legend's order
 const shape = (name, attributes) => {
   const element = document.createElementNS(SVG, name);
   for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
@@ -24,11 +26,10 @@ const SHOW = {
   chart: (element, value) => drawChart(element, value),
   fromRight: (element, value) => { element.setAttribute("x", 100 - value); element.setAttribute("width", value); },
   checked: (element, value) => { if (!element.disabled) element.checked = value; },
-  hiddenUnless: (element, value) => { element.hidden = !value; },
 };
 const ATTRIBUTE = {
   text: "data-text", state: "data-state", bar: "data-bar", chart: "data-chart", fromRight: "data-from-right",
-  checked: "data-checked", hiddenUnless: "data-hidden-unless",
+  checked: "data-checked",
 };
 
 function apply(values) {
@@ -79,7 +80,7 @@ function stack(column, x, step, y, tall, at) {
   const group = shape("g", { class: "column" });
   group.append(shape("rect", { class: "hit", x, y: CHART.top, width: step, height: tall }));
   let sum = 0;
-  for (const outcome of ORDER) {
+  for (const [outcome] of outcomes()) {
     const value = column[outcome];
     if (!value) continue;
     const upper = y(sum + value);
@@ -93,8 +94,7 @@ function stack(column, x, step, y, tall, at) {
 
 function tell(at, column, sum) {
   const tip = document.getElementById("tip");
-  const words = Object.fromEntries([...all(".legend li")].map((item, index) => [ORDER[index], item.textContent.trim()]));
-  const told = ORDER.filter((outcome) => column[outcome]).map((outcome) => `${words[outcome]} ${trim(column[outcome])}`);
+  const told = outcomes().filter(([outcome]) => column[outcome]).map(([outcome, word]) => `${word} ${trim(column[outcome])}`);
   tip.textContent = `${at.toLocaleTimeString()} · ${trim(sum)} frames/s${told.length ? ": " + told.join(", ") : ""}`;
   tip.hidden = false;
 }
@@ -194,47 +194,76 @@ function toast(text) {
   toast.timer = setTimeout(() => { element.hidden = true; }, 8000);
 }
 
-// ---- the stream ----
+// ---- the board ----
 
-function connection(is, text) {
-  document.getElementById("link").dataset.is = is;
-  document.getElementById("link-text").textContent = text;
+let wanted = ""; // the newest shape told
+let rebuilding = false;
+
+// What is shown stays until a new board came, however long that takes.
+async function rebuild(shape) {
+  wanted = shape;
+  if (rebuilding) return; // the one under way will see it
+  rebuilding = true;
+  try {
+    while (document.getElementById("board").dataset.shape !== wanted) {
+      const asked = wanted, fresh = await newBoard();
+      connection("board", fresh !== null);
+      if (fresh) replaceBoard(fresh); else await pause(TRY_AGAIN);
+      if (fresh && asked === wanted) break; // as new as can be, whatever it was rendered for
+    }
+  } finally { rebuilding = false; }
 }
 
-async function rebuild(wanted) {
-  const board = document.getElementById("board");
-  if (board.dataset.shape === wanted) return;
-  const response = await fetch("/", { headers: { Accept: "text/html" } });
-  if (response.redirected || !response.ok) { location.reload(); return; }
-  const fresh = new DOMParser().parseFromString(await response.text(), "text/html").getElementById("board");
-  board.replaceWith(document.adoptNode(fresh));
+// As rendered now, or null when it can't be had. Who is signed out goes to sign in.
+async function newBoard() {
+  try {
+    const response = await fetch("/", { headers: { Accept: "text/html" } });
+    if (response.redirected) location.reload();
+    if (response.redirected || !response.ok) return null;
+    return new DOMParser().parseFromString(await response.text(), "text/html").getElementById("board");
+  } catch { return null; }
+}
+
+function replaceBoard(fresh) {
+  document.getElementById("board").replaceWith(document.adoptNode(fresh));
   apply({ ...known });
   findCameras();
   look();
 }
 
+// ---- the stream ----
+
+const well = { stream: false, board: true };
+
+function connection(part, is) {
+  well[part] = is;
+  const live = well.stream && well.board;
+  document.getElementById("link").dataset.is = live ? "live" : "lost";
+  document.getElementById("link-text").textContent = live ? "live" : "reconnecting";
+}
+
 function listen() {
   const stream = new EventSource("/api/v1/events/stream");
   stream.addEventListener("open", () => {
-    connection("live", "live");
+    connection("stream", true);
     for (const camera of cameras.values()) camera.newest = camera.shown = 0; // a new process counts anew
   });
-  stream.addEventListener("values", (event) => { connection("live", "live"); apply(JSON.parse(event.data)); });
+  stream.addEventListener("values", (event) => { apply(JSON.parse(event.data)); });
   stream.addEventListener("pictures", (event) => {
     for (const [name, number] of Object.entries(JSON.parse(event.data))) {
       const camera = cameras.get(name);
       if (camera) { camera.newest = number; show(name); }
     }
   });
-  stream.addEventListener("shape", (event) => { rebuild(JSON.parse(event.data)).catch(() => {}); });
+  stream.addEventListener("shape", (event) => { rebuild(JSON.parse(event.data)); });
   stream.addEventListener("error", () => {
-    connection("lost", "no connection to the control plane; trying again");
+    connection("stream", false);
     if (stream.readyState === EventSource.CLOSED) { setTimeout(listen, 3000); signedOut(); }
   });
 }
 
 async function signedOut() {
-  const response = await fetch("/", { method: "GET" }).catch(() => null);
+  const response = await fetch("/").catch(() => null);
   if (response && response.redirected) location.reload();
 }
 

@@ -16,6 +16,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from controlplane.adapters.authority_files import load_or_create, write_pair
 from controlplane.adapters.x509 import LocalAuthority, new_ca
+from controlplane.ports import MAX_MESSAGE_BYTES
 from controlplane.trust.domain import CONTROL_PLANE_USER
 from controlplane.up import plan
 from controlplane.up.broker_rules import Listener, mosquitto_acl, mosquitto_conf
@@ -214,6 +215,18 @@ def test_a_box_that_comes_later_gets_the_retained_hint(connect: Callable[..., Ma
     box.expect("in")
     box.subscribe(topic(QUAY_1, Channel.DESIRED))
     assert box.next(Channel.DESIRED) == (topic(QUAY_1, Channel.DESIRED), b"generation 7")
+
+
+def test_a_packet_above_the_limit_ends_its_connection_and_nobody_elses(
+    connect: Callable[..., Mailbox], control_plane: Mailbox
+) -> None:
+    greedy, honest = connect(QUAY_1), connect(QUAY_2)
+    for box in (greedy, honest):
+        box.expect("in")
+    greedy.client.publish(topic(QUAY_1, Channel.TELEMETRY), bytes(MAX_MESSAGE_BYTES + 1), qos=1)
+    greedy.expect("out")
+    honest.publish(topic(QUAY_2, Channel.TELEMETRY), bytes(MAX_MESSAGE_BYTES - 1000))
+    assert len(control_plane.next(Channel.TELEMETRY)[1]) == MAX_MESSAGE_BYTES - 1000
 
 
 def test_another_box_with_the_same_client_id_does_not_throw_the_first_out(

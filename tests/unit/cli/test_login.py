@@ -8,8 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
 
 from controlplane.adapters.tls import ServerCertificate
+from controlplane.adapters.x509 import LocalAuthority, new_ca
 from controlplane.web import create_app
 from tests.sim.clock import FakeClock
 from tests.sim.command import Run, Serving
@@ -47,6 +51,45 @@ def test_another_ca_than_the_pinned_one_gets_no_token(run: Run, https: str, type
     refused = run("login", https, "--pin", "0" * 64)
     assert (refused.code, "shows another CA than the pinned one" in refused.err) == (1, True)
     assert typed.tell() == 0
+
+
+@pytest.fixture
+def in_between(house: SimControlPlane, tmp_path: Path, free_port: int) -> Iterator[tuple[str, list[Scope]]]:
+    """Somebody with a CA of his own who shows the genuine one as well, and what he gets to read."""
+    thief = LocalAuthority(*new_ca(house.clock.unix()))
+    certificate = ServerCertificate(thief, ("localhost", "127.0.0.1"), house.clock, tmp_path)
+    asked: list[Scope] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        asked.append(scope)
+        await PlainTextResponse(house.authority.ca_pem + thief.ca_pem)(scope, receive, send)
+
+    with Serving(app, free_port, certificate.context):
+        yield f"https://127.0.0.1:{free_port}", asked
+
+
+def test_a_genuine_ca_with_a_thief_s_beside_it_gets_no_token(
+    run: Run, in_between: tuple[str, list[Scope]], house: SimControlPlane, typed: io.StringIO
+) -> None:
+    url, asked = in_between
+    refused = run("login", url, "--pin", house.authority.ca_pin)
+    assert (refused.code, "2 certificates as its CA where one belongs" in refused.err) == (1, True)
+    assert [scope["path"] for scope in asked] == ["/api/v1/ca"]
+    assert typed.tell() == 0
+
+
+def test_what_is_remembered_is_the_one_certificate_that_was_compared(
+    run: Run, https: str, house: SimControlPlane, typed: io.StringIO, tmp_path: Path
+) -> None:
+    assert run("login", https, "--pin", house.authority.ca_pin).code == 0
+    remembered = yaml.safe_load((tmp_path / "home" / ".config" / "longshore" / "config.yaml").read_text())
+    assert [context["ca"] for context in remembered["contexts"].values()] == [house.authority.ca_pem]
+
+
+@pytest.mark.parametrize("url", ["https://[::1", "http://[::1", "https://fleet:port", "ftp://fleet"])
+def test_what_is_no_address_is_said_to_be_none(run: Run, typed: io.StringIO, url: str) -> None:
+    refused = run("login", url, "--pin", "0" * 64)
+    assert (refused.code, "is no address of a control plane" in refused.err) == (1, True)
 
 
 def test_without_a_person_a_pin_or_a_file_nothing_is_trusted(run: Run, https: str, typed: io.StringIO) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from controlplane.adapters.tls import ServerCertificate
 from controlplane.cli.main import COMMANDS
-from tests.sim.command import Run
+from controlplane.web import create_app
+from tests.sim.command import Run, Serving
 from tests.sim.control_plane import SimControlPlane
 
 
@@ -98,6 +101,19 @@ def test_open_prints_a_link_that_signs_in_once(longshore: Run, house: SimControl
     statuses = [house.stranger.post("/signin", data={"code": code}).status_code for _ in range(2)]
     assert statuses[0] == 303
     assert statuses[1] >= 400
+
+
+def test_open_leads_to_the_plain_page_on_this_machine(
+    run: Run, house: SimControlPlane, tmp_path: Path, free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over https no browser would know the CA."""
+    house.clock.jump(time.time() - house.clock.unix())
+    certificate = ServerCertificate(house.authority, ("127.0.0.1",), house.clock, tmp_path)
+    (tmp_path / "ca.pem").write_text(house.authority.ca_pem)
+    with Serving(create_app(house.services), free_port, certificate.context):
+        options = ("--url", f"https://127.0.0.1:{free_port}", "--ca", str(tmp_path / "ca.pem"), "--token", house.token)
+        shown = run(*options, "open", "--print")
+    assert shown.out.startswith(f"http://127.0.0.1:{house.config.http_port}/signin?code=")
 
 
 def test_version_says_ours_even_when_nobody_answers(run: Run) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
+from controlplane.ingest.domain import Batch, Kind, Row
+from protos.ids import NodeId
 from tests.sim import releases
 from tests.sim.command import Run
 from tests.sim.control_plane import SimControlPlane
@@ -122,6 +125,18 @@ def test_describe_says_what_is_and_why_not_more(fleet: Run) -> None:
     camera = fleet("describe", "camera", "gate").out
     assert "rtsp://***@cam.example/live" in camera
     assert "hunter2" not in camera
+
+
+def test_describe_tells_what_telemetry_a_box_had_to_drop(fleet: Run, house: SimControlPlane) -> None:
+    assert "dropped" not in fleet("describe", "node/quay-1").out
+    now = int(house.clock.unix() * 1000)
+    gap = {"record_class": "frame", "first_seq": 1, "last_seq": 9, "dropped": 7, "reason": "the outbox was full"}
+    rows = (Row(Kind.GAP, 10, {**gap, "at_ms": now}),)
+    house.services.ingest.store([Batch(NodeId("quay-1"), "e1", rows, (10,))])
+    house.clock.tick(7200)
+    shown = fleet("describe", "node/quay-1").out
+    assert "Telemetry dropped within a day" in shown
+    assert re.search(r"frame +7 +.* ago +the outbox was full", shown)
 
 
 def test_objects_are_deleted_by_name_label_and_file(fleet: Run, tmp_path: Path) -> None:

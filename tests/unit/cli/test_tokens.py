@@ -23,6 +23,13 @@ def test_a_token_comes_with_the_line_to_run_on_the_box(longshore: Run) -> None:
     assert "longshore-agent join" in shown.err
 
 
+def test_the_line_for_the_box_lets_a_cloud_node_in_as_it_stands(longshore: Run, house: SimControlPlane) -> None:
+    shown = longshore("token", "create", "--role", "cloud")
+    assert "--role" not in shown.err  # the token says it
+    joined = house.identity.enrol(shown.out.strip(), new_key().csr_pem, Wish("cloud-1"), "test")
+    assert joined.role == "cloud"
+
+
 def test_tokens_are_listed_without_their_secrets_and_deleted(longshore: Run) -> None:
     token = tokens.parse(longshore("token", "create", "quay-1", "--role", "cloud", "-q").out)
     listed = longshore("token", "list").out

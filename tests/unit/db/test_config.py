@@ -27,6 +27,34 @@ def test_a_port_must_be_a_number(value: str) -> None:
         load({"LONGSHORE_HTTPS_PORT": value}, state="x")
 
 
+def test_a_wrong_number_is_named_as_it_was_given() -> None:
+    with pytest.raises(Fatal, match="--https-port must be a whole number, not 'x'"):
+        load({"LONGSHORE_HTTPS_PORT": "8443"}, state="x", https_port="x")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("sync_interval_seconds", 0),
+        ("sync_interval_seconds", -1),
+        ("certificate_days", 0),
+        ("late_renewal_days", -1),
+        ("join_token_ttl_seconds", 0),
+        ("grant_seconds", 0),
+        ("max_file_bytes", -5),
+    ],
+)
+def test_a_number_must_make_sense(name: str, value: int) -> None:
+    with pytest.raises(Fatal, match=f"--{name.replace('_', '-')} must be at least"):
+        load({}, state="x", **{name: value})
+
+
+def test_an_unknown_log_level_is_refused_with_the_known_ones() -> None:
+    assert load({"LONGSHORE_LOG_LEVEL": "DEBUG"}, state="x").log_level == "DEBUG"
+    with pytest.raises(Fatal, match="--log-level must be one of debug, info"):
+        load({}, state="x", log_level="foo")
+
+
 @pytest.mark.parametrize("port", [-1, 65_536])
 def test_a_port_must_exist(port: int) -> None:
     with pytest.raises(Fatal, match="--grpc-port"):
@@ -54,8 +82,15 @@ def test_an_ipv6_address_is_bracketed() -> None:
     assert Config(state=Path("/s"), host="::1").base_url == "https://[::1]:8443"
 
 
-def test_a_wildcard_is_no_name_for_boxes() -> None:
-    assert Config(state=Path("/s"), host="0.0.0.0").advertised == "127.0.0.1"
+@pytest.mark.parametrize(("host", "advertise"), [("0.0.0.0", ""), ("::", ""), ("", ""), ("10.0.0.5", "0.0.0.0")])
+def test_a_wildcard_is_no_name_for_boxes(host: str, advertise: str) -> None:
+    with pytest.raises(Fatal, match="--advertise-host"):
+        Config(state=Path("/s"), host=host, advertise_host=advertise)
+
+
+def test_an_address_of_six_is_bracketed_where_a_port_follows() -> None:
+    config = Config(state=Path("/s"), host="fd00::5")
+    assert (config.base_url, config.fleet_address) == ("https://[fd00::5]:8443", "[fd00::5]:8444")
 
 
 def test_the_database_lies_in_the_state_folder_unless_named(tmp_path: Path) -> None:

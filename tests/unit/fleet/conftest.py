@@ -6,14 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from tests.sim.clock import FakeClock
 from tests.sim.fleet import SimFleet, sqlite
-
-# A loaded machine is no failure: examples are checked for what they give, not for how long they take.
-settings.register_profile("patient", deadline=None)
-settings.load_profile("patient")
 
 
 @pytest.fixture

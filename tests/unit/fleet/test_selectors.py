@@ -12,7 +12,7 @@ from controlplane.fleet import selectors
 from controlplane.fleet.selectors import EVERYTHING, Operator, Requirement, Selector, from_spec, parse, to_spec
 from protos.errors import Rejected
 
-KEYS = st.from_regex(r"[a-z][a-z0-9._/-]{0,10}[a-z0-9]", fullmatch=True)
+KEYS = st.from_regex(r"([a-z][a-z.-]{0,6}[a-z]/)?[a-z][a-z0-9._-]{0,10}[a-z0-9]", fullmatch=True)
 VALUES = st.from_regex(r"([a-z0-9]([a-z0-9._-]{0,6}[a-z0-9])?)?", fullmatch=True)
 WORDS = st.from_regex(r"[a-z0-9]{1,6}", fullmatch=True)
 
@@ -124,6 +124,12 @@ def test_an_omitted_selector_selects_everything() -> None:
 
 def test_labels_are_checked() -> None:
     assert selectors.labels({"site": "quay", "longshore/role": ""}) == {"site": "quay", "longshore/role": ""}
-    for wrong in ({"": "a"}, {"a": "x" * 64}, {"a": True}, "a=b"):
+    for wrong in ({"": "a"}, {"a": "x" * 64}, {"a": True}, "a=b", {"a/b/c": ""}, {"x" * 64: ""}):
         with pytest.raises(Rejected):
             selectors.labels(wrong)
+
+
+def test_an_object_has_at_most_64_labels() -> None:
+    assert len(selectors.labels({str(number): "" for number in range(64)})) == 64
+    with pytest.raises(Rejected, match="65 labels are more than the 64 allowed"):
+        selectors.labels({str(number): "" for number in range(65)})

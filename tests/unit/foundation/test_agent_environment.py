@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import pytest
 
+from agent.cameras.harbour_scene import random_scene
 from tests.servers.require import unmet
 
 CHECKOUT = Path(__file__).parents[3]
@@ -25,7 +28,10 @@ NEVER_IN_MAIN = {
     "rich",
     "numpy",
 }
-LOADED = "import sys, agent.main; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+# What the main process has loaded while it runs: main defers everything, so the modules it then takes are named too.
+MAIN = "agent.main, agent.node, agent.joining"
+LOADED = f"import sys, {MAIN}; print(*sorted({{name.partition('.')[0] for name in sys.modules}}))"
+WORKERS = "import agent.inference.worker, agent.cameras.worker"
 
 
 def packages(lock: str) -> set[str]:
@@ -35,6 +41,18 @@ def packages(lock: str) -> set[str]:
 def loaded_by_main(python: Path) -> set[str]:
     done = subprocess.run([python, "-c", LOADED], cwd=CHECKOUT, capture_output=True, text=True, check=True)
     return set(done.stdout.split())
+
+
+def predicted(python: Path, folder: Path) -> int:
+    """How many boxes that environment's agent finds in one drawn picture."""
+    picture, _ = random_scene(7)
+    (folder / "pictures").mkdir()
+    assert cv2.imwrite(str(folder / "pictures" / "harbour.png"), picture[:, :, ::-1])
+    release, output = CHECKOUT / "models" / "harbour" / "release", folder / "found.jsonl"
+    command: list[str | Path] = [python, "-m", "agent.main", "predict", release]
+    command += ["--images", folder / "pictures", "--output", output]
+    subprocess.run([*command, "--min-score", "0.5"], cwd=CHECKOUT, check=True)
+    return len(json.loads(output.read_text().splitlines()[0])["boxes"])
 
 
 @pytest.mark.parametrize("lock", ["agent-cpu.lock", "agent-gpu.lock"])
@@ -52,11 +70,15 @@ def test_importing_the_agents_main_loads_nothing_heavy() -> None:
 
 
 @pytest.mark.e2e
-def test_the_agent_runs_from_its_own_lock_alone(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_agent_runs_from_its_own_lock_alone(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     python = CHECKOUT / ".venv-agent" / "bin" / "python"
     if not python.exists():
         unmet("the agent's own environment is not there; make it with: scripts/bootstrap agent")
-    assert "click" in loaded_by_main(python)
+    assert not loaded_by_main(python) & NEVER_IN_MAIN
+    for command in ((python, "-m", "pip", "check"), (python, "-c", WORKERS)):
+        done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert predicted(python, tmp_path) > 0
     installed = subprocess.run([python, "-m", "pip", "list"], capture_output=True, text=True, check=True).stdout.lower()
     assert not set(installed.split()) & NEVER_ON_A_BOX
     size = sum(file.stat().st_size for file in (CHECKOUT / ".venv-agent").rglob("*") if file.is_file())

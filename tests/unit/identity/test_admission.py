@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from controlplane import tables
 from controlplane.adapters.x509 import LocalAuthority, new_ca
-from controlplane.errors import Conflict, NotFound, Unauthenticated
+from controlplane.errors import Conflict, Forbidden, NotFound, Unauthenticated
 from controlplane.identity.domain import Guesses, Wish
 from controlplane.identity.service import Joined
 from protos import tokens
@@ -21,6 +23,7 @@ from tests.sim.clock import FakeClock
 from tests.sim.control_plane import SimControlPlane
 
 QUAY = NodeId("quay-1")
+DAY = 86_400
 SITE = {"site": "hamburg"}
 
 
@@ -41,8 +44,10 @@ def join(
     labels: Mapping[str, str] | None = None,
     role: str = "",
     host_name: str = "",
+    key: ec.EllipticCurvePrivateKey | None = None,
 ) -> Joined:
-    return plane.identity.enrol(token, joining.new_request(), Wish(node, labels or {}, role, host_name), "10.0.0.9")
+    request = joining.request_of(key or joining.new_key())
+    return plane.identity.enrol(token, request, Wish(node, labels or {}, role, host_name), "10.0.0.9")
 
 
 def node_row(plane: SimControlPlane, node: str) -> tables.Node:
@@ -122,8 +127,44 @@ def test_a_token_for_one_node_lets_no_other_in(plane: SimControlPlane) -> None:
 
 
 def test_a_token_for_edge_lets_no_cloud_node_in(plane: SimControlPlane) -> None:
-    with pytest.raises(InvalidToken, match="is for role edge; make another with 'longshore token create' --role cloud"):
+    sentence = "for role edge, so that 'longshore-agent run' .* 'longshore token create --role cloud'"
+    with pytest.raises(InvalidToken, match=sentence):
         join(plane, token_for(plane), role="cloud")
+
+
+@pytest.mark.parametrize("role", ["edge", "cloud"])
+def test_a_box_that_asks_for_no_role_gets_the_token_s(plane: SimControlPlane, role: str) -> None:
+    assert join(plane, token_for(plane, role=role)).role == role
+    assert node_row(plane, "quay-1").role == role
+
+
+def test_a_box_that_lost_the_answer_is_answered_again(plane: SimControlPlane) -> None:
+    token, key = token_for(plane, None), joining.new_key()
+    first, again = (join(plane, token, node="quay-1", key=key) for _ in range(2))
+    assert (again.node, again.role) == (first.node, first.role)
+    assert {plane.identity.device(each.certificate.pem.encode()) for each in (first, again)} == {"quay-1"}
+    with pytest.raises(InvalidToken, match="used already, by quay-1"):
+        join(plane, token)
+
+
+def test_a_used_token_is_over_for_its_box_too_when_it_expires(plane: SimControlPlane) -> None:
+    token, key = token_for(plane, ttl=60), joining.new_key()
+    join(plane, token, key=key)
+    plane.clock.tick(60)
+    with pytest.raises(InvalidToken, match="has expired"):
+        join(plane, token, key=key)
+
+
+@pytest.mark.parametrize("deleted", [True, False])
+def test_a_revoked_box_does_not_come_back_with_the_token_it_used(plane: SimControlPlane, deleted: bool) -> None:
+    token, key = token_for(plane), joining.new_key()
+    join(plane, token, key=key)
+    if deleted:
+        plane.services.fleet.delete_node("quay-1")
+    else:
+        join(plane, token_for(plane))
+    with pytest.raises(InvalidToken, match="used already"):
+        join(plane, token, key=key)
 
 
 def test_a_token_for_any_box_takes_the_name_the_box_wishes(plane: SimControlPlane) -> None:
@@ -227,10 +268,14 @@ def test_a_deleted_node_is_known_no_more_and_cannot_renew(plane: SimControlPlane
         plane.identity.renew(QUAY, joining.new_request())
 
 
-def test_a_deleted_node_may_come_back_with_any_new_token(plane: SimControlPlane) -> None:
+def test_a_deleted_node_may_come_back_with_any_new_token_as_a_new_one(plane: SimControlPlane) -> None:
     join(plane, token_for(plane))
+    before = node_row(plane, "quay-1")
     plane.services.fleet.delete_node("quay-1")
-    assert join(plane, token_for(plane, None), node="quay-1").node == "quay-1"
+    plane.clock.tick(60)
+    assert join(plane, token_for(plane, None, {}), node="quay-1").node == "quay-1"
+    after = node_row(plane, "quay-1")
+    assert (after.uid == before.uid, after.created_ms - before.created_ms, after.labels) == (False, 60_000, {})
 
 
 def test_a_certificate_nobody_gave_is_nobody_s(plane: SimControlPlane) -> None:
@@ -240,3 +285,146 @@ def test_a_certificate_nobody_gave_is_nobody_s(plane: SimControlPlane) -> None:
     for shown in (stranger.pem.encode(), b"", b"\xff\xfe"):
         with pytest.raises(Unauthenticated):
             plane.identity.device(shown)
+
+
+# ---- late renewal ----
+
+
+class Box:
+    """A box that joined, and what it may send when its certificate has expired."""
+
+    def __init__(self, plane: SimControlPlane) -> None:
+        self.plane = plane
+        self.key = joining.new_key()
+        self.certificate = join(plane, token_for(plane), key=self.key).certificate
+
+    def renew(
+        self, certificate: str = "", key: ec.EllipticCurvePrivateKey | None = None, origin: str = "box"
+    ) -> NodeId:
+        """Who the fresh certificate is for."""
+        request = joining.new_request()
+        proof = joining.proof(key or self.key, request)
+        issued = self.plane.identity.renew_late(certificate or self.certificate.pem, request, proof, origin)
+        assert issued.not_after_ms == (self.plane.clock.unix() + 7 * DAY) * 1000
+        return self.plane.identity.device(issued.pem.encode())
+
+
+@pytest.fixture
+def box(plane: SimControlPlane) -> Box:
+    return Box(plane)
+
+
+@pytest.mark.parametrize("days", [1, 8, 97])
+def test_a_box_away_for_up_to_ninety_days_after_expiry_renews(box: Box, days: int) -> None:
+    box.plane.clock.tick(days * DAY)
+    assert [box.renew() for _ in range(2)] == ["quay-1"] * 2  # the first answer may get lost
+
+
+def test_a_renewal_after_expiry_is_in_the_log_with_its_node(box: Box, caplog: pytest.LogCaptureFixture) -> None:
+    box.plane.clock.tick(37 * DAY)
+    box.renew(origin="10.0.0.9")
+    [record] = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.getMessage() == "node quay-1, from 10.0.0.9, renewed its certificate 30.0 days after it expired"
+
+
+def test_later_than_ninety_days_after_expiry_the_box_joins_again(box: Box) -> None:
+    box.plane.clock.tick(97 * DAY + 1)
+    with pytest.raises(Unauthenticated, match="more than 90 days ago; join again with a new token"):
+        box.renew()
+
+
+def test_a_revoked_certificate_is_not_renewed(box: Box) -> None:
+    join(box.plane, token_for(box.plane))
+    with pytest.raises(Unauthenticated, match="no longer accepted"):
+        box.renew()
+
+
+def test_a_certificate_of_a_deleted_node_is_not_renewed(box: Box) -> None:
+    box.plane.services.fleet.delete_node("quay-1")
+    with pytest.raises(Unauthenticated, match="no longer accepted"):
+        box.renew()
+
+
+def test_without_the_key_a_certificate_is_worth_nothing(box: Box) -> None:
+    with pytest.raises(Unauthenticated, match="not signed with the key"):
+        box.renew(key=joining.new_key())
+    request = joining.new_request()
+    with pytest.raises(Unauthenticated, match="not signed with the key"):
+        box.plane.identity.renew_late(
+            box.certificate.pem, request, joining.proof(box.key, joining.new_request()), "box"
+        )
+
+
+def test_a_certificate_beside_another_is_not_taken_for_it(box: Box) -> None:
+    """What was proven and what is looked up are one and the same."""
+    stranger = joining.new_key()
+    foreign = LocalAuthority(*new_ca(box.plane.clock.unix())).sign_device(
+        joining.request_of(stranger), QUAY, box.plane.clock.unix(), 7
+    )
+    for pem in (foreign.pem, foreign.pem + box.certificate.pem):
+        with pytest.raises(Unauthenticated, match="no longer accepted"):
+            box.renew(pem, stranger)
+    with pytest.raises(Unauthenticated):
+        box.renew(box.certificate.pem + foreign.pem, stranger)
+
+
+@pytest.mark.parametrize("pem", ["nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
+def test_what_is_no_certificate_is_not_renewed(box: Box, pem: str) -> None:
+    with pytest.raises(Unauthenticated, match="no certificate of a box"):
+        box.renew(pem)
+
+
+def test_late_renewal_can_be_switched_off(tmp_path: Path, clock: FakeClock) -> None:
+    (tmp_path / "strict").mkdir()
+    plane = SimControlPlane(tmp_path / "strict", clock, late_renewal_days=0)
+    box = Box(plane)
+    clock.tick(8 * DAY)
+    with pytest.raises(Forbidden, match="no expired certificate is renewed here"):
+        box.renew()
+    plane.close()
+
+
+def test_guessing_proofs_is_slowed_down(box: Box) -> None:
+    for _ in range(int(Guesses.BURST)):
+        with pytest.raises(Unauthenticated):
+            box.renew(key=joining.new_key())
+    with pytest.raises(Retryable, match="wait a minute"):
+        box.renew()
+    assert box.renew(origin="elsewhere") == "quay-1"
+
+
+def test_a_certificate_is_renewed_over_http_as_protobuf_s_json_says_it(box: Box) -> None:
+    request = joining.new_request()
+    proof = base64.b64encode(joining.proof(box.key, request)).decode()
+    body = {"certificatePem": box.certificate.pem, "csrPem": request, "proof": proof, "new": 1}
+    answer = box.plane.stranger.post("/api/v1/renew", json=body)
+    assert (answer.status_code, set(answer.json())) == (200, {"certificatePem", "caPem", "notAfterUnixMs"})
+    refused = box.plane.stranger.post("/api/v1/renew", json={**body, "csrPem": joining.new_request()})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (401, "unauthenticated")
+    assert box.plane.stranger.post("/api/v1/renew", json={**body, "proof": "A"}).status_code == 422
+
+
+# ---- what is over ----
+
+
+def test_what_is_over_is_forgotten_after_a_while(box: Box) -> None:
+    plane = box.plane
+    for days in (8, 90):
+        plane.clock.tick(days * DAY)
+        plane.identity.sweep()
+        assert (len(plane.identity.join_tokens()), certificates(plane)) == (0, 1)
+    plane.clock.tick(DAY)
+    plane.identity.sweep()
+    assert certificates(plane) == 0
+
+
+def test_a_token_is_shown_for_a_week_after_it_expired(box: Box) -> None:
+    box.plane.clock.tick(7 * DAY)
+    box.plane.identity.sweep()
+    assert [token.used_by for token in box.plane.identity.join_tokens()] == ["quay-1"]
+
+
+def certificates(plane: SimControlPlane) -> int:
+    with plane.database.read() as session:
+        return session.query(tables.Certificate).count()

@@ -31,11 +31,35 @@ def test_a_fleet_renews_spread_over_a_tenth_of_the_life(life: float, spread: flo
     assert ISSUED + 0.49 * life <= due <= ISSUED + 0.61 * life
 
 
-def test_an_expired_certificate_is_told_with_what_to_do() -> None:
-    assert decisions.expiry_problem(issued(DAY), ISSUED) is None
-    problem = decisions.expiry_problem(issued(DAY), ISSUED + DAY)
-    assert problem is not None
-    assert (problem.code, "longshore token create" in problem.message) == ("certificate-expired", True)
+@pytest.mark.parametrize(
+    ("days", "words"),
+    [
+        (0.5, None),
+        (1.0, "0 seconds ago; the running agent renews it"),
+        (91.0, "agent renews it"),
+        (92.0, "token create"),
+    ],
+)
+def test_a_certificate_that_has_expired_is_told_with_what_to_do(days: float, words: str | None) -> None:
+    problem = decisions.expiry_problem(issued(DAY), ISSUED + days * DAY)
+    assert (problem is None) is (words is None)
+    if problem and words:
+        assert (problem.code, words in problem.message) == ("certificate-expired", True)
+
+
+@pytest.mark.parametrize(
+    ("joined", "asked", "words"),
+    [
+        ("edge", "edge", None),
+        ("cloud", "edge", "'longshore-agent serve'"),
+        ("edge", "cloud", "'longshore-agent run'"),
+        ("lighthouse", "edge", "newer agent"),
+    ],
+)
+def test_a_box_is_started_as_what_it_joined_as(joined: str, asked: str, words: str | None) -> None:
+    problem = decisions.role_problem(joined, asked)
+    assert (problem is None) is (words is None)
+    assert words is None or (problem and words in problem and f"--role {asked}" in problem)
 
 
 @pytest.mark.parametrize(

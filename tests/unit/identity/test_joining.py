@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,7 +38,7 @@ class Quay:
     def store(self) -> IdentityDirectory:
         return IdentityDirectory(self.folder, X509Keys())
 
-    async def join(self, token: JoinToken | None = None, url: str | None = None, **wish: str) -> Identity:
+    async def join(self, token: JoinToken | None = None, url: str | None = None, **wish: Any) -> Identity:
         wished = Wish(token or self.door.token(), labels={"site": "harbour"}, agent_version="0.1.0", **wish)
         door = HttpsFrontDoor(url or self.server.url)
         return await asyncio.to_thread(join, wished, door, X509Keys(), self.store)
@@ -70,17 +71,29 @@ async def test_a_box_with_a_token_becomes_a_member(quay: Quay) -> None:
 
 
 async def test_the_request_carries_name_labels_role_and_no_key(quay: Quay) -> None:
+    quay.door.role = "cloud"
     await quay.join(node_id="gate-7", role="cloud")
     sent = json.loads(quay.server.requests[1].body)
     assert (sent["nodeId"], sent["role"], sent["labels"]) == ("gate-7", "cloud", {"site": "harbour"})
     assert "PRIVATE" not in quay.sent.decode()
 
 
+async def test_the_token_decides_the_role_and_it_is_kept(quay: Quay) -> None:
+    quay.door.role = "cloud"
+    assert (await quay.join()).member.role == "cloud"
+    assert "role" not in json.loads(quay.server.requests[1].body)
+    assert quay.store.load().member.role == "cloud"
+
+
 async def test_the_key_is_readable_by_its_user_only(quay: Quay) -> None:
+    quay.door.lost_answers = 1
+    with pytest.raises(Retryable):
+        await quay.join()
+    keys = list((quay.folder / "identity").glob("key*"))
+    assert [stat.S_IMODE(key.stat().st_mode) for key in keys] == [0o600]
     await quay.join()
-    mode = stat.S_IMODE((quay.folder / "identity" / "key.pem").stat().st_mode)
-    assert mode == 0o600
-    assert not (quay.folder / "identity" / "key.next.pem").exists()
+    keys = list((quay.folder / "identity").glob("key*"))
+    assert [(key.name, stat.S_IMODE(key.stat().st_mode)) for key in keys] == [("key.pem", 0o600)]
 
 
 async def test_the_secret_is_in_no_file_and_no_text(quay: Quay) -> None:
@@ -109,6 +122,28 @@ async def test_a_server_that_shows_our_ca_but_has_another_certificate_gets_no_se
         assert SECRET.encode() not in b"".join(request.body for request in server.requests)
 
 
+async def test_a_genuine_ca_with_a_thiefs_beside_it_gets_no_secret(quay: Quay, tmp_path: Path) -> None:
+    thief = SimAuthority(now=time.time(), name="thief")
+    for shown in (quay.authority.pem + thief.pem, thief.pem + quay.authority.pem):
+        quay.door.shows = shown
+        async with SimHttps(quay.door, thief.server_context(tmp_path, thief.server())).running() as server:
+            with pytest.raises(Rejected, match="2 certificates came where one belongs"):
+                await quay.join(url=server.url)
+            assert [request.method for request in server.requests] == ["GET"]
+
+
+async def test_a_second_ca_slipped_into_the_answer_is_not_kept(quay: Quay) -> None:
+    quay.door.gives = quay.authority.pem + SimAuthority(now=time.time(), name="thief").pem
+    with pytest.raises(Rejected, match="where one belongs"):
+        await quay.join()
+    assert not quay.store.joined
+
+
+async def test_what_else_stands_in_the_file_of_the_ca_is_not_kept(quay: Quay) -> None:
+    quay.door.shows = quay.door.gives = b"Subject: our CA\n" + quay.authority.pem + b"\nthe end\n"
+    assert (await quay.join()).ca == quay.authority.pem
+
+
 async def test_a_certificate_for_another_name_gets_no_secret(quay: Quay, tmp_path: Path) -> None:
     tls = quay.authority.server_context(tmp_path, quay.authority.server("127.0.0.9"))
     async with SimHttps(quay.door, tls).running() as server:
@@ -123,6 +158,50 @@ async def test_a_token_used_twice_is_refused(quay: Quay, tmp_path: Path) -> None
     with pytest.raises(InvalidToken, match="used already"):
         await quay.join()
     assert not quay.store.joined
+
+
+async def test_when_the_answer_gets_lost_the_second_try_joins(quay: Quay) -> None:
+    quay.door.lost_answers = 1
+    with pytest.raises(Retryable, match="cannot be reached"):
+        await quay.join()
+    assert not quay.store.joined
+    assert (await quay.join()).member.node_id == "quay-1"
+    assert quay.store.joined
+
+
+async def test_a_try_with_another_token_begins_with_another_key(quay: Quay) -> None:
+    quay.door.lost_answers = 1
+    with pytest.raises(Retryable):
+        await quay.join()
+    await quay.join(quay.door.token("ijklmnop"))
+    assert quay.door.spent["abcdefgh"] != quay.door.spent["ijklmnop"]
+    assert [path.name for path in (quay.folder / "identity").glob("key*")] == ["key.pem"]
+
+
+async def test_a_member_of_this_fleet_may_join_again(quay: Quay) -> None:
+    first = await quay.join()
+    again = await quay.join(quay.door.token("ijklmnop"))
+    assert again.key != first.key
+    assert quay.store.load() == again
+
+
+async def test_a_member_of_another_fleet_leaves_it_only_when_told_to(quay: Quay, tmp_path: Path) -> None:
+    first = await quay.join()
+    door = SimFrontDoor(SimAuthority(now=time.time(), name="other"), "127.0.0.1:9444")
+    tls = door.authority.server_context(tmp_path, door.authority.server())
+    async with SimHttps(door, tls).running() as server:
+        with pytest.raises(Rejected, match=f"in the fleet of {quay.server.url}.*--replace"):
+            await quay.join(door.token(), server.url)
+        assert (quay.store.load(), server.requests) == (first, [])
+        await quay.join(door.token(), server.url, leave_fleet=True)
+    assert quay.store.load().member.fleet_address == "127.0.0.1:9444"
+
+
+async def test_joining_mends_an_identity_that_cannot_be_read(quay: Quay) -> None:
+    await quay.join()
+    (quay.folder / "identity" / "node.json").write_text("garbage")
+    await quay.join(quay.door.token("ijklmnop"))
+    assert quay.store.load().member.node_id == "quay-1"
 
 
 async def test_an_expired_token_is_refused(quay: Quay) -> None:
@@ -155,7 +234,10 @@ async def test_a_box_clock_beyond_the_certificates_is_named(tmp_path: Path, days
             await Quay(tmp_path / "state", authority, door, server).join()
 
 
-@pytest.mark.parametrize("url", ["http://fleet:8443", "fleet", "ftp://fleet", "https://", "https://fleet/path"])
+@pytest.mark.parametrize(
+    "url",
+    ["http://fleet:8443", "fleet", "ftp://fleet", "https://", "https://fleet/path", "https://[::1", "https://fleet:x"],
+)
 def test_an_address_that_is_not_https_is_refused_before_anything_is_sent(url: str) -> None:
     with pytest.raises(Rejected, match="https://HOST"):
         HttpsFrontDoor(url)

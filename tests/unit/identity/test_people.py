@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 
 from controlplane import tables
+from controlplane.adapters.files import write_atomically
+from controlplane.config import Config
+from controlplane.errors import Unauthenticated
 from controlplane.identity.access import COOKIE
+from controlplane.identity.service import IdentityService
+from controlplane.wiring import ADMIN_TOKEN, build
 from tests.sim import joining
 from tests.sim.control_plane import SimControlPlane
 
@@ -118,6 +123,44 @@ def test_a_session_ends_after_a_working_day(plane: SimControlPlane) -> None:
     assert "longshore open" in error(answer)
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Origin": "http://testserver"}, 303),
+        ({"Origin": "null", "Sec-Fetch-Site": "same-origin"}, 303),  # a form on a page that sends no referrer
+        ({"Origin": "null"}, 403),
+        ({"Origin": "null", "Sec-Fetch-Site": "same-site"}, 403),  # another port of this host
+        ({"Origin": "https://elsewhere.example", "Sec-Fetch-Site": "cross-site"}, 403),
+    ],
+)
+def test_only_a_page_of_ours_signs_a_browser_out(plane: SimControlPlane, headers: dict[str, str], status: int) -> None:
+    plane.stranger.post("/signin", data={"code": link(plane)})
+    assert plane.stranger.post("/signout", headers=headers).status_code == status
+    assert plane.stranger.get(PROTECTED).status_code == (401 if status == 303 else 200)
+
+
+def test_two_control_planes_on_one_machine_sign_nobody_out(plane: SimControlPlane) -> None:
+    """A browser sends all cookies of a host to all of its ports."""
+    names = set()
+    for host in ("127.0.0.1:8080", "127.0.0.1:9080", "[::1]:8080", "localhost"):
+        answer = plane.browser({"Host": host}).post("/signin", data={"code": link(plane)})
+        names.add(answer.headers["set-cookie"].partition("=")[0])
+    assert names == {f"{COOKIE}_8080", f"{COOKIE}_9080", COOKIE}
+
+
+def test_a_session_is_found_and_ended_under_the_name_of_its_port(plane: SimControlPlane) -> None:
+    browser = plane.browser({"Host": "127.0.0.1:8080"})
+    session = browser.post("/signin", data={"code": link(plane)}).cookies[f"{COOKIE}_8080"]
+    here = plane.browser({"Host": "127.0.0.1:8080", "Cookie": f"{COOKIE}_8080={session}; {COOKIE}_9080=other"})
+    assert here.get(PROTECTED).status_code == 200
+    assert (
+        plane.browser({"Host": "127.0.0.1:9080", "Cookie": f"{COOKIE}_8080={session}"}).get(PROTECTED).status_code
+        == 401
+    )
+    assert here.post("/signout").headers["set-cookie"].startswith(f'{COOKIE}_8080=""')
+    assert here.get(PROTECTED).status_code == 401
+
+
 def test_signing_out_ends_the_session_on_the_server(plane: SimControlPlane) -> None:
     plane.stranger.post("/signin", data={"code": link(plane)})
     session = plane.stranger.cookies[COOKIE]
@@ -152,11 +195,72 @@ def test_old_codes_and_sessions_are_forgotten(plane: SimControlPlane) -> None:
 
 
 def test_the_administrator_s_token_works_again_over_an_empty_database(plane: SimControlPlane) -> None:
-    for _ in range(2):
-        plane.identity.ensure_api_token("admin", "lsk_" + "a" * 43)
+    assert all(plane.identity.ensure_api_token("admin", "lsk_" + "a" * 43) for _ in range(2))
     headers = {"Authorization": "Bearer lsk_" + "a" * 43}
     assert plane.stranger.get(PROTECTED, headers=headers).status_code == 200
     assert len(plane.identity.api_tokens()) == 2
+
+
+def started(config: Config) -> IdentityService:
+    """What a start of the control plane leaves; the token in the file is good."""
+    services = build(config)
+    services.identity.user_of_bearer((config.folder / ADMIN_TOKEN).read_text().strip())
+    services.database.close()
+    return services.identity
+
+
+def test_an_administrator_s_token_that_was_deleted_stays_dead_and_the_file_gets_another(tmp_path: Path) -> None:
+    config = Config(state=tmp_path)
+    file = config.folder / ADMIN_TOKEN
+    started(config)
+    leaked = file.read_text()
+    identity = started(config)
+    assert file.read_text() == leaked
+    identity.delete_api_token(identity.api_tokens()[0].id)
+    identity = started(config)
+    assert (file.read_text() == leaked, file.stat().st_mode & 0o777) == (False, 0o600)
+    with pytest.raises(Unauthenticated):
+        identity.user_of_bearer(leaked.strip())
+
+
+def test_a_backup_of_the_file_does_not_revive_a_deleted_token(tmp_path: Path) -> None:
+    config = Config(state=tmp_path)
+    identity = started(config)
+    leaked = (config.folder / ADMIN_TOKEN).read_bytes()
+    identity.delete_api_token(identity.api_tokens()[0].id)
+    started(config)
+    write_atomically(config.folder / ADMIN_TOKEN, leaked)
+    started(config)
+    assert (config.folder / ADMIN_TOKEN).read_bytes() != leaked
+
+
+def test_a_deleted_api_token_cannot_be_deleted_again(plane: SimControlPlane) -> None:
+    made = plane.client.post("/api/v1/apitokens", json={"name": "ci"}).json()
+    answers = [plane.client.delete(f"/api/v1/apitokens/{made['id']}").status_code for _ in range(2)]
+    assert answers == [204, 404]
+    assert made["id"] not in plane.client.get("/api/v1/apitokens").text
+
+
+@pytest.mark.parametrize(
+    ("caller", "host", "http_port", "page"),
+    [
+        ("127.0.0.1", "127.0.0.1:8443", 8080, "http://127.0.0.1:8080"),
+        ("127.0.0.1", "localhost:8443", 9090, "http://127.0.0.1:9090"),
+        ("::1", "[::1]:8443", 8080, "http://127.0.0.1:8080"),
+        ("127.0.0.1", "127.0.0.1:8443", 0, "http://127.0.0.1:8443"),
+        ("127.0.0.1", "fleet.example", 8080, "http://fleet.example"),  # a proxy on this machine
+        ("10.0.0.9", "fleet.example:8443", 8080, "http://fleet.example:8443"),
+    ],
+)
+def test_on_its_own_machine_a_sign_in_link_leads_to_the_plain_page(
+    tmp_path: Path, plane: SimControlPlane, caller: str, host: str, http_port: int, page: str
+) -> None:
+    (tmp_path / "other").mkdir()
+    other = SimControlPlane(tmp_path / "other", plane.clock, http_port=http_port)
+    operator = other.browser({"Host": host, "Authorization": f"Bearer {other.token}"}, caller)
+    url = operator.post("/api/v1/signincodes").json()["url"]
+    other.close()
+    assert url.startswith(f"{page}/signin?code=")
 
 
 def test_a_join_token_is_shown_once_and_listed_without_its_secret(plane: SimControlPlane) -> None:
@@ -180,9 +284,9 @@ def test_a_box_joins_over_http_as_protobuf_s_json_says_it(plane: SimControlPlane
     body = {"token": token, "nodeId": "quay-1", "csrPem": joining.new_request(), "agentVersion": "0.1.0", "new": 1}
     answer = plane.stranger.post("/api/v1/enroll", json=body)
     assert answer.status_code == 200
-    assert set(answer.json()) == {"nodeId", "certificate", "fleetAddress"}
+    assert set(answer.json()) == {"nodeId", "certificate", "fleetAddress", "role"}
     assert isinstance(answer.json()["certificate"]["notAfterUnixMs"], str)
-    again = plane.stranger.post("/api/v1/enroll", json=body)
+    again = plane.stranger.post("/api/v1/enroll", json={**body, "csrPem": joining.new_request()})
     assert (again.status_code, again.json()["error"]["code"]) == (401, "invalid-token")
 
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import signal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.inference import lifecycle, runtime
+from agent.inference import lifecycle, requests, runtime
 from agent.inference.datatypes import check_size, pack_bytes, unpack_bytes
-from agent.inference.errors import BadInput, Broken
+from agent.inference.errors import BadInput, BadModel
 from agent.inference.lifecycle import TRANSITIONS, Event, State
 from agent.inference.outputs import label_of, with_labels
-from agent.inference.patience import AT_LEAST, Patience
-from agent.ports import Tensor
-from protos.errors import Fatal, Retryable
+from agent.inference.patience import AT_LEAST, MOST_ROWS, Patience
+from agent.ports import ModelSignature, Tensor, TensorSpec
+from protos.errors import Fatal, LongshoreError, Retryable
 
 
 def test_every_state_can_be_closed() -> None:
@@ -29,20 +30,29 @@ def test_what_cannot_happen_is_a_bug_and_says_so() -> None:
                 lifecycle.after(state, event)
 
 
+@pytest.mark.parametrize("state", set(State) - {State.READY})
+def test_only_a_ready_engine_takes_calls(state: State) -> None:
+    lifecycle.check_ready(State.READY)
+    with pytest.raises(Retryable):
+        lifecycle.check_ready(state)
+
+
 @pytest.mark.parametrize(
-    ("state", "error"),
+    ("codes", "error"),
     [
-        (State.NEW, Retryable),
-        (State.STARTING, Retryable),
-        (State.RESTARTING, Retryable),
-        (State.CLOSED, Retryable),
-        (State.FAILED, Broken),
+        ((-signal.SIGSEGV, -signal.SIGABRT), BadModel),
+        ((-signal.SIGSEGV, -signal.SIGKILL), Retryable),
+        ((-signal.SIGKILL, -signal.SIGSEGV), Retryable),
+        ((-signal.SIGILL, -signal.SIGILL), Retryable),
+        ((1, 1), Retryable),
+        ((0, 0), Retryable),
+        ((None, -signal.SIGSEGV), Retryable),
     ],
 )
-def test_only_a_ready_engine_takes_calls(state: State, error: type[Exception]) -> None:
-    lifecycle.check_ready(State.READY)
-    with pytest.raises(error):
-        lifecycle.check_ready(state)
+def test_a_model_is_at_fault_when_each_try_to_load_it_crashed(
+    codes: tuple[int | None, ...], error: type[LongshoreError]
+) -> None:
+    assert type(lifecycle.blamed(codes, Retryable("the last try"))) is error
 
 
 def test_patience_is_fifty_times_the_usual_and_at_least_ten_seconds() -> None:
@@ -52,6 +62,25 @@ def test_patience_is_fifty_times_the_usual_and_at_least_ten_seconds() -> None:
         patience.learn(1.0)
     assert patience.limit(0.0) == pytest.approx(50.0)
     assert patience.limit(0.3) == pytest.approx(50.3)
+
+
+def test_patience_grows_with_the_examples_of_a_request() -> None:
+    patience = Patience()
+    patience.learn(8.0, rows=4)
+    assert patience.usual == pytest.approx(2.0)
+    assert patience.limit(0.3, rows=10) == pytest.approx(1000.3)
+    assert patience.limit(0.0, rows=10**9) == patience.limit(0.0, rows=MOST_ROWS)
+
+
+@pytest.mark.parametrize(
+    ("declared", "came", "rows"),
+    [((-1, 3), (7, 3), 7), ((-1, 3), (0, 3), 1), ((4, 3), (4, 3), 1), ((-1,), (1000,), 1), ((), (), 1)],
+)
+def test_examples_are_counted_along_a_free_first_side(
+    declared: tuple[int, ...], came: tuple[int, ...], rows: int
+) -> None:
+    signature = ModelSignature((TensorSpec("x", "UINT8", declared),), ())
+    assert requests.rows(signature, [Tensor("x", "UINT8", came, b"")]) == rows
 
 
 def test_only_the_oldest_call_is_timed() -> None:
@@ -82,7 +111,15 @@ def test_no_bytes_break_the_reader(data: bytes, count: int) -> None:
 
 @pytest.mark.parametrize(
     ("datatype", "shape", "nbytes"),
-    [("FP32", (2, 2), 15), ("FP7", (1,), 1), ("FP32", (-1,), 4), ("FP32", (1,) * 40, 4), ("FP32", (1 << 40, 0), 0)],
+    [
+        ("FP32", (2, 2), 15),
+        ("FP7", (1,), 1),
+        ("FP32", (-1,), 4),
+        ("FP32", (1,) * 40, 4),
+        ("FP32", (1 << 40, 0), 0),
+        ("FP32", (10**5000, 0), 0),
+        ("FP32", (0, 2**31 - 1, 2**31 - 1), 0),
+    ],
 )
 def test_a_size_that_cannot_be_is_refused(datatype: str, shape: tuple[int, ...], nbytes: int) -> None:
     with pytest.raises(BadInput):

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import socket
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from agent import doctor
+from agent.adapters.x509 import X509Keys
 from agent.config import AgentConfig
-from agent.doctor import Facts, diagnose, report
+from agent.doctor import Facts, Finding, diagnose, report
+from agent.main import cli
+from tests.sim.authority import DAY, SimAuthority
 
 WELL = Facts(
     provider="cpu",
@@ -18,9 +23,31 @@ WELL = Facts(
     capabilities={"providers": ["cpu"], "pictures": ["jpg", "png"], "video": ["h264", "hevc", "mjpeg"]},
 )
 
+GPU = replace(
+    WELL,
+    provider="cuda",
+    gpu=True,
+    distributions={"onnxruntime-gpu": "1.31.1"},
+    capabilities={**WELL.capabilities, "providers": ["cpu", "cuda", "tensorrt"]},
+)
+
 
 def test_a_box_that_is_well_has_no_broken_finding() -> None:
-    assert not any(finding.broken for finding in diagnose(WELL))
+    for facts in (WELL, GPU):
+        assert not any(finding.broken for finding in diagnose(facts))
+
+
+def test_the_doctor_examines_what_run_would_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    examined: list[AgentConfig] = []
+
+    def examine(config: AgentConfig) -> list[Finding]:
+        examined.append(config)
+        return []
+
+    monkeypatch.setattr(doctor, "examine", examine)
+    asked = ["doctor", "--state-dir", str(tmp_path), "--provider", "cuda", "--http-port", "9000"]
+    assert CliRunner().invoke(cli, asked).exit_code == 0
+    assert [(config.provider, config.http_port, config.state_dir) for config in examined] == [("cuda", 9000, tmp_path)]
 
 
 @pytest.mark.parametrize(
@@ -33,10 +60,15 @@ def test_a_box_that_is_well_has_no_broken_finding() -> None:
         ),
         (replace(WELL, distributions={}, capabilities={}), "onnxruntime", "pip install"),
         (replace(WELL, errors={"providers": "libfoo.so is missing"}), "onnxruntime", "libfoo.so"),
+        (replace(WELL, errors={"providers": "x"}), "onnxruntime", "pip install --force-reinstall 'onnxruntime>="),
+        (replace(GPU, gpu=False), "gpu", "--provider cpu"),
+        (replace(GPU, errors={"gpu": "libcublas.so.13"}), "gpu", "libcublas.so.13"),
+        (replace(GPU, errors={"gpu": "libcublas.so.13"}), "gpu", "pip install 'onnxruntime-gpu[cuda,cudnn]>="),
         (replace(WELL, distributions={"onnxruntime-gpu": "1.31.0"}, provider="cuda"), "provider", "--provider cpu"),
         (replace(WELL, capabilities={**WELL.capabilities, "video": ["mjpeg"]}), "video", "h264"),
         (replace(WELL, errors={"pictures": "libGL.so.1"}), "pictures", "opencv-python-headless"),
         (replace(WELL, state_writable=False), "state", "--state-dir"),
+        (replace(WELL, no_address="192.0.2.1"), "address", "--listen"),
         (replace(WELL, free_bytes=1 << 20), "disk", "1 MiB are free"),
     ],
 )
@@ -68,3 +100,23 @@ def test_this_box_can_run_models(tmp_path: Path) -> None:
     assert facts.taken_ports == {"http-port": port}
     assert not facts.joined
     assert not any(finding.broken for finding in diagnose(facts))
+
+
+def test_an_address_this_machine_does_not_have_is_no_taken_port(tmp_path: Path) -> None:
+    facts = doctor.gather(AgentConfig(state_dir=tmp_path, listen="192.0.2.1"))
+    assert (facts.no_address, facts.taken_ports) == ("192.0.2.1", {})
+
+
+@pytest.mark.parametrize(
+    ("ended_days", "words"), [(10, "the running agent renews it"), (100, "longshore token create"), (-5, "")]
+)
+def test_a_certificate_that_has_expired_is_told_with_what_to_do(tmp_path: Path, ended_days: int, words: str) -> None:
+    keys = X509Keys()
+    request = keys.request(keys.new_key(), "quay-1")
+    authority = SimAuthority(now=time.time() - (ended_days + 7) * DAY)
+    (tmp_path / "identity").mkdir()
+    (tmp_path / "identity" / "cert.pem").write_bytes(authority.device(request, "quay-1", life=7 * DAY))
+    found = diagnose(doctor.gather(AgentConfig(state_dir=tmp_path, http_port=0, grpc_port=0, metrics_port=0)))
+    told = [finding.sentence for finding in found if finding.subject == "certificate"]
+    assert len(told) == (1 if words else 0)
+    assert all(words in sentence for sentence in told)

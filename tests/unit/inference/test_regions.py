@@ -1,4 +1,4 @@
-"""Request memory: no two leases overlap, what is given back is whole again, the cap holds."""
+"""Request memory: no two leases overlap, what is given back is whole again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.inference.errors import BadInput, Overloaded
 from agent.inference.messages import ALIGN, aligned
 from agent.inference.regions import SMALLEST_CHUNK, FreeList, Lease, Pool
 from agent.workers.memory import SharedSlots
@@ -60,8 +59,8 @@ def worker() -> Worker:
     return Worker()
 
 
-def pool_of(worker: Worker, cap: int = 4 * SMALLEST_CHUNK, keep: int = SMALLEST_CHUNK) -> Pool:
-    return Pool(worker.announce, worker.forget, cap, keep)
+def pool_of(worker: Worker, keep: int = SMALLEST_CHUNK) -> Pool:
+    return Pool(worker.announce, worker.forget, keep)
 
 
 def test_small_tensors_share_a_chunk(worker: Worker) -> None:
@@ -81,18 +80,6 @@ def test_a_chunk_too_many_is_given_back_when_it_is_empty(worker: Worker) -> None
     pool.give(first)
     assert worker.chunks == {0}
     assert pool.nbytes == SMALLEST_CHUNK
-    pool.close()
-
-
-def test_the_cap_holds(worker: Worker) -> None:
-    pool = pool_of(worker, cap=2 * SMALLEST_CHUNK)
-    with pytest.raises(BadInput):
-        pool.write(bytes(2 * SMALLEST_CHUNK + 1))
-    lease = pool.write(bytes(2 * SMALLEST_CHUNK))
-    with pytest.raises(Overloaded):
-        pool.write(b"x")
-    pool.give(lease)
-    pool.write(b"x")
     pool.close()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-from agent.inference.runtime import CPU, GPU, REQUIREMENT
+from agent.inference.runtime import CPU, GPU, GPU_LIBRARIES, REQUIREMENT
 
 
 def test_the_requirements_are_those_of_the_project() -> None:
@@ -13,3 +13,4 @@ def test_the_requirements_are_those_of_the_project() -> None:
     extras = project["project"]["optional-dependencies"]
     assert REQUIREMENT[CPU] in extras["agent-cpu"]
     assert REQUIREMENT[GPU] in extras["agent-gpu"]
+    assert GPU_LIBRARIES.replace("[cuda,cudnn]", "") == REQUIREMENT[GPU]

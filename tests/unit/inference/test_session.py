@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
 
@@ -13,7 +14,8 @@ from agent.inference.errors import BadInput, BadModel
 from agent.inference.session import Session
 from agent.ports import ModelSignature, TensorSpec
 from agent.types import ModelInput
-from tests.sim.models import detector, menagerie, picky, sum_model
+from protos.errors import Fatal, Retryable
+from tests.sim.models import detector, menagerie, model_bytes, picky, sum_model
 
 SUM = sum_model().spec.model
 DETECTOR = detector().spec.model
@@ -79,9 +81,58 @@ def test_tensors_the_protocol_cannot_carry_are_refused() -> None:
         Session(model.SerializeToString())
 
 
-def test_an_unknown_provider_is_refused() -> None:
-    with pytest.raises(BadModel, match="must be one of"):
+def test_a_provider_this_box_cannot_have_is_for_a_person_to_mend() -> None:
+    with pytest.raises(Fatal, match="must be one of"):
         Session(SUM, provider="tpu")
+    with pytest.raises(Fatal, match="install onnxruntime-gpu"):
+        Session(SUM, provider="cuda")
+
+
+def test_a_gpu_that_does_not_start_may_start_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with the GPU's runtime on a box without its driver: the session quietly runs on the CPU."""
+    monkeypatch.setattr(ort, "get_available_providers", lambda: session.PROVIDERS["cuda"])
+    with pytest.raises(Retryable, match=r"does not start on this box .*GPU driver"):
+        Session(SUM, provider="cuda")
+
+
+def test_what_the_gpu_misses_is_in_the_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(ort, "get_available_providers", lambda: session.PROVIDERS["cuda"])
+    monkeypatch.setattr(ort, "preload_dlls", lambda: print("Failed to load libcublas.so.13: not there\nSee the web"))
+    with pytest.raises(Retryable, match=r"libcublas\.so\.13: not there"):
+        Session(SUM, provider="cuda")
+    assert capsys.readouterr().out == ""
+
+
+def test_a_model_that_gets_no_memory_is_not_at_fault() -> None:
+    """4 TiB, asked for when it runs."""
+    signature = ModelSignature((TensorSpec("x", "INT64", (1,)),), (TensorSpec("y", "FP32", (-1,)),))
+    loaded = Session(model_bytes([helper.make_node("ConstantOfShape", ["x"], ["y"])], signature))
+    with pytest.raises(Retryable, match="not enough memory"):
+        loaded.run({"x": np.array([1 << 40])})
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("CUDA failure 100: no CUDA-capable device is detected ; GPU=0 ; hostname=box ; file=a.cc", "no CUDA-capable"),
+        ("CUDNN failure 4: CUDNN_STATUS_INTERNAL_ERROR ; GPU=0", "CUDNN_STATUS_INTERNAL_ERROR"),
+        ("CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED ; GPU=0", "ALLOC_FAILED"),
+        ("Please install TensorRT libraries as mentioned in the GPU requirements page", "TensorRT libraries"),
+        ("Exception during initialization: std::bad_alloc", "not enough memory"),
+        ("Available memory of 1024 is smaller than requested bytes of 4096", "not enough memory"),
+    ],
+)
+def test_what_the_runtime_says_of_the_box_is_no_fault_of_the_model(
+    monkeypatch: pytest.MonkeyPatch, said: str, words: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError(said)
+
+    monkeypatch.setattr(ort, "InferenceSession", fail)
+    with pytest.raises(Retryable, match=words):
+        Session(SUM)
 
 
 def test_the_cpu_is_always_there() -> None:

@@ -4,27 +4,42 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
+from typing import TypeVar
 
 import pytest
+from sqlalchemy import event, select
 
 from agent.telemetry import records
-from agent.telemetry.records import RecordClass, Waiting
+from agent.telemetry.records import Draft, NodeStats, OutcomeWindow, RecordClass, Waiting
+from agent.types import CameraState
+from controlplane import tables
+from controlplane.adapters.telemetry_memory import MemoryTelemetryIn
 from controlplane.ingest import loop as ingest_loop
+from controlplane.ingest import service
+from controlplane.ingest.domain import Batch
 from controlplane.ingest.service import DAY_MS, KEEP_DAYS, IngestService, Stored
 from controlplane.insights.repository import Only
-from controlplane.ports import Message
 from protos import telemetry_pb2 as wire
-from protos.errors import Retryable
-from protos.ids import NodeId
+from protos.errors import Rejected, Retryable
+from protos.outcomes import Outcome
 from protos.topics import Channel
 from tests.sim.ingest import Plane
-from tests.sim.telemetry import draft
+from tests.sim.stored import stored
+from tests.sim.telemetry import TAP, draft, finished
+
+Row = TypeVar("Row", bound=tables.RecordColumns)
 
 
 def batch(*numbers: int, epoch: str = "e1") -> bytes:
     """Frames under these numbers, exactly as a box sends them."""
     rows = [Waiting(RecordClass.FRAME, number, draft(RecordClass.FRAME, number).body) for number in numbers]
     return records.batch(epoch, rows)
+
+
+def rows(plane: Plane, table: type[Row]) -> list[Row]:
+    with plane.fleet.database.read() as session:
+        return list(session.scalars(select(table)))
 
 
 def frames(plane: Plane) -> list[int]:
@@ -42,7 +57,7 @@ def test_records_are_stored_and_acknowledged_to_their_box(plane: Plane) -> None:
 def test_the_same_records_again_are_stored_once_and_acknowledged_again(plane: Plane) -> None:
     for _ in range(3):
         plane.hear("quay-1", batch(1, 2))
-    plane.loop.handle([Message(NodeId("quay-1"), Channel.TELEMETRY, batch(2, 3))] * 2)
+    plane.loop.handle([plane.message("quay-1", batch(2, 3))] * 2)
     assert frames(plane) == [1, 2, 3]
     assert len(plane.acknowledged()) == 4
 
@@ -60,7 +75,7 @@ def test_every_kind_of_record_finds_its_table(plane: Plane) -> None:
     rows = [Waiting(kind, seq, draft(kind, seq).body) for seq, kind in enumerate(kinds, 1)]
     gap = records.gap(records.Gap(RecordClass.FRAME, 90, 99, 10, "the outbox was full"))
     plane.hear("quay-1", records.batch("e1", [*rows, Waiting(RecordClass.GAP, 5, gap)]))
-    assert plane.insights.stored("quay-1", "e1") == (5, 10)
+    assert stored(plane.fleet.database, "quay-1", "e1") == (5, 10)
 
 
 def test_another_epoch_is_another_line_of_numbers(plane: Plane) -> None:
@@ -100,14 +115,96 @@ def test_garbage_is_counted_told_once_and_stops_nothing(plane: Plane, caplog: py
     assert caplog.text.count("no TelemetryBatch") == 1
 
 
-def test_a_broken_record_does_not_hold_up_its_neighbours(plane: Plane) -> None:
+def test_a_broken_record_does_not_hold_up_its_neighbours_and_leaves_a_gap_so_that_all_adds_up(plane: Plane) -> None:
     payload = wire.TelemetryBatch.FromString(batch(1, 2))
-    payload.records[0].frame.camera = "../../etc"
+    payload.records[0].frame.outcome = "splendid"
     plane.hear("quay-1", payload.SerializeToString())
     assert frames(plane) == [2]
     assert plane.figure("longshore_ingest_refused_records_total") == 1
     (ack,) = plane.acknowledged()
     assert [(each.first, each.last) for each in ack.stored] == [(1, 2)]
+    assert stored(plane.fleet.database, "quay-1", "e1") == (2, 0)
+    (gap,) = rows(plane, tables.Gap)
+    assert (gap.seq, gap.record_class, gap.first_seq, gap.last_seq) == (1, "frame", 1, 1)
+    assert gap.reason == "refused: 'splendid' is no outcome this control plane knows"
+
+
+@pytest.mark.parametrize("mistake", [ValueError("of ours"), Rejected("a value no database holds")])
+def test_a_message_that_cannot_be_stored_costs_only_its_own_box(
+    plane: Plane, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, mistake: Exception
+) -> None:
+    store = IngestService.store
+
+    def poisoned(self: IngestService, batches: Sequence[Batch]) -> Stored:
+        if any(each.epoch == "poison" for each in batches):
+            raise mistake
+        return store(self, batches)
+
+    monkeypatch.setattr(IngestService, "store", poisoned)
+    plane.fleet.join("quay-2")
+    messages = [plane.message("quay-1", batch(1)), plane.message("quay-2", batch(1, epoch="poison"))]
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            plane.loop.handle([*messages, plane.message("quay-1", batch(2))])
+    assert frames(plane) == [1, 2]
+    assert {node for node, _ in plane.source.acknowledged} == {"quay-1"}
+    assert plane.figure("longshore_ingest_messages_total", result="refused") == 3
+    assert caplog.text.count("telemetry of quay-2: a message can't be stored") == 1
+    assert str(mistake) in caplog.text, "the log says what went wrong"
+
+
+def test_whether_the_broker_lets_us_hear_the_boxes_is_a_metric(plane: Plane) -> None:
+    assert plane.figure("longshore_ingest_connected") == 1
+    deaf = Plane(plane.fleet, plane.ingest, plane.insights, MemoryTelemetryIn("the broker is away"))
+    assert deaf.figure("longshore_ingest_connected") == 0
+
+
+# ---- clocks ----
+
+DAY = 86_400_000  # ms
+ALL_KINDS = (tables.Detection, tables.OutcomeCount, tables.CameraHealth, tables.NodeStat, tables.Gap)
+
+
+def told_at(unix_ms: int, sent_ms: int) -> bytes:
+    """One record of each kind that speaks of `unix_ms`, sent at `sent_ms`, both by the box's clock."""
+    drafts = [
+        records.frame(finished(captured_unix_ns=unix_ms * 1_000_000 + 7)),
+        records.outcomes(OutcomeWindow(TAP, unix_ms - 2000, unix_ms, {Outcome.OK_LOCAL: 1})),
+        records.camera_health(TAP.camera, CameraState.RUNNING, "", unix_ms),
+        records.node_stats(NodeStats(0.5, 1, 1), 0, 0, unix_ms),
+        Draft(RecordClass.GAP, records.gap(records.Gap(RecordClass.FRAME, 90, 99, 10, "full"))),
+    ]
+    waiting = [Waiting(each.record_class, seq, each.body) for seq, each in enumerate(drafts, 1)]
+    return records.stamped(records.batch("e1", waiting), sent_ms)
+
+
+@pytest.mark.parametrize("wrong", [-DAY, DAY], ids=["a day slow", "a day fast"])
+def test_what_a_box_with_a_wrong_clock_tells_stands_at_the_right_time(plane: Plane, wrong: int) -> None:
+    now = plane.fleet.now_ms
+    plane.hear("quay-1", told_at(now - 5_000 + wrong, now + wrong))
+    found = {table: rows(plane, table)[0] for table in ALL_KINDS}
+    assert {row.at_ms for table, row in found.items() if table is not tables.Gap} == {now - 5_000}
+    assert found[tables.Gap].at_ms == now
+    (frame,), (window,) = rows(plane, tables.Detection), rows(plane, tables.OutcomeCount)
+    assert frame.captured_unix_ns == (now - 5_000 + wrong) * 1_000_000 + 7, "the box's word stays"
+    assert window.end_ms == now - 5_000 + wrong
+
+
+def test_what_comes_after_an_outage_stands_where_it_happened(plane: Plane) -> None:
+    now = plane.fleet.now_ms
+    plane.hear("quay-1", told_at(now - 3 * DAY - DAY // 2, now - DAY // 2))
+    assert rows(plane, tables.Detection)[0].at_ms == now - 3 * DAY
+
+
+def test_waiting_for_the_database_moves_nothing(plane: Plane) -> None:
+    now = plane.fleet.now_ms
+    message = plane.message("quay-1", told_at(now - 5_000, now))
+    plane.fleet.clock.tick(3_600)
+    plane.loop.handle([message])
+    assert rows(plane, tables.Detection)[0].at_ms == now - 5_000
+
+
+# ---- presence and old rows ----
 
 
 def test_while_the_database_is_away_nothing_is_acknowledged_and_then_everything(
@@ -138,7 +235,7 @@ def test_the_thread_ends_when_told_even_if_the_database_is_away(plane: Plane, mo
 
     monkeypatch.setattr(IngestService, "store", failing)
     plane.loop.start()
-    plane.source.put(Message(NodeId("quay-1"), Channel.TELEMETRY, batch(1)))
+    plane.source.put(plane.message("quay-1", batch(1)))
     assert tried.wait(10)
     plane.loop.stop()
     assert not plane.loop.alive
@@ -172,4 +269,34 @@ def test_old_telemetry_goes_and_gaps_stay(plane: Plane) -> None:
     plane.hear("quay-1", batch(7))
     assert plane.ingest.sweep() == 1
     assert frames(plane) == [7]
-    assert plane.insights.stored("quay-1", "e1") == (2, 2)
+    assert stored(plane.fleet.database, "quay-1", "e1") == (2, 2)
+
+
+def test_a_sweep_goes_in_parts_so_that_boxes_need_not_wait(plane: Plane, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "SWEEP_ROWS", 3)
+    plane.hear("quay-1", batch(*range(1, 8)))
+    plane.fleet.clock.tick(KEEP_DAYS * DAY_MS / 1000 + 1)
+    assert [plane.ingest.sweep() for _ in range(4)] == [3, 3, 1, 0]
+
+
+def test_a_sweep_reads_no_row_that_stays(plane: Plane) -> None:
+    told: list[tuple[str, tuple[int, ...]]] = []
+    engine = plane.fleet.database.engine
+    event.listen(engine, "before_cursor_execute", lambda *given: told.append(given[2:4]))
+    plane.ingest.sweep()
+    deletes = [(statement, values) for statement, values in told if statement.startswith("DELETE")]
+    assert len(deletes) == 4
+    with engine.connect() as connection:
+        for statement, values in deletes:
+            plan = str(connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all())
+            assert "stored_ms<" in plan, plan
+            assert "SCAN" not in plan, plan
+
+
+def test_what_waits_for_the_database_is_told_in_messages_and_bytes(plane: Plane) -> None:
+    for payload in (b"123", b"45"):
+        plane.source.put(plane.message("quay-1", payload))
+    assert plane.figure("longshore_ingest_queue_messages") == 2
+    assert plane.figure("longshore_ingest_queue_bytes") == 5
+    plane.source.receive(10, 0)
+    assert plane.figure("longshore_ingest_queue_bytes") == 0

@@ -10,13 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controlplane.ingest import wire as ingest
-from controlplane.ingest.domain import Kind, Receipt, ranges, receipts
+from controlplane.ingest.domain import UNDER_WAY_MS, Arrival, Batch, Kind, Receipt, ranges, receipts
 from protos import telemetry_pb2 as wire
 from protos.errors import Rejected
 from protos.ids import NodeId
 from tests.sim.telemetry import RELEASE
 
 NODE = NodeId("quay-1")
+NOW = 1_795_000_000_000
+WEEK = 7 * 86_400_000
+
+
+def read(payload: bytes) -> Batch:
+    return ingest.batch(NODE, payload, NOW)
 
 
 def frame(**changes: object) -> wire.Record:
@@ -35,15 +41,29 @@ def outcomes(due: int = 3, **counts: int) -> wire.Record:
     return wire.Record(seq=1, outcomes=body)
 
 
+def answered(box: list[int], cloud: list[int] = [], seconds: float = 0.1) -> wire.Record:  # noqa: B006 - never changed
+    """Three frames due; these were answered."""
+    record = outcomes(due=3, ok_local=3)
+    record.outcomes.box.CopyFrom(wire.Latencies(frames=box, seconds=seconds))
+    record.outcomes.cloud.CopyFrom(wire.Latencies(frames=cloud))
+    return record
+
+
 def payload(*records: wire.Record, epoch: str = "e1") -> bytes:
     return wire.TelemetryBatch(epoch=epoch, records=records).SerializeToString()
 
 
 def test_a_frame_becomes_a_row_with_its_boxes() -> None:
-    (row,) = ingest.batch(NODE, payload(frame())).rows
+    (row,) = read(payload(frame())).rows
     assert (row.kind, row.seq) == (Kind.FRAME, 1)
     assert row.values["ran_on"] == "local"
     assert row.values["boxes"] == [{"x0": 0.1, "y0": 0.2, "x1": 0.3, "y1": 0.4, "score": 0.9, "label": "boat"}]
+
+
+def test_latencies_are_kept_as_they_were_counted() -> None:
+    (row,) = read(payload(answered(box=[0, 2], cloud=[1]))).rows
+    assert row.values["box"] == {"frames": [0, 2], "seconds": 0.1}
+    assert row.values["cloud"] == {"frames": [1], "seconds": 0.0}
 
 
 @pytest.mark.parametrize(
@@ -58,6 +78,10 @@ def test_a_frame_becomes_a_row_with_its_boxes() -> None:
         lambda: frame(where="../cloud"),
         lambda: frame(frame_seq=2**64 - 1),
         lambda: outcomes(due=4, ok_local=3),
+        lambda: answered(box=[0, 2], cloud=[2]),
+        lambda: answered(box=[0] * 37),
+        lambda: answered(box=[1], seconds=math.inf),
+        lambda: answered(box=[1], seconds=-1.0),
         lambda: outcomes(due=3, made_up=3),
         lambda: wire.Record(seq=1),
         lambda: wire.Record(seq=0, node=wire.NodeStats()),
@@ -66,10 +90,12 @@ def test_a_frame_becomes_a_row_with_its_boxes() -> None:
         lambda: wire.Record(seq=1, node=wire.NodeStats(memory_bytes=2**63)),
     ],
 )
-def test_a_record_that_breaks_a_rule_is_left_out_but_acknowledged(spoil: Callable[[], wire.Record]) -> None:
+def test_a_record_that_breaks_a_rule_leaves_a_gap_and_is_acknowledged(spoil: Callable[[], wire.Record]) -> None:
     good = wire.Record(seq=9, node=wire.NodeStats(at_unix_ms=1))
-    batch = ingest.batch(NODE, payload(spoil(), good))
-    assert [row.seq for row in batch.rows] == [9]
+    batch = read(payload(spoil(), good))
+    assert [row.seq for row in batch.rows if row.kind is Kind.NODE] == [9]
+    holes = [row for row in batch.rows if row.kind is Kind.GAP]
+    assert [row.seq for row in holes] == ([1] if spoil().seq == 1 else []), "what has no number can't be named"
     assert len(batch.refused) == 1
     assert set(batch.seqs) >= {9}
     assert len(batch.seqs) == 2
@@ -78,12 +104,12 @@ def test_a_record_that_breaks_a_rule_is_left_out_but_acknowledged(spoil: Callabl
 @pytest.mark.parametrize("garbage", [b"\xff\xff", payload(epoch=""), payload(epoch="e" * 65), payload(epoch="a/b")])
 def test_a_message_that_makes_no_sense_is_refused_whole(garbage: bytes) -> None:
     with pytest.raises(Rejected):
-        ingest.batch(NODE, garbage)
+        read(garbage)
 
 
 @given(st.binary(max_size=300))
 def test_no_bytes_do_more_harm_than_a_refusal(garbage: bytes) -> None:
-    for parse in (lambda: ingest.batch(NODE, garbage), lambda: ingest.presence(garbage)):
+    for parse in (lambda: read(garbage), lambda: ingest.presence(garbage)):
         try:
             parse()
         except Rejected:
@@ -92,7 +118,7 @@ def test_no_bytes_do_more_harm_than_a_refusal(garbage: bytes) -> None:
 
 def test_text_is_cut_and_holds_no_zero_byte() -> None:
     health = wire.CameraHealth(camera="quay", state="retrying", reason="a\0b" + "x" * 5000)
-    (row,) = ingest.batch(NODE, payload(wire.Record(seq=1, camera=health))).rows
+    (row,) = read(payload(wire.Record(seq=1, camera=health))).rows
     assert row.values["reason"].startswith("abx")
     assert len(row.values["reason"]) == ingest.MAX_TEXT
 
@@ -100,6 +126,26 @@ def test_text_is_cut_and_holds_no_zero_byte() -> None:
 def test_presence_is_read() -> None:
     said = ingest.presence(wire.Presence(online=True, boot_id="b1").SerializeToString())
     assert said == ingest.Presence(online=True, boot_id="b1")
+
+
+@given(wrong=st.integers(-WEEK, WEEK), age=st.integers(0, WEEK), under_way=st.integers(0, UNDER_WAY_MS - 1))
+def test_a_moment_is_right_but_for_the_time_on_the_way_however_wrong_the_clock_of_a_box_is(
+    wrong: int, age: int, under_way: int
+) -> None:
+    happened = NOW - under_way - age
+    arrival = Arrival(received_ms=NOW, sent_ms=NOW - under_way + wrong)
+    assert abs(arrival.at_ms(happened + wrong) - happened) < 2 * UNDER_WAY_MS
+    assert arrival.at_ms(happened + wrong) <= NOW
+
+
+def test_a_difference_that_the_way_explains_corrects_nothing_and_neither_does_an_agent_that_tells_no_time() -> None:
+    assert Arrival(NOW, NOW - 1_999).at_ms(NOW - 5_000) == NOW - 5_000
+    assert Arrival(NOW).at_ms(NOW - WEEK) == NOW - WEEK
+
+
+@given(sent=st.integers(-(2**63), 2**63 - 1), told=st.integers(-(2**63), 2**63 - 1))
+def test_no_clock_is_so_wild_that_a_moment_does_not_fit(sent: int, told: int) -> None:
+    assert 0 <= Arrival(NOW, sent).at_ms(told) <= NOW
 
 
 @given(st.sets(st.integers(1, 200)))
@@ -111,7 +157,7 @@ def test_ranges_cover_exactly_the_numbers_in_as_few_as_can_be(numbers: set[int])
 
 def test_batches_of_one_box_and_epoch_share_a_receipt() -> None:
     first, second = payload(wire.Record(seq=1), wire.Record(seq=2)), payload(wire.Record(seq=3), epoch="e2")
-    given = [ingest.batch(NODE, each) for each in (first, first, second)]
+    given = [read(each) for each in (first, first, second)]
     assert receipts(given) == [Receipt(NODE, "e1", ((1, 2),)), Receipt(NODE, "e2", ((3, 3),))]
 
 

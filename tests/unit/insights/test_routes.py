@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from controlplane.ingest.domain import Kind
+from controlplane.insights import service
 from tests.sim.clock import FakeClock
 from tests.sim.control_plane import SimControlPlane
 from tests.sim.fleet_data import HarbourFleet
@@ -15,12 +17,17 @@ from tests.sim.fleet_data import HarbourFleet
 @pytest.fixture
 def plane(tmp_path: Path, clock: FakeClock) -> Iterator[SimControlPlane]:
     made = SimControlPlane(tmp_path, clock)
-    fleet = HarbourFleet(made.services)
-    fleet.join()
-    fleet.report()
-    fleet.history(minutes=2)
     yield made
     made.close()
+
+
+@pytest.fixture(autouse=True)
+def fleet(plane: SimControlPlane) -> HarbourFleet:
+    made = HarbourFleet(plane.services)
+    made.join()
+    made.report()
+    made.history(minutes=2)
+    return made
 
 
 def test_outcomes_add_up_over_time_boxes_cameras_and_deployments(plane: SimControlPlane) -> None:
@@ -47,6 +54,38 @@ def test_a_box_tells_what_it_spends(plane: SimControlPlane) -> None:
     assert items[0]["memoryBytes"] > 1 << 20
 
 
+def test_what_a_box_dropped_within_a_day_is_told_by_class_and_reason(
+    plane: SimControlPlane, fleet: HarbourFleet
+) -> None:
+    full, damaged = "the outbox was full", "the record was damaged on the box's disk"
+
+    def drop(first: int, last: int, dropped: int, reason: str, kind: str = "frame") -> None:
+        span = {"first_seq": first, "last_seq": last, "dropped": dropped}
+        fleet.say("north-quay", Kind.GAP, {"record_class": kind, "reason": reason, **span})
+
+    drop(1, 50, 40, full)
+    drop(51, 60, 2, full)
+    plane.clock.tick(60)
+    drop(70, 70, 0, damaged)
+    items = plane.client.get("/api/v1/nodes/north-quay/gaps").json()["items"]
+    assert [(item["recordClass"], item["dropped"], item["reason"]) for item in items] == [
+        ("frame", 1, damaged),
+        ("frame", 42, full),
+    ]
+    assert plane.client.get("/api/v1/nodes/south-quay/gaps").json() == {"items": []}
+
+
+def test_a_question_about_too_much_is_refused_with_what_to_ask_instead(
+    plane: SimControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "MAX_WINDOWS", 100)
+    answer = plane.client.get("/api/v1/outcomes?since=2m")
+    assert answer.status_code == 422
+    assert "a shorter span, or for one node, camera or deployment" in answer.json()["error"]["message"]
+    assert plane.client.get("/api/v1/outcomes?since=2m&camera=gate").status_code == 200
+    assert plane.client.get("/api/v1/outcomes?since=1m").json()["total"]["due"] > 500
+
+
 def test_detections_are_empty_where_nothing_was_detected(plane: SimControlPlane) -> None:
     assert plane.client.get("/api/v1/detections?camera=gate").json() == {"items": []}
 
@@ -55,6 +94,7 @@ def test_detections_are_empty_where_nothing_was_detected(plane: SimControlPlane)
     ("path", "status"),
     [
         ("/api/v1/nodes/nobody/stats", 404),
+        ("/api/v1/nodes/nobody/gaps", 404),
         ("/api/v1/cameras/nothing/health", 404),
         ("/api/v1/outcomes?since=yesterday", 422),
         ("/api/v1/outcomes?step=0s", 422),
@@ -68,6 +108,8 @@ def test_what_cannot_be_answered_is_refused_with_a_sentence(plane: SimControlPla
     assert answer.json()["error"]["message"]
 
 
-@pytest.mark.parametrize("path", ["outcomes", "detections", "nodes/north-quay/stats", "events/stream"])
+@pytest.mark.parametrize(
+    "path", ["outcomes", "detections", "nodes/north-quay/stats", "nodes/north-quay/gaps", "events/stream"]
+)
 def test_strangers_learn_nothing(plane: SimControlPlane, path: str) -> None:
     assert plane.stranger.get(f"/api/v1/{path}").status_code == 401

@@ -81,7 +81,7 @@ async def test_a_server_of_another_ca_is_not_talked_to(identities: Callable[[str
     impostor = SimFleetServer(SimAuthority(now=time.time(), name="impostor"))
     async with impostor.running():
         link = GrpcFleetLink(lambda: identities(impostor.address))
-        with pytest.raises(Retryable, match="away"):
+        with pytest.raises(Retryable, match="shows a certificate of another CA"):
             await link.sync(report())
         await link.close()
     assert impostor.reports == []
@@ -93,10 +93,22 @@ async def test_a_server_with_a_certificate_for_another_name_is_not_talked_to(
     fleet = SimFleetServer(authority)
     async with fleet.running(authority.server("127.0.0.9")):
         link = GrpcFleetLink(lambda: identities(fleet.address))
-        with pytest.raises(Retryable, match="away"):
+        with pytest.raises(Retryable, match=r"shows a certificate for another name.*--advertise"):
             await link.sync(report())
         await link.close()
     assert fleet.reports == []
+
+
+@pytest.mark.parametrize(("life", "backdated"), [(-1 * DAY, 30 * DAY), (30 * DAY, -5 * DAY)])
+async def test_a_server_whose_certificate_is_not_valid_now_makes_the_clock_suspect(
+    identities: Callable[[str], Identity], authority: SimAuthority, life: float, backdated: float
+) -> None:
+    fleet = SimFleetServer(authority)
+    async with fleet.running(authority.server(life=life, backdated=backdated)):
+        link = GrpcFleetLink(lambda: identities(fleet.address))
+        with pytest.raises(Retryable, match="not valid by this box's clock; set the clock"):
+            await link.sync(report())
+        await link.close()
 
 
 @pytest.mark.parametrize("days", [-1.0, 1.0])

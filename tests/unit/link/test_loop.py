@@ -222,6 +222,26 @@ async def test_reconnecting_writes_nothing_anew(node: Node, monkeypatch: pytest.
     assert written == []
 
 
+async def test_that_somebody_looks_is_not_worth_a_write(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    await node.run()
+    written: list[str] = []
+    put = node.state.put
+
+    def counted(key: str, value: bytes) -> None:
+        written.append(key)
+        put(key, value)
+
+    monkeypatch.setattr(node.state, "put", counted)
+    for moment in (1, 2, 0):
+        node.link.desired.watch_until_unix_ms = moment
+        await node.run(20)
+    assert written == []
+    node.link.desired.generation = 2
+    await node.run(20)
+    assert written == [KEY]
+    assert node.state.get(KEY) == node.link.desired.SerializeToString()
+
+
 async def test_a_deleted_box_keeps_running_and_says_why(node: Node) -> None:
     await node.run()
     node.link.failure = Rejected("the control plane does not admit this box: it was deleted")

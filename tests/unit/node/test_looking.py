@@ -95,6 +95,23 @@ async def test_nothing_is_drawn_or_sent_while_nobody_looks(world: World) -> None
     assert world.link.streams == 0
 
 
+async def test_an_older_word_does_not_end_what_a_newer_one_asked_for(world: World) -> None:
+    now = world.clock.unix()
+    world.looking.look_until(now + 30)
+    world.looking.look_until(now + 5)
+    world.clock.tick(29)
+    assert world.looking.wanted
+    world.clock.tick(2)
+    assert not world.looking.wanted
+
+
+async def test_a_wrong_clock_does_not_make_a_box_stream_for_ever(world: World) -> None:
+    world.looking.look_until(world.clock.unix() + 86_400)  # a box a day behind that has not heard the right time yet
+    world.clock.jump(-86_400)
+    world.clock.tick(61)
+    assert not world.looking.wanted
+
+
 async def test_a_viewer_gets_pictures_with_outcome_latency_and_caption(world: World) -> None:
     world.look()
     world.looking.show(world.frame())

@@ -10,7 +10,7 @@ import pytest
 from agent.config import AgentConfig
 from agent.pipeline.board import Board, CameraWish, DeploymentWish
 from agent.pipeline.run import LaneSettings
-from agent.ports import CloudModel
+from agent.ports import Clock, CloudModel
 from agent.types import Box, Finished, Geometry, ModelInput, Tap
 from agent.update.verify import VerifiedBytes, VerifiedRelease
 from protos.errors import LongshoreError, Rejected, Retryable
@@ -18,6 +18,7 @@ from protos.ids import CameraName, DeploymentName, Digest, ModelName, Version, d
 from protos.manifest import ImageInput, Manifest, Variant
 from protos.outcomes import Outcome
 from tests.sim.captures import SimCaptures
+from tests.sim.clock import FakeClock, settle
 from tests.sim.engine import FakeEngine, RealClock
 from tests.sim.models import Sample, detector
 
@@ -73,8 +74,8 @@ class Cloud:
 
 
 class World:
-    def __init__(self) -> None:
-        self.clock = RealClock()
+    def __init__(self, clock: Clock | None = None) -> None:
+        self.clock = clock or RealClock()
         self.finished: list[Finished] = []
         self.captures = SimCaptures()
         self.engines: list[FakeEngine] = []
@@ -167,6 +168,83 @@ async def test_a_release_whose_worker_keeps_falling_is_not_confirmed_and_the_old
     assert [done.release for done in await world.frames(1)] == [first]
 
 
+# ---- confirming, on a clock that moves only when told ----
+
+
+@pytest.fixture
+async def still(clock: FakeClock) -> AsyncIterator[World]:
+    world = World(clock)
+    world.board.plan([CameraWish(CAMERA, "synthetic://harbour", 10.0)], [wish()])
+    yield world
+    await world.board.close()
+    world.captures.close()
+
+
+async def verdict(world: World, clock: FakeClock, digest: Digest, seconds: float) -> bool | None:
+    """Of a confirmation that may take 10 s, after `seconds`."""
+    confirming = asyncio.create_task(world.board.confirm(HARBOUR, digest, 10.0))
+    await clock.advance(seconds)
+    if confirming.done():
+        return confirming.result()
+    confirming.cancel()
+    return None
+
+
+async def test_a_release_that_hangs_on_its_first_frame_is_not_confirmed(still: World, clock: FakeClock) -> None:
+    digest = await still.install("1")
+    still.board.slow_down(1e6)
+    still.captures.announce(TAP, clock.monotonic())
+    assert await verdict(still, clock, digest, 11.0) is None
+    assert await verdict(still, clock, digest, 75.0) is False
+    still.board.slow_down(0.0)
+
+
+async def test_a_frame_that_hangs_until_its_worker_is_killed_fails_the_release(still: World, clock: FakeClock) -> None:
+    digest = await still.install("1")
+    still.board.slow_down(1e6)
+    still.captures.announce(TAP, clock.monotonic())
+    confirming = asyncio.create_task(still.board.confirm(HARBOUR, digest, 10.0))
+    await clock.advance(10.5)
+    still.engines[0].crash()  # the engine's patience is over
+    await clock.advance(0.5)
+    assert confirming.result() is False
+
+
+async def test_a_frame_still_under_way_at_the_end_of_the_window_is_waited_for(still: World, clock: FakeClock) -> None:
+    digest = await still.install("1")
+    still.board.slow_down(12.0)
+    still.captures.announce(TAP, clock.monotonic())
+    assert await verdict(still, clock, digest, 13.0) is True
+
+
+async def test_a_release_that_is_asked_for_no_frame_is_confirmed(still: World, clock: FakeClock) -> None:
+    digest = await still.install("1")
+    assert await verdict(still, clock, digest, 10.5) is True
+
+
+async def test_a_release_whose_frames_all_go_to_a_cloud_that_fails_is_confirmed(still: World, clock: FakeClock) -> None:
+    still.board.plan([CameraWish(CAMERA, "synthetic://harbour", 10.0)], [wish(offload=True)])
+    digest = await still.install("1")
+    cloud = Cloud(Retryable("gone"))
+    still.board.offer_cloud(cloud)
+    still.board.lanes()[HARBOUR].ready = False  # the box would be too slow
+    still.captures.announce(TAP, clock.monotonic())
+    assert await verdict(still, clock, digest, 10.5) is True
+    assert len(cloud.asked) == 1
+    assert [done.outcome for done in still.finished] == [Outcome.ERROR]
+
+
+async def test_what_the_release_before_still_had_under_way_does_not_count(still: World, clock: FakeClock) -> None:
+    await still.install("1")
+    still.engines[0].slow_down(1e6)
+    still.captures.announce(TAP, clock.monotonic())
+    await settle()
+    digest = await still.install("2")
+    still.engines[0].crash()
+    assert await verdict(still, clock, digest, 10.5) is True
+    assert [done.outcome for done in still.finished] == [Outcome.ERROR]
+
+
 async def test_a_candidate_that_does_not_load_leaves_what_answers_untouched(world: World) -> None:
     first = await world.install("1")
     with pytest.raises(Rejected):
@@ -212,7 +290,7 @@ async def test_a_deployment_that_leaves_takes_its_taps_and_engines_along(world: 
     await world.install("1")
     await world.board.remove(HARBOUR)
     assert world.captures.taps == {}
-    assert world.board.models == []
+    assert world.board.askable == []
 
 
 async def test_a_camera_that_leaves_takes_its_memory_from_the_engines(world: World) -> None:

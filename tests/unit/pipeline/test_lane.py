@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.pipeline.lane import Answer, Finish, Infer, Release, SendUp
-from agent.pipeline.stand import Health
 from protos.outcomes import Outcome
 from tests.sim.lane import Box, frame, in_time, lane, shares, tap
 
@@ -106,14 +105,13 @@ def test_a_frame_the_cloud_answered_says_what_encoding_and_the_wire_took() -> No
     assert answered.uplink_bytes == 9000
 
 
-def test_a_failure_of_the_cloud_does_not_count_against_the_release_on_the_box() -> None:
-    subject, health = lane(), Health()
+def test_a_failure_of_the_cloud_is_told_as_one_of_the_cloud() -> None:
+    subject = lane()
     subject.ready = False
     [sent] = [a for a in subject.arrive(frame(1, 100.0), 100.0) if isinstance(a, SendUp)]
     actions = subject.cloud_done(sent.job, Answer(error="the cloud node is gone"), 100.05)
     [ended] = [a.finished for a in actions if isinstance(a, Finish)]
-    health.count(ended)
-    assert (ended.outcome, ended.where, health.failed) == (Outcome.ERROR, "cloud", 0)
+    assert (ended.outcome, ended.where) == (Outcome.ERROR, "cloud")
 
 
 def test_a_failed_inference_is_an_error_and_the_lane_goes_on() -> None:

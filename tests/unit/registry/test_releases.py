@@ -79,12 +79,20 @@ def test_a_model_file_that_fails_inspection_makes_no_release(plane: SimControlPl
 
 def test_the_manifest_is_kept_as_the_very_bytes_that_came(plane: SimControlPlane) -> None:
     made = releases.make("1.0.0")
-    spaced = made.manifest.replace(b'"name":"harbour"', b'"name" : "harbour"')
+    newer = made.manifest.replace(b'"variants":', b'"unheardOf":{"b":[1,2.5]},"variants":')
     for content in made.blobs.values():
         plane.upload(content)
-    release, _ = plane.registry.create_release(spaced)
-    assert release.manifest == spaced
-    assert release.digest == digest_of(spaced)
+    release, _ = plane.registry.create_release(newer)
+    assert release.manifest == newer
+    assert release.digest == digest_of(newer)
+
+
+def test_a_manifest_has_one_spelling(plane: SimControlPlane) -> None:
+    made = releases.make("1.0.0")
+    for content in made.blobs.values():
+        plane.upload(content)
+    with pytest.raises(Rejected, match="not canonical JSON"):
+        plane.registry.create_release(made.manifest.replace(b'"name":"harbour"', b'"name" : "harbour"'))
 
 
 def test_boxes_fetch_a_manifest_as_they_fetch_any_file(plane: SimControlPlane) -> None:

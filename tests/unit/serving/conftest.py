@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 import grpc.aio
@@ -26,6 +27,7 @@ LIMITS = HttpLimits(
     idle_seconds=0.3,
     stall_seconds=0.2,
     request_seconds=1.0,
+    linger_seconds=0.1,
     sweep_seconds=0.05,
 )
 SAMPLES = {
@@ -47,6 +49,12 @@ class Node:
         return engine
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - what is waited for is the code under test
+            await asyncio.sleep(0.001)
+
+
 @pytest.fixture
 async def node() -> AsyncIterator[Node]:
     table, counted = FakeTable(), Counted()
@@ -61,10 +69,14 @@ async def node() -> AsyncIterator[Node]:
 
 
 @pytest.fixture
-async def rest_port(node: Node) -> AsyncIterator[int]:
-    server = RestServer(node.plane, limits=LIMITS)
-    yield await server.start("127.0.0.1", 0)
-    await server.stop(1.0)
+def rest_server(node: Node) -> RestServer:
+    return RestServer(node.plane, limits=LIMITS)
+
+
+@pytest.fixture
+async def rest_port(rest_server: RestServer) -> AsyncIterator[int]:
+    yield await rest_server.start("127.0.0.1", 0)
+    await rest_server.stop(1.0)
 
 
 @pytest.fixture

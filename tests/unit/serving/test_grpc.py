@@ -11,13 +11,14 @@ import grpc.aio
 import pytest
 
 from agent.inference.datatypes import pack_bytes
-from agent.inference.errors import Broken, Overloaded
+from agent.inference.errors import Overloaded
+from agent.serving import bounds, grpc_server
 from agent.serving.access import Access
-from agent.serving.grpc_server import GrpcServer
+from agent.serving.grpc_server import MAX_REQUEST, GrpcServer
 from protos import inference_pb2 as pb
 from protos.errors import Fatal, LongshoreError, Retryable
 from protos.inference_pb2_grpc import GRPCInferenceServiceStub
-from tests.unit.serving.conftest import Node
+from tests.unit.serving.conftest import Node, until
 from tests.unit.serving.test_rest import png
 
 
@@ -128,6 +129,14 @@ def _unknown_output(request: pb.ModelInferRequest) -> None:
     request.outputs.add(name="sum")
 
 
+def _both_ways(request: pb.ModelInferRequest) -> None:
+    request.inputs[0].contents.fp32_contents.extend([1, 2, 3])
+
+
+def _endless(request: pb.ModelInferRequest) -> None:
+    request.parameters["timeout"].double_param = float("inf")
+
+
 def _shared_memory(request: pb.ModelInferRequest) -> None:
     request.inputs[0].parameters["shared_memory_region"].string_param = "x"
 
@@ -145,6 +154,8 @@ def _bad_timeout(request: pb.ModelInferRequest) -> None:
         _out_of_range,
         _half_precision_typed,
         _unknown_output,
+        _both_ways,
+        _endless,
         _shared_memory,
         _bad_timeout,
     ],
@@ -158,6 +169,14 @@ async def test_a_bad_request_is_refused_in_one_sentence(
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert error.details()
     assert "\n" not in error.details()
+
+
+async def test_a_datatype_nobody_here_has_is_refused_as_that(stub: GRPCInferenceServiceStub) -> None:
+    request = pb.ModelInferRequest(model_name="fp32")
+    request.inputs.add(name="x", datatype="BF16", shape=[1])
+    error = await failure(stub.ModelInfer(request))
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "this server does not support datatype 'BF16'" in error.details()
 
 
 async def test_an_unknown_model_or_version_is_not_found(stub: GRPCInferenceServiceStub) -> None:
@@ -174,7 +193,7 @@ async def test_an_unknown_model_or_version_is_not_found(stub: GRPCInferenceServi
     [
         (Overloaded("busy", 2.5), grpc.StatusCode.RESOURCE_EXHAUSTED),
         (Retryable("worker died", 0.2), grpc.StatusCode.UNAVAILABLE),
-        (Broken("crashed too often"), grpc.StatusCode.INTERNAL),
+        (Fatal("mend it"), grpc.StatusCode.INTERNAL),
     ],
 )
 async def test_what_the_engine_says_becomes_a_code(
@@ -205,20 +224,47 @@ async def test_a_request_is_answered_when_its_time_has_passed(stub: GRPCInferenc
 async def test_a_caller_who_leaves_cancels_the_request(stub: GRPCInferenceServiceStub, node: Node) -> None:
     node.engine("sum").slow_down(30.0)
     call = stub.ModelInfer(sum_request())
-    await asyncio.sleep(0.1)
+    await until(lambda: node.engine("sum").busy)
     call.cancel()
-    for _ in range(100):
-        if node.counted.answers:
-            break
-        await asyncio.sleep(0.01)
+    await until(lambda: bool(node.counted.answers))
     assert node.counted.answers == [("grpc", "sum", "cancelled")]
 
 
 async def test_a_message_beyond_the_bound_is_refused(stub: GRPCInferenceServiceStub) -> None:
     request = pb.ModelInferRequest(model_name="uint8")
-    request.inputs.add(name="x", datatype="UINT8", shape=[65 << 20])
-    request.raw_input_contents.append(bytes(65 << 20))
+    request.inputs.add(name="x", datatype="UINT8", shape=[MAX_REQUEST])
+    request.raw_input_contents.append(bytes(MAX_REQUEST))
     assert (await failure(stub.ModelInfer(request))).code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+@pytest.mark.parametrize(("model", "most"), [("uint8", bounds.MAX_NUMBERS), ("bytes", bounds.MAX_TEXTS)])
+async def test_more_typed_values_than_the_loop_has_time_for_are_to_travel_raw(
+    stub: GRPCInferenceServiceStub, model: str, most: int
+) -> None:
+    request = pb.ModelInferRequest(model_name=model)
+    item = request.inputs.add(name="x", datatype=model.upper(), shape=[most + 1])
+    if model == "bytes":
+        item.contents.bytes_contents.extend([b""] * (most + 1))
+    else:
+        item.contents.uint_contents.extend([0] * (most + 1))
+    error = await failure(stub.ModelInfer(request))
+    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "raw_input_contents" in error.details()
+
+
+async def test_calls_at_once_are_bounded(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grpc_server, "MAX_CALLS", 2)
+    server = GrpcServer(node.plane)
+    port = await server.start("127.0.0.1", 0)
+    node.engine("sum").slow_down(0.3)
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        stub = GRPCInferenceServiceStub(channel)
+        calls = [asyncio.ensure_future(stub.ModelInfer(sum_request())) for _ in range(3)]
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+        refused = [answer for answer in answers if isinstance(answer, grpc.aio.AioRpcError)]
+        assert [error.code() for error in refused] == [grpc.StatusCode.RESOURCE_EXHAUSTED]
+        assert (await stub.ServerLive(pb.ServerLiveRequest())).live
+    await server.stop(1.0)
 
 
 async def test_callers_show_the_token_where_one_is_asked_for(node: Node) -> None:
@@ -242,13 +288,18 @@ async def test_a_taken_port_is_named_with_the_way_out(node: Node, grpc_port: int
         await GrpcServer(node.plane).start("127.0.0.1", grpc_port)
 
 
+async def test_an_address_this_machine_does_not_have_is_no_taken_port(node: Node) -> None:
+    with pytest.raises(Fatal, match=r"no address 192\.0\.2\.1.*--listen"):
+        await GrpcServer(node.plane, Access(token="s3cret")).start("192.0.2.1", 0)
+
+
 async def test_stopping_lets_what_runs_finish(node: Node) -> None:
     server = GrpcServer(node.plane)
     port = await server.start("127.0.0.1", 0)
     node.engine("sum").slow_down(0.2)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         call = GRPCInferenceServiceStub(channel).ModelInfer(sum_request())
-        await asyncio.sleep(0.1)
+        await until(lambda: node.engine("sum").busy)
         await server.stop(2.0)
         assert (await call).model_name == "sum"
     await server.stop(2.0)

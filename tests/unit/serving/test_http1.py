@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
-import uvloop
 
-from agent.serving.dataplane import DataPlane
+from agent.serving.access import Access
+from agent.serving.http1 import Connection, HttpLimits, Request, Response
 from agent.serving.rest_server import RestServer
-from tests.sim.engine import FakeEngine, RealClock
-from tests.sim.models import sum_model
-from tests.sim.serving import FakeTable
-from tests.unit.serving.conftest import LIMITS, Node
+from tests.sim.clock import FakeClock, settle
+from tests.sim.transport import SimTransport
+from tests.unit.serving.conftest import LIMITS, Node, until
 
 GET = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+CHUNKED = b"POST /v2/models/sum/infer HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 INFER = {
     "inputs": [
         {"name": "a", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]},
@@ -114,8 +114,27 @@ async def test_a_caller_who_asks_first_is_told_to_go_on(rest_port: int) -> None:
             + b"".join(b"10000\r\n" + bytes(0x10000) + b"\r\n" for _ in range(20)),
             413,
         ),
+        (CHUNKED + b"1\r\nx\r\n0\r\nAuthorization: Bearer x\r\n\r\n", 400),
+        (CHUNKED + b"1\r\nx\r\n0\r\nA: " + b"x" * 600_000, 431),
+        (CHUNKED + b"1;" + b"x" * 20_000, 431),
+        (b"POST /v2 HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n", 400),
     ],
-    ids=["tls", "no http", "length", "two lengths", "chunk", "target", "header", "headers", "declared", "chunked"],
+    ids=[
+        "tls",
+        "no http",
+        "length",
+        "two lengths",
+        "chunk",
+        "target",
+        "header",
+        "headers",
+        "declared",
+        "chunked",
+        "a header behind the body",
+        "an endless header behind the body",
+        "an endless chunk extension",
+        "chunks in 1.0",
+    ],
 )
 async def test_what_cannot_be_read_on_is_answered_and_closed(rest_port: int, request_bytes: bytes, status: int) -> None:
     async with connected(rest_port) as (reader, writer):
@@ -125,24 +144,172 @@ async def test_what_cannot_be_read_on_is_answered_and_closed(rest_port: int, req
         assert list(json.loads(body)) == ["error"]
 
 
-async def test_bodies_of_all_connections_together_are_bounded(rest_port: int) -> None:
+async def test_bodies_of_all_connections_together_are_bounded(rest_server: RestServer, rest_port: int) -> None:
     half = LIMITS.body_bytes
     async with (
         connected(rest_port) as (_, one),
         connected(rest_port) as (_, two),
         connected(rest_port) as (reader, three),
     ):
-        one.write(post(b"x", length=half))
-        two.write(post(b"x", length=half))
-        await asyncio.gather(one.drain(), two.drain())
-        await asyncio.sleep(0.02)
-        three.write(post(b"x", length=half))
+        for writer in (one, two):
+            writer.write(post(bytes(half - 1), length=half))
+        await until(lambda: rest_server.held == 2 * (half - 1))
+        three.write(post(b"xyz", length=half))
         code, _, headers = await answer_of(reader)
         assert (code, headers["retry-after"]) == (429, "1")
-    await asyncio.sleep(0.02)
+        assert rest_server.held == 2 * (half - 1)
+    await until(lambda: rest_server.held == 0)
     async with connected(rest_port) as (reader, writer):
         writer.write(post(json.dumps(INFER).encode().ljust(half)))
         assert (await answer_of(reader))[0] == 200
+
+
+async def test_a_body_that_is_only_announced_takes_nothing_from_others(rest_server: RestServer, rest_port: int) -> None:
+    async with AsyncExitStack() as stack:
+        for _ in range(LIMITS.connections - 1):
+            _, writer = await stack.enter_async_context(connected(rest_port))
+            writer.write(post(b"x", length=LIMITS.body_bytes))
+        await until(lambda: rest_server.held == LIMITS.connections - 1)
+        reader, writer = await stack.enter_async_context(connected(rest_port))
+        writer.write(post(json.dumps(INFER).encode().ljust(LIMITS.body_bytes)))
+        assert (await answer_of(reader))[0] == 200
+
+
+async def test_who_may_not_call_is_told_so_before_a_byte_of_the_body_is_kept(node: Node) -> None:
+    server = RestServer(node.plane, Access(token="s3cret"), LIMITS)
+    port = await server.start("127.0.0.1", 0)
+    for request in (post(b"", length=1000), CHUNKED):
+        async with connected(port) as (reader, writer):
+            writer.write(request)
+            code, _, headers = await answer_of(reader)
+            assert (code, headers["www-authenticate"], headers["connection"]) == (401, "bearer", "close")
+            writer.write(bytes(1000))
+    async with connected(port) as (reader, writer):
+        writer.write(post(json.dumps(INFER).encode(), "Authorization: Bearer s3cret"))
+        assert (await answer_of(reader))[0] == 200
+    assert server.held == 0
+    await server.stop(1.0)
+
+
+async def test_a_refusal_reaches_a_caller_who_is_still_sending(rest_port: int) -> None:
+    async with connected(rest_port) as (reader, writer):
+        writer.write(post(b"", length=LIMITS.body_bytes + 1))
+        for _ in range(64):
+            writer.write(bytes(64 << 10))
+            await writer.drain()
+        assert (await answer_of(reader))[0] == 413
+        assert await reader.read() == b""
+
+
+async def test_requests_before_one_that_is_refused_are_answered_first(rest_port: int) -> None:
+    async with connected(rest_port) as (reader, writer):
+        writer.write(post(json.dumps(INFER).encode()) + GET + b"HELLO\r\n\r\n")
+        assert [(await answer_of(reader))[0] for _ in range(3)] == [200, 200, 400]
+        assert await reader.read() == b""
+
+
+async def test_a_proxy_may_send_the_whole_address(rest_port: int) -> None:
+    async with connected(rest_port) as (reader, writer):
+        writer.write(b"GET http://box.example:8000/v2/health/live?x=1 HTTP/1.1\r\nHost: box.example\r\n\r\n")
+        assert (await answer_of(reader))[0] == 200
+
+
+class SimOwner:
+    """A server that answers everything with `answer`."""
+
+    def __init__(self, answer: bytes) -> None:
+        self.limits = HttpLimits()
+        self.connections: set[Connection] = set()
+        self.stopping = False
+        self._answer = answer
+
+    def reserve(self, nbytes: int) -> bool:
+        return True
+
+    def release(self, nbytes: int) -> None: ...
+
+    def refusal(self, status: int, message: str) -> Response:
+        return Response(status, [message.encode()])
+
+    def denial(self, headers: Mapping[str, str], *, proven: bool) -> Response | None:
+        return None
+
+    async def handle(self, request: Request) -> Response:
+        return Response(200, [self._answer])
+
+
+class Caller:
+    """One connection, its transport and its clock under the test's hand."""
+
+    def __init__(self, answer: bytes) -> None:
+        self.clock = FakeClock()
+        self.connection = Connection(SimOwner(answer), self.clock.monotonic)
+        self.transport = SimTransport(self.connection)
+        self.connection.connection_made(self.transport)
+
+    async def sends(self, data: bytes) -> None:
+        self.connection.data_received(data)
+        await settle()
+
+    async def reads(self, most: int = 32 << 10) -> bytes:
+        content = self.transport.read(most)
+        await settle()
+        return content
+
+    def wait(self, seconds: float) -> bool:
+        """So much time passes; is the caller cut off?"""
+        self.clock.tick(seconds)
+        self.connection.check_time(self.clock.monotonic())
+        return self.transport.aborted
+
+
+async def test_a_caller_who_reads_slowly_but_steadily_is_not_cut_off() -> None:
+    answer = bytes(1 << 20)
+    caller = Caller(answer)
+    await caller.sends(GET)
+    content = b""
+    while not content.endswith(answer):
+        assert not caller.wait(6.0), f"{len(content)} bytes were read"
+        content += await caller.reads()
+
+
+async def test_a_caller_who_sends_but_does_not_read_is_cut_off() -> None:
+    caller = Caller(bytes(1 << 20))
+    await caller.sends(GET)
+    await caller.reads()
+    for _ in range(3):
+        assert not caller.wait(9.0)
+        await caller.sends(b"G")
+    assert caller.wait(9.0)
+
+
+async def test_what_is_wrong_while_an_answer_is_being_read_is_answered_after_it() -> None:
+    caller = Caller(bytes(1 << 20))
+    await caller.sends(GET)
+    await caller.sends(b"HELLO\r\n\r\n")
+    content = await caller.reads()
+    assert content.startswith(b"HTTP/1.1 200")
+    while not caller.transport.ended:
+        content = await caller.reads()
+    assert b"HTTP/1.1 400" in content + await caller.reads()
+
+
+async def test_after_a_refusal_what_comes_is_thrown_away_for_a_while() -> None:
+    caller = Caller(b"")
+    await caller.sends(b"HELLO\r\n\r\n")
+    await caller.reads()
+    for _ in range(19):
+        assert not caller.wait(1.5)
+        await caller.sends(bytes(1000))
+    assert caller.wait(1.6), "however long the caller goes on"
+
+
+async def test_a_caller_who_is_silent_after_a_refusal_is_cut_off_soon() -> None:
+    caller = Caller(b"")
+    await caller.sends(b"HELLO\r\n\r\n")
+    await caller.reads()
+    assert not caller.wait(1.9)
+    assert caller.wait(0.2)
 
 
 async def test_connections_are_bounded(rest_port: int) -> None:
@@ -171,36 +338,9 @@ async def test_a_caller_who_leaves_cancels_the_request(rest_port: int, node: Nod
     node.engine("sum").slow_down(30.0)
     async with connected(rest_port) as (_, writer):
         writer.write(post(json.dumps(INFER).encode()))
-        await writer.drain()
-        await asyncio.sleep(0.05)
-    for _ in range(100):
-        if node.counted.answers:
-            break
-        await asyncio.sleep(0.01)
+        await until(lambda: node.engine("sum").busy)
+    await until(lambda: bool(node.counted.answers))
     assert node.counted.answers == [("rest", "sum", "cancelled")]
-
-
-def test_uvloop_serves_the_same() -> None:
-    """The agent runs on uvloop, these tests on asyncio's own loop."""
-
-    async def serve_and_ask() -> None:
-        table, sample = FakeTable(), sum_model()
-        engine = FakeEngine([sample], RealClock())
-        await engine.start(sample.spec)
-        table.add("sum", "1", engine)
-        server = RestServer(DataPlane(table, "0", RealClock().monotonic), limits=LIMITS)
-        port = await server.start("127.0.0.1", 0)
-        async with connected(port) as (reader, writer):
-            writer.write(post(json.dumps(INFER).encode()) * 2)
-            assert [(await answer_of(reader))[0] for _ in range(2)] == [200, 200]
-        async with connected(port) as (reader, writer):
-            writer.write(post(b"", length=LIMITS.body_bytes + 1))
-            assert (await answer_of(reader))[0] == 413
-        await server.stop(1.0)
-        await engine.close()
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve_and_ask())
 
 
 async def test_an_upgrade_is_answered_as_what_it_is(rest_port: int) -> None:

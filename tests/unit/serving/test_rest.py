@@ -15,11 +15,14 @@ import numpy as np
 import pytest
 
 from agent.inference.datatypes import pack_bytes
-from agent.inference.errors import Broken, Overloaded
+from agent.inference.errors import Overloaded
+from agent.serving import bounds, rest_codec
 from agent.serving.access import Access
+from agent.serving.errors import TooLarge
 from agent.serving.rest_server import RestServer
 from protos.errors import Fatal, LongshoreError, Retryable
-from tests.unit.serving.conftest import Node
+from tests.sim.engine import FakeEngine, RealClock
+from tests.unit.serving.conftest import Node, until
 
 A_AND_B = [
     {"name": "a", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]},
@@ -67,7 +70,14 @@ async def test_a_node_that_loads_is_live_and_not_ready(rest: httpx.AsyncClient, 
     assert (await rest.get("/v2/health/live")).status_code == 200
     assert (await rest.get("/v2/health/ready")).status_code == 503
     assert (await rest.get("/v2/models/sum/ready")).status_code == 503
-    assert (await rest.post("/v2/models/sum/infer", json={"inputs": A_AND_B})).status_code == 409
+    refused = await rest.post("/v2/models/sum/infer", json={"inputs": A_AND_B})
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+
+
+async def test_a_model_whose_worker_is_started_is_not_ready(rest: httpx.AsyncClient, node: Node) -> None:
+    node.table.add("cold", "1", FakeEngine([], RealClock()))
+    assert (await rest.get("/v2/models/cold/ready")).status_code == 503
+    assert (await rest.get("/v2/models/sum/ready")).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/v2/models/sum", "/v2/models/sum/versions/1.0.0"])
@@ -128,6 +138,46 @@ async def test_every_kind_of_json_value_passes_unchanged(rest: httpx.AsyncClient
     assert response.json()["outputs"][0]["data"] == data
 
 
+@pytest.mark.parametrize(
+    ("model", "nested", "flat"),
+    [
+        ("uint8", [[[1, 2], [3, 4]]], [1, 2, 3, 4]),
+        ("bool", [[True], [False], [True], [False]], [True, False, True, False]),
+        ("bytes", [[["a", "["], ["]", ""]]], ["a", "[", "]", ""]),
+    ],
+)
+async def test_values_may_be_nested_as_their_shape_is(
+    rest: httpx.AsyncClient, model: str, nested: list[Any], flat: list[Any]
+) -> None:
+    tensor = {"name": "x", "datatype": model.upper(), "shape": [4], "data": nested}
+    response = await rest.post(f"/v2/models/{model}/infer", json={"inputs": [tensor]})
+    assert response.json()["outputs"][0]["data"] == flat
+
+
+async def test_nothing_may_be_in_lists_of_nothing(rest: httpx.AsyncClient) -> None:
+    tensor = {"name": "x", "datatype": "UINT8", "shape": [0], "data": [[], []]}
+    assert (await rest.post("/v2/models/uint8/infer", json={"inputs": [tensor]})).json()["outputs"][0]["data"] == []
+
+
+async def test_more_values_than_the_loop_has_time_for_are_to_travel_binary(rest: httpx.AsyncClient) -> None:
+    count = bounds.MAX_NUMBERS + 1
+    body, headers = binary_body({"inputs": [binary_input("x", "UINT8", [count], bytes(count))]}, bytes(count))
+    response = await rest.post("/v2/models/uint8/infer", content=body, headers=headers)
+    assert response.status_code == 400
+    assert '"binary_data": true' in response.json()["error"]
+    texts = {"name": "x", "datatype": "BYTES", "shape": [bounds.MAX_TEXTS + 1], "data": [""] * (bounds.MAX_TEXTS + 1)}
+    for data in (texts["data"], [[text] for text in [""] * (bounds.MAX_TEXTS + 1)]):
+        response = await rest.post("/v2/models/bytes/infer", json={"inputs": [{**texts, "data": data}]})
+        assert response.status_code == 413
+        assert "binary" in response.json()["error"]
+
+
+def test_more_json_than_the_loop_has_time_for_is_to_travel_binary() -> None:
+    body = memoryview(b'{"inputs": []}'.ljust(rest_codec.MAX_JSON + 1))
+    with pytest.raises(TooLarge, match="binary"):
+        rest_codec.infer_request("sum", None, body, None)
+
+
 async def test_a_picture_gives_boxes_on_that_picture(rest: httpx.AsyncClient) -> None:
     element = pack_bytes([png()])
     document = {
@@ -181,6 +231,15 @@ BAD_BODIES: dict[str, bytes] = {
     "a missing input": json.dumps({"inputs": A_AND_B[:1]}).encode(),
     "an unknown output": json.dumps({"inputs": A_AND_B, "outputs": [{"name": "sum"}]}).encode(),
     "binary that is not there": json.dumps({"inputs": [binary_input("a", "FP32", [1], b"1234")]}).encode(),
+    "text in lists too deep": b'{"inputs": [{"name": "a", "datatype": "BYTES", "shape": [1], "data": %s}]}'
+    % (b"[" * 40 + b'"x"' + b"]" * 40),
+    "text in uneven lists": b'{"inputs": [{"name": "a", "datatype": "BYTES", "shape": [2], "data": [["x"], "y"]}]}',
+    "an object for a list": b'{"inputs": [{"name": "a", "datatype": "FP32", "shape": [1], "data": {"b": [1]}}]}',
+    "a number for a list": b'{"inputs": [{"name": "a", "datatype": "FP32", "shape": [1], "data": 1}]}',
+    "a size of 5000 digits": b'{"inputs": [{"name": "a", "datatype": "FP32", "shape": [%s], "data": [1]}]}'
+    % (b"9" * 5000),
+    "a timeout of 400 digits": b'{"inputs": [], "parameters": {"timeout": 1%s}}' % (b"0" * 400),
+    "an endless timeout": b'{"inputs": [], "parameters": {"timeout": 1e30}}',
     "a negative timeout": json.dumps({"inputs": A_AND_B, "parameters": {"timeout": -1}}).encode(),
     "a timeout in words": json.dumps({"inputs": A_AND_B, "parameters": {"timeout": "soon"}}).encode(),
     "shared memory": json.dumps(
@@ -237,7 +296,7 @@ async def test_a_wrong_path_or_method_says_so(rest: httpx.AsyncClient, method: s
     [
         (Overloaded("busy", 2.5), 429, "3"),
         (Retryable("worker died", 0.2), 503, "1"),
-        (Broken("crashed too often"), 500, None),
+        (Fatal("mend it"), 500, None),
     ],
 )
 async def test_what_the_engine_says_becomes_a_code(
@@ -257,7 +316,7 @@ async def test_a_request_is_answered_when_its_time_has_passed(rest: httpx.AsyncC
     started = asyncio.get_running_loop().time()
     response = await rest.post("/v2/models/sum/infer", json={"inputs": A_AND_B, "parameters": {"timeout": 50_000}})
     assert response.status_code == 504
-    assert 0.04 < asyncio.get_running_loop().time() - started < 2
+    assert asyncio.get_running_loop().time() - started < 5.0
     assert node.counted.answers == [("rest", "sum", "expired")]
 
 
@@ -284,13 +343,18 @@ async def test_a_taken_port_is_named_with_the_way_out(node: Node, rest_port: int
         await RestServer(node.plane).start("127.0.0.1", rest_port)
 
 
+async def test_an_address_this_machine_does_not_have_is_no_taken_port(node: Node) -> None:
+    with pytest.raises(Fatal, match=r"no address 192\.0\.2\.1.*--listen"):
+        await RestServer(node.plane, Access(token="s3cret")).start("192.0.2.1", 0)
+
+
 async def test_stopping_lets_what_runs_finish(node: Node) -> None:
     server = RestServer(node.plane)
     port = await server.start("127.0.0.1", 0)
     node.engine("sum").slow_down(0.1)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
         request = asyncio.ensure_future(client.post("/v2/models/sum/infer", json={"inputs": A_AND_B}))
-        await asyncio.sleep(0.05)
+        await until(lambda: node.engine("sum").busy)
         await server.stop(2.0)
         assert (await request).status_code == 200
         with pytest.raises(httpx.ConnectError):
@@ -304,7 +368,7 @@ async def test_stopping_does_not_wait_for_ever(node: Node) -> None:
     node.engine("sum").slow_down(30.0)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
         request = asyncio.ensure_future(client.post("/v2/models/sum/infer", json={"inputs": A_AND_B}))
-        await asyncio.sleep(0.05)
+        await until(lambda: node.engine("sum").busy)
         await server.stop(0.05)
         with pytest.raises(httpx.TransportError):
             await request

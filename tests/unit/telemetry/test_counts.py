@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.telemetry.counts import OutcomeWindows, percentile
+from agent.telemetry.counts import OutcomeWindows
 from agent.telemetry.sampling import Sampling
 from agent.types import Tap
 from protos.ids import CameraName, DeploymentName
@@ -66,13 +66,27 @@ def test_a_clock_set_back_makes_no_negative_span() -> None:
     assert windows.start_unix_ms == 1_000
 
 
-def test_percentiles_are_of_answered_frames_only() -> None:
+@pytest.mark.parametrize(
+    ("milliseconds", "bucket"),
+    [(0, 0), (0.99, 0), (1.01, 1), (2, 3), (2.01, 4), (31, 15), (249, 24), (2500, 34), (9999, 35)],
+)
+def test_a_latency_is_counted_in_the_first_bucket_that_reaches_it(milliseconds: float, bucket: int) -> None:
     windows = OutcomeWindows(0)
-    for number in range(1, 101):
-        windows.finished(finished(number, latency=number / 1000))
-    windows.finished(finished(outcome=Outcome.SHED, latency=9.0))
+    windows.finished(finished(latency=milliseconds / 1000, at=milliseconds / 1000))
     (window,) = windows.close(1)
-    assert (window.latency_p50, window.latency_p95) == pytest.approx((0.050, 0.095))
+    assert window.box.frames == (*[0] * bucket, 1)
+    assert window.box.seconds == pytest.approx(milliseconds / 1000)
+
+
+def test_latencies_say_who_answered_and_unanswered_frames_have_none() -> None:
+    windows = OutcomeWindows(0)
+    windows.finished(finished(outcome=Outcome.OK_LOCAL))
+    windows.finished(finished(outcome=Outcome.EXPIRED, latency=0.4))
+    windows.finished(finished(outcome=Outcome.OK_CLOUD, where="cloud-1"))
+    for outcome in (Outcome.EXPIRED, Outcome.CLOUD_LATE, Outcome.SHED):
+        windows.finished(finished(outcome=outcome, release=None, latency=9.0))
+    (window,) = windows.close(1)
+    assert (window.due, sum(window.box.frames), sum(window.cloud.frames)) == (6, 2, 1)
 
 
 def test_uplink_bytes_add_up() -> None:
@@ -80,18 +94,6 @@ def test_uplink_bytes_add_up() -> None:
     for size in (10, 20):
         windows.finished(finished(outcome=Outcome.OK_CLOUD, uplink_bytes=size))
     assert windows.close(1)[0].uplink_bytes == 30
-
-
-@given(st.lists(st.floats(0, 10), min_size=1), st.floats(0.01, 1))
-def test_a_percentile_is_one_of_the_values(values: list[float], share: float) -> None:
-    ordered = sorted(values)
-    value = percentile(ordered, share)
-    assert value in ordered
-    assert sum(each <= value for each in ordered) >= share * len(ordered) - 1e-9
-
-
-def test_no_values_have_percentile_zero() -> None:
-    assert percentile([], 0.5) == 0.0
 
 
 def test_sampling_keeps_to_its_rate_on_average() -> None:
@@ -112,6 +114,13 @@ def test_after_a_pause_sampling_does_not_catch_up() -> None:
     assert sampling.wanted(TAP, 2.0, 0.0)
     burst = [sampling.wanted(TAP, 2.0, 60.0 + frame * 0.1) for frame in range(6)]
     assert sum(burst) == 2
+
+
+def test_sampling_forgets_taps_that_are_gone_when_another_comes() -> None:
+    sampling = Sampling()
+    for number in range(50):
+        assert sampling.wanted(Tap(CameraName(f"camera-{number}"), TAP.deployment), 1.0, 10.0 * number)
+    assert len(sampling._next) == 1
 
 
 def test_a_rate_of_zero_records_nothing() -> None:

@@ -56,10 +56,26 @@ def test_counts_are_kept_longer_than_results() -> None:
     assert order == ["frame", "node", "camera", "outcomes", "gap"]
 
 
-def test_an_acknowledgement_is_read_as_ranges_and_inverted_ones_are_ignored() -> None:
-    ranges = [wire.SeqRange(first=1, last=4), wire.SeqRange(first=9, last=7)]
+def test_a_body_that_cannot_be_read_leaves_a_gap_under_its_number() -> None:
+    good = draft()
+    rows = [Waiting(RecordClass.FRAME, 7, b"\xff\xff"), Waiting(RecordClass.FRAME, 8, good.body)]
+    damaged, whole = wire.TelemetryBatch.FromString(records.batch("e1", rows)).records
+    assert (damaged.seq, damaged.gap.record_class, damaged.gap.dropped) == (7, "frame", 0)
+    assert "damaged" in damaged.gap.reason
+    assert (whole.seq, whole.WhichOneof("body")) == (8, "frame")
+
+
+def test_a_batch_says_when_it_was_sent_last() -> None:
+    payload = records.batch("e1", [Waiting(RecordClass.FRAME, 1, draft().body)])
+    again = wire.TelemetryBatch.FromString(records.stamped(records.stamped(payload, 1_000), 5_000))
+    assert (again.epoch, again.sent_unix_ms, len(again.records)) == ("e1", 5_000, 1)
+
+
+def test_an_acknowledgement_is_read_as_ranges_without_numbers_that_cannot_be() -> None:
+    given = [(1, 4), (9, 7), (5, 2**64 - 1), (2**63, 2**64 - 1)]
+    ranges = [wire.SeqRange(first=first, last=last) for first, last in given]
     payload = wire.TelemetryAck(epoch="e1", stored=ranges).SerializeToString()
-    assert records.ack(payload) == records.Ack("e1", ((1, 4),))
+    assert records.ack(payload) == records.Ack("e1", ((1, 4), (5, 2**63 - 1)))
 
 
 def test_garbage_on_the_ack_topic_is_refused() -> None:

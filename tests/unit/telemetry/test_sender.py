@@ -71,6 +71,24 @@ async def test_what_the_broker_took_stays_until_the_control_plane_says_stored(ri
     assert (rig.stored, rig.outbox.summary().waiting_rows) == (3, 0)
 
 
+async def test_each_sending_says_when_it_is_by_the_boxs_clock(rig: Rig) -> None:
+    told: list[int] = []
+    rig.hub.subscribe(
+        topic(NODE, Channel.TELEMETRY),
+        lambda payload: told.append(wire.TelemetryBatch.FromString(payload).sent_unix_ms),
+    )
+    rig.plane.away = True
+    rig.link.start()
+    rig.put(1)
+    await settle()
+    first = int(rig.clock.unix() * 1000)
+    rig.clock.jump(86_400)  # somebody sets the clock
+    await rig.clock.advance(LONG)
+    assert told[0] == first
+    assert len(told) > 1
+    assert all(first + 86_400_000 < sent <= rig.clock.unix() * 1000 for sent in told[1:])
+
+
 async def test_lost_acknowledgements_cost_repeats_and_nothing_else(rig: Rig) -> None:
     rig.plane.ack_loss = 0.3
     rig.link.start()

@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controlplane.adapters.x509 import MAX_CSR, LocalAuthority, new_ca
+from controlplane.errors import Unauthenticated
 from controlplane.identity.domain import fingerprint
 from controlplane.trust.domain import BACKDATED_SECONDS, CONTROL_PLANE_USER, DAY, due_for_renewal, validity
 from protos import ids
@@ -112,6 +113,34 @@ def test_no_damage_to_a_request_is_more_than_a_refusal(at: int, byte: int, cut: 
     request = f"-----BEGIN CERTIFICATE REQUEST-----\n{body}-----END CERTIFICATE REQUEST-----\n"
     with suppress(Rejected):
         AUTHORITY.sign_device(request, NODE, NOW, 7)
+
+
+def test_a_proof_is_of_the_certificate_that_is_looked_up(authority: LocalAuthority) -> None:
+    key, request = joining.new_key(), joining.new_request()
+    issued = authority.sign_device(joining.request_of(key), NODE, NOW, 7)
+    other = authority.sign_device(joining.new_request(), NODE, NOW, 7)
+    proof = joining.proof(key, request)
+    assert authority.proven(issued.pem, request, proof) == issued.fingerprint
+    assert authority.proven(issued.pem + other.pem, request, proof) == issued.fingerprint
+    for certificate, sent, shown in (
+        (other.pem, request, proof),
+        (issued.pem, joining.new_request(), proof),
+        (issued.pem, request, b""),
+        (issued.pem, request, proof[:-1] + b"x"),
+        ("nonsense", request, proof),
+    ):
+        with pytest.raises(Unauthenticated):
+            authority.proven(certificate, sent, shown)
+    with pytest.raises(Rejected, match="P-256"):
+        authority.proven(issued.pem, joining.request_of(ec.generate_private_key(ec.SECP384R1())), proof)
+
+
+def test_a_certificate_says_which_key_it_is_for(authority: LocalAuthority) -> None:
+    request = joining.new_request()
+    first, again, other = (
+        authority.sign_device(each, NODE, NOW, 7) for each in (request, request, joining.new_request())
+    )
+    assert (first.public_key == again.public_key, first.public_key == other.public_key) == (True, False)
 
 
 def test_a_server_certificate_is_good_for_every_name_it_was_asked_for(authority: LocalAuthority) -> None:

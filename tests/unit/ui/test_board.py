@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from controlplane.ingest.domain import Kind
+from controlplane.insights.service import InsightsService
 from controlplane.ui import figures
-from controlplane.ui.board import Board, changed
-from controlplane.ui.live import FRESH_SECONDS, Live, snapshot
+from controlplane.ui.board import LEGEND, Board, changed
+from controlplane.ui.live import FRESH_SECONDS, Live, Snapshots, snapshot
 from controlplane.ui.routes import EventStream, render
 from protos.errors import Retryable
+from protos.outcomes import Outcome
 from tests.sim.clock import FakeClock
 from tests.sim.control_plane import SimControlPlane
 from tests.sim.fleet_data import HarbourFleet
@@ -34,7 +38,7 @@ def harbour(plane: SimControlPlane) -> HarbourFleet:
 
 
 def look(fleet: HarbourFleet) -> Board:
-    return snapshot(fleet.services.fleet, fleet.services.insights)
+    return Snapshots(fleet.services).take()
 
 
 def test_figures_agree_with_what_the_boxes_said(harbour: HarbourFleet) -> None:
@@ -57,6 +61,29 @@ def test_the_chart_covers_five_minutes_and_shows_when_the_cloud_helped(harbour: 
     assert "ok_cloud" not in columns[-1]
 
 
+def test_the_windows_of_the_chart_are_read_only_for_a_new_column(
+    plane: SimControlPlane, harbour: HarbourFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, counts = [0], InsightsService.counts
+
+    def counting(self: InsightsService, since_ms: int, until_ms: int) -> object:
+        read[0] += 1
+        return counts(self, since_ms, until_ms)
+
+    monkeypatch.setattr(InsightsService, "counts", counting)
+    snapshots = Snapshots(plane.services)
+    charts = []
+    for _ in range(20):
+        charts.append(snapshots.take().values["chart"])
+        plane.clock.tick(1.0)
+    assert read == [len({repr(chart) for chart in charts})]
+    assert 4 <= read[0] <= 5
+
+
+def test_every_outcome_has_its_place_in_the_legend() -> None:
+    assert sorted(outcome for outcome, _, _ in LEGEND) == sorted(Outcome)
+
+
 def test_bars_hold_shares_of_a_hundred(harbour: HarbourFleet) -> None:
     bar = look(harbour).values["all.bar"]
     assert isinstance(bar, list)
@@ -69,7 +96,19 @@ def test_a_box_that_runs_another_release_is_not_said_to_run_the_wanted_one(harbo
     values = look(harbour).values
     assert values["node.north-quay.run.harbour-watch.release"] == "release cdcdcdcd"
     assert values["node.north-quay.state"] == "updating"
-    assert "has not started to pull" in str(values["node.north-quay.why"])
+    assert "has not started to pull" in str(values["node.north-quay.run.harbour-watch.note"])
+    assert values["node.north-quay.why"] == ""
+
+
+def test_why_an_update_failed_stands_next_to_its_run(harbour: HarbourFleet) -> None:
+    harbour.refuses["north-quay"] = "variant cpu-fp32 is no ONNX file"
+    harbour.report()
+    board = look(harbour)
+    assert board.values["node.north-quay.run.harbour-watch.is"] == "failed"
+    assert board.values["node.north-quay.run.harbour-watch.note"] == (
+        "refused the release: variant cpu-fp32 is no ONNX file"
+    )
+    assert "variant cpu-fp32 is no ONNX file" in render(board, "https://here:8443")
 
 
 def test_a_silent_box_is_offline_and_says_since_when(harbour: HarbourFleet) -> None:
@@ -77,7 +116,71 @@ def test_a_silent_box_is_offline_and_says_since_when(harbour: HarbourFleet) -> N
     values = look(harbour).values
     assert values["node.cloud-1.state"] == "offline"
     assert "last heard" in str(values["node.cloud-1.why"])
+    assert values["node.cloud-1.run.harbour-watch.note"] == ""
     assert values["fleet.mood"] == "attention"
+
+
+def test_a_box_is_described_by_what_it_said_of_itself(harbour: HarbourFleet) -> None:
+    card = next(card for card in look(harbour).nodes if card.name == "north-quay")
+    assert card.facts["machine"] == "4 cores · 8.0 GiB · agent 0.1.0"
+
+
+def test_frames_nobody_answered_ran_nowhere(harbour: HarbourFleet) -> None:
+    now = harbour.services.insights.now_ms
+    nobody = {"frames": [], "seconds": 0.0}
+    said = {"camera": "crane", "deployment": "harbour-watch", "start_ms": now - 2_000, "end_ms": now, "uplink_bytes": 0}
+    ended = {"frames_due": 5_000, "counts": {"expired": 5_000}, "box": nobody, "cloud": nobody}
+    before = look(harbour).values
+    harbour.say("north-quay", Kind.OUTCOMES, {**said, **ended})
+    after = look(harbour).values
+    assert float(str(after["camera.crane.inTime"])) < 20 < float(str(before["camera.crane.inTime"]))
+    for part in ("camera.crane.inCloud", "camera.crane.p95", "all.onBox", "deployment.harbour-watch.onBox"):
+        assert after[part] == before[part], part
+
+
+def test_while_the_broker_is_away_the_page_says_why_figures_stand_still(
+    harbour: HarbourFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert look(harbour).values["fleet.trouble"] == ""
+    why = "the broker at 127.0.0.1:8883 is away: connection refused"
+    monkeypatch.setattr(type(harbour.services.telemetry), "trouble", why)
+    board = look(harbour)
+    assert why in str(board.values["fleet.trouble"])
+    assert board.values["fleet.mood"] == "attention"
+    assert why in render(board, "https://here:8443")
+
+
+# ---- what was dropped ----
+
+
+def drop(fleet: HarbourFleet, records: int, reason: str = "the outbox was full", kind: str = "frame") -> None:
+    gap = {"record_class": kind, "first_seq": 1, "last_seq": records, "dropped": records, "reason": reason}
+    fleet.say("north-quay", Kind.GAP, gap)
+
+
+def test_what_a_box_dropped_is_told_with_its_reason_and_what_helps(
+    plane: SimControlPlane, harbour: HarbourFleet
+) -> None:
+    assert look(harbour).values["node.north-quay.lost"] == ""
+    drop(harbour, 40)
+    drop(harbour, 2)
+    plane.clock.tick(3 * 3600)
+    drop(harbour, 1, "database or disk is full", "outcomes")
+    said = str(look(harbour).values["node.north-quay.lost"])
+    assert said.startswith(
+        "1 count of outcomes lost, last just now: database or disk is full; "
+        "42 detections lost, last 3 h ago: the outbox was full "
+    )
+    assert "LONGSHORE_AGENT_OUTBOX_BYTES" in said
+    assert look(harbour).values["node.south-quay.lost"] == ""
+
+
+def test_a_loss_is_told_for_a_day(plane: SimControlPlane, harbour: HarbourFleet) -> None:
+    drop(harbour, 40)
+    plane.clock.tick(86_400 - 60)
+    assert "40 detections" in str(look(harbour).values["node.north-quay.lost"])
+    plane.clock.tick(120)
+    assert look(harbour).values["node.north-quay.lost"] == ""
 
 
 def test_the_shape_changes_with_objects_and_not_with_figures(harbour: HarbourFleet) -> None:
@@ -88,6 +191,12 @@ def test_the_shape_changes_with_objects_and_not_with_figures(harbour: HarbourFle
     assert look(harbour).shape == before
     harbour.services.fleet.delete_camera("gate")
     assert look(harbour).shape != before
+
+
+def test_every_value_is_shown_somewhere(harbour: HarbourFleet) -> None:
+    board = look(harbour)
+    shown = set(re.findall(r'data-[a-z-]+="([^"]+)"', render(board, "https://here:8443")))
+    assert {key for key in board.values if key not in shown} == set()
 
 
 def test_only_what_changed_is_told() -> None:
@@ -111,7 +220,7 @@ def test_everything_is_escaped_and_no_script_or_style_stands_in_the_page(harbour
 
 
 def test_an_empty_fleet_shows_what_to_do(plane: SimControlPlane) -> None:
-    page = render(snapshot(plane.services.fleet, plane.services.insights), "https://here:8443")
+    page = render(snapshot(plane.services), "https://here:8443")
     assert "longshore token create" in page
 
 
@@ -128,6 +237,7 @@ def test_the_page_is_for_signed_in_people_and_sends_the_others_to_sign_in(plane:
     answer = plane.stranger.get("/", headers={"Accept": "text/html"})
     assert (answer.status_code, answer.headers["location"]) == (303, "/signin")
     assert plane.stranger.get("/ui/pictures/gate").status_code == 401
+    assert plane.stranger.post("/ui/look?camera=gate").status_code == 401
     page = plane.client.get("/")
     assert page.status_code == 200
     assert "default-src 'none'" in page.headers["content-security-policy"]
@@ -137,8 +247,10 @@ def test_the_page_is_for_signed_in_people_and_sends_the_others_to_sign_in(plane:
 def test_a_picture_that_is_not_there_is_no_error(plane: SimControlPlane, harbour: HarbourFleet) -> None:
     assert plane.client.get("/ui/pictures/gate").status_code == 204
     harbour.show()
-    found = plane.client.get("/ui/pictures/gate")
-    assert (found.status_code, found.content[:2]) == (200, b"\xff\xd8")
+    for path in ("/ui/pictures/gate", "/api/v1/cameras/gate/picture"):
+        found = plane.client.get(path)
+        assert (found.status_code, found.content[:2]) == (200, b"\xff\xd8")
+        assert found.headers["x-content-type-options"] == "nosniff"
 
 
 def test_looking_at_cameras_makes_their_boxes_stream(plane: SimControlPlane, harbour: HarbourFleet) -> None:
@@ -168,7 +280,7 @@ async def test_snapshots_are_shared_and_the_last_good_one_is_kept(harbour: Harbo
 
 async def test_the_stream_begins_with_everything_and_tells_new_pictures(harbour: HarbourFleet) -> None:
     live = Live(lambda: look(harbour))
-    events = EventStream(live, harbour.services.looking).events()
+    events = EventStream(live, harbour.services.looking, lambda: None).events()
     kinds = [(await anext(events)).partition("\n")[0] for _ in range(2)]
     assert kinds == ["event: shape", "event: values"]
     harbour.show()

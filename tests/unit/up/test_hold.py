@@ -64,7 +64,7 @@ def test_a_port_in_use_is_told_with_its_holder_and_the_flag() -> None:
         port = taken.getsockname()[1]
         assert f"(pid {os.getpid()})" in holder_of(port)
         with pytest.raises(Fatal, match=rf"port {port} \(HTTPS\) is in use by .*\(pid {os.getpid()}\).*--https-port"):
-            claim("127.0.0.1", [PortUse(port, "HTTPS", "--https-port")], patience_seconds=0)
+            claim([PortUse("127.0.0.1", port, "HTTPS", "--https-port")], patience_seconds=0)
 
 
 def test_a_port_whose_last_connection_still_fades_is_free() -> None:

@@ -12,6 +12,7 @@ from controlplane.up.broker_rules import Listener, may, mosquitto_acl, mosquitto
 from controlplane.up.options import UpOptions
 from controlplane.up.plan import Stage
 from controlplane.up.restarts import LIMIT, WINDOW_SECONDS, Budget
+from protos.errors import Fatal
 from protos.topics import Channel, topic
 
 LISTENER = Listener("127.0.0.1", 8883, Path("/s/ca.pem"), Path("/s/broker.pem"), Path("/s/broker.key"))
@@ -59,7 +60,21 @@ def test_a_wildcard_listener_is_dialled_on_loopback_and_advertised_by_name() -> 
     told = flags(plan.control_plane(options, listener, mqtt5=False).command)
     assert told["--broker-url"] == "mqtts://127.0.0.1:8883"
     assert told["--broker-advertise-url"] == "mqtts://fleet.example:8883"
-    assert options.beyond_loopback
+
+
+@pytest.mark.parametrize(("listen", "dialled"), [("10.0.0.5", "10.0.0.5"), ("::", "::1"), ("fd00::5", "fd00::5")])
+def test_this_machine_dials_what_it_listens_on(listen: str, dialled: str) -> None:
+    options = UpOptions(listen=listen, advertise="fleet.example")
+    server = plan.control_plane(options, Listener(listen, 8883, *[Path("/s/ca.pem")] * 3), mqtt5=False)
+    assert server.listens == (dialled, 8443)
+    assert options.local_url == f"https://{f'[{dialled}]' if ':' in dialled else dialled}:8443"
+    assert options.local_url in plan.agent_process(demo.AGENTS[0], options).command
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0", "::", ""])
+def test_a_wildcard_alone_is_refused_with_the_flag_that_names_this_machine(listen: str) -> None:
+    with pytest.raises(Fatal, match="--advertise"):
+        UpOptions(listen=listen)
 
 
 def test_the_cloud_node_serves_and_the_boxes_run() -> None:

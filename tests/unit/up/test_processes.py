@@ -18,15 +18,11 @@ from controlplane.up.plan import Child, Stage
 from controlplane.up.processes import STAGE_SECONDS, Processes
 from protos.errors import Fatal
 
-SLEEPS = (sys.executable, "-S", "-c", "import time; time.sleep(60)")
-IGNORES_SIGTERM = "import signal,time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
-STUBBORN = (sys.executable, "-S", "-c", IGNORES_SIGTERM)
-WITH_WORKER = (
-    sys.executable,
-    "-S",
-    "-c",
-    "import subprocess,sys,time; w=subprocess.Popen(['sleep','60']); print(w.pid, flush=True); time.sleep(60)",
-)
+PRINTS_ITS_PID = "import os,signal,subprocess,time; print(os.getpid(), flush=True); {}; time.sleep(60)"
+SLEEPS = (sys.executable, "-S", "-c", PRINTS_ITS_PID.format("pass"))
+STUBBORN = (sys.executable, "-S", "-c", "import signal; signal.signal(15, signal.SIG_IGN);" + SLEEPS[-1])
+STARTS_A_WORKER = "print(subprocess.Popen(['sleep', '60']).pid, flush=True)"
+WITH_WORKER = (sys.executable, "-S", "-c", PRINTS_ITS_PID.format(STARTS_A_WORKER))
 
 TELLS_ITS_END = """
 import signal, sys, time
@@ -53,6 +49,12 @@ async def eventually(condition: Callable[[], object], seconds: float = 10.0) -> 
         await asyncio.sleep(0.02)
 
 
+async def pids(processes: Processes, name: str, count: int = 1) -> list[int]:
+    """What the child `name` printed since its last start: its own pid and its worker's."""
+    await eventually(lambda: len(processes.tail(name).split()) == count)
+    return [int(pid) for pid in processes.tail(name).split()]
+
+
 @pytest.fixture
 async def said() -> list[str]:
     return []
@@ -68,9 +70,10 @@ async def processes(tmp_path: Path, said: list[str]) -> AsyncIterator[Processes]
 
 async def test_a_child_that_dies_is_started_again_and_told(processes: Processes, said: list[str]) -> None:
     await processes.start(Child("north-quay", SLEEPS, Stage.AGENTS))
-    first = processes.pids()["north-quay"]
+    [first] = await pids(processes, "north-quay")
     os.kill(first, signal.SIGKILL)
-    await eventually(lambda: processes.pids().get("north-quay", first) != first)
+    await eventually(lambda: said)
+    assert await pids(processes, "north-quay") != [first]
     assert said == ["north-quay was killed by SIGKILL; starting it again"]
 
 
@@ -85,12 +88,10 @@ async def test_an_essential_child_that_keeps_dying_ends_the_tree_with_its_last_w
     assert "no such port" in sentence
 
 
-async def test_a_worker_that_its_parent_left_behind_is_ended(processes: Processes, tmp_path: Path) -> None:
+async def test_a_worker_that_its_parent_left_behind_is_ended(processes: Processes) -> None:
     await processes.start(Child("south-quay", WITH_WORKER, Stage.AGENTS))
-    log = tmp_path / "logs" / "south-quay.log"
-    await eventually(lambda: log.read_text().strip())
-    worker = int(log.read_text())
-    os.kill(processes.pids()["south-quay"], signal.SIGKILL)
+    parent, worker = await pids(processes, "south-quay", 2)
+    os.kill(parent, signal.SIGKILL)
     await eventually(lambda: not alive(worker))
 
 
@@ -99,8 +100,7 @@ async def test_a_child_that_ignores_the_signal_is_killed_after_its_stage(
 ) -> None:
     monkeypatch.setitem(STAGE_SECONDS, Stage.AGENTS, 0.1)
     await processes.start(Child("stubborn", STUBBORN, Stage.AGENTS))
-    await eventually(functools.partial(processes.tail, "stubborn"))
-    pid = processes.pids()["stubborn"]
+    [pid] = await pids(processes, "stubborn")
     await processes.stop()
     assert not alive(pid)
 
@@ -124,7 +124,7 @@ async def test_a_child_that_never_listens_is_told_with_its_log(processes: Proces
         "control plane",
         (sys.executable, "-S", "-c", "print('migrating'); import time; time.sleep(9)"),
         Stage.CONTROL_PLANE,
-        ready_port=free_port,
+        listens=("127.0.0.1", free_port),
     )
     await processes.start(child)
     with pytest.raises(Fatal, match="not ready after"):
@@ -136,7 +136,7 @@ async def test_what_a_child_asks_for_is_told_at_each_start(processes: Processes,
         sys.executable,
         "-S",
         "-c",
-        "import sys,time; print(sys.stdin.readline(), end='', flush=True); time.sleep(60)",
+        "import os,sys,time; print(sys.stdin.readline().strip(), os.getpid(), flush=True); time.sleep(60)",
     )
     answers = iter(["first", "second"])
 
@@ -144,9 +144,9 @@ async def test_what_a_child_asks_for_is_told_at_each_start(processes: Processes,
         return next(answers)
 
     await processes.start(Child("quay", repeats, Stage.AGENTS), says)
-    await eventually(lambda: processes.tail("quay") == "  first")
-    os.kill(processes.pids()["quay"], signal.SIGKILL)
-    await eventually(lambda: processes.tail("quay") == "  second")
+    await eventually(lambda: processes.tail("quay").startswith("  first "))
+    os.kill(int(processes.tail("quay").split()[-1]), signal.SIGKILL)
+    await eventually(lambda: processes.tail("quay").startswith("  second "))
 
 
 def test_children_and_their_workers_die_with_up_even_by_kill_9(tmp_path: Path) -> None:
@@ -159,7 +159,9 @@ from controlplane.up.processes import STAGE_SECONDS, Processes
 async def main():
     processes = Processes(Path({str(tmp_path)!r}), print)
     await processes.start(Child("child", {SLEEPS!r}, Stage.AGENTS))
-    print(processes.pids()["child"], flush=True)
+    while not processes.tail("child"):
+        await asyncio.sleep(0.02)
+    print(processes.tail("child"), flush=True)
     await asyncio.sleep(60)
 
 asyncio.run(main())

@@ -31,6 +31,8 @@ class Box:
         self.clock = FakeClock()
         self.blobs = SimBlobs()
         self.changes = 0
+        self.answers_reports = False  # a Sync follows each change, and its answer offers the same again
+        self._offered: dict[DeploymentName, Digest] = {}
         self.start()
 
     def start(self, wanted: dict[DeploymentName, Digest] | None = None) -> None:
@@ -50,7 +52,8 @@ class Box:
 
     def offer(self, *releases: MadeRelease) -> None:
         names = (QUAY, DeploymentName("gate"))
-        self.updater.offer(dict(zip(names, (release.digest for release in releases), strict=False)))
+        self._offered = dict(zip(names, (release.digest for release in releases), strict=False))
+        self.updater.offer(self._offered)
 
     @property
     def report(self) -> Report:
@@ -82,6 +85,8 @@ class Box:
 
     def _changed(self) -> None:
         self.changes += 1
+        if self.answers_reports:
+            asyncio.get_running_loop().call_soon(self.updater.offer, self._offered)
 
 
 @pytest.fixture

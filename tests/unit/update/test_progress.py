@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from agent.update import progress
-from agent.update.machine import Event, State
+from agent.update.machine import LIMITS, Event, State
 from agent.update.progress import Progress, Refusal
 from protos.errors import Rejected
 from protos.ids import DeploymentName, Digest
@@ -90,10 +90,25 @@ def test_tries_are_forgotten_with_their_release() -> None:
 
 
 def test_wrong_bytes_are_fetched_once_more_and_then_refused() -> None:
-    first = progress.advanced(at(State.VERIFYING), Event.RETRY, "changed on the way")
+    first = progress.advanced(at(State.VERIFYING), Event.DAMAGED, "changed on the way")
     assert first.state is State.PULLING
-    second = progress.advanced(replace(first, state=State.VERIFYING), Event.RETRY, "changed on the way")
+    second = progress.advanced(replace(first, state=State.VERIFYING), Event.DAMAGED, "changed on the way")
     assert (second.state, second.refused[0].digest) == (State.FAILED, NEW)
+
+
+@pytest.mark.parametrize("state", [State.PULLING, State.VERIFYING, State.WARMING, State.ROLLING_BACK])
+def test_a_fault_of_the_box_never_refuses_a_release(state: State) -> None:
+    known = dict(LIMITS) | {State.VERIFYING: 1}
+    record = replace(at(state), attempts=known)
+    for _ in range(100):
+        record = progress.advanced(record, Event.RETRY, "the disk failed")
+        assert not progress.spent(record)
+    assert (record.state, record.refused, record.attempts) == (state, (), known)
+
+
+def test_what_falls_back_keeps_the_files_of_both() -> None:
+    record = progress.fell_back(replace(SERVING_OLD, active=NEW, previous=OLD, state=State.FAILED, target=NEWER))
+    assert (record.active, record.releases[:2]) == (OLD, (OLD, NEW))
 
 
 def test_a_box_keeps_two_releases_at_most() -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -30,6 +33,20 @@ class Owner:
         self.worker = WorkerProcess(
             "echo", module, Answer, lambda message, _: self.answers.put_nowait(message), self.exits.put_nowait
         )
+
+
+@contextmanager
+def descriptors_left(count: int) -> Iterator[None]:
+    """This process may open `count` more."""
+    free = [os.dup(0) for _ in range(count)]
+    for fd in free:
+        os.close(fd)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(free, default=-1) + 1, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def open_descriptors() -> int:
@@ -80,6 +97,31 @@ async def test_a_worker_can_be_started_again_after_it_died() -> None:
     owner.worker.send(Ask(-7))
     await owner.exits.get()
     assert open_descriptors() == descriptors
+
+
+@pytest.mark.parametrize("left", [0, 2], ids=["no channel", "a channel and no process"])
+async def test_a_worker_that_cannot_be_started_leaves_nothing_and_can_be_started_later(left: int) -> None:
+    owner = Owner()
+    await owner.worker.start()
+    await owner.worker.stop()
+    await owner.exits.get()
+    before = open_descriptors()
+    with descriptors_left(left), pytest.raises(Retryable, match="no echo worker can be started now") as caught:
+        await owner.worker.start()
+    assert open_descriptors() == before, f"{caught.value} is still known, so nothing was closed by forgetting it"
+    assert owner.exits.empty()
+    await owner.worker.start()
+    owner.worker.send(Ask(21))
+    assert (await owner.answers.get()).number == 42
+    await owner.worker.stop()
+
+
+async def test_what_a_worker_sends_beside_nonsense_is_closed() -> None:
+    owner = Owner("tests.unit.workers.raving_worker")
+    before = open_descriptors()
+    await owner.worker.start()
+    assert await owner.exits.get() == -signal.SIGKILL
+    assert open_descriptors() == before
 
 
 def test_a_worker_dies_with_a_parent_that_was_killed(tmp_path: Path) -> None:

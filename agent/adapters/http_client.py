@@ -1,8 +1,8 @@
-"""One HTTP/1.1 GET with a streamed body, on asyncio's streams and httptools.
+"""One HTTP/1.1 request with a streamed answer, on asyncio's streams and httptools.
 
-An agent fetches files now and then and has little memory: a full HTTP client costs 10 MB that are never given back.
-One request per connection; the body must have a length or be chunked; heads are capped. Trouble is NoHttp (not HTTP, or
-cut short), OSError (TLS included) or TimeoutError.
+An agent asks now and then and has little memory: a full HTTP client costs 10 MB that are never given back. One request
+per connection; an answer must have a length or be chunked; heads are capped. Trouble is NoHttp (not HTTP, or cut
+short), OSError (TLS included) or TimeoutError.
 """
 
 from __future__ import annotations
@@ -24,6 +24,16 @@ class NoHttp(Exception):
     """What came is no HTTP answer, or not all of one."""
 
 
+@dataclass(frozen=True)
+class Question:
+    """What is asked of whom. Headers and body may hold secrets."""
+
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+    method: str = "GET"
+    body: bytes = field(default=b"", repr=False)
+
+
 @dataclass
 class Answer:
     """Header names are in lower case. `body` ends by itself only when all of it came."""
@@ -34,20 +44,18 @@ class Answer:
 
 
 @asynccontextmanager
-async def get(
-    url: str, headers: Mapping[str, str], trust: ssl.SSLContext | None, quiet_seconds: float
-) -> AsyncIterator[Answer]:
+async def ask(question: Question, trust: ssl.SSLContext | None, quiet_seconds: float) -> AsyncIterator[Answer]:
     """`trust` None: plain HTTP. `quiet_seconds`: the longest wait for a connection and for each read."""
-    parts = urlsplit(url)
+    parts = urlsplit(question.url)
     if not parts.hostname:
-        raise NoHttp("the address of the files is not a URL")
+        raise NoHttp("the address is not a URL")
     port = parts.port or (443 if trust else 80)
     async with asyncio.timeout(quiet_seconds):
         reader, writer = await asyncio.open_connection(parts.hostname, port, ssl=trust, limit=_READ_BYTES)
     exchange = _Exchange(reader, quiet_seconds)
     body = exchange.body()
     try:
-        writer.write(_request(parts.netloc, parts.path or "/", headers))
+        writer.write(_request(question, parts.netloc, parts.path or "/"))
         await exchange.head()
         yield Answer(exchange.parser.get_status_code(), exchange.headers, body)
     finally:
@@ -55,9 +63,12 @@ async def get(
         writer.transport.abort()
 
 
-def _request(host: str, path: str, headers: Mapping[str, str]) -> bytes:
+def _request(question: Question, host: str, path: str) -> bytes:
+    headers = {"Host": host, "Connection": "close", **question.headers}
+    if question.body:
+        headers["Content-Length"] = str(len(question.body))
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    return f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{lines}\r\n".encode("latin-1")
+    return f"{question.method} {path} HTTP/1.1\r\n{lines}\r\n".encode("latin-1") + question.body
 
 
 @dataclass

@@ -1,0 +1,94 @@
+"""What callers of the inference protocol find on the board, before, during and after a swap."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+
+import pytest
+
+from agent.pipeline.table import BoardTable
+from agent.serving.errors import NotReady, UnknownModel
+from protos.ids import Version
+from tests.sim.models import detector
+from tests.unit.pipeline.test_board import HARBOUR, World, release, wish
+
+
+@pytest.fixture
+async def box() -> AsyncIterator[World]:
+    box = World()
+    yield box
+    await box.board.close()
+    box.captures.close()
+
+
+@pytest.fixture
+def table(box: World) -> BoardTable:
+    return BoardTable(box.board)
+
+
+@pytest.fixture
+def want(box: World) -> Callable[[str], None]:
+    return lambda version: box.board.plan([], [replace(wish(), version=Version(version))])
+
+
+async def test_a_node_that_was_never_told_what_to_serve_is_not_ready(
+    box: World, table: BoardTable, want: Callable[[str], None]
+) -> None:
+    assert not table.ready()
+    want("1")
+    assert not table.ready()
+    await box.install("1")
+    assert table.ready()
+
+
+async def test_a_node_that_should_serve_nothing_is_ready(box: World, table: BoardTable) -> None:
+    box.board.plan([], [])
+    assert table.ready()
+
+
+async def test_a_node_is_not_ready_while_a_worker_is_started_again(
+    box: World, table: BoardTable, want: Callable[[str], None]
+) -> None:
+    want("1")
+    await box.install("1")
+    await box.engines[0].close()
+    assert not table.ready()
+
+
+async def test_a_release_that_is_wanted_and_not_there_yet_is_not_unknown(
+    box: World, table: BoardTable, want: Callable[[str], None]
+) -> None:
+    want("1")
+    for version in (None, "", "1"):
+        with pytest.raises(NotReady):
+            table.lookup("harbour", version)
+    with pytest.raises(UnknownModel, match="none yet"):
+        table.lookup("harbour", "2")
+    assert table.versions("harbour") == []
+    await box.install("1")
+    want("2")
+    with pytest.raises(NotReady, match="harbour 2"):
+        table.lookup("harbour", "2")
+    with pytest.raises(UnknownModel, match="there is harbour 1"):
+        table.lookup("harbour", "3")
+    with pytest.raises(UnknownModel):
+        table.versions("quay")
+
+
+async def test_the_release_before_is_served_until_the_new_one_is_confirmed(
+    box: World, table: BoardTable, want: Callable[[str], None]
+) -> None:
+    want("1")
+    await box.install("1")
+    want("2")
+    second = release("2", detector())
+    await box.install("2")
+    assert table.lookup("harbour", None).version == "2"
+    assert table.lookup("harbour", "2").engine is box.engines[1]
+    assert table.lookup("harbour", "1").engine is box.engines[0]
+    assert table.versions("harbour") == ["1", "2"]
+    assert await box.board.confirm(HARBOUR, second.digest, 0.0)
+    assert table.versions("harbour") == ["2"]
+    with pytest.raises(UnknownModel):
+        table.lookup("harbour", "1")
