@@ -17,6 +17,7 @@ from protos.errors import Rejected
 PREFIX = "LONGSHORE_AGENT_"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+WILDCARDS = ("", "0.0.0.0", "[::]")  # noqa: S104 - recognised, not bound; as `dialled` spells them
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class AgentConfig:
     listen: str = "127.0.0.1"  # beyond loopback, callers need a client certificate (gRPC) or the bearer token (REST)
     http_port: int = 8000  # Open Inference Protocol, REST; 0 takes a free port
     grpc_port: int = 8001  # Open Inference Protocol, gRPC
-    metrics_port: int = 8002
+    metrics_port: int = 8002  # as guarded as the other two
     advertise: str = ""  # host under which others reach this one; default: `listen`
     bearer_file: Path | None = None  # token that REST callers beyond loopback must show
     provider: str = "cpu"  # cpu, cuda, tensorrt
@@ -39,6 +40,12 @@ class AgentConfig:
     @property
     def on_loopback(self) -> bool:
         return self.listen in LOOPBACK
+
+    @property
+    def dialled(self) -> str:
+        """The host that others are told, as URLs want it."""
+        host = self.advertise or self.listen
+        return f"[{host}]" if ":" in host else host
 
 
 def from_environment(environment: Mapping[str, str] = os.environ, **overrides: Any) -> AgentConfig:
@@ -56,6 +63,10 @@ def from_environment(environment: Mapping[str, str] = os.environ, **overrides: A
     config = replace(AgentConfig(), **values)
     if config.log_level.upper() not in LOG_LEVELS:
         raise Rejected(f"the log level must be one of {', '.join(LOG_LEVELS)}, not {config.log_level!r}")
+    if config.dialled in WILDCARDS:
+        raise Rejected(
+            f"others cannot dial {config.dialled!r}; add --advertise with this machine's name or one of its addresses"
+        )
     return config
 
 

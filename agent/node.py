@@ -44,10 +44,10 @@ from agent.report import Addresses, Box
 from agent.serving.access import Access, ServerCredentials
 from agent.serving.dataplane import DataPlane
 from agent.serving.grpc_server import GrpcServer
+from agent.serving.metrics_server import MetricsServer
 from agent.serving.rest_server import RestServer
 from agent.supervise import Tasks
 from agent.telemetry.metrics import Metrics
-from agent.telemetry.metrics_server import MetricsServer
 from agent.telemetry.reporter import Reporter
 from agent.telemetry.sender import Sender
 from agent.types import Finished, Problem, Tap
@@ -106,7 +106,7 @@ class Node:
         access = self._access()
         plane = DataPlane(BoardTable(self.board), VERSION, self._clock.monotonic, self.metrics)
         self._rest, self._grpc = RestServer(plane, access), GrpcServer(plane, access)
-        self._metrics_server = MetricsServer(self.metrics.render)
+        self._metrics_server = MetricsServer(self.metrics.render, access)
 
     # ---- life ----
 
@@ -257,13 +257,15 @@ class Node:
         http = await self._rest.start(config.listen, config.http_port)
         grpc = await self._grpc.start(config.listen, config.grpc_port)
         metrics = await self._metrics_server.start(config.listen, config.metrics_port)
-        host = config.advertise or config.listen
+        host = config.dialled
         tls = "" if config.on_loopback else "s"
         self._box = Box(
             config.role,
             self._boot_id,
             config.state_dir,
-            Addresses(f"grpc{tls}://{host}:{grpc}", f"http{tls}://{host}:{http}", f"http://{host}:{metrics}/metrics"),
+            Addresses(
+                f"grpc{tls}://{host}:{grpc}", f"http{tls}://{host}:{http}", f"http{tls}://{host}:{metrics}/metrics"
+            ),
             (config.provider,),
         )
 

@@ -6,12 +6,14 @@ import os
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from tests.servers.demo import DemoTree, wait_until_gone
+from tests.servers.demo import ROOT, DemoTree, wait_until_gone
 
 pytestmark = pytest.mark.e2e
 
@@ -91,6 +93,43 @@ def test_the_embedded_broker_serves_where_it_is_chosen(tmp_path: Path) -> None:
     tree.until_said("embedded on port", START_SECONDS)
     tree.until_said(READY, START_SECONDS)
     assert tree.stop() <= 15.0  # usually three; the figure stands in bench/results
+
+
+@pytest.fixture
+def box(tree: DemoTree, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """An agent that somebody else started, joined to the control plane of `tree`."""
+    agent = [*tree.command()[:3], "agent.main"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "LONGSHORE_JOIN_TOKEN": cli(tree, "token", "create", "-q")}
+    url = f"https://127.0.0.1:{tree.ports['https']}"
+    join = [*agent, "join", url, "--node-id", "pier-1", "--state-dir", str(tmp_path / "pier-1")]
+    subprocess.run(join, env=environment, capture_output=True, check=True, timeout=60)
+    ports = [part for flag in ("http", "grpc", "metrics") for part in (f"--{flag}-port", "0")]
+    with (tmp_path / "pier-1.log").open("wb") as log:
+        run = [*agent, "run", "--state-dir", str(tmp_path / "pier-1"), *ports]
+        process = subprocess.Popen(run, env=environment, stdout=log, stderr=log)
+    yield process
+    process.terminate()
+    process.wait(20)
+
+
+def test_a_box_of_somebody_else_outlives_the_control_plane(tree: DemoTree, box: subprocess.Popen[bytes]) -> None:
+    def online() -> bool:
+        conditions = tree.get("nodes/pier-1")["status"]["conditions"]
+        return any((each["type"], each["status"]) == ("Ready", "True") for each in conditions)
+
+    tree.until("the box is there", online, 30)
+    tree.stop()
+    assert box.poll() is None
+    tree.log.unlink()
+    tree.start()
+    began = time.time()
+    tree.until("the box is back", lambda: seen_since(tree, began), 60)
+    assert box.poll() is None
+
+
+def seen_since(tree: DemoTree, unix: float) -> bool:
+    seen = tree.get("nodes/pier-1")["status"].get("lastSeen")
+    return bool(seen) and datetime.fromisoformat(seen).timestamp() > unix
 
 
 def test_commands_in_the_folder_find_the_control_plane_by_themselves(tree: DemoTree) -> None:

@@ -5,6 +5,7 @@ For end-to-end tests and benchmarks. A tree is stopped with SIGINT, as Ctrl-C do
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sqlite3
@@ -20,6 +21,7 @@ import httpx
 
 from tests.servers.ports import free_port, listens
 
+MEMORY = "/memfd:longshore"
 ROOT = Path(__file__).parents[2]
 Document = dict[str, Any]
 
@@ -177,6 +179,10 @@ class DemoTree:
         assert pid is not None, f"no process {' '.join(words)}"
         return pid
 
+    def shared_memory(self) -> set[str]:
+        """Memory files of ours that its processes hold open or mapped, by inode."""
+        return {inode for pid in self.processes() for inode in memory_of(pid)}
+
     def taken_ports(self) -> list[int]:
         """Of its own ports, those on which somebody listens."""
         return [
@@ -197,6 +203,16 @@ def command_of(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     except OSError:
         return ""
+
+
+def memory_of(pid: int) -> set[str]:
+    """Inodes of the memory files of ours that a process holds open or mapped."""
+    with contextlib.suppress(OSError):
+        maps = Path(f"/proc/{pid}/maps").read_text().splitlines()
+        mapped = {line.split()[4] for line in maps if MEMORY in line}
+        held = {str(fd.stat().st_ino) for fd in Path(f"/proc/{pid}/fd").iterdir() if MEMORY in str(fd.readlink())}
+        return mapped | held
+    return set()  # it ended
 
 
 def port_of(url: str) -> int:

@@ -1,4 +1,4 @@
-"""Both transports beyond loopback: who is let in, and a certificate that is renewed while they serve."""
+"""Each transport beyond loopback: who is let in, and a certificate that is renewed while they serve."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import pytest
 
 from agent.serving.access import Access, ServerCredentials
 from agent.serving.grpc_server import GrpcServer
+from agent.serving.metrics_server import MetricsServer
 from agent.serving.rest_server import RestServer
 from protos import inference_pb2 as pb
 from protos.errors import Fatal
@@ -83,6 +84,13 @@ async def grpc_tls(node: Node, files: Files) -> AsyncIterator[int]:
     await server.stop(1.0)
 
 
+@pytest.fixture
+async def metrics_tls(files: Files) -> AsyncIterator[int]:
+    server = MetricsServer(lambda: b"longshore_up 1\n", files.access)
+    yield await server.start("127.0.0.1", 0)
+    await server.close()
+
+
 async def get(port: int, tls: ssl.SSLContext, path: str, headers: dict[str, str] | None = None) -> int:
     async with httpx.AsyncClient(base_url=f"https://localhost:{port}", verify=tls, trust_env=False) as client:
         return (await client.get(path, headers=headers)).status_code
@@ -95,6 +103,15 @@ async def test_a_certificate_of_the_fleet_or_the_token_opens_rest(rest_tls: int,
     assert await get(rest_tls, files.caller(None), "/v2/health/ready") == 200
     with pytest.raises(httpx.TransportError):
         await get(rest_tls, files.caller(Authority.make()), "/v2/models/sum", TOKEN)
+
+
+async def test_a_certificate_of_the_fleet_or_the_token_opens_metrics(metrics_tls: int, files: Files) -> None:
+    assert await get(metrics_tls, files.caller(files.authority), "/metrics") == 200
+    assert await get(metrics_tls, files.caller(None), "/metrics", TOKEN) == 200
+    assert await get(metrics_tls, files.caller(None), "/metrics") == 401
+    assert await get(metrics_tls, files.caller(None), "/healthz") == 200
+    with pytest.raises(httpx.TransportError):
+        await get(metrics_tls, files.caller(Authority.make()), "/metrics", TOKEN)
 
 
 async def test_only_a_certificate_of_the_fleet_opens_grpc(grpc_tls: int, files: Files) -> None:

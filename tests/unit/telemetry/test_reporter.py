@@ -14,13 +14,11 @@ import pytest
 from agent.adapters.outbox_memory import MemoryOutbox
 from agent.telemetry import nodestats, records
 from agent.telemetry.metrics import Metrics
-from agent.telemetry.metrics_server import MetricsServer
 from agent.telemetry.nodestats import CpuMeter
 from agent.telemetry.reporter import Reporter
 from agent.telemetry.sender import SenderCounts
 from agent.types import CameraState, Tap
 from protos import telemetry_pb2 as wire
-from protos.errors import Fatal
 from protos.ids import CameraName, DeploymentName
 from protos.outcomes import Outcome
 from tests.sim.clock import FakeClock, settle
@@ -136,35 +134,6 @@ def test_series_of_cameras_and_deployments_that_are_gone_end_even_if_a_frame_com
         assert TAP.deployment not in re.findall('deployment="([^"]*)"', text)
     assert rig.sample('longshore_frames_total{camera="gate",deployment="yard",outcome="ok_local"}') == "2.0"
     assert rig.sample('longshore_queue_frames{deployment="yard"}') == "1.0"
-
-
-async def _get(port: int, request: bytes) -> bytes:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(request)
-    answer = await asyncio.wait_for(reader.read(), 10)
-    writer.close()
-    return answer
-
-
-async def test_metrics_are_served_over_http_and_nothing_else_is(free_port: int) -> None:
-    server = MetricsServer(lambda: b"longshore_up 1\n")
-    assert await server.start("127.0.0.1", free_port) == free_port
-    found = await _get(free_port, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert found.startswith(b"HTTP/1.1 200 OK")
-    assert found.endswith(b"longshore_up 1\n")
-    assert b"200 OK" in await _get(free_port, b"GET /healthz HTTP/1.1\r\n\r\n")
-    assert b"404" in await _get(free_port, b"GET /etc/passwd HTTP/1.1\r\n\r\n")
-    assert b"405" in await _get(free_port, b"POST /metrics HTTP/1.1\r\n\r\n")
-    assert await _get(free_port, b"x" * 40_000 + b"\r\n\r\n") == b""
-    await server.close()
-
-
-async def test_a_taken_port_is_named_with_the_way_to_choose_another(free_port: int) -> None:
-    first, second = MetricsServer(bytes), MetricsServer(bytes)
-    await first.start("127.0.0.1", free_port)
-    with pytest.raises(Fatal, match=rf"port {free_port} .*--metrics-port"):
-        await second.start("127.0.0.1", free_port)
-    await first.close()
 
 
 def test_a_process_name_may_hold_anything() -> None:

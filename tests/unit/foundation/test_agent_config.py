@@ -1,0 +1,31 @@
+"""What an agent is told at its start: defaults, environment, flags, and what makes no sense."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.config import from_environment
+from protos.errors import Rejected
+
+
+def test_a_flag_wins_over_the_environment() -> None:
+    config = from_environment(
+        {"LONGSHORE_AGENT_HTTP_PORT": "9000", "LONGSHORE_AGENT_GRPC_PORT": "9001"}, http_port=7000
+    )
+    assert (config.http_port, config.grpc_port, config.metrics_port) == (7000, 9001, 8002)
+
+
+def test_a_number_that_is_none_is_named_with_its_key() -> None:
+    with pytest.raises(Rejected, match="LONGSHORE_AGENT_THREADS='two' must be a number"):
+        from_environment({"LONGSHORE_AGENT_THREADS": "two"})
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0", "::", ""])
+def test_others_are_not_told_to_dial_a_wildcard(listen: str) -> None:
+    with pytest.raises(Rejected, match="--advertise"):
+        from_environment({}, listen=listen)
+    assert from_environment({}, listen=listen, advertise="box.example").dialled == "box.example"
+
+
+def test_an_address_of_six_is_told_as_urls_want_it() -> None:
+    assert from_environment({}, listen="fd00::5").dialled == "[fd00::5]"
