@@ -1,4 +1,3 @@
-# SPDX-License-Identifier: Apache-2.0
 """The demo's clip: twenty seconds of a harbour of its own, as H.264 in MP4.
 
     python -m agent.cameras.demo_clip OUT.mp4

@@ -1,5 +1,4 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: Apache-2.0
 """An RTSP camera for the demo and the tests: one H.264 clip, served live in a loop, without re-encoding.
 
     python3 controlplane/up/rtsp_server.py --clip harbour.mp4 --port 8554 --path /harbour

@@ -1,4 +1,3 @@
-# SPDX-License-Identifier: Apache-2.0
 """The sample model: a small anchor-free detector for the drawn harbour, and everything it takes to make it again.
 
 Rules that hold here: torch is imported by `model` and `train` only, so export, evaluation and the card run, and are

@@ -1,4 +1,3 @@
-# SPDX-License-Identifier: Apache-2.0
 """`python -m models.harbour train | evaluate | export | card | retrain`.
 
 Rules that hold here: each verb is one function of the recipe plus printing; only `train` and `retrain` need torch;

@@ -1,4 +1,3 @@
-# SPDX-License-Identifier: Apache-2.0
 """The model card, written from the provenance alone.
 
 Rules that hold here: no number in the card is typed by hand; a card without a measurement says so.

@@ -1,4 +1,3 @@
-# SPDX-License-Identifier: Apache-2.0
 """How good the packaged release is on the held-out scenes.
 
 Rules that hold here: the published number comes from `longshore-agent predict`, a process of its own that decodes,

@@ -1,4 +1,3 @@
-# SPDX-License-Identifier: Apache-2.0
 """From weights to the packaged release: the ONNX graph, its labels, its card and the manifest that names them.
 
 Rules that hold here: no torch; the same weights and provenance give the same bytes on every machine, so nothing with a

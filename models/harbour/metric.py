@@ -1,4 +1,3 @@
-# SPDX-License-Identifier: Apache-2.0
 """Average precision at IoU 0.5: pure numbers in, numbers out.
 
 Rules that hold here: a detection is matched to the unclaimed truth of its class and picture that it overlaps most, in

@@ -1,4 +1,3 @@
-# SPDX-License-Identifier: Apache-2.0
 """The plan, in torch.
 
 Rules that hold here: batch normalisation exists while training only; `folded()` gives the convolutions that are saved,

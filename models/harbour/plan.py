@@ -1,4 +1,3 @@
-# SPDX-License-Identifier: Apache-2.0
 """The network as data: one list of convolutions that two interpreters walk, torch to train and ONNX to export.
 
 Rules that hold here: a layer reads one earlier layer and may add a second before its ReLU; `lifted` means that the

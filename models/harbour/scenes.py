@@ -1,4 +1,3 @@
-# SPDX-License-Identifier: Apache-2.0
 """Which scenes are for training and which are held out, and how they become arrays.
 
 Rules that hold here: the two ranges of seeds are disjoint and never change within a version; the training set is

@@ -1,4 +1,3 @@
-# SPDX-License-Identifier: Apache-2.0
 """Training, on one page: draw the scenes, fit the detector, write `weights.safetensors` and `provenance.json`.
 
 Rules that hold here: every number that matters is in `Settings` and can be set by `--set name=value`; the seed fixes

@@ -1,4 +1,3 @@
-# SPDX-License-Identifier: Apache-2.0
 """A procedurally drawn harbour: what the synthetic camera shows and what the sample model learns from.
 
 Rules that hold here: numpy and cv2 only, and nothing else of ours, because the training recipe imports this package;

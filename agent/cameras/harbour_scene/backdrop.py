@@ -1,4 +1,3 @@
-# SPDX-License-Identifier: Apache-2.0
 """What lies behind every object: sky, clouds, hills, town, breakwater, lighthouse and the body of the water.
 
 Rules that hold here: the backdrop holds no object of any class; it is painted in the colours of one `Light` and kept

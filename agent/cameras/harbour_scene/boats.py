@@ -1,4 +1,3 @@
-# SPDX-License-Identifier: Apache-2.0
 """Boats, seen from the side, bow to the right: six kinds, each with its own silhouette.
 
 Rules that hold here: the sprite ends at the waterline; lengths are design pixels at the quay's edge, the scene shrinks

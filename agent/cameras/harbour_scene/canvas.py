@@ -1,4 +1,3 @@
-# SPDX-License-Identifier: Apache-2.0
 """The canvas of one frame: a picture, and beside it the map of which object each pixel shows.
 
 Rules that hold here: truth is counted from the owner map when everything is drawn, never computed from where things

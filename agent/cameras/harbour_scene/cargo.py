@@ -1,4 +1,3 @@
-# SPDX-License-Identifier: Apache-2.0
 """What moves over the quay: containers, lorries and people, and the furniture that stands in front of them.
 
 Rules that hold here: a container is one flat side with corrugation, ribs and corner castings, in 20 ft and 40 ft; a

@@ -1,4 +1,3 @@
-# SPDX-License-Identifier: Apache-2.0
 """Textures that are made once and laid over every frame: noise, rain, waves, pools of lamplight, halos.
 
 Rules that hold here: what does not depend on the seed is made once per size and shared by all harbours of a process;

@@ -1,4 +1,3 @@
-# SPDX-License-Identifier: Apache-2.0
 """Light and weather as functions of time: no state, no clock, values only.
 
 Rules that hold here: a day lasts DAY seconds and begins at a phase drawn from the seed; weather changes every SPELL

@@ -1,4 +1,3 @@
-# SPDX-License-Identifier: Apache-2.0
 """What moves, and where it is at time t: closed formulas, so any frame can be drawn without the ones before it.
 
 Rules that hold here: `placed(t)` returns the parts of one thing from back to front; a part with a label is an object

@@ -1,4 +1,3 @@
-# SPDX-License-Identifier: Apache-2.0
 """The quay as one cached layer: apron, road, back row of containers, ship-to-shore crane and lamp posts.
 
 Rules that hold here: the layer's `owner` map says for every pixel whether it is water (0), quay (255) or which

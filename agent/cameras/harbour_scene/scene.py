@@ -1,4 +1,3 @@
-# SPDX-License-Identifier: Apache-2.0
 """One harbour, drawn for any moment: `HarbourScene(seed).render(t)` gives the picture and what is truly in it.
 
 Rules that hold here: the picture is a function of (seed, t) and of nothing else; things are drawn from the horizon to

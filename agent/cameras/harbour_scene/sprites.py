@@ -1,4 +1,3 @@
-# SPDX-License-Identifier: Apache-2.0
 """Sprites: things that are drawn once, large, and then placed many times.
 
 Rules that hold here: a sprite's colour is premultiplied by its alpha, so tinting it with the light is one exact
