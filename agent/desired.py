@@ -1,18 +1,19 @@
 """Desired state as the agent's own values: the one place where its wire message is read.
 
-What the control plane sent is trusted to be its own (mTLS) but not to be sane: a camera or deployment that makes no
-sense is left out and named in `refused`, so that the rest of the box goes on.
+What the control plane sent is trusted to be its own (mTLS) but not to be sane: a camera, deployment or cloud node that
+makes no sense is left out and named in `refused`, so that the rest of the box goes on.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from agent.pipeline.board import CameraWish, DeploymentWish
 from agent.pipeline.run import LaneSettings
 from protos import ids
 from protos.errors import InvalidName
-from protos.fleet_pb2 import CameraSpec, DeploymentSpec, DesiredState
+from protos.fleet_pb2 import CameraSpec, CloudEndpoint, DeploymentSpec, DesiredState
 from protos.ids import DeploymentName
 
 
@@ -56,7 +57,7 @@ def desired(state: DesiredState) -> Desired:
         deployments=tuple(deployments),
         slow_down=state.switches.slow_down_ms / 1000,
         paused=state.switches.paused,
-        cloud=tuple(CloudNode(node.node_id, node.url) for node in state.cloud),
+        cloud=tuple(node for told in state.cloud if (node := _cloud_node(told, refused))),
         broker=_broker(state),
         watch_until=state.watch_until_unix_ms / 1000,
         records_per_second={wish.name: _rate(state, wish.name) for wish in deployments},
@@ -91,6 +92,27 @@ def _deployment(spec: DeploymentSpec, refused: list[str]) -> DeploymentWish | No
     except InvalidName as error:
         refused.append(str(error))
         return None
+
+
+def _cloud_node(told: CloudEndpoint, refused: list[str]) -> CloudNode | None:
+    if _is_address(told.url):
+        return CloudNode(told.node_id, told.url)
+    # The address itself is not repeated: whoever wrote it wrongly may have written a password into it.
+    refused.append(
+        f"cloud node {told.node_id[:63]!r} has no address that can be asked: it must read grpc://HOST:PORT or "
+        "grpcs://HOST:PORT; correct what this node listens at"
+    )
+    return None
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return False
+    plain = parts.netloc and "@" not in parts.netloc and not (parts.path or parts.query or parts.fragment)
+    return parts.scheme in ("grpc", "grpcs") and bool(plain and parts.hostname and port) and url.isprintable()
 
 
 def _broker(state: DesiredState) -> Broker | None:

@@ -1,8 +1,9 @@
 """Showing what the box sees while somebody looks: newest annotated pictures and log lines on a Watch stream.
 
 Rules that hold here: nothing is drawn or sent unless desired state says that somebody looks (`look_until`); newest
-wins, per camera, a few pictures a second; a slow or broken stream costs pictures, never frames. Drawing and encoding
-happen in the capture worker, which owns the pixels. A camera whose frames go unanswered still moves.
+wins, per camera, a few pictures a second; a slow or broken stream costs pictures, never frames. All pictures together
+stay within PICTURE_BITS, shared evenly by the cameras: the uplink is there for more than being looked at. Drawing and
+encoding happen in the capture worker, which owns the pixels. A camera whose frames go unanswered still moves.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from protos.ids import CameraName
 ANSWERED_SECONDS = 0.2  # between pictures of frames with an answer
 UNANSWERED_SECONDS = 0.5  # without one: the picture still moves
 IDLE_SECONDS = 1.0  # of a camera that feeds no deployment
+PICTURE_BITS = 4e6  # per second, all cameras together: ten pictures of 50 kB
+SHARING_SECONDS = 60.0  # after its last picture, a camera still has its share
 LOG_LINES = 200  # kept while nobody reads them
 RETRY_SECONDS = 1.0
 LONGEST_SECONDS = 60.0  # of looking, at one word: the control plane grants 30 s at a time
@@ -62,6 +65,7 @@ class Looking:
         self._pictures: dict[CameraName, bytes] = {}
         self._lines: deque[bytes] = deque(maxlen=LOG_LINES)
         self._drawn: dict[CameraName, float] = {}
+        self._bytes: dict[CameraName, int] = {}  # of the last picture
         self._drawing: set[CameraName] = set()
         self._changed = asyncio.Event()
         self._tasks = Tasks()
@@ -109,11 +113,16 @@ class Looking:
 
     def _paint(self, gap: float, picture: fleet_pb2.Picture, drawing: _Drawing) -> None:
         camera, now = CameraName(picture.camera), self._clock.monotonic()
-        due = now - self._drawn.get(camera, float("-inf")) >= gap
+        due = now - self._drawn.get(camera, float("-inf")) >= max(gap, self._fair_gap(camera, now))
         if due and self.wanted and camera not in self._drawing:
             self._drawn[camera] = now
             self._drawing.add(camera)
             self._tasks.once(f"draw {camera}", self._draw(camera, picture, drawing))
+
+    def _fair_gap(self, camera: CameraName, now: float) -> float:
+        """Seconds between pictures of this camera at which all cameras keep within PICTURE_BITS."""
+        sharing = sum(now - drawn <= SHARING_SECONDS for drawn in self._drawn.values())
+        return 8 * self._bytes.get(camera, 0) * max(1, sharing) / PICTURE_BITS
 
     async def _draw(self, camera: CameraName, picture: fleet_pb2.Picture, drawing: _Drawing) -> None:
         try:
@@ -123,6 +132,7 @@ class Looking:
             return
         finally:
             self._drawing.discard(camera)
+        self._bytes[camera] = len(picture.jpeg)
         self._pictures[camera] = fleet_pb2.WatchFrame(picture=picture).SerializeToString()
         self._changed.set()
 

@@ -76,8 +76,23 @@ class BlobStore(Protocol):
         """Forget a staging. No error when absent."""
         ...
 
+    def stagings(self) -> Iterator[str]:
+        """Every upload of which bytes are here."""
+        ...
+
+    def give_up(self, upload: str, before: float) -> bool:
+        """Forget a staging nobody wrote to since the Unix time `before`; also true when there is none.
+
+        False: somebody wrote to it later, or has it open now; it stays.
+        """
+        ...
+
     def stored(self) -> Iterator[tuple[Digest, float]]:
-        """Every readable blob and the Unix time it was stored."""
+        """Every readable blob and the Unix time it was stored or last refreshed."""
+        ...
+
+    def refresh(self, digest: Digest) -> bool:
+        """Count a blob as stored now; False when it is absent."""
         ...
 
     def delete(self, digest: Digest) -> None:

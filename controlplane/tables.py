@@ -96,7 +96,7 @@ class Model(ObjectColumns, Base):
 
 
 class Release(ObjectColumns, Base):
-    """Immutable: a row is written once and never updated."""
+    """Immutable: a row is written once and never updated. What once was stored stays readable, whatever rules come."""
 
     __tablename__ = "releases"
     __table_args__ = (UniqueConstraint("model", "version"),)
@@ -119,11 +119,22 @@ class ReleaseFile(Base):
     role: Mapped[str] = mapped_column(String(16))
 
 
+class DeletedRelease(Base):
+    """Which content a version had: it stays the only one, though release and model are gone. No foreign key."""
+
+    __tablename__ = "deleted_releases"
+
+    model: Mapped[str] = mapped_column(_NAME, primary_key=True)
+    version: Mapped[str] = mapped_column(_NAME, primary_key=True)
+    digest: Mapped[str] = mapped_column(_DIGEST)
+    deleted_ms: Mapped[int]
+
+
 class Deployment(ObjectColumns, Base):
     __tablename__ = "deployments"
 
     name: Mapped[str] = mapped_column(_NAME, primary_key=True)
-    spec: Mapped[Json]  # as specs.deployment_document writes it
+    spec: Mapped[Json]  # a DeploymentSpec, field by field
     status: Mapped[Json] = mapped_column(default=dict)
 
 

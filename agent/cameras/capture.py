@@ -12,7 +12,7 @@ import logging
 import random
 import signal
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from agent.cameras import placement, spec
 from agent.cameras.calls import Calls
@@ -29,13 +29,15 @@ from agent.cameras.messages import (
     FrameReady,
     FromWorker,
     HealthChanged,
+    Hung,
     Measured,
     Release,
     SetCamera,
     SetTap,
     Superseded,
 )
-from agent.cameras.stats import CameraStats, Meter
+from agent.cameras.roster import Camera, Feed
+from agent.cameras.stats import CameraStats
 from agent.ports import Clock
 from agent.supervise import Tasks
 from agent.types import Box, CameraState, ModelInput, Tap
@@ -49,33 +51,9 @@ __all__ = ["CameraPlan", "CameraStats", "Captured", "Captures"]
 SLOTS = 4  # frames of a tap in shared memory
 WATCH_SECONDS = 2.0  # between looks for silent workers
 EXHAUSTED_SECONDS = 60.0  # before the next try when a worker's restart budget is spent
+RETIRED = 256  # memories whose last words are still understood
 
 log = logging.getLogger(__name__)
-
-
-@dataclass
-class _Camera:
-    """One camera that runs, or should."""
-
-    name: CameraName
-    source: str = field(repr=False)
-    rate: float
-    group: int = -1
-    told: SetCamera | None = None  # what its worker knows; None: nothing
-    told_by: Group | None = None
-    stats: CameraStats = field(default_factory=CameraStats)
-    meter: Meter = field(default_factory=Meter)
-
-
-@dataclass
-class _Feed:
-    """One tap and its memory."""
-
-    number: int
-    tap: Tap
-    wanted: ModelInput
-    memory: SharedSlots
-    told: bool = False
 
 
 class Captures:
@@ -84,7 +62,8 @@ class Captures:
     What a caller can rely on:
 
     * Every due frame of a tap is reported exactly once, by `on_frame` or in a count of `on_superseded`; its number is
-      one higher than the last, also across a worker's death. Their sum is the number of frames due.
+      one higher than the last, also across a worker's death. Their sum is the number of frames due. Only a frame that
+      was under way when its memory was taken away has no number; it is counted as superseded.
     * A slot told by `on_frame` is the caller's until `release`, whatever happens to the worker: **a worker's death
       takes no announced frame away**. Its pixels stay where they are, the memory behind `slots_fd` stays the same, and
       nothing needs to be attached again. Only `encode` of such a frame raises Retryable from then on.
@@ -109,11 +88,12 @@ class Captures:
         self._on_health = on_health
         self._slots = slots
         self._rng = rng or random.Random()  # noqa: S311 - spreads restarts
-        self._cameras: dict[CameraName, _Camera] = {}
+        self._cameras: dict[CameraName, Camera] = {}
         self._refused: dict[CameraName, str] = {}
-        self._feeds: dict[Tap, _Feed] = {}
+        self._feeds: dict[Tap, Feed] = {}
         self._numbers = itertools.count(1)
-        self._by_number: dict[int, _Feed] = {}
+        self._by_number: dict[int, Feed] = {}
+        self._retired: dict[int, Tap] = {}  # by number: whose memory that was
         self._ledger = Ledger()
         self._groups: dict[int, Group] = {}
         self._resting: set[int] = set()  # groups that wait for their restart
@@ -131,7 +111,7 @@ class Captures:
         """Make these cameras run and feed these taps; what did not change is not touched.
 
         A plan that makes no sense is refused, visible in the camera's stats; the last good one keeps running. A tap of
-        a camera that does not run has no memory yet (`slots_fd` raises Retryable).
+        a camera that does not run, or for which the box is short of memory, has none yet (`slots_fd` raises Retryable).
         """
         async with self._converging:
             self._accept(list(cameras))
@@ -239,9 +219,10 @@ class Captures:
     def _take_over(self, plan: CameraPlan) -> None:
         camera = self._cameras.get(plan.name)
         if camera is None:
-            camera = self._cameras[plan.name] = _Camera(plan.name, plan.source, plan.rate)
+            camera = self._cameras[plan.name] = Camera(plan.name, plan.source, plan.rate)
         elif camera.source != plan.source:
             self._strikes.forget(plan.name)
+            camera.worker_lost = False
         camera.source, camera.rate = plan.source, plan.rate
         if self._refused.pop(plan.name, None) is not None:
             self._tell_health(plan.name)
@@ -264,20 +245,38 @@ class Captures:
 
     def _feed(self, wanted: Mapping[Tap, ModelInput]) -> None:
         for tap, feed in list(self._feeds.items()):
-            if wanted.get(tap) != feed.wanted:
+            if tap not in wanted:
                 self._stop_feed(feed)
         for tap, pixels in wanted.items():
-            if tap not in self._feeds:
-                memory = SharedSlots.create(self._slots, pixels.nbytes)
-                feed = self._feeds[tap] = _Feed(next(self._numbers), tap, pixels, memory)
-                self._by_number[feed.number] = feed
+            before = self._feeds.get(tap)
+            if before is None or before.wanted != pixels:
+                self._start_feed(tap, pixels, before)
 
-    def _stop_feed(self, feed: _Feed) -> None:
-        del self._feeds[feed.tap]
-        del self._by_number[feed.number]
+    def _start_feed(self, tap: Tap, pixels: ModelInput, before: Feed | None) -> None:
+        try:
+            memory = SharedSlots.create(self._slots, pixels.nbytes)
+        except OSError as error:
+            log.error("no memory for the frames of camera %s now: %s", tap.camera, error.strerror)
+            if before is not None:
+                self._stop_feed(before)
+            return
+        feed = Feed(next(self._numbers), tap, pixels, memory)
+        if before is not None:
+            feed.instead_of = before.number if before.told else before.instead_of
+            self._retire(before)
+        self._feeds[tap] = self._by_number[feed.number] = feed
+
+    def _stop_feed(self, feed: Feed) -> None:
         camera = self._cameras.get(feed.tap.camera)
         if feed.told and camera is not None and camera.told_by is not None:
             camera.told_by.post(DropTap(feed.number, feed.tap.camera))
+        self._retire(feed)
+
+    def _retire(self, feed: Feed) -> None:
+        del self._feeds[feed.tap]
+        self._retired[feed.number] = self._by_number.pop(feed.number).tap
+        if len(self._retired) > RETIRED:
+            del self._retired[next(iter(self._retired))]
         feed.memory.close()
 
     async def _converge(self) -> None:
@@ -287,7 +286,8 @@ class Captures:
         if self._watching is None:
             self._watching = self._tasks.eternal("watch capture workers", self._watch())
         now = {name: camera.group for name, camera in self._cameras.items() if camera.group >= 0}
-        for name, number in placement.assign(now, self._cameras, self._strikes.alone).items():
+        alone = self._strikes.alone | {name for name, camera in self._cameras.items() if camera.lives_alone}
+        for name, number in placement.assign(now, self._cameras, alone).items():
             self._cameras[name].group = number
         used = {camera.group for camera in self._cameras.values()}
         await self._start_groups(used)
@@ -296,6 +296,7 @@ class Captures:
         for feed in self._feeds.values():
             self._tell_feed(feed)
         for number in self._groups.keys() - used:
+            self._resting.discard(number)
             await self._groups.pop(number).stop()
 
     async def _start_groups(self, used: set[int]) -> None:
@@ -305,28 +306,42 @@ class Captures:
                 budget = RestartBudget(rng=self._rng)
                 group = self._groups[number] = Group(number, self._clock, self._received, self._died, budget)
             if not group.alive and number not in self._resting:
-                await group.start()
+                await self._start(group)
 
-    def _tell_camera(self, camera: _Camera) -> None:
+    async def _start(self, group: Group) -> None:
+        """One that cannot be started now is tried again later, as after a death; the others go on."""
+        try:
+            await group.start()
+        except Retryable as error:
+            log.error("%s", error)
+            for camera in self._cameras.values():
+                if camera.group == group.number:
+                    camera.worker_lost = True
+                    reason = f"{error}; it is tried again, look at the box's memory and its limit of open files"
+                    self._set_health(camera, CameraState.RETRYING, reason, camera.stats.restarts)
+            self._rest(group)
+
+    def _tell_camera(self, camera: Camera) -> None:
         group = self._groups[camera.group]
         wish = SetCamera(camera.name, camera.source, camera.rate, self._paused, camera.stats.restarts)
         if camera.told_by is not group:
             if camera.told_by is not None:
                 camera.told_by.post(DropCamera(camera.name))
             self._forget_told(camera)
-        if not _same(camera.told, wish) and group.post(wish):
+        if not camera.knows(wish) and group.post(wish):
             camera.told, camera.told_by = wish, group
 
-    def _tell_feed(self, feed: _Feed) -> None:
+    def _tell_feed(self, feed: Feed) -> None:
         camera = self._cameras[feed.tap.camera]
         if feed.told or camera.told is None:
             return
         ledger, tap = self._ledger, feed.tap
         busy = [slot for slot in ledger.busy(tap) if slot < feed.memory.slots]
-        wish = SetTap(feed.number, tap.camera, feed.memory.slots, feed.wanted, ledger.next_seq(tap), busy)
+        next_seq, instead_of = ledger.next_seq(tap), feed.instead_of
+        wish = SetTap(feed.number, tap.camera, feed.memory.slots, feed.wanted, next_seq, busy, instead_of)
         feed.told = self._groups[camera.group].post(wish, [feed.memory.fd])
 
-    def _forget_told(self, camera: _Camera) -> None:
+    def _forget_told(self, camera: Camera) -> None:
         camera.told, camera.told_by = None, None
         for feed in self._feeds.values():
             if feed.tap.camera == camera.name:
@@ -342,6 +357,8 @@ class Captures:
                 self._superseded(message)
             case HealthChanged():
                 self._health(group, message)
+            case Hung():
+                self._hung(group, message)
             case Measured():
                 self._measured(message)
             case Encoded():
@@ -352,7 +369,8 @@ class Captures:
     def _frame(self, group: Group, told: FrameReady) -> None:
         feed = self._by_number.get(told.tap)
         if feed is None:
-            return  # of a tap that was just taken away
+            self._late(told.tap, 1)
+            return
         if not 0 <= told.slot < feed.memory.slots or not self._ledger.announced(feed.tap, told.slot, told.seq):
             log.error("capture worker %s announced a frame that cannot be; it is restarted", group.number)
             group.kill()
@@ -361,9 +379,17 @@ class Captures:
 
     def _superseded(self, told: Superseded) -> None:
         feed = self._by_number.get(told.tap)
-        if feed is not None:
-            self._ledger.superseded(feed.tap, told.seq)
-            self._on_superseded(feed.tap, told.count)
+        if feed is None:
+            self._late(told.tap, told.count)
+            return
+        self._ledger.superseded(feed.tap, told.seq)
+        self._on_superseded(feed.tap, told.count)
+
+    def _late(self, number: int, count: int) -> None:
+        """Frames that were under way when their tap's memory was taken away: nobody can answer them any more."""
+        tap = self._retired.get(number)
+        if tap is not None:
+            self._on_superseded(tap, count)
 
     def _health(self, group: Group, told: HealthChanged) -> None:
         camera = self._cameras.get(CameraName(told.camera))
@@ -371,7 +397,22 @@ class Captures:
             return
         if told.thread:
             group.threads[told.thread] = told.camera
+        if camera.worker_lost and told.state is CameraState.STARTING:
+            return  # a fresh worker alone is no good news
+        camera.worker_lost = False
         self._set_health(camera, told.state, told.reason, told.restarts)
+
+    def _hung(self, group: Group, told: Hung) -> None:
+        """Its thread is freed by the end of its process alone, and that may cost nobody else a frame."""
+        camera = self._cameras.get(CameraName(told.camera))
+        if camera is None or camera.told_by is not group:
+            return
+        if all(other is camera or other.told_by is not group for other in self._cameras.values()):
+            camera.hung = True
+            group.kill()
+        else:
+            self._strikes.alone.add(camera.name)
+            self._tasks.once(f"move camera {camera.name}", self._converge_again())
 
     def _measured(self, told: Measured) -> None:
         now = self._clock.monotonic()
@@ -380,7 +421,7 @@ class Captures:
             if camera is not None:
                 camera.stats = camera.meter.measured(camera.stats, measure, now)
 
-    def _set_health(self, camera: _Camera, state: CameraState, reason: str, restarts: int) -> None:
+    def _set_health(self, camera: Camera, state: CameraState, reason: str, restarts: int) -> None:
         """The one place where a camera's state changes."""
         if (state, reason) != (camera.stats.state, camera.stats.reason):
             shown = log.warning if reason else log.info
@@ -410,20 +451,26 @@ class Captures:
         self._calls.fail(group, "the picture was lost with its capture worker")
         for camera in hosted:
             self._forget_told(camera)
-            reason = f"its capture worker died ({how}) and is being restarted"
-            self._set_health(camera, CameraState.RETRYING, reason, camera.stats.restarts + 1)
+            self._set_health(camera, *camera.after_death(how), camera.stats.restarts + 1)
+        self._rest(group)
+
+    def _rest(self, group: Group) -> None:
+        """Until its next start."""
         self._resting.add(group.number)
         self._tasks.once(f"revive capture worker {group.number}", self._revive(group))
 
     async def _revive(self, group: Group) -> None:
         delay = group.budget.spend(self._clock.monotonic())
         if delay is None:
-            log.error("capture worker %s died too often; next try in %g s", group.number, EXHAUSTED_SECONDS)
+            log.error("capture worker %s was started too often; next try in %g s", group.number, EXHAUSTED_SECONDS)
             delay = EXHAUSTED_SECONDS
         if delay:
             await self._clock.sleep(delay)
+        self._resting.discard(group.number)
+        await self._converge_again()
+
+    async def _converge_again(self) -> None:
         async with self._converging:
-            self._resting.discard(group.number)
             await self._converge()
 
     async def _watch(self) -> None:
@@ -439,8 +486,3 @@ class Captures:
         if group is None:
             raise Retryable(f"camera {camera} does not run")
         return group
-
-
-def _same(told: SetCamera | None, wish: SetCamera) -> bool:
-    """Restarts are history, no wish."""
-    return told is not None and (told.source, told.rate, told.paused) == (wish.source, wish.rate, wish.paused)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from agent.cameras.messages import FrameReady
-from agent.types import Frame, Geometry, ModelInput, Tap
+from agent.types import Finished, Frame, Geometry, ModelInput, Tap
 from protos.ids import CameraName
+from protos.outcomes import Outcome
 
 
 class CameraPlan(Protocol):
@@ -50,6 +51,18 @@ class Captured:
             geometry=self.geometry,
             ts_source=self.ts_source,
             input=self.input,
+        )
+
+    def shed(self, now: float) -> Finished:
+        """How it ends where nobody could answer it."""
+        return Finished(
+            tap=self.tap,
+            seq=self.seq,
+            outcome=Outcome.SHED,
+            captured=self.captured,
+            captured_unix_ns=self.captured_unix_ns,
+            finished=now,
+            ts_source=self.ts_source,
         )
 
     @classmethod

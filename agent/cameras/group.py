@@ -50,11 +50,13 @@ class Group:
         return self._process.pid if self._process is not None and self._process.alive else None
 
     async def start(self) -> None:
+        """Raises Retryable when the box has no process, descriptor or memory left for it."""
         self.threads.clear()
         self._heard, self._patience = self.clock.monotonic(), START_SECONDS
         name = f"capture-{self.number}"
-        self._process = WorkerProcess(name, MODULE, FromWorker, self._received, self._exited)
-        await self._process.start()
+        process = WorkerProcess(name, MODULE, FromWorker, self._received, self._exited)
+        await process.start()
+        self._process = process
 
     def post(self, message: msgspec.Struct, fds: Sequence[int] = ()) -> bool:
         """Send, if the worker lives; one that does not read is killed."""

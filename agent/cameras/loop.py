@@ -1,7 +1,9 @@
 """The capture loop: one thread per camera that opens its source, reads it, feeds the taps, and tries again.
 
 A thread serves one spec; a changed spec gets a new thread while the old one, which may still sit in a read, is told to
-end and says nothing more. What a camera is to the rest of the worker outlives its threads: taps, counts, last pictures.
+end and says nothing more. Where both want the same source, the new one waits for the old to let go: no device is opened
+twice. A thread that does not come back from its source is noticed from outside (`look`) and told. What a camera is to
+the rest of the worker outlives its threads: taps, counts, last pictures.
 """
 
 from __future__ import annotations
@@ -18,27 +20,30 @@ from collections.abc import Callable
 import msgspec
 
 from agent.cameras.health import Backoff, Event, Health
-from agent.cameras.messages import CameraMeasure, HealthChanged
+from agent.cameras.messages import CameraMeasure, HealthChanged, Hung
 from agent.cameras.pacer import Pacer
-from agent.cameras.source import FrameSource, Reason, Shot, SourceLost
+from agent.cameras.source import HUNG_SECONDS, SENTENCES, FrameSource, Reason, Shot, SourceLost
 from agent.cameras.spec import CameraSpec, Device, File, Rtsp, Synthetic
 from agent.cameras.tap import TapWriter
 from agent.types import CameraState
 
 WATCHED_SECONDS = 5.0  # after a preview was asked for
 WATCHED_PICTURES = 4  # kept meanwhile, so that boxes meet their own picture
+LET_GO_SECONDS = 0.05  # between looks whether the thread before has let go of the source
 _PR_SET_NAME = 15
 
 Say = Callable[[msgspec.Struct], None]
+Sources = Callable[[CameraSpec], FrameSource]
 log = logging.getLogger(__name__)
 
 
 class Camera:
     """One camera of this worker."""
 
-    def __init__(self, name: str, say: Say, restarts: int) -> None:
+    def __init__(self, name: str, say: Say, restarts: int, sources: Sources | None = None) -> None:
         self.name = name
         self.say = say
+        self.sources = sources or make_source
         self.health = Health(restarts=restarts)
         self.taps: tuple[TapWriter, ...] = ()
         self._recent: deque[Shot] = deque()
@@ -48,6 +53,7 @@ class Camera:
         self._spec: CameraSpec | None = None
         self._paused = False
         self._loop: CaptureLoop | None = None
+        self._before: CaptureLoop | None = None  # the last one that was told to end
 
     def configure(self, spec: CameraSpec, *, paused: bool) -> None:
         """Run like this from now on. A changed rate alone does not touch the stream."""
@@ -57,13 +63,13 @@ class Camera:
             return
         if paused and self._paused:
             return
-        self._stop_loop()
+        self._stop_loop()  # which is `_before` from now on
         self._paused = paused
         if paused:
             self.turn(Event.PAUSED)
             return
         self.health = Health(restarts=self.health.restarts)
-        self._loop = CaptureLoop(self, spec)
+        self._loop = CaptureLoop(self, spec, self._before)
         self._loop.start()
 
     def end(self) -> None:
@@ -79,6 +85,11 @@ class Camera:
         exact = (shot for shot in recent if shot.captured_unix_ns == captured_unix_ns)
         return next(exact, recent[-1] if recent else None)
 
+    def look(self, now: float) -> None:
+        """Called now and then: tells, once, that the thread hangs in its source."""
+        if self._loop is not None and self._loop.hangs(now):
+            self.say(Hung(self.name))
+
     def measure(self) -> CameraMeasure:
         recent = list(self._recent)
         shot = recent[-1] if recent else None
@@ -88,16 +99,30 @@ class Camera:
 
     # ---- called by the loop's thread ----
 
-    def take(self, shot: Shot, *, due: bool) -> None:
+    def take(self, shot: Shot, *, due: bool, missed: int) -> None:
+        """A picture, and how many before it were due and never taken."""
         self._pictures += 1
+        for tap in self.taps if missed else ():
+            self.say(tap.miss(missed))
         if not due:
             return
         self._recent.append(shot)
         keep = WATCHED_PICTURES if time.monotonic() < self._watched_until else 1
         while len(self._recent) > keep:
             self._recent.popleft()
+        self._offer(shot)
+
+    def _offer(self, shot: Shot) -> None:
+        """To every tap; where a picture cannot be fitted its frame was due all the same."""
+        failure: Exception | None = None
         for tap in self.taps:
-            self.say(tap.offer(shot))
+            try:
+                self.say(tap.offer(shot))
+            except Exception as error:  # noqa: BLE001 - raised below, once every tap has had its word
+                failure = error
+                self.say(tap.miss(1))
+        if failure is not None:
+            raise failure
 
     def turn(self, event: Event, reason: str = "") -> None:
         """The one place where the health changes."""
@@ -113,13 +138,13 @@ class Camera:
         if self._loop is not None:
             self._cpu += self._loop.cpu_seconds
             self._loop.stop()
-            self._loop = None
+            self._before, self._loop = self._loop, None
 
 
 class CaptureLoop(threading.Thread):
     """One spec's stream, again and again until it is stopped."""
 
-    def __init__(self, camera: Camera, spec: CameraSpec) -> None:
+    def __init__(self, camera: Camera, spec: CameraSpec, before: CaptureLoop | None = None) -> None:
         super().__init__(name=f"camera {camera.name}", daemon=True)
         self.pacer = Pacer(spec.rate)
         self.cpu_seconds = 0.0
@@ -128,6 +153,9 @@ class CaptureLoop(threading.Thread):
         self._stopped = threading.Event()
         self._speaking = threading.Lock()
         self._source: FrameSource | None = None
+        self._before = before if before is not None and before.place == self.place else None
+        self._called: float | None = None  # since when it waits for its source, or for the thread before
+        self._told_to_hang = False
         self._backoff = Backoff(random.Random())  # noqa: S311 - spreads retries
 
     def stop(self) -> None:
@@ -137,19 +165,46 @@ class CaptureLoop(threading.Thread):
         if self._source is not None:
             self._source.interrupt()
 
+    @property
+    def place(self) -> object:
+        """What it opens."""
+        source = self._spec.source
+        return source.path if isinstance(source, Device) else source
+
+    def hangs(self, now: float) -> bool:
+        """For too long in one call; said once for each, and seen in the camera's health."""
+        called, source = self._called, self._source
+        resting = source is not None and source.resting
+        if called is None or resting or self._told_to_hang or now - called < HUNG_SECONDS:
+            return False
+        self._told_to_hang = True
+        self._turn(Event.STALLED, SENTENCES[Reason.HUNG])
+        return True
+
     def run(self) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_NAME, self._camera.name[:15].encode())
         self._speak(self._camera.report)
+        self._await_the_one_before()
         while not self._stopped.is_set():
             lost = self._stream()
             self._turn(Event.STALLED if lost.reason is Reason.STALLED else Event.FAILED, str(lost))
             if not self._stopped.wait(self._backoff.failed()):
                 self._turn(Event.BACKOFF_OVER)
 
+    def _await_the_one_before(self) -> None:
+        self._calls()
+        while self._before is not None and self._before.is_alive() and not self._stopped.wait(LET_GO_SECONDS):
+            pass
+        self._before = self._called = None
+
+    def _calls(self) -> None:
+        self._called, self._told_to_hang = time.monotonic(), False
+
     def _stream(self) -> SourceLost:
         """Open, read until it ends; why it ended."""
         try:
-            self._source = source = make_source(self._spec)
+            self._source = source = self._camera.sources(self._spec)
+            self._calls()
             try:
                 source.open()
                 self._turn(Event.OPENED)
@@ -157,6 +212,7 @@ class CaptureLoop(threading.Thread):
                     self._take(source.read())
             finally:
                 source.close()
+                self._called = None
         except SourceLost as lost:
             return lost
         except Exception as error:  # noqa: BLE001 - the root of a camera: a fault here may not take its neighbours along
@@ -167,13 +223,14 @@ class CaptureLoop(threading.Thread):
         return SourceLost(Reason.ENDED)
 
     def _take(self, shot: Shot) -> None:
+        self._calls()
         self.cpu_seconds = time.thread_time()
         self._backoff.frame(shot.captured)
-        due = self.pacer.due(shot.stream_time)
-        self._speak(lambda: self._taken(shot, due=due))
+        due, missed = self.pacer.due(shot.stream_time), self.pacer.missed(shot.skipped)
+        self._speak(lambda: self._taken(shot, due=due, missed=missed))
 
-    def _taken(self, shot: Shot, *, due: bool) -> None:
-        self._camera.take(shot, due=due)
+    def _taken(self, shot: Shot, *, due: bool, missed: int) -> None:
+        self._camera.take(shot, due=due, missed=missed)
         if self._camera.health.state is not CameraState.RUNNING:
             self._camera.turn(Event.FRAME)
 

@@ -34,7 +34,10 @@ class DropCamera(msgspec.Struct, tag="drop_camera"):
 
 
 class SetTap(msgspec.Struct, tag="set_tap"):
-    """Feed the slots behind the one descriptor beside this message; `busy` slots are still being read."""
+    """Feed the slots behind the one descriptor beside this message; `busy` slots are still being read.
+
+    The tap `instead_of` is fed no more: a due frame finds the one or the other, and never none.
+    """
 
     tap: int
     camera: str
@@ -42,6 +45,7 @@ class SetTap(msgspec.Struct, tag="set_tap"):
     wanted: ModelInput
     next_seq: int
     busy: list[int]
+    instead_of: int = 0
 
 
 class DropTap(msgspec.Struct, tag="drop_tap"):
@@ -95,7 +99,7 @@ class FrameReady(msgspec.Struct, tag="frame"):
 
 
 class Superseded(msgspec.Struct, tag="superseded"):
-    """Due frames up to `seq` that found no free slot."""
+    """Due frames up to `seq` that found no free slot, or that nobody took because the box was busy."""
 
     tap: int
     seq: int
@@ -108,6 +112,12 @@ class HealthChanged(msgspec.Struct, tag="health"):
     reason: str
     restarts: int
     thread: int  # as the interpreter's last words name it
+
+
+class Hung(msgspec.Struct, tag="hung"):
+    """This camera's thread does not come back from its source: only the end of the process can free it."""
+
+    camera: str
 
 
 class CameraMeasure(msgspec.Struct, array_like=True):
@@ -136,4 +146,4 @@ class Failed(msgspec.Struct, tag="failed"):
 
 
 ToWorker = SetCamera | DropCamera | SetTap | DropTap | Release | Encode | Draw
-FromWorker = Hello | FrameReady | Superseded | HealthChanged | Measured | Encoded | Failed
+FromWorker = Hello | FrameReady | Superseded | HealthChanged | Hung | Measured | Encoded | Failed

@@ -7,6 +7,7 @@ whose time has gone is not waited for.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 EARLY = 0.3  # of a period: jitter and rounding of time stamps must not cost a frame
@@ -20,6 +21,14 @@ class Pacer:
 
     rate: float
     _next: float | None = None
+    _skipped: float = 0.0  # of a period, not yet counted
+
+    def missed(self, skipped: float) -> int:
+        """How many frames were due in `skipped` seconds that the source left out."""
+        self._skipped += skipped * self.rate
+        count = math.floor(self._skipped + 1e-6)
+        self._skipped = max(0.0, self._skipped - count)
+        return count
 
     def due(self, stream_time: float) -> bool:
         period = 1.0 / self.rate

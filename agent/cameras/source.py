@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # numpy stays out of the agent's main process
     from agent.cameras.letterbox import Pixels
 
 CONNECT_SECONDS = 5.0
+HUNG_SECONDS = 10.0  # in one call of a source that does not rest: the system does not come back
 STALL_SECONDS = 2.5  # without a picture: slower cameras than one frame in two seconds are not supported
 
 
@@ -28,8 +29,10 @@ class Reason(StrEnum):
     AUTH_FAILED = "auth failed"
     NOT_FOUND = "not found"
     REFUSED = "refused"
+    BUSY = "busy"
     UNREACHABLE = "unreachable"
     STALLED = "stalled"
+    HUNG = "hung"
     UNSUPPORTED = "unsupported codec"
     ENDED = "ended"
     FAULT = "fault"
@@ -39,10 +42,12 @@ SENTENCES = {
     Reason.AUTH_FAILED: "auth failed: the camera does not take this user and password; correct them in its source",
     Reason.NOT_FOUND: "not found: nothing lies at the source's path; check the path in the camera's source",
     Reason.REFUSED: "refused: nobody listens at the source's address, or access is denied; check host, port and rights",
+    Reason.BUSY: "busy: another program has the device open; end it, or give this camera another device",
     Reason.UNREACHABLE: "unreachable: no answer from the source's host; check its name, the cable and the network",
     Reason.STALLED: f"stalled: connected, but no picture for {STALL_SECONDS:g} s; look at the camera itself",
+    Reason.HUNG: f"hung: the system gave nothing for {HUNG_SECONDS:g} s; look at the device, cable or disk behind it",
     Reason.UNSUPPORTED: "unsupported codec: no video that can be decoded; set the camera to H.264 or check the file",
-    Reason.ENDED: "ended: the source closed the stream",
+    Reason.ENDED: "ended: the source closed the stream; it is opened again by itself",
     Reason.FAULT: "fault: the capture loop failed in a way of its own; the agent's log says where",
 }
 
@@ -83,10 +88,16 @@ class Shot:
     captured_unix_ns: int
     ts_source: str  # "arrival": when it reached us, less known delays; "clock": paced or drawn by us
     decode_seconds: float
+    skipped: float = 0.0  # seconds of its own schedule that a source left out before this picture: the box was late
 
 
 class FrameSource(Protocol):
     """A stream of pictures at its own pace."""
+
+    @property
+    def resting(self) -> bool:
+        """Does a call under way wait on purpose, for a picture's time to come? Else it waits for the world outside."""
+        ...
 
     def open(self) -> None:
         """Connect. Raises SourceLost."""

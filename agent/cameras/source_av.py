@@ -7,6 +7,7 @@ FFmpeg anywhere else (no network, no playlists); FFmpeg's error texts name the U
 from __future__ import annotations
 
 import contextlib
+import errno
 import threading
 import time
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ from agent.cameras.spec import Device, File, Rtsp
 
 MAX_PIXELS = 7680 * 4320  # a stream that claims more wants our memory
 CONTAINERS = "mov,mp4,matroska,webm,mpegts,avi,h264,hevc,mjpeg,flv"
+_UNTIMED = frozenset({"h264", "hevc", "avi"})  # no times of display in there: pictures follow each other at a rate
+_USUAL_RATE = 25.0  # of an untimed file that does not tell its own
 BEHIND_SECONDS = 1.0  # a file that fell back further goes on from now, as a live stream would
 _UNDECODED = 64  # packets whose arrival is remembered
 _MATRICES = {1: Matrix.BT709, 4: Matrix.BT601, 5: Matrix.BT601, 6: Matrix.BT601}  # ITU-T H.273
@@ -48,13 +51,27 @@ _REASONS: tuple[tuple[type[Exception], Reason], ...] = (
 )
 
 
+_BY_NUMBER = {
+    errno.EBUSY: Reason.BUSY,
+    errno.ENODEV: Reason.NOT_FOUND,  # unplugged
+    errno.ENXIO: Reason.NOT_FOUND,
+    errno.EHOSTUNREACH: Reason.UNREACHABLE,
+    errno.ENETUNREACH: Reason.UNREACHABLE,
+}
+
+
+def _reason(error: Exception) -> Reason | None:
+    by_kind = (reason for kind, reason in _REASONS if isinstance(error, kind))
+    return next(by_kind, _BY_NUMBER.get(getattr(error, "errno", None) or 0))
+
+
 @contextlib.contextmanager
 def _translated(otherwise: Reason) -> Iterator[None]:
     """FFmpeg's errors as ours; `from None`, because their texts hold the URL."""
     try:
         yield
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise SourceLost(next((reason for kind, reason in _REASONS if isinstance(error, kind)), otherwise)) from None
+        raise SourceLost(_reason(error) or otherwise) from None
 
 
 class _Decoder:
@@ -87,6 +104,13 @@ class _Decoder:
                 return None
             self._take(packet)
         return self._decoded.pop(0)
+
+    @property
+    def period(self) -> float | None:
+        """Seconds between pictures of a file that has no times; None where every picture has its own."""
+        if self._container.format.name not in _UNTIMED:
+            return None
+        return 1.0 / float(self._stream.guessed_rate or _USUAL_RATE)
 
     def rewind(self) -> None:
         self._container.seek(0)
@@ -121,6 +145,7 @@ class _Decoder:
 class _Live:
     """What network cameras and devices share: pictures come when they come."""
 
+    resting = False
     OPTIONS: ClassVar[dict[str, str]] = {"fflags": "nobuffer", "flags": "low_delay"}
 
     def __init__(self) -> None:
@@ -209,28 +234,30 @@ class FileSource:
         self._interrupted = threading.Event()
         self._clock = LoopClock()
         self._started = 0.0
+        self._shown = 0  # pictures of this turn
+        self.resting = False
 
     def open(self) -> None:
         self._interrupted.clear()
+        self.resting = False
         self._clock = LoopClock()
-        options = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
-        with _translated(Reason.UNSUPPORTED):
-            self._decoder = _Decoder(f"file:{self._spec.path}", options, live=False)
+        self._decoder = self._opened()
         self._started = time.monotonic()
 
     def read(self) -> Shot:
         if self._decoder is None:
             raise SourceLost(Reason.ENDED)
+        self.resting = False
         frame = self._next_frame(self._decoder)
-        stream_time = self._clock.stream_time(frame.time or 0.0)
+        self.resting = True
+        stream_time = self._clock.stream_time(self._file_time(frame, self._decoder))
         due = self._started + stream_time
         late = time.monotonic() - due
         if self._interrupted.wait(max(0.0, -late)):
             raise SourceLost(Reason.ENDED)
-        if late > BEHIND_SECONDS:
-            self._started += late
-            due += late
-        return _shot(frame, self._decoder, stream_time, due, "clock")
+        skipped = late if late > BEHIND_SECONDS else 0.0
+        self._started += skipped
+        return _shot(frame, self._decoder, stream_time, due + skipped, "clock", skipped)
 
     def interrupt(self) -> None:
         self._interrupted.set()
@@ -240,21 +267,43 @@ class FileSource:
             self._decoder.close()
             self._decoder = None
 
+    def _opened(self) -> _Decoder:
+        options = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
+        with _translated(Reason.UNSUPPORTED):
+            self._shown = 0
+            return _Decoder(f"file:{self._spec.path}", options, live=False)
+
     def _next_frame(self, decoder: _Decoder) -> Any:
         with _translated(Reason.ENDED):
             frame = decoder.next()
             if frame is None:
-                self._clock.start_over()
-                decoder.rewind()
-                frame = decoder.next()
+                frame = self._start_over(decoder).next()
         if frame is None:  # a whole turn without a picture
             raise SourceLost(Reason.UNSUPPORTED)
         return frame
 
+    def _start_over(self, decoder: _Decoder) -> _Decoder:
+        """A file without times has no place to seek to: it is opened again."""
+        self._clock.start_over()
+        if decoder.period is None:
+            decoder.rewind()
+            return decoder
+        decoder.close()
+        again = self._decoder = self._opened()
+        return again
 
-def _shot(frame: Any, decoder: _Decoder, stream_time: float, captured: float, ts_source: str) -> Shot:
+    def _file_time(self, frame: Any, decoder: _Decoder) -> float:
+        self._shown += 1
+        if decoder.period is None:
+            return frame.time or 0.0
+        return (self._shown - 1) * decoder.period
+
+
+def _shot(
+    frame: Any, decoder: _Decoder, stream_time: float, captured: float, ts_source: str, skipped: float = 0.0
+) -> Shot:
     seconds, decoder.seconds = decoder.seconds, 0.0
-    return Shot(_picture(frame), stream_time, captured, unix_ns_of(captured), ts_source, seconds)
+    return Shot(_picture(frame), stream_time, captured, unix_ns_of(captured), ts_source, seconds, skipped)
 
 
 def _picture(frame: Any) -> Picture:

@@ -18,6 +18,8 @@ from agent.cameras.spec import Synthetic
 class SyntheticSource:
     """FrameSource over HarbourScene."""
 
+    resting = True  # there is nothing outside
+
     def __init__(self, spec: Synthetic, rate: float) -> None:
         self._spec = spec
         self._period = 1.0 / rate
@@ -39,7 +41,7 @@ class SyntheticSource:
         # A box that was busy shows now what is now: the grid's missed moments are gone.
         missed = int((time.monotonic() - due) / self._period)
         self._tick += missed + 1
-        return self._draw(self._scene, due + missed * self._period)
+        return self._draw(self._scene, due + missed * self._period, missed * self._period)
 
     def interrupt(self) -> None:
         self._interrupted.set()
@@ -47,9 +49,9 @@ class SyntheticSource:
     def close(self) -> None:
         self._scene = None
 
-    def _draw(self, scene: HarbourScene, captured: float) -> Shot:
+    def _draw(self, scene: HarbourScene, captured: float, skipped: float) -> Shot:
         unix_ns = unix_ns_of(captured)
         started = time.perf_counter()
         pixels, _ = scene.render(self._spec.scene_time(unix_ns))
         seconds = time.perf_counter() - started
-        return Shot(RgbPicture(pixels), captured - self._started, captured, unix_ns, "clock", seconds)
+        return Shot(RgbPicture(pixels), captured - self._started, captured, unix_ns, "clock", seconds, skipped)

@@ -1,7 +1,8 @@
 """A tap as the capture worker sees it: slots to fill, and the decoded pictures behind those in use.
 
-Every frame offered gets the next number and is either announced with its slot or counted as superseded; numbers have
-no gaps. Frames are offered by one capture thread at a time; slots come back on the worker's main thread.
+Every frame offered gets the next number and is either announced with its slot or counted as superseded, as are frames
+that were due and never taken; numbers have no gaps. Frames are offered by one capture thread at a time; slots come back
+on the worker's main thread.
 """
 
 from __future__ import annotations
@@ -45,6 +46,12 @@ class TapWriter:
             except BaseException:
                 self._free.append(slot)
                 raise
+
+    def miss(self, count: int) -> Superseded:
+        """Frames were due that nobody took, because the box was busy."""
+        with self._lock:
+            self._seq += count
+            return Superseded(self.number, self._seq, count)
 
     def release(self, slot: int) -> None:
         self._kept.pop(slot, None)

@@ -65,6 +65,8 @@ class Worker:
             if time.monotonic() >= measured + MEASURE_SECONDS:
                 measured = time.monotonic()
                 self.say(Measured([camera.measure() for camera in self._cameras.values()]))
+                for camera in self._cameras.values():
+                    camera.look(measured)
 
     def say(self, message: msgspec.Struct, fds: Sequence[int] = ()) -> None:
         try:
@@ -116,7 +118,10 @@ class Worker:
     def _set_tap(self, message: SetTap, fd: int) -> None:
         camera = self._cameras[message.camera]
         tap = self._taps[message.tap] = TapWriter(message, fd)
-        camera.taps = (*camera.taps, tap)
+        before = self._taps.pop(message.instead_of, None)
+        camera.taps = (*(other for other in camera.taps if other is not before), tap)
+        if before is not None:
+            before.close()
 
     def _drop_tap(self, message: DropTap) -> None:
         tap = self._taps.pop(message.tap, None)

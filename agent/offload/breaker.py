@@ -48,6 +48,14 @@ class Breaker:
             return not self._probing
         return self.state is BreakerState.CLOSED
 
+    def reserved(self) -> None:
+        """A call will be made when its picture is there; `called` or `withdrawn` follows."""
+        self._probing = True
+
+    def withdrawn(self) -> None:
+        """It was never made, which says nothing of the node."""
+        self._probing = False
+
     def called(self, now: float) -> None:
         """A call was made; `succeeded` or `failed` follows."""
         self._probing = True

@@ -13,7 +13,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from agent.cameras.captured import Captured
@@ -25,6 +25,7 @@ from agent.pipeline.lane import Lane
 from agent.pipeline.run import LaneRunner, LaneSettings, Pixels
 from agent.pipeline.stand import Loaded, Stand
 from agent.ports import Clock, CloudInference, Engine, EngineSpec
+from agent.supervise import Tasks
 from agent.types import Finished, ModelInput, Tap
 from agent.update.verify import VerifiedBytes, VerifiedRelease
 from protos.errors import LongshoreError, Retryable
@@ -34,6 +35,7 @@ log = logging.getLogger(__name__)
 
 FIRST_INFERENCE_SECONDS = 0.05  # until one was measured
 HEALTH_SECONDS = 0.2  # between looks while a release is being confirmed
+AGAIN_SECONDS = 5.0  # until taps without memory are looked after again
 LONGEST_ANSWER_SECONDS = 60.0  # of a release being confirmed; an engine gives up a frame that hangs long before
 
 
@@ -42,7 +44,7 @@ class CameraWish:
     """A camera as desired state has it."""
 
     name: CameraName
-    source: str
+    source: str = field(repr=False)  # may hold credentials
     rate: float
 
 
@@ -95,6 +97,8 @@ class Board:
         self._slow_down = 0.0
         self._feeding = asyncio.Lock()
         self._attached: set[Tap] = set()
+        self._tasks = Tasks()
+        self._feeds_again = False  # soon, because a tap has no memory
         self._leaving: set[Tap] = set()  # gone since the last `feed`; a last frame of theirs may still wait
 
     # ---- desired state ----
@@ -117,6 +121,9 @@ class Board:
             for stand in list(self._stands.values()):
                 for loaded in stand.loaded:
                     await self._attach_all(stand, loaded)
+            if not all(map(self._has_memory, taps)) and not self._feeds_again:
+                self._feeds_again = True
+                self._tasks.once("feed taps without memory", self._feed_again())
 
     def slow_down(self, seconds: float) -> None:
         """Waiting added to each local inference, of this and every later engine."""
@@ -135,8 +142,9 @@ class Board:
     def arrive(self, captured: Captured) -> None:
         """A due frame lies in its slot. Its deadline counts from capture."""
         stand = self._stands.get(captured.tap.deployment)
-        if stand is None:
+        if stand is None:  # its deployment is leaving
             self._captures.release(captured.tap, captured.slot)
+            self._report(captured.shed(self._clock.monotonic()))
             return
         stand.runner.arrive(captured.due_in(stand.runner.settings.deadline))
 
@@ -231,6 +239,7 @@ class Board:
         return {name: stand.runner.lane for name, stand in self._stands.items()}
 
     async def close(self) -> None:
+        await self._tasks.stop(1.0)
         for name in list(self._stands):
             await self.remove(name)
 
@@ -238,17 +247,18 @@ class Board:
 
     async def _behaves(self, stand: Stand, seconds: float) -> bool:
         """Watch it for `seconds`, and then until every frame it was asked for meanwhile has ended: one that hangs is
-        found out so, by the engine's patience or by ours. Where no frame is asked of it, nothing speaks against it.
+        found out so, by the engine's patience or by ours. A worker that fell must be back. Where no frame is asked of
+        it, nothing speaks against it.
         """
         now, asked = self._clock.monotonic, 0
         until = now() + seconds
-        while now() < until or stand.health.ended < asked:
+        while now() < until or stand.health.ended < asked or not stand.ready:
             await self._clock.sleep(min(HEALTH_SECONDS, seconds))
             if now() <= until:
                 asked = stand.health.asked
             if not stand.behaves or now() > until + LONGEST_ANSWER_SECONDS:
                 return False
-        return True
+        return stand.health.proven
 
     def _new_stand(self, deployment: DeploymentName) -> Stand:
         wish = self._wishes.get(deployment)
@@ -290,6 +300,19 @@ class Board:
             for camera in stand.cameras
             if camera in known
         }
+
+    def _has_memory(self, tap: Tap) -> bool:
+        try:
+            self._captures.slots_fd(tap)
+        except Retryable:
+            return False
+        return True
+
+    async def _feed_again(self) -> None:
+        """The box was short of memory or descriptors, or a camera is refused: neither need last."""
+        await self._clock.sleep(AGAIN_SECONDS)
+        self._feeds_again = False
+        await self.feed()
 
     async def _attach_all(self, stand: Stand, loaded: Loaded) -> None:
         for tap, pixels in self._taps().items():

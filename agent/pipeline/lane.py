@@ -7,7 +7,9 @@ so). The caller does what it is told and reports back. Rules that hold here:
 - a tap has at most one frame waiting: the newest (mailbox of depth 1);
 - frames that wait start in order of deadline, one inference at a time per engine;
 - a frame in the cloud ends at its deadline, not when the cloud answers;
-- a slot is given back once, when nothing reads it any more.
+- a slot is given back once, as soon as nothing can read it any more: with a frame in the cloud when its picture is
+  encoded, unless the box may still run it too;
+- a picture that could not be encoded is no failure of the cloud.
 """
 
 from __future__ import annotations
@@ -40,7 +42,7 @@ class Infer:
 
 @dataclass(frozen=True)
 class SendUp:
-    """Encode this frame and ask the cloud, then report `cloud_done`."""
+    """Encode this frame, report `encoded`, ask the cloud, report `cloud_done`; only the latter where that fails."""
 
     job: int
     frame: Frame
@@ -81,13 +83,23 @@ class _Job:
     ended: bool = False
     hedge_at: float | None = None
     sent_at: float = 0.0
+    reserved_bytes: float = 0.0  # of the uplink budget, for a picture of a size not yet known
+    encoded: bool = False
+    slot_held: bool = True
     cloud_judged: bool = False  # the breaker heard of it
     stages: dict[str, float] = field(default_factory=dict)
     uplink_bytes: int = 0
 
     @property
+    def over(self) -> bool:
+        return self.ended and not {self.local, self.cloud} & {_Leg.WAITING, _Leg.RUNNING}
+
+    @property
     def reads_slot(self) -> bool:
-        return {self.local, self.cloud} & {_Leg.WAITING, _Leg.RUNNING} != set()
+        """Does anything read its slot, or may it yet?"""
+        encoding = self.cloud is _Leg.RUNNING and not self.encoded
+        waits = not self.ended and (self.cloud is not _Leg.RUNNING or self.hedge_at is not None)
+        return encoding or waits or self.local in (_Leg.WAITING, _Leg.RUNNING)
 
 
 @dataclass(frozen=True)
@@ -99,8 +111,6 @@ class Answer:
     error: str = ""
     where: str = "local"
     infer_seconds: float = 0.0  # local: inference alone, slow-down included
-    encode_seconds: float = 0.0
-    uplink_bytes: int = 0
 
 
 @dataclass
@@ -129,16 +139,33 @@ class Lane:
         return [*self._route(number, job, now), *self._dispatch(now)]
 
     def local_done(self, number: int, answer: Answer, now: float) -> list[Action]:
-        """The engine answered; `answer.error` when it failed."""
+        """The engine answered; `answer.error` when it failed.
+
+        What counts for the next frames is how long it was away: others ask the engine too, and are waited for.
+        """
+        away = answer.infer_seconds
         if self._running == number:
-            self._running = None
+            self._running, away = None, max(away, now - self._started)
         job = self._jobs.get(number)
         if job is None:
             return self._dispatch(now)
         job.local = _Leg.OVER
         if not answer.error:
-            self.local.observe(answer.infer_seconds, now)
+            self.local.observe(away, now)
         return [*self._settle_local(job, answer, now), *self._clean(number, job), *self._dispatch(now)]
+
+    def encoded(self, number: int, nbytes: int, now: float) -> list[Action]:
+        """The picture of a frame that goes up is there: the cloud is asked now."""
+        job = self._jobs.get(number)
+        if job is None:
+            return []
+        job.encoded, job.uplink_bytes = True, nbytes
+        job.stages["encode"] = now - job.sent_at
+        if not job.cloud_judged:
+            self.breaker.called(now)
+        self.budget.spend((nbytes - job.reserved_bytes) * 8, now)
+        self._jpeg_bytes += 0.2 * (nbytes - self._jpeg_bytes)
+        return self._give_back(job)
 
     def cloud_done(self, number: int, answer: Answer, now: float) -> list[Action]:
         """The cloud answered, or failed; late answers teach, but count as late."""
@@ -156,14 +183,16 @@ class Lane:
             if not job.ended and job.frame.deadline <= now:
                 actions += self._expire(number, job, now)
             elif job.hedge_at is not None and job.hedge_at <= now:
-                actions += self._hedge(number, job, now)
+                actions += [*self._hedge(number, job, now), *self._give_back(job)]
         return [*actions, *self._dispatch(now)]
 
     def clear(self, now: float) -> list[Action]:
         """The deployment leaves this box: everything that waits is shed."""
         actions: list[Action] = []
         for number, job in list(self._jobs.items()):
-            actions += [*self._finish(job, Outcome.SHED, now), Release(job.frame.tap, job.frame.slot)]
+            actions += self._finish(job, Outcome.SHED, now)
+            if job.slot_held:
+                actions.append(Release(job.frame.tap, job.frame.slot))
             self._forget(number)
         return actions
 
@@ -251,15 +280,16 @@ class Lane:
         job = self._jobs[number]
         job.local = _Leg.OVER
         if job.cloud is _Leg.RUNNING:
-            return []  # it only waited as a hedge: the cloud may still answer it
+            return self._give_back(job)  # it only waited as a hedge: the cloud may still answer it
         return [*self._finish(job, Outcome.SUPERSEDED, now), *self._clean(number, job)]
 
     def _send_up(self, number: int, job: _Job, now: float) -> list[Action]:
         job.cloud = _Leg.RUNNING
         job.sent_at = now
         job.hedge_at = policy.hedge_at(job.frame.deadline, self.local.planned) if self.ready else None
-        self.breaker.called(now)
-        self.budget.spend(self._jpeg_bytes * 8, now)
+        job.reserved_bytes = self._jpeg_bytes
+        self.breaker.reserved()
+        self.budget.spend(job.reserved_bytes * 8, now)
         return [SendUp(number, job.frame)]
 
     # ---- running ----
@@ -313,18 +343,19 @@ class Lane:
         return self._finish(job, outcome, now, answer)
 
     def _fall_back(self, number: int, job: _Job, now: float) -> list[Action]:
-        """The cloud failed this frame: the box may still make it."""
+        """The cloud failed this frame: the box may still make it, if its pixels are there."""
         if job.local in (_Leg.WAITING, _Leg.RUNNING):
             return []
         view = self._local_view(job.frame, now)
         if (
-            job.local is _Leg.UNUSED
+            job.slot_held
+            and job.local is _Leg.UNUSED
             and view.ready
             and not view.waiting
             and (view.idle or view.free_at + view.planned <= job.frame.deadline)
         ):
             return self._wait(number, job, now)
-        return self._finish(job, Outcome.ERROR, now, Answer(where="cloud"))
+        return self._finish(job, Outcome.ERROR, now, Answer(where="cloud" if job.encoded else "local"))
 
     def _expire(self, number: int, job: _Job, now: float) -> list[Action]:
         """The deadline passed. What already runs here ends by its own answer; what is in the cloud is late."""
@@ -357,21 +388,23 @@ class Lane:
                     release=answer.release,
                     where=answer.where,
                     ts_source=frame.ts_source,
-                    uplink_bytes=self._sent_up(job),
+                    uplink_bytes=job.uplink_bytes,
                     stages=job.stages,
                 )
             )
         ]
 
-    def _sent_up(self, job: _Job) -> int:
-        """Bytes on the uplink for this frame; while the answer is out, what a picture usually has."""
-        return round(self._jpeg_bytes) if job.cloud is _Leg.RUNNING else job.uplink_bytes
-
     def _clean(self, number: int, job: _Job) -> list[Action]:
-        """Give the slot back and forget the job once nothing needs either."""
-        if not job.ended or job.reads_slot or number not in self._jobs:
+        """Give the slot back and forget the job once nothing needs them."""
+        actions = self._give_back(job)
+        if job.over and number in self._jobs:
+            self._forget(number)
+        return actions
+
+    def _give_back(self, job: _Job) -> list[Action]:
+        if job.reads_slot or not job.slot_held:
             return []
-        self._forget(number)
+        job.slot_held = False
         return [Release(job.frame.tap, job.frame.slot)]
 
     def _forget(self, number: int) -> None:
@@ -383,14 +416,10 @@ class Lane:
             del self._mailbox[job.frame.tap]
 
     def _learn_cloud(self, job: _Job, answer: Answer, now: float) -> None:
-        job.uplink_bytes = answer.uplink_bytes
-        if answer.uplink_bytes:
-            self.budget.spend((answer.uplink_bytes - self._jpeg_bytes) * 8, now)
-            self._jpeg_bytes += 0.2 * (answer.uplink_bytes - self._jpeg_bytes)
-        if answer.encode_seconds:
-            job.stages["encode"] = answer.encode_seconds
-        if not answer.error:
-            job.stages["cloud"] = now - job.sent_at - answer.encode_seconds
+        if not job.encoded:
+            self.budget.spend(-job.reserved_bytes * 8, now)  # nothing was sent
+        elif not answer.error:
+            job.stages["cloud"] = now - job.sent_at - job.stages["encode"]
             self.round_trip.observe(now - job.sent_at, now)
         self._judge_cloud(job, now, ok=not answer.error and now <= job.frame.deadline)
         if self.in_cloud == 0:
@@ -401,7 +430,9 @@ class Lane:
         if job.cloud is _Leg.UNUSED or job.cloud_judged:
             return
         job.cloud_judged = True
-        if ok:
+        if not job.encoded:
+            self.breaker.withdrawn()
+        elif ok:
             self.breaker.succeeded(now)
         else:
             self.breaker.failed(now)

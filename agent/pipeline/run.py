@@ -17,7 +17,7 @@ from agent.pipeline.health import Health
 from agent.pipeline.lane import Action, Answer, Finish, Infer, Lane, Release, SendUp
 from agent.ports import Clock, CloudInference, CloudModel, Engine
 from agent.types import Finished, Frame, ModelInput, Tap
-from protos.errors import LongshoreError
+from protos.errors import LongshoreError, Retryable
 from protos.ids import Digest
 
 log = logging.getLogger(__name__)
@@ -147,6 +147,7 @@ class LaneRunner:
             found = await active.engine.detect_slot(frame.tap, frame.slot, frame.geometry, self.settings.min_score)
             active.health.answered += 1
         except LongshoreError as error:
+            active.health.interrupted += isinstance(error, Retryable)
             return Answer(error=str(error))
         finally:
             active.health.ended += 1
@@ -160,25 +161,24 @@ class LaneRunner:
         return before if frame.input == before.pixels != active.pixels else active
 
     async def _send_up(self, job: int, frame: Frame) -> None:
-        answer = await _whatever_happens(self._ask_cloud(frame))
+        answer = await _whatever_happens(self._ask_cloud(job, frame))
         self._act(self.lane.cloud_done(job, answer, self._clock.monotonic()))
 
-    async def _ask_cloud(self, frame: Frame) -> Answer:
+    async def _ask_cloud(self, job: int, frame: Frame) -> Answer:
         cloud, active = self._cloud, self.active
         if cloud is None or active is None:
             return Answer(error="no cloud node is known")
-        started, sent, jpeg = self._clock.monotonic(), 0.0, b""
         try:
             jpeg = await self._pixels.encode(frame.tap, frame.slot, _side(active), self.settings.jpeg_quality)
-            sent = self._clock.monotonic() - started
-            remaining = frame.deadline - self._clock.monotonic()
-            if remaining <= 0:
-                return Answer(error="encoded too late", encode_seconds=sent)
-            boxes = await cloud.detect_jpeg(active.model, jpeg, self.settings.min_score, remaining)
+            now = self._clock.monotonic()
+            if now >= frame.deadline:
+                return Answer(error="encoded too late")
+            self._act(self.lane.encoded(job, len(jpeg), now))
+            boxes = await cloud.detect_jpeg(active.model, jpeg, self.settings.min_score, frame.deadline - now)
         except LongshoreError as error:
             log.debug("cloud: %s", error)
-            return Answer(error=str(error), encode_seconds=sent, uplink_bytes=len(jpeg))
-        return Answer(boxes, active.digest, where=cloud.node_id, encode_seconds=sent, uplink_bytes=len(jpeg))
+            return Answer(error=str(error))
+        return Answer(boxes, active.digest, where=cloud.node_id)
 
     def _set_timer(self) -> None:
         if self._timer is not None:

@@ -70,6 +70,11 @@ class Stand:
         """The release that answers neither failed its frames nor kept felling its worker since it does."""
         return self.health.good and (self.current is None or self.current.engine.restarts <= FORGIVEN_FALLS)
 
+    @property
+    def ready(self) -> bool:
+        """The worker of the release that answers is there."""
+        return self.current is not None and self.current.engine.ready
+
     def find(self, digest: Digest) -> Loaded | None:
         return next((one for one in self.loaded if one.digest == digest), None)
 

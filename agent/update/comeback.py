@@ -1,8 +1,9 @@
 """Bringing back what was confirmed, in rounds, after a start or whenever nothing answers.
 
 Rules that hold here: nothing is given up and nothing that is whole is deleted. Bytes found damaged are fetched again,
-anything else is tried again. The release before comes back in place of the last one at once if that one is at fault. If
-the box is, that usually passes, and nothing may lead from the older release back to the newer: so only after a while.
+anything else, a mistake of ours included, is tried again. The release before comes back in place of the last one at
+once if that one is at fault. If the box is, that usually passes, and nothing may lead from the older release back to
+the newer: so only after a while.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Iterable
 from agent.errors import Damaged, passing
 from agent.ports import Clock
 from agent.update import steps
-from agent.update.hindrance import Hindrance
+from agent.update.hindrance import MISTAKE, Hindrance
 from protos.errors import LongshoreError, Rejected
 from protos.ids import DeploymentName, Digest
 
@@ -88,4 +89,8 @@ class Comeback:
             if isinstance(error, Damaged):
                 self._lost = self._lost or digest
             return error
+        except Exception:  # it must not keep a newer release from being tried
+            log.exception("%s: release %s does not come back", self._deployment, digest[:19])
+            self.hindrance.error = MISTAKE
+            return MISTAKE
         return None

@@ -19,7 +19,7 @@ from agent.types import Problem
 from agent.update import progress, steps
 from agent.update.backoff import Backoff
 from agent.update.comeback import Comeback
-from agent.update.hindrance import Hindrance
+from agent.update.hindrance import MISTAKE, Hindrance
 from agent.update.machine import Event, State
 from agent.update.progress import Progress
 from agent.update.verify import VerifiedRelease
@@ -149,8 +149,7 @@ class DeploymentUpdate:
         It then goes on from its record as after a start, with what is loaded still there.
         """
         self._record = progress.resumed(self._record)
-        mistake = Retryable("the agent made a mistake in this update; its log says which, and it is tried again")
-        return self._step_hindrance.met(mistake)
+        return self._step_hindrance.met(MISTAKE)
 
     # ---- at rest ----
 

@@ -8,6 +8,8 @@ from agent.errors import passing
 from agent.update.backoff import Backoff
 from protos.errors import LongshoreError, Retryable
 
+MISTAKE = Retryable("the agent made a mistake in this update; its log says which, and it is tried again")
+
 
 @dataclass
 class Hindrance:

@@ -11,9 +11,10 @@ import errno
 import fcntl
 import hashlib
 import os
+import re
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
@@ -25,6 +26,7 @@ from protos.ids import Digest, hex_of
 
 CHUNK = 1 << 20
 KEPT_HASHES = 64  # uploads at once beyond that cost reading, nothing else
+_HEX = re.compile(r"[0-9a-f]{64}")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -75,9 +77,36 @@ class FolderBlobStore:
         self._running.pop(upload, None)
         self._part(upload).unlink(missing_ok=True)
 
+    def stagings(self) -> Iterator[str]:
+        return (path.stem for path in sorted(self._staging.glob("*.part")))
+
+    def give_up(self, upload: str, before: float) -> bool:
+        path = self._part(upload)
+        try:
+            with path.open("rb+", buffering=0) as file:
+                _lock(file, path)
+                if os.fstat(file.fileno()).st_mtime >= before:
+                    return False
+                self.discard(upload)
+        except FileNotFoundError:
+            return True
+        except Retryable:  # it is open: somebody sends
+            return False
+        return True
+
     def stored(self) -> Iterator[tuple[Digest, float]]:
+        """What bears no digest's name is not ours: it is neither listed nor, by that, ever swept."""
         for path in sorted(self._blobs.iterdir()):
-            yield Digest(f"sha256:{path.name}"), path.stat().st_mtime
+            if _HEX.fullmatch(path.name):
+                with suppress(FileNotFoundError):  # deleted meanwhile
+                    yield Digest(f"sha256:{path.name}"), path.stat().st_mtime
+
+    def refresh(self, digest: Digest) -> bool:
+        try:
+            os.utime(self._path(digest))
+        except FileNotFoundError:
+            return False
+        return True
 
     def delete(self, digest: Digest) -> None:
         self._path(digest).unlink(missing_ok=True)
@@ -131,7 +160,8 @@ class _PartFile:
         if self.running.hash.hexdigest() != hex_of(digest):
             self._path.unlink(missing_ok=True)
             raise Rejected(f"the bytes that came are not those of {digest[:19]}…; push again")
-        with _out_of_space():
+        with _out_of_space(), _still_there():
+            os.utime(self._file.fileno())  # its last byte may have come long ago
             os.fsync(self._file.fileno())
             self._path.replace(self._blobs / hex_of(digest))
             sync_folder(self._blobs)
@@ -169,6 +199,15 @@ def _chunks(file: BinaryIO, start: int, stop: int | None) -> Iterator[bytes]:
         while left > 0 and (chunk := file.read(int(min(CHUNK, left)))):
             left -= len(chunk)
             yield chunk
+
+
+@contextmanager
+def _still_there() -> Iterator[None]:
+    """Another request that ended the same upload took the part away."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise Retryable("this upload was ended meanwhile; push again", 1.0) from error
 
 
 @contextmanager

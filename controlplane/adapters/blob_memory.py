@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from controlplane.errors import NotFound
 from controlplane.ports import Clock
@@ -22,6 +22,7 @@ class MemoryBlobStore:
         self._clock = clock
         self._blobs: dict[Digest, tuple[bytes, float]] = {}
         self._parts: defaultdict[str, bytearray] = defaultdict(bytearray)
+        self._written: dict[str, float] = {}
         self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def size(self, digest: Digest) -> int | None:
@@ -45,15 +46,33 @@ class MemoryBlobStore:
 
     def discard(self, upload: str) -> None:
         self._parts.pop(upload, None)
+        self._written.pop(upload, None)
+
+    def stagings(self) -> Iterator[str]:
+        return iter(sorted(self._parts))
+
+    def give_up(self, upload: str, before: float) -> bool:
+        with suppress(Retryable), self.stage(upload):
+            if upload not in self._parts or self._written.get(upload, 0.0) < before:
+                self.discard(upload)
+                return True
+        return False
 
     def stored(self) -> Iterator[tuple[Digest, float]]:
         return iter([(digest, stored) for digest, (_, stored) in sorted(self._blobs.items())])
+
+    def refresh(self, digest: Digest) -> bool:
+        if digest not in self._blobs:
+            return False
+        self._blobs[digest] = (self._blobs[digest][0], self._clock.unix())
+        return True
 
     def delete(self, digest: Digest) -> None:
         self._blobs.pop(digest, None)
 
     def append(self, upload: str, chunk: bytes) -> None:
         self._parts[upload] += chunk
+        self._written[upload] = self._clock.unix()
 
     def staged(self, upload: str) -> int:
         return len(self._parts.get(upload, b""))

@@ -1,6 +1,6 @@
 """The process that looks into one ONNX file: question and file on standard input, one JSON answer on standard output.
 
-It gives itself its bounds before the first byte of the file: memory, processor time, no file to write. Only the shape
+It gives itself its bounds before the first byte of the file: memory by its size, processor time, no file to write. Only the shape
 of the graph is judged: inputs and outputs against the manifest's task, no data outside of the file, known operator
 domains. Whether it runs is for the box to prove on its own hardware before it swaps.
 """
@@ -14,9 +14,11 @@ import signal
 import sys
 from typing import Any
 
-MEMORY_BYTES = 4 << 30  # address space: the parser holds the file about three times
+MEMORY_BYTES = 3 << 29  # address space for Python, the packages and what a small file needs
+TIMES = 5  # the file is held that often while it is read, parsed and checked; at most
 CPU_SECONDS = 50
 MAX_NODES = 200_000
+MAX_SENTENCE = 500  # characters of an answer: names in the file may be as long as the file
 DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft"})
 OUTPUTS = {"detection": {"boxes": 3, "scores": 2, "classes": 2}, "classification": {"scores": 2}, "tensor": {}}
 PACKAGE = "make the release with 'longshore package'"
@@ -26,9 +28,11 @@ class Problem(Exception):
     """What is wrong, continuing a sentence that begins with the file's name."""
 
 
-def bound() -> None:
+def bound(size: int = 0) -> None:
+    """For a file of `size` bytes."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    memory = MEMORY_BYTES + TIMES * size
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -66,6 +70,8 @@ def _check_sound(model: Any) -> None:
         onnx.checker.check_model(model, full_check=False)
     except onnx.checker.ValidationError as error:
         raise Problem(f"is no sound ONNX model ({_first_line(error)}); export the model again") from None
+    except UnicodeDecodeError:  # the checker quotes the name it complains of
+        raise Problem("is no sound ONNX model (a name in it is no text); export the model again") from None
 
 
 def _first_line(error: Exception) -> str:
@@ -82,6 +88,16 @@ def _check_inside(model: Any) -> None:
     foreign = sorted({entry.domain for entry in model.opset_import} - DOMAINS - own)
     if foreign:
         raise Problem(f"uses operators of {foreign[0]!r}, which no box has; export it with standard operators")
+    _check_opset(model)
+
+
+def _check_opset(model: Any) -> None:
+    from onnx.defs import onnx_opset_version
+
+    newest = onnx_opset_version()
+    for entry in model.opset_import:
+        if entry.domain in ("", "ai.onnx") and not 1 <= entry.version <= newest:
+            raise Problem(f"needs opset {entry.version}, known are 1 to {newest}; export it with an older opset")
 
 
 def _check_input(model: Any, image: dict[str, Any] | None) -> None:
@@ -116,17 +132,31 @@ def _check_outputs(model: Any, wanted: dict[str, int]) -> None:
             raise Problem(f"gives {name!r} with {found} dimensions, not {rank}; {PACKAGE}")
 
 
-def main() -> None:
-    bound()
-    question = json.loads(sys.stdin.buffer.readline())
-    problem = ""
+def judged(content: bytes, question: dict[str, Any]) -> str:
+    """What is wrong, in one printable line; empty when nothing is. Raises ImportError: that is ours to mend."""
     try:
-        check(sys.stdin.buffer.read(), question["task"], question["input"])
+        check(content, question["task"], question["input"])
     except Problem as error:
-        problem = str(error)
+        return _printable(str(error))
     except MemoryError:
-        problem = "needs more memory to be read than is allowed; export a smaller model"
-    print(json.dumps({"problem": problem}))
+        return "needs more memory to be read than is allowed; export a smaller model"
+    except ImportError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a stranger's bytes make the parser raise is about those bytes
+        return _printable(f"is no ONNX file that can be read ({type(error).__name__}); export the model again")
+    return ""
+
+
+def _printable(text: str) -> str:
+    """Names from the file end up in logs and terminals, which obey control characters."""
+    clean = "".join(each if each.isprintable() else "?" for each in text)
+    return clean if len(clean) <= MAX_SENTENCE else f"{clean[: MAX_SENTENCE - 1]}…"
+
+
+def main() -> None:
+    question = json.loads(sys.stdin.buffer.readline())
+    bound(question["bytes"])
+    print(json.dumps({"problem": judged(sys.stdin.buffer.read(), question)}))
 
 
 if __name__ == "__main__":

@@ -36,17 +36,18 @@ class OnnxInspector:
             watchdog = threading.Timer(SECONDS, child.kill)
             watchdog.start()
             try:
-                answer = _ask(child, _question(manifest), content)
+                answer = _ask(child, _question(path, manifest), content)
             finally:
                 watchdog.cancel()
                 child.kill()
         _judge(path, answer, child.returncode)
 
 
-def _question(manifest: Manifest) -> bytes:
+def _question(path: str, manifest: Manifest) -> bytes:
     image = manifest.input
     wanted = {"name": image.name, "height": image.height, "width": image.width} if image else None
-    return json.dumps({"task": manifest.task, "input": wanted}).encode() + b"\n"
+    size = manifest.file(path).size
+    return json.dumps({"task": manifest.task, "input": wanted, "bytes": size}).encode() + b"\n"
 
 
 def _ask(child: subprocess.Popen[bytes], question: bytes, content: Iterable[bytes]) -> bytes:

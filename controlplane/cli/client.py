@@ -1,7 +1,7 @@
 """The REST API as commands see it: documents in and out, errors of protos.errors with the server's sentence.
 
-httpx is named here and nowhere else in the CLI. A 4xx is Rejected (404: NotFound), no answer and 5xx and 429 are
-Retryable. The token goes into one header and into no message.
+httpx is named here and nowhere else in the CLI. A 4xx is Rejected (404: NotFound, 409: Conflict), no answer and 5xx
+and 429 are Retryable. The token goes into one header and into no message.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 
 from controlplane.cli.contexts import Context
-from controlplane.cli.exits import NotFound
+from controlplane.cli.exits import Conflict, NotFound
 from protos.errors import LongshoreError, Rejected, Retryable
 
 API = "/api/v1"
@@ -52,10 +52,18 @@ class Client:
         """
         with _translated(self.context.url):
             response = self._http.request(method, path, **options)
+        # It is read by now. Stream and response hold each other, and with them what was sent: 2 MiB of each piece of a
+        # push, until the collector comes by.
+        response.stream = httpx.ByteStream(b"")
         return _accepted(response)
 
     def document(self, method: str, path: str, **options: Any) -> Document:
-        answer: Document = self.call(method, path, **options).json()
+        try:
+            answer = self.call(method, path, **options).json()
+        except ValueError as error:
+            raise Rejected(f"{self.context.url} is no control plane: its answer is not JSON") from error
+        if not isinstance(answer, dict):
+            raise Rejected(f"{self.context.url} is no control plane: its answer is no object")
         return answer
 
     def listed(self, plural: str, selector: str = "") -> list[Document]:
@@ -129,6 +137,8 @@ def _sentence(response: httpx.Response) -> str:
 def _error(status: int, sentence: str) -> LongshoreError:
     if status == 404:
         return NotFound(sentence)
+    if status == 409:
+        return Conflict(sentence)
     if status in {429, 502, 503, 504} or status >= 500:
         return Retryable(sentence)
     return Rejected(sentence)

@@ -5,6 +5,10 @@ First found wins: options and environment (LONGSHORE_URL, LONGSHORE_TOKEN, LONGS
 ~/.config/longshore/config.yaml. Files are 0600: they hold tokens. Option and environment may also override the token
 or CA of a remembered context, but a remembered token is never sent to another URL than the one it was stored for.
 
+A file in a folder decides where a token of the environment goes, so one that somebody else could have put there (into
+/tmp, or with a checkout) is refused: it counts only when it and its `.longshore` are this user's own and nobody
+else may read or write it, which is how `longshore up` leaves it.
+
     # ~/.config/longshore/config.yaml
     current: harbour
     contexts:
@@ -14,7 +18,9 @@ or CA of a remembered context, but a remembered token is never sent to another U
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -60,7 +66,7 @@ def resolve(wished: Wish, folder: Path, config: Path) -> Context:
     """The context to use.
 
     Raises:
-        Rejected: none is known, with the ways to name one.
+        Rejected: none is known, with the ways to name one; or the one in this folder cannot be trusted.
     """
     remembered = _remembered(wished, folder, config)
     if wished.url and (remembered is None or remembered.url != wished.url.rstrip("/")):
@@ -71,16 +77,55 @@ def resolve(wished: Wish, folder: Path, config: Path) -> Context:
 
 
 def _remembered(wished: Wish, folder: Path, config: Path) -> Context | None:
-    if not wished.context:
-        for place in (folder, *folder.parents):
-            if (place / LOCAL).is_file():
-                return _context(_load(place / LOCAL), str(place / LOCAL.parent))
+    local = None if wished.context else _local(folder)
+    if local is not None:
+        doubt = _doubt(local)
+        if not doubt:
+            return _context(_load(local), str(local.parent))
+        if not wished.url:
+            raise Rejected(f"{local} {doubt}; remove it, or say which control plane you mean with --context or --url")
+        return None  # the user said where to go, so nothing is asked of the file
     document = _load(config)
     name = wished.context or str(document.get("current") or "")
-    found = (document.get("contexts") or {}).get(name)
+    contexts = document.get("contexts") or {}
+    if not isinstance(contexts, dict) or not isinstance(contexts.get(name) or {}, dict):
+        raise Rejected(
+            f"{config} is not what 'longshore login' writes; mend or remove it, then run 'longshore login URL'"
+        )
+    found = contexts.get(name)
     if found is None and wished.context:
         raise Rejected(f"no context {name!r} in {config}; make it with 'longshore login URL --context {name}'")
     return _context(found, name) if found else None
+
+
+def _local(folder: Path) -> Path | None:
+    """The nearest context file in `folder` or above."""
+    for place in (folder, *folder.parents):
+        try:
+            (place / LOCAL).lstat()
+        except OSError:
+            continue
+        return place / LOCAL
+    return None
+
+
+def _doubt(path: Path) -> str:
+    """Why what lies in this folder may be somebody else's work, to follow the file's name; "" when it is ours.
+
+    With the folder ours and no link in the way, nobody can put another file there between this look and the reading.
+    """
+    user = os.geteuid()
+    for each in (path.parent, path):
+        found = each.lstat()
+        if found.st_uid != user:
+            return f"is not yours, so it may lead your token elsewhere ({each.name} belongs to user {found.st_uid})"
+        if stat.S_ISLNK(found.st_mode):
+            return f"is not trusted, because {each.name} is a link"
+        if each == path.parent and found.st_mode & 0o022:
+            return f"may be replaced by other users of this machine; run 'chmod go-w {each}'"
+    if found.st_mode & 0o077:
+        return f"may be used by other users of this machine (mode {stat.S_IMODE(found.st_mode):04o}, not 0600)"
+    return "" if stat.S_ISREG(found.st_mode) else "is no plain file"
 
 
 def _context(document: Mapping[str, Any], name: str) -> Context:
@@ -137,15 +182,17 @@ def _write(path: Path, document: Mapping[str, Any]) -> None:
     """Atomic, 0600 from the first byte on."""
     import yaml
 
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        beside.unlink(missing_ok=True)  # of a run that was killed; opened anew, or its mode would stay
+        handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "w") as file:
             yaml.safe_dump(dict(document), file, sort_keys=True)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink()
         raise Rejected(f"cannot write {path}: {error.strerror}") from error

@@ -32,6 +32,8 @@ def _lines(kind: Kind, document: Document, now: datetime, *, colour: bool) -> It
     )
     for title in ("spec", "status"):
         shown = {key: value for key, value in (document.get(title) or {}).items() if key not in _HIDDEN}
+        if not kinds.heard(document):
+            shown.pop("framesPerSecond", None)  # of the last report, and none now
         if shown:
             yield from ("", title.capitalize())
             yield from _fields(shown, 2)
@@ -44,7 +46,7 @@ def _fields(values: Mapping[str, Any], indent: int) -> Iterator[str]:
     flat = dict(_flat(values))
     width = max((len(key) for key in flat), default=0) + 1
     for key, value in flat.items():
-        yield f"{' ' * indent}{key + ':':<{width}}  {value}"
+        yield f"{' ' * indent}{key + ':':<{width}}  {output.one_line(value)}"
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -91,11 +93,11 @@ def _tables(document: Document, now: datetime) -> Iterator[Table]:
             for item in reports
         ],
     )
-    cameras = at(document, "status.cameras", [])
+    heard, cameras = kinds.heard(document), at(document, "status.cameras", [])
     yield (
-        "Cameras",
+        "Cameras" if heard else f"Cameras as last heard {_ago(at(document, 'status.lastSeen'), now)}",
         ("NAME", "STATE", "FPS", "REASON"),
-        [[item["name"], item["state"], f"{item['framesPerSecond']:.1f}", item["reason"]] for item in cameras],
+        [[item["name"], item["state"], _rate(item) if heard else kinds.NONE, item["reason"]] for item in cameras],
     )
     problems = at(document, "status.problems", [])
     yield "Problems", ("CODE", "MESSAGE"), [[item["code"], item["message"]] for item in problems]
@@ -114,6 +116,10 @@ def _tables(document: Document, now: datetime) -> Iterator[Table]:
             for item in conditions
         ],
     )
+
+
+def _rate(camera: Document) -> str:
+    return f"{camera['framesPerSecond']:.1f}"
 
 
 def _short(digest: str) -> str:

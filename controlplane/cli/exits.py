@@ -20,6 +20,10 @@ class NotFound(Rejected):
     """There is no such object."""
 
 
+class Conflict(Rejected):
+    """It stands otherwise than the request took for granted; look again before asking again."""
+
+
 def code_of(error: LongshoreError) -> Exit:
     if isinstance(error, NotFound):
         return Exit.NOT_FOUND

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -95,8 +96,20 @@ def _boxes(document: Document, _: datetime) -> str:
     return f"{at(document, 'status.nodes.updated', 0)}/{at(document, 'status.nodes.desired', 0)}"
 
 
+def heard(document: Document) -> bool:
+    """Whether the box told of it lately; if not, the rates in its status are those of its last report."""
+    phase, state = at(document, "status.phase"), at(document, "status.state")
+    return phase in {None, "Online"} and state != "unknown"
+
+
+def frames(document: Document) -> str:
+    """Of a camera, per second: those that come and those that are due."""
+    coming = f"{at(document, 'status.framesPerSecond', 0):.1f}" if heard(document) else NONE
+    return f"{coming}/{at(document, 'spec.rate', 0):g}"
+
+
 def _rate(document: Document, _: datetime) -> str:
-    return f"{at(document, 'status.framesPerSecond', 0):.1f}/{at(document, 'spec.rate', 0):g}"
+    return frames(document)
 
 
 def _size(document: Document, _: datetime) -> str:
@@ -199,6 +212,7 @@ KINDS = (
     ),
 )
 _BY_WORD = {word: kind for kind in KINDS for word in (kind.name.lower(), kind.plural, *kind.aliases)}
+_ALL = ", ".join(kind.plural for kind in KINDS)
 WRITABLE = ("Node", "Camera", "Deployment")
 
 
@@ -209,9 +223,13 @@ def named(word: str) -> Kind:
         Rejected: with the kinds there are.
     """
     kind = _BY_WORD.get(word.lower())
-    if kind is None:
-        raise Rejected(f"there is no kind {word!r}; there are {', '.join(item.plural for item in KINDS)}")
-    return kind
+    if kind is not None:
+        return kind
+    if word.lower() in {"token", "tokens", "jointoken", "jointokens"}:
+        raise Rejected("tokens have a command of their own; see 'longshore token --help'")
+    close = difflib.get_close_matches(word.lower(), _BY_WORD, n=1)
+    hint = f"did you mean {_BY_WORD[close[0]].plural}?" if close else f"there are {_ALL}"
+    raise Rejected(f"there is no kind {word!r}; {hint}")
 
 
 def row(kind: Kind, document: Document, now: datetime, *, wide: bool) -> list[str]:

@@ -1,19 +1,21 @@
 """How answers look: aligned tables, JSON, YAML. Colours only on a terminal and never with NO_COLOR.
 
 Tables are plain columns with two spaces between, so that `awk` and `cut` work on them; JSON and YAML are the
-documents as the server gave them.
+documents as the server gave them. What boxes say is shown without its control characters: a terminal obeys those.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 FORMATS = ("table", "wide", "json", "yaml")
 _GOOD = {"True", "Online", "running", "Updated", "Running"}
 _BAD = {"Offline", "Failed", "refused", "retrying", "Refused", "NodeUnknown", "NodeIsCloud", "ReleaseMissing"}
@@ -32,8 +34,14 @@ def shade(word: str) -> str | None:
     return None
 
 
+def one_line(text: str) -> str:
+    """With control characters and line ends written out."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
 def table(titles: Sequence[str], rows: Sequence[Sequence[str]], *, colour: bool) -> str:
     """Columns as wide as their widest cell; the last one is not padded."""
+    rows = [[one_line(cell) for cell in row] for row in rows]
     widths = [max(len(line[i]) for line in (titles, *rows)) for i in range(len(titles))]
     head = "  ".join(title.ljust(width) for title, width in zip(titles, widths, strict=True)).rstrip()
     lines = [click.style(head, bold=True, dim=True) if colour else head]
@@ -59,6 +67,11 @@ def as_yaml(document: Any) -> str:
 
     dumped: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
     return dumped.rstrip("\n")
+
+
+def listed(kind: str, items: Sequence[Any]) -> dict[str, Any]:
+    """Many objects as one document: what every `-o json` and `-o yaml` of a list gives."""
+    return {"apiVersion": "longshore/v1", "kind": f"{kind}List", "items": list(items)}
 
 
 def structured(document: Any, form: str) -> str:

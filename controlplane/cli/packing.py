@@ -1,5 +1,6 @@
 """Make a release folder of one ONNX file: manifest, model, labels, card. The model's bytes are taken as they are.
 
+No file is held in memory: the graph is read without its weights (`onnx_outline`), and the model is copied in pieces.
 The task is read off the graph: an image input `uint8[N,H,W,3]` with outputs boxes, scores and classes is a detection
 model, with scores alone a classification model, and everything else a tensor model. Bringing other graphs into that
 form (casts, box decoding, NMS) is not done here yet.
@@ -7,12 +8,15 @@ form (casts, box decoding, NMS) is not done here yet.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from controlplane.cli.onnx_outline import outline
 from protos import ids
 from protos.errors import Rejected
 from protos.manifest import FileEntry, ImageInput, Manifest, Variant, to_bytes
@@ -43,13 +47,13 @@ class Wish:
     card: str = ""
 
 
-def signature(content: bytes) -> Signature:
-    """Raises Rejected when `content` is no self-contained ONNX model."""
+def signature(path: Path) -> Signature:
+    """Raises Rejected when the file is no self-contained ONNX model."""
     import onnx
     from google.protobuf.message import DecodeError
 
     try:
-        model = onnx.load_model_from_string(content)
+        model = onnx.load_model_from_string(_outline(path))
     except (DecodeError, ValueError) as error:
         raise Rejected("this is no ONNX file, or a part of it is missing; export the model again") from error
     weights = {tensor.name for tensor in model.graph.initializer}
@@ -57,6 +61,14 @@ def signature(content: bytes) -> Signature:
         raise Rejected("the model keeps weights in other files; export it with all of them inside")
     inputs = {value.name: _tensor(value) for value in model.graph.input if value.name not in weights}
     return Signature(inputs, {value.name: _tensor(value) for value in model.graph.output})
+
+
+def _outline(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return outline(file, path.stat().st_size)
+    except OSError as error:
+        raise Rejected(f"cannot read {path}: {error.strerror}") from error
 
 
 def _tensor(value: object) -> tuple[int, tuple[int, ...]]:
@@ -80,8 +92,8 @@ def task_of(graph: Signature, image: ImageInput | None) -> str:
     return "classification" if image is not None and "scores" in graph.outputs else "tensor"
 
 
-def manifest_of(graph: Signature, wish: Wish, files: dict[str, bytes]) -> Manifest:
-    """Raises Rejected (also InvalidName) when the wish does not fit the graph."""
+def manifest_of(graph: Signature, wish: Wish) -> Manifest:
+    """Without its files. Raises Rejected (also InvalidName) when the wish does not fit the graph."""
     image = image_input(graph, wish.fit)
     task = task_of(graph, image)
     if task != "tensor" and not wish.labels:
@@ -95,21 +107,20 @@ def manifest_of(graph: Signature, wish: Wish, files: dict[str, bytes]) -> Manife
         input=image if task != "tensor" else None,
         labels=wish.labels,
         variants=(Variant(wish.precision, wish.precision, MODEL),),
-        files=tuple(
-            FileEntry(path, ids.digest_of(content), len(content), _ROLES[path])
-            for path, content in sorted(files.items())
-        ),
+        files=(),
     )
 
 
 def package(model: Path, wish: Wish, target: Path) -> Manifest:
     """Write the release folder `target`, whole or not at all. Raises Rejected."""
-    content = _content(model)
-    files = {MODEL: content, CARD: (wish.card or _card(wish)).encode()}
-    if wish.labels:
-        files[LABELS] = ("\n".join(wish.labels) + "\n").encode()
-    made = manifest_of(signature(content), wish, files)
-    _write(target, {**files, MANIFEST: to_bytes(made)})
+    planned = manifest_of(signature(model), wish)
+    with _written(target) as folder:
+        shutil.copyfile(model, folder / MODEL)
+        (folder / CARD).write_text(wish.card or _card(wish), encoding="utf-8")
+        if wish.labels:
+            (folder / LABELS).write_text("\n".join(wish.labels) + "\n", encoding="utf-8")
+        made = replace(planned, files=tuple(_entry(path) for path in sorted(folder.iterdir())))
+        (folder / MANIFEST).write_bytes(to_bytes(made))
     return made
 
 
@@ -119,25 +130,26 @@ def _card(wish: Wish) -> str:
     )
 
 
-def _content(model: Path) -> bytes:
-    try:
-        return model.read_bytes()
-    except OSError as error:
-        raise Rejected(f"cannot read {model}: {error.strerror}") from error
+def _entry(path: Path) -> FileEntry:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return FileEntry(path.name, ids.digest(f"sha256:{digest}"), path.stat().st_size, _ROLES[path.name])
 
 
-def _write(target: Path, files: dict[str, bytes]) -> None:
+@contextmanager
+def _written(target: Path) -> Iterator[Path]:
+    """A folder to fill, which becomes `target` when that went well."""
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise Rejected(f"{target} is there already and not empty; name another folder with -o")
     beside = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         beside.mkdir(parents=True)
-        for name, content in files.items():
-            (beside / name).write_bytes(content)
+        yield beside
         beside.replace(target)
     except OSError as error:
-        shutil.rmtree(beside, ignore_errors=True)
         raise Rejected(f"cannot write {target}: {error.strerror}") from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 def labels_in(lines: Sequence[str]) -> tuple[str, ...]:

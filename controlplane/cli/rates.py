@@ -1,6 +1,7 @@
 """The figures of `longshore top`, from REST documents to rows of text. Pure.
 
-Shares are of all frames due in the window: a frame that nobody got to counts against the box, like any other.
+Shares are of all frames due in the window: a frame that nobody got to counts against the box, like any other. A box
+that is not online has no rates: what it last told is history, and is not shown as if it were now.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from controlplane.cli.kinds import NONE, Document, at, human_bytes
+from controlplane.cli.kinds import NONE, Document, at, frames, heard, human_bytes
 
 WINDOW_SECONDS = 10  # of the shares: a few reports of each box, so that they move but do not jump
 _LOST = ("superseded", "shed", "expired", "cloud_late", "error")
@@ -27,12 +28,21 @@ class Look:
     cameras: Sequence[Document]
     outcomes: Document = field(default_factory=dict)
     stats: Mapping[str, Document] = field(default_factory=dict)
+    selected: bool = False  # only some of the fleet, by label
+
+    def of_node(self, name: str) -> Document:
+        sums: Document = at(self.outcomes, "nodes", {}).get(name, {})
+        return sums
+
+    def of_camera(self, name: str) -> Document:
+        sums: Document = at(self.outcomes, "cameras", {}).get(name, {})
+        return sums
 
 
 def headline(look: Look) -> str:
     """The whole fleet in one line."""
     online = sum(at(node, "status.phase") == "Online" for node in look.nodes)
-    total = at(look.outcomes, "total", {})
+    total = _total(look)
     return "   ".join(
         (
             f"{online} of {len(look.nodes)} boxes online",
@@ -44,20 +54,37 @@ def headline(look: Look) -> str:
     )
 
 
+def _total(look: Look) -> Document:
+    """Of what is shown: the whole fleet, or the chosen cameras, or the chosen boxes where no camera is chosen."""
+    if not look.selected:
+        whole: Document = at(look.outcomes, "total", {})
+        return whole
+    parts = [look.of_camera(each["metadata"]["name"]) for each in look.cameras] or [
+        look.of_node(each["metadata"]["name"]) for each in look.nodes
+    ]
+    counts: dict[str, int] = {}
+    for part in parts:
+        for outcome, count in at(part, "counts", {}).items():
+            counts[outcome] = counts.get(outcome, 0) + count
+    sums = {key: sum(part.get(key, 0) for part in parts) for key in ("due", "inTime", "uplinkBytes")}
+    return {**sums, "counts": counts}
+
+
 def node_rows(look: Look) -> list[Row]:
     return [_node_row(node, look) for node in look.nodes]
 
 
 def _node_row(node: Document, look: Look) -> Row:
     name = node["metadata"]["name"]
-    sums = at(look.outcomes, "nodes", {}).get(name, {})
-    stats = look.stats.get(name, {})
-    cpu = f"{stats['cpuCoresUsed']:.2f}" if stats else NONE
-    memory = human_bytes(stats["memoryBytes"]) if stats else NONE
     cameras = [camera for camera in look.cameras if camera["spec"]["node"] == name]
     running = _running(cameras) if cameras else NONE
-    head = [name, at(node, "status.role", NONE), at(node, "status.phase", NONE), running, cpu, memory]
-    return [*head, share(sums, sums.get("inTime", 0)), *_ends(sums), *latency(sums), _uplink(sums)]
+    head = [name, at(node, "status.role", NONE), at(node, "status.phase", NONE), running]
+    if not heard(node):
+        return [*head, *[NONE] * (len(NODE_TITLES) - len(head))]
+    sums, stats = look.of_node(name), look.stats.get(name, {})
+    cpu = f"{stats['cpuCoresUsed']:.2f}" if stats else NONE
+    memory = human_bytes(stats["memoryBytes"]) if stats else NONE
+    return [*head, cpu, memory, share(sums, sums.get("inTime", 0)), *_ends(sums), *latency(sums), _uplink(sums)]
 
 
 def camera_rows(look: Look) -> list[Row]:
@@ -66,11 +93,34 @@ def camera_rows(look: Look) -> list[Row]:
 
 def _camera_row(camera: Document, look: Look) -> Row:
     name = camera["metadata"]["name"]
-    sums = at(look.outcomes, "cameras", {}).get(name, {})
-    frames = f"{at(camera, 'status.framesPerSecond', 0):.1f}/{camera['spec']['rate']:g}"
+    sums = look.of_camera(name) if heard(camera) else {}
     local = share(sums, at(sums, "counts", {}).get("ok_local", 0))
-    head = [name, camera["spec"]["node"], at(camera, "status.state", NONE), frames]
+    head = [name, camera["spec"]["node"], at(camera, "status.state", NONE), frames(camera)]
     return [*head, share(sums, sums.get("inTime", 0)), local, *_ends(sums), *latency(sums)]
+
+
+def metrics(look: Look) -> list[Document]:
+    """The same figures as documents, numbers as the server gave them; null where a box is not heard."""
+    nodes = [_metrics("Node", node, look.of_node(node["metadata"]["name"]), look) for node in look.nodes]
+    return nodes + [_metrics("Camera", item, look.of_camera(item["metadata"]["name"]), look) for item in look.cameras]
+
+
+def _metrics(kind: str, item: Document, sums: Document, look: Look) -> Document:
+    name, live = item["metadata"]["name"], heard(item)
+    told: Mapping[str, Any] = {"node": at(item, "spec.node"), "state": at(item, "status.state")}
+    measured = {"framesPerSecond": at(item, "status.framesPerSecond", 0), "framesDue": at(item, "spec.rate")}
+    if kind == "Node":
+        stats = look.stats.get(name, {})
+        told = {"role": at(item, "status.role"), "phase": at(item, "status.phase")}
+        measured = {key: stats.get(key) for key in ("cpuCoresUsed", "memoryBytes")}
+    figures = {**measured, "outcomes": dict(sums) or None}
+    return {
+        "kind": f"{kind}Metrics",
+        "metadata": {"name": name},
+        "window": f"{WINDOW_SECONDS}s",
+        **told,
+        **(figures if live else dict.fromkeys(figures)),
+    }
 
 
 def _ends(sums: Mapping[str, Any]) -> Row:

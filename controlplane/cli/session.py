@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 def context() -> contexts.Context:
     """Raises Rejected when no control plane is known."""
     wished = contexts.wish(click.get_current_context().find_root().obj or {}, os.environ)
-    return contexts.resolve(wished, Path.cwd(), contexts.config_path(os.environ))
+    return contexts.resolve(wished, _here(), contexts.config_path(os.environ))
+
+
+def _here() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:  # removed while a shell stood in it: it holds no context
+        return Path("/")
 
 
 def client() -> Client:

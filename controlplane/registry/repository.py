@@ -44,6 +44,15 @@ class RegistryRepository:
         """The one of that version, or the one that took its name."""
         return self.release(release_name(model, version))
 
+    def release_with(self, digest: Digest) -> StoredRelease | None:
+        row = self._session.scalars(select(tables.Release).where(tables.Release.digest == digest)).one_or_none()
+        return self._release(row) if row else None
+
+    def deleted_digest(self, model: ModelName, version: Version) -> Digest | None:
+        """What a deleted version was."""
+        row = self._session.get(tables.DeletedRelease, (model, version))
+        return Digest(row.digest) if row else None
+
     def release(self, name: str) -> StoredRelease | None:
         row = self._session.get(tables.Release, name)
         return self._release(row) if row else None
@@ -77,9 +86,14 @@ class RegistryRepository:
         self._session.flush()
         return self._release(row)
 
-    def delete_release(self, name: str) -> None:
-        self._session.execute(delete(tables.ReleaseFile).where(tables.ReleaseFile.release == name))
-        self._session.execute(delete(tables.Release).where(tables.Release.name == name))
+    def delete_release(self, release: StoredRelease, now_ms: int) -> None:
+        """What its version was stays known."""
+        self._session.execute(delete(tables.ReleaseFile).where(tables.ReleaseFile.release == release.name))
+        self._session.execute(delete(tables.Release).where(tables.Release.name == release.name))
+        gone = tables.DeletedRelease(
+            model=release.model, version=release.version, digest=release.digest, deleted_ms=now_ms
+        )
+        self._session.merge(gone)
 
     def deployments_of(self, release: StoredRelease) -> list[str]:
         """Names of deployments that ask for it."""

@@ -181,7 +181,8 @@ def test_a_deleted_node_is_gone_its_certificates_are_revoked_and_it_may_come_bac
         repository = FleetRepository(session)
         repository.put_report(QUAY, REPORT, 1000)
         repository.put_desired(QUAY, 7, "f" * 64)
-        session.add(tables.Certificate(serial="1", node_id=QUAY, fingerprint="a" * 64, created_ms=1, not_after_ms=2))
+        issued = {"serial": "1", "fingerprint": "a" * 64, "public_key": "b" * 64, "created_ms": 1, "not_after_ms": 2}
+        session.add(tables.Certificate(node_id=QUAY, **issued))
     with database.begin() as session:
         FleetRepository(session).delete_node(QUAY, 2000)
     with database.read() as session:

@@ -129,7 +129,7 @@ def take_away(tree: DemoTree, victim: str, seconds: float) -> None:
 
 
 def survives(tree: DemoTree, order: tuple[str, ...], seconds: float) -> None:
-    bystanders = set(boxes_and_workers(tree))
+    untouched = bystanders(tree)
     for victim in order:
         take_away(tree, victim, seconds)
         tree.until("the control plane answers", lambda: tree.get("nodes"), 30)
@@ -141,14 +141,13 @@ def survives(tree: DemoTree, order: tuple[str, ...], seconds: float) -> None:
             tree.until(f"the books of {box} balance", partial(balanced, tree, box), 60)
     finally:
         pause(tree, paused=False)
-    assert bystanders <= set(tree.processes()), "a process was started again that nobody killed"
+    assert untouched <= set(tree.processes()), "a process was started again that nobody killed"
 
 
-def boxes_and_workers(tree: DemoTree) -> list[int]:
-    """`agent.main run` of both boxes, and everything under them."""
-    lines = tree.processes()
-    mains = {pid for pid, line in lines.items() if "agent.main run" in line}
-    return [*mains, *(pid for pid in lines if tree.parent_of(pid) in mains)]
+def bystanders(tree: DemoTree) -> set[int]:
+    """Every process of the tree but the victims and what runs under them."""
+    victims = {tree.pid_of(*words) for words in VICTIMS.values()}
+    return {pid for pid in tree.processes() if pid not in victims and tree.parent_of(pid) not in victims}
 
 
 def flows(tree: DemoTree, since: float) -> bool:

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -115,10 +116,7 @@ def test_killed_workers_leave_no_shared_memory_behind(tree: DemoTree) -> None:
     assert before > 0
     for victim in ("capture worker", "engine worker") * 3:
         os.kill(tree.pid_of(*VICTIMS[victim]), signal.SIGKILL)
-        killed = time.time()
-        tree.until(
-            f"all cameras after the {victim} died", lambda killed=killed: fresh_frame(tree, killed), HANGS_SECONDS
-        )  # type: ignore[misc]  # a default argument, not a parameter
+        tree.until(f"all cameras after the {victim} died", partial(fresh_frame, tree, time.time()), HANGS_SECONDS)
     tree.until("the memory of the dead is given back", lambda: len(tree.shared_memory()) <= before, 20)
 
 

@@ -26,15 +26,17 @@ class SimCaptures:
         self.taps: dict[Tap, ModelInput] = {}
         self.held: Counter[tuple[Tap, int]] = Counter()
         self.encoded = 0
+        self.short_of_memory = False
         self._memory: dict[Tap, SharedSlots] = {}
         self._seq: Counter[Tap] = Counter()
 
     async def apply(self, cameras: Iterable[CameraWish], taps: Mapping[Tap, ModelInput]) -> None:
         self.cameras = tuple(cameras)
         for tap in [tap for tap, pixels in self.taps.items() if taps.get(tap) != pixels]:
-            self._memory.pop(tap).close()
+            if tap in self._memory:
+                self._memory.pop(tap).close()
         for tap, pixels in taps.items():
-            if tap not in self._memory:
+            if tap not in self._memory and not self.short_of_memory:
                 self._memory[tap] = SharedSlots.create(SLOTS, pixels.nbytes)
         self.taps = dict(taps)
 

@@ -39,14 +39,16 @@ def lane(*, bits_per_second: float = 8e6, cloud: bool = True, planned: float = 0
 
 @dataclass
 class Box:
-    """`infer` and `cloud` give the seconds of the next call; `cloud` gives None for a call that fails."""
+    """`infer`, `encode` and `cloud` give the seconds of the next call; the latter two give None for one that fails."""
 
     lane: Lane
     cameras: int = 2
     rate: float = 10.0
     deadline: float = 0.25
     infer: Callable[[float], float] = lambda _: 0.01
-    cloud: Callable[[float], float | None] = lambda _: 0.04
+    beside: Callable[[float], float] = lambda _: 0.0  # seconds for which others keep the engine from the next frame
+    cloud: Callable[[float], float | None] = lambda _: 0.036
+    encode: Callable[[float], float | None] = lambda _: 0.004
     now: float = 100.0
     finished: list[Finished] = field(default_factory=list)
     due: int = 0
@@ -111,18 +113,30 @@ class Box:
 
     def _infer(self, job: int) -> None:
         answer = Answer(infer_seconds=self.infer(self.now))
-        self._at(self.now + answer.infer_seconds, lambda: self.lane.local_done(job, answer, self.now))
+        after = self.beside(self.now) + answer.infer_seconds
+        self._at(self.now + after, lambda: self.lane.local_done(job, answer, self.now))
 
     def _send_up(self, job: int, sent: Frame) -> None:
+        seconds = self.encode(self.now)
+        if seconds is None:
+            failed = Answer(error="the picture was lost with its capture worker")
+            self._at(self.now + 0.002, lambda: self.lane.cloud_done(job, failed, self.now))
+        else:
+            self._at(self.now + seconds, lambda: self._encoded(job, sent))
+
+    def _encoded(self, job: int, sent: Frame) -> list[Action]:
         seconds = self.cloud(self.now)
         remaining = sent.deadline - self.now
+        if remaining <= 0:
+            return self.lane.cloud_done(job, Answer(error="encoded too late"), self.now)
         if seconds is None:
-            answer, after = Answer(error="the cloud node is gone", uplink_bytes=JPEG_BYTES), 0.002
+            answer, after = Answer(error="the cloud node is gone"), 0.002
         elif seconds > remaining:
-            answer, after = Answer(error="no answer in time", uplink_bytes=JPEG_BYTES), remaining
+            answer, after = Answer(error="no answer in time"), remaining
         else:
-            answer, after = Answer(where="cloud-1", uplink_bytes=JPEG_BYTES), seconds
+            answer, after = Answer(where="cloud-1"), seconds
         self._at(self.now + after, lambda: self.lane.cloud_done(job, answer, self.now))
+        return self.lane.encoded(job, JPEG_BYTES, self.now)
 
 
 def shares(finished: list[Finished]) -> dict[Outcome, float]:

@@ -47,7 +47,8 @@ class Yard:
         )
         self.seen: defaultdict[Tap, list[Captured]] = defaultdict(list)
         self.superseded: Counter[Tap] = Counter()
-        self.unaccounted: list[Captured] = []  # frames whose number is not one more than all that were told before
+        self.unaccounted: list[Captured] = []  # frames whose number says that one before was never told, or is old
+        self.numbers: Counter[Tap] = Counter()  # the last of each tap
         self.health: defaultdict[str, list[CameraStats]] = defaultdict(list)
         self.holding: set[Tap] = set()  # taps whose slots are not given back
         self.order: defaultdict[Tap, list[tuple[int, int]]] = defaultdict(list)  # what was held, in order
@@ -81,8 +82,10 @@ class Yard:
 
     def _on_frame(self, captured: Captured) -> None:
         self.seen[captured.tap].append(captured)
-        if captured.seq != len(self.seen[captured.tap]) + self.superseded[captured.tap]:
+        told = len(self.seen[captured.tap]) + self.superseded[captured.tap]  # more where a memory was taken away
+        if not self.numbers[captured.tap] < captured.seq <= told:
             self.unaccounted.append(captured)
+        self.numbers[captured.tap] = captured.seq
         if captured.tap in self.holding:
             self.order[captured.tap].append((captured.slot, captured.seq))
         else:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import click
 
 from controlplane.cli import documents, session
 from controlplane.cli.client import Client, address
+from controlplane.cli.documents import Written
 from protos.errors import Rejected
 
 EXAMPLES = """Create or update Nodes, Cameras and Deployments.
@@ -26,25 +25,24 @@ A camera whose source shows *** keeps the credentials the control plane has stor
 @click.command("apply", help=EXAMPLES)
 @click.option("-f", "--filename", "paths", multiple=True, required=True, metavar="FILE", help="File, folder or -.")
 def command(paths: tuple[str, ...]) -> None:
-    items = [document for path in paths for document in documents.read(path)]
+    items = [written for path in paths for written in documents.read(path)]
     with session.client() as client:
-        refused = list(_apply_all(client, items))
+        refused = [sentence for item in items if (sentence := _apply(client, item, alone=len(items) == 1))]
     if refused:
         raise Rejected(refused[0] if len(items) == 1 else f"{len(refused)} of {len(items)} objects were refused")
 
 
-def _apply_all(client: Client, items: Iterable[documents.Document]) -> Iterable[str]:
-    """Apply each; yield the sentence of each that was refused."""
-    several = isinstance(items, list) and len(items) > 1
-    for item in items:
-        label = str(item.get("kind", "object")).lower()
-        try:
-            kind, name = documents.identity(item)
-            label = f"{kind.name.lower()}/{name}"
-            answer = client.call("PUT", address(kind.plural, name), json=item)
-        except Rejected as error:
-            if several:
-                click.echo(f"{label} refused: {error}", err=True)
-            yield f"{label}: {error}"
-        else:
-            click.echo(f"{label} {answer.headers.get('Longshore-Change', 'applied')}")
+def _apply(client: Client, item: Written, *, alone: bool) -> str:
+    """Why the object was refused; "" when it was taken. Said at once, unless the command has only this one."""
+    label = item.place
+    try:
+        kind, name = documents.identity(item)
+        label = f"{kind.name.lower()}/{name}"
+        answer = client.call("PUT", address(kind.plural, name), json=item.document)
+    except Rejected as error:
+        sentence = str(error) if label == item.place else f"{label} refused: {error}"
+        if not alone:
+            click.echo(sentence, err=True)
+        return sentence
+    click.echo(f"{label} {answer.headers.get('Longshore-Change', 'applied')}")
+    return ""

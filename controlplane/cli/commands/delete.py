@@ -9,6 +9,7 @@ import click
 
 from controlplane.cli import documents, kinds, session
 from controlplane.cli.client import Client, address
+from controlplane.cli.exits import NotFound
 from controlplane.cli.kinds import Kind
 from protos.errors import Rejected
 
@@ -16,7 +17,8 @@ EXAMPLES = """Delete objects.
 
 Deleting a Node revokes its certificate: the control plane refuses the box at its next call, and it needs a new token.
 A broker takes the certificate until it expires, within a week.
-Deleting a Deployment ends the model on its boxes; deleting a Camera ends its stream.
+Deleting a Deployment ends the model on its boxes; deleting a Camera ends its stream. One that cannot be deleted stops
+no other.
 
 \b
 Examples:
@@ -38,15 +40,37 @@ def command(kind_word: str | None, names: tuple[str, ...], selector: str, paths:
     with session.client() as client:
         targets = _targets(client, kind_word, names, selector, paths)
         _ask([name for kind, name in targets if kind.name == "Node"], sure=yes)
-        for kind, name in targets:
-            client.call("DELETE", address(kind.plural, name))
-            click.echo(f"{kind.name.lower()}/{name} deleted")
+        each_in_turn([(f"{kind.name.lower()}/{name}", address(kind.plural, name)) for kind, name in targets], client)
+
+
+def each_in_turn(targets: Sequence[tuple[str, str]], client: Client) -> None:
+    """Delete what lies at these addresses; one that is refused stops no other, and each is reported.
+
+    Raises:
+        NotFound, Rejected: some were refused; NotFound when all of those were gone already.
+        Retryable: the control plane went away; the rest was not tried.
+    """
+    failed: list[Rejected] = []
+    for label, place in targets:
+        try:
+            client.call("DELETE", place)
+        except Rejected as error:
+            failed.append(error)
+            if len(targets) > 1:
+                click.echo(f"{label} not deleted: {error}", err=True)
+        else:
+            click.echo(f"{label} deleted")
+    if failed:
+        sentence = str(failed[0]) if len(targets) == 1 else f"{len(failed)} of {len(targets)} objects were not deleted"
+        raise (NotFound if all(isinstance(error, NotFound) for error in failed) else Rejected)(sentence)
 
 
 def _targets(
     client: Client, word: str | None, names: tuple[str, ...], selector: str, paths: tuple[str, ...]
 ) -> list[Target]:
     if paths:
+        if word or selector:
+            raise click.UsageError("Name a KIND and a NAME, or a file with -f; one of the two.")
         return [documents.identity(item) for path in paths for item in documents.read(path)]
     if not word:
         raise click.UsageError("Name a KIND and a NAME, or a file with -f.")

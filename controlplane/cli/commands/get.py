@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from time import sleep
 
 import click
 
 from controlplane.cli import kinds, output, session
 from controlplane.cli.client import Client, Document
+from controlplane.cli.exits import NotFound
 from controlplane.cli.kinds import Kind
+from controlplane.cli.patience import awaited
 from protos.errors import Rejected
 
 EXAMPLES = """List objects, or show the ones named.
@@ -37,14 +40,21 @@ def command(kind_word: str, names: tuple[str, ...], selector: str, form: str, *,
     kind_word, names = _split(kind_word, names)
     if names and selector:
         raise click.UsageError("Give names or --selector, not both.")
-    with session.client() as client:
-        if kind_word == "all":
+    if watch and form in {"json", "yaml"}:
+        raise Rejected("--watch prints a table; leave out -o, or use -o wide")
+    if kind_word == "all":
+        if watch or names:
+            raise click.UsageError("'all' takes no names and no --watch; name one kind.")
+        with session.client() as client:
             _show_all(client, selector, form)
-            return
-        kind = kinds.named(kind_word)
-        _watch(lambda: fetch(client, kind, names, selector), kind, form) if watch else _show(
-            kind, fetch(client, kind, names, selector), form, single=len(names) == 1
-        )
+        return
+    kind = kinds.named(kind_word)
+    with session.client() as client:
+        found = fetch(client, kind, names, selector)
+        if watch:
+            _watch(found, lambda: present(client, kind, names, selector), kind, form)
+        else:
+            _show(kind, found, form, single=len(names) == 1)
 
 
 def _split(word: str, names: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
@@ -59,10 +69,20 @@ def fetch(client: Client, kind: Kind, names: tuple[str, ...], selector: str) -> 
     return client.listed(kind.plural, selector)
 
 
+def present(client: Client, kind: Kind, names: tuple[str, ...], selector: str) -> list[Document]:
+    """As `fetch`, without the ones that are gone."""
+    if not names:
+        return fetch(client, kind, names, selector)
+    found = []
+    for name in names:
+        with suppress(NotFound):
+            found.append(client.one(kind.plural, name))
+    return found
+
+
 def _show(kind: Kind, items: list[Document], form: str, *, single: bool) -> None:
     if form in {"json", "yaml"}:
-        listed = {"apiVersion": "longshore/v1", "kind": f"{kind.name}List", "items": items}
-        click.echo(output.structured(items[0] if single else listed, form))
+        click.echo(output.structured(items[0] if single else output.listed(kind.name, items), form))
     elif not items:
         click.echo(f"no {kind.plural}", err=True)
     else:
@@ -75,27 +95,26 @@ def _show_all(client: Client, selector: str, form: str) -> None:
     found = {kind: client.listed(kind.plural, selector) for kind in kinds.KINDS}
     if form in {"json", "yaml"}:
         items = [item for listed in found.values() for item in listed]
-        click.echo(output.structured({"apiVersion": "longshore/v1", "kind": "List", "items": items}, form))
+        click.echo(output.structured(output.listed("", items), form))
         return
     for number, (kind, items) in enumerate((kind, items) for kind, items in found.items() if items):
         click.echo(("\n" if number else "") + click.style(kind.plural, bold=output.coloured()))
         _show(kind, items, form, single=False)
 
 
-def _watch(load: Callable[[], list[Document]], kind: Kind, form: str) -> None:
-    """Print what differs from the last look. A control plane that is away is waited for."""
-    if form in {"json", "yaml"}:
-        raise Rejected("--watch prints a table; leave out -o, or use -o wide")
+def _watch(found: list[Document], load: Callable[[], list[Document]], kind: Kind, form: str) -> None:
+    """Print what differs from the last look. A control plane that goes away is waited for."""
     seen: dict[str, list[str]] = {}
     widths: list[int] = []
     while True:
         now = kinds.utc_now()
-        rows = {row[0]: row for row in (kinds.row(kind, item, now, wide=form == "wide") for item in load())}
+        rows = {row[0]: row for row in (kinds.row(kind, item, now, wide=form == "wide") for item in found)}
         lines = [row for name, row in rows.items() if _stable(kind, form, seen.get(name)) != _stable(kind, form, row)]
         lines += [[name, "deleted", *[""] * (len(row) - 2)] for name, row in seen.items() if name not in rows]
         widths = _print(kinds.titles(kind, wide=form == "wide"), lines, widths)
         seen = rows
         sleep(WATCH_SECONDS)
+        found = awaited(load, sleep)
 
 
 def _stable(kind: Kind, form: str, row: list[str] | None) -> list[str] | None:
@@ -112,5 +131,6 @@ def _print(titles: list[str], lines: list[list[str]], widths: list[int]) -> list
         click.echo(output.table(titles, lines, colour=output.coloured()))
         return [max(len(line[i]) for line in (titles, *lines)) for i in range(len(titles))]
     for line in lines:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        cells = (output.one_line(cell).ljust(width) for cell, width in zip(line, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())
     return widths

@@ -1,15 +1,20 @@
-"""`longshore logs`: the newest lines of a box, sent while somebody looks; they are stored on the box only."""
+"""`longshore logs`: the newest lines of a box, sent while somebody looks; they are stored on the box only.
+
+The control plane keeps the last lines it got. Of a box that is offline they are old ones, and the command says so on
+standard error. `-f` outlives a restart of the control plane, after which lines are numbered anew and sent again.
+"""
 
 from __future__ import annotations
 
-import time
+from collections import deque
 from datetime import datetime
-from typing import Any
+from time import sleep
 
 import click
 
-from controlplane.cli import output, session
-from controlplane.cli.client import Client, address
+from controlplane.cli import kinds, output, session
+from controlplane.cli.client import Client, Document, address
+from controlplane.cli.patience import awaited
 from protos.errors import Retryable
 
 EXAMPLES = """Newest log lines of a box, as it sends them while somebody looks.
@@ -17,10 +22,13 @@ EXAMPLES = """Newest log lines of a box, as it sends them while somebody looks.
 \b
 Examples:
   longshore logs quay-1
+  longshore logs quay-1 -n 20
   longshore logs quay-1 -f                  go on until Ctrl-C
 """
 _WAIT_SECONDS = 8  # of one request: the box opens its stream when it hears that somebody looks
+_REMEMBERED = 1000  # lines already printed: twice what the control plane keeps of a box
 _COLOURS = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
+_FIELDS = ("time", "level", "logger", "message")
 
 
 @click.command("logs", help=EXAMPLES)
@@ -29,27 +37,84 @@ _COLOURS = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
 @click.option("-n", "--lines", "most", type=click.IntRange(1), default=100, show_default=True, help="At most so many.")
 def command(node: str, most: int, *, follow: bool) -> None:
     with session.client() as client:
-        after = _show(client, node, 0, most)
-        if not after:
+        presence, lines = _Presence(client, node), _Lines(client, node)
+        presence.tell()
+        found = lines.newer(0 if presence.offline and not follow else _WAIT_SECONDS)
+        if not found and not follow:
             raise Retryable(f"{node} sent no line yet; is it online? See 'longshore describe node {node}'")
+        _print(found[-most:])
         while follow:
-            try:
-                after = _show(client, node, after, most) or after
-            except Retryable as error:
-                click.echo(f"waiting: {error}", err=True)
-                time.sleep(1)
+            found = awaited(lines.newer, sleep)
+            _print(found)
+            if not found:
+                awaited(presence.tell, sleep)
 
 
-def _show(client: Client, node: str, after: int, most: int) -> int:
-    """Print what is newer than `after`; the number of the last line, 0 when there was none."""
-    asked = {"after": after, "wait": _WAIT_SECONDS}
-    lines = client.document("GET", address("nodes", node, "logs"), params=asked)["items"]
-    for line in lines[-most:]:
+class _Lines:
+    """What a box sent, each line once."""
+
+    def __init__(self, client: Client, node: str) -> None:
+        self._client = client
+        self._address = address("nodes", node, "logs")
+        self._after = 0
+        self._printed: deque[tuple[str, ...]] = deque(maxlen=_REMEMBERED)
+
+    def newer(self, wait: float | None = None) -> list[Document]:
+        """Lines that were not given yet. Raises Retryable."""
+        try:
+            lines = self._asked(self._after, _WAIT_SECONDS if wait is None else wait)
+            if not lines and self._after and not self._asked(self._after - 1, 0):
+                lines = self._asked(0, 0)  # it does not know the last one: it restarted and counts anew
+        except Retryable:
+            self._after = 0
+            raise
+        self._after = int(lines[-1]["number"]) if lines else self._after
+        fresh = [line for line in lines if _key(line) not in self._printed]
+        self._printed.extend(map(_key, fresh))
+        return fresh
+
+    def _asked(self, after: int, wait: float) -> list[Document]:
+        lines: list[Document] = self._client.document("GET", self._address, params={"after": after, "wait": wait})[
+            "items"
+        ]
+        return lines
+
+
+def _key(line: Document) -> tuple[str, ...]:
+    return tuple(str(line[name]) for name in _FIELDS)
+
+
+class _Presence:
+    """Whether the box is there; said when it changes."""
+
+    def __init__(self, client: Client, node: str) -> None:
+        self._client = client
+        self._node = node
+        self.offline = False
+
+    def tell(self) -> None:
+        """Raises NotFound, Retryable."""
+        document = self._client.one("nodes", self._node)
+        offline = kinds.at(document, "status.phase") == "Offline"
+        if offline and not self.offline:
+            ago = kinds.since("status.lastSeen", " ago")(document, kinds.utc_now())
+            moment = _moment(document["status"]["lastSeen"])
+            click.echo(f"{self._node} is offline since {moment} ({ago}); its lines are from before then", err=True)
+        elif self.offline and not offline:
+            click.echo(f"{self._node} is online again", err=True)
+        self.offline = offline
+
+
+def _moment(moment: str) -> str:
+    return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _print(lines: list[Document]) -> None:
+    for line in lines:
         click.echo(_line(line))
-    return int(lines[-1]["number"]) if lines else 0
 
 
-def _line(line: dict[str, Any]) -> str:
+def _line(line: Document) -> str:
     moment = datetime.fromisoformat(line["time"]).astimezone().strftime("%H:%M:%S.%f")[:-3]
-    text = f"{moment} {line['level']:<7} {line['logger']}: {line['message']}"
+    text = output.one_line(f"{moment} {line['level']:<7} {line['logger']}: {line['message']}")
     return click.style(text, fg=_COLOURS.get(line["level"])) if output.coloured() else text

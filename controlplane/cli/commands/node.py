@@ -9,7 +9,7 @@ import click
 
 from controlplane.cli import session
 from controlplane.cli.client import Client, Document, address
-from protos.errors import Rejected
+from controlplane.cli.exits import Conflict
 
 HELP = """Switches of a box. They are desired state: they last until changed, also over restarts.
 
@@ -35,7 +35,7 @@ def _change(name: str, change: Callable[[Document], None], done: str) -> None:
         for left in reversed(range(_TRIES)):
             try:
                 _write(client, name, change)
-            except Rejected:
+            except Conflict:
                 if not left:
                     raise
             else:
@@ -57,7 +57,13 @@ def _spec(**fields: Any) -> Callable[[Document], None]:
 @click.argument("name")
 @click.argument("duration", metavar="DURATION|off")
 def slow_down(name: str, duration: str) -> None:
-    """Add waiting to each inference of a box, such as 300ms; `off` ends it."""
+    """Add waiting to each inference of a box, such as 300ms; `off` ends it.
+
+    \b
+    Examples:
+      longshore node slow-down quay-1 300ms
+      longshore node slow-down quay-1 off
+    """
     wanted = "0s" if duration == "off" else duration
     done = "runs at full speed" if duration == "off" else f"waits {duration} at each inference"
     _change(name, _spec(slowDown=wanted), done)
@@ -66,14 +72,24 @@ def slow_down(name: str, duration: str) -> None:
 @command.command("pause")
 @click.argument("name")
 def pause(name: str) -> None:
-    """Take no frames from the cameras of a box."""
+    """Take no frames from the cameras of a box.
+
+    \b
+    Examples:
+      longshore node pause quay-1
+    """
     _change(name, _spec(paused=True), "paused")
 
 
 @command.command("resume")
 @click.argument("name")
 def resume(name: str) -> None:
-    """Take frames again."""
+    """Take frames again.
+
+    \b
+    Examples:
+      longshore node resume quay-1
+    """
     _change(name, _spec(paused=False), "resumed")
 
 
@@ -81,7 +97,12 @@ def resume(name: str) -> None:
 @click.argument("name")
 @click.argument("labels", nargs=-1, required=True, metavar="KEY=VALUE|KEY-...")
 def label(name: str, labels: tuple[str, ...]) -> None:
-    """Set labels of a box, or remove them with KEY-."""
+    """Set labels of a box, or remove them with KEY-.
+
+    \b
+    Examples:
+      longshore node label quay-1 site=harbour gpu-        set site, remove gpu
+    """
 
     def change(document: Document) -> None:
         kept = dict(document["metadata"]["labels"])

@@ -9,6 +9,7 @@ import click
 
 from controlplane.cli import kinds, output, session
 from controlplane.cli.client import address
+from controlplane.cli.commands.delete import each_in_turn
 from protos.errors import Rejected
 
 HELP = """Join tokens: one lets one box join, once.
@@ -40,7 +41,14 @@ def command() -> None:
 @click.option("--ttl", default="1h", metavar="DURATION", help="How long it can be used: 10m, 1h, 48h.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the token and nothing else.")
 def create(node: str | None, labels: tuple[str, ...], role: str, ttl: str, *, quiet: bool) -> None:
-    """Make a token for the box NODE, or for any."""
+    """Make a token for the box NODE, or for any.
+
+    \b
+    Examples:
+      longshore token create                            any box, within an hour
+      longshore token create quay-1 --label site=quay
+      longshore token create --role cloud --ttl 10m -q
+    """
     body = {"role": role, "ttl": ttl, "labels": _labels(labels), **({"nodeId": node} if node else {})}
     with session.client() as client:
         made = client.document("POST", "/jointokens", json=body)
@@ -68,11 +76,17 @@ def _short(moment: str) -> str:
 @command.command("list")
 @click.option("-o", "--output", "form", type=click.Choice(["table", "json", "yaml"]), default="table")
 def list_(form: str) -> None:
-    """Tokens that exist, without their secrets."""
+    """Tokens that exist, without their secrets.
+
+    \b
+    Examples:
+      longshore token list
+      longshore token list -o json
+    """
     with session.client() as client:
         items = client.listed("jointokens")
     if form != "table":
-        click.echo(output.structured(items, form))
+        click.echo(output.structured(output.listed("JoinToken", items), form))
     elif not items:
         click.echo("no join tokens", err=True)
     else:
@@ -90,8 +104,11 @@ def _row(item: dict[str, Any]) -> list[str]:
 @command.command("delete")
 @click.argument("token_ids", nargs=-1, required=True, metavar="ID...")
 def delete(token_ids: tuple[str, ...]) -> None:
-    """Make tokens useless."""
+    """Make tokens useless.
+
+    \b
+    Examples:
+      longshore token delete 4f7a2c9e
+    """
     with session.client() as client:
-        for token_id in token_ids:
-            client.call("DELETE", address("jointokens", token_id))
-            click.echo(f"token/{token_id} deleted")
+        each_in_turn([(f"token/{each}", address("jointokens", each)) for each in token_ids], client)

@@ -30,6 +30,7 @@ Examples:
   longshore top
   longshore top -l site=harbour
   longshore top --once                      one look, for scripts
+  longshore top -o json | jq .items
 """
 REFRESH_SECONDS = 1.0
 _STATS_EVERY = 5  # refreshes: boxes tell what they spend every few seconds, and it is one request per box
@@ -38,10 +39,13 @@ _STATS_EVERY = 5  # refreshes: boxes tell what they spend every few seconds, and
 @click.command("top", help=EXAMPLES)
 @click.option("-l", "--selector", default="", metavar="LABELS", help="Only boxes and cameras with these labels.")
 @click.option("--once", is_flag=True, help="Print once and end.")
-def command(selector: str, *, once: bool) -> None:
+@click.option("-o", "--output", "form", type=click.Choice(["table", "json", "yaml"]), default="table")
+def command(selector: str, form: str, *, once: bool) -> None:
     with session.client() as client:
         look = _fetch(client, selector, _stats(client, selector))
-        if once or not sys.stdout.isatty():
+        if form != "table":
+            click.echo(output.structured(output.listed("Metrics", rates.metrics(look)), form))
+        elif once or not sys.stdout.isatty():
             click.echo(_plain(look))
         else:
             _live(client, selector, look)
@@ -54,6 +58,7 @@ def _fetch(client: Client, selector: str, stats: Mapping[str, Any]) -> Look:
         cameras=client.listed("cameras", selector),
         outcomes=client.document("GET", "/outcomes", params={"since": window, "step": window}),
         stats=stats,
+        selected=bool(selector),
     )
 
 

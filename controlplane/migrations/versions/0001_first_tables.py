@@ -60,6 +60,14 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_cameras_node_id"), ["node_id"], unique=False)
 
     op.create_table(
+        "deleted_releases",
+        sa.Column("model", sa.String(length=63), nullable=False),
+        sa.Column("version", sa.String(length=63), nullable=False),
+        sa.Column("digest", sa.String(length=71), nullable=False),
+        sa.Column("deleted_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("model", "version", name=op.f("pk_deleted_releases")),
+    )
+    op.create_table(
         "deployments",
         sa.Column("name", sa.String(length=63), nullable=False),
         sa.Column("spec", sa.JSON(), nullable=False),
@@ -325,6 +333,7 @@ def downgrade() -> None:
 
     op.drop_table("detections")
     op.drop_table("deployments")
+    op.drop_table("deleted_releases")
     with op.batch_alter_table("cameras", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_cameras_node_id"))
 

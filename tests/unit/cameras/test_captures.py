@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from agent.cameras.messages import MAX_JPEG, SetCamera
+from agent.cameras.messages import MAX_JPEG, FrameReady, SetCamera, Superseded
 from agent.types import Box, CameraState, ModelInput
 from protos.errors import Retryable
 from tests.sim.yard import SMALL, Yard, plan, tap
@@ -52,6 +52,30 @@ async def test_every_due_frame_is_announced_or_superseded(yard: Yard) -> None:
     yard.give_back(tap("quay"))
     await yard.frames(tap("quay"), 5)
     assert yard.unaccounted == []
+
+
+async def test_moments_that_a_busy_worker_left_out_are_due_and_superseded(yard: Yard) -> None:
+    """The clock says how many frames were due; drawing so large a picture sixty times a second is too much."""
+    await yard.apply(plan("quay", "synthetic://harbour?seed=1&width=3840&height=2160", rate=60))
+    frames = await yard.frames(tap("quay"), 6)
+    due = round((frames[-1].captured - frames[0].captured) * 60)
+    assert due > len(frames)
+    assert frames[-1].seq - frames[0].seq == due
+    assert yard.superseded[tap("quay")] >= due + 1 - len(frames)
+
+
+async def test_frames_under_way_when_their_memory_is_taken_away_are_counted(yard: Yard) -> None:
+    await yard.apply(plan("quay"))
+    await yard.frames(tap("quay"), 2)
+    (group,) = yard.captures._groups.values()
+    (feed,) = yard.captures._feeds.values()
+    await yard.apply(plan("gate"))
+    before, seen = yard.superseded[tap("quay")], len(yard.seen[tap("quay")])
+    last = yard.seen[tap("quay")][-1]
+    group.on_message(group, FrameReady(feed.number, 99, last.slot, 0.0, 0, last.geometry, "clock", 0.0, 0.0))
+    group.on_message(group, Superseded(feed.number, 102, 3))
+    assert yard.superseded[tap("quay")] == before + 4
+    assert len(yard.seen[tap("quay")]) == seen
 
 
 async def test_a_slot_is_not_written_while_it_is_held(yard: Yard) -> None:

@@ -99,3 +99,8 @@ def test_a_file_whose_times_go_back_stands_still_but_never_goes_back() -> None:
     clock = LoopClock()
     times = [clock.stream_time(time) for time in (0.0, 0.2, 0.1, 0.3)]
     assert times == sorted(times)
+
+
+def test_seconds_that_a_source_left_out_are_frames_missed_and_no_fraction_is_lost() -> None:
+    pacer = Pacer(10.0)
+    assert [pacer.missed(seconds) for seconds in (0.0, 1.25, 0.0, 0.05, 0.3)] == [0, 12, 0, 1, 3]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+import msgspec
 import numpy as np
 import pytest
 
 from agent.cameras.letterbox import Pixels
+from agent.cameras.loop import Camera
 from agent.cameras.messages import FrameReady, SetTap, Superseded
 from agent.cameras.picture import RgbPicture
 from agent.cameras.source import Picture, Shot
@@ -108,6 +110,25 @@ def test_a_picture_that_fails_uses_neither_slot_nor_number(memory: SharedSlots) 
     assert [frame.seq for frame in told] == [1, 2, 3]
     assert all(isinstance(frame, FrameReady) for frame in told)
     tap.close()
+
+
+def test_frames_that_nobody_took_use_their_numbers(memory: SharedSlots) -> None:
+    tap = writer(memory)
+    assert tap.miss(3) == Superseded(7, 3, 3)
+    told = tap.offer(shot())
+    assert isinstance(told, FrameReady)
+    assert told.seq == 4
+    tap.close()
+
+
+def test_a_picture_that_cannot_be_fitted_was_due_for_every_tap(memory: SharedSlots) -> None:
+    said: list[msgspec.Struct] = []
+    camera = Camera("quay", said.append, 0)
+    camera.taps = (writer(memory), writer(memory))
+    with pytest.raises(ValueError, match="damaged"):
+        camera.take(shot(picture=Broken(np.zeros((1, 1, 3), np.uint8))), due=True, missed=2)
+    assert said == [Superseded(7, 2, 2)] * 2 + [Superseded(7, 3, 1)] * 2
+    camera.end()
 
 
 def test_a_closed_tap_fills_nothing(memory: SharedSlots) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
 import pytest
 
 from controlplane.cli import contexts
-from controlplane.cli.contexts import Context, Wish, remember, resolve, wish, write_local
+from controlplane.cli.contexts import LOCAL, Context, Wish, remember, resolve, wish, write_local
 from protos.errors import Rejected
 
 HERE = Context("https://127.0.0.1:8443", "lsk_here", "PEM", "here")
@@ -87,3 +88,83 @@ def test_a_damaged_file_is_named(tmp_path: Path, config: Path) -> None:
 def test_the_configuration_lies_where_the_system_wants_it() -> None:
     assert contexts.config_path({"HOME": "/home/ann"}) == Path("/home/ann/.config/longshore/config.yaml")
     assert contexts.config_path({"XDG_CONFIG_HOME": "/x", "HOME": "/home/ann"}) == Path("/x/longshore/config.yaml")
+
+
+def _planted(folder: Path, mode: int = 0o600) -> Path:
+    write_local(folder / ".longshore", Context("https://evil.example", "", "", ""))
+    (folder / LOCAL).chmod(mode)
+    return folder / LOCAL
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o620, 0o666, 0o604])
+def test_a_file_in_a_folder_that_others_may_use_is_refused(tmp_path: Path, config: Path, mode: int) -> None:
+    """A checkout or an archive brings 0644; `longshore up` writes 0600."""
+    _planted(tmp_path, mode)
+    with pytest.raises(
+        Rejected, match=rf"context\.yaml may be used by other users .*mode {mode:04o}.*--context or --url"
+    ):
+        resolve(Wish(token="lsk_mine"), tmp_path, config)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file away")
+@pytest.mark.parametrize("given", [".longshore", ".longshore/context.yaml"])
+def test_a_file_or_folder_of_another_user_is_refused(tmp_path: Path, config: Path, given: str) -> None:
+    _planted(tmp_path)
+    os.chown(tmp_path / given, 4711, 4711)
+    with pytest.raises(Rejected, match=r"is not yours, so it may lead your token elsewhere .*user 4711"):
+        resolve(Wish(token="lsk_mine"), tmp_path, config)
+
+
+def test_a_file_of_another_user_is_refused_whoever_runs_the_tests(
+    tmp_path: Path, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _planted(tmp_path)
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    with pytest.raises(Rejected, match="is not yours"):
+        resolve(Wish(token="lsk_mine"), tmp_path / "below", config)
+
+
+def test_a_link_in_a_folder_is_not_followed(tmp_path: Path, config: Path) -> None:
+    other = tmp_path / "other"
+    _planted(other)
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / ".longshore").symlink_to(other / ".longshore")
+    with pytest.raises(Rejected, match=r"is not trusted, because \.longshore is a link"):
+        resolve(Wish(), here, config)
+
+
+def test_a_folder_in_which_others_may_write_is_refused(tmp_path: Path, config: Path) -> None:
+    _planted(tmp_path).parent.chmod(0o775)
+    with pytest.raises(Rejected, match="may be replaced by other users of this machine; run 'chmod go-w"):
+        resolve(Wish(), tmp_path, config)
+
+
+def test_who_says_where_to_go_is_not_held_up_by_such_a_file(tmp_path: Path, config: Path) -> None:
+    _planted(tmp_path, 0o644)
+    remember(config, HERE)
+    assert resolve(Wish(context="here"), tmp_path, config) == HERE
+    assert resolve(Wish(url="https://fleet.example", token="lsk_1"), tmp_path, config).url == "https://fleet.example"
+
+
+def test_a_file_left_by_a_killed_run_does_not_make_a_token_public(config: Path) -> None:
+    config.parent.mkdir(parents=True)
+    left = config.with_name(f".{config.name}.{os.getpid()}")
+    left.write_text("")
+    left.chmod(0o666)
+    remember(config, HERE)
+    assert stat.S_IMODE(config.stat().st_mode) == 0o600
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Rejected, match="cannot write"):
+        remember(tmp_path / "file" / "longshore" / "config.yaml", HERE)
+
+
+@pytest.mark.parametrize("text", ["contexts: [a]", "current: a\ncontexts: {a: b}"])
+def test_a_file_of_another_shape_is_named(config: Path, tmp_path: Path, text: str) -> None:
+    config.parent.mkdir(parents=True)
+    config.write_text(text)
+    with pytest.raises(Rejected, match="is not what 'longshore login' writes"):
+        resolve(Wish(), tmp_path, config)

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
 
 import pytest
+import yaml
 
-from controlplane.fleet.looking import LogLine
+from controlplane.cli import patience
+from controlplane.cli.client import Client
+from controlplane.cli.commands import logs
+from controlplane.cli.contexts import Context
+from controlplane.fleet.looking import LogLine, Looking
 from controlplane.fleet.reports import CameraReport, Report
+from controlplane.metrics import new_registry
+from controlplane.web import create_app
+from protos.errors import Retryable
 from protos.ids import NodeId
-from tests.sim.command import Run
+from tests.sim.command import Run, Serving
 from tests.sim.control_plane import SimControlPlane
 
 QUAY = NodeId("quay-1")
@@ -48,6 +60,155 @@ def test_logs_show_the_newest_lines_of_a_box(gate: Run, house: SimControlPlane) 
 
 def test_logs_of_a_box_nobody_knows_are_not_found(longshore: Run) -> None:
     assert longshore("logs", "nobody").code == 4
+
+
+@pytest.fixture
+def offline(gate: Run, house: SimControlPlane) -> Run:
+    """The box said a line, and then nothing for a good hour."""
+    house.services.looking.put_line(QUAY, LogLine(1_795_000_000_000, "INFO", "agent.node", "the last word"))
+    house.clock.tick(5000)
+    assert house.services.boxes.notice_silence() == [QUAY]
+    return gate
+
+
+def test_logs_of_a_box_that_is_offline_say_how_old_they_are(offline: Run) -> None:
+    shown = offline("logs", "quay-1")
+    assert shown.out.endswith("INFO    agent.node: the last word\n")
+    assert re.fullmatch(r"quay-1 is offline since \S+ \S+ \(.* ago\); its lines are from before then\n", shown.err)
+
+
+def test_rates_of_a_box_that_is_offline_are_not_shown_as_if_live(offline: Run) -> None:
+    top = offline("top", "--once").out.splitlines()
+    assert next(line.split() for line in top if line.startswith("quay-1")) == [
+        "quay-1",
+        "edge",
+        "Offline",
+        "0/1",
+    ] + 8 * ["-"]
+    assert next(line.split() for line in top if line.startswith("gate")) == [
+        "gate",
+        "quay-1",
+        "unknown",
+        "-/10",
+    ] + 6 * ["-"]
+    assert offline("get", "cameras").out.splitlines()[1].split()[:4] == ["gate", "quay-1", "unknown", "-/10"]
+    node = offline("describe", "node", "quay-1").out
+    assert "9.9" not in node
+    assert "Cameras as last heard" in node
+    assert "9.9" not in offline("describe", "camera", "gate").out
+    items = json.loads(offline("top", "-o", "json").out)["items"]
+    assert [item["framesPerSecond"] for item in items if item["kind"] == "CameraMetrics"] == [None]
+
+
+def test_top_in_json_has_the_shape_of_every_list(gate: Run) -> None:
+    document = json.loads(gate("top", "-o", "json", "-l", "site=quay").out)
+    assert (document["apiVersion"], document["kind"]) == ("longshore/v1", "MetricsList")
+    assert [(item["kind"], item["metadata"]["name"]) for item in document["items"]] == [("NodeMetrics", "quay-1")]
+    assert yaml.safe_load(gate("top", "-o", "yaml").out)["items"][1]["framesPerSecond"] == 9.9
+
+
+def test_following_outlives_a_restart_of_the_control_plane_and_gives_no_line_twice(
+    house: SimControlPlane, quay: str, free_port: int
+) -> None:
+    """A control plane that started again counts lines anew and gets the newest ones again."""
+
+    def say(looking: Looking, *numbers: int) -> None:
+        for number in numbers:
+            looking.put_line(QUAY, LogLine(1_795_000_000_000 + number, "INFO", "agent", f"line {number}"))
+
+    def told(lines: logs._Lines) -> list[str]:
+        return [line["message"] for line in lines.newer(0)]
+
+    say(house.services.looking, 1, 2, 3)
+    with Client(Context(f"http://127.0.0.1:{free_port}", house.token)) as client:
+        lines = logs._Lines(client, quay)
+        with Serving(create_app(house.services), free_port):
+            assert told(lines) == ["line 1", "line 2", "line 3"]
+        with pytest.raises(Retryable):
+            told(lines)
+        for numbers, new in (((2, 3, 4), ["line 4"]), ((4, 5), ["line 5"])):  # the second time nobody saw it go
+            started = replace(house.services, looking=Looking(), metrics=new_registry())
+            say(started.looking, *numbers)
+            with Serving(create_app(started), free_port):
+                assert told(lines) == new
+                assert told(lines) == []
+
+
+def test_following_waits_for_the_first_line(gate: Run, house: SimControlPlane, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "_WAIT_SECONDS", 0)
+    asked: list[object] = []
+
+    def awaited(ask: Callable[[], object], _: object) -> object:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(ask)
+        house.services.looking.put_line(QUAY, LogLine(1_795_000_000_000, "INFO", "agent.node", "at last"))
+        return ask()
+
+    monkeypatch.setattr(logs, "awaited", awaited)
+    shown = gate("logs", "quay-1", "-f")
+    assert (shown.code, shown.out.endswith("agent.node: at last\n")) == (130, True)
+
+
+def test_what_a_box_says_gives_a_terminal_no_orders(gate: Run, house: SimControlPlane) -> None:
+    house.services.looking.put_line(QUAY, LogLine(1_795_000_000_000, "INFO", "a", "red\x1b[31m\nforged"))
+    report = Report(cameras=(CameraReport("gate", "stalled", reason="\x1b]0;owned\x07"),))
+    house.services.boxes.sync(QUAY, report)
+    assert "red\\x1b[31m\\x0aforged\n" in gate("logs", "quay-1").out
+    for words in (("get", "cameras", "-o", "wide"), ("describe", "camera", "gate"), ("describe", "node", "quay-1")):
+        assert "\x1b" not in gate(*words).out
+
+
+def test_a_control_plane_that_is_away_is_asked_ever_more_seldom_and_spoken_of_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    answers: Iterator[object] = iter([*[Retryable("nobody answers")] * 7, "here"])
+
+    def ask() -> object:
+        answer = next(answers)
+        if isinstance(answer, Retryable):
+            raise answer
+        return answer
+
+    pauses: list[float] = []
+    assert patience.awaited(ask, pauses.append) == "here"
+    assert pauses == [1, 2, 4, 8, 15, 15, 15]
+    assert capsys.readouterr().err.splitlines() == ["waiting: nobody answers", "the control plane answers again"]
+
+
+def test_a_watch_outlives_a_restart_and_the_end_of_what_it_was_asked_for(
+    run: Run, house: SimControlPlane, quay: str, free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.services.fleet.apply_camera("gate", {"spec": {"node": quay, "source": "synthetic://harbour"}})
+    monkeypatch.setenv("LONGSHORE_URL", f"http://127.0.0.1:{free_port}")
+    monkeypatch.setenv("LONGSHORE_TOKEN", house.token)
+    with ExitStack() as running:
+        running.enter_context(Serving(create_app(house.services), free_port))
+
+        def restart() -> None:
+            house.services.fleet.delete_camera("gate")
+            running.enter_context(Serving(create_app(replace(house.services, metrics=new_registry())), free_port))
+
+        steps: Iterator[Callable[[], object]] = iter([running.close, restart])
+
+        def next_step(_: float) -> None:
+            step = next(steps, None)
+            if step is None:
+                raise KeyboardInterrupt
+            step()
+
+        monkeypatch.setattr("controlplane.cli.commands.get.sleep", next_step)
+        shown = run("get", "camera", "gate", "-w")
+    assert shown.code == 130
+    assert [line.split()[:2] for line in shown.out.splitlines()[1:]] == [["gate", "quay-1"], ["gate", "deleted"]]
+    assert [line.partition(":")[0] for line in shown.err.splitlines()[:2]] == [
+        "waiting",
+        "the control plane answers again",
+    ]
+
+
+def test_all_kinds_at_once_are_not_watched(longshore: Run) -> None:
+    assert longshore("get", "all", "-w").code == 2
 
 
 def test_a_watch_prints_again_only_what_changed(

@@ -8,10 +8,12 @@ import sys
 import time
 from pathlib import Path
 
+import click
 import pytest
+from starlette.responses import PlainTextResponse
 
 from controlplane.adapters.tls import ServerCertificate
-from controlplane.cli.main import COMMANDS
+from controlplane.cli.main import COMMANDS, command
 from controlplane.web import create_app
 from tests.sim.command import Run, Serving
 from tests.sim.control_plane import SimControlPlane
@@ -22,6 +24,40 @@ def test_every_command_has_help_with_examples(run: Run, name: str) -> None:
     result = run(name, "--help")
     assert result.code == 0
     assert f"longshore {name}" in result.out.split("Examples:")[1]
+
+
+def _subcommands() -> list[tuple[str, str]]:
+    groups = [(name, command.get_command(click.Context(command), name)) for name in COMMANDS]
+    return [(name, each) for name, group in groups if isinstance(group, click.Group) for each in group.commands]
+
+
+@pytest.mark.parametrize(("name", "subcommand"), _subcommands())
+def test_every_subcommand_has_help_with_examples(run: Run, name: str, subcommand: str) -> None:
+    result = run(name, subcommand, "--help")
+    assert result.code == 0
+    assert f"  longshore {name} {subcommand}" in result.out.split("Examples:")[1]
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("camara", "did you mean cameras?"),
+        ("nodess", "did you mean nodes?"),
+        ("boats", "there are nodes, cameras, deployments, models, releases"),
+        ("tokens", "see 'longshore token --help'"),
+    ],
+)
+def test_a_kind_that_is_none_is_answered_with_the_nearest(run: Run, word: str, said: str) -> None:
+    refused = run("--url", "http://127.0.0.1:1", "get", word)
+    assert (refused.code, said in refused.err) == (1, True)
+
+
+def test_what_answers_in_another_language_is_said_to_be_no_control_plane(
+    run: Run, free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Serving(PlainTextResponse("<html>"), free_port):
+        refused = run("--url", f"http://127.0.0.1:{free_port}", "get", "nodes")
+    assert (refused.code, "is no control plane" in refused.err) == (1, True)
 
 
 def test_help_lists_every_command(run: Run) -> None:
@@ -67,6 +103,15 @@ def test_an_address_that_is_none_is_refused(run: Run, monkeypatch: pytest.Monkey
     monkeypatch.setenv("LONGSHORE_URL", url)
     result = run("get", "nodes")
     assert (result.code, "is no address of a control plane" in result.err) == (1, True)
+
+
+def test_a_folder_that_was_removed_is_no_hindrance(
+    longshore: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert longshore("get", "nodes").code == 0
 
 
 def test_a_mistyped_command_is_answered_with_the_nearest(run: Run) -> None:

@@ -86,8 +86,8 @@ def test_a_list_that_get_printed_can_be_applied_as_a_whole(fleet: Run, monkeypat
 def test_tables_are_aligned_columns(fleet: Run) -> None:
     lines = fleet("get", "cameras").out.splitlines()
     assert lines[0].split() == ["NAME", "NODE", "STATE", "FPS", "PICTURE", "SOURCE", "AGE"]
-    assert lines[1].split()[:4] == ["berth", "quay-1", "unknown", "0.0/10"]
-    assert lines[2].split()[:4] == ["gate", "quay-1", "unknown", "0.0/5"]
+    assert lines[1].split()[:4] == ["berth", "quay-1", "unknown", "-/10"]
+    assert lines[2].split()[:4] == ["gate", "quay-1", "unknown", "-/5"]
     assert [line.index("quay-1") for line in lines[1:]] == [lines[0].index("NODE")] * 2
     assert "\x1b" not in "".join(lines)
 
@@ -146,6 +146,24 @@ def test_objects_are_deleted_by_name_label_and_file(fleet: Run, tmp_path: Path) 
     assert gone.code == 4
 
 
+def test_one_object_that_is_gone_keeps_no_other_from_being_deleted(fleet: Run) -> None:
+    done = fleet("delete", "camera", "gate", "nobody", "berth")
+    assert (done.code, done.out) == (4, "camera/gate deleted\ncamera/berth deleted\n")
+    assert done.err.splitlines()[0].startswith("camera/nobody not deleted: ")
+    assert done.err.splitlines()[1] == "error: 1 of 3 objects were not deleted"
+    assert fleet("get", "cameras").err == "no cameras\n"
+
+
+def test_a_refusal_counts_for_more_than_an_object_that_is_gone(fleet: Run) -> None:
+    done = fleet("delete", "releases", "nobody", "harbour-1-0-0")
+    assert (done.code, "deployment watch runs release harbour-1-0-0" in done.err) == (1, True)
+
+
+def test_a_file_and_names_together_are_not_deleted(fleet: Run, tmp_path: Path) -> None:
+    wrong = fleet("delete", "camera", "gate", "-f", str(tmp_path / "fleet.yaml"))
+    assert (wrong.code, wrong.out) == (2, "")
+
+
 def test_a_node_is_not_deleted_without_a_yes(fleet: Run) -> None:
     asked = fleet("delete", "node", "quay-1")
     assert asked.code == 1
@@ -172,11 +190,22 @@ def test_the_switches_of_a_box(fleet: Run, house: SimControlPlane) -> None:
     ("text", "said"),
     [
         ("kind: [", "line 1 is not YAML"),
-        ("just text", "an object with apiVersion, kind, metadata and spec is needed"),
+        ("just text", "wrong.yaml, document 1: an object with apiVersion, kind, metadata and spec is needed"),
+        (
+            "- kind: Camera",
+            "document 1: an object with apiVersion, kind, metadata and spec is needed, and this is a list",
+        ),
+        ("kind: List\nitems: [3]", "document 1, item 1: an object with apiVersion"),
+        ("kind: Node\n---\nkind: [", "wrong.yaml, document 2, line 3 is not YAML"),
+        ("kind: Node\nkind: Camera", "wrong.yaml, document 1, line 2: 'kind' is given twice"),
+        ("kind: Camera\nspec: !!python/object:os.system {}", "means nothing here; write plain YAML"),
+        ("metadata: {name: a}", "wrong.yaml, document 1: an object needs a kind"),
+        ("a\x00b", "is not YAML: special characters are not allowed"),
+        ("[" * 5000, "nested too deeply"),
         ("", "holds no object"),
         ("kind: Boat\nmetadata: {name: a}", "there is no kind 'Boat'; there are nodes, cameras"),
         ("kind: Release\nmetadata: {name: a}", "a Release is made by 'longshore push'"),
-        ("kind: Camera\nspec: {}", "a Camera has no metadata.name"),
+        ("kind: Camera\nspec: {}", "wrong.yaml, document 1: a Camera has no metadata.name"),
         ("kind: Camera\nmetadata: {name: a}\nspec: {node: n, source: x}", "spec.source must start with one of"),
     ],
 )

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from pathlib import Path
 
 import pytest
-from onnx import TensorProto, helper
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import ModelProto, TensorProto, helper
 
+from controlplane.cli import onnx_outline
 from protos import manifest
+from protos.errors import Rejected
 from tests.sim.command import Run
 
 LABELS = "boat\n\ncontainer\n"
@@ -77,6 +83,52 @@ def test_a_wrong_wish_is_refused(run: Run, tmp_path: Path, arguments: tuple[str,
     model = write_model(tmp_path / "boats.onnx", TensorProto.FLOAT)
     made = run("package", str(model), *arguments, "-o", str(tmp_path / "out"))
     assert (made.code, said in made.err) == (1, True)
+
+
+def tensor(name: str, count: int) -> TensorProto:
+    return helper.make_tensor(name, TensorProto.FLOAT, (count,), bytes(4 * count), raw=True)
+
+
+def weighty(count: int) -> bytes:
+    """A model with `count` numbers in each place where a graph may keep some."""
+    given = helper.make_tensor_value_info("given", TensorProto.FLOAT, ("N",))
+    taken = helper.make_tensor_value_info("taken", TensorProto.FLOAT, ("N",))
+    unpacked = helper.make_tensor("floats", TensorProto.FLOAT, (count,), [0.5] * count)
+    constant = helper.make_node("Constant", [], ["c"], value=tensor("v", count))
+    inner = helper.make_graph([constant], "inner", [], [given])
+    branch = helper.make_node("If", ["taken"], ["given"], then_branch=inner, else_branch=inner)
+    graph = helper.make_graph([branch], "g", [taken], [given], [tensor("raw", count), unpacked])
+    return bytes(helper.make_model(graph).SerializeToString())
+
+
+def test_the_outline_of_a_model_is_the_model_without_its_weights() -> None:
+    content = weighty(100_000)
+    short = onnx_outline.outline(io.BytesIO(content), len(content))
+    assert len(short) < 2000 < len(content)
+    model, whole = ModelProto.FromString(short), ModelProto.FromString(content)
+    assert [item.name for item in model.graph.initializer] == ["raw", "floats"]
+    assert [item.dims for item in model.graph.initializer] == [[100_000], [100_000]]
+    assert (model.graph.input, model.graph.output) == (whole.graph.input, whole.graph.output)
+    assert model.graph.node[0].attribute[0].g.node[0].op_type == "Constant"
+    assert model.opset_import == whole.opset_import
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_no_damage_to_a_model_gets_past_as_anything_but_a_sentence(data: st.DataObject) -> None:
+    content = bytearray(weighty(20_000))
+    for _ in range(data.draw(st.integers(0, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    kept = data.draw(st.integers(0, len(content)))
+    with contextlib.suppress(Rejected):
+        assert len(onnx_outline.outline(io.BytesIO(bytes(content[:kept])), kept)) <= kept
+
+
+def test_a_model_that_breaks_off_in_its_weights_is_refused(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "x.onnx").write_bytes(weighty(100_000)[:900_000])
+    made = run("package", str(tmp_path / "x.onnx"), "--name", "x", "--version", "1", "-o", str(tmp_path / "out"))
+    assert (made.code, "a part of it is missing" in made.err) == (1, True)
+    assert {path.name for path in tmp_path.iterdir()} == {"home", "x.onnx"}
 
 
 def test_garbage_is_no_model(run: Run, tmp_path: Path) -> None:

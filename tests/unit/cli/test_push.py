@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
+import shlex
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
-from controlplane.cli import pushing
+from controlplane import tables
+from controlplane.cli import parcels, pushing
 from controlplane.cli.client import Client
 from controlplane.cli.contexts import Context
+from controlplane.cli.exits import Conflict
 from controlplane.cli.pushing import push
+from controlplane.registry import domain
+from protos import ids, manifest
 from protos.errors import Rejected, Retryable
 from tests.sim import releases
 from tests.sim.command import Run, release_folder
@@ -97,6 +107,87 @@ def test_a_push_interrupted_for_good_goes_on_when_it_is_run_again(
     assert client.sent + second.sent == MADE.total
 
 
+class Forgetful(Client):
+    """A client whose uploads the control plane gives up, or moves on, before the PATCHes that the test names."""
+
+    def __init__(self, context: Context, before: Callable[[int], None]) -> None:
+        super().__init__(context)
+        self.patches = 0
+        self._before = before
+
+    def __enter__(self) -> Forgetful:
+        return self
+
+    def call(self, method: str, path: str, **options: Any) -> Any:
+        if method == "PATCH":
+            self.patches += 1
+            self._before(self.patches)
+        return super().call(method, path, **options)
+
+
+def _forget_uploads(house: SimControlPlane) -> None:
+    with house.database.read() as session:
+        uploads = list(session.scalars(select(tables.Upload.id)))
+    for upload in uploads:
+        house.registry.forget_upload(upload)
+
+
+def test_an_upload_that_vanished_is_begun_anew(house: SimControlPlane, url: str, folder: Path) -> None:
+    def before(patch: int) -> None:
+        if patch == 3:
+            _forget_uploads(house)
+
+    with Forgetful(Context(url, house.token), before) as client:
+        assert push(client, folder, sleep=lambda _: None).new
+
+
+def test_an_upload_that_somebody_else_moved_on_goes_on_from_there(
+    house: SimControlPlane, url: str, folder: Path
+) -> None:
+    def before(patch: int) -> None:
+        if patch == 2:
+            upload = house.registry.begin_upload(MADE.model_digest, len(MADE.model))
+            receiving = house.registry.receive(upload.id, upload.offset)
+            receiving.write(MADE.model[upload.offset : upload.offset + 1000])
+            receiving.close()
+
+    with Forgetful(Context(url, house.token), before) as client:
+        pushed = push(client, folder, sleep=lambda _: None)
+    assert (pushed.new, pushed.sent_bytes) == (True, MADE.total - 1000)
+
+
+def test_uploads_that_vanish_again_and_again_are_given_up(house: SimControlPlane, url: str, folder: Path) -> None:
+    def before(patch: int) -> None:
+        if patch % 2 == 0:  # each time one more piece arrives before
+            _forget_uploads(house)
+
+    with (
+        Forgetful(Context(url, house.token), before) as client,
+        pytest.raises(Retryable, match=r"the upload of \S+ does not get on \(there is no such upload"),
+    ):
+        push(client, folder, sleep=lambda _: None)
+    assert client.patches < 3 * pushing.TRIES
+
+
+def test_a_control_plane_that_restarts_before_the_manifest_is_waited_for(
+    house: SimControlPlane, url: str, folder: Path
+) -> None:
+    class Restarting(Client):
+        posts = 0
+
+        def call(self, method: str, path: str, **options: Any) -> Any:
+            if (method, path) == ("POST", "/releases"):
+                self.posts += 1
+                if self.posts < 3:
+                    raise Retryable("nobody answers")
+            return super().call(method, path, **options)
+
+    pauses: list[float] = []
+    with Restarting(Context(url, house.token)) as client:
+        assert push(client, folder, sleep=pauses.append).new
+    assert len(pauses) == 2
+
+
 def test_progress_is_told_for_each_file(house: SimControlPlane, url: str, folder: Path) -> None:
     told: dict[tuple[str, str], tuple[int, int]] = {}
 
@@ -126,7 +217,25 @@ def test_other_content_under_the_same_version_is_refused(longshore: Run, folder:
     other = release_folder(releases.make("1.0.0", size=1000), tmp_path / "other")
     result = longshore("push", str(other))
     assert result.code == 1
-    assert "1.0.0" in result.err
+    assert "1.0.0 exists with other content" in result.err
+
+
+@pytest.mark.parametrize("version", ["1.0.0", "1.0-0"])
+def test_a_version_that_is_taken_is_found_before_anything_is_sent(
+    house: SimControlPlane, url: str, tmp_path: Path, version: str
+) -> None:
+    house.push(releases.make("1.0.0", size=1000))
+    other = releases.make(version, size=2000)
+    with FlakyClient(Context(url, house.token), {}) as client, pytest.raises(Conflict):
+        push(client, release_folder(other, tmp_path / "other"))
+    assert client.patches == 0
+    assert house.blobs.size(other.model_digest) is None
+
+
+@pytest.mark.parametrize("version", ["1.0.0", "2024-01-01", "1.0.0+CPU_x", "V2"])
+def test_the_command_calls_a_release_as_the_control_plane_does(version: str) -> None:
+    made = manifest.parse(releases.make(version).manifest)
+    assert pushing.release_name(made) == domain.release_name(made.name, made.version)
 
 
 def test_a_bare_onnx_is_refused_with_the_command_to_run(longshore: Run, tmp_path: Path) -> None:
@@ -134,7 +243,16 @@ def test_a_bare_onnx_is_refused_with_the_command_to_run(longshore: Run, tmp_path
     result = longshore("push", str(tmp_path / "My Boats.onnx"))
     assert result.code == 1
     assert "make a release of it first: longshore package" in result.err
-    assert "--name my-boats --version 1.0.0" in result.err
+    command = shlex.split(result.err.partition("first: ")[2])
+    assert command == [
+        *("longshore", "package", str(tmp_path / "My Boats.onnx"), "--name", "my-boats", "--version", "1.0.0"),
+        *("-o", str(tmp_path / "My Boats-release")),
+    ]
+
+
+@pytest.mark.parametrize("stem", ["Ärger im Hafen", "日本", "x" * 100, "-a-"])
+def test_the_name_in_that_command_is_one_that_package_takes(stem: str) -> None:
+    ids.model_name(parcels._name_of(Path(f"{stem}.onnx")))
 
 
 @pytest.mark.parametrize(
@@ -167,5 +285,78 @@ def test_a_link_in_a_release_is_refused(folder: Path, tmp_path: Path, url: str, 
     packed = tmp_path / "linked.tar"
     with tarfile.open(packed, "w") as tar:
         tar.add(folder, arcname="r")
-    with Client(Context(url, house.token)) as client, pytest.raises(Rejected, match=r"holds no plain file labels\.txt"):
+    with Client(Context(url, house.token)) as client, pytest.raises(Rejected, match=r"labels\.txt', a link;"):
         push(client, packed)
+
+
+def _hostile(kind: str) -> tarfile.TarInfo:
+    member = tarfile.TarInfo({"absolute": "/etc/x", "climbing": "r/../../x"}.get(kind, "r/x"))
+    member.linkname = "/etc/hostname"
+    member.type = {"link": tarfile.SYMTYPE, "hard link": tarfile.LNKTYPE, "device": tarfile.CHRTYPE}.get(
+        kind, tarfile.REGTYPE
+    )
+    return member
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("link", "'r/x', a link; put the file itself in its place"),
+        ("hard link", "'r/x', a link; put the file itself in its place"),
+        ("device", "'r/x', no plain file"),
+        ("absolute", "'/etc/x', a name that leads out of it"),
+        ("climbing", "'r/../../x', a name that leads out of it"),
+    ],
+)
+def test_an_archive_that_holds_what_no_release_does_is_refused_whole(
+    longshore: Run, house: SimControlPlane, folder: Path, tmp_path: Path, kind: str, said: str
+) -> None:
+    """Also when the manifest does not name it."""
+    packed = tmp_path / "hostile.tar"
+    with tarfile.open(packed, "w") as tar:
+        tar.add(folder, arcname="r")
+        tar.addfile(_hostile(kind))
+    result = longshore("push", str(packed))
+    assert (result.code, said in result.err, result.err.count("\n")) == (1, True, 1)
+    assert house.registry.releases() == []
+
+
+PACKED: dict[str, Callable[[bytes], bytes]] = {
+    "tar": bytes,
+    "tar.gz": gzip.compress,
+    "tar.xz": lzma.compress,
+    "tar.bz2": bz2.compress,
+}
+
+
+@pytest.mark.parametrize("suffix", PACKED)
+@pytest.mark.parametrize("damage", ["cut in the middle", "cut near the end", "bytes changed"])
+def test_a_damaged_archive_is_refused_in_one_sentence(
+    longshore: Run, house: SimControlPlane, folder: Path, tmp_path: Path, suffix: str, damage: str
+) -> None:
+    packed = tmp_path / f"release.{suffix}"
+    with tarfile.open(packed, "w") as tar:
+        tar.add(folder, arcname="r")
+    content = PACKED[suffix](packed.read_bytes())
+    middle = len(content) // 2
+    packed.write_bytes(
+        {
+            "cut in the middle": content[:middle],
+            "cut near the end": content[: int(len(content) * 0.95)],
+            "bytes changed": content[:middle]
+            + bytes(byte ^ 0xFF for byte in content[middle : middle + 64])
+            + content[middle + 64 :],
+        }[damage]
+    )
+    result = longshore("push", str(packed))
+    assert (result.code, result.err.count("\n"), "a bug" in result.err) == (1, 1, False)
+    assert house.registry.releases() == []
+
+
+def test_a_file_that_is_longer_than_the_manifest_says_is_read_no_further(
+    house: SimControlPlane, url: str, folder: Path
+) -> None:
+    with (folder / "model.onnx").open("r+b") as file:
+        file.truncate(1 << 40)  # a hole of which the reading would take very long
+    with Client(Context(url, house.token)) as client, pytest.raises(Rejected, match="was changed"):
+        push(client, folder)

@@ -53,3 +53,12 @@ def test_a_fleet_that_tells_nothing_shows_dashes_and_no_zero_percent() -> None:
     assert rates.node_rows(look)[0][3:] == ["1/1", "-", "-", "-", "-", "-", "-", "-", "0 kbit/s"]
     assert rates.camera_rows(look)[0][4:] == ["-"] * 6
     assert rates.headline(look).startswith("1 of 1 boxes online   1/1 cameras running   - in time")
+
+
+def test_the_first_line_counts_only_what_is_selected() -> None:
+    other = {**SUMS, "due": 1000, "inTime": 0}
+    outcomes = {"total": other, "nodes": {"quay-1": SUMS, "far": other}, "cameras": {"gate": SUMS, "away": other}}
+    assert "95.0 % in time" in rates.headline(Look([NODE], [CAMERA], outcomes, selected=True))
+    assert "95.0 % in time" in rates.headline(Look([NODE], [], outcomes, selected=True))
+    assert "0.0 % in time" in rates.headline(Look([NODE], [CAMERA], outcomes))
+    assert "- in time" in rates.headline(Look([], [], outcomes, selected=True))

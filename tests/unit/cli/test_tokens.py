@@ -35,10 +35,19 @@ def test_tokens_are_listed_without_their_secrets_and_deleted(longshore: Run) -> 
     listed = longshore("token", "list").out
     assert token.secret not in listed
     assert [token.token_id, "quay-1", "cloud"] == listed.splitlines()[1].split()[:3]
-    assert json.loads(longshore("token", "list", "-o", "json").out)[0]["nodeId"] == "quay-1"
+    document = json.loads(longshore("token", "list", "-o", "json").out)
+    assert (document["apiVersion"], document["kind"]) == ("longshore/v1", "JoinTokenList")
+    assert [item["nodeId"] for item in document["items"]] == ["quay-1"]
     assert longshore("token", "delete", token.token_id).code == 0
     assert longshore("token", "delete", token.token_id).code == 4
     assert longshore("token", "list").err == "no join tokens\n"
+
+
+def test_a_token_that_is_gone_keeps_no_other_from_being_deleted(longshore: Run) -> None:
+    token = tokens.parse(longshore("token", "create", "-q").out)
+    done = longshore("token", "delete", "0123456789ab", token.token_id)
+    assert (done.code, done.out) == (4, f"token/{token.token_id} deleted\n")
+    assert "token/0123456789ab not deleted: " in done.err
 
 
 def test_a_used_token_shows_as_used(longshore: Run, house: SimControlPlane) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from agent.desired import CloudNode, desired
 from agent.wires import chosen
 from protos.fleet_pb2 import CameraSpec, CloudEndpoint, DeploymentSpec, DesiredState, OffloadSpec, Switches
@@ -50,6 +52,27 @@ def test_a_senseless_deployment_is_left_out_and_named_and_the_rest_goes_on() -> 
     assert len(read.cameras) == 1
     assert len(read.refused) == 2
     assert "../etc" in "".join(read.refused)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "grpc://", "grpc://host", "grpc://host:banana", "grpc://[::1", "http://host:8001", "grpcs://u:s3cr3t@host:1"],
+)
+def test_a_cloud_node_without_an_address_is_named_and_the_others_are_asked(url: str) -> None:
+    broken = state()
+    broken.cloud.add(url=url, node_id="cloud-2")
+    read = desired(broken)
+    assert read.cloud == (CloudNode("cloud-1", "grpc://127.0.0.1:8001"),)
+    [sentence] = read.refused
+    assert "cloud-2" in sentence
+    assert "grpc://HOST:PORT" in sentence
+    assert "s3cr3t" not in sentence
+
+
+def test_a_cloud_node_may_have_an_address_of_ip_version_6() -> None:
+    there = state()
+    there.cloud.add(url="grpcs://[2001:db8::1]:8001", node_id="cloud-2")
+    assert len(desired(there).cloud) == 2
 
 
 def test_boxes_spread_over_cloud_nodes_and_few_move_when_one_goes() -> None:

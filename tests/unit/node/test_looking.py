@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
-from agent.looking import Looking
+from agent.looking import PICTURE_BITS, Looking
 from agent.ports import SyncReply
 from agent.types import Box, Finished, Tap
 from protos.errors import Retryable
@@ -23,6 +25,7 @@ class Painter:
     def __init__(self) -> None:
         self.drawn: list[tuple[str, int, str]] = []
         self.fails = False
+        self.padding = 0  # bytes that make each picture larger
 
     async def preview(
         self, camera: CameraName, boxes: tuple[Box, ...], caption: str, captured_unix_ns: int | None
@@ -30,7 +33,7 @@ class Painter:
         if self.fails:
             raise Retryable("the capture worker is being started again")
         self.drawn.append((camera, len(boxes), caption))
-        return f"picture {len(self.drawn)}".encode()
+        return f"picture {len(self.drawn)}".encode() + bytes(self.padding)
 
 
 class Link:
@@ -129,6 +132,28 @@ async def test_pictures_are_capped_however_fast_frames_end(world: World) -> None
         await settle()
         world.clock.tick(0.05)
     assert len(world.painter.drawn) in (4, 5)  # a second of frames, five pictures a second at most
+
+
+async def test_pictures_of_all_cameras_together_stay_within_their_bits_and_share_them(world: World) -> None:
+    world.painter.padding = 100_000
+    cameras = [Tap(CameraName(f"camera-{number}"), DeploymentName("watch")) for number in range(6)]
+
+    async def seconds(count: int) -> list[WatchFrame]:
+        before = len(world.link.frames)
+        for _ in range(10 * count):
+            world.look()
+            for tap in cameras:
+                world.looking.show(replace(world.frame(), tap=tap))
+                await settle()
+            world.clock.tick(0.1)
+        return world.link.frames[before:]
+
+    await seconds(3)  # until their size is known
+    sent = await seconds(30)
+    assert sum(8 * len(frame.picture.jpeg) for frame in sent) <= PICTURE_BITS * 30
+    shares = Counter(frame.picture.camera for frame in sent)
+    assert max(shares.values()) - min(shares.values()) <= 1
+    assert min(shares.values()) >= 20
 
 
 async def test_a_camera_without_answers_still_moves(world: World) -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from agent.cameras.captured import Captured
 from agent.config import AgentConfig
 from agent.pipeline.board import Board, CameraWish, DeploymentWish
 from agent.pipeline.run import LaneSettings
@@ -63,9 +64,12 @@ class Cloud:
     def __init__(self, failure: Exception | None = None) -> None:
         self.failure = failure
         self.asked: list[CloudModel] = []
+        self.silent: asyncio.Event | None = None  # until it is set
 
     async def detect_jpeg(self, model: CloudModel, jpeg: bytes, min_score: float, timeout: float) -> tuple[Box, ...]:
         self.asked.append(model)
+        if self.silent is not None:
+            await self.silent.wait()
         if self.failure:
             raise self.failure
         return (Box(0.1, 0.1, 0.2, 0.2, 0.9, "boat"),)
@@ -210,6 +214,23 @@ async def test_a_frame_that_hangs_until_its_worker_is_killed_fails_the_release(s
     assert confirming.result() is False
 
 
+async def test_frames_that_a_killed_worker_took_with_it_do_not_speak_against_the_release(
+    still: World, clock: FakeClock
+) -> None:
+    digest = await still.install("1")
+    confirming = asyncio.create_task(still.board.confirm(HARBOUR, digest, 10.0))
+    for interrupted in (True, True, True, False):
+        still.board.slow_down(1.0 if interrupted else 0.0)
+        still.captures.announce(TAP, clock.monotonic())
+        await clock.advance(0.5)
+        if interrupted and still.engines[0].restarts < 2:
+            still.engines[0].crash()
+        await clock.advance(2.0)
+    await clock.advance(10.0)
+    assert still.engines[0].restarts == 2
+    assert confirming.result() is True
+
+
 async def test_a_frame_still_under_way_at_the_end_of_the_window_is_waited_for(still: World, clock: FakeClock) -> None:
     digest = await still.install("1")
     still.board.slow_down(12.0)
@@ -264,6 +285,21 @@ async def test_a_slow_box_sends_frames_up_and_counts_them_so(world: World) -> No
     assert cloud.asked[0].name == "harbour"
 
 
+async def test_a_frame_in_the_cloud_holds_no_slot(still: World, clock: FakeClock) -> None:
+    still.board.plan([CameraWish(CAMERA, "synthetic://harbour", 10.0)], [wish(offload=True)])
+    await still.install("1")
+    cloud = Cloud()
+    cloud.silent = asyncio.Event()
+    still.board.offer_cloud(cloud)
+    still.board.lanes()[HARBOUR].ready = False  # the box would be too slow
+    still.captures.announce(TAP, clock.monotonic())
+    await settle()
+    assert (len(cloud.asked), still.captures.outstanding, still.finished) == (1, 0, [])
+    cloud.silent.set()
+    await settle()
+    assert [done.outcome for done in still.finished] == [Outcome.OK_CLOUD]
+
+
 async def test_a_cloud_that_fails_is_an_end_of_the_frame_not_of_the_box(world: World) -> None:
     world.board.plan([CameraWish(CAMERA, "synthetic://harbour", 10.0)], [wish(offload=True)])
     await world.install("1")
@@ -301,3 +337,27 @@ async def test_a_camera_that_leaves_takes_its_memory_from_the_engines(world: Wor
     await world.board.feed()  # a last frame may still wait: its memory stays until the next look
     await world.board.feed()
     assert engine.attached == set()
+
+
+async def test_a_frame_of_a_deployment_that_has_left_is_shed(world: World) -> None:
+    await world.install("1")
+    under_way: list[Captured] = []
+    world.captures.deliver = under_way.append
+    world.captures.announce(TAP, world.clock.monotonic())
+    await world.board.remove(HARBOUR)
+    world.board.arrive(under_way[0])
+    assert [(done.tap, done.seq, done.outcome) for done in world.finished] == [(TAP, 1, Outcome.SHED)]
+    assert world.captures.outstanding == 0
+
+
+async def test_a_tap_without_memory_is_fed_as_soon_as_there_is_some(still: World, clock: FakeClock) -> None:
+    still.captures.short_of_memory = True
+    await still.install("1")
+    assert still.engines[0].attached == set()
+    still.captures.short_of_memory = False
+    await clock.advance(5.0)
+    assert still.engines[0].attached == {TAP}
+
+
+def test_a_cameras_credentials_are_not_in_its_wish() -> None:
+    assert "s3cr3t" not in repr(CameraWish(CAMERA, "rtsp://admin:s3cr3t@host/", 10.0))

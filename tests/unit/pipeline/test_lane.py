@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.offload.breaker import BreakerState
 from agent.pipeline.lane import Answer, Finish, Infer, Release, SendUp
 from protos.outcomes import Outcome
 from tests.sim.lane import Box, frame, in_time, lane, shares, tap
@@ -34,6 +35,18 @@ def test_slowed_with_the_cloud_on_nine_in_ten_are_in_time_and_the_cloud_did_it(s
     finished = box.run(20)
     assert in_time(finished) >= 0.9
     assert shares(finished)[Outcome.OK_CLOUD] >= 0.3
+
+
+def test_an_engine_that_others_keep_busy_is_a_slow_one() -> None:
+    beside = [0.31]
+    box = Box(lane(), beside=lambda _: beside[0])
+    box.run(3)
+    finished = box.run(20)
+    assert in_time(finished) >= 0.9
+    assert shares(finished)[Outcome.OK_CLOUD] >= 0.3
+    beside[0] = 0.0
+    box.run(30)
+    assert shares(box.run(20))[Outcome.OK_CLOUD] < 0.01
 
 
 def test_when_the_box_is_fast_again_the_cloud_is_left_within_thirty_seconds() -> None:
@@ -82,36 +95,89 @@ def test_frames_that_wait_start_by_deadline_not_by_arrival() -> None:
     assert [a.frame.seq for a in actions if isinstance(a, Infer)] == [3]
 
 
-def test_a_frame_in_the_cloud_ends_at_its_deadline_and_its_slot_only_after_the_answer() -> None:
+def test_the_slot_of_a_frame_that_goes_up_is_given_back_when_its_picture_is_encoded() -> None:
+    subject = lane()
+    subject.ready = False
+    [sent] = [a for a in subject.arrive(frame(1, 100.0), 100.0) if isinstance(a, SendUp)]
+    assert subject.encoded(sent.job, 9000, 100.01) == [Release(tap(), 1)]
+    after = subject.cloud_done(sent.job, Answer(where="cloud-1"), 100.1)
+    assert [type(action) for action in after] == [Finish], "and not a second time"
+
+
+def test_the_slot_of_a_frame_that_goes_up_stays_while_the_box_may_still_run_it() -> None:
+    subject = lane(planned=0.1)
+    [running] = [a for a in subject.arrive(frame(1, 100.0), 100.0) if isinstance(a, Infer)]
+    subject.arrive(frame(2, 100.0, camera=1), 100.0)
+    [sent] = [a for a in subject.arrive(frame(3, 100.01, camera=2), 100.01) if isinstance(a, SendUp)]
+    assert subject.encoded(sent.job, 9000, 100.02) == []
+    assert subject.tick(100.015 + 0.25 - 1.6 * 0.15) == [Release(tap(2), 3)], "the box is still busy with others"
+    assert running.job
+
+
+def test_a_frame_in_the_cloud_ends_at_its_deadline_and_what_was_sent_counts() -> None:
+    subject = lane()
+    subject.ready = False
+    [sent] = [a for a in subject.arrive(frame(1, 100.0), 100.0) if isinstance(a, SendUp)]
+    subject.encoded(sent.job, 9000, 100.01)
+    actions = subject.tick(100.25)
+    [late] = [a.finished for a in actions if isinstance(a, Finish)]
+    assert (late.outcome, late.uplink_bytes) == (Outcome.CLOUD_LATE, 9000)
+    assert subject.cloud_done(sent.job, Answer(where="cloud-1"), 100.3) == []
+
+
+def test_a_slot_is_not_given_back_while_its_picture_is_being_encoded() -> None:
     subject = lane()
     subject.ready = False
     [sent] = [a for a in subject.arrive(frame(1, 100.0), 100.0) if isinstance(a, SendUp)]
     actions = subject.tick(100.25)
     [late] = [a.finished for a in actions if isinstance(a, Finish)]
-    assert late.outcome is Outcome.CLOUD_LATE
-    assert late.uplink_bytes > 0, "what was sent counts, answered or not"
+    assert late.uplink_bytes == 0
     assert not any(isinstance(a, Release) for a in actions)
-    after = subject.cloud_done(sent.job, Answer(where="cloud-1"), 100.3)
-    assert after == [Release(tap(), 1)]
+    assert subject.cloud_done(sent.job, Answer(error="encoded too late"), 100.3) == [Release(tap(), 1)]
+
+
+def test_pictures_that_cannot_be_encoded_say_nothing_against_the_cloud() -> None:
+    broken = [True]
+    box = Box(lane(), infer=lambda _: 0.31, encode=lambda _: None if broken[0] else 0.004)
+    before = box.lane.budget
+    box.run(10)
+    assert box.lane.breaker.state is BreakerState.CLOSED
+    assert before.allows(before.bits_per_second * 1.9, box.now), "what was not sent is not spent"
+    broken[0] = False
+    assert in_time(box.run(2)) >= 0.9
+
+
+def test_a_probe_that_could_not_be_encoded_leaves_room_for_the_next() -> None:
+    subject = lane()
+    subject.ready = False
+    subject.breaker.state = BreakerState.HALF_OPEN
+    [probe] = [a for a in subject.arrive(frame(1, 100.0), 100.0) if isinstance(a, SendUp)]
+    assert not any(isinstance(a, SendUp) for a in subject.arrive(frame(2, 100.01), 100.01))
+    subject.cloud_done(probe.job, Answer(error="the picture is gone"), 100.02)
+    assert any(isinstance(a, SendUp) for a in subject.arrive(frame(3, 100.03), 100.03))
 
 
 def test_a_frame_the_cloud_answered_says_what_encoding_and_the_wire_took() -> None:
     subject = lane()
     subject.ready = False
     [sent] = [a for a in subject.arrive(frame(1, 100.0), 100.0) if isinstance(a, SendUp)]
-    actions = subject.cloud_done(sent.job, Answer(where="cloud-1", encode_seconds=0.01, uplink_bytes=9000), 100.06)
+    subject.encoded(sent.job, 9000, 100.01)
+    actions = subject.cloud_done(sent.job, Answer(where="cloud-1"), 100.06)
     [answered] = [a.finished for a in actions if isinstance(a, Finish)]
     assert answered.stages == pytest.approx({"encode": 0.01, "cloud": 0.05})
     assert answered.uplink_bytes == 9000
 
 
-def test_a_failure_of_the_cloud_is_told_as_one_of_the_cloud() -> None:
+@pytest.mark.parametrize(("encoded", "where"), [(True, "cloud"), (False, "local")])
+def test_a_frame_that_went_up_in_vain_says_where_it_failed(encoded: bool, where: str) -> None:
     subject = lane()
     subject.ready = False
     [sent] = [a for a in subject.arrive(frame(1, 100.0), 100.0) if isinstance(a, SendUp)]
-    actions = subject.cloud_done(sent.job, Answer(error="the cloud node is gone"), 100.05)
+    if encoded:
+        subject.encoded(sent.job, 9000, 100.01)
+    actions = subject.cloud_done(sent.job, Answer(error="gone"), 100.05)
     [ended] = [a.finished for a in actions if isinstance(a, Finish)]
-    assert (ended.outcome, ended.where) == (Outcome.ERROR, "cloud")
+    assert (ended.outcome, ended.where) == (Outcome.ERROR, where)
 
 
 def test_a_failed_inference_is_an_error_and_the_lane_goes_on() -> None:
@@ -138,7 +204,11 @@ def test_every_frame_due_ends_in_exactly_one_outcome(
     def cloud(_: float) -> float | None:
         return None if rng.random() < trouble else rng.expovariate(10)
 
-    box = Box(lane(bits_per_second=bits), cameras=cameras, infer=lambda _: rng.uniform(0.5, 1.5) * slow, cloud=cloud)
+    def encode(_: float) -> float | None:
+        return None if rng.random() < trouble / 2 else rng.expovariate(100)
+
+    box = Box(lane(bits_per_second=bits), cameras, infer=lambda _: rng.uniform(0.5, 1.5) * slow)
+    box.cloud, box.encode = cloud, encode
     box.run(6)
     box.settle()
     ends = Counter((done.tap, done.seq) for done in box.finished)

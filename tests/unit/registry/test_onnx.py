@@ -81,6 +81,64 @@ def test_a_model_with_one_thing_wrong_is_refused_for_it(edit: Any, why: str) -> 
         check(edited(edit), "detection", IMAGE)
 
 
+def no_text(model: Any) -> bytes:
+    """Serialised, with a name that is no UTF-8."""
+    return bytes(model.SerializeToString()).replace(b"Reshape", b"Resh\xffpe")
+
+
+def test_a_name_that_is_no_text_is_the_file_s_fault_and_not_the_package_s() -> None:
+    content = no_text(onnx.load_from_string(DETECTOR))
+    assert b"\xff" in content
+    with pytest.raises(Rejected, match="a name in it is no text"):
+        OnnxInspector().inspect("model.onnx", [content], described(content))
+
+
+def test_whatever_the_parser_raises_is_about_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    def surprise(*_: object) -> None:
+        raise OverflowError
+
+    monkeypatch.setattr(onnx_child, "check", surprise)
+    assert onnx_child.judged(b"", {"task": "tensor", "input": None}).startswith("is no ONNX file that can be read")
+
+
+def test_a_missing_package_is_not_the_file_s_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(ImportError):
+        onnx_child.judged(b"", {"task": "tensor", "input": None})
+
+
+def test_names_in_a_file_reach_no_terminal_as_they_are() -> None:
+    def loud(model: Any) -> None:
+        model.graph.input.add().CopyFrom(model.graph.input[0])
+        model.graph.input[1].name = "\x1b[2J" + "x" * 100_000
+
+    said = onnx_child.judged(edited(loud), {"task": "detection", "input": IMAGE})
+    assert "must take one input 'image', not ?[2Jxx" in said
+    assert said.isprintable()
+    assert len(said) <= onnx_child.MAX_SENTENCE
+
+
+def unknown_opset(model: Any) -> None:
+    model.opset_import[0].version = 9999
+
+
+def unknown_operator(model: Any) -> None:
+    model.graph.node[0].op_type = "Nope"
+
+
+def huge_tensor(model: Any) -> None:
+    tensor = model.graph.initializer.add(name="huge", data_type=TensorProto.FLOAT, dims=[1 << 62, 1 << 62])
+    tensor.raw_data = b"\0" * 4
+
+
+@pytest.mark.parametrize("edit", [unknown_opset, unknown_operator, huge_tensor])
+def test_what_no_box_could_load_is_refused_in_one_sentence(edit: Any) -> None:
+    content = edited(edit)
+    with pytest.raises(Rejected, match=r"^model.onnx ") as refused:
+        OnnxInspector().inspect("model.onnx", [content], described(content))
+    assert "\n" not in str(refused.value)
+
+
 def test_the_harbour_release_passes() -> None:
     described_by = manifest.parse((HARBOUR / "manifest.json").read_bytes())
     assert described_by.input is not None
@@ -147,17 +205,17 @@ def test_a_file_that_hangs_the_parser_is_given_up(monkeypatch: pytest.MonkeyPatc
         OnnxInspector().inspect("model.onnx", [b"x"], described(b"x"))
 
 
-def test_a_file_that_needs_too_much_memory_is_refused() -> None:
+@pytest.mark.parametrize(("size", "said"), [(1000, b"more memory"), (1 << 30, b'""')])
+def test_a_file_gets_memory_by_its_size_and_no_more(size: int, said: bytes) -> None:
     code = (
         "import controlplane.adapters.onnx_child as child;"
         "child.MEMORY_BYTES=300<<20;"
         "child.check=lambda *_: bytearray(1<<30);"
         "child.main()"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], input=b'{"task":"tensor","input":null}\n', capture_output=True, check=True
-    )
-    assert b"more memory" in done.stdout
+    question = f'{{"task":"tensor","input":null,"bytes":{size}}}\n'.encode()
+    done = subprocess.run([sys.executable, "-c", code], input=question, capture_output=True, check=True)
+    assert said in done.stdout
 
 
 def test_the_process_that_looks_sees_none_of_our_settings(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ from controlplane.registry.ranges import Span, requested
         ("bytes=-", (0, 10)),
         ("items=0-1", (0, 10)),
         ("nonsense", (0, 10)),
+        (f"bytes={'9' * 5000}-", (0, 10)),  # more digits than an integer is read from
     ],
 )
 def test_what_is_asked_for_is_given(header: str | None, span: tuple[int, int]) -> None:

@@ -59,8 +59,8 @@ async def test_without_a_network_the_old_release_answers_and_the_new_one_waits(b
     await box.install(OLD)
     box.blobs.away = True
     box.offer(NEW)
-    await box.reach(State.PULLING, NEW)
-    await box.clock.advance(3600)
+    await box.until(lambda: "network is away" in box.report.message, step=1.0)
+    await box.minutes(60)
     assert (box.report.state, box.report.active) == (State.PULLING, OLD.digest)
     assert "network is away" in box.report.message
     box.blobs.away = False
@@ -199,9 +199,8 @@ async def test_a_release_that_gets_no_memory_waits_beside_the_old_one_and_says_s
     box.serving.out_of_memory = 1_000
     box.blobs.add(NEW)
     box.offer(NEW)
-    await box.reach(State.WARMING, NEW)
-    for _ in range(100):
-        await box.clock.advance(60)
+    await box.until(lambda: "simulated memory" in box.report.message, step=1.0)
+    await box.minutes(100)
     assert (box.report.state, box.report.active, box.report.refused) == (State.WARMING, OLD.digest, ())
     assert "simulated memory" in box.report.message
     box.serving.out_of_memory = 0

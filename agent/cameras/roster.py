@@ -1,0 +1,57 @@
+"""What the agent's main process remembers of each camera and each tap: the rows of `capture.Captures`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from agent.cameras import spec
+from agent.cameras.group import Group
+from agent.cameras.messages import SetCamera
+from agent.cameras.stats import CameraStats, Meter
+from agent.types import CameraState, ModelInput, Tap
+from agent.workers.memory import SharedSlots
+from protos.ids import CameraName
+
+
+@dataclass
+class Camera:
+    """One camera that runs, or should."""
+
+    name: CameraName
+    source: str = field(repr=False)
+    rate: float
+    group: int = -1
+    told: SetCamera | None = None  # what its worker knows; None: nothing
+    told_by: Group | None = None
+    stats: CameraStats = field(default_factory=CameraStats)
+    meter: Meter = field(default_factory=Meter)
+    hung: bool = False  # its worker is killed for it
+    worker_lost: bool = False  # and no word of how the camera does since
+
+    def knows(self, wish: SetCamera) -> bool:
+        """Does its worker know all of it? Restarts are history, no wish."""
+        told = self.told
+        return told is not None and (told.source, told.rate, told.paused) == (wish.source, wish.rate, wish.paused)
+
+    @property
+    def lives_alone(self) -> bool:
+        return spec.hangs_in_its_driver(self.source)
+
+    def after_death(self, how: str) -> tuple[CameraState, str]:
+        """How it is when its worker has died: what it was killed for says more than that it was."""
+        hung, self.hung, self.worker_lost = self.hung, False, True
+        if hung:
+            return CameraState.STALLED, self.stats.reason
+        return CameraState.RETRYING, f"its capture worker died ({how}) and is being restarted"
+
+
+@dataclass
+class Feed:
+    """One tap and its memory."""
+
+    number: int
+    tap: Tap
+    wanted: ModelInput
+    memory: SharedSlots
+    told: bool = False
+    instead_of: int = 0  # the number before, which its worker still feeds

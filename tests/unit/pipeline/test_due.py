@@ -1,0 +1,139 @@
+"""Real cameras into real lanes: what was due by the clock is what ended, whatever happens to camera and deployment."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from agent.cameras.capture import Captured, Captures
+from agent.cameras.stats import CameraStats
+from agent.config import AgentConfig
+from agent.pipeline.board import Board, CameraWish, DeploymentWish
+from agent.pipeline.run import LaneSettings
+from agent.types import CameraState, Finished, Tap
+from agent.update.verify import VerifiedBytes, VerifiedRelease
+from protos.ids import CameraName, DeploymentName, ModelName, Version, digest_of
+from protos.manifest import ImageInput, Manifest, Variant
+from tests.sim.engine import FakeEngine, RealClock
+from tests.sim.models import Sample, detector
+
+HARBOUR, QUAY = DeploymentName("harbour"), CameraName("quay")
+TAP = Tap(QUAY, HARBOUR)
+RATE = 60.0
+TOO_LARGE = "synthetic://harbour?seed=1&width=3840&height=2160"  # to be drawn sixty times a second
+SMALL = "synthetic://harbour?seed=1&width=160&height=96"
+SAMPLES = [detector(), detector(64, 64)]
+
+
+class Box:
+    def __init__(self) -> None:
+        self.finished: list[Finished] = []
+        self.superseded: Counter[Tap] = Counter()
+        self.state = CameraState.STARTING
+        self.changed = asyncio.Event()
+        clock = RealClock()
+        self.captures = Captures(clock, self._arrive, self._superseded, self._health, 4, random.Random(1))
+        self.board = Board(
+            AgentConfig(), clock, self.captures, lambda _: FakeEngine(SAMPLES, clock, 0.03), self._finished
+        )
+
+    async def run(self, source: str) -> None:
+        settings = LaneSettings(0.25, 0.1, 80, offload=False)
+        made = release("1", SAMPLES[0])
+        wish = DeploymentWish(HARBOUR, ModelName("harbour"), Version("1"), made.digest, (QUAY,), settings, 0.0)
+        self.board.plan([CameraWish(QUAY, source, RATE)], [wish])
+        await self.install("1", SAMPLES[0])
+
+    async def install(self, version: str, sample: Sample) -> None:
+        made = release(version, sample)
+        await self.board.warm(HARBOUR, made, VerifiedBytes(sample.spec.model))
+        await self.board.swap(HARBOUR, made.digest)
+
+    async def frames(self, count: int) -> None:
+        """Until so many more have ended."""
+        wanted = len(self.finished) + count
+        await self.until(lambda: len(self.finished) >= wanted)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(30):
+            while not condition():
+                self.changed.clear()
+                await self.changed.wait()
+
+    async def rest(self) -> None:
+        """No frame is due any more, and all that were have ended."""
+        await self.captures.pause(True)
+        await self.until(lambda: self.state is CameraState.PAUSED)
+        lane = self.board.lanes()[HARBOUR]
+        await self.until(lambda: lane.wake_at is None and not lane.waiting)
+
+    @property
+    def due(self) -> int:
+        """By the clock alone: the camera's grid from the first frame to the last."""
+        times = [done.captured for done in self.finished]
+        return round((max(times) - min(times)) * RATE) + 1
+
+    @property
+    def ended(self) -> int:
+        return len(self.finished) + self.superseded[TAP]
+
+    def _arrive(self, captured: Captured) -> None:
+        self.board.arrive(captured)
+        self.changed.set()
+
+    def _superseded(self, tap: Tap, count: int) -> None:
+        self.superseded[tap] += count
+        self.changed.set()
+
+    def _health(self, _: CameraName, stats: CameraStats) -> None:
+        self.state = stats.state
+        self.changed.set()
+
+    def _finished(self, done: Finished) -> None:
+        self.finished.append(done)
+        self.changed.set()
+
+
+def release(version: str, sample: Sample) -> VerifiedRelease:
+    wanted = sample.spec.input
+    assert wanted is not None
+    manifest = Manifest(
+        name=ModelName("harbour"),
+        version=Version(version),
+        task="detection",
+        input=ImageInput("image", wanted.height, wanted.width),
+        labels=sample.spec.labels,
+        variants=(Variant("fp32", "fp32", "model.onnx"),),
+        files=(),
+    )
+    return VerifiedRelease(digest_of(version.encode()), manifest)
+
+
+@pytest.fixture
+async def box() -> AsyncIterator[Box]:
+    box = Box()
+    yield box
+    await box.board.close()
+    await box.captures.close()
+
+
+@pytest.mark.parametrize("source", [SMALL, TOO_LARGE])
+async def test_what_was_due_by_the_clock_has_ended(source: str, box: Box) -> None:
+    await box.run(source)
+    await box.frames(12)
+    await box.rest()
+    assert box.ended == box.due
+
+
+async def test_a_swap_to_another_input_size_loses_no_frame(box: Box) -> None:
+    await box.run(SMALL)
+    await box.frames(10)
+    for version, sample in (("2", SAMPLES[1]), ("3", SAMPLES[0]), ("4", SAMPLES[1])):
+        await box.install(version, sample)
+        await box.frames(5)
+    await box.rest()
+    assert box.ended == box.due
