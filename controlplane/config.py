@@ -56,7 +56,7 @@ class Config:
     broker_advertise_url: str = ""  # the same as boxes dial it; default: broker_url
     broker_mqtt5: bool = False  # the broker speaks MQTT 5
     sync_interval_seconds: int = 10  # boxes report this often without a broker
-    max_file_bytes: int = 4 << 30  # of one release file: above any edge model known today
+    max_file_bytes: int = 1 << 30  # of one release file: above edge models of today; ONNX ends at 2 GiB
     join_token_ttl_seconds: int = 3600
     certificate_days: int = 7  # of a box; it renews from half of that on
     late_renewal_days: int = 90  # an expired certificate may still be renewed for so long; 0: never

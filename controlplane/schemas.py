@@ -56,6 +56,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
         401: "Nobody known asked",
         404: "No such object",
         409: "It clashes with what is stored",
+        413: "It is too large",
         422: "The request breaks a rule",
         503: "Try again later",
     }.items()

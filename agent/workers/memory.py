@@ -50,10 +50,18 @@ class SharedSlots:
 
     @classmethod
     def create(cls, slots: int, nbytes: int) -> SharedSlots:
-        """Fresh zeroed memory; pages count against the box only once they are touched."""
+        """Fresh zeroed memory; pages count against the box only once they are touched.
+
+        Raises:
+            OSError: there is none to be had.
+        """
         fd = os.memfd_create("longshore", os.MFD_CLOEXEC)
-        os.ftruncate(fd, _stride(nbytes) * slots)
-        return cls(fd, slots, nbytes)
+        try:
+            os.ftruncate(fd, _stride(nbytes) * slots)
+            return cls(fd, slots, nbytes)
+        except BaseException:
+            os.close(fd)
+            raise
 
     @classmethod
     def attach(cls, fd: int, slots: int, nbytes: int) -> SharedSlots:

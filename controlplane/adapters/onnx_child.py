@@ -1,8 +1,8 @@
 """The process that looks into one ONNX file: question and file on standard input, one JSON answer on standard output.
 
-It gives itself its bounds before the first byte of the file: memory by its size, processor time, no file to write. Only the shape
-of the graph is judged: inputs and outputs against the manifest's task, no data outside of the file, known operator
-domains. Whether it runs is for the box to prove on its own hardware before it swaps.
+It gives itself its bounds before the first byte of the file: memory by its size, processor time, no file to write. Only
+the shape of the graph is judged: inputs and outputs against the manifest's task, no data outside of the file, known
+opset and operator domains. Whether it runs is for the box to prove on its own hardware before it swaps.
 """
 
 from __future__ import annotations

@@ -14,10 +14,9 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from controlplane import tables
-from controlplane.fleet import specs
 from controlplane.fleet.objects import CLOUD, Camera, Deployment, Fleet, Meta, Node, Transitions
 from controlplane.fleet.reports import Inventory, Report
-from controlplane.fleet.specs import CameraSpec, NodeSpec
+from controlplane.fleet.specs import CameraSpec, DeploymentSpec, NodeSpec
 from protos.ids import CameraName, DeploymentName, Digest, ModelName, NodeId, Version
 
 _REPORT_COLUMNS = ("deployments", "cameras", "problems", "clock_unix_ms")
@@ -138,7 +137,7 @@ class FleetRepository:
         return _deployment(row) if row else None
 
     def put_deployment(self, deployment: Deployment) -> None:
-        spec = specs.deployment_document(deployment.spec)
+        spec: dict[str, Any] = msgspec.to_builtins(deployment.spec)
         self._put(tables.Deployment(name=deployment.name, spec=spec, **_meta_columns(deployment.meta)))
 
     def delete_deployment(self, name: DeploymentName) -> None:
@@ -223,4 +222,6 @@ def _camera(row: tables.Camera) -> Camera:
 
 
 def _deployment(row: tables.Deployment) -> Deployment:
-    return Deployment(DeploymentName(row.name), _meta(row), specs.deployment_spec(row.spec), _transitions(row))
+    """Without the rules for what people write: what was taken once must load, whatever they have become."""
+    spec = msgspec.convert(row.spec, DeploymentSpec)
+    return Deployment(DeploymentName(row.name), _meta(row), spec, _transitions(row))

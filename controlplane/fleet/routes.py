@@ -15,7 +15,8 @@ from controlplane.fleet.envelope import timestamp
 from controlplane.fleet.schemas import documented
 from controlplane.fleet.service import Applied
 from controlplane.identity.access import Current, require_user
-from controlplane.schemas import REFUSALS
+from controlplane.listing import Continue, Limit, Selector, one_more, page
+from controlplane.schemas import API_VERSION, REFUSALS
 from protos.errors import Retryable
 from protos.ids import CameraName, NodeId
 
@@ -24,15 +25,15 @@ router = APIRouter(prefix="/api/v1", tags=["fleet"], dependencies=[Depends(requi
 _MAX_WAIT = 10.0  # seconds a request may hold its thread for a picture or a line
 CHANGE_HEADER = "Longshore-Change"  # created, configured or unchanged
 
-Selector = Annotated[str, Query(alias="labelSelector", max_length=1000, description="a=b,c!=d,e,!f,g in (x,y)")]
-Limit = Annotated[int | None, Query(ge=1)]
 Object = Annotated[Any, Body()]
 After = Annotated[int, Query(ge=0, description="only what is newer than this number")]
 Wait = Annotated[float, Query(ge=0, le=_MAX_WAIT, description="seconds to wait for one")]
 
 
-def _listed(items: list[dict[str, Any]]) -> JSONResponse:
-    return JSONResponse({"items": items})
+def _listed(kind: str, items: list[dict[str, Any]], limit: int | None) -> JSONResponse:
+    shown, metadata = page(items, limit, lambda item: str(item["metadata"]["name"]))
+    head = {"apiVersion": API_VERSION, "kind": f"{kind}List", "metadata": metadata.model_dump()}
+    return JSONResponse({**head, "items": shown})
 
 
 def _applied(applied: Applied) -> JSONResponse:
@@ -44,8 +45,8 @@ def _applied(applied: Applied) -> JSONResponse:
 
 
 @router.get("/nodes", **documented(schemas.NodeList))
-def list_nodes(services: Current, selector: Selector = "", limit: Limit = None) -> Response:
-    return _listed(services.fleet.list_nodes(selector, limit))
+def list_nodes(services: Current, selector: Selector = "", limit: Limit = None, after: Continue = "") -> Response:
+    return _listed("Node", services.fleet.list_nodes(selector, one_more(limit), after), limit)
 
 
 @router.get("/nodes/{name}", **documented(schemas.Node))
@@ -68,15 +69,15 @@ def logs(name: str, services: Current, after: After = 0, wait: Wait = 0) -> Resp
     services.fleet.look_at_node(name)
     lines = services.looking.wait_lines(NodeId(name), after, wait)
     items = [{**vars(line), "time": timestamp(line.unix_ms)} for line in lines]
-    return _listed([{key: value for key, value in item.items() if key != "unix_ms"} for item in items])
+    return JSONResponse({"items": [{key: value for key, value in item.items() if key != "unix_ms"} for item in items]})
 
 
 # ---- cameras ----
 
 
 @router.get("/cameras", **documented(schemas.CameraList))
-def list_cameras(services: Current, selector: Selector = "", limit: Limit = None) -> Response:
-    return _listed(services.fleet.list_cameras(selector, limit))
+def list_cameras(services: Current, selector: Selector = "", limit: Limit = None, after: Continue = "") -> Response:
+    return _listed("Camera", services.fleet.list_cameras(selector, one_more(limit), after), limit)
 
 
 @router.get("/cameras/{name}", **documented(schemas.Camera))
@@ -120,8 +121,8 @@ def picture(name: str, services: Current, after: After = 0, wait: Wait = 3) -> R
 
 
 @router.get("/deployments", **documented(schemas.DeploymentList))
-def list_deployments(services: Current, selector: Selector = "", limit: Limit = None) -> Response:
-    return _listed(services.fleet.list_deployments(selector, limit))
+def list_deployments(services: Current, selector: Selector = "", limit: Limit = None, after: Continue = "") -> Response:
+    return _listed("Deployment", services.fleet.list_deployments(selector, one_more(limit), after), limit)
 
 
 @router.get("/deployments/{name}", **documented(schemas.Deployment))

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from controlplane.listing import ListMetadata
 from controlplane.schemas import Answer, Metadata
 
 
@@ -172,14 +173,23 @@ class Deployment(Answer):
 
 
 class NodeList(Answer):
+    api_version: str
+    kind: Literal["NodeList"]
+    metadata: ListMetadata
     items: list[Node]
 
 
 class CameraList(Answer):
+    api_version: str
+    kind: Literal["CameraList"]
+    metadata: ListMetadata
     items: list[Camera]
 
 
 class DeploymentList(Answer):
+    api_version: str
+    kind: Literal["DeploymentList"]
+    metadata: ListMetadata
     items: list[Deployment]
 
 
@@ -199,6 +209,7 @@ def documented(answer: type[Answer], spec: type[Answer] | None = None) -> dict[s
     """Route arguments that show these bodies in OpenAPI without checking them again at run time."""
     shown: dict[str, Any] = {"responses": {200: {"model": answer}}, "response_model": None}
     if spec is not None:
+        shown["responses"][201] = {"model": answer, "description": "It was not there and is now"}
         content = {"application/json": {"schema": _object(answer.__name__, spec)}}
         shown["openapi_extra"] = {"requestBody": {"required": True, "content": content}}
     return shown

@@ -14,6 +14,8 @@ from enum import StrEnum
 from protos.errors import Rejected
 
 MOST_LABELS = 64  # of one object
+MOST_REQUIREMENTS = 64  # of one selector in a spec: each is asked of each object whenever a box reports
+MOST_VALUES = 256  # of one requirement
 # Kubernetes' rules, so that labels can be carried over.
 _KEY = re.compile(r"(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _VALUE = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
@@ -117,18 +119,27 @@ def from_spec(spec: object, where: str = "selector") -> Selector:
     """
     if spec is None:
         return EVERYTHING
-    if not isinstance(spec, Mapping) or set(spec) - {"matchLabels", "matchExpressions"}:
-        raise Rejected(f"{where} must be an object with matchLabels and matchExpressions only")
-    expressions = spec.get("matchExpressions", [])
-    if not isinstance(expressions, list):
-        raise Rejected(f"{where}.matchExpressions must be a list")
-    equal = labels(spec.get("matchLabels", {}), f"{where}.matchLabels")
+    if not isinstance(spec, Mapping):
+        raise Rejected(f"{where} must be an object with matchLabels and matchExpressions")
+    for field in sorted(set(spec) - {"matchLabels", "matchExpressions"}):
+        raise Rejected(f"{where}.{field} is no field here; there are matchExpressions, matchLabels")
+    equal = labels({} if spec.get("matchLabels") is None else spec["matchLabels"], f"{where}.matchLabels")
     return Selector(
         (
             *(Requirement(key, Operator.IN, (value,)) for key, value in sorted(equal.items())),
-            *(_expression(item, where) for item in expressions),
+            *_expressions(spec.get("matchExpressions"), where),
         )
     )
+
+
+def _expressions(items: object, where: str) -> list[Requirement]:
+    if items is None:
+        return []
+    if not isinstance(items, list):
+        raise Rejected(f"{where}.matchExpressions must be a list")
+    if len(items) > MOST_REQUIREMENTS:
+        raise Rejected(f"{where}.matchExpressions: {len(items)} are more than the {MOST_REQUIREMENTS} allowed")
+    return [_expression(item, where) for item in items]
 
 
 def _expression(item: object, where: str) -> Requirement:
@@ -142,6 +153,8 @@ def _expression(item: object, where: str) -> Requirement:
     needs_values = operator in {Operator.IN, Operator.NOT_IN}
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise Rejected(f"{where}.matchExpressions: values must be a list of strings")
+    if len(values) > MOST_VALUES:
+        raise Rejected(f"{where}.matchExpressions: {len(values)} values are more than the {MOST_VALUES} allowed")
     if bool(values) is not needs_values:
         raise Rejected(f"{where}.matchExpressions: {operator} {'needs' if needs_values else 'takes no'} values")
     return _checked(str(item.get("key", "")), operator, values)
@@ -178,11 +191,11 @@ def labels(value: object, where: str = "metadata.labels") -> dict[str, str]:
     return dict(value)
 
 
-def label_key(key: str) -> None:
+def label_key(key: str, what: str = "label") -> None:
     if not _KEY.fullmatch(key):
         raise Rejected(
-            f"label key {key!r} must be at most 63 letters, digits, '.', '_' and '-', starting with a letter or digit; "
-            "a prefix such as 'example.com/' may stand before it"
+            f"{what} key {key!r} must be at most 63 letters, digits, '.', '_' and '-', starting with a letter or "
+            "digit; a prefix such as 'example.com/' may stand before it"
         )
 
 

@@ -49,9 +49,10 @@ class FleetService:
 
     # ---- nodes ----
 
-    def list_nodes(self, label_selector: str = "", limit: int | None = None) -> list[Document]:
+    def list_nodes(self, label_selector: str = "", limit: int | None = None, after: str = "") -> list[Document]:
+        """By name, from the first after `after` on."""
         fleet, now = self._fleet(), self._now()
-        return [envelope.node(item, fleet, now) for item in _chosen(fleet.nodes, label_selector, limit)]
+        return [envelope.node(item, fleet, now) for item in _chosen(fleet.nodes, label_selector, limit, after)]
 
     def get_node(self, name: str) -> Document:
         """Raises NotFound."""
@@ -69,6 +70,7 @@ class FleetService:
             if stored is None:
                 raise NotFound(f"node {name} has not joined; make a token for it with 'longshore token create {name}'")
             spec = specs.node_spec(wish.spec)
+            specs.check_role(wish.labels, stored.role)
             meta, change = changes.updated(stored.meta, wish, spec_changed=spec != stored.spec)
             hints: list[Hint] = []
             if change is not Change.UNCHANGED:
@@ -89,10 +91,10 @@ class FleetService:
 
     # ---- cameras ----
 
-    def list_cameras(self, label_selector: str = "", limit: int | None = None) -> list[Document]:
+    def list_cameras(self, label_selector: str = "", limit: int | None = None, after: str = "") -> list[Document]:
         fleet, now = self._fleet(), self._now()
         owners = {node.name: node for node in fleet.nodes}
-        chosen = _chosen(fleet.cameras, label_selector, limit)
+        chosen = _chosen(fleet.cameras, label_selector, limit, after)
         return [envelope.camera(item, owners.get(item.spec.node), now) for item in chosen]
 
     def get_camera(self, name: str) -> Document:
@@ -124,9 +126,10 @@ class FleetService:
 
     # ---- deployments ----
 
-    def list_deployments(self, label_selector: str = "", limit: int | None = None) -> list[Document]:
+    def list_deployments(self, label_selector: str = "", limit: int | None = None, after: str = "") -> list[Document]:
         fleet, now = self._fleet(), self._now()
-        return [envelope.deployment(item, fleet, now) for item in _chosen(fleet.deployments, label_selector, limit)]
+        chosen = _chosen(fleet.deployments, label_selector, limit, after)
+        return [envelope.deployment(item, fleet, now) for item in chosen]
 
     def get_deployment(self, name: str) -> Document:
         """Raises NotFound."""
@@ -215,10 +218,11 @@ def _found(item: Item | None, kind: str, name: str) -> Item:
     return item
 
 
-def _chosen(items: Sequence[Item], label_selector: str, limit: int | None) -> list[Item]:
+def _chosen(items: Sequence[Item], label_selector: str, limit: int | None, after: str) -> list[Item]:
+    """Sorted here, not by the database, whose order of names depends on its language."""
     selector = selectors.parse(label_selector)
-    chosen = [item for item in items if selector.matches(_labels(item))]
-    return chosen if limit is None else chosen[:limit]
+    chosen = [item for item in items if item.name > after and selector.matches(_labels(item))]
+    return sorted(chosen, key=lambda item: item.name)[:limit]
 
 
 def _labels(item: Node | Camera | Deployment) -> Any:

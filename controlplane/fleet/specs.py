@@ -140,6 +140,13 @@ def node_spec(value: object) -> NodeSpec:
     return spec
 
 
+def check_role(labels: Mapping[str, str] | None, role: str) -> None:
+    """A label that says otherwise would be shown, and no selector would see it. Raises Rejected."""
+    said = (labels or {}).get("role", role)
+    if said != role:
+        raise Rejected(f"label role={said} contradicts this node, which is {role}; join it anew to change its role")
+
+
 def camera_spec(value: object, stored_source: str | None = None) -> CameraSpec:
     """The spec; a source that shows masked credentials gets those of `stored_source` back.
 

@@ -1,7 +1,8 @@
 """What a release is and when one is taken, decided without I/O.
 
 A release is immutable: the same manifest bytes again are the same release, other bytes under the same version are
-refused. Every file is there and was hashed before the release exists.
+refused, also after it was deleted. Every file is there and was hashed before the release exists. The limits here are
+asked once, when a release is made: one that exists stays readable whatever they become.
 """
 
 from __future__ import annotations
@@ -15,7 +16,13 @@ from protos.errors import Rejected
 from protos.ids import Digest, ModelName, Version
 from protos.manifest import Manifest
 
-KEEP_UPLOAD_SECONDS = 86_400  # an unfinished one can be resumed for a day
+KEEP_SECONDS = 86_400  # an unfinished upload can be resumed, and a file nobody names be named, for a day
+LOOKING = 2  # releases looked into at once: each may take a few times its largest file in memory
+MOST_FILES = 64  # of one release
+MOST_VARIANTS = 16  # each is looked into, and each is one more thing a box chooses from
+MOST_CLASSES = 32_768  # names in `labels`: above the largest public label sets
+MAX_CLASS_NAME = 256  # characters
+MAX_MODEL_BYTES = (1 << 31) - 1  # of one ONNX file: protobuf reads no larger message
 _UNSAFE = re.compile(r"[^a-z0-9-]")
 
 
@@ -57,6 +64,11 @@ class StoredRelease:
     annotations: Mapping[str, str]
     created_ms: int
 
+    @property
+    def place(self) -> str:
+        """Where it stands in lists, oldest first; compares as text."""
+        return f"{self.created_ms:015d}/{self.name}"
+
 
 def release_name(model: ModelName, version: Version) -> str:
     """`harbour`, `1.0.0` → `harbour-1-0-0`: safe in a URL."""
@@ -65,7 +77,10 @@ def release_name(model: ModelName, version: Version) -> str:
 
 def check_size(size: int, cap: int) -> None:
     if size > cap:
-        raise TooLarge(f"a file of {size} bytes is more than the {cap} allowed; raise --max-file-bytes to take it")
+        raise TooLarge(
+            f"a file of {size} bytes is more than the {cap} allowed; to take it, start the control plane with "
+            f"--max-file-bytes {size} (or LONGSHORE_MAX_FILE_BYTES={size})"
+        )
     if size < 0:
         raise Rejected("a file's size must be 0 or more bytes")
 
@@ -82,6 +97,27 @@ def check_same(stored: StoredRelease, digest: Digest, version: Version) -> Store
     )
 
 
+def check_deleted(deleted: Digest | None, digest: Digest, model: ModelName, version: Version) -> None:
+    """A version keeps its content beyond its deletion: boxes and records know it by that. Raises Conflict."""
+    if deleted is not None and deleted != digest:
+        raise Conflict(
+            f"{model} {version} was deleted and had other content ({deleted[:19]}…); a version is never used twice, so "
+            "push this one under another version"
+        )
+
+
+def check_counts(manifest: Manifest) -> None:
+    """Raises Rejected."""
+    for what, found, most in (
+        ("files", len(manifest.files), MOST_FILES),
+        ("variants", len(manifest.variants), MOST_VARIANTS),
+        ("labels", len(manifest.labels), MOST_CLASSES),
+        ("characters in a label", max(map(len, manifest.labels), default=0), MAX_CLASS_NAME),
+    ):
+        if found > most:
+            raise Rejected(f"manifest: {found} {what} are more than the {most} allowed; make the release smaller")
+
+
 def check_files(manifest: Manifest, sizes: Mapping[Digest, int | None], cap: int) -> None:
     """Every file of the manifest is stored in its full size. Raises Rejected, TooLarge."""
     for entry in manifest.files:
@@ -91,6 +127,12 @@ def check_files(manifest: Manifest, sizes: Mapping[Digest, int | None], cap: int
             raise Rejected(f"{entry.path} is not here yet; run 'longshore push' again to send it")
         if stored != entry.size:
             raise Rejected(f"the manifest says {entry.size} bytes for {entry.path}, but its content has {stored}")
+    for path in model_files(manifest):
+        if manifest.file(path).size > MAX_MODEL_BYTES:
+            raise TooLarge(
+                f"{path} is an ONNX file of more than {MAX_MODEL_BYTES} bytes, which nothing can read; export a "
+                "smaller model, or one of lower precision"
+            )
 
 
 def model_files(manifest: Manifest) -> dict[str, Digest]:

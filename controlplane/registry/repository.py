@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 
-from sqlalchemy import delete, select, union
+from sqlalchemy import Select, delete, select, union
 from sqlalchemy.orm import Session
 
 from controlplane import tables
@@ -61,7 +62,9 @@ class RegistryRepository:
         query = select(tables.Release).order_by(tables.Release.created_ms, tables.Release.name)
         if model is not None:
             query = query.where(tables.Release.model == model)
-        return [self._release(row) for row in self._session.scalars(query)]
+        rows = self._session.scalars(query).all()
+        files = self._files(query.with_only_columns(tables.Release.name).order_by(None))
+        return [_release(row, files[row.name]) for row in rows]
 
     def add_release(self, manifest: Manifest, digest: Digest, content: bytes, now_ms: int) -> StoredRelease:
         """The model is made with its first release."""
@@ -118,21 +121,31 @@ class RegistryRepository:
         self._session.execute(delete(tables.Model).where(tables.Model.name == name))
 
     def _release(self, row: tables.Release) -> StoredRelease:
-        query = select(tables.ReleaseFile).where(tables.ReleaseFile.release == row.name)
-        files = self._session.scalars(query.order_by(tables.ReleaseFile.path))
-        return StoredRelease(
-            name=row.name,
-            model=ModelName(row.model),
-            version=Version(row.version),
-            digest=Digest(row.digest),
-            task=row.task,
-            files=tuple(StoredFile(file.path, Digest(file.digest), file.size, file.role) for file in files),
-            manifest=row.manifest,
-            uid=row.uid,
-            labels=row.labels,
-            annotations=row.annotations,
-            created_ms=row.created_ms,
-        )
+        return _release(row, self._files(select(tables.Release.name).where(tables.Release.name == row.name))[row.name])
+
+    def _files(self, releases: Select[str]) -> dict[str, list[StoredFile]]:
+        """Of these releases, in one query, each by path."""
+        query = select(tables.ReleaseFile).where(tables.ReleaseFile.release.in_(releases))
+        found: defaultdict[str, list[StoredFile]] = defaultdict(list)
+        for row in self._session.scalars(query.order_by(tables.ReleaseFile.path)):
+            found[row.release].append(StoredFile(row.path, Digest(row.digest), row.size, row.role))
+        return found
+
+
+def _release(row: tables.Release, files: list[StoredFile]) -> StoredRelease:
+    return StoredRelease(
+        name=row.name,
+        model=ModelName(row.model),
+        version=Version(row.version),
+        digest=Digest(row.digest),
+        task=row.task,
+        files=tuple(files),
+        manifest=row.manifest,
+        uid=row.uid,
+        labels=row.labels,
+        annotations=row.annotations,
+        created_ms=row.created_ms,
+    )
 
 
 def _upload(row: tables.Upload) -> Upload:

@@ -10,13 +10,14 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Path, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from controlplane.fleet import selectors
 from controlplane.identity.access import Bearer, Cookie, Current, require_user
+from controlplane.listing import Continue, Limit, Selector, one_more, page
 from controlplane.registry import ranges, schemas
 from controlplane.registry.grants import is_grant
 from controlplane.schemas import REFUSALS
@@ -29,7 +30,6 @@ router = APIRouter(prefix="/api/v1", tags=["registry"], responses=REFUSALS)
 _USER = [Depends(require_user)]
 Hex = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
 UploadId = Annotated[str, Path(pattern="^[0-9a-f]{16}$")]
-LabelSelector = Annotated[str, Query(alias="labelSelector")]
 
 
 def require_reader(request: Request, services: Current, bearer: Bearer, cookie: Cookie) -> None:
@@ -118,6 +118,8 @@ async def _chunks(request: Request) -> AsyncIterator[bytes]:
     "/releases",
     dependencies=_USER,
     summary="Make a release of files that are here; the body is its manifest",
+    response_description="It was here already",
+    responses={201: {"model": schemas.ReleaseAnswer, "description": "It was not here and is now"}},
     openapi_extra={"requestBody": {"content": {MANIFEST: {"schema": {"type": "object"}}}, "required": True}},
 )
 async def create_release(request: Request, response: Response, services: Current) -> schemas.ReleaseAnswer:
@@ -127,13 +129,13 @@ async def create_release(request: Request, response: Response, services: Current
     return schemas.release(release)
 
 
-@router.get("/releases", dependencies=_USER)
+@router.get("/releases", dependencies=_USER, summary="Oldest first")
 def list_releases(
-    services: Current, label_selector: LabelSelector = "", limit: Annotated[int, Query(ge=1, le=1000)] = 500
+    services: Current, selector: Selector = "", limit: Limit = None, after: Continue = ""
 ) -> schemas.ReleaseList:
-    wanted = selectors.parse(label_selector)
-    found = [each for each in services.registry.releases() if wanted.matches(each.labels)]
-    return schemas.ReleaseList(items=[schemas.release(each) for each in found[:limit]])
+    found = services.registry.releases(selectors.parse(selector), one_more(limit), after)
+    shown, metadata = page(found, limit, lambda release: release.place)
+    return schemas.ReleaseList(metadata=metadata, items=[schemas.release(each) for each in shown])
 
 
 @router.get("/releases/{name}", dependencies=_USER)
@@ -155,10 +157,12 @@ def delete_release(name: str, services: Current) -> None:
 
 
 @router.get("/models", dependencies=_USER)
-def list_models(services: Current, label_selector: LabelSelector = "") -> schemas.ModelList:
-    wanted = selectors.parse(label_selector)
-    found = [each for each in services.registry.models() if wanted.matches(each.labels)]
-    return schemas.ModelList(items=[schemas.model(each) for each in found])
+def list_models(
+    services: Current, selector: Selector = "", limit: Limit = None, after: Continue = ""
+) -> schemas.ModelList:
+    found = services.registry.models(selectors.parse(selector), one_more(limit), after)
+    shown, metadata = page(found, limit, lambda model: model.name)
+    return schemas.ModelList(metadata=metadata, items=[schemas.model(each) for each in shown])
 
 
 @router.get("/models/{name}", dependencies=_USER)

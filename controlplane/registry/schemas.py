@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
+from controlplane.listing import ListMetadata
 from controlplane.registry.domain import StoredFile, StoredRelease
 from controlplane.registry.domain import Upload as StoredUpload
 from controlplane.registry.service import StoredModel
@@ -51,6 +52,7 @@ class ReleaseAnswer(Answer):
 class ReleaseList(Answer):
     api_version: str = API_VERSION
     kind: str = "ReleaseList"
+    metadata: ListMetadata
     items: list[ReleaseAnswer]
 
 
@@ -69,6 +71,7 @@ class ModelAnswer(Answer):
 class ModelList(Answer):
     api_version: str = API_VERSION
     kind: str = "ModelList"
+    metadata: ListMetadata
     items: list[ModelAnswer]
 
 

@@ -1,7 +1,8 @@
 """Use cases of the registry: files come in by digest, then a release names them. One transaction each.
 
 A file is hashed while it is received and becomes readable only when its hash is right; no step holds one in memory.
-Pushing the same again changes nothing. Looking into an ONNX file happens outside any transaction.
+Pushing the same again changes nothing. Looking into an ONNX file happens outside any transaction and any lock, for few
+releases at once. No sweep comes between looking for a file and naming it: what was looked for counts as stored anew.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from controlplane import tables
 from controlplane.config import Config
 from controlplane.db import Database
 from controlplane.errors import Conflict, NotFound, TooLarge
+from controlplane.fleet.selectors import EVERYTHING, Selector
 from controlplane.ports import BlobStore, Clock, Staging
 from controlplane.registry import domain
 from controlplane.registry.domain import StoredRelease, Upload
 from controlplane.registry.ports import Inspector
 from controlplane.registry.repository import RegistryRepository
 from protos import manifest as manifests
-from protos.errors import Rejected
+from protos.errors import Rejected, Retryable
 from protos.ids import Digest, ModelName, Version, hex_of
 from protos.manifest import Manifest
 
@@ -85,7 +87,8 @@ class RegistryService:
         self._inspector = inspector
         self._clock = clock
         self._cap = config.max_file_bytes
-        self._keeping = threading.Lock()  # no sweep between looking for a release's files and storing it
+        self._keeping = threading.Lock()  # held to sweep, and to look for files or name them; never for long
+        self._looking = threading.BoundedSemaphore(domain.LOOKING)
 
     # ---- files ----
 
@@ -105,8 +108,9 @@ class RegistryService:
             TooLarge: with the cap.
         """
         domain.check_size(size, self._cap)
-        if self._blobs.size(digest) == size:
-            return Upload("", digest, size, size)
+        with self._keeping:
+            if self._blobs.size(digest) == size and self._blobs.refresh(digest):
+                return Upload("", digest, size, size)
         with self._database.begin() as session:
             repository = RegistryRepository(session)
             upload = repository.upload_of(digest, size)
@@ -154,31 +158,45 @@ class RegistryService:
         Raises:
             InvalidManifest, Rejected: what is wrong with it.
             Conflict: other content under the same version.
+            Retryable: too many others are pushed right now.
         """
-        manifest = manifests.parse(content)
         digest = manifests.release_digest(content)
         with self._database.read() as session:
-            stored = RegistryRepository(session).release_of(manifest.name, manifest.version)
-        if stored is not None:
-            return domain.check_same(stored, digest, manifest.version), False
+            stored = RegistryRepository(session).release_with(digest)
+        if stored is not None:  # whatever today's rules would say of it
+            return stored, False
+        manifest = manifests.parse(content)
+        domain.check_counts(manifest)
+        with self._database.read() as session:
+            _same(RegistryRepository(session), manifest, digest)
+        self._check_files(manifest)
+        self._look_into(manifest)
+        return self._store_release(manifest, digest, content)
+
+    def _check_files(self, manifest: Manifest) -> None:
         with self._keeping:
-            self._check_content(manifest)
-            self._keep_manifest(digest, content)
-            return self._store_release(manifest, digest, content)
+            digests = {entry.digest for entry in manifest.files}
+            sizes = {digest: self._blobs.size(digest) if self._blobs.refresh(digest) else None for digest in digests}
+        domain.check_files(manifest, sizes, self._cap)
+
+    def _look_into(self, manifest: Manifest) -> None:
+        if not self._looking.acquire(blocking=False):
+            raise Retryable("other releases are being looked into right now; push again in a moment", 2.0)
+        try:
+            for path, digest in domain.model_files(manifest).items():
+                self._inspector.inspect(path, self._blobs.read(digest), manifest)
+        finally:
+            self._looking.release()
 
     def _store_release(self, manifest: Manifest, digest: Digest, content: bytes) -> tuple[StoredRelease, bool]:
-        with self._database.begin() as session:
-            repository = RegistryRepository(session)
-            stored = repository.release_of(manifest.name, manifest.version)
-            if stored is not None:
-                return domain.check_same(stored, digest, manifest.version), False
-            return repository.add_release(manifest, digest, content, self._now_ms()), True
-
-    def _check_content(self, manifest: Manifest) -> None:
-        sizes = {entry.digest: self._blobs.size(entry.digest) for entry in manifest.files}
-        domain.check_files(manifest, sizes, self._cap)
-        for path, digest in domain.model_files(manifest).items():
-            self._inspector.inspect(path, self._blobs.read(digest), manifest)
+        with self._keeping:
+            self._keep_manifest(digest, content)
+            with self._database.begin() as session:
+                repository = RegistryRepository(session)
+                stored = _same(repository, manifest, digest)
+                if stored is not None:
+                    return stored, False
+                return repository.add_release(manifest, digest, content, self._now_ms()), True
 
     def _keep_manifest(self, digest: Digest, content: bytes) -> None:
         """Boxes fetch a manifest as they fetch any file: by digest."""
@@ -196,12 +214,15 @@ class RegistryService:
             found = RegistryRepository(session).release_of(model, version)
         return found if found is not None and found.version == version else None
 
-    def releases(self) -> list[StoredRelease]:
+    def releases(self, wanted: Selector = EVERYTHING, limit: int | None = None, after: str = "") -> list[StoredRelease]:
+        """Oldest first, from the first behind the place `after` on."""
         with self._database.read() as session:
-            return RegistryRepository(session).releases()
+            found = RegistryRepository(session).releases()
+        chosen = [each for each in found if each.place > after and wanted.matches(each.labels)]
+        return sorted(chosen, key=lambda each: each.place)[:limit]
 
     def delete_release(self, name: str) -> None:
-        """Raises Conflict while a deployment asks for it. Its files go with the next sweep."""
+        """Raises Conflict while a deployment asks for it. Its files go with a later sweep; its version stays taken."""
         with self._database.begin() as session:
             repository = RegistryRepository(session)
             release = _found(repository.release(name), name)
@@ -210,14 +231,16 @@ class RegistryService:
                 raise Conflict(
                     f"deployment {users[0]} runs release {name}; move it to another version or delete it first"
                 )
-            repository.delete_release(name)
+            repository.delete_release(release, self._now_ms())
 
     # ---- models ----
 
-    def models(self) -> list[StoredModel]:
+    def models(self, wanted: Selector = EVERYTHING, limit: int | None = None, after: str = "") -> list[StoredModel]:
+        """By name, from the first after `after` on."""
         with self._database.read() as session:
             repository = RegistryRepository(session)
-            return [_model(row, repository) for row in repository.models()]
+            rows = [row for row in repository.models() if row.name > after and wanted.matches(row.labels)]
+            return [_model(row, repository) for row in sorted(rows, key=lambda row: row.name)[:limit]]
 
     def model(self, name: str) -> StoredModel:
         with self._database.read() as session:
@@ -241,22 +264,40 @@ class RegistryService:
     # ---- upkeep ----
 
     def sweep(self) -> None:
-        """Throw away uploads given up and files that no release has named for a day."""
+        """Throw away uploads of which nothing came for a day, and files a day old that no release names."""
+        before = self._clock.unix() - domain.KEEP_SECONDS
+        self._sweep_uploads(before)
         with self._keeping:
-            self._sweep(self._clock.unix() - domain.KEEP_UPLOAD_SECONDS)
+            self._sweep_files(before)
 
-    def _sweep(self, before: float) -> None:
+    def _sweep_uploads(self, before: float) -> None:
+        """By the last byte that came, not the first: a large file over a thin line may take longer than a day."""
         with self._database.read() as session:
-            repository = RegistryRepository(session)
-            uploads, referenced = repository.uploads_before(int(before * 1000)), repository.referenced()
-        for upload_id in uploads:
-            self.forget_upload(upload_id)
+            begun = RegistryRepository(session).uploads_before(int(before * 1000))
+        for upload_id in sorted({*begun, *self._blobs.stagings()}):
+            if self._blobs.give_up(upload_id, before):
+                with self._database.begin() as session:
+                    RegistryRepository(session).delete_upload(upload_id)
+
+    def _sweep_files(self, before: float) -> None:
+        with self._database.read() as session:
+            referenced = RegistryRepository(session).referenced()
         for digest, stored in self._blobs.stored():
             if digest not in referenced and stored < before:
                 self._blobs.delete(digest)
 
     def _now_ms(self) -> int:
         return int(self._clock.unix() * 1000)
+
+
+def _same(repository: RegistryRepository, manifest: Manifest, digest: Digest) -> StoredRelease | None:
+    """The release, where somebody made it meanwhile. Raises Conflict when its version is or was something else."""
+    stored = repository.release_of(manifest.name, manifest.version)
+    if stored is not None:
+        return domain.check_same(stored, digest, manifest.version)
+    deleted = repository.deleted_digest(manifest.name, manifest.version)
+    domain.check_deleted(deleted, digest, manifest.name, manifest.version)
+    return None
 
 
 def _found(release: StoredRelease | None, name: str) -> StoredRelease:

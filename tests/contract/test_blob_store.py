@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,12 +15,13 @@ from controlplane.adapters.blob_memory import MemoryBlobStore
 from controlplane.errors import NotFound
 from controlplane.ports import BlobStore
 from protos.errors import Rejected, Retryable
-from protos.ids import Digest, digest_of
+from protos.ids import Digest, digest_of, hex_of
 from tests.sim.clock import FakeClock
 from tests.sim.releases import content
 
 CONTENT = content("blob", 2_500_000)
 DIGEST = digest_of(CONTENT)
+LONG_AGO, FAR = 1_000_000_000.0, 4_000_000_000.0  # Unix seconds before and after any clock here
 Make = Callable[[Path, FakeClock], BlobStore]
 MAKERS: dict[str, Make] = {
     "folder": lambda folder, _: FolderBlobStore(folder),
@@ -146,6 +148,31 @@ def test_a_deleted_blob_is_gone_and_a_reader_that_began_may_finish(store: BlobSt
     assert first + b"".join(reader) == CONTENT
 
 
+def test_a_staging_is_given_up_by_the_time_of_its_last_write(store: BlobStore) -> None:
+    with store.stage("u1") as staging:
+        staging.write(b"abc")
+        assert not store.give_up("u1", FAR)  # somebody sends it right now
+    assert list(store.stagings()) == ["u1"]
+    assert not store.give_up("u1", LONG_AGO)
+    assert store.staged("u1") == 3
+    assert store.give_up("u1", FAR)
+    assert store.give_up("u1", FAR)
+    assert (store.staged("u1"), list(store.stagings())) == (0, [])
+
+
+def test_a_refreshed_blob_counts_as_stored_now(store: BlobStore, tmp_path: Path, clock: FakeClock) -> None:
+    put(store)
+    if isinstance(store, FolderBlobStore):
+        os.utime(tmp_path / "sha256" / hex_of(DIGEST), (LONG_AGO, LONG_AGO))
+    ((_, first),) = store.stored()
+    clock.tick(5)
+    assert store.refresh(DIGEST)
+    ((_, second),) = store.stored()
+    assert second > first
+    store.delete(DIGEST)
+    assert not store.refresh(DIGEST)
+
+
 def test_blobs_are_listed_with_the_time_they_were_stored(store: BlobStore) -> None:
     put(store, b"a", "u1")
     put(store, b"b", "u2")
@@ -187,6 +214,31 @@ def test_a_part_that_grew_or_shrank_behind_our_back_is_hashed_as_it_is(tmp_path:
     part.write_bytes(CONTENT[:500])  # a power cut lost the tail
     put(store)
     assert whole(store) == CONTENT
+
+
+def test_a_blob_is_as_old_as_its_commit_though_its_bytes_came_before(tmp_path: Path) -> None:
+    store = FolderBlobStore(tmp_path)
+    with store.stage("u1") as staging:
+        staging.write(CONTENT)
+    os.utime(tmp_path / "staging" / "u1.part", (LONG_AGO, LONG_AGO))
+    put(store)
+    ((_, stored),) = store.stored()
+    assert stored > LONG_AGO
+
+
+def test_what_bears_no_digest_s_name_is_left_alone(tmp_path: Path) -> None:
+    store = FolderBlobStore(tmp_path)
+    (tmp_path / "sha256" / "lost+found").mkdir()
+    assert list(store.stored()) == []
+
+
+def test_a_part_that_another_request_ended_is_to_be_pushed_again(tmp_path: Path) -> None:
+    store = FolderBlobStore(tmp_path)
+    with store.stage("u1") as staging:
+        staging.write(CONTENT)
+        store.discard("u1")
+        with pytest.raises(Retryable, match="push again"):
+            staging.commit(DIGEST)
 
 
 def test_a_full_disk_is_told_and_keeps_what_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from controlplane import tables
 from controlplane.db import Database
+from controlplane.fleet import selectors, specs
 from controlplane.fleet.objects import Camera, Deployment, Meta, Node
 from controlplane.fleet.reports import CameraReport, DeploymentReport, Inventory, Problem, Report
 from controlplane.fleet.repository import FleetRepository
@@ -129,6 +130,15 @@ def test_a_deployment_survives_being_stored(database: Database) -> None:
         FleetRepository(session).put_deployment(WATCH)
     with database.read() as session:
         assert FleetRepository(session).deployment("watch") == WATCH
+
+
+def test_a_deployment_taken_under_other_rules_still_loads(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = replace(WATCH, spec=replace(WATCH.spec, deadline_ms=10 * specs.MAX_DEADLINE_MS, min_score=7.0))
+    with database.begin() as session:
+        FleetRepository(session).put_deployment(taken)
+    monkeypatch.setattr(selectors, "MOST_REQUIREMENTS", 0)
+    with database.read() as session:
+        assert FleetRepository(session).fleet().deployments == (taken,)
 
 
 def test_storing_again_replaces_and_keeps_the_moments_of_conditions(database: Database) -> None:

@@ -263,8 +263,27 @@ def test_what_releases_name_is_referenced_and_nothing_else(database: Database) -
     with database.begin() as session:
         repository = RegistryRepository(session)
         assert repository.referenced() == set(one.blobs) | set(two.blobs)
-        repository.delete_release("harbour-1-0-0")
+        release = repository.release("harbour-1-0-0")
+        assert release is not None
+        repository.delete_release(release, NOW)
         assert repository.referenced() == set(two.blobs)
+
+
+def test_what_a_deleted_version_was_stays_known_though_it_comes_and_goes(database: Database) -> None:
+    model, version = ModelName("harbour"), Version("1.0.0")
+    for _ in range(2):
+        made = store(database, version)
+        with database.begin() as session:
+            repository = RegistryRepository(session)
+            release = repository.release_with(made.digest)
+            assert release is not None
+            repository.delete_release(release, NOW)
+            repository.delete_model("harbour")
+        with database.read() as session:
+            repository = RegistryRepository(session)
+            assert repository.release_with(made.digest) is None
+            assert repository.deleted_digest(model, version) == made.digest
+            assert repository.deleted_digest(model, Version("2.0.0")) is None
 
 
 def test_deployments_of_a_release_are_found_by_model_and_version(database: Database) -> None:

@@ -40,6 +40,13 @@ def test_who_writes_against_something_older_is_told() -> None:
     assert changes.updated(STORED, put(resourceVersion="7"), spec_changed=True)[1] is Change.CONFIGURED
 
 
+def test_who_writes_back_something_that_was_made_anew_is_told() -> None:
+    with pytest.raises(Conflict, match="deleted and made anew"):
+        changes.updated(STORED, put(resourceVersion="7", uid="other"), spec_changed=True)
+    assert changes.updated(STORED, put(resourceVersion="7", uid="u"), spec_changed=True)[1] is Change.CONFIGURED
+    assert changes.updated(STORED, put(uid="other"), spec_changed=True)[1] is Change.CONFIGURED
+
+
 def test_who_writes_back_something_deleted_is_told() -> None:
     with pytest.raises(Conflict, match="does not exist any more"):
         changes.created(put(resourceVersion="7"), "u", 1)
@@ -75,6 +82,11 @@ def test_an_answer_may_be_put_back() -> None:
         ({"metadata": {"label": {}}}, "metadata has no field 'label'"),
         ({"metadata": {"labels": {"a": None}}}, "metadata.labels must be an object of strings"),
         ({"metadata": {"annotations": {"a": "x" * 5000}}}, "at most 4096 characters"),
+        ({"metadata": {"annotations": {"a b": "x"}}}, "annotation key 'a b' must be"),
+        ({"metadata": {"annotations": {"a": "\x1b[2J"}}}, "metadata.annotations: a holds a control character"),
+        ({"metadata": {"annotations": {"a": "\ud800"}}}, "half a character"),
+        ({"metadata": {"\ud800": 1}}, "half a character"),
+        ({"spec": {"\ud800": 1}}, "half a character"),
     ],
 )
 def test_a_wrong_body_is_refused_by_field(body: object, said: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,6 +75,7 @@ def test_objects_are_listed_by_label_and_deleted(api: SimBrowser) -> None:
         ("PUT", "/cameras/gate", {"spec": {"node": "quay-1"}}, 422, "spec.source is needed"),
         ("PUT", "/cameras/gate", [], 422, "the body must be an object"),
         ("PUT", "/cameras/Gate", GATE, 422, "Camera name 'Gate' must be"),
+        ("PUT", "/nodes/quay-1", {"metadata": {"labels": {"role": "cloud"}}}, 422, "join it anew to change its role"),
         ("PUT", "/deployments/w", {"spec": {"model": "m", "version": "1"}}, 422, "push it with 'longshore push DIR'"),
         ("GET", "/cameras?labelSelector=a%20b", None, 422, "label selector|label key"),
         ("GET", "/nodes?limit=0", None, 422, ""),
@@ -90,10 +92,33 @@ def test_a_refusal_is_one_sentence(
     assert "\n" not in message
 
 
+@pytest.mark.parametrize(
+    "body", [{"metadata": {"annotations": {"n": "\ud800"}}, **GATE}, {"spec": {"\ud800": 1}}, {"\ud800": 1}]
+)
+def test_half_a_character_is_refused_and_spoils_no_list(api: SimBrowser, body: dict[str, object]) -> None:
+    answer = api.put(
+        "/api/v1/cameras/gate", content=json.dumps(body), headers={"Content-Type": "application/json"}
+    )  # as \ud800, which JSON allows
+    assert (answer.status_code, "half a character" in answer.text) == (422, True)
+    assert api.get("/api/v1/cameras").status_code == 200
+
+
 def test_a_write_against_something_older_is_a_conflict(api: SimBrowser) -> None:
     read = api.put("/api/v1/cameras/gate", json=GATE).json()
     api.put("/api/v1/cameras/gate", json={"spec": {**GATE["spec"], "rate": 5}})
     assert api.put("/api/v1/cameras/gate", json=read).status_code == 409
+
+
+def test_a_uid_outlives_changes_and_not_its_object(api: SimBrowser) -> None:
+    first = api.put("/api/v1/cameras/gate", json=GATE).json()
+    changed = api.put("/api/v1/cameras/gate", json={"spec": {**GATE["spec"], "rate": 5}}).json()
+    assert changed["metadata"]["uid"] == first["metadata"]["uid"]
+    api.delete("/api/v1/cameras/gate")
+    anew = api.put("/api/v1/cameras/gate", json=GATE).json()
+    assert anew["metadata"]["uid"] != first["metadata"]["uid"]
+    assert anew["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
+    answer = api.put("/api/v1/cameras/gate", json=first)
+    assert (answer.status_code, "made anew" in answer.json()["error"]["message"]) == (409, True)
 
 
 def test_nothing_is_open_to_strangers(house: SimControlPlane) -> None:
@@ -161,6 +186,18 @@ def test_a_cameras_credentials_are_in_no_answer_and_no_log(
     for answer in answers:
         assert "hunter2" not in answer.text + str(answer.headers)
     assert "hunter2" not in caplog.text
+
+
+def test_every_answer_of_an_object_or_a_list_has_a_body_in_openapi(api: SimBrowser) -> None:
+    document = api.get("/api/v1/openapi.json").json()
+    bare = {"/blobs/{sha256}", "/releases/{name}/manifest", "/cameras/{name}/picture"}  # bytes, not JSON
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            if not {"fleet", "registry"} & set(operation["tags"]) or method == "head" or path[7:] in bare:
+                continue
+            for status, answer in operation["responses"].items():
+                schema = answer.get("content", {}).get("application/json", {}).get("schema", {})
+                assert "$ref" in schema or status == "204", f"{method} {path} {status}"
 
 
 def test_openapi_documents_every_object_and_what_may_be_put(api: SimBrowser) -> None:

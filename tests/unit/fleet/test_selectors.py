@@ -102,8 +102,13 @@ def test_a_wrong_selector_is_refused(text: str) -> None:
     ("spec", "said"),
     [
         ([], "must be an object"),
-        ({"labels": {}}, "matchLabels and matchExpressions only"),
+        ({"labels": {}}, "nodeSelector.labels is no field here; there are matchExpressions, matchLabels"),
         ({"matchLabels": {"a": 1}}, "put quotes round a: 1"),
+        ({"matchExpressions": [{"key": "a", "operator": "Exists"}] * 65}, "65 are more than the 64 allowed"),
+        (
+            {"matchExpressions": [{"key": "a", "operator": "In", "values": [str(n) for n in range(257)]}]},
+            "257 values are more than the 256 allowed",
+        ),
         ({"matchLabels": {"a": "b c"}}, "at most 63 letters"),
         ({"matchExpressions": {}}, "must be a list"),
         ({"matchExpressions": [{"key": "a", "operator": "Near"}]}, "operator must be one of In, NotIn"),
@@ -119,6 +124,7 @@ def test_a_wrong_selector_spec_is_refused_by_name(spec: object, said: str) -> No
 
 def test_an_omitted_selector_selects_everything() -> None:
     assert from_spec(None) == from_spec({}) == from_spec({"matchLabels": {}}) == EVERYTHING
+    assert from_spec({"matchLabels": None, "matchExpressions": None}) == EVERYTHING
     assert EVERYTHING.matches({"any": "thing"})
 
 

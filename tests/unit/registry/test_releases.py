@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 
 from controlplane.errors import Conflict, NotFound, TooLarge
-from controlplane.registry.domain import check_files, release_name
+from controlplane.registry.domain import check_counts, check_files, release_name
 from protos import manifest
-from protos.errors import InvalidManifest, Rejected
+from protos.errors import InvalidManifest, Rejected, Retryable
 from protos.ids import Digest, ModelName, Version, digest_of
+from protos.manifest import Manifest
 from tests.sim import releases
 from tests.sim.clock import FakeClock
 from tests.sim.control_plane import SimControlPlane
@@ -120,10 +123,114 @@ def test_a_release_nobody_runs_is_deleted_and_its_model_after_it(plane: SimContr
         plane.registry.model("harbour")
 
 
-def test_a_deleted_version_may_be_pushed_again_with_other_content(plane: SimControlPlane) -> None:
-    plane.push(releases.make("1.0.0"))
+@pytest.mark.parametrize("model_too", [False, True])
+def test_a_deleted_version_comes_back_with_the_same_content_only(plane: SimControlPlane, *, model_too: bool) -> None:
+    made = releases.make("1.0.0")
+    first = plane.push(made)
     plane.registry.delete_release("harbour-1-0-0")
-    assert plane.push(releases.make("1.0.0", size=100)).version == "1.0.0"
+    if model_too:
+        plane.registry.delete_model("harbour")
+    with pytest.raises(Conflict, match=r"harbour 1.0.0 was deleted and had other content.*another version"):
+        plane.push(releases.make("1.0.0", size=100))
+    again = plane.push(made)
+    assert (again.digest, again.uid == first.uid) == (first.digest, False)
+    plane.registry.delete_release("harbour-1-0-0")
+    assert plane.push(releases.make("1.0.1", size=100)).version == "1.0.1"
+
+
+def test_a_release_made_under_older_rules_is_read_and_pushed_again(
+    plane: SimControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = releases.make("1.0.0")
+    plane.push(made)
+
+    def stricter(_: bytes) -> Manifest:
+        raise InvalidManifest("manifest: no such thing any more")
+
+    monkeypatch.setattr(manifest, "parse", stricter)
+    monkeypatch.setattr("controlplane.registry.domain.MOST_FILES", 1)
+    assert plane.registry.create_release(made.manifest)[1] is False
+    assert plane.client.get("/api/v1/releases/harbour-1-0-0").status_code == 200
+    assert len(plane.client.get("/api/v1/releases").json()["items"]) == 1
+
+
+def one_of_each(**counts: int) -> Manifest:
+    """A release with so many files, variants and labels."""
+    described = manifest.parse(releases.make("1.0.0").manifest)
+    entry, variant = described.file("model.onnx"), described.variants[0]
+    return replace(
+        described,
+        files=tuple(replace(entry, path=f"{number}.onnx") for number in range(counts.get("files", 1))),
+        variants=tuple(replace(variant, name=f"v{number}") for number in range(counts.get("variants", 1))),
+        labels=("x" * counts.get("letters", 1),) * counts.get("labels", 1),
+    )
+
+
+@pytest.mark.parametrize(
+    ("what", "most", "said"),
+    [
+        ("files", 64, "65 files are more than the 64 allowed"),
+        ("variants", 16, "17 variants are more than the 16 allowed"),
+        ("labels", 32_768, "32769 labels are more than the 32768 allowed"),
+        ("letters", 256, "257 characters in a label are more than the 256 allowed"),
+    ],
+)
+def test_a_release_has_so_many_parts_and_no_more(what: str, most: int, said: str) -> None:
+    check_counts(one_of_each(**{what: most}))
+    with pytest.raises(Rejected, match=said):
+        check_counts(one_of_each(**{what: most + 1}))
+
+
+def test_an_onnx_file_above_two_gigabytes_is_refused_whatever_the_cap() -> None:
+    described = manifest.parse(releases.make("1.0.0").manifest)
+    large = replace(described.file("model.onnx"), size=2 << 30)
+    sizes: dict[Digest, int | None] = {large.digest: large.size}
+    with pytest.raises(TooLarge, match=r"model.onnx is an ONNX file of more than 2147483647 bytes"):
+        check_files(replace(described, files=(large,)), sizes, cap=8 << 30)
+
+
+def test_a_few_releases_are_looked_into_at_once_and_the_next_is_told_to_wait(
+    plane: SimControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside, done = threading.Barrier(3), threading.Event()
+
+    def slowly(*_: object) -> None:
+        inside.wait(10)
+        done.wait(10)
+
+    with monkeypatch.context() as slow, ThreadPoolExecutor(2) as others:
+        slow.setattr(plane.inspector, "inspect", slowly)
+        pushes = [others.submit(plane.push, releases.make(version)) for version in ("1.0.0", "2.0.0")]
+        inside.wait(10)
+        with pytest.raises(Retryable, match="push again in a moment"):
+            plane.push(releases.make("3.0.0"))
+        plane.registry.sweep()  # waits for nobody who is being looked into
+        done.set()
+        assert [push.result().version for push in pushes] == ["1.0.0", "2.0.0"]
+    assert plane.push(releases.make("3.0.0")).version == "3.0.0"
+
+
+def test_no_sweep_takes_a_file_that_a_push_has_just_been_told_is_here(plane: SimControlPlane, clock: FakeClock) -> None:
+    made = releases.make("1.0.0")
+    plane.push(made)
+    plane.registry.delete_release("harbour-1-0-0")
+    clock.tick(DAY + 1)
+    for content in (made.model, b"boat\ncontainer\n", b"# harbour 1.0.0\n"):
+        assert plane.registry.begin_upload(digest_of(content), len(content)).complete
+    plane.registry.sweep()
+    assert plane.registry.create_release(made.manifest)[1]
+
+
+def test_no_sweep_takes_a_file_while_its_release_is_looked_into(
+    plane: SimControlPlane, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = releases.make("1.0.0")
+    for content in made.blobs.values():
+        plane.upload(content)
+    clock.tick(DAY + 1)
+    monkeypatch.setattr(plane.inspector, "inspect", lambda *_: plane.registry.sweep())
+    plane.registry.create_release(made.manifest)
+    assert set(made.blobs) == {digest for digest, _ in plane.blobs.stored()}
 
 
 def test_files_go_a_day_after_the_last_release_that_named_them(plane: SimControlPlane, clock: FakeClock) -> None:
@@ -149,6 +256,44 @@ def test_an_upload_given_up_is_forgotten_after_a_day(plane: SimControlPlane, clo
     with pytest.raises(NotFound, match="push again"):
         plane.registry.upload(upload.id)
     assert plane.blobs.staged(upload.id) == 0
+
+
+def test_an_upload_over_a_thin_line_may_take_longer_than_a_day(plane: SimControlPlane, clock: FakeClock) -> None:
+    upload = plane.registry.begin_upload(digest_of(b"abcd"), 4)
+    for offset, chunk in enumerate((b"a", b"b", b"c")):
+        receiving = plane.registry.receive(upload.id, offset)
+        receiving.write(chunk)
+        receiving.close()
+        clock.tick(DAY - 1)
+        plane.registry.sweep()
+    assert plane.registry.upload(upload.id).offset == 3
+
+
+def test_an_upload_is_not_swept_while_somebody_sends(plane: SimControlPlane, clock: FakeClock) -> None:
+    upload = plane.registry.begin_upload(digest_of(b"abc"), 3)
+    receiving = plane.registry.receive(upload.id, 0)
+    receiving.write(b"ab")
+    clock.tick(DAY + 1)
+    plane.registry.sweep()
+    receiving.write(b"c")
+    assert receiving.finish().complete
+    receiving.close()
+
+
+def test_what_an_upload_left_is_swept_though_nobody_knows_of_it(plane: SimControlPlane, clock: FakeClock) -> None:
+    with plane.blobs.stage("ffffffffffffffff") as staging:  # its row went, then the power
+        staging.write(b"ab")
+    plane.registry.sweep()
+    assert plane.blobs.staged("ffffffffffffffff") == 2
+    clock.tick(DAY + 1)
+    plane.registry.sweep()
+    assert plane.blobs.staged("ffffffffffffffff") == 0
+
+
+def test_the_refusal_of_a_large_file_says_how_to_take_it(plane: SimControlPlane) -> None:
+    assert plane.config.max_file_bytes < 2 << 30  # no ONNX file is larger
+    with pytest.raises(TooLarge, match=r"--max-file-bytes 3000000000 \(or LONGSHORE_MAX_FILE_BYTES=3000000000\)"):
+        plane.registry.begin_upload(digest_of(b"x"), 3_000_000_000)
 
 
 def test_a_file_above_the_cap_is_refused_before_a_byte_is_sent(plane: SimControlPlane) -> None:
