@@ -21,6 +21,7 @@ Version = NewType("Version", str)
 Digest = NewType("Digest", str)
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_UNSAFE = re.compile(r"[^a-z0-9-]")
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,62}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _ODD = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # controls, line ends, halves of a pair
@@ -63,6 +64,11 @@ def version(text: str) -> Version:
     if not _VERSION.fullmatch(text):
         raise InvalidName(f"version {text!r} must be 1 to 63 letters, digits, '.', '+', '_' or '-'")
     return Version(text)
+
+
+def release_name(model: ModelName, version: Version) -> str:
+    """`harbour`, `1.0.0` → `harbour-1-0-0`: safe in a URL."""
+    return f"{model}-{_UNSAFE.sub('-', version.lower())}"
 
 
 def is_one_line(text: str) -> bool:

@@ -8,7 +8,6 @@ between calls: the control plane says at which byte, also when an upload is gone
 from __future__ import annotations
 
 import hashlib
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,13 +18,12 @@ from controlplane.cli.exits import Conflict, NotFound
 from controlplane.cli.parcels import Parcel, Stream, opened
 from protos import manifest
 from protos.errors import Rejected, Retryable
-from protos.ids import hex_of
+from protos.ids import hex_of, release_name
 from protos.manifest import FileEntry, Manifest
 
 CHUNK = 2 << 20  # bytes of one PATCH: short enough to lose, long enough not to wait for answers
 TRIES = 8  # without any progress: half a minute of a control plane that restarts
 _PAUSE_SECONDS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
-_UNSAFE = re.compile("[^a-z0-9-]")
 _MANIFEST_TYPE = "application/vnd.longshore.manifest+json"
 
 Progress = Callable[[str, str, int, int], None]  # what is done, file, bytes done, bytes of it
@@ -67,15 +65,10 @@ def push(
     return Pushed(release.name, release.version, digest, name, new=new, sent_bytes=sent)
 
 
-def release_name(release: Manifest) -> str:
-    """What the control plane calls it: `harbour`, `1.0.0` → `harbour-1-0-0`."""
-    return f"{release.name}-{_UNSAFE.sub('-', release.version.lower())}"
-
-
 def _stored(client: Client, release: Manifest) -> str:
     """The digest of what lies under this version already; "" for nothing. Asked before gigabytes are sent."""
     try:
-        return str(client.one("releases", release_name(release))["spec"]["digest"])
+        return str(client.one("releases", release_name(release.name, release.version))["spec"]["digest"])
     except NotFound:
         return ""
 

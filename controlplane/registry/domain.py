@@ -7,7 +7,6 @@ asked once, when a release is made: one that exists stays readable whatever they
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -23,7 +22,6 @@ MOST_VARIANTS = 16  # each is looked into, and each is one more thing a box choo
 MOST_CLASSES = 32_768  # names in `labels`: above the largest public label sets
 MAX_CLASS_NAME = 256  # characters
 MAX_MODEL_BYTES = (1 << 31) - 1  # of one ONNX file: protobuf reads no larger message
-_UNSAFE = re.compile(r"[^a-z0-9-]")
 
 
 @dataclass(frozen=True)
@@ -68,11 +66,6 @@ class StoredRelease:
     def place(self) -> str:
         """Where it stands in lists, oldest first; compares as text."""
         return f"{self.created_ms:015d}/{self.name}"
-
-
-def release_name(model: ModelName, version: Version) -> str:
-    """`harbour`, `1.0.0` → `harbour-1-0-0`: safe in a URL."""
-    return f"{model}-{_UNSAFE.sub('-', version.lower())}"
 
 
 def check_size(size: int, cap: int) -> None:

@@ -9,8 +9,8 @@ from sqlalchemy import Select, delete, select, union
 from sqlalchemy.orm import Session
 
 from controlplane import tables
-from controlplane.registry.domain import StoredFile, StoredRelease, Upload, release_name
-from protos.ids import Digest, ModelName, Version
+from controlplane.registry.domain import StoredFile, StoredRelease, Upload
+from protos.ids import Digest, ModelName, Version, release_name
 from protos.manifest import Manifest
 
 

@@ -16,6 +16,7 @@ from agent.adapters.state_sqlite import SqliteState
 from agent.errors import DiskFull
 from agent.ports import StateStore
 from protos.errors import Fatal
+from tests.sim import durability
 
 
 @pytest.fixture(params=["sqlite", "memory"])
@@ -176,3 +177,11 @@ def test_a_healthy_database_is_not_set_aside(tmp_path: Path) -> None:
 def test_a_directory_that_is_not_there_is_fatal(tmp_path: Path) -> None:
     with pytest.raises(Fatal, match="state directory"):
         SqliteState(tmp_path / "missing" / "state.db")
+
+
+def test_each_put_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    levels = durability.watched(monkeypatch)
+    store = SqliteState(tmp_path / "state.db")
+    store.put("desired", b"7")
+    store.close()
+    assert levels == [durability.FULL]

@@ -21,6 +21,7 @@ from agent.telemetry import records
 from agent.telemetry.books import Bounds
 from agent.telemetry.outbox import Outbox
 from agent.telemetry.records import RecordClass
+from tests.sim import durability
 from tests.sim.telemetry import Oracle, draft
 
 SMALL = 400_000  # bytes of file: about 1500 results
@@ -402,3 +403,10 @@ async def test_the_file_gives_space_back_when_the_backlog_is_gone(tmp_path: Path
         await outbox.settle()
     await outbox.close()
     assert path.stat().st_size < 400_000
+
+
+async def test_each_commit_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    levels = durability.watched(monkeypatch)
+    outbox = await opened(tmp_path / "o.db")
+    await outbox.close()
+    assert levels == [durability.FULL]

@@ -62,11 +62,6 @@ def fresh_frame(tree: DemoTree, since: float) -> bool:
     return len(tree.rows(query, int(since * 1e9))) == 3
 
 
-def confirmed(tree: DemoTree, node: str) -> bool:
-    deployments = tree.get(f"nodes/{node}")["status"]["deployments"]
-    return any(deployment["state"] == "IDLE" and deployment["activeDigest"] for deployment in deployments)
-
-
 def test_from_nothing_to_the_first_detection(born: tuple[DemoTree, float]) -> None:
     print(f"\nfirst detection, from an empty state: {born[1]:.1f} s")
     assert born[1] <= HANGS_SECONDS
@@ -118,7 +113,7 @@ def test_killed_workers_leave_no_shared_memory_behind(tree: DemoTree) -> None:
     """Memory lives as long as somebody holds it: what the dead had must be let go of by the living."""
     tree.until("all cameras", partial(fresh_frame, tree, time.time()), HANGS_SECONDS)
     # A release that is still being confirmed would be refused for its third fall.
-    tree.until("the release is confirmed everywhere", lambda: all(map(partial(confirmed, tree), NODES)), HANGS_SECONDS)
+    tree.until("the release is confirmed everywhere", lambda: all(map(tree.confirmed, NODES)), HANGS_SECONDS)
     before = len(tree.shared_memory())
     assert before > 0
     for victim in ("capture worker", "engine worker") * 3:

@@ -25,17 +25,11 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoTree]:
     tree = DemoTree(tmp_path_factory.mktemp("power") / "state")
     tree.start()
     try:
-        tree.until("the release is kept on the box", lambda: converged(tree), 90)
+        tree.until("the release is kept on the box", lambda: tree.confirmed(BOX), 90)
         yield tree
     finally:
         os.kill(tree.pid, signal.SIGCONT)
         tree.close()
-
-
-def converged(tree: DemoTree) -> bool:
-    """A release answers and is confirmed. IDLE alone is also how a deployment begins, with nothing on the disk."""
-    deployments = tree.get(f"nodes/{BOX}")["status"]["deployments"]
-    return any(deployment["state"] == "IDLE" and deployment["activeDigest"] for deployment in deployments)
 
 
 class Box:

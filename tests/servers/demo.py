@@ -101,6 +101,11 @@ class DemoTree:
             answer.raise_for_status()
             return answer.json()
 
+    def confirmed(self, node: str) -> bool:
+        """A release answers there and is confirmed. IDLE alone is also how a deployment begins, nothing on disk."""
+        deployments = self.get(f"nodes/{node}")["status"]["deployments"]
+        return any(each["state"] == "IDLE" and each["activeDigest"] for each in deployments)
+
     def change(self, kind: str, name: str, edit: Callable[[Document], None]) -> Document:
         """Read an object, let `edit` change it, apply it."""
         with self.client() as client:

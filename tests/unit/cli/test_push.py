@@ -20,8 +20,7 @@ from controlplane.cli.client import Client
 from controlplane.cli.contexts import Context
 from controlplane.cli.exits import Conflict
 from controlplane.cli.pushing import push
-from controlplane.registry import domain
-from protos import ids, manifest
+from protos import ids
 from protos.errors import Rejected, Retryable
 from tests.sim import releases
 from tests.sim.command import Run, release_folder
@@ -230,12 +229,6 @@ def test_a_version_that_is_taken_is_found_before_anything_is_sent(
         push(client, release_folder(other, tmp_path / "other"))
     assert client.patches == 0
     assert house.blobs.size(other.model_digest) is None
-
-
-@pytest.mark.parametrize("version", ["1.0.0", "2024-01-01", "1.0.0+CPU_x", "V2"])
-def test_the_command_calls_a_release_as_the_control_plane_does(version: str) -> None:
-    made = manifest.parse(releases.make(version).manifest)
-    assert pushing.release_name(made) == domain.release_name(made.name, made.version)
 
 
 def test_a_bare_onnx_is_refused_with_the_command_to_run(longshore: Run, tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ from dataclasses import replace
 import pytest
 
 from controlplane.errors import Conflict, NotFound, TooLarge
-from controlplane.registry.domain import check_counts, check_files, release_name
+from controlplane.registry.domain import check_counts, check_files
 from protos import manifest
 from protos.errors import InvalidManifest, Rejected, Retryable
-from protos.ids import Digest, ModelName, Version, digest_of
+from protos.ids import Digest, ModelName, Version, digest_of, release_name
 from protos.manifest import Manifest
 from tests.sim import releases
 from tests.sim.clock import FakeClock
