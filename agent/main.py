@@ -84,6 +84,9 @@ def _join_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--join", "join_url", metavar="URL", help="Join this fleet first, unless this box has joined one."
         ),
         click.option("--token-stdin", is_flag=True, help="For --join: read the token from standard input."),
+        click.option(
+            "--token-file", type=click.Path(path_type=Path), help="For --join: read the token from this file."
+        ),
         click.option("--token", envvar="LONGSHORE_JOIN_TOKEN", default="", help="For --join."),
         click.option("--node-id", default="", help="For --join."),
     ):
@@ -142,15 +145,31 @@ def labels_of(pairs: tuple[str, ...]) -> dict[str, str]:
     return labels
 
 
-def _start(role: str, *, join_url: str | None, token_stdin: bool, token: str, node_id: str, **options: Any) -> None:
+def _start(role: str, *, join_url: str | None, node_id: str, **options: Any) -> None:
     from agent.joining import join_once
     from agent.node import run_node
 
+    token = _token(options.pop("token_stdin"), options.pop("token_file"), options.pop("token"))
     config = from_environment(role=role, **options)
     if join_url:
         # Everything is imported by now: `longshore up` starts us early and hands over the token when it has one.
-        join_once(config, join_url, sys.stdin.readline if token_stdin else lambda: token, node_id)
+        join_once(config, join_url, token, node_id)
     run_node(config)
+
+
+def _token(stdin: bool, file: Path | None, given: str) -> Callable[[], str]:  # noqa: FBT001 - one caller
+    """Where a join token comes from, should this box need one: a box that has joined reads none."""
+    if stdin:
+        return sys.stdin.readline
+    return (lambda: _first_line(file)) if file else (lambda: given)
+
+
+def _first_line(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8").strip().partition("\n")[0]
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is no text"
+        raise Rejected(f"cannot read the join token in {file} ({why}); 'longshore token create' makes one") from error
 
 
 def main() -> None:

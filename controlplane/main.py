@@ -1,4 +1,4 @@
-"""The control-plane process: `python -m controlplane.main serve --state DIR`.
+"""The control-plane process: `python -m controlplane.main serve --state DIR`; `pki` makes keys beforehand.
 
 Start: hold the state folder and the ports, build everything, then listen. Stop, on SIGTERM or SIGINT: no new
 connections, what runs may finish, loops and the broker's connection end, the database closes; each step is bounded, and
@@ -17,12 +17,15 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 
 import uvloop
 
+from controlplane import pki
 from controlplane.adapters.files import private_folder
 from controlplane.adapters.fleet_server import fleet_server
 from controlplane.adapters.http_server import http_servers
@@ -53,8 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _die_with_parent()
     gc.disable()  # until everything stands: nearly nothing of what a start makes is garbage
     given = vars(_parser().parse_args(arguments))
-    given.pop("command")
     try:
+        if given.pop("command") == "pki":
+            print(pki.write(given["out"], given["broker_host"], time.time()))
+            return 0
         config = load(os.environ, **given)
         configure(config.log_level)
         with held(private_folder(config.folder)):
@@ -67,7 +72,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m controlplane.main", description="The Longshore control plane.")
-    serving = parser.add_subparsers(dest="command", required=True).add_parser("serve", help="run until told to stop")
+    commands = parser.add_subparsers(dest="command", required=True)
+    making = commands.add_parser("pki", help="make the authority and the broker's key pair as files, and end")
+    making.add_argument("--out", type=Path, required=True, metavar="DIR")
+    making.add_argument("--broker-host", action="append", default=[], metavar="NAME", help="may be given several times")
+    serving = commands.add_parser("serve", help="run until told to stop")
     for entry in fields(Config):
         flag = f"--{entry.name.replace('_', '-')}"
         if entry.type == "bool":

@@ -131,3 +131,26 @@ def test_an_unknown_log_level_is_one_sentence(
         main.main()
     said = capsys.readouterr().err
     assert (ended.value.code, said.count("\n"), "DEBUG, INFO" in said) == (1, 1, True)
+
+
+async def test_a_token_in_a_file_lets_the_box_in_and_is_not_read_again(
+    door: SimFrontDoor, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a cluster the file is the node's own, or a Secret; it may be gone once the box has joined."""
+    monkeypatch.setattr("agent.node.run_node", lambda config: None)
+    token = tmp_path / "join-token"
+    token.write_text(f"{door.token()}\n")
+    command = ["run", "--join", url, "--token-file", str(token), "--state-dir", str(tmp_path / "state")]
+    for _ in range(2):
+        ended = await asyncio.to_thread(CliRunner().invoke, main.cli, command, catch_exceptions=False)
+        assert ended.exit_code == 0, ended.output
+        token.unlink(missing_ok=True)
+    assert IdentityDirectory(tmp_path / "state", X509Keys()).joined
+
+
+def test_a_token_file_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    command = ["run", "--join", "https://127.0.0.1:1", "--token-file", str(tmp_path / "none")]
+    with pytest.raises(Rejected, match=r"No such file.*longshore token create"):
+        CliRunner().invoke(
+            main.cli, [*command, "--state-dir", str(tmp_path)], catch_exceptions=False, standalone_mode=False
+        )
