@@ -3,6 +3,8 @@
 A damaged database is set aside under a name that tells when, and another takes its place; `damaged` then says so, for a
 Problem. Found at the start, the new one is empty: the box stays up, and desired state and files come back from the
 control plane. Found later, nothing is lost: all values are few and small, and kept in memory beside the file.
+
+The file carries the number of its FORMAT, and one of a newer agent is left alone: 0 is what 0.1.0 wrote.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from protos.errors import Fatal, LongshoreError, Retryable
 
 _SCHEMA = "CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID"
 _PUT = "INSERT INTO state VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+FORMAT = 1  # raised with each change that an older agent would read wrongly
 _NOT_A_DATABASE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _NOT_OURS = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH}
 
@@ -26,7 +29,7 @@ class SqliteState:
     """See agent.ports.StateStore. Used by one thread of one process."""
 
     def __init__(self, path: Path) -> None:
-        """Raises Fatal when the file cannot be opened or written."""
+        """Raises Fatal when the file cannot be opened or written, or is of a newer agent."""
         self._path = path
         self._db: sqlite3.Connection | None = None
         self._values: dict[str, bytes] = {}
@@ -100,11 +103,22 @@ def _open(path: Path, values: Mapping[str, bytes]) -> sqlite3.Connection:
         db.execute(_SCHEMA)
         if db.execute("PRAGMA quick_check").fetchone() != ("ok",):
             raise _damaged(path)
+        _claim(db, path)
         db.executemany(_PUT, values.items())
     except BaseException:
         db.close()
         raise
     return db
+
+
+def _claim(db: sqlite3.Connection, path: Path) -> None:
+    """This agent's format from now on. A full disk is no reason not to start."""
+    (found,) = db.execute("PRAGMA user_version").fetchone()
+    if found > FORMAT:
+        raise Fatal(f"{path} was written by a newer agent; start that one again, or join anew in another folder")
+    if found < FORMAT:
+        with contextlib.suppress(sqlite3.OperationalError):
+            db.execute(f"PRAGMA user_version = {FORMAT}")
 
 
 def _damaged(path: Path) -> sqlite3.DatabaseError:

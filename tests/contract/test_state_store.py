@@ -15,8 +15,9 @@ from agent.adapters.state_memory import MemoryState
 from agent.adapters.state_sqlite import SqliteState
 from agent.errors import DiskFull
 from agent.ports import StateStore
+from protos import fleet_pb2
 from protos.errors import Fatal
-from tests.sim import durability
+from tests.sim import durability, past
 
 
 @pytest.fixture(params=["sqlite", "memory"])
@@ -185,3 +186,25 @@ def test_each_put_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyP
     store.put("desired", b"7")
     store.close()
     assert levels == [durability.FULL]
+
+
+def test_what_a_newer_agent_wrote_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    SqliteState(path).close()
+    with sqlite3.connect(path) as database:
+        database.execute(f"PRAGMA user_version = {state_sqlite.FORMAT + 1}")
+    database.close()
+    before = path.read_bytes()
+    with pytest.raises(Fatal, match="written by a newer agent"):
+        SqliteState(path)
+    assert path.read_bytes() == before
+
+
+def test_what_the_first_release_wrote_is_read_and_claimed(tmp_path: Path) -> None:
+    store = SqliteState(past.box(tmp_path / "box") / "state.db")
+    assert fleet_pb2.DesiredState.FromString(store.get("desired") or b"").deployments[0].model == "harbour"
+    assert store.keys("update/")
+    store.close()
+    with sqlite3.connect(tmp_path / "box" / "state.db") as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (state_sqlite.FORMAT,)
+    database.close()

@@ -29,7 +29,9 @@ Document = dict[str, Any]
 class DemoTree:
     """`longshore up --demo` on a state directory; with demo=False the control plane and its broker alone."""
 
-    def __init__(self, state: Path, *flags: str, demo: bool = True) -> None:
+    def __init__(self, state: Path, *flags: str, demo: bool = True, code: Path = ROOT) -> None:
+        """`code`: the checkout that runs; another release's for tests of versions apart."""
+        self.code = code
         self.state = state
         self.ports = {name: free_port() for name in ("https", "http", "grpc", "broker", "rtsp")}
         self.agents_port = free_port(following=29)  # three agents, ten apart
@@ -42,7 +44,7 @@ class DemoTree:
 
     def start(self) -> None:
         command = self.command()
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        environment = {**os.environ, "PYTHONPATH": str(self.code)}
         self.started = time.time()
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
