@@ -18,6 +18,7 @@ from agent.config import from_environment
 from protos.errors import Fatal, LongshoreError, Rejected, Retryable
 
 EXIT = {Rejected: 1, Retryable: 3, Fatal: 4}  # 2 is click's, for wrong usage
+INTERRUPTED = 130  # Ctrl-C, as shells count it
 
 _state = click.option(
     "--state-dir",
@@ -120,6 +121,25 @@ def predict(release: Path, images: Path, output: Path, min_score: float) -> None
     from agent.predict import predict as run_release
 
     run_release(release, images, output, min_score)
+
+
+@cli.command("try", epilog="Example: longshore-agent try ./release --source clip.mp4 --output ./tried")
+@click.argument("release", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--source", required=True, help="Video, picture, folder of pictures, rtsp://… or synthetic://harbour.")
+@click.option("--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to make.")
+@click.option("--seconds", type=click.FloatRange(0.0, min_open=True), help="Of a film [default: all; live: 10].")
+@click.option("--min-score", type=click.FloatRange(0.0, 1.0), default=0.3, show_default=True)
+@click.option("--variant", default="", help="Which ONNX file of the release [default: what a box would run].")
+@click.option("--threads", type=click.IntRange(0), default=0, help="Of the engine [default: one per core].")
+def try_(**options: Any) -> None:
+    """Look at a source with a release as a box would, and leave annotated pictures, tables and rates.
+
+    Ctrl-C keeps what was written.
+    """
+    from agent.trial.run import Wish, run  # a process of its own: here, and only here, main loads pixels
+
+    if not run(Wish(**options), click.echo):
+        sys.exit(INTERRUPTED)
 
 
 @cli.command(epilog="Example: longshore-agent doctor --provider cuda --http-port 9000")

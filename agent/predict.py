@@ -14,18 +14,14 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from agent.inference import runtime
 from agent.inference.contract import DETECTION
 from agent.inference.datatypes import pack_bytes
 from agent.inference.engine import OnnxEngine
 from agent.inference.errors import BadInput
 from agent.ports import Engine, EngineSpec, Tensor
-from agent.types import ModelInput
-from protos import manifest as manifests
-from protos.errors import Fatal, Rejected
-from protos.ids import digest_of
+from agent.release_folder import opened
+from protos.errors import Rejected
 
-MANIFEST = "manifest.json"
 SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
@@ -44,18 +40,12 @@ def predict(release_dir: Path, images_dir: Path, output_path: Path, min_score: f
     return asyncio.run(_run(spec, pictures, output_path, min_score))
 
 
-def load(release_dir: Path, threads: int = 1) -> EngineSpec:
-    """The release's first variant, every file of it proven against the manifest. Raises Rejected, Fatal."""
-    if trouble := runtime.trouble(runtime.installed()):
-        raise Fatal(trouble)
-    content = _read(release_dir / MANIFEST)
-    manifest = manifests.parse(content)
-    files = {entry.path: _proven(release_dir, entry) for entry in manifest.files}
-    if manifest.task != "detection" or manifest.input is None:
-        raise Rejected(f"{manifest.name} is no detection release; predict writes boxes")
-    wanted = ModelInput(manifest.input.height, manifest.input.width, manifest.input.fit, manifest.input.pad)
-    model = files[manifest.variant().file]
-    return EngineSpec(manifests.release_digest(content), manifest.task, manifest.labels, wanted, model, threads=threads)
+def load(release_dir: Path, variant: str = "", threads: int = 1) -> EngineSpec:
+    """The release, every file of it proven against the manifest. Raises Rejected, Fatal."""
+    release = opened(release_dir, variant, threads)
+    if release.manifest.task != "detection" or release.spec.input is None:
+        raise Rejected(f"{release.manifest.name} is no detection release; predict writes boxes")
+    return release.spec
 
 
 async def _run(spec: EngineSpec, pictures: list[Path], output_path: Path, min_score: float) -> int:
@@ -83,13 +73,6 @@ async def _line(engine: Engine, path: Path, min_score: float) -> dict[str, Any]:
         "scores": list(struct.unpack(f"<{count}f", scores.data)),
         "classes": list(struct.unpack(f"<{count}q", classes.data)),
     }
-
-
-def _proven(release_dir: Path, entry: manifests.FileEntry) -> bytes:
-    content = _read(release_dir / entry.path)
-    if len(content) != entry.size or digest_of(content) != entry.digest:
-        raise Rejected(f"{release_dir / entry.path} is not the file its manifest names; fetch or package it again")
-    return content
 
 
 def _read(path: Path) -> bytes:

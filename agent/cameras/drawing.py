@@ -48,13 +48,18 @@ def preview(picture: Picture, boxes: Iterable[Box], caption: str, max_width: int
     """JPEG with boxes, labels and the caption drawn in."""
     side = max_width * max(1.0, picture.height / picture.width)
     canvas = picture.rgb(max(64, round(side)))
+    annotate(canvas, boxes, caption)
+    return jpeg(canvas, PREVIEW_QUALITY)
+
+
+def annotate(canvas: Pixels, boxes: Iterable[Box], caption: str) -> None:
+    """Boxes, labels and the caption, drawn into RGB pixels."""
     surest_last = sorted(boxes, key=lambda box: box.score)
     for box in surest_last:
         _draw_box(canvas, box)
     _draw_tags(canvas, reversed(surest_last))
     if caption:
         _draw_caption(canvas, caption)
-    return jpeg(canvas, PREVIEW_QUALITY)
 
 
 def jpeg(pixels: Pixels, quality: int, limit: int = MAX_JPEG) -> bytes:

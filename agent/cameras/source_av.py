@@ -84,6 +84,9 @@ class _Decoder:
             self._container.close()
             raise SourceLost(Reason.UNSUPPORTED)
         self._stream = self._container.streams.video[0]
+        if self._stream.codec_context is None:  # nothing here decodes it
+            self._container.close()
+            raise SourceLost(Reason.UNSUPPORTED)
         self._stream.codec_context.thread_count = 1
         self._stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
         self._packets: Iterator[Any] = self._container.demux(self._stream)
@@ -111,6 +114,17 @@ class _Decoder:
         if self._container.format.name not in _UNTIMED:
             return None
         return 1.0 / float(self._stream.guessed_rate or _USUAL_RATE)
+
+    @property
+    def rate(self) -> float:
+        """Pictures per second, as the container says or has them guessed."""
+        return float(self._stream.average_rate or self._stream.guessed_rate or _USUAL_RATE)
+
+    @property
+    def length(self) -> int:
+        """Pictures, as the container says or its duration makes likely; 0 where it says nothing."""
+        duration = self._container.duration
+        return int(self._stream.frames or (duration or 0) / 1e6 * self.rate)
 
     def rewind(self) -> None:
         self._container.seek(0)
@@ -297,6 +311,38 @@ class FileSource:
         if decoder.period is None:
             return frame.time or 0.0
         return (self._shown - 1) * decoder.period
+
+
+class Clip:
+    """A file once, from its start to its end, as fast as it is asked: for looking at what lies there, not a camera."""
+
+    def __init__(self, path: str) -> None:
+        """Raises SourceLost."""
+        options = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
+        with _translated(Reason.UNSUPPORTED):
+            self._decoder = _Decoder(f"file:{path}", options, live=False)
+        self.rate = self._decoder.rate
+        self.length = self._decoder.length
+        self._shown = 0
+        self._last = -1.0
+
+    def read(self) -> Shot | None:
+        """The next picture, or None at the end. A file that breaks off ends there. Stream time only grows."""
+        with contextlib.suppress(SourceLost), _translated(Reason.ENDED):
+            frame = self._decoder.next()
+            if frame is not None:
+                return self._timed(frame)
+        return None
+
+    def close(self) -> None:
+        self._decoder.close()
+
+    def _timed(self, frame: Any) -> Shot:
+        period = self._decoder.period
+        told = frame.time if period is None else self._shown * period
+        self._shown += 1
+        self._last = self._last + 1.0 / self.rate if told is None or told <= self._last else told
+        return _shot(frame, self._decoder, self._last, time.monotonic(), "clock")
 
 
 def _shot(

@@ -22,6 +22,7 @@ COMMANDS = {
     "open": ("open_page", "Print (and open) a one-time sign-in link for the page."),
     "token": ("token", "Create, list and delete join tokens."),
     "package": ("package", "Make a release directory from an ONNX file."),
+    "try": ("try_release", "Show what a release sees on a video, pictures or a camera, here."),
     "push": ("push", "Push a release directory or tar to the registry."),
     "apply": ("apply", "Create or update objects from YAML or JSON."),
     "get": ("get", "List objects, or show one."),

@@ -11,20 +11,8 @@ import pytest
 
 from agent.predict import predict
 from protos.errors import Rejected
-from protos.ids import digest_of, model_name, version
-from protos.manifest import FileEntry, ImageInput, Manifest, Variant, to_bytes
-from tests.sim.models import LABELS, detector, sum_model
-
-
-def release(folder: Path, model: bytes, task: str = "detection") -> Path:
-    folder.mkdir()
-    image = ImageInput("image", 32, 64) if task == "detection" else None
-    files = (FileEntry("model.onnx", digest_of(model), len(model), "model"),)
-    variants = (Variant("fp32", "fp32", "model.onnx"),)
-    manifest = Manifest(model_name("harbour"), version("1"), task, image, LABELS, variants, files)
-    (folder / "model.onnx").write_bytes(model)
-    (folder / "manifest.json").write_bytes(to_bytes(manifest))
-    return folder
+from tests.sim.models import detector, sum_model
+from tests.sim.release_folders import release_of
 
 
 @pytest.fixture
@@ -42,7 +30,7 @@ def pictures(tmp_path: Path) -> Path:
 
 def test_every_picture_is_a_line_in_the_order_of_names(tmp_path: Path, pictures: Path) -> None:
     output = tmp_path / "results.jsonl"
-    assert predict(release(tmp_path / "release", detector().spec.model), pictures, output, 0.5) == 4
+    assert predict(release_of(detector(), tmp_path / "release"), pictures, output, 0.5) == 4
     lines = [json.loads(line) for line in output.read_text().splitlines()]
     assert [line["image"] for line in lines] == ["a.jpg", "b.png", "c.png", "dark.png"]
     for line in lines[:2]:
@@ -54,7 +42,7 @@ def test_every_picture_is_a_line_in_the_order_of_names(tmp_path: Path, pictures:
 
 
 def test_a_file_that_changed_is_refused(tmp_path: Path, pictures: Path) -> None:
-    folder = release(tmp_path / "release", detector().spec.model)
+    folder = release_of(detector(), tmp_path / "release")
     (folder / "model.onnx").write_bytes(detector().spec.model + b"x")
     with pytest.raises(Rejected, match="not the file its manifest names"):
         predict(folder, pictures, tmp_path / "out", 0.5)
@@ -63,12 +51,12 @@ def test_a_file_that_changed_is_refused(tmp_path: Path, pictures: Path) -> None:
 def test_a_folder_without_a_release_or_pictures_is_refused(tmp_path: Path, pictures: Path) -> None:
     with pytest.raises(Rejected, match=r"manifest\.json"):
         predict(pictures, pictures, tmp_path / "out", 0.5)
-    folder = release(tmp_path / "release", detector().spec.model)
+    folder = release_of(detector(), tmp_path / "release")
     with pytest.raises(Rejected, match="holds no"):
         predict(folder, folder, tmp_path / "out", 0.5)
 
 
 def test_a_release_that_gives_no_boxes_is_refused(tmp_path: Path, pictures: Path) -> None:
-    folder = release(tmp_path / "release", sum_model().spec.model, task="tensor")
+    folder = release_of(sum_model(), tmp_path / "release")
     with pytest.raises(Rejected, match="no detection release"):
         predict(folder, pictures, tmp_path / "out", 0.5)

@@ -185,6 +185,25 @@ def detector(height: int = 32, width: int = 64, fit: str = "letterbox") -> Sampl
     return _sample(nodes, signature, compute, constants, "detection", wanted, LABELS)
 
 
+def classifier(height: int = 32, width: int = 64, labels: tuple[str, ...] = ("red", "green", "blue")) -> Sample:
+    """`scores`: how much of the picture is red, green and blue, 0 to 1."""
+    signature = ModelSignature(
+        (TensorSpec("image", "UINT8", (-1, height, width, 3)),), (TensorSpec("scores", "FP32", (-1, 3)),)
+    )
+    nodes = [
+        node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
+        node("ReduceMean", ["float"], ["mean"], axes=[1, 2], keepdims=0),
+        node("Div", ["mean", "full"], ["scores"]),
+    ]
+
+    def compute(x: Mapping[str, Array]) -> dict[str, Array]:
+        return {"scores": x["image"].astype(np.float32).mean(axis=(1, 2)) / np.float32(255)}
+
+    constants: dict[str, Array] = {"full": np.array(255.0, dtype=np.float32)}
+    wanted = ModelInput(height, width)
+    return _sample(nodes, signature, compute, constants, "classification", wanted, labels)
+
+
 def endless() -> Sample:
     """Loops until killed: a hung worker. `x` INT64 [1]: how often to go round, so that warming (0) ends."""
     signature = ModelSignature((TensorSpec("x", "INT64", (1,)),), (TensorSpec("y", "FP32", (1,)),))

@@ -1,0 +1,143 @@
+"""What `longshore try` needs around the agent: the release as a folder, and the agent as a process. No printing.
+
+The two planes are siblings, so what is shown comes from `longshore-agent try`, never from an import. A release of the
+registry is fetched by digest into the user's cache, in pieces, and proven before it counts as there; the agent proves
+every file again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from controlplane.cli.client import Client
+from controlplane.cli.parcels import MANIFEST, FolderParcel, opened
+from protos import manifest as manifests
+from protos.errors import Fatal, Rejected, Retryable
+from protos.ids import hex_of, model_name, release_name, version
+from protos.manifest import FileEntry, Manifest
+
+AGENT = (sys.executable, "-P", "-m", "agent.main")
+_NEEDED = ("agent", "av", "cv2", "msgspec")  # of the agent's environment; what runs models it asks for itself
+CHUNK = 4 << 20  # bytes fetched at a time, and held
+_NAMED = re.compile(r"([a-z0-9][a-z0-9-]*)@(.+)")
+
+Progress = Callable[[str, int, int], None]  # file, bytes done, bytes of it
+
+
+def named(text: str) -> tuple[str, str] | None:
+    """Model and version, when `text` names a release of the registry and nothing that lies here."""
+    match = _NAMED.fullmatch(text)
+    return (match[1], match[2]) if match and not Path(text).exists() else None
+
+
+@contextmanager
+def folder_of(path: Path) -> Iterator[tuple[Path, Manifest]]:
+    """The release at `path` as a folder; a tar is unpacked for as long as it is used. Raises Rejected."""
+    with opened(path) as parcel, tempfile.TemporaryDirectory(prefix="longshore-try-") as place:
+        content = parcel.manifest_bytes()
+        release = manifests.parse(content)
+        if isinstance(parcel, FolderParcel):
+            yield path, release
+            return
+        (Path(place) / MANIFEST).write_bytes(content)
+        for entry in release.files:
+            with parcel.open(entry.path) as file, (Path(place) / entry.path).open("wb") as copy:
+                while chunk := file.read(CHUNK):
+                    copy.write(chunk)
+        yield Path(place), release
+
+
+def fetched(client: Client, name: str, number: str, cache: Path, progress: Progress) -> Path:
+    """The folder of a release of the registry, fetched unless it is in the cache.
+
+    Raises:
+        NotFound: the registry has no such release.
+        Rejected: other bytes came than its digest names.
+        Retryable: the control plane stayed away.
+    """
+    found = client.one("releases", release_name(model_name(name), version(number)))
+    digest = str(found["spec"]["digest"])
+    folder = cache / digest.removeprefix("sha256:")
+    content = client.call("GET", f"/releases/{found['metadata']['name']}/manifest").content
+    if manifests.release_digest(content) != digest:
+        raise Rejected(f"the manifest of {name} {number} is not what its digest names; try again, or ask who runs it")
+    folder.mkdir(parents=True, exist_ok=True)
+    for entry in manifests.parse(content).files:
+        if not _is_there(folder / entry.path, entry):
+            _fetch(client, entry, folder, progress)
+    _keep(folder / MANIFEST, content)
+    return folder
+
+
+def _is_there(path: Path, entry: FileEntry) -> bool:
+    if not path.is_file() or path.stat().st_size != entry.size:
+        return False
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == hex_of(entry.digest)
+
+
+def _fetch(client: Client, entry: FileEntry, folder: Path, progress: Progress) -> None:
+    beside, digest = folder / f".{entry.path}.{os.getpid()}", hashlib.sha256()
+    try:
+        with beside.open("wb") as file:
+            while file.tell() < entry.size:
+                span = f"bytes={file.tell()}-{min(entry.size, file.tell() + CHUNK) - 1}"
+                chunk = client.call("GET", f"/blobs/{hex_of(entry.digest)}", headers={"Range": span}).content
+                if not chunk:
+                    raise Retryable(f"{entry.path} ended too early on its way; try again")
+                digest.update(chunk)
+                file.write(chunk)
+                progress(entry.path, file.tell(), entry.size)
+        if digest.hexdigest() != hex_of(entry.digest):
+            raise Rejected(f"{entry.path} is not what its digest names; it was changed on the way, so try again")
+        beside.replace(folder / entry.path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _keep(path: Path, content: bytes) -> None:
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_bytes(content)
+    beside.replace(path)
+
+
+def cache_path(environment: Mapping[str, str]) -> Path:
+    base = environment.get("XDG_CACHE_HOME") or str(Path(environment.get("HOME", "~")).expanduser() / ".cache")
+    return Path(base) / "longshore" / "releases"
+
+
+def free_folder(release: Manifest, here: Path) -> Path:
+    """Where the output goes when nobody says: beside whatever earlier tries left."""
+    name = f"{release.name}-{release.version}-try"
+    names = (name if number == 1 else f"{name}-{number}" for number in range(1, 10_000))
+    return next(path for path in map(here.__truediv__, names) if not path.exists())
+
+
+def run_agent(words: Sequence[str]) -> int:
+    """`longshore-agent` with these words, on this terminal; its exit code. Ctrl-C is the agent's to handle.
+
+    Raises:
+        Fatal: this environment has no agent.
+    """
+    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise Fatal(
+            f"this environment has no agent ({', '.join(missing)} not there), and nothing else runs releases; add it:"
+            f" {shutil.which('pip') or 'pip'} install 'longshore[agent-cpu]' (in a clone: scripts/bootstrap)"
+        )
+    with subprocess.Popen([*AGENT, *words]) as agent:
+        while True:
+            try:
+                return agent.wait()
+            except KeyboardInterrupt:
+                continue  # it got the signal too, and keeps what it wrote
