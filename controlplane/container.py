@@ -21,6 +21,7 @@ from controlplane.ingest.service import IngestService
 from controlplane.insights.service import InsightsService
 from controlplane.insights.totals import Totals
 from controlplane.ports import BlobStore, Clock, Notifier, TelemetryIn
+from controlplane.registry.contents import ReleaseContents
 from controlplane.registry.grants import Grants
 from controlplane.registry.service import RegistryService
 from controlplane.trust.ports import Authority
@@ -41,6 +42,7 @@ class Services:
     grants: Grants
     identity: IdentityService
     registry: RegistryService
+    contents: ReleaseContents
     fleet: FleetService
     boxes: BoxService
     looking: Looking

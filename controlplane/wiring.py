@@ -31,6 +31,7 @@ from controlplane.insights.totals import Totals
 from controlplane.metrics import new_registry
 from controlplane.migrations.migrate import migrate
 from controlplane.ports import BlobStore, Clock, Notifier, TelemetryIn
+from controlplane.registry.contents import ReleaseContents
 from controlplane.registry.grants import Grants
 from controlplane.registry.ports import Inspector
 from controlplane.registry.service import RegistryService
@@ -93,6 +94,7 @@ def assemble(config: Config, adapters: Adapters) -> Services:
         grants=adapters.grants,
         identity=IdentityService(database, adapters.authority, clock, config),
         registry=RegistryService(database, adapters.blobs, adapters.inspector, clock, config),
+        contents=ReleaseContents(adapters.blobs, adapters.inspector),
         fleet=FleetService(database, clock, notifier, looking, settings),
         boxes=BoxService(database, clock, notifier, adapters.grants, settings),
         looking=looking,

@@ -1,5 +1,7 @@
 """The process that looks into one ONNX file: question and file on standard input, one JSON answer on standard output.
 
+A question with a task asks whether the file is what a manifest says; one without asks for its outline.
+
 It gives itself its bounds before the first byte of the file: memory by its size, processor time, no file to write. Only
 the shape of the graph is judged: inputs and outputs against the manifest's task, no data outside of the file, known
 opset and operator domains. Whether it runs is for the box to prove on its own hardware before it swaps.
@@ -13,6 +15,8 @@ import resource
 import signal
 import sys
 from typing import Any
+
+from controlplane.registry.outline import outline
 
 MEMORY_BYTES = 3 << 29  # address space for Python, the packages and what a small file needs
 TIMES = 5  # the file is held that often while it is read, parsed and checked; at most
@@ -147,6 +151,16 @@ def judged(content: bytes, question: dict[str, Any]) -> str:
     return ""
 
 
+def outlined(content: bytes) -> dict[str, Any]:
+    """The answer about a file that was judged when it was pushed."""
+    try:
+        return {"problem": "", "outline": outline(_parsed(content))}
+    except Problem as error:
+        return {"problem": _printable(str(error))}
+    except MemoryError:
+        return {"problem": "needs more memory to be read than is allowed"}
+
+
 def _printable(text: str) -> str:
     """Names from the file end up in logs and terminals, which obey control characters."""
     clean = "".join(each if each.isprintable() else "?" for each in text)
@@ -156,7 +170,8 @@ def _printable(text: str) -> str:
 def main() -> None:
     question = json.loads(sys.stdin.buffer.readline())
     bound(question["bytes"])
-    print(json.dumps({"problem": judged(sys.stdin.buffer.read(), question)}))
+    content = sys.stdin.buffer.read()
+    print(json.dumps({"problem": judged(content, question)} if "task" in question else outlined(content)))
 
 
 if __name__ == "__main__":

@@ -13,8 +13,10 @@ import threading
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import controlplane
+from controlplane.registry.outline import Outline
 from protos.errors import Rejected, Retryable
 from protos.manifest import Manifest
 
@@ -26,28 +28,37 @@ class OnnxInspector:
     """Implements controlplane.registry.ports.Inspector."""
 
     def inspect(self, path: str, content: Iterable[bytes], manifest: Manifest) -> None:
-        with subprocess.Popen(
-            [sys.executable, "-m", "controlplane.adapters.onnx_child"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=_environment(),
-        ) as child:
-            watchdog = threading.Timer(SECONDS, child.kill)
-            watchdog.start()
-            try:
-                answer = _ask(child, _question(path, manifest), content)
-            finally:
-                watchdog.cancel()
-                child.kill()
-        _judge(path, answer, child.returncode)
+        _answer(path, _question(path, manifest), content)
+
+    def outline(self, path: str, content: Iterable[bytes], size: int) -> Outline:
+        found: Outline = _answer(path, {"bytes": size}, content)["outline"]
+        return found
 
 
-def _question(path: str, manifest: Manifest) -> bytes:
+def _answer(path: str, question: dict[str, Any], content: Iterable[bytes]) -> dict[str, Any]:
+    """What the child says of the file. Raises Rejected, Retryable."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "controlplane.adapters.onnx_child"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=_environment(),
+    ) as child:
+        watchdog = threading.Timer(SECONDS, child.kill)
+        watchdog.start()
+        try:
+            answer = _ask(child, json.dumps(question).encode() + b"\n", content)
+        finally:
+            watchdog.cancel()
+            child.kill()
+    return _judge(path, answer, child.returncode)
+
+
+def _question(path: str, manifest: Manifest) -> dict[str, Any]:
     image = manifest.input
     wanted = {"name": image.name, "height": image.height, "width": image.width} if image else None
     size = manifest.file(path).size
-    return json.dumps({"task": manifest.task, "input": wanted, "bytes": size}).encode() + b"\n"
+    return {"task": manifest.task, "input": wanted, "bytes": size}
 
 
 def _ask(child: subprocess.Popen[bytes], question: bytes, content: Iterable[bytes]) -> bytes:
@@ -64,15 +75,17 @@ def _ask(child: subprocess.Popen[bytes], question: bytes, content: Iterable[byte
     return answer
 
 
-def _judge(path: str, answer: bytes, returncode: int) -> None:
+def _judge(path: str, answer: bytes, returncode: int) -> dict[str, Any]:
     try:
-        problem = json.loads(answer)["problem"]
+        said: dict[str, Any] = json.loads(answer)
+        problem = said["problem"]
     except (ValueError, KeyError) as error:
         if returncode > 0:
             raise Retryable(f"{path} could not be looked at; see that the 'onnx' package is whole") from error
         raise Rejected(f"{path} is no ONNX file that can be read within bounds; export the model again") from error
     if problem:
         raise Rejected(f"{path} {problem}")
+    return said
 
 
 def _environment() -> dict[str, str]:

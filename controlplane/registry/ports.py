@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
+from controlplane.registry.outline import Outline
 from protos.manifest import Manifest
 
 
@@ -16,6 +17,15 @@ class Inspector(Protocol):
 
         Raises:
             Rejected: what is wrong with `path`, in one sentence.
+            Retryable: it could not be looked at now.
+        """
+        ...
+
+    def outline(self, path: str, content: Iterable[bytes], size: int) -> Outline:
+        """What the graph of a file that was taken once is made of (registry.outline); `size` bytes come.
+
+        Raises:
+            Rejected: it can't be read.
             Retryable: it could not be looked at now.
         """
         ...

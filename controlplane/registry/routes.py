@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Path, Request, Response
-from fastapi.responses import StreamingResponse
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi.responses import PlainTextResponse, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
@@ -19,6 +19,7 @@ from controlplane.fleet import selectors
 from controlplane.identity.access import Bearer, Cookie, Current, require_user
 from controlplane.listing import Continue, Limit, Selector, one_more, page
 from controlplane.registry import ranges, schemas
+from controlplane.registry.difference import difference
 from controlplane.registry.grants import is_grant
 from controlplane.schemas import REFUSALS
 from protos import ids
@@ -146,6 +147,28 @@ def get_release(name: str, services: Current) -> schemas.ReleaseAnswer:
 @router.get("/releases/{name}/manifest", dependencies=_USER, summary="The very bytes that were pushed")
 def get_manifest(name: str, services: Current) -> Response:
     return Response(services.registry.release(name).manifest, media_type=MANIFEST)
+
+
+@router.get("/releases/{name}/card", dependencies=_USER, summary="Its card, in Markdown; 204 without one")
+def get_card(name: str, services: Current) -> Response:
+    card = services.contents.card(services.registry.release(name))
+    if not card:
+        return Response(status_code=204)
+    return PlainTextResponse(card, media_type="text/markdown", headers={"X-Content-Type-Options": "nosniff"})
+
+
+@router.get("/releases/{name}/graphs", dependencies=_USER, summary="What its ONNX graphs are made of, by file")
+def get_graphs(name: str, services: Current) -> dict[str, schemas.GraphAnswer]:
+    outlines = services.contents.outlines(services.registry.release(name))
+    return {path: schemas.GraphAnswer(**outline) for path, outline in outlines.items()}
+
+
+@router.get("/releases/{name}/difference", dependencies=_USER, summary="What changed from another release to this one")
+def get_difference(
+    name: str, services: Current, other: Annotated[str, Query(alias="from", max_length=128)]
+) -> schemas.DifferenceAnswer:
+    before, after = services.registry.release(other), services.registry.release(name)
+    return schemas.difference(difference(services.contents.side(before), services.contents.side(after)))
 
 
 @router.delete("/releases/{name}", dependencies=_USER, status_code=204)

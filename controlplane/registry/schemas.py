@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import Field
 
 from controlplane.listing import ListMetadata
+from controlplane.registry.difference import Difference, Line
 from controlplane.registry.domain import StoredFile, StoredRelease
 from controlplane.registry.domain import Upload as StoredUpload
 from controlplane.registry.service import StoredModel
@@ -56,6 +58,48 @@ class ReleaseList(Answer):
     items: list[ReleaseAnswer]
 
 
+class TensorAnswer(Answer):
+    name: str
+    type: str
+    shape: list[str] = Field(description='sizes; a name such as "N" or "?" where it is free')
+
+
+class GraphAnswer(Answer):
+    opset: int
+    producer: str
+    inputs: list[TensorAnswer]
+    outputs: list[TensorAnswer]
+    nodes: int
+    operators: dict[str, int]
+    parameters: int
+    weights: dict[str, int] = Field(description="numbers in initialisers, by type")
+
+
+class LineAnswer(Answer):
+    name: str
+    before: str
+    after: str
+    change: str = Field(description="same, added, removed or changed")
+
+
+class FileLineAnswer(Answer):
+    path: str
+    before: int | None = Field(description="bytes; null where it is not there")
+    after: int | None
+    change: str
+
+
+class DifferenceAnswer(Answer):
+    manifest: list[LineAnswer]
+    input: list[LineAnswer]
+    labels: list[LineAnswer]
+    variants: list[LineAnswer]
+    files: list[FileLineAnswer]
+    figures: list[LineAnswer] = Field(description="numbers in tables of the cards")
+    graph: list[LineAnswer]
+    operators: list[LineAnswer]
+
+
 class ModelStatus(Answer):
     releases: list[str]  # versions, oldest first
 
@@ -101,6 +145,26 @@ def release(stored: StoredRelease) -> ReleaseAnswer:
 
 def _file(entry: StoredFile) -> File:
     return File(path=entry.path, sha256=hex_of(entry.digest), size=entry.size, role=entry.role)
+
+
+def difference(found: Difference) -> DifferenceAnswer:
+    return DifferenceAnswer(
+        manifest=_lines(found.manifest),
+        input=_lines(found.input),
+        labels=_lines(found.labels),
+        variants=_lines(found.variants),
+        files=[
+            FileLineAnswer(path=each.path, before=each.before, after=each.after, change=each.change)
+            for each in found.files
+        ],
+        figures=_lines(found.figures),
+        graph=_lines(found.graph or ()),
+        operators=_lines(found.operators or ()),
+    )
+
+
+def _lines(lines: Iterable[Line]) -> list[LineAnswer]:
+    return [LineAnswer(name=each.name, before=each.before, after=each.after, change=each.change) for each in lines]
 
 
 def model(stored: StoredModel) -> ModelAnswer:

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 from fastapi import FastAPI
+from google.protobuf.message import DecodeError
+from onnx import ModelProto
 
 from controlplane.adapters.blob_memory import MemoryBlobStore
 from controlplane.adapters.notifier_memory import MemoryNotifier
@@ -25,6 +28,7 @@ from controlplane.metrics import new_registry
 from controlplane.migrations.migrate import migrate
 from controlplane.registry.domain import StoredRelease
 from controlplane.registry.grants import Grants
+from controlplane.registry.outline import Outline, outline
 from controlplane.registry.service import RegistryService
 from controlplane.web import create_app
 from controlplane.wiring import Adapters, assemble
@@ -46,6 +50,16 @@ class SimInspector:
         self.seen.append((path, sum(map(len, content))))
         if path in self.refuses:
             raise Rejected(f"{path} {self.refuses[path]}")
+
+    def outline(self, path: str, content: Iterable[bytes], size: int) -> Outline:
+        """Of a graph the real one; of a test's random bytes what two of them can differ in."""
+        whole = b"".join(content)
+        self.seen.append((path, len(whole)))
+        with suppress(DecodeError):
+            return outline(ModelProto.FromString(whole))
+        weights = {"parameters": size // 4, "weights": {"float32": size // 4}}
+        graph = {"opset": 17, "producer": "sim", "inputs": [], "outputs": [], "nodes": 60 + whole[0] % 7}
+        return {**graph, **weights, "operators": {"Conv": 15 + whole[1] % 5}}
 
 
 class SimBrowser:

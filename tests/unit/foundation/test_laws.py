@@ -34,6 +34,7 @@ VIOLATIONS = {
     "vendor-cryptography": ("controlplane/trust/domain.py", "import cryptography.x509"),
     "vendor-onnxruntime": ("agent/inference/worker.py", "import onnxruntime"),
     "vendor-onnx": ("controlplane/registry/service.py", "import onnx"),
+    "vendor-markdown": ("controlplane/ui/routes.py", "import markdown_it"),
     "vendor-uvicorn": ("controlplane/up/tree.py", "import uvicorn"),
     "vendor-av": ("agent/cameras/pacer.py", "import av"),
     "vendor-sqlalchemy": ("controlplane/identity/service.py", "import sqlalchemy"),

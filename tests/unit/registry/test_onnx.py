@@ -231,3 +231,14 @@ def test_the_process_that_looks_can_write_no_file(tmp_path: Path) -> None:
 
 def test_every_task_has_its_outputs() -> None:
     assert set(onnx_child.OUTPUTS) == set(manifest.TASKS)
+
+
+def test_an_outline_tells_what_a_graph_is_made_of() -> None:
+    content = (HARBOUR / "model.onnx").read_bytes()
+    found = OnnxInspector().outline("model.onnx", [content], len(content))
+    assert found["inputs"] == [{"name": "image", "type": "uint8", "shape": ["N", "320", "320", "3"]}]
+    assert [each["name"] for each in found["outputs"]] == ["boxes", "scores", "classes"]
+    assert found["operators"]["Conv"] == 15
+    assert found["nodes"] == sum(found["operators"].values())
+    with pytest.raises(Rejected, match="no ONNX file"):
+        OnnxInspector().outline("model.onnx", [content[:1000]], len(content))
