@@ -24,12 +24,12 @@ class Answer(BaseModel):
 
 
 class Metadata(Answer):
-    name: str
-    labels: dict[str, str] = Field(default_factory=dict)
-    annotations: dict[str, str] = Field(default_factory=dict)
-    uid: str
-    generation: int
-    resource_version: str
+    name: str = Field(description="a-z, 0-9 and '-', at most 63 characters")
+    labels: dict[str, str] = Field(default_factory=dict, description="what selectors look at")
+    annotations: dict[str, str] = Field(default_factory=dict, description="your own notes, 4096 characters together")
+    uid: str = Field(description="of this very object: one made anew under its name has another")
+    generation: int = Field(description="counts changes of the spec")
+    resource_version: str = Field(description="counts every change; written back, it guards against somebody else's")
     creation_timestamp: str
 
 

@@ -27,14 +27,19 @@ _ANSWER_SECONDS = 60.0  # a push commits before it answers
 class Client:
     """One connection pool to one control plane. Use as a context manager."""
 
-    def __init__(self, context: Context, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        context: Context,
+        transport: httpx.BaseTransport | None = None,
+        answer_seconds: float = _ANSWER_SECONDS,
+    ) -> None:
         self.context = context
         headers = {"Authorization": f"Bearer {context.token}"} if context.token else {}
         self._http = httpx.Client(
             base_url=_checked(context.url) + API,
             headers=headers,
             verify=_trust(context),
-            timeout=httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS),
+            timeout=httpx.Timeout(answer_seconds, connect=min(answer_seconds, _CONNECT_SECONDS)),
             transport=transport,
         )
 

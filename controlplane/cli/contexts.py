@@ -142,6 +142,58 @@ def config_path(environment: Mapping[str, str]) -> Path:
     return Path(base) / "longshore" / "config.yaml"
 
 
+def remembered(config: Path) -> list[Context]:
+    """All contexts of the file, by name. Raises Rejected."""
+    return [_context(found, name) for name, found in sorted(_contexts(config, _load(config)).items())]
+
+
+def current(config: Path) -> str:
+    """The name of the current context; empty when there is none."""
+    return str(_load(config).get("current") or "")
+
+
+def choose(config: Path, name: str) -> None:
+    """Make `name` the current context. Raises Rejected: there is none of that name."""
+    kept = _named(config, name)
+    _write(config, {"current": name, "contexts": kept})
+
+
+def rename(config: Path, name: str, new_name: str) -> None:
+    """Raises Rejected: there is none of that name, or one of the new name."""
+    kept = _named(config, name)
+    if new_name in kept:
+        raise Rejected(f"there is a context {new_name!r} already; delete it first, or choose another name")
+    kept[new_name] = kept.pop(name)
+    used = current(config)
+    _write(config, {"current": new_name if used == name else used, "contexts": kept})
+
+
+def forget(config: Path, name: str) -> None:
+    """Remove `name` with its token; when it was the current one, none is current. Raises Rejected."""
+    kept = _named(config, name)
+    del kept[name]
+    used = current(config)
+    _write(config, {"current": "" if used == name else used, "contexts": kept})
+
+
+def _named(config: Path, name: str) -> dict[str, Any]:
+    """The contexts of the file, `name` among them. Raises Rejected."""
+    kept = _contexts(config, _load(config))
+    if name not in kept:
+        there = f"there are {', '.join(sorted(kept))}" if kept else "'longshore login URL' makes one"
+        raise Rejected(f"no context {name!r} in {config}; {there}")
+    return kept
+
+
+def _contexts(config: Path, document: Mapping[str, Any]) -> dict[str, Any]:
+    contexts = document.get("contexts") or {}
+    if not isinstance(contexts, dict) or not all(isinstance(each, dict) for each in contexts.values()):
+        raise Rejected(
+            f"{config} is not what 'longshore login' writes; mend or remove it, then run 'longshore login URL'"
+        )
+    return dict(contexts)
+
+
 def remember(config: Path, context: Context) -> None:
     """Add `context` to the file and make it the current one."""
     document = _load(config)

@@ -19,6 +19,8 @@ from protos.errors import LongshoreError
 COMMANDS = {
     "up": ("up", "Run a whole fleet on this machine: --demo brings boxes and cameras."),
     "login": ("login", "Remember a control plane and a token for it."),
+    "logout": ("logout", "Forget a control plane and its token."),
+    "context": ("context", "Which control planes are remembered, and which is in use."),
     "open": ("open_page", "Print (and open) a one-time sign-in link for the page."),
     "token": ("token", "Create, list and delete join tokens."),
     "package": ("package", "Make a release directory from an ONNX file."),
@@ -26,11 +28,14 @@ COMMANDS = {
     "push": ("push", "Push a release directory or tar to the registry."),
     "apply": ("apply", "Create or update objects from YAML or JSON."),
     "get": ("get", "List objects, or show one."),
+    "edit": ("edit", "Change an object in your editor."),
+    "explain": ("explain", "What a kind and its fields mean."),
     "describe": ("describe", "Show an object with its conditions and why it has not converged."),
     "delete": ("delete", "Delete objects."),
     "top": ("top", "Live rates, latency and outcomes of the fleet."),
     "logs": ("logs", "Newest log lines of a box."),
     "node": ("node", "Pause, resume, label or slow down a box."),
+    "completion": ("completion", "Make your shell complete commands, kinds and names."),
     "version": ("version", "Versions of this command and of the control plane."),
 }
 

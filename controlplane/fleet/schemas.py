@@ -30,13 +30,15 @@ class Requirement(Answer):
 class LabelSelector(Answer):
     """Empty selects everything."""
 
-    match_labels: dict[str, str] = Field(default_factory=dict)
-    match_expressions: list[Requirement] = Field(default_factory=list)
+    match_labels: dict[str, str] = Field(default_factory=dict, description="each label must have this value")
+    match_expressions: list[Requirement] = Field(default_factory=list, description="and each of these must hold")
 
 
 class NodeSpec(Answer):
-    paused: bool = False
-    slow_down: str = "0s"
+    """What an operator sets on a box."""
+
+    paused: bool = Field(default=False, description="true: no frame is taken from its cameras")
+    slow_down: str = Field(default="0s", description="waiting added to each inference, up to 10s")
 
 
 class Inventory(Answer):
@@ -96,9 +98,11 @@ class Node(Answer):
 
 
 class CameraSpec(Answer):
-    node: str
-    source: str  # credentials are shown as ***
-    rate: float = 10
+    node: str = Field(description="the box that reads it; it may join later")
+    source: str = Field(
+        description="rtsp://…, file:///…, device:///dev/video0, synthetic://harbour?seed=1; credentials show as ***"
+    )
+    rate: float = Field(default=10, description="frames due per second")
 
 
 class CameraStatus(Answer):
@@ -122,25 +126,25 @@ class Camera(Answer):
 
 
 class Objective(Answer):
-    deadline: str = "250ms"
+    deadline: str = Field(default="250ms", description="from capture to answer")
 
 
 class Offload(Answer):
-    enabled: bool = True
-    uplink: str = "4Mbit/s"
-    jpeg_quality: int = 80
+    enabled: bool = Field(default=True, description="whether cloud nodes may answer for a box that is overloaded")
+    uplink: str = Field(default="4Mbit/s", description="what a box may send for this deployment")
+    jpeg_quality: int = Field(default=80, ge=1, le=100, description="of the pictures that it sends")
 
 
 class DeploymentSpec(Answer):
-    model: str
-    version: str
-    node_selector: LabelSelector = LabelSelector()
-    camera_selector: LabelSelector = LabelSelector()
-    cloud_selector: LabelSelector = LabelSelector()
-    objective: Objective = Objective()
-    offload: Offload = Offload()
-    min_score: float = 0.3
-    detections_per_second: float = 2
+    model: str = Field(description="name of the model line")
+    version: str = Field(description="the release, by its version; never an implicit newest one")
+    node_selector: LabelSelector = Field(default=LabelSelector(), description="the boxes, by their labels")
+    camera_selector: LabelSelector = Field(default=LabelSelector(), description="of their cameras, these")
+    cloud_selector: LabelSelector = Field(default=LabelSelector(), description="the cloud nodes that may help")
+    objective: Objective = Field(default=Objective(), description="what is aimed at")
+    offload: Offload = Field(default=Offload(), description="when and how the cloud may help")
+    min_score: float = Field(default=0.3, ge=0, le=1, description="detections below it are left out")
+    detections_per_second: float = Field(default=2, ge=0, description="recorded per camera, at most")
 
 
 class Counts(Answer):

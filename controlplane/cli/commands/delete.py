@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import click
 
-from controlplane.cli import documents, kinds, session
+from controlplane.cli import completing, documents, kinds, session
 from controlplane.cli.client import Client, address
 from controlplane.cli.exits import NotFound
 from controlplane.cli.kinds import Kind
@@ -31,8 +31,8 @@ Target = tuple[Kind, str]
 
 
 @click.command("delete", help=EXAMPLES)
-@click.argument("kind_word", metavar="[KIND]", required=False)
-@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.argument("kind_word", metavar="[KIND]", required=False, shell_complete=completing.kind)
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=completing.name)
 @click.option("-l", "--selector", default="", metavar="LABELS", help="Label selector instead of names.")
 @click.option("-f", "--filename", "paths", multiple=True, metavar="FILE", help="Delete what this file lists.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask before a Node is deleted.")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
-from controlplane.cli import describing, kinds, output, session
-from controlplane.cli.client import address
+from controlplane.cli import completing, describing, kinds, output, session
+from controlplane.cli.client import Client, Document, address
+from controlplane.cli.commands.get import fetch, refuse_missing
 
 EXAMPLES = """Show an object, how far it is, and why not further.
 
@@ -18,18 +19,24 @@ Examples:
 
 
 @click.command("describe", help=EXAMPLES)
-@click.argument("kind_word", metavar="KIND")
-@click.argument("names", nargs=-1, metavar="NAME...")
+@click.argument("kind_word", metavar="KIND", shell_complete=completing.kind)
+@click.argument("names", nargs=-1, metavar="NAME...", shell_complete=completing.name)
 def command(kind_word: str, names: tuple[str, ...]) -> None:
-    word, found, name = kind_word.partition("/")
-    names = (name, *names) if found else names
+    word, slash, name = kind_word.partition("/")
+    names = (name, *names) if slash else names
     if not names:
         raise click.UsageError(f"Name the {word} to describe; 'longshore get {word}' lists them.")
     kind = kinds.named(word)
     with session.client() as client:
-        for number, each in enumerate(names):
-            document = client.one(kind.plural, each)
+        found, missing = fetch(client, kind, names, "")
+        for number, document in enumerate(found):
             if kind.plural == "nodes":
-                document["status"]["gaps"] = client.document("GET", address("nodes", each, "gaps"))["items"]
+                document["status"]["gaps"] = _gaps(client, document["metadata"]["name"])
             text = describing.described(kind, document, kinds.utc_now(), colour=output.coloured())
             click.echo(("\n" if number else "") + text)
+        refuse_missing(missing)
+
+
+def _gaps(client: Client, node: str) -> list[Document]:
+    items: list[Document] = client.document("GET", address("nodes", node, "gaps"))["items"]
+    return items

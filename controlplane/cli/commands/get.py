@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from time import sleep
 
 import click
 
-from controlplane.cli import kinds, output, session
+from controlplane.cli import completing, kinds, output, session
 from controlplane.cli.client import Client, Document
 from controlplane.cli.exits import NotFound
 from controlplane.cli.kinds import Kind
@@ -31,8 +30,8 @@ WATCH_SECONDS = 1.0
 
 
 @click.command("get", help=EXAMPLES)
-@click.argument("kind_word", metavar="KIND")
-@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.argument("kind_word", metavar="KIND", shell_complete=completing.kind)
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=completing.name)
 @click.option("-l", "--selector", default="", metavar="LABELS", help="Label selector: a=b,c!=d,e,!f,g in (x,y).")
 @click.option("-o", "--output", "form", type=click.Choice(output.FORMATS), default="table", help="How to print it.")
 @click.option("-w", "--watch", is_flag=True, help="Print again what changes, each second.")
@@ -50,11 +49,13 @@ def command(kind_word: str, names: tuple[str, ...], selector: str, form: str, *,
         return
     kind = kinds.named(kind_word)
     with session.client() as client:
-        found = fetch(client, kind, names, selector)
+        found, missing = fetch(client, kind, names, selector)
         if watch:
             _watch(found, lambda: present(client, kind, names, selector), kind, form)
         else:
-            _show(kind, found, form, single=len(names) == 1)
+            if found or not missing:
+                _show(kind, found, form, single=len(names) == 1)
+            refuse_missing(missing)
 
 
 def _split(word: str, names: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
@@ -63,21 +64,32 @@ def _split(word: str, names: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
     return (kind, (name, *names)) if found else (word, names)
 
 
-def fetch(client: Client, kind: Kind, names: tuple[str, ...], selector: str) -> list[Document]:
-    if names:
-        return [client.one(kind.plural, name) for name in names]
-    return client.listed(kind.plural, selector)
+def fetch(client: Client, kind: Kind, names: tuple[str, ...], selector: str) -> tuple[list[Document], list[NotFound]]:
+    """What is there, and what is not: one that is missing stops no other."""
+    if not names:
+        return client.listed(kind.plural, selector), []
+    found, missing = [], []
+    for name in names:
+        try:
+            found.append(client.one(kind.plural, name))
+        except NotFound as error:
+            missing.append(error)
+    return found, missing
+
+
+def refuse_missing(missing: list[NotFound]) -> None:
+    """Raises NotFound when anything is missing; of several, each is told."""
+    if len(missing) > 1:
+        for error in missing:
+            click.echo(str(error), err=True)
+        raise NotFound(f"{len(missing)} of them are not there")
+    if missing:
+        raise missing[0]
 
 
 def present(client: Client, kind: Kind, names: tuple[str, ...], selector: str) -> list[Document]:
     """As `fetch`, without the ones that are gone."""
-    if not names:
-        return fetch(client, kind, names, selector)
-    found = []
-    for name in names:
-        with suppress(NotFound):
-            found.append(client.one(kind.plural, name))
-    return found
+    return fetch(client, kind, names, selector)[0]
 
 
 def _show(kind: Kind, items: list[Document], form: str, *, single: bool) -> None:

@@ -12,7 +12,7 @@ from time import sleep
 
 import click
 
-from controlplane.cli import kinds, output, session
+from controlplane.cli import completing, kinds, output, session
 from controlplane.cli.client import Client, Document, address
 from controlplane.cli.patience import awaited
 from protos.errors import Retryable
@@ -32,7 +32,7 @@ _FIELDS = ("time", "level", "logger", "message")
 
 
 @click.command("logs", help=EXAMPLES)
-@click.argument("node")
+@click.argument("node", shell_complete=completing.node)
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes.")
 @click.option("-n", "--lines", "most", type=click.IntRange(1), default=100, show_default=True, help="At most so many.")
 def command(node: str, most: int, *, follow: bool) -> None:

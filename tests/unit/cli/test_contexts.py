@@ -11,6 +11,7 @@ import pytest
 from controlplane.cli import contexts
 from controlplane.cli.contexts import LOCAL, Context, Wish, remember, resolve, wish, write_local
 from protos.errors import Rejected
+from tests.sim.command import Run
 
 HERE = Context("https://127.0.0.1:8443", "lsk_here", "PEM", "here")
 
@@ -168,3 +169,43 @@ def test_a_file_of_another_shape_is_named(config: Path, tmp_path: Path, text: st
     config.write_text(text)
     with pytest.raises(Rejected, match="is not what 'longshore login' writes"):
         resolve(Wish(), tmp_path, config)
+
+
+@pytest.fixture
+def two(run: Run, tmp_path: Path) -> Path:
+    """Two remembered control planes; `lab` is the current one. The file's path."""
+    config = tmp_path / "home" / ".config" / "longshore" / "config.yaml"
+    contexts.remember(config, Context("https://fleet.example:8443", "lsk_one", "PEM", "harbour"))
+    contexts.remember(config, Context("http://127.0.0.1:8080", "lsk_two", "", "lab"))
+    return config
+
+
+def test_the_list_shows_which_is_in_use_and_no_token(run: Run, two: Path) -> None:
+    shown = run("context", "list")
+    assert [line.split() for line in shown.out.splitlines()[1:]] == [
+        ["harbour", "https://fleet.example:8443", "its", "own", "CA"],
+        ["*", "lab", "http://127.0.0.1:8080", "plain", "http"],
+    ]
+    assert "lsk_" not in shown.out + run("context", "list", "-o", "json").out
+
+
+def test_another_one_is_chosen_renamed_and_forgotten(run: Run, two: Path) -> None:
+    assert run("context", "use", "harbour").code == 0
+    assert run("context", "rename", "harbour", "quay").code == 0
+    assert contexts.current(two) == "quay"
+    assert run("context", "delete", "quay").code == 0
+    assert ([each.name for each in contexts.remembered(two)], contexts.current(two)) == (["lab"], "")
+    assert two.stat().st_mode & 0o777 == 0o600
+
+
+def test_signing_out_forgets_the_token(run: Run, two: Path) -> None:
+    assert run("logout").out.startswith("forgot lab\n")
+    assert "lsk_two" not in two.read_text()
+    assert "nobody is signed in" in run("logout").err
+
+
+@pytest.mark.parametrize("words", [["use", "x"], ["delete", "x"], ["rename", "x", "y"], ["rename", "lab", "harbour"]])
+def test_a_context_that_is_none_or_taken_is_refused_and_nothing_is_lost(run: Run, two: Path, words: list[str]) -> None:
+    before = two.read_text()
+    assert run("context", *words).code == 1
+    assert two.read_text() == before
