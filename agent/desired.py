@@ -11,10 +11,12 @@ from urllib.parse import urlsplit
 
 from agent.pipeline.board import CameraWish, DeploymentWish
 from agent.pipeline.run import LaneSettings
+from agent.types import Zone
+from protos import fleet_pb2 as wire
 from protos import ids
 from protos.errors import InvalidName
 from protos.fleet_pb2 import CameraSpec, CloudEndpoint, DeploymentSpec, DesiredState
-from protos.ids import DeploymentName
+from protos.ids import CameraName, DeploymentName
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,14 @@ class Broker:
 
 
 @dataclass(frozen=True)
+class Quotas:
+    """Of this box's disk, in bytes; 0: none set."""
+
+    release_bytes: int = 0
+    outbox_bytes: int = 0
+
+
+@dataclass(frozen=True)
 class Desired:
     """Everything this box should be."""
 
@@ -45,6 +55,12 @@ class Desired:
     watch_until: float = 0.0  # unix seconds
     records_per_second: dict[DeploymentName, float] = field(default_factory=dict)
     refused: tuple[str, ...] = ()
+    quotas: Quotas = Quotas()
+
+    @property
+    def zones(self) -> dict[CameraName, tuple[Zone, ...]]:
+        """Of the cameras that have any."""
+        return {camera.name: camera.zones for camera in self.cameras if camera.zones}
 
 
 def desired(state: DesiredState) -> Desired:
@@ -62,15 +78,20 @@ def desired(state: DesiredState) -> Desired:
         watch_until=state.watch_until_unix_ms / 1000,
         records_per_second={wish.name: _rate(state, wish.name) for wish in deployments},
         refused=tuple(refused),
+        quotas=Quotas(state.quotas.release_bytes, state.quotas.outbox_bytes),
     )
 
 
 def _camera(spec: CameraSpec, refused: list[str]) -> CameraWish | None:
     try:
-        return CameraWish(ids.camera_name(spec.name), spec.source, spec.rate)
+        return CameraWish(ids.camera_name(spec.name), spec.source, spec.rate, tuple(map(_zone, spec.zones)))
     except InvalidName as error:
         refused.append(str(error))
         return None
+
+
+def _zone(told: wire.Zone) -> Zone:
+    return Zone(told.name, tuple((point.x, point.y) for point in told.points))
 
 
 def _deployment(spec: DeploymentSpec, refused: list[str]) -> DeploymentWish | None:
@@ -86,6 +107,7 @@ def _deployment(spec: DeploymentSpec, refused: list[str]) -> DeploymentWish | No
                 min_score=spec.min_score,
                 jpeg_quality=spec.offload.jpeg_quality or 80,
                 offload=spec.offload.enabled,
+                classes=frozenset(spec.classes),
             ),
             bits_per_second=float(spec.offload.bits_per_second),
         )

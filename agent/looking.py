@@ -18,7 +18,7 @@ from typing import Protocol
 
 from agent.ports import Clock, FleetLink
 from agent.supervise import Tasks
-from agent.types import Box, Finished
+from agent.types import Box, Finished, Zone
 from protos import fleet_pb2
 from protos.errors import LongshoreError, Rejected
 from protos.ids import CameraName
@@ -39,9 +39,17 @@ class Painter(Protocol):
     """The capture side, as a viewer needs it (see agent.cameras.capture)."""
 
     async def preview(
-        self, camera: CameraName, boxes: tuple[Box, ...], caption: str, captured_unix_ns: int | None
+        self,
+        camera: CameraName,
+        boxes: tuple[Box, ...],
+        caption: str,
+        captured_unix_ns: int | None,
+        zones: tuple[Zone, ...],
     ) -> bytes:
-        """JPEG of the picture captured then if it is still there, else the newest; boxes drawn in. Raises Retryable."""
+        """JPEG of the picture captured then if it is still there, else the newest; all of it drawn in.
+
+        Raises Retryable.
+        """
         ...
 
 
@@ -57,7 +65,15 @@ class _Drawing:
 class Looking:
     """What is on its way to a viewer."""
 
-    def __init__(self, clock: Clock, painter: Painter, cameras: Callable[[], Iterable[CameraName]]) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        painter: Painter,
+        cameras: Callable[[], Iterable[CameraName]],
+        zones: Callable[[CameraName], tuple[Zone, ...]] = lambda _camera: (),
+    ) -> None:
+        """`cameras`: those that feed no deployment; `zones`: of a camera."""
+        self._zones = zones
         self._clock = clock
         self._painter = painter
         self._cameras = cameras
@@ -126,7 +142,9 @@ class Looking:
 
     async def _draw(self, camera: CameraName, picture: fleet_pb2.Picture, drawing: _Drawing) -> None:
         try:
-            picture.jpeg = await self._painter.preview(camera, drawing.boxes, drawing.caption, drawing.captured_unix_ns)
+            picture.jpeg = await self._painter.preview(
+                camera, drawing.boxes, drawing.caption, drawing.captured_unix_ns, self._zones(camera)
+            )
         except LongshoreError as error:
             log.debug("no picture of %s: %s", camera, error)
             return

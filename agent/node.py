@@ -14,7 +14,7 @@ import random
 import signal
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent import logs, report
 from agent.adapters.blob_https import Grant, HttpsBlobs, pinned
@@ -38,6 +38,7 @@ from agent.inference import runtime
 from agent.inference.engine import OnnxEngine
 from agent.link.loop import Handlers, SyncLoop
 from agent.looking import Looking
+from agent.pipeline import zones
 from agent.pipeline.board import Board
 from agent.pipeline.table import BoardTable
 from agent.report import Addresses, Box
@@ -50,7 +51,7 @@ from agent.supervise import Tasks
 from agent.telemetry.metrics import Metrics
 from agent.telemetry.reporter import Reporter
 from agent.telemetry.sender import Sender
-from agent.types import Finished, Problem, Tap
+from agent.types import Finished, Problem, Tap, Zone
 from agent.update.machine import State
 from agent.update.runner import Updater, UpdateSettings
 from agent.update.steps import Ports
@@ -89,6 +90,7 @@ class Node:
         self._desired = Desired()
         self._wished = asyncio.Event()
         self._refused: tuple[str, ...] = ()
+        self._zones: dict[CameraName, tuple[Zone, ...]] = {}
         self._was_connected = False  # before the Sync under way
         self._box = Box(config.role, self._boot_id, config.state_dir, Addresses(), ())
         self.metrics = Metrics(VERSION, identity.member.node_id)
@@ -97,7 +99,9 @@ class Node:
         self._link = GrpcFleetLink(lambda: self._identity)
         self._reporter = Reporter(disk.outbox, self.metrics, self._clock, config.state_dir)
         self._sender = Sender(disk.outbox, self._clock, random.random)
-        self._looking = Looking(self._clock, self.captures, self._idle_cameras)
+        self._looking = Looking(
+            self._clock, self.captures, self._idle_cameras, lambda camera: self._zones.get(camera, ())
+        )
         self._updater = self._new_updater()
         self._sync = SyncLoop(self._link, disk.state, self._clock, self._report, self._handlers())
         self._broker = self._new_broker()
@@ -172,7 +176,7 @@ class Node:
     def _wish(self, state: DesiredState) -> None:
         """Plan at once, so that the updater's first release finds its settings; the rest follows in `_apply`."""
         wished = self._desired = desired(state)
-        self._refused = wished.refused
+        self._refused, self._zones = wished.refused, wished.zones
         self.board.plan(wished.cameras if self.config.role == "edge" else (), wished.deployments)
         self.board.slow_down(wished.slow_down)
         self._reporter.per_second = wished.records_per_second
@@ -204,6 +208,8 @@ class Node:
     # ---- reports ----
 
     def _finished(self, frame: Finished) -> None:
+        if frame.boxes and (known := self._zones.get(frame.tap.camera)):
+            frame = replace(frame, boxes=zones.tagged(frame.boxes, known))
         self._reporter.finished(frame)
         self._looking.show(frame)
 

@@ -72,6 +72,15 @@ class Box:
     y1: float
     score: float
     label: str
+    zones: tuple[str, ...] = ()  # of its camera, in which it stands; see agent.pipeline.zones
+
+
+@dataclass(frozen=True)
+class Zone:
+    """A named part of a camera's picture: its corners in order, normalised to the picture."""
+
+    name: str
+    points: tuple[tuple[float, float], ...]
 
 
 class Where(StrEnum):

@@ -24,6 +24,7 @@ from controlplane.ports import BlobStore, Clock, Notifier, TelemetryIn
 from controlplane.registry.contents import ReleaseContents
 from controlplane.registry.grants import Grants
 from controlplane.registry.service import RegistryService
+from controlplane.settings.service import SettingsService
 from controlplane.trust.ports import Authority
 
 
@@ -49,6 +50,7 @@ class Services:
     ingest: IngestService
     insights: InsightsService
     totals: Totals
+    settings: SettingsService
 
 
 def current(request: Request) -> Services:

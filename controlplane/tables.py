@@ -86,6 +86,7 @@ class Camera(ObjectColumns, Base):
     node_id: Mapped[str] = mapped_column(_NAME, index=True)  # may join later: no foreign key
     source: Mapped[str] = mapped_column(Text)  # with credentials: never shown whole
     rate: Mapped[float]
+    zones: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")  # [{"name", "points": [[x, y]]}]
     status: Mapped[Json] = mapped_column(default=dict)
 
 
@@ -136,6 +137,15 @@ class Deployment(ObjectColumns, Base):
     name: Mapped[str] = mapped_column(_NAME, primary_key=True)
     spec: Mapped[Json]  # a DeploymentSpec, field by field
     status: Mapped[Json] = mapped_column(default=dict)
+
+
+class Settings(ObjectColumns, Base):
+    """One row, `fleet`."""
+
+    __tablename__ = "settings"
+
+    name: Mapped[str] = mapped_column(_NAME, primary_key=True)
+    spec: Mapped[Json]  # a settings.domain.Spec, field by field
 
 
 # ---- identity ----
@@ -227,7 +237,7 @@ class Detection(RecordColumns, Base):
     outcome: Mapped[str] = mapped_column(String(16))
     latency_seconds: Mapped[float]
     ran_on: Mapped[str] = mapped_column(_NAME)  # "local" or the cloud node's id
-    boxes: Mapped[list[Any]]  # [{"x0","y0","x1","y1","score","label"}]
+    boxes: Mapped[list[Any]]  # [{"x0","y0","x1","y1","score","label","zones"}]; zones where it has any
     frame_seq: Mapped[int]
 
 

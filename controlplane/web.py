@@ -28,6 +28,7 @@ from controlplane.insights.metrics import FleetMetrics
 from controlplane.insights.routes import router as insights
 from controlplane.metrics import MeasuredRequests
 from controlplane.registry.routes import router as registry
+from controlplane.settings.routes import router as settings
 from controlplane.ui.routes import add_page
 from protos.errors import InvalidToken, LongshoreError, Rejected, Retryable
 
@@ -59,7 +60,7 @@ def create_app(services: Services) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.services = services
-    for router in (identity, registry, fleet, insights, signing_in):
+    for router in (identity, registry, fleet, insights, settings, signing_in):
         app.include_router(router)
     add_page(app, services)
     services.metrics.register(FleetMetrics(services.fleet, services.registry, services.totals))

@@ -35,6 +35,7 @@ from controlplane.registry.contents import ReleaseContents
 from controlplane.registry.grants import Grants
 from controlplane.registry.ports import Inspector
 from controlplane.registry.service import RegistryService
+from controlplane.settings.service import SettingsService
 from controlplane.trust.ports import Authority
 
 ADMIN_TOKEN = "admin.token"  # noqa: S105 - a file name
@@ -73,6 +74,7 @@ def build(config: Config) -> Services:
         grants=Grants(private_bytes(folder / "grant.key")),
     )
     services = assemble(config, adapters)
+    services.settings.ensure()
     _ensure_admin(services.identity, folder / ADMIN_TOKEN)
     return services
 
@@ -82,6 +84,7 @@ def assemble(config: Config, adapters: Adapters) -> Services:
     database, clock, notifier = adapters.database, adapters.clock, adapters.notifier
     looking, totals = Looking(), Totals()
     settings = generations.settings(config)
+    boxes = BoxService(database, clock, notifier, adapters.grants, settings)
     return Services(
         config=config,
         clock=clock,
@@ -96,11 +99,12 @@ def assemble(config: Config, adapters: Adapters) -> Services:
         registry=RegistryService(database, adapters.blobs, adapters.inspector, clock, config),
         contents=ReleaseContents(adapters.blobs, adapters.inspector),
         fleet=FleetService(database, clock, notifier, looking, settings),
-        boxes=BoxService(database, clock, notifier, adapters.grants, settings),
+        boxes=boxes,
         looking=looking,
         ingest=IngestService(database, clock, totals.add),
         insights=InsightsService(database, clock),
         totals=totals,
+        settings=SettingsService(database, clock, boxes.refresh),
     )
 
 

@@ -475,6 +475,7 @@ class DesiredState(_message.Message):
     SYNC_INTERVAL_SECONDS_FIELD_NUMBER: _builtins.int
     WATCH_UNTIL_UNIX_MS_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
+    QUOTAS_FIELD_NUMBER: _builtins.int
     generation: _builtins.int
     """grows whenever anything below changes for this node"""
     sync_interval_seconds: _builtins.int
@@ -493,6 +494,8 @@ class DesiredState(_message.Message):
     def broker(self) -> Global___BrokerEndpoint: ...
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    @_builtins.property
+    def quotas(self) -> Global___Quotas: ...
     def __init__(
         self,
         *,
@@ -505,14 +508,39 @@ class DesiredState(_message.Message):
         sync_interval_seconds: _builtins.int = ...,
         watch_until_unix_ms: _builtins.int = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        quotas: Global___Quotas | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["broker", b"broker", "switches", b"switches"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["broker", b"broker", "quotas", b"quotas", "switches", b"switches"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["broker", b"broker", "cameras", b"cameras", "cloud", b"cloud", "deployments", b"deployments", "generation", b"generation", "labels", b"labels", "switches", b"switches", "sync_interval_seconds", b"sync_interval_seconds", "watch_until_unix_ms", b"watch_until_unix_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["broker", b"broker", "cameras", b"cameras", "cloud", b"cloud", "deployments", b"deployments", "generation", b"generation", "labels", b"labels", "quotas", b"quotas", "switches", b"switches", "sync_interval_seconds", b"sync_interval_seconds", "watch_until_unix_ms", b"watch_until_unix_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DesiredState: _TypeAlias = DesiredState  # noqa: Y015
+
+@_typing.final
+class Quotas(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RELEASE_BYTES_FIELD_NUMBER: _builtins.int
+    OUTBOX_BYTES_FIELD_NUMBER: _builtins.int
+    release_bytes: _builtins.int
+    """of the box's disk for releases; 0 = none set"""
+    outbox_bytes: _builtins.int
+    """and for telemetry that waits; 0 = none set"""
+    def __init__(
+        self,
+        *,
+        release_bytes: _builtins.int = ...,
+        outbox_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outbox_bytes", b"outbox_bytes", "release_bytes", b"release_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Quotas: _TypeAlias = Quotas  # noqa: Y015
 
 @_typing.final
 class CameraSpec(_message.Message):
@@ -543,6 +571,7 @@ class CameraSpec(_message.Message):
     RATE_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
     GENERATION_FIELD_NUMBER: _builtins.int
+    ZONES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     source: _builtins.str
     """rtsp://…, file:///…, device:///dev/video0, synthetic://harbour?seed=1"""
@@ -551,6 +580,8 @@ class CameraSpec(_message.Message):
     generation: _builtins.int
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    @_builtins.property
+    def zones(self) -> _containers.RepeatedCompositeFieldContainer[Global___Zone]: ...
     def __init__(
         self,
         *,
@@ -559,14 +590,62 @@ class CameraSpec(_message.Message):
         rate: _builtins.float = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         generation: _builtins.int = ...,
+        zones: _abc.Iterable[Global___Zone] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["generation", b"generation", "labels", b"labels", "name", b"name", "rate", b"rate", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["generation", b"generation", "labels", b"labels", "name", b"name", "rate", b"rate", "source", b"source", "zones", b"zones"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CameraSpec: _TypeAlias = CameraSpec  # noqa: Y015
+
+@_typing.final
+class Zone(_message.Message):
+    """A named part of the picture: its corners in order, from 0,0 top left to 1,1 bottom right."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    @_builtins.property
+    def points(self) -> _containers.RepeatedCompositeFieldContainer[Global___Point]: ...
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        points: _abc.Iterable[Global___Point] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "points", b"points"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Zone: _TypeAlias = Zone  # noqa: Y015
+
+@_typing.final
+class Point(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    X_FIELD_NUMBER: _builtins.int
+    Y_FIELD_NUMBER: _builtins.int
+    x: _builtins.float
+    y: _builtins.float
+    def __init__(
+        self,
+        *,
+        x: _builtins.float = ...,
+        y: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["x", b"x", "y", b"y"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Point: _TypeAlias = Point  # noqa: Y015
 
 @_typing.final
 class DeploymentSpec(_message.Message):
@@ -581,6 +660,7 @@ class DeploymentSpec(_message.Message):
     OFFLOAD_FIELD_NUMBER: _builtins.int
     MIN_SCORE_FIELD_NUMBER: _builtins.int
     DETECTIONS_PER_SECOND_FIELD_NUMBER: _builtins.int
+    CLASSES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     model: _builtins.str
     version: _builtins.str
@@ -597,6 +677,10 @@ class DeploymentSpec(_message.Message):
 
     @_builtins.property
     def offload(self) -> Global___OffloadSpec: ...
+    @_builtins.property
+    def classes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """labels to look for; empty = all"""
+
     def __init__(
         self,
         *,
@@ -609,10 +693,11 @@ class DeploymentSpec(_message.Message):
         offload: Global___OffloadSpec | None = ...,
         min_score: _builtins.float = ...,
         detections_per_second: _builtins.float = ...,
+        classes: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["offload", b"offload"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cameras", b"cameras", "deadline_ms", b"deadline_ms", "detections_per_second", b"detections_per_second", "digest", b"digest", "min_score", b"min_score", "model", b"model", "name", b"name", "offload", b"offload", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cameras", b"cameras", "classes", b"classes", "deadline_ms", b"deadline_ms", "detections_per_second", b"detections_per_second", "digest", b"digest", "min_score", b"min_score", "model", b"model", "name", b"name", "offload", b"offload", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

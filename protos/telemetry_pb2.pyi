@@ -154,6 +154,7 @@ class Box(_message.Message):
     Y1_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
     LABEL_FIELD_NUMBER: _builtins.int
+    ZONES_FIELD_NUMBER: _builtins.int
     x0: _builtins.float
     """Corners, normalised to the picture: 0,0 top left to 1,1 bottom right."""
     y0: _builtins.float
@@ -161,6 +162,10 @@ class Box(_message.Message):
     y1: _builtins.float
     score: _builtins.float
     label: _builtins.str
+    @_builtins.property
+    def zones(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """of its camera, in which the middle of its lower edge lies"""
+
     def __init__(
         self,
         *,
@@ -170,10 +175,11 @@ class Box(_message.Message):
         y1: _builtins.float = ...,
         score: _builtins.float = ...,
         label: _builtins.str = ...,
+        zones: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["label", b"label", "score", b"score", "x0", b"x0", "x1", b"x1", "y0", b"y0", "y1", b"y1"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["label", b"label", "score", b"score", "x0", b"x0", "x1", b"x1", "y0", b"y0", "y1", b"y1", "zones", b"zones"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -40,7 +40,7 @@ from agent.cameras.roster import Camera, Feed
 from agent.cameras.stats import CameraStats
 from agent.ports import Clock
 from agent.supervise import Tasks
-from agent.types import Box, CameraState, ModelInput, Tap
+from agent.types import Box, CameraState, ModelInput, Tap, Zone
 from agent.workers.memory import SharedSlots
 from agent.workers.restarts import RestartBudget
 from protos.errors import Rejected, Retryable
@@ -170,18 +170,16 @@ class Captures:
         boxes: Iterable[Box] = (),
         caption: str = "",
         captured_unix_ns: int | None = None,
-        max_width: int = 640,
+        zones: Iterable[Zone] = (),
     ) -> bytes:
-        """JPEG with boxes and caption: of the picture captured then if it is still there, else of the newest.
+        """JPEG with boxes, zones and caption: of the picture captured then if it is still there, else of the newest.
 
         Per camera only the newest wish is drawn; an older one that still waits raises Retryable, as does a camera that
         has no picture.
         """
-        drawn = list(boxes)
+        drawn, outlined = list(boxes), list(zones)
         group = self._group_of(camera)
-        return await self._calls.ask(
-            group, lambda call: Draw(call, camera, drawn, caption, captured_unix_ns, max_width)
-        )
+        return await self._calls.ask(group, lambda call: Draw(call, camera, drawn, caption, captured_unix_ns, outlined))
 
     def stats(self) -> dict[CameraName, CameraStats]:
         """How every camera is, those included that were refused and never ran."""

@@ -6,7 +6,8 @@ A label keeps its colour everywhere. Drawing costs a few milliseconds and happen
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -17,7 +18,7 @@ from agent.cameras import geometry
 from agent.cameras.letterbox import Pixels, resize_rgb
 from agent.cameras.messages import MAX_JPEG
 from agent.cameras.source import Picture
-from agent.types import Box
+from agent.types import Box, Zone
 
 RGB = tuple[int, int, int]
 Area = tuple[int, int, int, int]  # left, top, right, bottom, pixels
@@ -44,11 +45,22 @@ def encode(picture: Picture, max_side: int, quality: int) -> bytes:
     return jpeg(picture.rgb(max(16, max_side)), quality)
 
 
-def preview(picture: Picture, boxes: Iterable[Box], caption: str, max_width: int) -> bytes:
-    """JPEG with boxes, labels and the caption drawn in."""
+@dataclass(frozen=True)
+class Drawn:
+    """What is drawn on a picture."""
+
+    boxes: Sequence[Box] = ()
+    caption: str = ""
+    zones: Sequence[Zone] = ()
+
+
+def preview(picture: Picture, drawn: Drawn, max_width: int) -> bytes:
+    """JPEG with zones under boxes, their names and the caption drawn in."""
     side = max_width * max(1.0, picture.height / picture.width)
     canvas = picture.rgb(max(64, round(side)))
-    annotate(canvas, boxes, caption)
+    for zone in drawn.zones:
+        _draw_zone(canvas, zone)
+    annotate(canvas, drawn.boxes, drawn.caption)
     return jpeg(canvas, PREVIEW_QUALITY)
 
 
@@ -94,6 +106,20 @@ def _font() -> Any:
 def _unit(canvas: Pixels) -> float:
     """Sizes are given for a width of 640."""
     return float(max(0.6, canvas.shape[1] / 640))
+
+
+def _draw_zone(canvas: Pixels, zone: Zone) -> None:
+    """A thin line and its name at the first corner: what stands in it matters more."""
+    height, width = canvas.shape[:2]
+    unit = _unit(canvas)
+    corners = np.array([(round(x * (width - 1)), round(y * (height - 1))) for x, y in zone.points], dtype=np.int32)
+    cv2.polylines(canvas, [corners], True, INK, max(1, round(unit)) + 1, cv2.LINE_AA)
+    cv2.polylines(canvas, [corners], True, PAPER, max(1, round(unit)), cv2.LINE_AA)
+    size = round(TEXT * unit * 0.85)
+    left = min(max(2, int(corners[0][0]) + 4), max(2, width - _width(zone.name, size) - 4))
+    base = min(max(size + 2, int(corners[0][1]) + size + 2), height - 4)
+    cv2.putText(canvas, zone.name, (left + 1, base + 1), INK, _font(), size, 400)
+    cv2.putText(canvas, zone.name, (left, base), PAPER, _font(), size, 400)
 
 
 def _draw_box(canvas: Pixels, box: Box) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-from agent.types import Box, CameraState, Geometry, ModelInput
+from agent.types import Box, CameraState, Geometry, ModelInput, Zone
 
 MAX_JPEG = 150_000  # bytes; fits a message with room to spare
 
@@ -70,13 +70,14 @@ class Encode(msgspec.Struct, tag="encode"):
 
 
 class Draw(msgspec.Struct, tag="draw"):
-    """A picture of the camera with boxes: the one captured then if it is still there, else the newest."""
+    """A picture of the camera with boxes and zones: the one captured then if it is still there, else the newest."""
 
     call: int
     camera: str
     boxes: list[Box]
     caption: str
     captured_unix_ns: int | None = None
+    zones: list[Zone] = []
     max_width: int = 640
 
 

@@ -98,7 +98,8 @@ class Worker:
         if shot is None:
             self.say(Failed(wish.call, "the camera has given no picture yet"))
         else:
-            self._answer(wish.call, lambda: drawing.preview(shot.picture, wish.boxes, wish.caption, wish.max_width))
+            drawn = drawing.Drawn(wish.boxes, wish.caption, wish.zones)
+            self._answer(wish.call, lambda: drawing.preview(shot.picture, drawn, wish.max_width))
 
     def _set_camera(self, message: SetCamera) -> None:
         camera = self._cameras.get(message.camera)

@@ -26,7 +26,7 @@ from agent.pipeline.run import LaneRunner, LaneSettings, Pixels
 from agent.pipeline.stand import Loaded, Stand
 from agent.ports import Clock, CloudInference, Engine, EngineSpec
 from agent.supervise import Tasks
-from agent.types import Finished, ModelInput, Tap
+from agent.types import Finished, ModelInput, Tap, Zone
 from agent.update.verify import VerifiedBytes, VerifiedRelease
 from protos.errors import LongshoreError, Retryable
 from protos.ids import CameraName, DeploymentName, Digest, ModelName, Version
@@ -46,6 +46,7 @@ class CameraWish:
     name: CameraName
     source: str = field(repr=False)  # may hold credentials
     rate: float
+    zones: tuple[Zone, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from agent.offload.estimate import Estimate
 from agent.pipeline.health import Health
 from agent.pipeline.lane import Action, Answer, Finish, Infer, Lane, Release, SendUp
 from agent.ports import Clock, CloudInference, CloudModel, Engine
-from agent.types import Finished, Frame, ModelInput, Tap
+from agent.types import Box, Finished, Frame, ModelInput, Tap
 from protos.errors import LongshoreError, Retryable
 from protos.ids import Digest
 
@@ -54,6 +54,11 @@ class LaneSettings:
     min_score: float
     jpeg_quality: int
     offload: bool
+    classes: frozenset[str] = frozenset()  # labels to keep; empty: all
+
+    def chosen(self, boxes: tuple[Box, ...]) -> tuple[Box, ...]:
+        """Those that the deployment asks for, wherever they were found."""
+        return tuple(box for box in boxes if box.label in self.classes) if self.classes else boxes
 
 
 class LaneRunner:
@@ -151,7 +156,7 @@ class LaneRunner:
             return Answer(error=str(error))
         finally:
             active.health.ended += 1
-        return Answer(found.boxes, active.digest, infer_seconds=found.infer_seconds)
+        return Answer(self.settings.chosen(found.boxes), active.digest, infer_seconds=found.infer_seconds)
 
     def _fitting(self, frame: Frame) -> ActiveRelease | None:
         """The release that answers; or the one before, for a frame that was fitted to its input before the swap."""
@@ -178,7 +183,7 @@ class LaneRunner:
         except LongshoreError as error:
             log.debug("cloud: %s", error)
             return Answer(error=str(error))
-        return Answer(boxes, active.digest, where=cloud.node_id)
+        return Answer(self.settings.chosen(boxes), active.digest, where=cloud.node_id)
 
     def _set_timer(self) -> None:
         if self._timer is not None:

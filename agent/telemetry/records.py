@@ -121,7 +121,7 @@ class Ack:
 def frame(finished: Finished) -> Draft:
     """A frame that a release answered."""
     boxes = [
-        wire.Box(x0=box.x0, y0=box.y0, x1=box.x1, y1=box.y1, score=box.score, label=box.label)
+        wire.Box(x0=box.x0, y0=box.y0, x1=box.x1, y1=box.y1, score=box.score, label=box.label, zones=box.zones)
         for box in finished.boxes[:MAX_BOXES]
     ]
     result = wire.FrameResult(

@@ -210,10 +210,23 @@ KINDS = (
             _AGE,
         ),
     ),
+    Kind(
+        "Settings",
+        "settings",
+        ("setting",),
+        (
+            _NAME,
+            Column("DETECTIONS", text("spec.detections.retention")),
+            Column("TELEMETRY", text("spec.telemetry.retention")),
+            Column("REGISTRY", text("spec.registry.quota")),
+            Column("BOX RELEASES", text("spec.boxes.releases.quota")),
+            Column("BOX OUTBOX", text("spec.boxes.outbox.quota")),
+        ),
+    ),
 )
 _BY_WORD = {word: kind for kind in KINDS for word in (kind.name.lower(), kind.plural, *kind.aliases)}
 _ALL = ", ".join(kind.plural for kind in KINDS)
-WRITABLE = ("Node", "Camera", "Deployment")
+WRITABLE = ("Node", "Camera", "Deployment", "Settings")
 
 
 def named(word: str) -> Kind:

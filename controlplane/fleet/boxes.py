@@ -66,7 +66,7 @@ class BoxService:
             fleet = repository.surroundings(node)
             desired, generation, _ = generations.settle(repository, node, fleet, self._settings)
         if _offers_differently(before, node):
-            self._refresh()  # in a transaction of its own: it locks all nodes in order, this one held one already
+            self.refresh()  # in a transaction of its own: it locks all nodes in order, this one held one already
         return self._answer(node, desired, generation, now)
 
     def _answer(self, node: Node, desired: DesiredState, generation: int, now: int) -> Answer:
@@ -102,7 +102,7 @@ class BoxService:
                 return
             repository.put_presence(node.name, online=online)
         if node.role == CLOUD:
-            self._refresh()
+            self.refresh()
 
     def notice_silence(self) -> list[NodeId]:
         """Turn boxes offline that were not heard for three intervals; the ones it was.
@@ -122,7 +122,7 @@ class BoxService:
             for node in gone:
                 repository.put_presence(node.name, online=False)
         if any(node.role == CLOUD for node in gone):
-            self._refresh()
+            self.refresh()
         return [node.name for node in gone]
 
     # ---- keeping books ----
@@ -152,7 +152,8 @@ class BoxService:
                     repository.put_transitions(item, kept)
         return len(found)
 
-    def _refresh(self) -> None:
+    def refresh(self) -> None:
+        """Settle every box, and nudge those for which something changed."""
         with self._database.begin() as session:
             hints = generations.refresh(FleetRepository(session), self._settings)
         generations.send(self._notifier, hints)

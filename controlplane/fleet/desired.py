@@ -20,6 +20,8 @@ import msgspec
 
 from controlplane.fleet.objects import CLOUD, EDGE, Camera, Deployment, Fleet, Node, Releases
 from controlplane.fleet.specs import OffloadSpec
+from controlplane.fleet.zones import Zone
+from controlplane.settings.domain import BoxQuotas
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class DesiredCamera:
     rate: float = 10.0
     labels: tuple[tuple[str, str], ...] = ()
     generation: int = 1
+    zones: tuple[Zone, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class DesiredDeployment:
     offload: OffloadSpec
     min_score: float
     detections_per_second: float
+    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,7 @@ class DesiredState:
     broker: Broker | None = None
     sync_interval_seconds: int = 15
     labels: tuple[tuple[str, str], ...] = ()
+    quotas: BoxQuotas = field(default_factory=BoxQuotas)
 
     def fingerprint(self) -> str:
         return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()
@@ -90,6 +95,7 @@ def desired_state(node: Node, fleet: Fleet, broker: Broker | None, sync_interval
         broker=broker,
         sync_interval_seconds=sync_interval_seconds,
         labels=tuple(sorted(node.labels.items())),
+        quotas=fleet.quotas,
     )
 
 
@@ -120,6 +126,7 @@ def _camera(camera: Camera) -> DesiredCamera:
         rate=camera.spec.rate,
         labels=tuple(sorted(camera.meta.labels.items())),
         generation=camera.meta.generation,
+        zones=camera.spec.zones,
     )
 
 
@@ -135,6 +142,7 @@ def _deployment(deployment: Deployment, cameras: list[Camera], releases: Release
         offload=spec.offload,
         min_score=spec.min_score,
         detections_per_second=spec.detections_per_second,
+        classes=spec.classes,
     )
 
 

@@ -27,7 +27,8 @@ def timestamp(unix_ms: int) -> str | None:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _document(kind: str, name: str, meta: Meta, spec: Document, state: Document) -> Document:
+def document(kind: str, name: str, meta: Meta, spec: Document, state: Document) -> Document:
+    """Any object, as every answer shows it."""
     metadata = {
         "name": name,
         "labels": dict(meta.labels),
@@ -67,7 +68,7 @@ def node(item: Node, fleet: Fleet, now_ms: int) -> Document:
         "problems": [{"code": each.code, "message": sources.scrubbed(each.message)} for each in report.problems],
         "conditions": _conditions(status.dated(status.node_conditions(item, fleet), item.transitions, now_ms)),
     }
-    return _document("Node", item.name, item.meta, specs.node_document(item.spec), state)
+    return document("Node", item.name, item.meta, specs.node_document(item.spec), state)
 
 
 def _inventory(item: Node) -> Document:
@@ -120,7 +121,7 @@ def camera(item: Camera, owner: Node | None, now_ms: int) -> Document:
         "refusedSpec": sources.scrubbed(report.refused_spec),
         "conditions": _conditions(status.dated(status.camera_conditions(item, owner), item.transitions, now_ms)),
     }
-    return _document("Camera", item.name, item.meta, specs.camera_document(item.spec), state)
+    return document("Camera", item.name, item.meta, specs.camera_document(item.spec), state)
 
 
 def deployment(item: Deployment, fleet: Fleet, now_ms: int) -> Document:
@@ -132,7 +133,7 @@ def deployment(item: Deployment, fleet: Fleet, now_ms: int) -> Document:
         "boxes": [_box(step) for step in steps],
         "conditions": _conditions(status.dated(conditions, item.transitions, now_ms)),
     }
-    return _document("Deployment", item.name, item.meta, specs.deployment_document(item.spec), state)
+    return document("Deployment", item.name, item.meta, specs.deployment_document(item.spec), state)
 
 
 def _counts(steps: list[Progress]) -> Document:

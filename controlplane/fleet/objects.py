@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from controlplane.fleet.reports import Report
 from controlplane.fleet.specs import CameraSpec, DeploymentSpec, NodeSpec
+from controlplane.settings.domain import BoxQuotas
 from protos.ids import CameraName, DeploymentName, Digest, ModelName, NodeId, Version
 
 EDGE = "edge"
@@ -87,3 +88,4 @@ class Fleet:
     cameras: tuple[Camera, ...]
     deployments: tuple[Deployment, ...]
     releases: Releases
+    quotas: BoxQuotas = field(default_factory=BoxQuotas)  # of each box's disk

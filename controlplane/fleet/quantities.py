@@ -1,7 +1,7 @@
-"""Quantities with their unit, as people write them in specs: durations (`250ms`) and rates (`4Mbit/s`).
+"""Quantities with their unit, as people write them in specs: durations (`250ms`), rates (`4Mbit/s`), sizes (`2GiB`).
 
-Parsed once where they enter; inside, a duration is whole milliseconds and a rate is whole bits per second. A bare
-number is refused: nobody should have to guess its unit.
+Parsed once where they enter; inside, a duration is whole milliseconds, a rate is whole bits per second and a size whole
+bytes. A bare number is refused: nobody should have to guess its unit.
 """
 
 from __future__ import annotations
@@ -11,9 +11,15 @@ from fractions import Fraction
 
 from protos.errors import Rejected
 
-_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(ms|s|m|h)")
-_MILLISECONDS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
+_DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)(ms|s|m|h|d)")
+_MILLISECONDS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _RATE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)\s?(k|M|G)?bit/s")
+_SIZE = re.compile(r"([0-9]{1,19}(?:\.[0-9]{1,6})?)\s?([kMGT]i?)?B")
+_BYTES: dict[str | None, int] = {
+    None: 1,
+    **{prefix: 1000**power for power, prefix in enumerate("kMGT", 1)},
+    **{f"{prefix}i": 1024**power for power, prefix in enumerate("kMGT", 1)},
+}
 _BITS = {None: 1, "k": 1_000, "M": 1_000_000, "G": 1_000_000_000}
 
 
@@ -37,6 +43,14 @@ def duration_text(milliseconds: int) -> str:
     return f"{milliseconds // 1000}s"
 
 
+def span_text(milliseconds: int) -> str:
+    """As `duration_text`, for what lasts: `7d`, `36h`."""
+    for unit in ("d", "h", "m"):
+        if milliseconds and milliseconds % _MILLISECONDS[unit] == 0:
+            return f"{milliseconds // _MILLISECONDS[unit]}{unit}"
+    return duration_text(milliseconds)
+
+
 def bits_per_second(value: object, where: str) -> int:
     """`value`, such as "4Mbit/s", "800kbit/s" or "0bit/s", in whole bits per second.
 
@@ -56,3 +70,32 @@ def rate_text(bits: int) -> str:
         if bits and bits % _BITS[prefix] == 0:
             return f"{bits // _BITS[prefix]}{prefix}bit/s"
     return f"{bits}bit/s"
+
+
+def size_bytes(value: object, where: str) -> int:
+    """`value`, such as "20GiB", "1.5GB" or "0B", in whole bytes.
+
+    Raises:
+        Rejected: not a size.
+    """
+    found = _SIZE.fullmatch(value.replace("Ki", "ki")) if isinstance(value, str) else None
+    exact = Fraction(found[1]) * _BYTES[found[2]] if found else None
+    if exact is None or exact.denominator != 1:
+        raise Rejected(f'{where} must be a size such as "20GiB" or "500MB", not {value!r}')
+    return int(exact)
+
+
+def size_text(count: int) -> str:
+    """The shortest way to write it; `size_bytes(size_text(n)) == n`."""
+    for prefix in ("Ti", "T", "Gi", "G", "Mi", "M", "ki", "k"):
+        if count and count % _BYTES[prefix] == 0:
+            return f"{count // _BYTES[prefix]}{prefix}B".replace("ki", "Ki")
+    return f"{count}B"
+
+
+def about(count: int) -> str:
+    """A size as a sentence says it: `1.2 GiB`."""
+    for prefix in ("Ti", "Gi", "Mi", "ki"):
+        if count >= _BYTES[prefix]:
+            return f"{count / _BYTES[prefix]:.1f} {prefix.replace('k', 'K')}B"
+    return f"{count} B"

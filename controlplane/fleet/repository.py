@@ -14,9 +14,13 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from controlplane import tables
-from controlplane.fleet.objects import CLOUD, Camera, Deployment, Fleet, Meta, Node, Transitions
+from controlplane.fleet.objects import CLOUD, Camera, Deployment, Fleet, Node, Transitions
 from controlplane.fleet.reports import Inventory, Report
+from controlplane.fleet.rows import meta, meta_columns
 from controlplane.fleet.specs import CameraSpec, DeploymentSpec, NodeSpec
+from controlplane.fleet.zones import Zone
+from controlplane.settings.domain import BoxQuotas
+from controlplane.settings.repository import SettingsRepository
 from protos.ids import CameraName, DeploymentName, Digest, ModelName, NodeId, Version
 
 _REPORT_COLUMNS = ("deployments", "cameras", "problems", "clock_unix_ms")
@@ -30,18 +34,27 @@ class FleetRepository:
     # ---- the fleet as a whole ----
 
     def fleet(self) -> Fleet:
-        return Fleet(tuple(self.nodes()), tuple(self.cameras()), tuple(self.deployments()), self.releases())
+        whole = (tuple(self.nodes()), tuple(self.cameras()), tuple(self.deployments()), self.releases())
+        return Fleet(*whole, self._quotas())
 
     def surroundings(self, node: Node) -> Fleet:
         """The part of the fleet that `node`'s desired state and conditions depend on."""
         query = select(tables.Node).where(tables.Node.role == CLOUD, tables.Node.deleted_ms.is_(None))
         clouds = [_node(row) for row in self._session.scalars(query) if row.id != node.name]
         cameras = tuple(self.cameras(node.name))
-        return Fleet((node, *clouds), cameras, tuple(self.deployments()), self.releases())
+        return Fleet((node, *clouds), cameras, tuple(self.deployments()), self.releases(), self._quotas())
 
     def releases(self) -> dict[tuple[ModelName, Version], Digest]:
         rows = self._session.execute(select(tables.Release.model, tables.Release.version, tables.Release.digest))
         return {(ModelName(model), Version(version)): Digest(digest) for model, version, digest in rows}
+
+    def release_manifest(self, model: ModelName, version: Version) -> bytes | None:
+        """The very bytes that were pushed."""
+        query = select(tables.Release.manifest)
+        return self._session.scalar(query.where(tables.Release.model == model, tables.Release.version == version))
+
+    def _quotas(self) -> BoxQuotas:
+        return SettingsRepository(self._session).spec().boxes
 
     # ---- nodes ----
 
@@ -64,7 +77,7 @@ class FleetRepository:
     def put_node(self, node: Node) -> None:
         """Store what an operator may change of it."""
         spec = {"paused": node.spec.paused, "slow_down_ms": node.spec.slow_down_ms}
-        self._update_node(node.name, spec=spec, **_meta_columns(node.meta))
+        self._update_node(node.name, spec=spec, **meta_columns(node.meta))
 
     def put_report(self, name: NodeId, report: Report, now_ms: int) -> None:
         """Store what a box said; saying it makes it online."""
@@ -119,7 +132,12 @@ class FleetRepository:
         spec = camera.spec
         self._put(
             tables.Camera(
-                name=camera.name, node_id=spec.node, source=spec.source, rate=spec.rate, **_meta_columns(camera.meta)
+                name=camera.name,
+                node_id=spec.node,
+                source=spec.source,
+                rate=spec.rate,
+                zones=msgspec.to_builtins(spec.zones),
+                **meta_columns(camera.meta),
             )
         )
 
@@ -138,7 +156,7 @@ class FleetRepository:
 
     def put_deployment(self, deployment: Deployment) -> None:
         spec: dict[str, Any] = msgspec.to_builtins(deployment.spec)
-        self._put(tables.Deployment(name=deployment.name, spec=spec, **_meta_columns(deployment.meta)))
+        self._put(tables.Deployment(name=deployment.name, spec=spec, **meta_columns(deployment.meta)))
 
     def delete_deployment(self, name: DeploymentName) -> None:
         self._session.execute(delete(tables.Deployment).where(tables.Deployment.name == name))
@@ -163,28 +181,6 @@ class FleetRepository:
         self._session.execute(update(table).where(key == item.name).values(status=status))
 
 
-def _meta_columns(meta: Meta) -> dict[str, Any]:
-    return {
-        "uid": meta.uid,
-        "labels": dict(meta.labels),
-        "annotations": dict(meta.annotations),
-        "generation": meta.generation,
-        "resource_version": meta.resource_version,
-        "created_ms": meta.created_unix_ms,
-    }
-
-
-def _meta(row: Row) -> Meta:
-    return Meta(
-        uid=row.uid,
-        created_unix_ms=row.created_ms,
-        labels=row.labels,
-        annotations=row.annotations,
-        generation=row.generation,
-        resource_version=row.resource_version,
-    )
-
-
 def _transitions(row: Row) -> dict[str, tuple[str, int]]:
     return {kind: (status, since) for kind, (status, since) in row.status.get("transitions", {}).items()}
 
@@ -192,7 +188,7 @@ def _transitions(row: Row) -> dict[str, tuple[str, int]]:
 def _node(row: tables.Node) -> Node:
     return Node(
         name=NodeId(row.id),
-        meta=_meta(row),
+        meta=meta(row),
         role=row.role,
         spec=NodeSpec(bool(row.spec.get("paused", False)), int(row.spec.get("slow_down_ms", 0))),
         online=row.online,
@@ -217,11 +213,12 @@ def _report(row: tables.Node) -> Report:
 
 
 def _camera(row: tables.Camera) -> Camera:
-    spec = CameraSpec(NodeId(row.node_id), row.source, row.rate)
-    return Camera(CameraName(row.name), _meta(row), spec, _transitions(row))
+    zones = msgspec.convert(row.zones, tuple[Zone, ...])
+    spec = CameraSpec(NodeId(row.node_id), row.source, row.rate, zones)
+    return Camera(CameraName(row.name), meta(row), spec, _transitions(row))
 
 
 def _deployment(row: tables.Deployment) -> Deployment:
     """Without the rules for what people write: what was taken once must load, whatever they have become."""
     spec = msgspec.convert(row.spec, DeploymentSpec)
-    return Deployment(DeploymentName(row.name), _meta(row), spec, _transitions(row))
+    return Deployment(DeploymentName(row.name), meta(row), spec, _transitions(row))

@@ -30,15 +30,15 @@ After = Annotated[int, Query(ge=0, description="only what is newer than this num
 Wait = Annotated[float, Query(ge=0, le=_MAX_WAIT, description="seconds to wait for one")]
 
 
-def _listed(kind: str, items: list[dict[str, Any]], limit: int | None) -> JSONResponse:
+def listed(kind: str, items: list[dict[str, Any]], limit: int | None) -> JSONResponse:
     shown, metadata = page(items, limit, lambda item: str(item["metadata"]["name"]))
     head = {"apiVersion": API_VERSION, "kind": f"{kind}List", "metadata": metadata.model_dump()}
     return JSONResponse({**head, "items": shown})
 
 
-def _applied(applied: Applied) -> JSONResponse:
-    status = 201 if applied.change == "created" else 200
-    return JSONResponse(applied.document, status, headers={CHANGE_HEADER: applied.change.value})
+def applied(done: Applied) -> JSONResponse:
+    status = 201 if done.change == "created" else 200
+    return JSONResponse(done.document, status, headers={CHANGE_HEADER: done.change.value})
 
 
 # ---- nodes ----
@@ -46,7 +46,7 @@ def _applied(applied: Applied) -> JSONResponse:
 
 @router.get("/nodes", **documented(schemas.NodeList))
 def list_nodes(services: Current, selector: Selector = "", limit: Limit = None, after: Continue = "") -> Response:
-    return _listed("Node", services.fleet.list_nodes(selector, one_more(limit), after), limit)
+    return listed("Node", services.fleet.list_nodes(selector, one_more(limit), after), limit)
 
 
 @router.get("/nodes/{name}", **documented(schemas.Node))
@@ -56,7 +56,7 @@ def get_node(name: str, services: Current) -> Response:
 
 @router.put("/nodes/{name}", summary="Label, pause or slow down a box", **documented(schemas.Node, schemas.NodeSpec))
 def put_node(name: str, body: Object, services: Current) -> Response:
-    return _applied(services.fleet.apply_node(name, body))
+    return applied(services.fleet.apply_node(name, body))
 
 
 @router.delete("/nodes/{name}", status_code=204, summary="Forget a box and revoke its certificates")
@@ -77,7 +77,7 @@ def logs(name: str, services: Current, after: After = 0, wait: Wait = 0) -> Resp
 
 @router.get("/cameras", **documented(schemas.CameraList))
 def list_cameras(services: Current, selector: Selector = "", limit: Limit = None, after: Continue = "") -> Response:
-    return _listed("Camera", services.fleet.list_cameras(selector, one_more(limit), after), limit)
+    return listed("Camera", services.fleet.list_cameras(selector, one_more(limit), after), limit)
 
 
 @router.get("/cameras/{name}", **documented(schemas.Camera))
@@ -87,7 +87,7 @@ def get_camera(name: str, services: Current) -> Response:
 
 @router.put("/cameras/{name}", **documented(schemas.Camera, schemas.CameraSpec))
 def put_camera(name: str, body: Object, services: Current) -> Response:
-    return _applied(services.fleet.apply_camera(name, body))
+    return applied(services.fleet.apply_camera(name, body))
 
 
 @router.delete("/cameras/{name}", status_code=204)
@@ -122,7 +122,7 @@ def picture(name: str, services: Current, after: After = 0, wait: Wait = 3) -> R
 
 @router.get("/deployments", **documented(schemas.DeploymentList))
 def list_deployments(services: Current, selector: Selector = "", limit: Limit = None, after: Continue = "") -> Response:
-    return _listed("Deployment", services.fleet.list_deployments(selector, one_more(limit), after), limit)
+    return listed("Deployment", services.fleet.list_deployments(selector, one_more(limit), after), limit)
 
 
 @router.get("/deployments/{name}", **documented(schemas.Deployment))
@@ -132,7 +132,7 @@ def get_deployment(name: str, services: Current) -> Response:
 
 @router.put("/deployments/{name}", **documented(schemas.Deployment, schemas.DeploymentSpec))
 def put_deployment(name: str, body: Object, services: Current) -> Response:
-    return _applied(services.fleet.apply_deployment(name, body))
+    return applied(services.fleet.apply_deployment(name, body))
 
 
 @router.delete("/deployments/{name}", status_code=204)

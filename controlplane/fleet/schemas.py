@@ -97,12 +97,20 @@ class Node(Answer):
     status: NodeStatus
 
 
+class Zone(Answer):
+    """A named part of the picture: its corners in order, [x, y] from [0, 0], top left, to [1, 1], bottom right."""
+
+    name: str
+    points: list[list[float]]
+
+
 class CameraSpec(Answer):
     node: str = Field(description="the box that reads it; it may join later")
     source: str = Field(
         description="rtsp://…, file:///…, device:///dev/video0, synthetic://harbour?seed=1; credentials show as ***"
     )
     rate: float = Field(default=10, description="frames due per second")
+    zones: list[Zone] = Field(default_factory=list, description="named parts of the picture, at most 16")
 
 
 class CameraStatus(Answer):
@@ -144,6 +152,7 @@ class DeploymentSpec(Answer):
     objective: Objective = Field(default=Objective(), description="what is aimed at")
     offload: Offload = Field(default=Offload(), description="when and how the cloud may help")
     min_score: float = Field(default=0.3, ge=0, le=1, description="detections below it are left out")
+    classes: list[str] = Field(default_factory=list, description="labels to look for; empty: all the release has")
     detections_per_second: float = Field(default=2, ge=0, description="recorded per camera, at most")
 
 

@@ -19,8 +19,10 @@ from controlplane.fleet.generations import WATCH_MS, Hint, Settings
 from controlplane.fleet.looking import Looking
 from controlplane.fleet.objects import Camera, Deployment, Fleet, Meta, Node
 from controlplane.fleet.repository import FleetRepository
+from controlplane.fleet.specs import DeploymentSpec
 from controlplane.ports import Clock, Notifier
 from protos import ids
+from protos import manifest as manifests
 from protos.errors import Rejected
 
 Document = dict[str, Any]
@@ -146,9 +148,8 @@ class FleetService:
             repository = FleetRepository(session)
             stored = repository.deployment(name, lock=True)
             changed = stored is None or spec != stored.spec
-            if changed and (spec.model, spec.version) not in repository.releases():
-                missing = f"release {spec.version} of model {spec.model} is not in the registry"
-                raise Rejected(f"{missing}; push it with 'longshore push DIR' or see 'longshore get releases'")
+            if changed:
+                _check_release(repository, spec)
             meta, change = self._meta(wish, stored, spec_changed=changed)
             hints = []
             if change is not Change.UNCHANGED:
@@ -216,6 +217,16 @@ def _found(item: Item | None, kind: str, name: str) -> Item:
     if item is None:
         raise NotFound(f"there is no {kind} {name!r}; see 'longshore get {kind}s'")
     return item
+
+
+def _check_release(repository: FleetRepository, spec: DeploymentSpec) -> None:
+    """The registry has it, and it can tell the classes that are asked for. Raises Rejected."""
+    content = repository.release_manifest(spec.model, spec.version)
+    if content is None:
+        missing = f"release {spec.version} of model {spec.model} is not in the registry"
+        raise Rejected(f"{missing}; push it with 'longshore push DIR' or see 'longshore get releases'")
+    if spec.classes:
+        specs.check_classes(spec, manifests.parse(content).labels)
 
 
 def _chosen(items: Sequence[Item], label_selector: str, limit: int | None, after: str) -> list[Item]:

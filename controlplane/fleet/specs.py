@@ -6,20 +6,22 @@ dataclasses; an omitted section means its defaults. Refusals name the field and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
 
-from controlplane.fleet import quantities, selectors, sources
+from controlplane.fields import Fields, duration, flag, number, text, whole
+from controlplane.fleet import quantities, selectors, sources, zones
 from controlplane.fleet.selectors import Selector
+from controlplane.fleet.zones import Zone
 from protos import ids
 from protos.errors import Rejected
 from protos.ids import ModelName, NodeId, Version
 
-T = TypeVar("T")
 MAX_RATE = 60.0  # frames per second of one camera: above it decoding alone fills a core
 MAX_SLOW_DOWN_MS = 10_000
 MAX_DEADLINE_MS = 60_000
+_LABELS_SHOWN = 20  # in one sentence
+MOST_CLASSES = 256  # of one Deployment: above it, leave the others out by minScore or in the model
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class CameraSpec:
     node: NodeId
     source: str = field(repr=False)  # whole, credentials included: never shown, see sources.stripped
     rate: float = 10.0  # frames due per second
+    zones: tuple[Zone, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -53,88 +56,22 @@ class DeploymentSpec:
     offload: OffloadSpec = OffloadSpec()
     min_score: float = 0.3
     detections_per_second: float = 2.0  # recorded per camera, at most
-
-
-class _Fields:
-    """Reads a mapping field by field; `done` refuses what nobody asked for."""
-
-    def __init__(self, value: object, where: str) -> None:
-        if value is not None and not isinstance(value, Mapping):
-            raise Rejected(f"{where} must be an object")
-        self._left = dict(value or {})
-        self._known: list[str] = []
-        self.where = where
-
-    def take(self, key: str, read: Callable[[object, str], T], default: T) -> T:
-        self._known.append(key)
-        value = self._left.pop(key, None)
-        return default if value is None else read(value, f"{self.where}.{key}")
-
-    def need(self, key: str, read: Callable[[object, str], T]) -> T:
-        if self._left.get(key) is None:
-            raise Rejected(f"{self.where}.{key} is needed")
-        self._known.append(key)
-        return read(self._left.pop(key), f"{self.where}.{key}")
-
-    def done(self) -> None:
-        for key in self._left:
-            raise Rejected(f"{self.where}.{key} is no field here; there are {', '.join(sorted(self._known))}")
-
-
-def _text(value: object, where: str) -> str:
-    if not isinstance(value, str):
-        raise Rejected(f"{where} must be a string; put quotes round {value!r}")
-    return value
-
-
-def _flag(value: object, where: str) -> bool:
-    if not isinstance(value, bool):
-        raise Rejected(f"{where} must be true or false")
-    return value
-
-
-def _number(low: float, high: float) -> Callable[[object, str], float]:
-    def read(value: object, where: str) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            raise Rejected(f"{where} must be a number from {low:g} to {high:g}")
-        return float(value)
-
-    return read
-
-
-def _whole(low: int, high: int) -> Callable[[object, str], int]:
-    def read(value: object, where: str) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise Rejected(f"{where} must be a whole number from {low} to {high}")
-        return value
-
-    return read
+    classes: tuple[str, ...] = ()  # labels to look for; empty: all that the release has
 
 
 def _rate(value: object, where: str) -> float:
-    number = _number(0, MAX_RATE)(value, where)
-    if number == 0:
+    rate = number(0, MAX_RATE)(value, where)
+    if rate == 0:
         raise Rejected(f"{where} must be more than 0 and at most {MAX_RATE:g} frames per second")
-    return number
-
-
-def _duration(low_ms: int, high_ms: int) -> Callable[[object, str], int]:
-    def read(value: object, where: str) -> int:
-        milliseconds = quantities.duration_ms(value, where)
-        if not low_ms <= milliseconds <= high_ms:
-            bounds = f"{quantities.duration_text(low_ms)} to {quantities.duration_text(high_ms)}"
-            raise Rejected(f"{where} must be from {bounds}")
-        return milliseconds
-
-    return read
+    return rate
 
 
 def node_spec(value: object) -> NodeSpec:
     """Raises Rejected."""
-    fields = _Fields(value, "spec")
+    fields = Fields(value, "spec")
     spec = NodeSpec(
-        paused=fields.take("paused", _flag, default=False),
-        slow_down_ms=fields.take("slowDown", _duration(0, MAX_SLOW_DOWN_MS), default=0),
+        paused=fields.take("paused", flag, default=False),
+        slow_down_ms=fields.take("slowDown", duration(0, MAX_SLOW_DOWN_MS), default=0),
     )
     fields.done()
     return spec
@@ -153,11 +90,12 @@ def camera_spec(value: object, stored_source: str | None = None) -> CameraSpec:
     Raises:
         Rejected: without a word of the source in it.
     """
-    fields = _Fields(value, "spec")
+    fields = Fields(value, "spec")
     spec = CameraSpec(
-        node=fields.need("node", lambda node, where: ids.node_id(_text(node, where))),
+        node=fields.need("node", lambda node, where: ids.node_id(text(node, where))),
         source=fields.need("source", lambda source, _: _source(source, stored_source)),
         rate=fields.take("rate", _rate, default=CameraSpec.rate),
+        zones=fields.take("zones", zones.from_spec, default=()),
     )
     fields.done()
     return spec
@@ -169,39 +107,57 @@ def _source(value: object, stored: str | None) -> str:
 
 def deployment_spec(value: object) -> DeploymentSpec:
     """Raises Rejected."""
-    fields = _Fields(value, "spec")
+    fields = Fields(value, "spec")
     spec = DeploymentSpec(
-        model=fields.need("model", lambda model, where: ids.model_name(_text(model, where))),
-        version=fields.need("version", lambda version, where: ids.version(_text(version, where))),
+        model=fields.need("model", lambda model, where: ids.model_name(text(model, where))),
+        version=fields.need("version", lambda version, where: ids.version(text(version, where))),
         node_selector=fields.take("nodeSelector", selectors.from_spec, default=selectors.EVERYTHING),
         camera_selector=fields.take("cameraSelector", selectors.from_spec, default=selectors.EVERYTHING),
         cloud_selector=fields.take("cloudSelector", selectors.from_spec, default=selectors.EVERYTHING),
         deadline_ms=fields.take("objective", _objective, default=DeploymentSpec.deadline_ms),
         offload=fields.take("offload", _offload, default=OffloadSpec()),
-        min_score=fields.take("minScore", _number(0, 1), default=DeploymentSpec.min_score),
+        min_score=fields.take("minScore", number(0, 1), default=DeploymentSpec.min_score),
+        classes=fields.take("classes", _classes, default=()),
         detections_per_second=fields.take(
-            "detectionsPerSecond", _number(0, MAX_RATE), default=DeploymentSpec.detections_per_second
+            "detectionsPerSecond", number(0, MAX_RATE), default=DeploymentSpec.detections_per_second
         ),
     )
     fields.done()
     return spec
 
 
+def _classes(value: object, where: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(label, str) and label for label in value):
+        raise Rejected(f"{where} must be a list of labels, such as [boat, truck]; empty means all")
+    if len(value) > MOST_CLASSES:
+        raise Rejected(f"{where}: {len(value)} labels are more than the {MOST_CLASSES} allowed")
+    return tuple(dict.fromkeys(value))
+
+
+def check_classes(spec: DeploymentSpec, labels: Sequence[str]) -> None:
+    """The release can tell what is asked for; `labels` are those it has. Raises Rejected."""
+    for wanted in spec.classes:
+        if wanted not in labels:
+            known = ", ".join(labels[:_LABELS_SHOWN]) + (", …" if len(labels) > _LABELS_SHOWN else "")
+            there_are = f"there are {known}" if known else "it has none"
+            raise Rejected(f"spec.classes: {spec.model} {spec.version} has no label {wanted!r}; {there_are}")
+
+
 def _objective(value: object, where: str) -> int:
-    fields = _Fields(value, where)
-    deadline = fields.take("deadline", _duration(1, MAX_DEADLINE_MS), default=DeploymentSpec.deadline_ms)
+    fields = Fields(value, where)
+    deadline = fields.take("deadline", duration(1, MAX_DEADLINE_MS), default=DeploymentSpec.deadline_ms)
     fields.done()
     return deadline
 
 
 def _offload(value: object, where: str) -> OffloadSpec:
-    fields = _Fields(value, where)
+    fields = Fields(value, where)
     spec = OffloadSpec(
-        enabled=fields.take("enabled", _flag, default=OffloadSpec.enabled),
+        enabled=fields.take("enabled", flag, default=OffloadSpec.enabled),
         uplink_bits_per_second=fields.take(
             "uplink", quantities.bits_per_second, default=OffloadSpec.uplink_bits_per_second
         ),
-        jpeg_quality=fields.take("jpegQuality", _whole(1, 100), default=OffloadSpec.jpeg_quality),
+        jpeg_quality=fields.take("jpegQuality", whole(1, 100), default=OffloadSpec.jpeg_quality),
     )
     fields.done()
     return spec
@@ -214,7 +170,8 @@ def node_document(spec: NodeSpec) -> dict[str, object]:
 
 def camera_document(spec: CameraSpec) -> dict[str, object]:
     """As anybody may see it: without credentials."""
-    return {"node": spec.node, "source": sources.stripped(spec.source), "rate": spec.rate}
+    shown = {"node": spec.node, "source": sources.stripped(spec.source), "rate": spec.rate}
+    return {**shown, "zones": zones.to_spec(spec.zones)}
 
 
 def deployment_document(spec: DeploymentSpec) -> dict[str, object]:
@@ -231,5 +188,6 @@ def deployment_document(spec: DeploymentSpec) -> dict[str, object]:
             "jpegQuality": spec.offload.jpeg_quality,
         },
         "minScore": spec.min_score,
+        "classes": list(spec.classes),
         "detectionsPerSecond": spec.detections_per_second,
     }

@@ -16,6 +16,7 @@ from controlplane.fleet.desired import DesiredCamera, DesiredDeployment, Desired
 from controlplane.fleet.looking import LogLine, Picture
 from controlplane.fleet.reports import CameraReport, DeploymentReport, Inventory, Problem, Report
 from controlplane.fleet.sources import scrubbed
+from controlplane.fleet.zones import Zone
 from controlplane.trust.ports import Issued
 from protos import fleet_pb2
 from protos.ids import CameraName
@@ -119,6 +120,9 @@ def _desired(state: DesiredState, generation: int, watch_until_unix_ms: int) -> 
         sync_interval_seconds=state.sync_interval_seconds,
         watch_until_unix_ms=watch_until_unix_ms,
         labels=dict(state.labels),
+        quotas=fleet_pb2.Quotas(
+            release_bytes=state.quotas.release_bytes or 0, outbox_bytes=state.quotas.outbox_bytes or 0
+        ),
     )
     if state.broker is not None:
         broker = state.broker
@@ -135,7 +139,12 @@ def _camera_spec(value: DesiredCamera) -> fleet_pb2.CameraSpec:
         rate=value.rate,
         labels=dict(value.labels),
         generation=value.generation,
+        zones=[_zone(item) for item in value.zones],
     )
+
+
+def _zone(value: Zone) -> fleet_pb2.Zone:
+    return fleet_pb2.Zone(name=value.name, points=[fleet_pb2.Point(x=x, y=y) for x, y in value.points])
 
 
 def _deployment_spec(value: DesiredDeployment) -> fleet_pb2.DeploymentSpec:
@@ -153,6 +162,7 @@ def _deployment_spec(value: DesiredDeployment) -> fleet_pb2.DeploymentSpec:
         ),
         min_score=value.min_score,
         detections_per_second=value.detections_per_second,
+        classes=value.classes,
     )
 
 

@@ -26,6 +26,7 @@ MAX_INTEGER = 2**63 - 1  # of the database
 MAX_TEXT = 1000
 MAX_RECORDS = 5_000  # of one message
 MAX_BOXES = 1_000  # of one frame
+MAX_ZONES = 16  # of one box
 OUTCOMES = frozenset(Outcome)
 
 
@@ -112,7 +113,8 @@ def _frame(frame: wire.FrameResult, arrival: Arrival) -> dict[str, Any]:
 
 def _box(box: wire.Box) -> dict[str, Any]:
     corners = {side: round(_finite(getattr(box, side)), 5) for side in ("x0", "y0", "x1", "y1", "score")}
-    return {**corners, "label": _text(box.label, 63)}
+    zones = {"zones": [ids.name(zone, "zone") for zone in box.zones[:MAX_ZONES]]} if box.zones else {}
+    return {**corners, "label": _text(box.label, 63), **zones}
 
 
 def _outcomes(counts: wire.OutcomeCounts, arrival: Arrival) -> dict[str, Any]:

@@ -21,6 +21,7 @@ class BoxAnswer(Answer):
     y1: float
     score: float
     label: str
+    zones: list[str] = Field(default_factory=list, description="of its camera, in which the box stands")
 
 
 class DetectionAnswer(Answer):

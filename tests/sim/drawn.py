@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.cameras.drawing import preview
+from agent.cameras.drawing import Drawn, preview
 from agent.cameras.harbour_scene.scene import HarbourScene
 from agent.cameras.letterbox import Pixels, resize_rgb
 from agent.types import Box
@@ -25,4 +25,4 @@ def annotated(scene: HarbourScene, t: float, caption: str) -> bytes:
     """JPEG of the scene at `t` seconds."""
     pixels, truths = scene.render(t)
     boxes = [Box(*truth.box, 0.5 + truth.visible * 0.48, truth.label) for truth in truths if truth.visible > 0.35]
-    return preview(StillPicture(pixels), boxes, caption, 640)  # type: ignore[arg-type]  # `fit` is not needed here
+    return preview(StillPicture(pixels), Drawn(boxes, caption), 640)  # type: ignore[arg-type]  # `fit` is not needed here

@@ -65,7 +65,7 @@ class SimFleet:
             IdentityRepository(session).admit_node(admission, self.now_ms)
         return SimBox(self, NodeId(name))
 
-    def push(self, version: str = "1.0.0", model: str = "harbour") -> str:
+    def push(self, version: str = "1.0.0", model: str = "harbour", manifest: bytes = b"{}") -> str:
         with self.database.begin() as session:
             session.merge(tables.Model(name=model, created_ms=self.now_ms))
             session.flush()
@@ -75,7 +75,7 @@ class SimFleet:
                     model=model,
                     version=version,
                     digest=digest(version, model),
-                    manifest=b"{}",
+                    manifest=manifest,
                     task="detection",
                     created_ms=self.now_ms,
                 )

@@ -9,8 +9,9 @@ import pytest
 from agent.cameras import drawing
 from agent.cameras.messages import MAX_JPEG
 from agent.cameras.picture import RgbPicture
-from agent.types import Box
+from agent.types import Box, Zone
 
+CORNER = Zone("water-edge", ((0.0, 0.6), (1.0, 0.5), (1.0, 1.0), (0.0, 1.0)))
 RNG = np.random.default_rng(1)
 
 
@@ -48,10 +49,19 @@ def test_a_label_keeps_its_colour() -> None:
 @pytest.mark.parametrize("size", [(360, 640), (1080, 1920), (640, 360), (64, 64)])
 def test_boxes_anywhere_are_drawn_inside_the_picture(size: tuple[int, int]) -> None:
     boxes = [Box(0, 0, 0.1, 0.1, 0.9, "boat"), Box(0.9, 0.9, 1, 1, 0.4, "person"), Box(0, 0, 1, 1, 0.7, "x" * 60)]
-    out = decoded(drawing.preview(grey(*size), boxes, "ok_cloud  91 ms  cloud-1", 640))
+    out = decoded(drawing.preview(grey(*size), drawing.Drawn(boxes, "ok_cloud  91 ms  cloud-1", [CORNER]), 640))
     assert out.shape[1] <= 640
     assert out.std() > 5
 
 
 def test_a_picture_without_boxes_or_caption_is_left_as_it_is() -> None:
-    assert np.abs(decoded(drawing.preview(grey(), [], "", 640)).astype(int) - 90).max() <= 2
+    assert np.abs(decoded(drawing.preview(grey(), drawing.Drawn(), 640)).astype(int) - 90).max() <= 2
+
+
+def test_a_zone_is_outlined_lightly_and_its_inside_left_as_it_is() -> None:
+    plain, out = (decoded(drawing.preview(grey(), drawing.Drawn(zones=zones), 640)) for zones in ([], [CORNER]))
+    changed = np.abs(out.astype(int) - plain.astype(int)).max(axis=2) > 40
+    assert changed[210:230].any()  # its upper edge
+    assert not changed[:170].any()
+    assert not changed[280:340, 100:600].any()
+    assert changed.mean() < 0.05

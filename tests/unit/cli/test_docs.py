@@ -12,12 +12,18 @@ from controlplane.cli.exits import Exit
 from controlplane.cli.kinds import KINDS
 from controlplane.cli.main import COMMANDS
 from controlplane.fleet import changes, specs
+from controlplane.settings.domain import spec as settings
 
 DOCS = Path(__file__).parents[3] / "docs"
 CLI = (DOCS / "cli.md").read_text()
 OBJECTS = (DOCS / "objects.md").read_text()
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", OBJECTS, re.DOTALL)
-READERS = {"Node": specs.node_spec, "Camera": specs.camera_spec, "Deployment": specs.deployment_spec}
+READERS = {
+    "Node": specs.node_spec,
+    "Camera": specs.camera_spec,
+    "Deployment": specs.deployment_spec,
+    "Settings": settings,
+}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -39,9 +45,9 @@ def test_commands_in_examples_exist() -> None:
 def test_every_object_in_the_documentation_is_accepted(text: str) -> None:
     document = yaml.safe_load(text)
     wish = changes.written(document, document["kind"], document["metadata"]["name"])
-    READERS[document["kind"]](wish.spec)  # type: ignore[operator]  # three functions of one shape
+    READERS[document["kind"]](wish.spec)  # type: ignore[operator]  # functions of one shape
 
 
 def test_every_kind_is_documented() -> None:
-    assert len(EXAMPLES) == 4
+    assert len(EXAMPLES) == 5
     assert all(f"| {kind.name} |" in OBJECTS and f"/api/v1/{kind.plural}" in OBJECTS for kind in KINDS)

@@ -41,7 +41,7 @@ def shape(connection: Connection) -> dict[str, Any]:
     look = inspect(connection)
     return {
         table: (
-            [(column["name"], str(column["type"]), column["nullable"]) for column in look.get_columns(table)],
+            sorted((column["name"], str(column["type"]), column["nullable"]) for column in look.get_columns(table)),
             look.get_pk_constraint(table)["constrained_columns"],
             sorted((str(index["name"]), str(index["column_names"])) for index in look.get_indexes(table)),
             sorted((str(unique["name"]), str(unique["column_names"])) for unique in look.get_unique_constraints(table)),

@@ -7,6 +7,7 @@ import pytest
 from controlplane.errors import Conflict, NotFound
 from protos.errors import Rejected
 from tests.sim.fleet import SimFleet, digest
+from tests.sim.releases import make
 
 
 def test_a_camera_is_created_configured_and_left_alone(fleet: SimFleet) -> None:
@@ -227,3 +228,36 @@ def test_what_get_showed_can_be_applied_and_keeps_the_credentials(fleet: SimFlee
     assert fleet.service.apply_camera("gate", shown).change == "configured"
     camera = quay.sync().desired.cameras[0]
     assert (camera.source, camera.rate) == (source, 5.0)
+
+
+def test_zones_reach_the_box_of_the_camera_and_change_its_generation(fleet: SimFleet) -> None:
+    quay = fleet.join("quay-1")
+    fleet.camera("gate", "quay-1")
+    before = quay.sync().generation
+    points = [[0, 0.5], [1, 0.5], [1, 1]]
+    spec = {"node": "quay-1", "source": "synthetic://harbour", "zones": [{"name": "water", "points": points}]}
+    document = fleet.service.apply_camera("gate", {"spec": spec}).document
+    assert document["spec"]["zones"] == [{"name": "water", "points": points}]
+    answer = quay.sync()
+    (camera,) = answer.desired.cameras
+    assert answer.generation == before + 1
+    assert [(zone.name, zone.points) for zone in camera.zones] == [("water", ((0, 0.5), (1, 0.5), (1, 1)))]
+
+
+def test_classes_reach_the_box_without_another_release(fleet: SimFleet) -> None:
+    quay = fleet.join("quay-1")
+    fleet.push(manifest=make("1.0.0").manifest)
+    fleet.deploy()
+    assert quay.sync().desired.deployments[0].classes == ()
+    fleet.hints()
+    fleet.deploy(classes=["boat", "boat"])
+    assert fleet.hints() == ["quay-1"]
+    (wanted,) = quay.sync().desired.deployments
+    assert (wanted.classes, wanted.digest) == (("boat",), digest("1.0.0"))
+
+
+def test_a_class_the_release_does_not_have_is_refused_with_the_labels_there_are(fleet: SimFleet) -> None:
+    fleet.push(manifest=make("1.0.0").manifest)
+    said = r"spec.classes: harbour 1.0.0 has no label 'truck'; there are boat, container"
+    with pytest.raises(Rejected, match=said):
+        fleet.deploy(classes=["boat", "truck"])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from controlplane.fleet import selectors, specs
 from controlplane.fleet.specs import CameraSpec, DeploymentSpec, NodeSpec, OffloadSpec
+from controlplane.fleet.zones import Zone
 from protos.errors import Rejected
 from protos.ids import ModelName, NodeId, Version
 
@@ -45,6 +48,7 @@ def test_a_camera_spec_shows_its_credentials_nowhere() -> None:
         offload=st.builds(OffloadSpec, st.booleans(), st.integers(0, 10**9), st.integers(1, 100)),
         min_score=st.floats(0, 1),
         detections_per_second=st.floats(0, 60),
+        classes=st.sampled_from([(), ("boat",), ("truck", "boat")]),
     )
 )
 def test_a_deployment_spec_survives_being_written_and_read(spec: DeploymentSpec) -> None:
@@ -75,7 +79,7 @@ GOOD_DEPLOYMENT = {"model": "harbour", "version": "1.0.0"}
         ({**GOOD_CAMERA, "rate": "10"}, "spec.rate must be a number"),
         ({**GOOD_CAMERA, "rate": True}, "spec.rate must be a number"),
         ({**GOOD_CAMERA, "rate": float("nan")}, "spec.rate must be a number"),
-        ({**GOOD_CAMERA, "fps": 10}, "spec.fps is no field here; there are node, rate, source"),
+        ({**GOOD_CAMERA, "fps": 10}, "spec.fps is no field here; there are node, rate, source, zones"),
     ],
 )
 def test_a_bad_camera_spec_is_refused_by_field(spec: object, said: str) -> None:
@@ -116,3 +120,48 @@ def test_a_bad_deployment_spec_is_refused_by_field(changes: dict[str, object], s
 def test_a_bad_node_spec_is_refused_by_field(spec: object, said: str) -> None:
     with pytest.raises(Rejected, match=said):
         specs.node_spec(spec)
+
+
+TRIANGLE = [[0, 0.5], [1, 0.5], [0.5, 1]]
+
+
+@pytest.mark.parametrize(
+    ("zones", "said"),
+    [
+        ({"name": "a"}, "spec.zones must be a list"),
+        ([{"name": "a", "points": TRIANGLE}] * 17, "17 zones are more than the 16 of one camera"),
+        ([{"name": "a", "points": TRIANGLE}] * 2, "there are 2 zones called a; give each a name of its own"),
+        ([{"points": TRIANGLE}], "spec.zones[0].name is needed"),
+        ([{"name": "By the gate", "points": TRIANGLE}], "zone name 'By the gate' must be 1 to 63"),
+        ([{"name": "a", "points": TRIANGLE[:2]}], "spec.zones[0].points must be 3 to 32 corners"),
+        ([{"name": "a", "points": TRIANGLE * 11}], "spec.zones[0].points must be 3 to 32 corners"),
+        ([{"name": "a", "points": [*TRIANGLE, [0, 1.01]]}], "spec.zones[0].points[3] must be [x, y], both from 0"),
+        ([{"name": "a", "points": [*TRIANGLE, [0, float("nan")]]}], "points[3] must be [x, y]"),
+        ([{"name": "a", "points": [*TRIANGLE, [True, 0]]}], "points[3] must be [x, y]"),
+        ([{"name": "a", "points": [[0, 0], [0.5, 0.5], [1, 1]]}], "zone a has no area; give its corners in order"),
+        ([{"name": "a", "points": TRIANGLE, "color": "red"}], "spec.zones[0].color is no field here"),
+    ],
+)
+def test_a_zone_that_is_none_is_refused_by_its_place(zones: object, said: str) -> None:
+    with pytest.raises(Rejected, match=re.escape(said)):
+        specs.camera_spec({**GOOD_CAMERA, "zones": zones})
+
+
+def test_zones_survive_being_written_and_read() -> None:
+    spec = specs.camera_spec({**GOOD_CAMERA, "zones": [{"name": "water", "points": TRIANGLE}]})
+    assert specs.camera_spec(specs.camera_document(spec)) == spec
+    assert spec.zones == (Zone("water", ((0, 0.5), (1, 0.5), (0.5, 1))),)
+
+
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [
+        ("boat", "spec.classes must be a list of labels"),
+        ([1], "spec.classes must be a list of labels"),
+        ([""], "spec.classes must be a list of labels"),
+        ([str(n) for n in range(257)], "257 labels are more than the 256 allowed"),
+    ],
+)
+def test_classes_are_a_list_of_labels(classes: object, said: str) -> None:
+    with pytest.raises(Rejected, match=said):
+        specs.deployment_spec({**GOOD_DEPLOYMENT, "classes": classes})

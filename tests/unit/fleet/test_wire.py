@@ -11,10 +11,18 @@ from controlplane.fleet import wire
 from controlplane.fleet.boxes import Answer
 from controlplane.fleet.desired import Broker, CloudEndpoint, DesiredCamera, DesiredDeployment, DesiredState
 from controlplane.fleet.specs import OffloadSpec
+from controlplane.fleet.zones import Zone
+from controlplane.settings.domain import BoxQuotas
 from protos import fleet_pb2
 
+ZONES = (Zone("water", ((0.0, 0.5), (1.0, 0.5), (0.5, 1.0))),)
+ZONES_TOLD = [
+    fleet_pb2.Zone(
+        name="water", points=[fleet_pb2.Point(y=0.5), fleet_pb2.Point(x=1, y=0.5), fleet_pb2.Point(x=0.5, y=1)]
+    )
+]
 DESIRED = DesiredState(
-    cameras=(DesiredCamera("gate", "rtsp://u:hunter2@cam/", 5.0, (("view", "gate"),), 3),),
+    cameras=(DesiredCamera("gate", "rtsp://u:hunter2@cam/", 5.0, (("view", "gate"),), 3, ZONES),),
     deployments=(
         DesiredDeployment(
             "watch",
@@ -26,6 +34,7 @@ DESIRED = DesiredState(
             OffloadSpec(enabled=True, uplink_bits_per_second=4_000_000, jpeg_quality=80),
             0.3,
             2.0,
+            ("boat",),
         ),
     ),
     slow_down_ms=300,
@@ -34,6 +43,7 @@ DESIRED = DesiredState(
     broker=Broker("broker", 8883, tls=True, mqtt5=True),
     sync_interval_seconds=15,
     labels=(("site", "quay"),),
+    quotas=BoxQuotas(release_bytes=1 << 30, outbox_bytes=None),
 )
 
 
@@ -43,7 +53,12 @@ def test_a_desired_state_reaches_the_wire_whole() -> None:
         generation=7,
         cameras=[
             fleet_pb2.CameraSpec(
-                name="gate", source="rtsp://u:hunter2@cam/", rate=5.0, labels={"view": "gate"}, generation=3
+                name="gate",
+                source="rtsp://u:hunter2@cam/",
+                rate=5.0,
+                labels={"view": "gate"},
+                generation=3,
+                zones=ZONES_TOLD,
             )
         ],
         deployments=[
@@ -57,6 +72,7 @@ def test_a_desired_state_reaches_the_wire_whole() -> None:
                 offload=fleet_pb2.OffloadSpec(enabled=True, bits_per_second=4_000_000, jpeg_quality=80),
                 min_score=0.3,
                 detections_per_second=2.0,
+                classes=["boat"],
             )
         ],
         switches=fleet_pb2.Switches(slow_down_ms=300, paused=True),
@@ -65,6 +81,7 @@ def test_a_desired_state_reaches_the_wire_whole() -> None:
         sync_interval_seconds=15,
         watch_until_unix_ms=99,
         labels={"site": "quay"},
+        quotas=fleet_pb2.Quotas(release_bytes=1 << 30),
     )
     assert answer.desired == expected
     assert answer.grant == fleet_pb2.FileGrant(base_url="https://cp/api/v1/blobs", bearer="lsg.x", expires_unix_ms=123)

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import pytest
 
+from agent import types
 from agent.desired import CloudNode, desired
 from agent.wires import chosen
-from protos.fleet_pb2 import CameraSpec, CloudEndpoint, DeploymentSpec, DesiredState, OffloadSpec, Switches
+from protos.fleet_pb2 import (
+    CameraSpec,
+    CloudEndpoint,
+    DeploymentSpec,
+    DesiredState,
+    OffloadSpec,
+    Point,
+    Quotas,
+    Switches,
+    Zone,
+)
 
+TRIANGLE = Zone(name="water", points=[Point(x=0, y=0.5), Point(x=1, y=0.5), Point(x=0.5, y=1)])
 DIGEST = "sha256:" + "a" * 64
 
 
 def state() -> DesiredState:
     return DesiredState(
         generation=7,
-        cameras=[CameraSpec(name="quay", source="synthetic://harbour", rate=10)],
+        cameras=[CameraSpec(name="quay", source="synthetic://harbour", rate=10, zones=[TRIANGLE])],
         deployments=[
             DeploymentSpec(
                 name="watch",
@@ -26,8 +38,10 @@ def state() -> DesiredState:
                 offload=OffloadSpec(enabled=True, bits_per_second=4_000_000, jpeg_quality=70),
                 min_score=0.3,
                 detections_per_second=2,
+                classes=["boat"],
             )
         ],
+        quotas=Quotas(release_bytes=1 << 30),
         switches=Switches(slow_down_ms=300),
         cloud=[CloudEndpoint(url="grpc://127.0.0.1:8001", node_id="cloud-1")],
     )
@@ -41,6 +55,9 @@ def test_what_makes_sense_becomes_wishes() -> None:
     assert deployment.bits_per_second == 4_000_000
     assert read.records_per_second == {"watch": 2.0}
     assert read.broker is None
+    assert read.zones == {"quay": (types.Zone("water", ((0, 0.5), (1, 0.5), (0.5, 1))),)}
+    assert deployment.settings.classes == {"boat"}
+    assert (read.quotas.release_bytes, read.quotas.outbox_bytes) == (1 << 30, 0)
 
 
 def test_a_senseless_deployment_is_left_out_and_named_and_the_rest_goes_on() -> None:

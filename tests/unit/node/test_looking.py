@@ -11,7 +11,7 @@ import pytest
 
 from agent.looking import PICTURE_BITS, Looking
 from agent.ports import SyncReply
-from agent.types import Box, Finished, Tap
+from agent.types import Box, Finished, Tap, Zone
 from protos.errors import Retryable
 from protos.fleet_pb2 import LogLine, WatchFrame
 from protos.ids import CameraName, DeploymentName, digest_of
@@ -28,7 +28,12 @@ class Painter:
         self.padding = 0  # bytes that make each picture larger
 
     async def preview(
-        self, camera: CameraName, boxes: tuple[Box, ...], caption: str, captured_unix_ns: int | None
+        self,
+        camera: CameraName,
+        boxes: tuple[Box, ...],
+        caption: str,
+        captured_unix_ns: int | None,
+        zones: tuple[Zone, ...],
     ) -> bytes:
         if self.fails:
             raise Retryable("the capture worker is being started again")

@@ -44,14 +44,14 @@ def release(version: str, sample: Sample = SMALL) -> VerifiedRelease:
     return VerifiedRelease(digest_of(f"{version}".encode()), manifest)
 
 
-def wish(*, offload: bool = False) -> DeploymentWish:
+def wish(*, offload: bool = False, classes: frozenset[str] = frozenset(), min_score: float = 0.1) -> DeploymentWish:
     return DeploymentWish(
         HARBOUR,
         ModelName("harbour"),
         Version("1"),
         release("1").digest,
         (CAMERA,),
-        LaneSettings(0.25, 0.1, 80, offload=offload),
+        LaneSettings(0.25, min_score, 80, offload, classes),
         1e7,
     )
 
@@ -283,6 +283,41 @@ async def test_a_slow_box_sends_frames_up_and_counts_them_so(world: World) -> No
     ended = await world.frames(2)
     assert {(done.outcome, done.where) for done in ended} == {(Outcome.OK_CLOUD, "cloud-1")}
     assert cloud.asked[0].name == "harbour"
+
+
+def labels(ended: list[Finished]) -> list[set[str]]:
+    return [{box.label for box in done.boxes} for done in ended]
+
+
+async def test_classes_are_asked_for_from_the_next_frame_on_by_the_same_engine(world: World) -> None:
+    camera = CameraWish(CAMERA, "synthetic://harbour", 10.0)
+    world.board.plan([camera], [wish(min_score=0.0)])  # the pictures are black
+    await world.install("1")
+    (everything,) = labels(await world.frames(1))
+    assert len(everything) > 1
+    wanted = min(everything)
+    world.board.plan([camera], [wish(classes=frozenset({wanted}), min_score=0.0)])
+    assert labels(await world.frames(1)) == [{wanted}]
+    world.board.plan([camera], [wish(classes=frozenset({"submarine"}), min_score=0.0)])
+    assert labels(await world.frames(1)) == [set()]
+    world.board.plan([camera], [wish(min_score=0.0)])
+    assert labels(await world.frames(1)) == [everything]
+    assert len(world.engines) == 1
+
+
+@pytest.mark.parametrize(("wanted", "found"), [({"boat"}, {"boat"}), ({"truck"}, set())])
+async def test_what_a_cloud_node_finds_is_chosen_by_class_too(
+    still: World, clock: FakeClock, wanted: set[str], found: set[str]
+) -> None:
+    chosen = wish(offload=True, classes=frozenset(wanted))
+    still.board.plan([CameraWish(CAMERA, "synthetic://harbour", 10.0)], [chosen])
+    await still.install("1")
+    still.board.offer_cloud(Cloud())
+    still.board.lanes()[HARBOUR].ready = False  # the box would be too slow
+    still.captures.announce(TAP, clock.monotonic())
+    await settle()
+    assert [done.outcome for done in still.finished] == [Outcome.OK_CLOUD]
+    assert labels(still.finished) == [found]
 
 
 async def test_a_frame_in_the_cloud_holds_no_slot(still: World, clock: FakeClock) -> None:

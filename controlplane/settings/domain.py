@@ -1,0 +1,112 @@
+"""The spec of Settings: one object, `fleet`, that is always there. JSON ↔ frozen value, every rule checked. Pure.
+
+What is left out has its default. A quota of `none` means: no bound but the disk's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from controlplane.fields import Fields
+from controlplane.fleet import quantities
+from protos.errors import Rejected
+
+NAME = "fleet"
+NONE = "none"
+DAY_MS = 86_400_000
+LEAST_RETENTION_MS, MOST_RETENTION_MS = 60_000, 3_650 * DAY_MS
+LEAST_QUOTA = 1 << 20  # of the registry, and of an outbox: below it not even a busy minute fits
+LEAST_RELEASES = 16 << 20  # of a box: it holds two releases, the one that answers and the one to come
+MOST = 1 << 60
+
+
+@dataclass(frozen=True)
+class BoxQuotas:
+    """Of each box's disk, in bytes; None: no bound. What a box itself was told at its start bounds it further."""
+
+    release_bytes: int | None = None
+    outbox_bytes: int | None = 256 << 20
+
+
+@dataclass(frozen=True)
+class Spec:
+    detections_retention_ms: int = 7 * DAY_MS
+    telemetry_retention_ms: int = 7 * DAY_MS  # outcomes, health of cameras, figures of boxes
+    registry_quota: int | None = None  # bytes of all releases together
+    boxes: BoxQuotas = BoxQuotas()
+
+
+def spec(value: object) -> Spec:
+    """Raises Rejected."""
+    fields = Fields(value, "spec")
+    read = Spec(
+        detections_retention_ms=fields.take("detections", _retention, default=Spec.detections_retention_ms),
+        telemetry_retention_ms=fields.take("telemetry", _retention, default=Spec.telemetry_retention_ms),
+        registry_quota=fields.take("registry", _quota(LEAST_QUOTA, Spec.registry_quota), default=Spec.registry_quota),
+        boxes=fields.take("boxes", _boxes, default=BoxQuotas()),
+    )
+    fields.done()
+    return read
+
+
+def document(value: Spec) -> dict[str, object]:
+    """`spec(document(s)) == s`."""
+    return {
+        "detections": {"retention": quantities.span_text(value.detections_retention_ms)},
+        "telemetry": {"retention": quantities.span_text(value.telemetry_retention_ms)},
+        "registry": {"quota": _size(value.registry_quota)},
+        "boxes": {
+            "releases": {"quota": _size(value.boxes.release_bytes)},
+            "outbox": {"quota": _size(value.boxes.outbox_bytes)},
+        },
+    }
+
+
+def _retention(value: object, where: str) -> int:
+    fields = Fields(value, where)
+    kept = fields.take("retention", _span, default=7 * DAY_MS)
+    fields.done()
+    return kept
+
+
+def _span(value: object, where: str) -> int:
+    milliseconds = quantities.duration_ms(value, where)
+    if not LEAST_RETENTION_MS <= milliseconds <= MOST_RETENTION_MS:
+        bounds = f"{quantities.span_text(LEAST_RETENTION_MS)} to {quantities.span_text(MOST_RETENTION_MS)}"
+        raise Rejected(f"{where} must be from {bounds}")
+    return milliseconds
+
+
+def _boxes(value: object, where: str) -> BoxQuotas:
+    fields = Fields(value, where)
+    releases, outbox = BoxQuotas.release_bytes, BoxQuotas.outbox_bytes
+    quotas = BoxQuotas(
+        release_bytes=fields.take("releases", _quota(LEAST_RELEASES, releases), default=releases),
+        outbox_bytes=fields.take("outbox", _quota(LEAST_QUOTA, outbox), default=outbox),
+    )
+    fields.done()
+    return quotas
+
+
+def _quota(least: int, default: int | None) -> Callable[[object, str], int | None]:
+    def read(value: object, where: str) -> int | None:
+        fields = Fields(value, where)
+        found: int | None = fields.take("quota", lambda size, place: _bytes(size, place, least), default=default)
+        fields.done()
+        return found
+
+    return read
+
+
+def _bytes(value: object, where: str, least: int) -> int | None:
+    if value == NONE:
+        return None
+    size = quantities.size_bytes(value, where)
+    if not least <= size <= MOST:
+        raise Rejected(f"{where} must be {NONE}, or at least {quantities.size_text(least)}")
+    return size
+
+
+def _size(value: int | None) -> str:
+    return NONE if value is None else quantities.size_text(value)

@@ -1,0 +1,51 @@
+"""HTTP bodies of the settings, as OpenAPI shows them. `domain` checks requests and makes answers."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from controlplane.listing import ListMetadata
+from controlplane.schemas import Answer, Metadata
+
+
+class Kept(Answer):
+    retention: str = Field(default="7d", description="a duration, from 1m to 3650d")
+
+
+class Quota(Answer):
+    quota: str = Field(default="none", description='a size such as "20GiB", or "none"')
+
+
+class OutboxQuota(Answer):
+    quota: str = Field(default="256MiB", description='a size such as "1GiB", or "none"')
+
+
+class Boxes(Answer):
+    """Of each box's disk."""
+
+    releases: Quota = Field(default=Quota(), description="releases that answer or are to come")
+    outbox: OutboxQuota = Field(default=OutboxQuota(), description="telemetry that waits")
+
+
+class SettingsSpec(Answer):
+    detections: Kept = Field(default=Kept(), description="recorded results")
+    telemetry: Kept = Field(default=Kept(), description="outcomes of frames, health of cameras, figures of boxes")
+    registry: Quota = Field(default=Quota(), description="all files of releases together")
+    boxes: Boxes = Field(default=Boxes(), description="of each box's disk")
+
+
+class Settings(Answer):
+    api_version: str
+    kind: Literal["Settings"]
+    metadata: Metadata
+    spec: SettingsSpec
+    status: dict[str, Any]
+
+
+class SettingsList(Answer):
+    api_version: str
+    kind: Literal["SettingsList"]
+    metadata: ListMetadata
+    items: list[Settings]
