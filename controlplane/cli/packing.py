@@ -1,9 +1,8 @@
-"""Make a release folder of one ONNX file: manifest, model, labels, card. The model's bytes are taken as they are.
+"""Make a release folder of one ONNX file: manifest, model, labels, card.
 
-No file is held in memory: the graph is read without its weights (`onnx_outline`), and the model is copied in pieces.
-The task is read off the graph: an image input `uint8[N,H,W,3]` with outputs boxes, scores and classes is a detection
-model, with scores alone a classification model, and everything else a tensor model. Bringing other graphs into that
-form (casts, box decoding, NMS) is not done here yet.
+A graph in our form, and every graph of the task `tensor`, is read without its weights (`onnx_outline`) and its bytes
+are copied as they are, so that no file is held in memory. Any other graph is brought into that form by
+`controlplane.packaging`, which holds it whole.
 """
 
 from __future__ import annotations
@@ -11,56 +10,162 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from controlplane.cli.onnx_outline import outline
+from controlplane.packaging import card, explain, folding, form
+from controlplane.packaging.form import Model
+from controlplane.packaging.pixels import IMAGE
+from controlplane.packaging.seen import see
+from controlplane.packaging.wish import Wish as GraphWish
 from protos import ids
 from protos.errors import Rejected
-from protos.manifest import FileEntry, ImageInput, Manifest, Variant, to_bytes
+from protos.manifest import PRECISIONS, FileEntry, ImageInput, Manifest, Variant, to_bytes
 
 MODEL, LABELS, CARD, MANIFEST = "model.onnx", "labels.txt", "card.md", "manifest.json"
 _ROLES = {MODEL: "model", LABELS: "labels", CARD: "card"}
-_UINT8 = 2  # onnx.TensorProto.UINT8
-_IMAGE_RANK = 4
-_CHANNELS = 3
-_PRECISIONS = ("fp32", "fp16", "int8")
-
-
-@dataclass(frozen=True)
-class Signature:
-    """What a graph takes and gives: name → (element type, shape; 0 for a free dimension)."""
-
-    inputs: dict[str, tuple[int, tuple[int, ...]]]
-    outputs: dict[str, tuple[int, tuple[int, ...]]]
+_MAX_BYTES = (1 << 31) - 1  # protobuf reads no larger message
 
 
 @dataclass(frozen=True)
 class Wish:
+    """Of a release; `graph` is what is wanted of its graph."""
+
     name: str
     version: str
-    labels: tuple[str, ...] = ()
-    precision: str = "fp32"
-    fit: str = "letterbox"
+    graph: GraphWish = field(default_factory=GraphWish)
+    precision: str | None = None  # None: as the graph shows
     card: str = ""
 
 
-def signature(path: Path) -> Signature:
-    """Raises Rejected when the file is no self-contained ONNX model."""
-    import onnx
-    from google.protobuf.message import DecodeError
+@dataclass(frozen=True)
+class Made:
+    manifest: Manifest
+    notes: tuple[str, ...]  # what was recognised and done to the graph
 
+
+@dataclass(frozen=True)
+class _Graph:
+    """What becomes of a model file: its place in the manifest, and how to write it."""
+
+    task: str
+    image: ImageInput | None
+    labels: tuple[str, ...]
+    precision: str
+    write: Callable[[Path], object]
+    plan: folding.Plan | None = None
+    notes: tuple[str, ...] = ()
+
+
+def package(model: Path, wish: Wish, target: Path) -> Made:
+    """Write the release folder `target`, whole or not at all. Raises Rejected."""
+    ids.model_name(wish.name), ids.version(wish.version)  # before the file is read, which may take a while
+    outlined = form.parsed(_outline(model))
+    graph = _copied(model, outlined, wish) if _is_kept(outlined, wish.graph) else _folded(model, wish)
+    planned = _manifest(graph, wish)
+    with _written(target) as folder:
+        graph.write(folder / MODEL)
+        (folder / CARD).write_text(_card(model, wish, graph.plan), encoding="utf-8")
+        if graph.labels:
+            (folder / LABELS).write_text("\n".join(graph.labels) + "\n", encoding="utf-8")
+        made = replace(planned, files=tuple(_entry(path) for path in sorted(folder.iterdir())))
+        (folder / MANIFEST).write_bytes(to_bytes(made))
+    return Made(made, graph.notes)
+
+
+def inspect(model: Path, wish: Wish) -> list[str]:
+    """Lines on what a file holds and how to package it. Raises Rejected."""
+    whole = form.parsed(_content(model))
+    own = form.task_of(seen := form.signature(whole), form.image_input(seen, "letterbox"))
+    if own != "tensor":
+        return [f"{model.name}: a {own} model in Longshore's own form, which is packaged as it is."]
+    named = explain.Named(str(model), wish.name, wish.version)
+    return explain.inspected(whole, model.stat().st_size, wish.graph, named)
+
+
+def _is_kept(outlined: Model, wish: GraphWish) -> bool:
+    """Whether the file's bytes are taken as they are."""
+    seen = form.signature(outlined)
+    own = form.task_of(seen, form.image_input(seen, "letterbox"))
+    if wish.head or wish.task == "tensor":
+        return not wish.head
+    if own != "tensor" or wish.task:
+        return wish.task in (None, own)
+    return not (wish.labels or see(outlined).labels)  # names of classes are for pictures
+
+
+def _copied(path: Path, outlined: Model, wish: Wish) -> _Graph:
+    """Raises Rejected."""
+    seen, labels = form.signature(outlined), wish.graph.labels
+    image = form.image_input(seen, wish.graph.fit or "letterbox")
+    task = wish.graph.task or form.task_of(seen, image)
+    if task != "tensor" and not labels:
+        raise Rejected(f"a {task} model needs the names of its classes: add --labels FILE, one name a line")
+    precision = see(outlined).precision
+    notes = folding.hint(outlined) if wish.graph.task is None and task == "tensor" else ()
+    return _Graph(
+        task, image if task != "tensor" else None, labels, precision, lambda to: shutil.copyfile(path, to), notes=notes
+    )
+
+
+def _folded(path: Path, wish: Wish) -> _Graph:
+    """Raises Rejected."""
+    source = folding.opened(form.parsed(_content(path)))
+    decided = folding.plan(source, wish.graph)
+    model = folding.fold(source, decided)
+    frame = decided.frame
+    return _Graph(
+        task=decided.task,
+        image=ImageInput(IMAGE, frame.height, frame.width, decided.fit),
+        labels=decided.labels,
+        precision=decided.precision,
+        write=lambda to: to.write_bytes(_serialised(model)),
+        plan=decided,
+        notes=decided.notes,
+    )
+
+
+def _serialised(model: Model) -> bytes:
+    """Raises Rejected."""
+    if model.ByteSize() > _MAX_BYTES:
+        raise Rejected("the packaged model is larger than 2 GB, which no runtime reads; export it in float16")
+    content: bytes = model.SerializeToString(deterministic=True)
+    return content
+
+
+def _content(path: Path) -> bytes:
     try:
-        model = onnx.load_model_from_string(_outline(path))
-    except (DecodeError, ValueError) as error:
-        raise Rejected("this is no ONNX file, or a part of it is missing; export the model again") from error
-    weights = {tensor.name for tensor in model.graph.initializer}
-    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer):
-        raise Rejected("the model keeps weights in other files; export it with all of them inside")
-    inputs = {value.name: _tensor(value) for value in model.graph.input if value.name not in weights}
-    return Signature(inputs, {value.name: _tensor(value) for value in model.graph.output})
+        if path.stat().st_size > _MAX_BYTES:
+            raise Rejected(f"{path} is larger than 2 GB, which no ONNX file can be; export a smaller model")
+        return path.read_bytes()
+    except OSError as error:
+        raise Rejected(f"cannot read {path}: {error.strerror}") from error
+
+
+def _manifest(graph: _Graph, wish: Wish) -> Manifest:
+    """Without its files. Raises Rejected (also InvalidName)."""
+    precision = wish.precision or graph.precision
+    if precision not in PRECISIONS:
+        raise Rejected(f"--precision must be one of {', '.join(PRECISIONS)}")
+    return Manifest(
+        name=ids.model_name(wish.name),
+        version=ids.version(wish.version),
+        task=graph.task,
+        input=graph.image,
+        labels=graph.labels,
+        variants=(Variant(precision, precision, MODEL),),
+        files=(),
+    )
+
+
+def _card(path: Path, wish: Wish, decided: folding.Plan | None) -> str:
+    with path.open("rb") as file:
+        origin = card.Origin(path.name, hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size)
+    text = wish.card or f"# {wish.name} {wish.version}\n\n{card.BLANK}\n"
+    return f"{text.rstrip()}\n\n{card.section(origin, decided)}"
 
 
 def _outline(path: Path) -> bytes:
@@ -69,65 +174,6 @@ def _outline(path: Path) -> bytes:
             return outline(file, path.stat().st_size)
     except OSError as error:
         raise Rejected(f"cannot read {path}: {error.strerror}") from error
-
-
-def _tensor(value: object) -> tuple[int, tuple[int, ...]]:
-    tensor = value.type.tensor_type  # type: ignore[attr-defined]  # onnx has no types
-    return tensor.elem_type, tuple(dim.dim_value for dim in tensor.shape.dim)
-
-
-def image_input(graph: Signature, fit: str) -> ImageInput | None:
-    """The picture a graph takes, or None when its input is no picture in our form."""
-    if len(graph.inputs) != 1:
-        return None
-    name, (element, shape) = next(iter(graph.inputs.items()))
-    if element != _UINT8 or len(shape) != _IMAGE_RANK or shape[3] != _CHANNELS or 0 in shape[1:3]:
-        return None
-    return ImageInput(name, shape[1], shape[2], fit)
-
-
-def task_of(graph: Signature, image: ImageInput | None) -> str:
-    if image is not None and {"boxes", "scores", "classes"} <= set(graph.outputs):
-        return "detection"
-    return "classification" if image is not None and "scores" in graph.outputs else "tensor"
-
-
-def manifest_of(graph: Signature, wish: Wish) -> Manifest:
-    """Without its files. Raises Rejected (also InvalidName) when the wish does not fit the graph."""
-    image = image_input(graph, wish.fit)
-    task = task_of(graph, image)
-    if task != "tensor" and not wish.labels:
-        raise Rejected(f"a {task} model needs the names of its classes: add --labels FILE, one name a line")
-    if wish.precision not in _PRECISIONS:
-        raise Rejected(f"--precision must be one of {', '.join(_PRECISIONS)}")
-    return Manifest(
-        name=ids.model_name(wish.name),
-        version=ids.version(wish.version),
-        task=task,
-        input=image if task != "tensor" else None,
-        labels=wish.labels,
-        variants=(Variant(wish.precision, wish.precision, MODEL),),
-        files=(),
-    )
-
-
-def package(model: Path, wish: Wish, target: Path) -> Manifest:
-    """Write the release folder `target`, whole or not at all. Raises Rejected."""
-    planned = manifest_of(signature(model), wish)
-    with _written(target) as folder:
-        shutil.copyfile(model, folder / MODEL)
-        (folder / CARD).write_text(wish.card or _card(wish), encoding="utf-8")
-        if wish.labels:
-            (folder / LABELS).write_text("\n".join(wish.labels) + "\n", encoding="utf-8")
-        made = replace(planned, files=tuple(_entry(path) for path in sorted(folder.iterdir())))
-        (folder / MANIFEST).write_bytes(to_bytes(made))
-    return made
-
-
-def _card(wish: Wish) -> str:
-    return (
-        f"# {wish.name} {wish.version}\n\nWhat it was trained on, how good it is, and where it fails: write it here.\n"
-    )
 
 
 def _entry(path: Path) -> FileEntry:

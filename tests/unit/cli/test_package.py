@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
+import shlex
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from onnx import ModelProto, TensorProto, helper
 from controlplane.cli import onnx_outline
 from protos import manifest
 from protos.errors import Rejected
+from tests.sim import exports
 from tests.sim.command import Run
 
 LABELS = "boat\n\ncontainer\n"
@@ -143,3 +146,44 @@ def test_an_existing_folder_is_not_written_over(run: Run, tmp_path: Path) -> Non
     (tmp_path / "out" / "mine.txt").write_text("mine")
     made = run("package", str(model), "--name", "x", "--version", "1", "-o", str(tmp_path / "out"))
     assert (made.code, "not empty" in made.err) == (1, True)
+
+
+def test_a_strangers_detector_is_brought_into_our_form(run: Run, tmp_path: Path) -> None:
+    made = exports.yolov8(exports.Net(batch=1))
+    helper.set_model_props(made, {"names": "{0: 'boat', 1: 'truck', 2: 'crane'}", "task": "detect"})
+    (tmp_path / "yolo.onnx").write_bytes(made.SerializeToString())
+    target = tmp_path / "yolo"
+    done = run("package", str(tmp_path / "yolo.onnx"), "--name", "yolo", "--version", "1", "-o", str(target))
+    assert (done.code, "a detection model on 96×64 pictures, 3 classes" in done.out) == (0, True), done.err
+    assert "the fixed batch of 1 was freed" in done.out
+    release = manifest.parse((target / "manifest.json").read_bytes())
+    assert (release.task, release.labels) == ("detection", ("boat", "truck", "crane"))
+    assert release.input == manifest.ImageInput("image", 64, 96)
+    card = (target / "card.md").read_text()
+    digest = hashlib.sha256((tmp_path / "yolo.onnx").read_bytes()).hexdigest()
+    assert all(
+        part in card for part in (digest, "| head | yolov8 |", "96×64, letterbox", "pixel / 255", "IoU up to 0.7")
+    )
+
+
+def test_inspection_explains_and_gives_the_command_that_works(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "My Boats.onnx").write_bytes(exports.yolox(exports.Net()).SerializeToString())
+    (tmp_path / "labels.txt").write_text("boat\ntruck\ncrane\n")
+    seen = run("package", str(tmp_path / "My Boats.onnx"), "--inspect")
+    assert seen.code == 0
+    assert "This is a detector of 3 classes with the yolox head" in seen.out
+    words = shlex.split(seen.out.splitlines()[-1].replace("labels.txt", str(tmp_path / "labels.txt")))
+    assert run(*words[1:]).code == 0
+    assert not any(tmp_path.glob("*-1.0.0"))  # it wrote where it was called, as the command says
+
+
+def test_a_model_served_as_it_is_says_what_it_could_be(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "x.onnx").write_bytes(exports.yolox(exports.Net()).SerializeToString())
+    made = run("package", str(tmp_path / "x.onnx"), "--name", "x", "--version", "1", "-o", str(tmp_path / "out"))
+    assert (made.code, "a tensor model" in made.out) == (0, True)
+    assert "this looks like a detector with the yolox head: for cameras, add --task detection --labels FILE" in made.out
+
+
+def test_what_is_missing_is_said_at_once(run: Run, tmp_path: Path) -> None:
+    made = run("package", str(write_model(tmp_path / "x.onnx")), "--name", "x")
+    assert (made.code, "--version, -o wanted; or --inspect" in made.err) == (2, True)

@@ -1,0 +1,267 @@
+"""From a stranger's graph to one in our form: `opened` makes it plain, `plan` decides and explains, `fold` writes.
+
+`opened` takes the model over: it, `plan` and `fold` change it in place, since a second copy of the weights is what a
+machine has no room for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from onnx import GraphProto, ModelProto, TensorProto, checker, helper
+from onnx.defs import onnx_opset_version
+
+from controlplane.packaging import batch, classification, framing, opsets, pixels, selection, surgery
+from controlplane.packaging.heads import detr
+from controlplane.packaging.heads.reading import Head, Question, Reading
+from controlplane.packaging.recognition import HEADS, recognised
+from controlplane.packaging.seen import Seen, see
+from controlplane.packaging.shapes import Shape, worked_out
+from controlplane.packaging.wish import Frame, Limits, Pixels, Wish
+from controlplane.packaging.writer import Writer
+from protos.errors import Rejected
+
+Outputs = tuple[tuple[str, str, int, tuple[int, ...]], ...]  # our name, the tensor, its element, its shape after N
+_NOTHING = ("background", "__background__", "bg", "no object", "no-object")
+
+
+@dataclass
+class Opened:
+    model: ModelProto
+    seen: Seen  # as its exporter declared it
+    done: tuple[str, ...]  # what was changed so far
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that is decided; `notes` say it in sentences."""
+
+    task: str
+    head: str  # "" for a classifier
+    frame: Frame
+    pixels: Pixels
+    fit: str
+    labels: tuple[str, ...]
+    classes: int  # 0: the graph does not show it
+    limits: Limits
+    precision: str
+    notes: tuple[str, ...]
+    feeds: tuple[tuple[str, str], ...]
+    write: Callable[[Writer], Outputs]
+
+
+def opened(model: ModelProto) -> Opened:
+    """Raises Rejected for what no box could run."""
+    surgery.check_inside(model)
+    declared = see(model)
+    model, raised = opsets.raised(model)
+    listed = len(model.graph.input) - len(declared.inputs)
+    model = surgery.plain(model)
+    done = [raised] if raised else []
+    if listed:
+        done.append(f"{listed} constants were listed as inputs, and are no longer")
+    return Opened(model, see(model), tuple(done))
+
+
+def plan(source: Opened, wish: Wish) -> Plan:
+    """Raises Rejected with the reason and the nearest thing that would work."""
+    question, trimmed = _question(source, wish)
+    task = _task(question)
+    return _classifier(source, question) if task == "classification" else _detector(source, question, trimmed)
+
+
+def hint(model: ModelProto) -> tuple[str, ...]:
+    """For a model that is about to be served as it is: what it could be for cameras. Needs no weights."""
+    try:
+        decided = plan(opened(model), Wish())
+    except Rejected:
+        return ()
+    what = f"a detector with the {decided.head} head" if decided.head else "a classifier"
+    return (f"this looks like {what}: for cameras, add --task {decided.task} --labels FILE (see --inspect)",)
+
+
+def _question(source: Opened, wish: Wish) -> tuple[Question, str]:
+    labels, nothing = _without_nothing(wish.labels or source.seen.labels)
+    if nothing and wish.background is None:
+        wish = replace(wish, background=nothing)
+    fed = frozenset(each.name for each in source.seen.inputs if each.name in detr.FEEDS)
+    frame = framing.frame_of(source.seen, wish, fed)
+    known = worked_out(source.model, _given(source.seen, frame))
+    outputs = tuple(replace(each, shape=known.get(each.name, each.shape)) for each in source.seen.outputs)
+    return Question(replace(source.seen, outputs=outputs), frame, wish, labels), nothing
+
+
+def _without_nothing(labels: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+    """Labels without a background class that is listed among them, and where that was."""
+    if labels and labels[0].lower() in _NOTHING:
+        return labels[1:], "first"
+    if labels and labels[-1].lower() in _NOTHING:
+        return labels[:-1], "last"
+    return labels, ""
+
+
+def _given(seen: Seen, frame: Frame) -> dict[str, Shape]:
+    """The shapes of all inputs for one picture."""
+    sides = (frame.height, frame.width)
+    shapes: dict[str, Shape] = {}
+    for each in seen.inputs:
+        tail = [side or sides[place % 2] for place, side in enumerate(each.shape[1:])]
+        shapes[each.name] = (1, *tail)
+    depth = frame.channels
+    shapes[frame.name] = (1, depth, *sides) if frame.layout == "nchw" else (1, *sides, depth)
+    return shapes
+
+
+def _task(question: Question) -> str:
+    wish = question.wish
+    if wish.head:
+        return "detection"
+    if wish.task in ("detection", "classification"):
+        return str(wish.task)
+    return "classification" if classification.is_classifier(question) else "detection"
+
+
+def _detector(source: Opened, question: Question, listed: str) -> Plan:
+    head = _head(question)
+    reading = head.read(question)
+    wish, frame = question.wish, question.frame
+    labels = _named(question.labels, reading.classes, f"the {head.name} head")
+    pixel, scaled = framing.pixels_of(source.model, frame, wish, (reading.pixels or head.pixels, head.channels))
+    frame, freed = _freed(source, question, reading.uses)
+    limits = Limits(wish.score, head.iou if wish.iou is None else wish.iou, wish.top_k)
+    trimmed = f"the name of the {listed} class says that it is nothing: it is left out" if listed else ""
+    return Plan(
+        task="detection",
+        head=head.name,
+        frame=frame,
+        pixels=pixel,
+        fit=wish.fit or head.fit,
+        labels=labels,
+        classes=reading.classes,
+        limits=limits,
+        precision=source.seen.precision,
+        notes=tuple(filter(None, (*source.done, *reading.notes, trimmed, scaled, freed))),
+        feeds=reading.feeds,
+        write=lambda to: _detections(to, reading, limits),
+    )
+
+
+def _head(question: Question) -> Head:
+    """Raises Rejected."""
+    if question.wish.head:
+        return HEADS[question.wish.head]
+    found = recognised(question)
+    if found is None:
+        given = ", ".join(each.sentence for each in question.seen.outputs)
+        raise Rejected(
+            f"no known head gives {given}; say which with --head ({', '.join(HEADS)}), or serve the outputs as they "
+            "are with --task tensor"
+        )
+    return found
+
+
+def _named(labels: tuple[str, ...], classes: int, what: str) -> tuple[str, ...]:
+    """Raises Rejected when names and classes do not agree."""
+    if labels and classes and len(labels) != classes:
+        raise Rejected(
+            f"{what} gives {classes} classes, but there are {len(labels)} names; --labels wants one a line, in the "
+            "order of training (a class that means nothing is called 'background' there, or named with --background)"
+        )
+    return labels
+
+
+def _freed(source: Opened, question: Question, uses: tuple[str, ...]) -> tuple[Frame, str]:
+    frame = question.frame
+    if frame.batch == 0:
+        return frame, ""
+    if batch.freed(source.model, _given(source.seen, frame), uses):
+        return replace(frame, batch=0), "the fixed batch of 1 was freed"
+    return frame, "the batch stays 1: the graph is written for one picture; export it with a free batch to have more"
+
+
+def _detections(to: Writer, reading: Reading, limits: Limits) -> Outputs:
+    boxes, scores, classes = selection.write(to, reading.write(to), limits)
+    count = limits.top_k
+    return (
+        ("boxes", boxes, TensorProto.FLOAT, (count, 4)),
+        ("scores", scores, TensorProto.FLOAT, (count,)),
+        ("classes", classes, TensorProto.INT64, (count,)),
+    )
+
+
+def _classifier(source: Opened, question: Question) -> Plan:
+    reading = classification.read(question)
+    wish = question.wish
+    pixel, scaled = framing.pixels_of(source.model, question.frame, wish, (reading.pixels, "rgb"))
+    frame, freed = _freed(source, question, reading.uses)
+    return Plan(
+        task="classification",
+        head="",
+        frame=frame,
+        pixels=pixel,
+        fit=wish.fit or "stretch",
+        labels=_named(question.labels, reading.classes, "the classifier"),
+        classes=reading.classes,
+        limits=Limits(0, 1, 1),
+        precision=source.seen.precision,
+        notes=tuple(filter(None, (*source.done, *reading.notes, scaled, freed))),
+        feeds=(),
+        write=lambda to: (("scores", reading.write(to), TensorProto.FLOAT, (reading.classes,)),),
+    )
+
+
+def fold(source: Opened, decided: Plan) -> ModelProto:
+    """The graph in our form. Raises Rejected."""
+    if not decided.labels:
+        count = f" of {decided.classes} classes" if decided.classes else ""
+        raise Rejected(f"a {decided.task} model{count} needs their names: add --labels FILE, one name a line")
+    graph, ours = source.model.graph, ModelProto().graph
+    to = Writer(ours, opsets.opset(source.model))
+    to.named(decided.frame.name, pixels.write(to, decided.frame, decided.pixels))
+    _feed(to, source.seen, decided)
+    front = len(ours.node)
+    outputs = decided.write(to)
+    for name, tensor, _, _ in outputs:
+        to.named(name, tensor)
+    nodes = [*ours.node[:front], *graph.node, *ours.node[front:]]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend(ours.initializer)
+    _declare(graph, decided.frame, outputs)
+    surgery.prune(graph)
+    return _checked(source.model)
+
+
+def _feed(to: Writer, seen: Seen, decided: Plan) -> None:
+    """Further inputs of the graph, made of constants and as many rows as there are pictures."""
+    shapes = {each.name: each for each in seen.inputs}
+    count = to.part(to.node("Shape", pixels.IMAGE), 0, 0, 1) if decided.feeds else ""
+    for name, what in decided.feeds:
+        sides = [
+            side or (decided.frame.height, decided.frame.width)[at % 2]
+            for at, side in enumerate(shapes[name].shape[1:])
+        ]
+        value = [[decided.frame.width, decided.frame.height]] if what == "size" else 1
+        rows = to.node("Expand", to.whole(value), to.concat(0, count, to.whole(sides)))
+        to.named(name, to.cast(rows, shapes[name].element))
+
+
+def _declare(graph: GraphProto, frame: Frame, outputs: Outputs) -> None:
+    rows: str | int = frame.batch or "N"
+    image = helper.make_tensor_value_info(pixels.IMAGE, TensorProto.UINT8, [rows, frame.height, frame.width, 3])
+    given = [helper.make_tensor_value_info(name, element, [rows, *tail]) for name, _, element, tail in outputs]
+    for field, values in ((graph.input, [image]), (graph.output, given)):
+        del field[:]
+        field.extend(values)
+
+
+def _checked(model: ModelProto) -> ModelProto:
+    try:
+        checker.check_model(model, full_check=False)
+    except checker.ValidationError as error:
+        why = str(error).strip().splitlines()[0][:200].rstrip(".")
+        raise Rejected(
+            f"this is no sound ONNX model ({why}); export it again, opset 17 of {onnx_opset_version()}"
+        ) from error
+    return model

@@ -1,0 +1,101 @@
+"""Cuts that leave what a graph computes as it is.
+
+A graph's constants are no longer among its inputs (before IR 4 exporters had to list them, and then no runtime may fold
+them), functions of its own are inlined, tensors that bear our names give way, and what no output needs is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from onnx import GraphProto, ModelProto, NodeProto, inliner
+from onnx.external_data_helper import _get_all_tensors, uses_external_data
+
+from protos.errors import Rejected
+
+IR = 8  # of what we write; a newer one is kept
+DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft"})  # what a box can run, as the registry checks it
+OURS = ("image", "boxes", "scores", "classes")
+
+
+def check_inside(model: ModelProto) -> None:
+    """Nothing outside of the file, no operator that no box has. Raises Rejected."""
+    if not model.graph.node or not model.opset_import:
+        raise Rejected("this file holds no ONNX graph; export the model again")
+    if any(uses_external_data(tensor) for tensor in _get_all_tensors(model)):
+        raise Rejected(
+            "the model keeps weights in another file; save it as one: onnx.save(onnx.load('model.onnx'), 'whole.onnx')"
+        )
+    own = {function.domain for function in model.functions}
+    for node in nodes(model.graph):
+        if node.domain not in DOMAINS | own:
+            raise Rejected(
+                f"the model uses {node.op_type} of {node.domain!r}, which no box has; export it without plug-ins, "
+                "that is without NMS or quantisation of another runtime: boxes are chosen here"
+            )
+
+
+def plain(model: ModelProto) -> ModelProto:
+    """`model` changed in place where it can be."""
+    if model.functions:
+        model = inliner.inline_local_functions(model)
+    _keep(model.opset_import, [entry.domain in DOMAINS for entry in model.opset_import])
+    constants = {tensor.name for tensor in model.graph.initializer}
+    _keep(model.graph.input, [value.name not in constants for value in model.graph.input])
+    model.ir_version = max(model.ir_version, IR)
+    taken = {name for node in nodes(model.graph) for name in (*node.input, *node.output)}
+    rename(model.graph, {name: f"source.{name}" for name in OURS if name in taken | _ends(model.graph)})
+    return model
+
+
+def _ends(graph: GraphProto) -> set[str]:
+    return {value.name for value in (*graph.input, *graph.output)}
+
+
+def nodes(graph: GraphProto) -> Iterable[NodeProto]:
+    """All, those of inner graphs too."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                yield from nodes(inner)
+
+
+def rename(graph: GraphProto, names: Mapping[str, str]) -> None:
+    """Every tensor of these names, in inner graphs too."""
+    for node in graph.node:
+        for place in (node.input, node.output):
+            place[:] = [names.get(name, name) for name in place]
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                rename(inner, names)
+    for value in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        value.name = names.get(value.name, value.name)
+
+
+def prune(graph: GraphProto) -> None:
+    """Drop nodes and constants that no output needs."""
+    needed = {value.name for value in graph.output}
+    wanted = []
+    for node in reversed(graph.node):  # a graph lists its nodes in the order of their work
+        wanted.append(not needed.isdisjoint(node.output))
+        if wanted[-1]:
+            needed.update(node.input)
+            needed.update(_outer_names(node))
+    _keep(graph.node, wanted[::-1])
+    _keep(graph.initializer, [tensor.name in needed for tensor in graph.initializer])
+    del graph.value_info[:]
+
+
+def _outer_names(node: NodeProto) -> set[str]:
+    inner = [graph for attribute in node.attribute for graph in (attribute.g, *attribute.graphs)]
+    taken = {name for graph in inner for each in nodes(graph) for name in each.input}
+    return taken | {value.name for graph in inner for value in graph.output}
+
+
+def _keep(field: Any, wanted: Sequence[bool]) -> None:
+    """Of a repeated field, without copying what stays: it may be weights."""
+    for place in reversed(range(len(wanted))):
+        if not wanted[place]:
+            del field[place]
