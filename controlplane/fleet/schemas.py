@@ -98,10 +98,12 @@ class Node(Answer):
 
 
 class Zone(Answer):
-    """A named part of the picture: its corners in order, [x, y] from [0, 0], top left, to [1, 1], bottom right."""
+    """A named part of the picture."""
 
-    name: str
-    points: list[list[float]]
+    name: str = Field(description="a-z, 0-9 and '-'")
+    points: list[list[float]] = Field(
+        description="3 to 32 corners in order, [x, y] from [0, 0], left top, to [1, 1], right bottom"
+    )
 
 
 class CameraSpec(Answer):
