@@ -1,6 +1,6 @@
 """What keeps this box from working, and how to mend it. `diagnose` is pure; `gather` looks and changes nothing.
 
-A finding is one sentence; a broken one stops the agent from doing its job, any other is worth knowing.
+Here is what lies on the box itself; what is beyond it is in agent.outside.
 """
 
 from __future__ import annotations
@@ -17,25 +17,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from agent import outside
 from agent.adapters.x509 import X509Keys
 from agent.config import AgentConfig
+from agent.findings import Finding, as_json, ordered, report
 from agent.identity.decisions import expiry_problem
 from agent.inference import runtime
 from protos.errors import Rejected
+
+__all__ = ["Finding", "as_json", "diagnose", "examine", "gather", "report"]
 
 PROBE_SECONDS = 60.0  # a cold disk on a small box takes half a minute to import everything
 LEAST_DISK = 512 << 20  # bytes: an outbox and one release beside the present one
 NEEDED = {"pictures": ("jpg", "png"), "video": ("h264", "mjpeg")}
 MENDS = {"pictures": "opencv-python-headless", "video": "av"}
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing looked at."""
-
-    subject: str
-    sentence: str
-    broken: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,6 +42,7 @@ class Facts:
     capabilities: dict[str, list[str]]
     errors: dict[str, str] = field(default_factory=dict)
     gpu: bool = False
+    accelerators: dict[str, bool] = field(default_factory=dict)  # device file -> this user may use it
     state_dir: Path = Path()
     state_writable: bool = True
     free_bytes: int = 1 << 40
@@ -58,18 +54,20 @@ class Facts:
 
 def diagnose(facts: Facts) -> list[Finding]:
     """Everything worth saying, what is broken first."""
-    findings = [*_runtime(facts), *_libraries(facts), *_state(facts), *_certificate(facts), *_ports(facts)]
-    return sorted(findings, key=lambda finding: not finding.broken)
+    findings = [
+        *_runtime(facts),
+        *_devices(facts),
+        *_libraries(facts),
+        *_state(facts),
+        *_certificate(facts),
+        *_ports(facts),
+    ]
+    return ordered(findings)
 
 
-def examine(config: AgentConfig) -> list[Finding]:
-    """Look at this box and judge it."""
-    return diagnose(gather(config))
-
-
-def report(findings: Sequence[Finding]) -> str:
-    """One line each."""
-    return "\n".join(f"{'BROKEN' if f.broken else 'ok':6}  {f.subject}: {f.sentence}" for f in findings)
+def examine(config: AgentConfig, cameras: Sequence[str] = ()) -> list[Finding]:
+    """Look at this box and what it deals with, and judge it. `cameras`: sources to try beside those it was told."""
+    return ordered([*diagnose(gather(config)), *outside.diagnose(outside.gather(config.state_dir, cameras))])
 
 
 def gather(config: AgentConfig) -> Facts:
@@ -83,6 +81,7 @@ def gather(config: AgentConfig) -> Facts:
         capabilities=capabilities,
         errors=errors,
         gpu=Path("/dev/nvidia0").exists() or Path("/dev/nvhost-gpu").exists(),
+        accelerators=_accelerators(),
         state_dir=state,
         state_writable=os.access(there, os.W_OK),
         free_bytes=shutil.disk_usage(there).free,
@@ -108,7 +107,7 @@ def _runtime(facts: Facts) -> list[Finding]:
             Finding("provider", f"{facts.provider!r} is not in this ONNX Runtime; choose --provider cpu", broken=True)
         )
     elif facts.gpu and facts.provider == "cpu":
-        findings.append(Finding("provider", "this box has a GPU that is not used; see extra 'agent-gpu'"))
+        findings.append(Finding("provider", "this box has a GPU that is not used; see extra 'agent-gpu'", note=True))
     elif facts.provider in runtime.GPU_PROVIDERS:
         findings += _gpu(facts)
     return findings
@@ -123,6 +122,14 @@ def _gpu(facts: Facts) -> list[Finding]:
         mend = f"{sys.executable} -m pip install '{runtime.GPU_LIBRARIES}'"
         findings.append(Finding("gpu", f"CUDA is not complete ({facts.errors['gpu']}); try: {mend}", broken=True))
     return findings
+
+
+def _devices(facts: Facts) -> list[Finding]:
+    shut = [path for path, usable in facts.accelerators.items() if not usable]
+    if shut:
+        sentence = f"this user may not use {', '.join(shut)}; add it to the group that 'ls -l' shows there"
+        return [Finding("accelerators", sentence, note=True)]
+    return [Finding("accelerators", ", ".join(facts.accelerators) or "no device of a GPU or NPU is here")]
 
 
 def _libraries(facts: Facts) -> list[Finding]:
@@ -151,8 +158,10 @@ def _state(facts: Facts) -> list[Finding]:
     if facts.free_bytes < LEAST_DISK:
         short = f"{facts.free_bytes >> 20} MiB are free at {facts.state_dir}; free at least {LEAST_DISK >> 20} MiB"
         findings.append(Finding("disk", short, broken=True))
+    else:
+        findings.append(Finding("disk", f"{facts.free_bytes / 2**30:.1f} GiB are free at {facts.state_dir}"))
     joined = "joined a fleet" if facts.joined else "not in a fleet yet; use: longshore-agent join URL --token TOKEN"
-    return [*findings, Finding("fleet", joined)]
+    return [*findings, Finding("fleet", joined, note=not facts.joined)]
 
 
 def _certificate(facts: Facts) -> list[Finding]:
@@ -164,9 +173,16 @@ def _ports(facts: Facts) -> list[Finding]:
         sentence = f"this machine has no address {facts.no_address}; choose one it has with --listen"
         return [Finding("address", sentence, broken=True)]
     return [
-        Finding("port", f"{port} is taken (by a running agent?); choose another with --{flag}")
+        Finding("port", f"{port} is taken (by a running agent?); choose another with --{flag}", note=True)
         for flag, port in facts.taken_ports.items()
     ]
+
+
+def _accelerators() -> dict[str, bool]:
+    """Device files of GPUs and NPUs: NVIDIA, Jetson, Intel and AMD (render nodes), Hailo, Coral, accel."""
+    patterns = ("nvidia[0-9]*", "nvhost-gpu", "dri/renderD*", "accel/accel*", "hailo[0-9]*", "apex_*")
+    found = sorted(path for pattern in patterns for path in Path("/dev").glob(pattern))
+    return {str(path): os.access(path, os.R_OK | os.W_OK) for path in found}
 
 
 def _probe() -> tuple[dict[str, list[str]], dict[str, str]]:

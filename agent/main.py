@@ -142,14 +142,20 @@ def try_(**options: Any) -> None:
         sys.exit(INTERRUPTED)
 
 
-@cli.command(epilog="Example: longshore-agent doctor --provider cuda --http-port 9000")
+@cli.command(epilog="Example: longshore-agent doctor --camera rtsp://user:password@192.168.1.20/stream")
 @_config_options
-def doctor(**options: Any) -> None:
-    """Look for what keeps this box from working as 'run' with these options would, and say how to mend it."""
-    from agent.doctor import examine, report
+@click.option("--camera", "cameras", multiple=True, metavar="URL", help="Try this camera, too; may be repeated.")
+@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", help="[default: table]")
+def doctor(output: str, cameras: tuple[str, ...], **options: Any) -> None:
+    """Look for what keeps this box from working as 'run' with these options would, and say how to mend it.
 
-    findings = examine(from_environment(**options))
-    click.echo(report(findings))
+    Looks at ports, disk, codecs, accelerators, the ONNX Runtime that is installed, the certificate, the control plane
+    and its clock, the broker, and one picture of each camera. Changes nothing. Exit code 1: something is broken.
+    """
+    from agent.doctor import as_json, examine, report
+
+    findings = examine(from_environment(**options), cameras)
+    click.echo(as_json(findings) if output == "json" else report(findings))
     if any(finding.broken for finding in findings):
         sys.exit(1)
 

@@ -36,6 +36,7 @@ COMMANDS = {
     "logs": ("logs", "Newest log lines of a box."),
     "node": ("node", "Pause, resume, label or slow down a box."),
     "completion": ("completion", "Make your shell complete commands, kinds and names."),
+    "doctor": ("doctor", "Find what is wrong with contexts, fleet and this machine, and how to mend it."),
     "version": ("version", "Versions of this command and of the control plane."),
 }
 
@@ -100,7 +101,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; the return value is the exit code."""
     try:
-        command.main(arguments, prog_name="longshore", standalone_mode=False)
+        ended = command.main(arguments, prog_name="longshore", standalone_mode=False)
     except LongshoreError as error:
         return _fail(str(error), code_of(error))
     except click.UsageError as error:
@@ -114,7 +115,7 @@ def main(arguments: list[str] | None = None) -> int:
         return Exit.OK  # click's way to say that nobody reads on: `longshore get … | head`
     except Exception as error:  # noqa: BLE001 - the root: a user never sees a traceback
         return _bug(error)
-    return Exit.OK
+    return ended if isinstance(ended, int) else Exit.OK  # of a command that ended by Context.exit
 
 
 def _fail(message: str, code: int) -> int:

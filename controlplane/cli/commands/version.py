@@ -8,6 +8,7 @@ from importlib import metadata
 import click
 
 from controlplane.cli import session
+from protos import versions
 from protos.errors import LongshoreError
 
 EXAMPLES = """Versions of this command and of the control plane.
@@ -32,3 +33,4 @@ def command(*, client_only: bool) -> None:
         click.echo(f"control plane  {error}")
         return
     click.echo(f"control plane  {told['version']} at {client.context.url}")
+    click.echo(versions.skew(metadata.version("longshore"), told["version"]) or versions.RULE)

@@ -40,7 +40,7 @@ def test_a_box_that_is_well_has_no_broken_finding() -> None:
 def test_the_doctor_examines_what_run_would_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     examined: list[AgentConfig] = []
 
-    def examine(config: AgentConfig) -> list[Finding]:
+    def examine(config: AgentConfig, _: object) -> list[Finding]:
         examined.append(config)
         return []
 
