@@ -66,9 +66,9 @@ def _carries_two(model: ModelProto, given: Mapping[str, Shape], single: Shapes, 
         double = worked_out(model, {name: (2, *shape[1:]) for name, shape in given.items()})
     except Rejected:
         return False
-    doubled = all(double.get(name) == (2, *single[name][1:]) for name in outputs if name in single)
-    whole = all(_same_count(node, double) for node in model.graph.node if node.op_type == "Reshape")
-    return doubled and whole and all(name in single for name in outputs)
+    single_rows = all(single.get(name, ())[:1] == (1,) for name in outputs)
+    doubled = single_rows and all(double.get(name) == (2, *single[name][1:]) for name in outputs)
+    return doubled and all(_same_count(node, double) for node in model.graph.node if node.op_type == "Reshape")
 
 
 def _same_count(node: NodeProto, shapes: Shapes) -> bool:

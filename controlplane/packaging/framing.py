@@ -45,6 +45,8 @@ def _layout(picture: Tensor, wanted: str | None) -> str:
     if wanted or not shown:
         said = f"--layout {wanted} does not fit" if wanted else "no side of 3 (or 1) channels is seen in"
         raise Rejected(f"{said} {picture.sentence}; pictures have 3 channels, or 1; {_TENSOR}")
+    if not any(picture.shape[1:]):  # PyTorch's exporters leave all sides free; TensorFlow's keep the channels
+        return "nchw"
     sure = [layout for layout in shown if picture.shape[1 if layout == "nchw" else 3] != 0]
     if len(sure or shown) > 1:
         raise Rejected(

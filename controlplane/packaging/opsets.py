@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from onnx import ModelProto, version_converter
+from onnx import ModelProto, helper, version_converter
 from onnx.defs import onnx_opset_version
 
 from controlplane.packaging.writer import OLDEST
@@ -30,4 +30,14 @@ def raised(model: ModelProto) -> tuple[ModelProto, str]:
         raise Rejected(
             f"opset {found} cannot be raised to {OLDEST} here ({why}); export it with opset 11 to 17"
         ) from error
+    _resize_as_before(newer)
     return newer, f"opset {found} was raised to {OLDEST}"
+
+
+def _resize_as_before(model: ModelProto) -> None:
+    """Before opset 11 a place was its number by the scale, rounded down; since then it is said, and means otherwise."""
+    for node in model.graph.node:
+        if node.op_type == "Resize":
+            said = {each.name for each in node.attribute}
+            meant = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+            node.attribute.extend(helper.make_attribute(key, value) for key, value in meant.items() if key not in said)

@@ -17,7 +17,7 @@ def recognised(question: Question) -> Head | None:
     if any(each.name == detr.SIZE for each in seen.inputs) or any(pair <= names for pair in _DETR):
         return detr.HEAD
     rows = rows_of(seen)
-    if any(each.shape[-1:] in ((4,), (5,)) for each in seen.outputs) and len(seen.outputs) > 1:
+    if any(ssd.are_boxes(each) for each in seen.outputs) and len(seen.outputs) > 1:
         return detr.HEAD if _are_queries(rows, question) else ssd.HEAD
     if len(rows) == 1:
         return _of_rows(rows[0], question)

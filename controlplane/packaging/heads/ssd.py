@@ -28,7 +28,7 @@ from protos.errors import Rejected
 _BOXES = ("detection_boxes", "source.boxes", "boxes", "bboxes", "dets", "pred_boxes")
 _SCORES = ("detection_scores", "source.scores", "scores", "confs", "conf", "classification", "probs")
 _CLASSES = ("detection_classes", "source.classes", "classes", "labels")
-_COUNT = "num_detections"
+_COUNTS = ("num_detections", "num_dets")
 _WHOLE = (TensorProto.INT64, TensorProto.INT32)
 
 
@@ -74,7 +74,7 @@ def read(question: Question) -> Reading:
 def outputs_of(question: Question) -> Outputs:
     """Raises Rejected."""
     seen = {_plain(each.name): each for each in question.seen.outputs}
-    four = [each for each in question.seen.outputs if each.shape[-1:] in ((4,), (5,)) and len(each.shape) in (2, 3, 4)]
+    four = [each for each in question.seen.outputs if are_boxes(each)]
     named = next((seen[name] for name in _BOXES if seen.get(name) in four), None)
     if not four:
         raise _refusal(question, "no output holds boxes: none ends in 4 numbers")
@@ -82,9 +82,21 @@ def outputs_of(question: Question) -> Outputs:
     others = [each for each in question.seen.outputs if each != chosen]
     classes = _classes(chosen, others)
     scores = _scores(chosen, [each for each in others if each != classes])
-    if scores is None and chosen.shape[-1] != 5:
+    if scores is None and (chosen.shape[-1] == 4 or classes is None):
         raise _refusal(question, f"{chosen.name!r} holds boxes, but no output holds scores for them")
-    return Outputs(chosen, scores if chosen.shape[-1] == 4 else None, classes, seen.get(_COUNT))
+    return Outputs(
+        chosen,
+        scores if chosen.shape[-1] == 4 else None,
+        classes,
+        next((seen[name] for name in _COUNTS if name in seen), None),
+    )
+
+
+def are_boxes(tensor: Tensor) -> bool:
+    """Rows of 4 numbers, or of 5 with a score; [N,S,1,4] too, but no map that happens to be 4 wide."""
+    if len(tensor.shape) == 4:
+        return tensor.shape[2:] == (1, 4)
+    return len(tensor.shape) in (2, 3) and tensor.shape[-1] in (4, 5)
 
 
 def _plain(name: str) -> str:

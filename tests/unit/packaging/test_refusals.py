@@ -1,0 +1,132 @@
+"""What cannot be packaged is refused in one sentence: why, and the nearest thing that would work."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import ModelProto, TensorProto, helper
+
+from protos.errors import Rejected
+from tests.sim import exports
+from tests.sim.exported import saying
+from tests.sim.exports import Net
+from tests.unit.packaging.folded import fold
+
+IMAGES = {"images": ("float32", (1, 3, 64, 96))}
+ROWS = np.zeros((7, 126), "f4")
+
+
+def of(outputs: dict[str, Any], inputs: Any = None, **notes: str) -> ModelProto:
+    model = saying(inputs or IMAGES, outputs)
+    helper.set_model_props(model, notes)
+    return model
+
+
+def outside() -> ModelProto:
+    model = exports.yolov8(Net())
+    model.graph.initializer[0].data_location = TensorProto.EXTERNAL
+    model.graph.initializer[0].ClearField("raw_data")
+    model.graph.initializer[0].external_data.add(key="location", value="weights.bin")
+    return model
+
+
+def plugin() -> ModelProto:
+    model = of({"output0": ROWS})
+    model.graph.node.append(helper.make_node("EfficientNMS_TRT", ["output0"], ["dets"], domain="TRT"))
+    return model
+
+
+def opset(version: int) -> ModelProto:
+    model = of({"output0": ROWS})
+    model.opset_import[0].version = version
+    return model
+
+
+CASES: dict[str, tuple[Any, dict[str, Any], str]] = {
+    "weights elsewhere": (outside, {}, "keeps weights in another file; save it as one: onnx.save"),
+    "a plug-in": (plugin, {}, "EfficientNMS_TRT of 'TRT', which no box has; export it without plug-ins"),
+    "masks": (
+        lambda: of({"output0": np.zeros((39, 126), "f4"), "output1": np.zeros((32, 16, 24), "f4")}),
+        {"head": "yolov8"},
+        "'output1' holds masks, which cameras have no form for; export the detection sibling",
+    ),
+    "a pose": (lambda: of({"output0": ROWS}, task="pose"), {}, "a model for 'pose'.*yolo11n.pt.*--task tensor"),
+    "no boxes": (
+        lambda: of({"mask": np.zeros((21, 64, 96), "f4")}),
+        {},
+        "no known head gives mask  float .*--task tensor",
+    ),
+    "ssd without boxes": (lambda: of({"x": np.zeros((5, 9), "f4")}), {"head": "ssd"}, "none ends in 4 numbers"),
+    "ssd without scores": (lambda: of({"boxes": np.zeros((5, 4), "f4")}), {"head": "ssd"}, "no output holds scores"),
+    "two pictures": (
+        lambda: of({"output0": ROWS}, {**IMAGES, "other": ("float32", (1, 3, 64, 96))}),
+        {},
+        "a camera gives one picture, but this model's inputs are: images .* other .*--task tensor",
+    ),
+    "a batch of four": (
+        lambda: of({"output0": ROWS}, {"images": ("float32", (4, 3, 64, 96))}),
+        {},
+        "takes 4 pictures at a time, never fewer; export it with batch 1",
+    ),
+    "any size": (
+        lambda: of({"output0": ROWS}, {"images": ("float32", (1, 3, "h", "w"))}),
+        {},
+        "pictures of any size; say --size 640",
+    ),
+    "another size": (lambda: of({"output0": ROWS}), {"size": (640, 640)}, "--size 640x640 does not fit: .* 96×64 only"),
+    "no channels": (
+        lambda: of({"output0": ROWS}, {"images": ("float32", (1, 8, 64, 96))}),
+        {},
+        "no side of 3 \\(or 1\\) channels is seen in images",
+    ),
+    "other names": (lambda: of({"output0": ROWS}), {"labels": ("a", "b")}, "gives 3 classes, but there are 2 names"),
+    "no names": (lambda: of({"output0": ROWS}), {"labels": ()}, "of 3 classes needs their names: add --labels FILE"),
+    "rows of another size": (
+        lambda: of({"output": np.zeros((200, 8), "f4")}),
+        {"head": "yolox"},
+        "output gives 200 rows, but a picture of 96×64 has 126 places .*--size",
+    ),
+    "few anchors": (
+        lambda: exports.yolov5(Net(), bare="5"),
+        {"anchors": (1.0, 2.0)},
+        "--anchors wants 18 numbers for 3 maps, not 2",
+    ),
+    "anchors backwards": (
+        lambda: exports.yolov5(Net(), bare="5"),
+        {"anchors": tuple(float(number) for number in range(18, 0, -1))},
+        "from the finest map to the coarsest",
+    ),
+    "whole pixels and a mean": (
+        lambda: of({"output0": ROWS}, {"images": ("uint8", (1, 3, 64, 96))}),
+        {"mean": (1.0,)},
+        "takes whole pixels .*nothing to act on",
+    ),
+    "an ancient opset": (lambda: opset(6), {}, "of opset 6, known are 7 to .*export it with opset 17"),
+    "an opset to come": (lambda: opset(999), {}, "of opset 999, known are 7 to"),
+    "no graph": (ModelProto, {}, "holds no ONNX graph"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_it_is_refused_with_the_reason_and_the_nearest_thing(name: str) -> None:
+    make, wish, said = CASES[name]
+    with pytest.raises(Rejected, match=said) as refused:
+        fold(make(), **wish)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("wish", "said"),
+    [
+        ({"top_k": 0}, "--top-k must be from 1 to 2000"),
+        ({"score": 1.5}, "--score must be from 0 to 1"),
+        ({"iou": -1.0}, "--iou must be from 0 to 1"),
+        ({"scale": (0.0,)}, "--scale must not be 0"),
+        ({"mean": (1.0, 2.0)}, "--mean wants one number or three"),
+    ],
+)
+def test_a_wish_that_cannot_be(wish: dict[str, Any], said: str) -> None:
+    with pytest.raises(Rejected, match=said):
+        fold(of({"output0": ROWS}), **wish)
