@@ -227,7 +227,13 @@ class Detection(RecordColumns, Base):
     """One frame's result."""
 
     __tablename__ = "detections"
-    __table_args__ = (Index(None, "camera", "at_ms"), Index(None, "at_ms"), Index(None, "stored_ms"))
+    __table_args__ = (
+        Index(None, "camera", "at_ms"),
+        Index(None, "node_id", "at_ms"),
+        Index(None, "deployment", "at_ms"),
+        Index(None, "at_ms", "labels", "zones", "top_score"),  # a rare label is found without looking into each row
+        Index(None, "stored_ms"),
+    )
 
     camera: Mapped[str] = mapped_column(_NAME)
     deployment: Mapped[str] = mapped_column(_NAME)
@@ -239,6 +245,11 @@ class Detection(RecordColumns, Base):
     ran_on: Mapped[str] = mapped_column(_NAME)  # "local" or the cloud node's id
     boxes: Mapped[list[Any]]  # [{"x0","y0","x1","y1","score","label","zones"}]; zones where it has any
     frame_seq: Mapped[int]
+    labels: Mapped[str | None] = mapped_column(
+        Text
+    )  # of its boxes, one a line; None: too many, or stored before this was
+    zones: Mapped[str | None] = mapped_column(Text)  # the same
+    top_score: Mapped[float | None]
 
 
 class OutcomeCount(RecordColumns, Base):

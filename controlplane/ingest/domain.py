@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from controlplane.settings.domain import Spec
 from protos.ids import NodeId
 
 UNDER_WAY_MS = 2_000  # a batch may be this long; a smaller difference says nothing about the box's clock
@@ -73,6 +74,15 @@ def refusal(seq: int, record_class: str, reason: str, at_ms: int) -> Row:
     """
     hole = {"record_class": record_class, "first_seq": seq, "last_seq": seq, "dropped": 0}
     return Row(Kind.GAP, seq, {**hole, "reason": f"refused: {reason}", "at_ms": at_ms})
+
+
+def retention(settings: Spec) -> dict[Kind, int]:
+    """How long each kind is kept, in milliseconds. Gaps stay: they are few, and what is missing stays missing."""
+    telemetry = settings.telemetry_retention_ms
+    return {
+        Kind.FRAME: settings.detections_retention_ms,
+        **dict.fromkeys((Kind.OUTCOMES, Kind.CAMERA, Kind.NODE), telemetry),
+    }
 
 
 @dataclass(frozen=True)

@@ -45,19 +45,15 @@ class IngestRepository:
         stored = self._session.execute(new, [named[key] for key in sorted(named)])
         return [named[tuple(key)] for key in stored if tuple(key) in named]
 
-    def forget_before(self, unix_ms: int, most: int) -> int:
-        """Delete what was stored before, of each table at most so many rows; how many.
-
-        Gaps stay: they are few, and what is missing stays missing.
-        """
+    def forget(self, before_ms: Mapping[Kind, int], most: int) -> int:
+        """Delete what was stored before, of each kind at most so many rows; how many. Kinds not named stay."""
         gone = 0
-        for kind, table in _TABLES.items():
-            if kind is not Kind.GAP:
-                rows = cast("Table", table.__table__)
-                name = (rows.c.node_id, rows.c.epoch, rows.c.seq)
-                old = select(*name).where(rows.c.stored_ms < unix_ms).limit(most)
-                done = self._session.execute(delete(rows).where(tuple_(*name).in_(old)))
-                gone += cast("CursorResult[Any]", done).rowcount
+        for kind, unix_ms in before_ms.items():
+            rows = cast("Table", _TABLES[kind].__table__)
+            name = (rows.c.node_id, rows.c.epoch, rows.c.seq)
+            old = select(*name).where(rows.c.stored_ms < unix_ms).limit(most)
+            done = self._session.execute(delete(rows).where(tuple_(*name).in_(old)))
+            gone += cast("CursorResult[Any]", done).rowcount
         return gone
 
 

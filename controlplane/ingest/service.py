@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from controlplane.db import Database
+from controlplane.ingest import domain
 from controlplane.ingest.domain import Batch, Kind, Receipt, receipts
 from controlplane.ingest.repository import IngestRepository
 from controlplane.ports import Clock
+from controlplane.settings.repository import SettingsRepository
 from protos.ids import NodeId
 
 Counted = Callable[[Sequence[Mapping[str, Any]]], None]
-KEEP_DAYS = 7
-DAY_MS = 86_400_000
 SWEEP_ROWS = 2_000  # of each table at a time: some hundredths of a second
 
 
@@ -56,12 +56,15 @@ class IngestService:
         return Stored(tuple(receipts(welcome)), stored, frozenset(nodes - known))
 
     def sweep(self) -> int:
-        """Forget a part of what was stored more than KEEP_DAYS ago; how many rows, 0 when none is left.
+        """Forget a part of what was stored longer ago than the fleet's settings keep it; how many rows, 0 when none is
+        left.
 
         A part, because boxes wait while it holds the write lock. Raises Retryable.
         """
         with self._database.begin() as session:
-            return IngestRepository(session).forget_before(self._now() - KEEP_DAYS * DAY_MS, SWEEP_ROWS)
+            kept_ms = domain.retention(SettingsRepository(session).spec())
+            now = self._now()
+            return IngestRepository(session).forget({kind: now - kept for kind, kept in kept_ms.items()}, SWEEP_ROWS)
 
     def _now(self) -> int:
         return int(self._clock.unix() * 1000)

@@ -8,7 +8,7 @@ and the record is acknowledged: it would never become right, and a box must not 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ MAX_INTEGER = 2**63 - 1  # of the database
 MAX_TEXT = 1000
 MAX_RECORDS = 5_000  # of one message
 MAX_BOXES = 1_000  # of one frame
+MAX_WORDS = 1_000  # bytes of all labels, or all zones, of one frame
 MAX_ZONES = 16  # of one box
 OUTCOMES = frozenset(Outcome)
 
@@ -96,6 +97,7 @@ def _numbered(record: wire.Record) -> bool:
 
 
 def _frame(frame: wire.FrameResult, arrival: Arrival) -> dict[str, Any]:
+    boxes = [_box(box) for box in frame.boxes[:MAX_BOXES]]
     return {
         "camera": ids.camera_name(frame.camera),
         "deployment": ids.deployment_name(frame.deployment),
@@ -106,8 +108,18 @@ def _frame(frame: wire.FrameResult, arrival: Arrival) -> dict[str, Any]:
         "outcome": _outcome(frame.outcome),
         "latency_seconds": _finite(frame.latency_seconds),
         "ran_on": ids.name(frame.where, "where a frame ran"),
-        "boxes": [_box(box) for box in frame.boxes[:MAX_BOXES]],
+        "boxes": boxes,
         "frame_seq": _integer(frame.frame_seq),
+        **_found(boxes),
+    }
+
+
+def _found(boxes: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the boxes hold, for who looks for it."""
+    return {
+        "labels": _words(box["label"] for box in boxes),
+        "zones": _words(zone for box in boxes for zone in box.get("zones", ())),
+        "top_score": max((box["score"] for box in boxes), default=0.0),
     }
 
 
@@ -115,6 +127,12 @@ def _box(box: wire.Box) -> dict[str, Any]:
     corners = {side: round(_finite(getattr(box, side)), 5) for side in ("x0", "y0", "x1", "y1", "score")}
     zones = {"zones": [ids.name(zone, "zone") for zone in box.zones[:MAX_ZONES]]} if box.zones else {}
     return {**corners, "label": _text(box.label, 63), **zones}
+
+
+def _words(words: Iterable[str]) -> str | None:
+    """None when they are too many: PostgreSQL's index takes no longer text, and then each row is looked into."""
+    text = "\n".join(sorted(set(words)))
+    return text if len(text.encode()) <= MAX_WORDS else None
 
 
 def _outcomes(counts: wire.OutcomeCounts, arrival: Arrival) -> dict[str, Any]:

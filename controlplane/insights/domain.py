@@ -211,7 +211,7 @@ def span(since_ms: int, until_ms: int, step_ms: int) -> Span:
 
 def moment_ms(text: str, now_ms: int, where: str) -> int:
     """`text` as unix milliseconds: how long ago ("5m"), or a moment (RFC 3339). Raises Rejected."""
-    if text[:1].isdigit() and text[-1:] in ("s", "m", "h"):
+    if text[:1].isdigit() and text[-1:] in ("s", "m", "h", "d"):
         return now_ms - duration_ms(text, where)
     try:
         parsed = datetime.fromisoformat(text)

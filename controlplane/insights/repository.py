@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, case, func, select
+from sqlalchemy import ColumnElement, case, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from controlplane.insights.domain import Counts, Latencies, Lost, Window
+from controlplane.insights.matching import Place, Wanted
 from controlplane.tables import CameraHealth, Detection, Gap, NodeStat, OutcomeCount
 
 
@@ -53,10 +54,17 @@ class InsightsRepository:
         bounded = found.limit(most + 1).subquery()
         return (self._session.scalar(select(func.count()).select_from(bounded)) or 0) > most
 
-    def detections(self, only: Only, since_ms: int, limit: int) -> list[Detection]:
-        """Newest first."""
-        query = select(Detection).where(*_conditions(Detection, only), Detection.at_ms >= since_ms)
-        return list(self._session.scalars(query.order_by(Detection.at_ms.desc()).limit(limit)))
+    def detections(self, wanted: Wanted, after: Place | None, limit: int) -> list[Detection]:
+        """Newest first, from behind `after` on. Among them are all that `wanted` chooses, and may be others."""
+        table = Detection
+        order = (table.at_ms, table.node_id, table.epoch, table.seq)
+        only = Only(wanted.node, wanted.camera, wanted.deployment)
+        query = select(table).where(*_conditions(table, only), *_hints(wanted))
+        query = query.where(table.at_ms >= wanted.since_ms, table.at_ms < wanted.until_ms)
+        if after is not None:
+            behind = tuple_(*order) < tuple_(after.at_ms, after.node, after.epoch, after.seq)
+            query = query.where(table.at_ms <= after.at_ms, behind)
+        return list(self._session.scalars(query.order_by(*(column.desc() for column in order)).limit(limit)))
 
     def node_stats(self, node: str, since_ms: int, limit: int) -> list[NodeStat]:
         """Newest first."""
@@ -91,3 +99,13 @@ class InsightsRepository:
 def _conditions(table: type[Detection | OutcomeCount], only: Only) -> list[ColumnElement[bool]]:
     wanted = ((table.node_id, only.node), (table.camera, only.camera), (table.deployment, only.deployment))
     return [column == name for column, name in wanted if name]
+
+
+def _hints(wanted: Wanted) -> list[ColumnElement[bool]]:
+    """What leaves out most rows without a box that is wanted, and none with one."""
+    table = Detection
+    words = ((table.labels, wanted.label), (table.zones, wanted.zone))
+    found = [or_(column.is_(None), column.contains(word, autoescape=True)) for column, word in words if word]
+    if wanted.min_score:
+        found.append(or_(table.top_score.is_(None), table.top_score >= wanted.min_score))
+    return found

@@ -9,8 +9,10 @@ from fastapi import APIRouter, Depends, Query
 from controlplane.fleet import sources
 from controlplane.fleet.quantities import duration_ms
 from controlplane.identity.access import Current, require_user
-from controlplane.insights import domain, schemas
+from controlplane.insights import domain, matching, schemas
+from controlplane.insights.matching import Wanted
 from controlplane.insights.repository import Only
+from controlplane.listing import Continue
 from controlplane.schemas import REFUSALS
 
 router = APIRouter(prefix="/api/v1", tags=["insights"], dependencies=[Depends(require_user)], responses=REFUSALS)
@@ -20,18 +22,28 @@ Moment = Annotated[str, Query(max_length=40)]
 Limit = Annotated[int, Query(ge=1, le=10_000)]
 
 
-@router.get("/detections", summary="Recorded results, newest first")
-def detections(
+def wanted(
     services: Current,
     node: Name = "",
     camera: Name = "",
     deployment: Name = "",
+    label: Annotated[str, Query(max_length=256)] = "",
+    zone: Name = "",
+    min_score: Annotated[float, Query(alias="minScore", ge=0, le=1)] = 0.0,
     since: Moment = "1h",
-    limit: Limit = 100,
+    until: Moment = "",
+) -> Wanted:
+    now = services.insights.now_ms
+    first = domain.moment_ms(since, now, "since")
+    last = domain.moment_ms(until, now, "until") if until else now + 1  # with what happened in this millisecond
+    return Wanted(first, last, node, camera, deployment, label, zone, min_score)
+
+
+@router.get("/detections", summary="Recorded results, newest first; of them the boxes that match")
+def detections(
+    services: Current, asked: Annotated[Wanted, Depends(wanted)], limit: Limit = 100, after: Continue = ""
 ) -> schemas.DetectionList:
-    after = domain.moment_ms(since, services.insights.now_ms, "since")
-    rows = services.insights.detections(Only(node, camera, deployment), after, limit)
-    return schemas.DetectionList(items=[schemas.detection(row) for row in rows])
+    return schemas.detections(services.insights.detections(asked, limit, matching.place(after)))
 
 
 @router.get("/outcomes", summary="How frames ended: sums, and steps of time")

@@ -7,8 +7,10 @@ from typing import Any
 from pydantic import Field
 
 from controlplane.insights.domain import Bucket, Lost, Sums
-from controlplane.insights.service import Outcomes
-from controlplane.schemas import Answer, moment
+from controlplane.insights.matching import Boxes
+from controlplane.insights.service import Outcomes, Page
+from controlplane.listing import ListMetadata
+from controlplane.schemas import API_VERSION, Answer, moment
 from controlplane.tables import CameraHealth, Detection, NodeStat
 
 
@@ -42,6 +44,9 @@ class DetectionAnswer(Answer):
 
 
 class DetectionList(Answer):
+    api_version: str = API_VERSION
+    kind: str = "DetectionList"
+    metadata: ListMetadata = ListMetadata()
     items: list[DetectionAnswer]
 
 
@@ -106,7 +111,12 @@ class GapList(Answer):
     items: list[GapAnswer]
 
 
-def detection(row: Detection) -> DetectionAnswer:
+def detections(found: Page) -> DetectionList:
+    metadata = ListMetadata(next=str(found.after or ""))
+    return DetectionList(metadata=metadata, items=[detection(each.row, each.boxes) for each in found.items])
+
+
+def detection(row: Detection, boxes: Boxes) -> DetectionAnswer:
     return DetectionAnswer(
         node=row.node_id,
         camera=row.camera,
@@ -119,7 +129,7 @@ def detection(row: Detection) -> DetectionAnswer:
         outcome=row.outcome,
         latency_seconds=row.latency_seconds,
         ran_on=row.ran_on,
-        boxes=[BoxAnswer(**box) for box in row.boxes],
+        boxes=[BoxAnswer(**box) for box in boxes],
         frame_seq=row.frame_seq,
         stored=moment(row.stored_ms),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from controlplane.db import Database
 from controlplane.insights import domain
 from controlplane.insights.domain import Bucket, Counts, Lost, Span, Sums, Window
+from controlplane.insights.matching import Boxes, Place, Wanted
 from controlplane.insights.repository import InsightsRepository, Only
 from controlplane.ports import Clock
 from controlplane.tables import CameraHealth, Detection, NodeStat
@@ -14,6 +15,7 @@ from protos.errors import Rejected
 
 MAX_WINDOWS = 200_000  # one question may sum up: a day of four cameras
 DAY_MS = 86_400_000
+CHUNK, MOST_CHUNKS = 1_000, 20  # rows looked into at a time, and times, for one page
 STALE_MS = 60_000  # figures of a box older than this say nothing about now
 
 
@@ -27,6 +29,20 @@ class Outcomes:
     by_node: dict[str, Sums]
     by_camera: dict[str, Sums]
     by_deployment: dict[str, Sums]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A detection, and those of its boxes that were asked for."""
+
+    row: Detection
+    boxes: Boxes
+
+
+@dataclass(frozen=True)
+class Page:
+    items: list[Found]
+    after: Place | None  # behind which the next page begins; None: this is the last
 
 
 class InsightsService:
@@ -67,9 +83,24 @@ class InsightsService:
         with self._database.read() as session:
             return InsightsRepository(session).counts(since_ms, until_ms)
 
-    def detections(self, only: Only, since_ms: int, limit: int) -> list[Detection]:
+    def detections(self, wanted: Wanted, limit: int, after: Place | None = None) -> Page:
+        """Newest first, from behind `after` on: at most `limit`, and fewer where many had to be looked into."""
+        found: list[Found] = []
         with self._database.read() as session:
-            return InsightsRepository(session).detections(only, since_ms, limit)
+            repository = InsightsRepository(session)
+            for _ in range(MOST_CHUNKS):
+                chunk = CHUNK if wanted.of_boxes else limit + 1
+                rows = repository.detections(wanted, after, chunk)
+                for row in rows:
+                    boxes = wanted.chosen(row.boxes)
+                    if boxes is not None and len(found) == limit:
+                        return Page(found, after)
+                    if boxes is not None:
+                        found.append(Found(row, boxes))
+                    after = Place(row.at_ms, row.node_id, row.epoch, row.seq)
+                if len(rows) < chunk:
+                    return Page(found, None)
+        return Page(found, after)
 
     def node_stats(self, node: str, since_ms: int, limit: int) -> list[NodeStat]:
         with self._database.read() as session:

@@ -8,17 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from agent.telemetry import records
 from agent.telemetry.records import Gap, Latencies, NodeStats, OutcomeWindow, RecordClass, Waiting
+from agent.types import Box
 from controlplane.db import Database
 from controlplane.ingest import wire
 from controlplane.ingest.domain import Batch
 from controlplane.ingest.service import IngestService
 from controlplane.insights import service as insights_service
 from controlplane.insights.domain import Span
+from controlplane.insights.matching import Wanted
 from controlplane.insights.repository import Only
-from controlplane.insights.service import InsightsService
+from controlplane.insights.service import InsightsService, Page
+from controlplane.tables import Detection
 from protos.errors import Rejected
 from protos.ids import NodeId
 from protos.outcomes import Outcome
@@ -116,8 +120,83 @@ def test_outcomes_are_counted_once_however_often_they_come(store: Store) -> None
 def test_detections_come_newest_first_and_only_those_asked_for(store: Store) -> None:
     frames = [finished(number, captured_unix_ns=(NOW - 100 + number) * 1_000_000) for number in range(1, 9)]
     store.ingest.store([batch(*((frame.seq, records.frame(frame)) for frame in frames))])
-    assert [row.seq for row in store.insights.detections(Only(camera=TAP.camera), 0, 3)] == [8, 7, 6]
-    assert store.insights.detections(Only(deployment="other"), 0, 3) == []
+    page = store.insights.detections(Wanted(0, BIG, camera=TAP.camera), 3)
+    assert [each.row.seq for each in page.items] == [8, 7, 6]
+    assert store.insights.detections(Wanted(0, BIG, deployment="other"), 3) == Page([], None)
+
+
+def seen(number: int, *boxes: Box) -> tuple[int, records.Draft]:
+    return number, records.frame(finished(number, boxes=boxes, captured_unix_ns=(NOW - 100 + number) * 1_000_000))
+
+
+BOAT = Box(0.1, 0.1, 0.2, 0.2, 0.9, "boat", ("water", "gate"))
+TRUCK = Box(0.5, 0.1, 0.6, 0.2, 0.4, "truck", ("quay",))
+FAINT = Box(0.5, 0.1, 0.6, 0.2, 0.35, "boat", ("quay",))
+ODD = Box(0.5, 0.1, 0.6, 0.2, 0.8, "100%_sure", ("water",))
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ({}, {4: 1, 3: 0, 2: 2, 1: 2}),
+        ({"label": "boat"}, {2: 2, 1: 1}),
+        ({"label": "truck", "zone": "quay"}, {1: 1}),
+        ({"label": "boat", "zone": "quay"}, {2: 1}),
+        ({"label": "boat", "zone": "quay", "min_score": 0.5}, {}),
+        ({"min_score": 0.5}, {4: 1, 2: 1, 1: 1}),
+        ({"zone": "water"}, {4: 1, 2: 1, 1: 1}),
+        ({"label": "100%_sure"}, {4: 1}),
+        ({"label": "100_"}, {}),
+        ({"label": "oat"}, {}),
+    ],
+)
+def test_what_is_asked_of_a_box_is_asked_of_one_box(store: Store, asked: dict[str, Any], found: dict[int, int]) -> None:
+    store.ingest.store([batch(seen(1, BOAT, TRUCK), seen(2, BOAT, FAINT), seen(3), seen(4, ODD))])
+    page = store.insights.detections(Wanted(0, BIG, **asked), 100)
+    assert {each.row.seq: len(each.boxes) for each in page.items} == found
+
+
+def test_pages_follow_each_other_without_a_gap_though_moments_are_equal(store: Store) -> None:
+    store.fleet.join("quay-2")
+    frames = [records.frame(finished(number, captured_unix_ns=NOW * 1_000_000)) for number in range(1, 6)]
+    for node in (NODE, NodeId("quay-2")):
+        store.ingest.store([batch(*enumerate(frames, 1), node=node)])
+    got, after = [], None
+    for _ in range(4):
+        page = store.insights.detections(Wanted(0, BIG), 3, after)
+        got += [(each.row.node_id, each.row.seq) for each in page.items]
+        after = page.after
+    assert after is None
+    assert got == [(node, seq) for node in ("quay-2", "quay-1") for seq in (5, 4, 3, 2, 1)]
+
+
+def test_a_page_that_would_look_into_too_many_rows_ends_early_and_says_where(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(insights_service, "CHUNK", 2)
+    monkeypatch.setattr(insights_service, "MOST_CHUNKS", 2)
+    faint, strong = Box(0, 0, 1, 1, 0.4, "boat"), Box(0, 0, 1, 1, 0.9, "truck")
+    store.ingest.store([batch(*(seen(number, faint, strong) for number in range(2, 9)), seen(1, BOAT))])
+    wanted = Wanted(0, BIG, label="boat", min_score=0.5)
+    page = store.insights.detections(wanted, 10)
+    assert (page.items, page.after and page.after.seq) == ([], 5)
+    page = store.insights.detections(wanted, 10, page.after)
+    assert ([each.row.seq for each in page.items], page.after and page.after.seq) == ([1], 1)
+    assert store.insights.detections(wanted, 10, page.after) == Page([], None)
+
+
+def test_rows_of_before_are_found_though_nothing_is_noted_of_them(store: Store) -> None:
+    store.ingest.store([batch(seen(1, BOAT), seen(2, TRUCK))])
+    with store.fleet.database.begin() as session:
+        session.execute(update(Detection).values(labels=None, zones=None, top_score=None))
+    page = store.insights.detections(Wanted(0, BIG, label="boat", zone="gate", min_score=0.5), 10)
+    assert [each.row.seq for each in page.items] == [1]
+
+
+def test_labels_without_end_are_stored_and_found(store: Store) -> None:
+    crowd = [Box(0, 0, 1, 1, 0.9, f"{number:03d}" + "漢" * 50) for number in range(100)]
+    store.ingest.store([batch(seen(1, *crowd), seen(2, TRUCK))])
+    assert len(store.insights.detections(Wanted(0, BIG, label=crowd[70].label), 10).items) == 1
 
 
 def test_the_newest_figures_of_each_box(store: Store) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import sleep
+from typing import Any
 
 import click
 
 from controlplane.cli import completing, kinds, output, session
 from controlplane.cli.client import Client, Document
+from controlplane.cli.commands import detections
 from controlplane.cli.exits import NotFound
 from controlplane.cli.kinds import Kind
 from controlplane.cli.patience import awaited
@@ -17,19 +19,33 @@ from protos.errors import Rejected
 EXAMPLES = """List objects, or show the ones named.
 
 \b
-KIND is nodes, cameras, models, releases or deployments (also: node, cam, deploy …), or all.
+KIND is nodes, cameras, models, releases, deployments or settings (also: node, cam, deploy …), or all.
+'detections' has options of its own: see 'longshore get detections --help'.
 
 \b
 Examples:
   longshore get nodes
   longshore get cameras -l site=harbour,!indoor -o wide
   longshore get deployment harbour -o yaml
+  longshore get detections --since 1h -o csv
   longshore get cameras --watch             one line at each change, until Ctrl-C
 """
 WATCH_SECONDS = 1.0
 
 
-@click.command("get", help=EXAMPLES)
+class Get(click.Command):
+    """`get`, and what is no object but can be got, with options of its own."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        if args and args[0] in detections.WORDS:
+            name = f"{info_name} {args[0]}"
+            return detections.command.make_context(name, args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+
+@click.command("get", help=EXAMPLES, cls=Get)
 @click.argument("kind_word", metavar="KIND", shell_complete=completing.kind)
 @click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=completing.name)
 @click.option("-l", "--selector", default="", metavar="LABELS", help="Label selector: a=b,c!=d,e,!f,g in (x,y).")

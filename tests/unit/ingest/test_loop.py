@@ -18,8 +18,10 @@ from controlplane.adapters.telemetry_memory import MemoryTelemetryIn
 from controlplane.ingest import loop as ingest_loop
 from controlplane.ingest import service
 from controlplane.ingest.domain import Batch
-from controlplane.ingest.service import DAY_MS, KEEP_DAYS, IngestService, Stored
-from controlplane.insights.repository import Only
+from controlplane.ingest.service import IngestService, Stored
+from controlplane.insights.matching import Wanted
+from controlplane.settings.domain import Spec
+from controlplane.settings.service import SettingsService
 from protos import telemetry_pb2 as wire
 from protos.errors import Rejected, Retryable
 from protos.outcomes import Outcome
@@ -27,6 +29,8 @@ from protos.topics import Channel
 from tests.sim.ingest import Plane
 from tests.sim.stored import stored
 from tests.sim.telemetry import TAP, draft, finished
+
+ALL = Wanted(0, 1 << 62)
 
 Row = TypeVar("Row", bound=tables.RecordColumns)
 
@@ -43,7 +47,7 @@ def rows(plane: Plane, table: type[Row]) -> list[Row]:
 
 
 def frames(plane: Plane) -> list[int]:
-    return sorted(row.seq for row in plane.insights.detections(Only(), 0, 1000))
+    return sorted(each.row.seq for each in plane.insights.detections(ALL, 1000).items)
 
 
 def test_records_are_stored_and_acknowledged_to_their_box(plane: Plane) -> None:
@@ -66,7 +70,8 @@ def test_what_is_stored_first_stays(plane: Plane) -> None:
     plane.hear("quay-1", batch(1))
     forged = records.batch("e1", [Waiting(RecordClass.FRAME, 1, draft(RecordClass.FRAME, 999).body)])
     plane.hear("quay-1", forged)
-    (row,) = plane.insights.detections(Only(), 0, 10)
+    (found,) = plane.insights.detections(ALL, 10).items
+    row = found.row
     assert row.frame_seq == 1
 
 
@@ -265,17 +270,29 @@ def test_old_telemetry_goes_and_gaps_stay(plane: Plane) -> None:
     gap = records.gap(records.Gap(RecordClass.FRAME, 1, 2, 2, "full"))
     plane.hear("quay-1", batch(5))
     plane.hear("quay-1", records.batch("e1", [Waiting(RecordClass.GAP, 6, gap)]))
-    plane.fleet.clock.tick(KEEP_DAYS * DAY_MS / 1000 + 1)
+    plane.fleet.clock.tick(Spec().detections_retention_ms / 1000 + 1)
     plane.hear("quay-1", batch(7))
     assert plane.ingest.sweep() == 1
     assert frames(plane) == [7]
     assert stored(plane.fleet.database, "quay-1", "e1") == (2, 2)
 
 
+def test_detections_and_telemetry_are_kept_as_long_as_the_settings_say(plane: Plane) -> None:
+    spec = {"detections": {"retention": "1h"}, "telemetry": {"retention": "2d"}}
+    SettingsService(plane.fleet.database, plane.fleet.clock).apply("fleet", {"spec": spec})
+    plane.hear("quay-1", batch(1, 2))
+    plane.hear("quay-1", records.batch("e1", [Waiting(RecordClass.OUTCOMES, 3, draft(RecordClass.OUTCOMES).body)]))
+    swept = []
+    for hours in (0.9, 0.2, 46, 2):
+        plane.fleet.clock.tick(hours * 3600)
+        swept.append(plane.ingest.sweep())
+    assert swept == [0, 2, 0, 1]
+
+
 def test_a_sweep_goes_in_parts_so_that_boxes_need_not_wait(plane: Plane, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "SWEEP_ROWS", 3)
     plane.hear("quay-1", batch(*range(1, 8)))
-    plane.fleet.clock.tick(KEEP_DAYS * DAY_MS / 1000 + 1)
+    plane.fleet.clock.tick(Spec().detections_retention_ms / 1000 + 1)
     assert [plane.ingest.sweep() for _ in range(4)] == [3, 3, 1, 0]
 
 

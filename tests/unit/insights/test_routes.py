@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from controlplane.ingest.domain import Kind
 from controlplane.insights import service
 from tests.sim.clock import FakeClock
 from tests.sim.control_plane import SimControlPlane
-from tests.sim.fleet_data import HarbourFleet
+from tests.sim.fleet_data import DIGEST, HarbourFleet
 
 
 @pytest.fixture
@@ -87,7 +88,42 @@ def test_a_question_about_too_much_is_refused_with_what_to_ask_instead(
 
 
 def test_detections_are_empty_where_nothing_was_detected(plane: SimControlPlane) -> None:
-    assert plane.client.get("/api/v1/detections?camera=gate").json() == {"items": []}
+    found = plane.client.get("/api/v1/detections?camera=gate").json()
+    assert found == {"apiVersion": "longshore/v1", "kind": "DetectionList", "metadata": {"continue": ""}, "items": []}
+
+
+def test_detections_are_paged_and_chosen_by_what_was_seen(plane: SimControlPlane, fleet: HarbourFleet) -> None:
+    for number in range(5):
+        fleet.say("north-quay", Kind.FRAME, seen("boat" if number % 2 else "truck", number))
+        plane.clock.tick(1)
+    first = plane.client.get("/api/v1/detections?limit=3").json()
+    assert [item["frameSeq"] for item in first["items"]] == [4, 3, 2]
+    after = first["metadata"]["continue"]
+    second = plane.client.get("/api/v1/detections", params={"limit": 3, "continue": after}).json()
+    assert ([item["frameSeq"] for item in second["items"]], second["metadata"]["continue"]) == ([1, 0], "")
+    boats = plane.client.get("/api/v1/detections?label=boat&zone=water&minScore=0.5&node=north-quay").json()["items"]
+    assert [item["frameSeq"] for item in boats] == [3, 1]
+    assert boats[0]["boxes"][0]["zones"] == ["water"]
+    assert plane.client.get("/api/v1/detections?since=5m&until=3s").json()["items"][0]["frameSeq"] == 1
+
+
+def seen(label: str, number: int) -> dict[str, Any]:
+    box = {"x0": 0.1, "y0": 0.1, "x1": 0.2, "y1": 0.2, "score": 0.9, "label": label, "zones": ["water"]}
+    return {
+        "camera": "crane",
+        "deployment": "harbour-watch",
+        "release_digest": DIGEST,
+        "captured_unix_ns": 1,
+        "ts_source": "clock",
+        "outcome": "ok_local",
+        "latency_seconds": 0.02,
+        "ran_on": "local",
+        "boxes": [box],
+        "frame_seq": number,
+        "labels": label,
+        "zones": "water",
+        "top_score": 0.9,
+    }
 
 
 @pytest.mark.parametrize(
@@ -100,6 +136,8 @@ def test_detections_are_empty_where_nothing_was_detected(plane: SimControlPlane)
         ("/api/v1/outcomes?step=0s", 422),
         ("/api/v1/outcomes?since=24h&step=1s", 422),
         ("/api/v1/detections?limit=0", 422),
+        ("/api/v1/detections?minScore=2", 422),
+        ("/api/v1/detections?continue=here", 422),
     ],
 )
 def test_what_cannot_be_answered_is_refused_with_a_sentence(plane: SimControlPlane, path: str, status: int) -> None:

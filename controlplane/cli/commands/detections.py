@@ -1,0 +1,137 @@
+"""`longshore get detections`: what cameras saw, as a table, JSON or CSV. Pages are printed as they come.
+
+A table shows the newest ones, unless more are asked for; JSON and CSV are whole, however many there are: one page is
+held in memory, never all.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+import click
+
+from controlplane.cli import kinds, output, session
+from controlplane.cli.client import Client, Document
+
+HELP = """Show what cameras saw, newest first.
+
+What is asked of a box (--label, --zone, --min-score) is asked of one box; the boxes that match are shown.
+
+\b
+Examples:
+  longshore get detections --since 1h
+  longshore get detections --camera gate --label boat --min-score 0.6
+  longshore get detections --since 2026-11-23T08:00:00Z --until 2026-11-23T09:00:00Z -o csv > morning.csv
+  longshore get detections --zone water-edge --since 1d -o json | jq '.items[].boxes'
+
+\b
+CSV has one line for each box, and one for a result without any, with these columns:
+  at, node, camera, deployment, outcome, ran_on, latency_ms, label, score, x0, y0, x1, y1, zones, release, captured,
+  frame
+"""
+WORDS = {"detections", "detection", "det"}
+PAGE = 1_000  # asked for at a time
+TABLE_ROWS = 50  # unless --limit says otherwise
+COLUMNS = (
+    "at", "node", "camera", "deployment", "outcome", "ran_on", "latency_ms",
+    "label", "score", "x0", "y0", "x1", "y1", "zones", "release", "captured", "frame",
+)  # fmt: skip
+_NO_BOX: dict[str, Any] = {}
+
+
+@click.command("detections", help=HELP)
+@click.option("--since", default="1h", metavar="WHEN", help="How long ago (30m, 2d), or a moment (RFC 3339).")
+@click.option("--until", default="", metavar="WHEN", help="The same; default: now.")
+@click.option("--camera", default="", metavar="NAME")
+@click.option("--node", default="", metavar="NAME")
+@click.option("--deployment", default="", metavar="NAME")
+@click.option("--label", default="", metavar="LABEL", help="Of a box.")
+@click.option("--zone", default="", metavar="NAME", help="In which a box stands.")
+@click.option("--min-score", type=click.FloatRange(0, 1), default=0.0, metavar="SCORE", help="Of a box, 0 to 1.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), metavar="N", help=f"At most; default: {TABLE_ROWS} in a table, else all."
+)
+@click.option(
+    "-o", "--output", "form", type=click.Choice(["table", "json", "csv"]), default="table", help="How to print it."
+)
+def command(form: str, limit: int | None, **asked: Any) -> None:
+    wanted = {_camel(key): value for key, value in asked.items() if value}
+    most = TABLE_ROWS if limit is None and form == "table" else limit
+    with session.client() as client:
+        found = islice(_all(client, wanted, most), most)
+        if form == "table":
+            _show(list(found), limit)
+        else:
+            (_write_csv if form == "csv" else _write_json)(found)
+
+
+def _camel(key: str) -> str:
+    first, *rest = key.split("_")
+    return first + "".join(map(str.capitalize, rest))
+
+
+def _all(client: Client, wanted: Mapping[str, Any], most: int | None) -> Iterator[Document]:
+    """Page after page."""
+    params = {**wanted, "limit": min(PAGE, most or PAGE)}
+    while True:
+        page = client.document("GET", "/detections", params=params)
+        yield from page["items"]
+        if not page["metadata"]["continue"]:
+            return
+        params["continue"] = page["metadata"]["continue"]
+
+
+def _show(found: list[Document], limit: int | None) -> None:
+    if not found:
+        click.echo(
+            "no detections; ask for more with --since, or see 'longshore get cameras' for what is running", err=True
+        )
+        return
+    titles = ("AT", "CAMERA", "NODE", "DEPLOYMENT", "WHAT", "ZONES", "RAN ON", "LATENCY")
+    click.echo(output.table(titles, [_row(item) for item in found], colour=output.coloured()))
+    if limit is None and len(found) == TABLE_ROWS:
+        click.echo(f"the newest {TABLE_ROWS}; --limit shows more, -o csv and -o json all of them", err=True)
+
+
+def _row(item: Document) -> list[str]:
+    zones = dict.fromkeys(zone for box in item["boxes"] for zone in box["zones"])
+    return [
+        item["at"],
+        item["camera"],
+        item["node"],
+        item["deployment"],
+        ", ".join(f"{box['label']} {box['score']:.2f}" for box in item["boxes"]) or kinds.NONE,
+        ",".join(zones) or kinds.NONE,
+        item["ranOn"],
+        f"{item['latencySeconds'] * 1000:.0f} ms",
+    ]
+
+
+def _write_json(found: Iterable[Document]) -> None:
+    """One document, an item a line, written as they come."""
+    click.echo('{"apiVersion": "longshore/v1", "kind": "DetectionList", "items": [', nl=False)
+    for number, item in enumerate(found):
+        click.echo(("," if number else "") + "\n" + json.dumps(item, ensure_ascii=False), nl=False)
+    click.echo("\n]}")
+
+
+def _write_csv(found: Iterable[Document]) -> None:
+    click.echo(",".join(COLUMNS))
+    for item in found:
+        for box in item["boxes"] or [_NO_BOX]:
+            click.echo(_line(item, box), nl=False)
+
+
+def _line(item: Document, box: Mapping[str, Any]) -> str:
+    frame = [item["at"], item["node"], item["camera"], item["deployment"], item["outcome"], item["ranOn"]]
+    latency = f"{item['latencySeconds'] * 1000:.1f}"
+    sight = [box.get(key, "") for key in ("label", "score", "x0", "y0", "x1", "y1")]
+    rest = [" ".join(box.get("zones", ())), item["releaseDigest"], item["captured"], item["frameSeq"]]
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow([*frame, latency, *sight, *rest])
+    return text.getvalue()

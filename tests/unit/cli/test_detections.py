@@ -1,0 +1,95 @@
+"""`longshore get detections`: chosen, paged, and whole as JSON and CSV."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import pytest
+
+from agent.telemetry import records
+from agent.telemetry.records import RecordClass, Waiting
+from agent.types import Box
+from controlplane.cli.commands import detections
+from controlplane.ingest import wire
+from protos.ids import NodeId
+from tests.sim.command import Run
+from tests.sim.control_plane import SimControlPlane
+from tests.sim.telemetry import finished
+
+BOAT = Box(0.1, 0.2, 0.3, 0.4, 0.91, "boat", ("water", "gate"))
+TRUCK = Box(0.5, 0.2, 0.6, 0.4, 0.5, 'truck, "red"')
+
+
+@pytest.fixture(autouse=True)
+def seen(house: SimControlPlane, quay: str) -> None:
+    """One result a second: both, a truck, nothing, and again."""
+    now = int(house.clock.unix())
+    crowds = ((BOAT, TRUCK), (TRUCK,), ())
+    rows = [
+        Waiting(
+            RecordClass.FRAME,
+            n,
+            records.frame(finished(n, boxes=crowds[n % 3], captured_unix_ns=(now - n) * 10**9)).body,
+        )
+        for n in range(1, 121)
+    ]
+    house.services.ingest.store([wire.batch(NodeId(quay), records.batch("e1", rows), now * 1000)])
+
+
+def test_a_table_shows_the_newest_and_says_that_there_are_more(longshore: Run) -> None:
+    shown = longshore("get", "detections")
+    lines = shown.out.splitlines()
+    assert lines[0].split()[:4] == ["AT", "CAMERA", "NODE", "DEPLOYMENT"]
+    assert len(lines) == 51
+    assert 'truck, "red" 0.50' in lines[1]
+    assert "the newest 50; --limit shows more" in shown.err
+
+
+def test_what_is_asked_for_is_shown(longshore: Run) -> None:
+    lines = longshore("get", "detections", "--label", "boat", "--zone", "gate", "--limit", "3").out.splitlines()
+    assert len(lines) == 4
+    assert all("boat 0.91" in line and "truck" not in line and "water,gate" in line for line in lines[1:])
+
+
+def test_csv_is_whole_with_a_line_for_each_box(longshore: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detections, "PAGE", 7)
+    rows = list(csv.DictReader(longshore("get", "detections", "-o", "csv").out.splitlines()))
+    assert tuple(rows[0]) == detections.COLUMNS
+    assert len({row["frame"] for row in rows}) == 120
+    assert len(rows) == 40 * (2 + 1 + 1)
+    assert {row["label"] for row in rows} == {"boat", 'truck, "red"', ""}
+    assert {row["zones"] for row in rows} == {"water gate", ""}
+
+
+def test_json_is_one_document_whole(longshore: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detections, "PAGE", 7)
+    found = json.loads(longshore("get", "detections", "-o", "json", "--min-score", "0.9").out)
+    assert found["kind"] == "DetectionList"
+    assert len(found["items"]) == 40
+    assert found["items"][0]["boxes"][0]["zones"] == ["water", "gate"]
+    assert json.loads(longshore("get", "detections", "--camera", "none", "-o", "json").out)["items"] == []
+
+
+def test_nothing_found_is_said_with_what_to_try(longshore: Run) -> None:
+    shown = longshore("get", "detections", "--camera", "nowhere")
+    assert (shown.code, shown.out) == (0, "")
+    assert "no detections; ask for more with --since" in shown.err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--since", "yesterday"], 1, 'since must be how long ago, such as "5m"'),
+        (["--min-score", "2"], 2, "--min-score"),
+        (["gate"], 2, "unexpected extra argument"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(longshore: Run, words: list[str], code: int, said: str) -> None:
+    shown = longshore("get", "detections", *words)
+    assert shown.code == code
+    assert said in shown.err
+
+
+def test_it_has_help_of_its_own(run: Run) -> None:
+    assert "longshore get detections --camera gate --label boat" in run("get", "detections", "--help").out
