@@ -135,6 +135,16 @@ def put_deployment(name: str, body: Object, services: Current) -> Response:
     return applied(services.fleet.apply_deployment(name, body))
 
 
+@router.post(
+    "/deployments/{name}/preview",
+    summary="Which boxes and cameras such a deployment would choose; nothing is stored",
+    **documented(schemas.Selection),
+)
+def preview_deployment(name: str, body: Object, services: Current) -> Response:
+    selected = services.fleet.preview_deployment(name, body)
+    return JSONResponse({part: [item["metadata"]["name"] for item in items] for part, items in vars(selected).items()})
+
+
 @router.delete("/deployments/{name}", status_code=204)
 def delete_deployment(name: str, services: Current) -> None:
     services.fleet.delete_deployment(name)

@@ -208,6 +208,14 @@ class DeploymentList(Answer):
     items: list[Deployment]
 
 
+class Selection(Answer):
+    """Names of what a Deployment's selectors choose."""
+
+    nodes: list[str] = Field(description="edge nodes")
+    cloud: list[str] = Field(description="cloud nodes")
+    cameras: list[str] = Field(description="of the edge nodes")
+
+
 class LogLine(Answer):
     time: str
     level: str

@@ -19,6 +19,7 @@ from controlplane.fleet.generations import WATCH_MS, Hint, Settings
 from controlplane.fleet.looking import Looking
 from controlplane.fleet.objects import Camera, Deployment, Fleet, Meta, Node
 from controlplane.fleet.repository import FleetRepository
+from controlplane.fleet.selection import Selected, selection
 from controlplane.fleet.specs import DeploymentSpec
 from controlplane.ports import Clock, Notifier
 from protos import ids
@@ -157,6 +158,22 @@ class FleetService:
                 hints = generations.refresh(repository, self._settings)
         generations.send(self._notifier, hints)
         return Applied(self.get_deployment(name), change)
+
+    def preview_deployment(self, name: str, body: object) -> Selected:
+        """What such a deployment would choose; nothing is stored. Whether the release is there, only applying it says.
+
+        Raises:
+            Rejected: what is wrong with it.
+        """
+        spec = specs.deployment_spec(changes.written(body, "Deployment", name).spec)
+        fleet, now = self._fleet(), self._now()
+        chosen = selection(spec, fleet)
+        owners = {node.name: node for node in chosen.nodes}
+        return Selected(
+            nodes=[envelope.node(node, fleet, now) for node in chosen.nodes],
+            cloud=[envelope.node(node, fleet, now) for node in chosen.cloud],
+            cameras=[envelope.camera(each, owners.get(each.spec.node), now) for each in chosen.cameras],
+        )
 
     def delete_deployment(self, name: str) -> None:
         """Raises NotFound."""

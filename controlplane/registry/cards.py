@@ -42,12 +42,6 @@ def figures(text: str) -> dict[str, str]:
     return found
 
 
-def number(cell: str) -> float | None:
-    """What `figures` found, without its unit."""
-    found = re.match(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?", cell, re.IGNORECASE)
-    return float(found[0]) if found else None
-
-
 def _called(label: str, column: str) -> str:
     """ "boat · AP50"; "mAP50" alone below AP50, since it says it already."""
     return label if label.lower().endswith(column.lower()) else f"{label} · {column}"

@@ -7,6 +7,7 @@ compared by place too: a class that moved gets another number, which breaks who 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ from protos.manifest import Manifest
 
 SAME, ADDED, REMOVED, CHANGED = "same", "added", "removed", "changed"
 NONE = ""
+_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -165,3 +167,9 @@ def _texts(counts: Mapping[str, int]) -> dict[str, str]:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+def number(cell: str) -> float | None:
+    """A figure of a card, without its unit."""
+    found = _NUMBER.match(cell)
+    return float(found[0]) if found else None

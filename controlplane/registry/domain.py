@@ -68,6 +68,19 @@ class StoredRelease:
         return f"{self.created_ms:015d}/{self.name}"
 
 
+@dataclass(frozen=True)
+class StoredModel:
+    """A model with its releases, oldest first."""
+
+    name: str
+    uid: str
+    created_ms: int
+    generation: int
+    resource_version: int
+    labels: Mapping[str, str]
+    releases: tuple[StoredRelease, ...]
+
+
 def check_size(size: int, cap: int) -> None:
     if size > cap:
         raise TooLarge(

@@ -149,7 +149,12 @@ def get_manifest(name: str, services: Current) -> Response:
     return Response(services.registry.release(name).manifest, media_type=MANIFEST)
 
 
-@router.get("/releases/{name}/card", dependencies=_USER, summary="Its card, in Markdown; 204 without one")
+@router.get(
+    "/releases/{name}/card",
+    dependencies=_USER,
+    summary="Its card, in Markdown; 204 without one",
+    response_class=PlainTextResponse,
+)
 def get_card(name: str, services: Current) -> Response:
     card = services.contents.card(services.registry.release(name))
     if not card:
@@ -158,9 +163,9 @@ def get_card(name: str, services: Current) -> Response:
 
 
 @router.get("/releases/{name}/graphs", dependencies=_USER, summary="What its ONNX graphs are made of, by file")
-def get_graphs(name: str, services: Current) -> dict[str, schemas.GraphAnswer]:
+def get_graphs(name: str, services: Current) -> schemas.GraphsAnswer:
     outlines = services.contents.outlines(services.registry.release(name))
-    return {path: schemas.GraphAnswer(**outline) for path, outline in outlines.items()}
+    return schemas.GraphsAnswer(files={path: schemas.GraphAnswer(**outline) for path, outline in outlines.items()})
 
 
 @router.get("/releases/{name}/difference", dependencies=_USER, summary="What changed from another release to this one")

@@ -9,9 +9,8 @@ from pydantic import Field
 
 from controlplane.listing import ListMetadata
 from controlplane.registry.difference import Difference, Line
-from controlplane.registry.domain import StoredFile, StoredRelease
+from controlplane.registry.domain import StoredFile, StoredModel, StoredRelease
 from controlplane.registry.domain import Upload as StoredUpload
-from controlplane.registry.service import StoredModel
 from controlplane.schemas import API_VERSION, Answer, Body, Metadata, moment
 from protos.ids import hex_of
 
@@ -73,6 +72,10 @@ class GraphAnswer(Answer):
     operators: dict[str, int]
     parameters: int
     weights: dict[str, int] = Field(description="numbers in initialisers, by type")
+
+
+class GraphsAnswer(Answer):
+    files: dict[str, GraphAnswer] = Field(description="by file, of those that can be read")
 
 
 class LineAnswer(Answer):

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from controlplane import tables
 from controlplane.config import Config
@@ -20,26 +20,13 @@ from controlplane.errors import Conflict, NotFound, TooLarge
 from controlplane.fleet.selectors import EVERYTHING, Selector
 from controlplane.ports import BlobStore, Clock, Staging
 from controlplane.registry import domain
-from controlplane.registry.domain import StoredRelease, Upload
+from controlplane.registry.domain import StoredModel, StoredRelease, Upload
 from controlplane.registry.ports import Inspector
 from controlplane.registry.repository import RegistryRepository
 from protos import manifest as manifests
 from protos.errors import Rejected, Retryable
 from protos.ids import Digest, ModelName, Version, hex_of
 from protos.manifest import Manifest
-
-
-@dataclass(frozen=True)
-class StoredModel:
-    """A model with its releases, oldest first."""
-
-    name: str
-    uid: str
-    created_ms: int
-    generation: int
-    resource_version: int
-    labels: Mapping[str, str]
-    releases: tuple[StoredRelease, ...]
 
 
 class Receiving:

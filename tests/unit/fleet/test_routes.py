@@ -190,7 +190,7 @@ def test_a_cameras_credentials_are_in_no_answer_and_no_log(
 
 def test_every_answer_of_an_object_or_a_list_has_a_body_in_openapi(api: SimBrowser) -> None:
     document = api.get("/api/v1/openapi.json").json()
-    bare = {"/blobs/{sha256}", "/releases/{name}/manifest", "/cameras/{name}/picture"}  # bytes, not JSON
+    bare = {"/blobs/{sha256}", "/releases/{name}/manifest", "/releases/{name}/card", "/cameras/{name}/picture"}  # bytes
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             if not {"fleet", "registry"} & set(operation["tags"]) or method == "head" or path[7:] in bare:
@@ -208,3 +208,11 @@ def test_openapi_documents_every_object_and_what_may_be_put(api: SimBrowser) -> 
         spec = one["put"]["requestBody"]["content"]["application/json"]["schema"]["properties"]["spec"]
         assert spec["properties"]
     assert "source" in document["components"]["schemas"]["CameraSpec"]["properties"]
+
+
+def test_a_preview_names_what_a_deployment_would_choose_and_stores_nothing(api: SimBrowser) -> None:
+    body = {"spec": {"model": "harbour", "version": "9.9.9", "nodeSelector": {"matchLabels": {"site": "nowhere"}}}}
+    answer = api.post("/api/v1/deployments/planned/preview", json=body)
+    assert (answer.status_code, answer.json()["nodes"], answer.json()["cameras"]) == (200, [], [])
+    assert api.get("/api/v1/deployments/planned").status_code == 404
+    assert api.post("/api/v1/deployments/planned/preview", json={"spec": {}}).status_code == 422

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from controlplane.registry import cards
+from controlplane.registry.difference import number
 
 HARBOUR = (Path(__file__).parents[3] / "models" / "harbour" / "release" / "card.md").read_text()
 
@@ -53,8 +54,8 @@ def test_the_figures_of_a_card_are_the_numbers_in_its_tables() -> None:
         "truck · AP50": "0.974",
         "mAP50": "0.922",
     }
-    assert cards.number("97.5 %") == 97.5
-    assert cards.number("none") is None
+    assert number("97.5 %") == 97.5
+    assert number("none") is None
 
 
 def test_an_endless_card_is_cut_and_says_so() -> None:

@@ -1,0 +1,284 @@
+"""What the pages of deployments show, and the document that the form stands for. Pure.
+
+The form has one text per field. `document` turns it into what `longshore apply` takes, so that page, file and command
+line say the same; what is wrong in it is the fleet's to say, as for any other caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from controlplane.fleet import selectors
+from controlplane.fleet.selection import Selected
+from controlplane.registry.domain import StoredRelease
+from controlplane.schemas import moment
+from controlplane.ui import figures
+from protos.errors import Rejected
+from protos.ids import ModelName, Version, release_name
+
+Document = Mapping[str, Any]
+Facts = dict[str, Any]
+MOST_NAMED = 60  # boxes or cameras named in the preview; the others are counted
+_STATES = {"Updated": "ok", "Failed": "bad", "Updating": "busy", "Waiting": "waiting"}
+DEFAULTS: Mapping[str, Any] = {
+    "nodeSelector": "",
+    "cameraSelector": "",
+    "cloudSelector": "role=cloud",
+    "deadline": "250ms",
+    "offload": True,
+    "uplink": "4Mbit/s",
+    "jpegQuality": 80,
+    "minScore": 0.3,
+    "detectionsPerSecond": 2,
+    "classes": [],
+}
+
+
+# ---- the list ----
+
+
+def lines(documents: Iterable[Document]) -> list[Facts]:
+    return [_line(item) for item in documents]
+
+
+def _line(item: Document) -> Facts:
+    spec, nodes = item["spec"], item["status"]["nodes"]
+    converged = _condition(item, "Converged")
+    return {
+        "name": item["metadata"]["name"],
+        "labels": tuple(sorted(item["metadata"]["labels"].items())),
+        "model": spec["model"],
+        "version": spec["version"],
+        "release": _release_name(spec["model"], spec["version"]),
+        "state": state(item),
+        "word": _word(item),
+        "why": converged["message"],
+        "updated": nodes["updated"],
+        "desired": nodes["desired"],
+        "failed": nodes["failed"],
+        "nodes": text_of(spec["nodeSelector"]) or "all boxes",
+        "deadline": spec["objective"]["deadline"],
+        "cloud": spec["offload"]["uplink"] if spec["offload"]["enabled"] else "",
+        "created": item["metadata"]["creationTimestamp"],
+    }
+
+
+def state(item: Document) -> str:
+    """One of `ok busy bad waiting`, for colour."""
+    converged = _condition(item, "Converged")
+    if converged["status"] == "True":
+        return "ok"
+    return {"Updating": "busy", "Waiting": "waiting"}.get(converged["reason"], "bad")
+
+
+def _word(item: Document) -> str:
+    converged = _condition(item, "Converged")
+    words = {"NoBoxSelected": "no box", "ReleaseMissing": "release missing"}
+    return "converged" if converged["status"] == "True" else words.get(converged["reason"], converged["reason"].lower())
+
+
+def text_of(selector: Document) -> str:
+    """A selector of a spec as people write it on a command line."""
+    return str(selectors.from_spec(selector))
+
+
+# ---- one of them ----
+
+
+def deployment(item: Document, nodes: Sequence[Document], releases: Sequence[StoredRelease]) -> Facts:
+    """`releases` are those of its model, oldest first."""
+    spec = item["spec"]
+    return {
+        **_line(item),
+        "generation": item["metadata"]["generation"],
+        "boxes": boxes(item, nodes, releases),
+        "facts": _facts(spec),
+        "classes": list(spec.get("classes", ())),
+        "versions": _versions(spec, releases),
+        "conditions": [
+            {
+                "type": each["type"],
+                "state": "ok" if each["status"] == "True" else "bad",
+                "message": each["message"],
+                "since": each["lastTransitionTime"],
+            }
+            for each in item["status"]["conditions"]
+        ],
+        "yaml": as_yaml(item),
+    }
+
+
+def _facts(spec: Document) -> list[tuple[str, str]]:
+    offload = spec["offload"]
+    cloud = f"up to {offload['uplink']} a box, JPEG {offload['jpegQuality']}" if offload["enabled"] else "off"
+    return [
+        ("Boxes", text_of(spec["nodeSelector"]) or "all"),
+        ("Cameras", text_of(spec["cameraSelector"]) or "all of these boxes"),
+        ("Cloud nodes", text_of(spec["cloudSelector"]) or "all"),
+        ("Deadline", f"{spec['objective']['deadline']} from capture"),
+        ("Cloud help", cloud),
+        ("Least score", f"{spec['minScore']:g}"),
+        ("Classes", ", ".join(spec.get("classes", ())) or "all"),
+        ("Recorded", f"up to {spec['detectionsPerSecond']:g} results a second and camera"),
+    ]
+
+
+def boxes(item: Document, nodes: Sequence[Document], releases: Sequence[StoredRelease]) -> list[Facts]:
+    """Each box's step; those in trouble first, those that are done last."""
+    known = {node["metadata"]["name"]: node for node in nodes}
+    versions = {each.digest: each.version for each in releases}
+    rows = [_box(item, step, known.get(step["node"]), versions) for step in item["status"]["boxes"]]
+    return sorted(rows, key=lambda row: (["bad", "busy", "waiting", "ok"].index(row["state"]), row["node"]))
+
+
+def _box(item: Document, step: Document, node: Document | None, versions: Mapping[Any, str]) -> Facts:
+    reports = node["status"]["deployments"] if node else []
+    report: Document = next((each for each in reports if each["name"] == item["metadata"]["name"]), {})
+    total = report.get("bytesTotal", 0)
+    pulling = step["state"] == "PULLING" and total
+    digest = step["activeDigest"]
+    return {
+        "node": step["node"],
+        "role": node["status"]["role"] if node else "",
+        "phase": node["status"]["phase"].lower() if node else "gone",
+        "state": _STATES.get(step["step"], "waiting"),
+        "step": step["step"].lower(),
+        "doing": "" if step["state"] in ("", "IDLE") else step["state"].lower().replace("_", " "),
+        "percent": round(100 * report["bytesDone"] / total) if pulling else None,
+        "runs": versions.get(digest) or (f"release {figures.short(digest)}" if digest else "nothing yet"),
+        "message": step["message"],
+    }
+
+
+def _versions(spec: Document, releases: Sequence[StoredRelease]) -> list[Facts]:
+    """What it can be moved to, newest first, each with which way that is."""
+    names = [each.version for each in releases]
+    at = names.index(spec["version"]) if spec["version"] in names else -1
+    return [
+        {
+            "version": each.version,
+            "name": each.name,
+            "created": moment(each.created_ms),
+            "current": index == at,
+            "way": "forward" if index > at else "back",
+        }
+        for index, each in reversed(list(enumerate(releases)))
+    ]
+
+
+# ---- the form ----
+
+
+def fields_of(item: Document) -> Facts:
+    """The form of a stored deployment; `document(fields_of(d))` writes the same spec."""
+    spec = item["spec"]
+    return {
+        "name": item["metadata"]["name"],
+        "model": spec["model"],
+        "version": spec["version"],
+        **{key: text_of(spec[key]) for key in ("nodeSelector", "cameraSelector", "cloudSelector")},
+        "deadline": spec["objective"]["deadline"],
+        "offload": spec["offload"]["enabled"],
+        "uplink": spec["offload"]["uplink"],
+        "jpegQuality": spec["offload"]["jpegQuality"],
+        "minScore": spec["minScore"],
+        "detectionsPerSecond": spec["detectionsPerSecond"],
+        "classes": list(spec.get("classes", ())),
+    }
+
+
+def document(fields: Mapping[str, Any]) -> Facts:
+    """What the form stands for. Raises Rejected, naming the field."""
+    spec: Facts = {"model": fields.get("model", ""), "version": fields.get("version", "")}
+    for key in ("nodeSelector", "cameraSelector", "cloudSelector"):
+        spec[key] = _selector(str(fields.get(key, "")), key)
+    spec["objective"] = {"deadline": fields.get("deadline", DEFAULTS["deadline"])}
+    offload = {"uplink": fields.get("uplink", ""), "jpegQuality": _number(fields, "jpegQuality")}
+    spec["offload"] = {"enabled": True, **offload} if fields.get("offload") else {"enabled": False}
+    spec["minScore"] = _number(fields, "minScore")
+    if fields.get("classes"):
+        spec["classes"] = list(fields["classes"])
+    spec["detectionsPerSecond"] = _number(fields, "detectionsPerSecond")
+    name = {"name": fields.get("name", "")}
+    return {"apiVersion": "longshore/v1", "kind": "Deployment", "metadata": name, "spec": spec}
+
+
+def _selector(text: str, key: str) -> Facts:
+    try:
+        return dict(selectors.to_spec(selectors.parse(text)))
+    except Rejected as error:
+        raise Rejected(f"spec.{key}: {error}") from error
+
+
+def _number(fields: Mapping[str, Any], key: str) -> float | int:
+    """As it was written: 80 stays a whole number."""
+    text = str(fields.get(key, DEFAULTS[key])).strip()
+    try:
+        number = float(text)
+    except ValueError as error:
+        raise Rejected(f"spec.{key} must be a number, not {text!r}") from error
+    return int(number) if number.is_integer() else number
+
+
+def as_yaml(item: Document) -> str:
+    """To copy into a file that `longshore apply -f` takes."""
+    metadata = {key: item["metadata"][key] for key in ("name", "labels") if item["metadata"].get(key)}
+    kept = {"apiVersion": "longshore/v1", "kind": item["kind"], "metadata": metadata, "spec": dict(item["spec"])}
+    return str(yaml.safe_dump(kept, sort_keys=False, allow_unicode=True, width=100))
+
+
+def preview(selected: Selected, spec: Document) -> Facts:
+    """Which boxes and cameras a document selects, and what somebody should know before applying it."""
+    edge, cloud, cameras = selected.nodes, selected.cloud, selected.cameras
+    by_node: dict[str, list[str]] = {node["metadata"]["name"]: [] for node in edge}
+    for camera in cameras:
+        by_node.setdefault(camera["spec"]["node"], []).append(camera["metadata"]["name"])
+    rows = [
+        {"name": name, "phase": _phase(edge, name), "cameras": names, "more": 0}
+        for name, names in list(by_node.items())[:MOST_NAMED]
+    ]
+    return {
+        "boxes": rows,
+        "more": max(0, len(by_node) - MOST_NAMED),
+        "cloud": [node["metadata"]["name"] for node in cloud[:MOST_NAMED]],
+        "summary": f"{figures.plural(len(edge), 'box', 'boxes')}, {figures.plural(len(cameras), 'camera', 'cameras')}",
+        "warnings": _warnings(edge, cloud, cameras, spec),
+    }
+
+
+def _phase(nodes: Iterable[Document], name: str) -> str:
+    return next((str(node["status"]["phase"]).lower() for node in nodes if node["metadata"]["name"] == name), "gone")
+
+
+def _warnings(
+    edge: Sequence[Document], cloud: Sequence[Document], cameras: Sequence[Document], spec: Document
+) -> list[str]:
+    said = []
+    offline = [node["metadata"]["name"] for node in edge if node["status"]["phase"] != "Online"]
+    if not edge:
+        said.append("No box matches. It can be saved all the same: boxes that match later will take it up.")
+    elif not cameras:
+        said.append(
+            "No camera matches: these boxes load the release for applications beside them, and look at nothing."
+        )
+    if offline:
+        named = ", ".join(offline[:3]) + (f" and {len(offline) - 3} more" if len(offline) > 3 else "")
+        said.append(f"Not online now: {named}. They follow when they call in again.")
+    if spec["offload"]["enabled"] and not cloud:
+        said.append("Cloud help is on and no cloud node matches: nobody will help.")
+    return said
+
+
+# ---- small parts ----
+
+
+def _release_name(model: str, version: str) -> str:
+    return str(release_name(ModelName(model), Version(version)))
+
+
+def _condition(item: Document, kind: str) -> Document:
+    unknown = {"type": kind, "status": "Unknown", "reason": "Unknown", "message": ""}
+    return next((each for each in item["status"]["conditions"] if each["type"] == kind), unknown)
