@@ -36,6 +36,8 @@ COMMANDS = {
     "logs": ("logs", "Newest log lines of a box."),
     "node": ("node", "Pause, resume, label or slow down a box."),
     "completion": ("completion", "Make your shell complete commands, kinds and names."),
+    "backup": ("backup", "Back up a control plane into one file, while it serves."),
+    "restore": ("restore", "Restore a control plane from a backup."),
     "doctor": ("doctor", "Find what is wrong with contexts, fleet and this machine, and how to mend it."),
     "version": ("version", "Versions of this command and of the control plane."),
 }
