@@ -29,7 +29,7 @@ from controlplane.insights.routes import router as insights
 from controlplane.metrics import MeasuredRequests
 from controlplane.registry.routes import router as registry
 from controlplane.settings.routes import router as settings
-from controlplane.ui.routes import add_page
+from controlplane.ui.routes import add_pages
 from protos.errors import InvalidToken, LongshoreError, Rejected, Retryable
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ def create_app(services: Services) -> FastAPI:
     app.state.services = services
     for router in (identity, registry, fleet, insights, settings, signing_in):
         app.include_router(router)
-    add_page(app, services)
+    add_pages(app, services)
     services.metrics.register(FleetMetrics(services.fleet, services.registry, services.totals))
     _add_own_routes(app)
     _add_handlers(app)

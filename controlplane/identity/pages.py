@@ -7,8 +7,11 @@ from html import escape
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark"><meta name="referrer" content="no-referrer"><title>Longshore</title>
-<link rel="icon" href="/ui/static/mark.svg" type="image/svg+xml"><link rel="stylesheet" href="/ui/static/app.css">
-</head><body class="alone"><main><img src="/ui/static/mark.svg" alt="" width="48" height="48"><h1>Longshore</h1>{body}
+<link rel="icon" href="/ui/static/mark.svg" type="image/svg+xml">
+<link rel="stylesheet" href="/ui/static/tokens.css"><link rel="stylesheet" href="/ui/static/elements.css">
+<link rel="stylesheet" href="/ui/static/shell.css"></head>
+<body class="alone"><main><img src="/ui/static/mark.svg" alt="" width="48" height="48">
+<h1>Longshore</h1>{body}
 </main></body></html>
 """
 HEADERS = {

@@ -1,7 +1,7 @@
-"""The board, kept fresh for all who look: one snapshot a second, however many pages are open, and none when none is.
+"""Views, kept fresh for all who look: one a second of each address, however many have it open, and none when none has.
 
-A snapshot reads the database in a thread. One that fails is skipped: pages keep what they have. It needs the windows of
-a minute; those of the chart, five times as many, are read only when the chart has a new column.
+A view reads the database in a thread. One that fails is skipped: pages keep what they have. When the database takes
+long, views are made less often, so that pages never take more than a part of its time.
 """
 
 from __future__ import annotations
@@ -9,80 +9,76 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
-from controlplane.container import Services
-from controlplane.insights.repository import Only
-from controlplane.ui.board import CHART_MS, SETTLE_MS, SHARE_MS, Board, Input, Stats, board, chart, chart_end
+from controlplane.ui.page import View
 from protos.errors import Retryable
 
 FRESH_SECONDS = 1.0
+LEISURE = 4.0  # a view that takes a second is made anew after this many
 
 log = logging.getLogger(__name__)
-
-
-def snapshot(services: Services, drawn: Sequence[Any] = ()) -> Board:
-    """`drawn`: the chart. Raises Retryable."""
-    fleet, insights = services.fleet, services.insights
-    now = insights.now_ms
-    stats = {
-        node: Stats(row.cpu_cores_used, row.memory_bytes, row.outbox_waiting)
-        for node, row in insights.latest_stats().items()
-    }
-    return board(
-        Input(
-            now_ms=now,
-            nodes=fleet.list_nodes(),
-            cameras=fleet.list_cameras(),
-            deployments=fleet.list_deployments(),
-            windows=insights.windows(Only(), now - SHARE_MS - SETTLE_MS, now + SHARE_MS),
-            stats=stats,
-            lost=insights.lost(),
-            chart=drawn,
-            trouble=services.telemetry.trouble,
-        )
-    )
-
-
-class Snapshots:
-    """Takes them one after the other, with a chart."""
-
-    def __init__(self, services: Services) -> None:
-        self._services = services
-        self._end_ms = 0
-        self._drawn: Sequence[Any] = ()
-
-    def take(self) -> Board:
-        """Raises Retryable."""
-        insights = self._services.insights
-        end_ms = chart_end(insights.now_ms)
-        if end_ms != self._end_ms:
-            self._drawn = chart(insights.counts(end_ms - CHART_MS, end_ms + SHARE_MS), end_ms)
-            self._end_ms = end_ms
-        return snapshot(self._services, self._drawn)
+Maker = Callable[[], View]
 
 
 class Live:
-    """Shares snapshots among event streams. Lives in one event loop."""
+    """Shares views of one address among event streams. Lives in one event loop."""
 
-    def __init__(self, take: Callable[[], Board], clock: Callable[[], float] = time.monotonic) -> None:
-        self._take = take
+    def __init__(self, make: Maker, clock: Callable[[], float] = time.monotonic) -> None:
+        self._make = make
         self._clock = clock
         self._lock = asyncio.Lock()
-        self._board: Board | None = None
-        self._taken_at = float("-inf")
+        self._view: View | None = None
+        self._due_at = float("-inf")
 
-    async def board(self) -> Board | None:
-        """The newest, at most FRESH_SECONDS old; the one before when a new one can't be had; None before the first."""
+    async def view(self) -> View | None:
+        """The newest, at most FRESH_SECONDS old; the one before when a new one can't be had; None before the first.
+
+        Raises NotFound: what the page was about is gone.
+        """
         async with self._lock:
-            if self._clock() - self._taken_at >= FRESH_SECONDS:
+            if self._clock() >= self._due_at:
                 await self._refresh()
-        return self._board
+        return self._view
 
     async def _refresh(self) -> None:
-        self._taken_at = self._clock()
+        began = self._clock()
         try:
-            self._board = await asyncio.to_thread(self._take)
+            self._view = await asyncio.to_thread(self._make)
         except Retryable as error:
             log.debug("the page keeps what it has: %s", error)
+        finally:
+            self._due_at = began + max(FRESH_SECONDS, LEISURE * (self._clock() - began))
+
+
+@dataclass
+class _Open:
+    live: Live
+    readers: int = 0
+
+
+class LiveViews:
+    """One Live for each address that somebody reads."""
+
+    def __init__(self, maker: Callable[[str], Maker]) -> None:
+        """`maker`: what makes the views of an address; raises NotFound."""
+        self._maker = maker
+        self._open: dict[str, _Open] = {}
+
+    @contextmanager
+    def reading(self, address: str) -> Iterator[Live]:
+        """Raises NotFound."""
+        opened = self._open.get(address) or _Open(Live(self._maker(address)))
+        self._open[address] = opened
+        opened.readers += 1
+        try:
+            yield opened.live
+        finally:
+            opened.readers -= 1
+            if not opened.readers:
+                del self._open[address]
+
+    def __len__(self) -> int:
+        return len(self._open)

@@ -8,11 +8,9 @@ from typing import Any, TypeVar
 
 import pytest
 
-from controlplane.container import Services
 from controlplane.ingest.domain import Kind
-from controlplane.ui import live
-from controlplane.ui import routes as ui
-from controlplane.ui.board import Board
+from controlplane.ui import routes, shell, stream
+from controlplane.ui.page import View
 from protos.errors import Retryable
 from tests.sim.page_server import PageServer
 
@@ -117,12 +115,12 @@ class Hiccup:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.on = False
 
-        def snapshot(services: Services) -> Board:
+        def hiccupping(view: View, base_url: str = "") -> str:
             if self.on:
                 raise Retryable("the database is away or too busy; nothing was stored, try again")
-            return live.snapshot(services)
+            return shell.render(view, base_url)
 
-        monkeypatch.setattr(ui, "snapshot", snapshot)
+        monkeypatch.setattr(routes, "render", hiccupping)
 
 
 def add_camera(server: PageServer) -> None:
@@ -163,7 +161,7 @@ def test_a_rebuild_that_finds_nobody_is_tried_again(browser: Any, server: PageSe
 def test_who_is_signed_out_elsewhere_goes_to_sign_in(
     browser: Any, server: PageServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ui, "RECHECK_SECONDS", 1.0)
+    monkeypatch.setattr(stream, "RECHECK_SECONDS", 1.0)
     sign_in(browser, server)
     (cookie,) = browser.get_cookies()
     server.services.identity.sign_out(cookie["value"])
@@ -187,7 +185,7 @@ def test_the_chart_stacks_outcomes_in_the_order_of_the_legend(browser: Any, serv
     server.fleet.history(minutes=5)
     sign_in(browser, server)
     script = (
-        "const order = [...document.querySelectorAll('.legend li')].map((item) => item.dataset.outcome);"
+        "const order = [...document.querySelectorAll('.legend li')].map((item) => item.dataset.series);"
         "return [...document.querySelectorAll('.chart .column')].map((column) =>"
         " [...column.querySelectorAll('rect:not(.hit)')].map((part) => order.indexOf(part.getAttribute('class'))))"
     )
@@ -258,6 +256,6 @@ def test_a_note_on_a_camera_is_shown(browser: Any, server: PageServer) -> None:
 
 def test_signing_out_ends_the_session(browser: Any, server: PageServer) -> None:
     sign_in(browser, server)
-    find(browser, ".top form button").click()
+    find(browser, ".side form button").click()
     browser.get(server.url)
     assert browser.current_url.endswith("/signin")

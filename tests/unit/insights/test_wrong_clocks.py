@@ -14,7 +14,8 @@ from agent.telemetry.records import Latencies, NodeStats, OutcomeWindow, Waiting
 from agent.types import CameraState, Tap
 from controlplane.ingest import wire
 from controlplane.schemas import moment
-from controlplane.ui.live import Snapshots
+from controlplane.ui.fleet_pages import FleetPage
+from controlplane.ui.page import Asked
 from protos.ids import CameraName, DeploymentName, NodeId
 from tests.sim.clock import FakeClock
 from tests.sim.control_plane import SimControlPlane
@@ -76,7 +77,7 @@ def test_what_it_told_carries_our_time(plane: SimControlPlane, path: str, ago_ms
 
 
 def test_it_is_on_the_page(plane: SimControlPlane) -> None:
-    values = Snapshots(plane.services).take().values
+    values = FleetPage(plane.services, Asked())().values
     assert values["camera.crane.inTime"] == "100"
     assert float(str(values["camera.crane.rate"])) > 3
     assert values[f"node.{BOX}.cpu"] == "0.50"

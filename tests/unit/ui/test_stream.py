@@ -10,10 +10,10 @@ import pytest
 from controlplane.errors import Unauthenticated
 from controlplane.fleet.looking import Looking
 from controlplane.identity.domain import SESSION_SECONDS
-from controlplane.ui import routes as ui
-from controlplane.ui.board import Board
+from controlplane.ui import stream as ui
 from controlplane.ui.live import Live
-from controlplane.ui.routes import RECHECK_SECONDS, EventStream
+from controlplane.ui.page import View
+from controlplane.ui.stream import RECHECK_SECONDS, EventStream
 from protos.errors import LongshoreError, Retryable
 from tests.sim.clock import FakeClock
 from tests.sim.control_plane import SimBrowser, SimControlPlane
@@ -35,7 +35,7 @@ class SimStream:
         self.now = 100.0
         self.asked = 0
         self.refusal: LongshoreError | None = None
-        live = Live(lambda: Board((), (), (), {}))
+        live = Live(lambda: View("fleet.html", "Fleet", "fleet"))
         self._events = EventStream(live, Looking(), self._admit, self._clock).events()
 
     def _clock(self) -> float:
@@ -133,6 +133,10 @@ def test_the_right_to_read_ends_in_each_of_its_ways(
 
     monkeypatch.setattr(ui, "RECHECK_SECONDS", 0.0)
     monkeypatch.setattr(Looking, "changed", changed)
-    answer = browser.get("/api/v1/events/stream")
+    answer = browser.get("/api/v1/events/stream?page=/")
     assert (answer.status_code, turns) == (200, [3])
     assert answer.text.startswith("event: shape")
+
+
+def test_a_stream_for_no_page_is_refused(plane: SimControlPlane) -> None:
+    assert plane.client.get("/api/v1/events/stream?page=/nowhere").status_code == 404

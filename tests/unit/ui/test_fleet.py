@@ -8,12 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from controlplane.errors import NotFound
 from controlplane.ingest.domain import Kind
 from controlplane.insights.service import InsightsService
 from controlplane.ui import figures
-from controlplane.ui.board import LEGEND, Board, changed
-from controlplane.ui.live import FRESH_SECONDS, Live, Snapshots, snapshot
-from controlplane.ui.routes import EventStream, render
+from controlplane.ui.fleet_pages import FleetPage
+from controlplane.ui.live import FRESH_SECONDS, LEISURE, Live, LiveViews
+from controlplane.ui.outcomes import LEGEND
+from controlplane.ui.page import Asked, View, changed
+from controlplane.ui.routes import PAGES
+from controlplane.ui.shell import render
+from controlplane.ui.stream import EventStream
 from protos.errors import Retryable
 from protos.outcomes import Outcome
 from tests.sim.clock import FakeClock
@@ -37,8 +42,8 @@ def harbour(plane: SimControlPlane) -> HarbourFleet:
     return fleet
 
 
-def look(fleet: HarbourFleet) -> Board:
-    return Snapshots(fleet.services).take()
+def look(fleet: HarbourFleet) -> View:
+    return FleetPage(fleet.services, Asked())()
 
 
 def test_figures_agree_with_what_the_boxes_said(harbour: HarbourFleet) -> None:
@@ -53,8 +58,8 @@ def test_figures_agree_with_what_the_boxes_said(harbour: HarbourFleet) -> None:
 
 def test_the_chart_covers_five_minutes_and_shows_when_the_cloud_helped(harbour: HarbourFleet) -> None:
     chart = look(harbour).values["chart"]
-    assert isinstance(chart, list)
-    columns = chart[1]
+    assert isinstance(chart, dict)
+    columns = chart["columns"]
     assert len(columns) == 60
     assert sum(columns[30].values()) == pytest.approx(30, abs=1)
     assert max(column.get("ok_cloud", 0) for column in columns) > 10
@@ -71,10 +76,10 @@ def test_the_windows_of_the_chart_are_read_only_for_a_new_column(
         return counts(self, since_ms, until_ms)
 
     monkeypatch.setattr(InsightsService, "counts", counting)
-    snapshots = Snapshots(plane.services)
+    page = FleetPage(plane.services, Asked())
     charts = []
     for _ in range(20):
-        charts.append(snapshots.take().values["chart"])
+        charts.append(page().values["chart"])
         plane.clock.tick(1.0)
     assert read == [len({repr(chart) for chart in charts})]
     assert 4 <= read[0] <= 5
@@ -108,7 +113,7 @@ def test_why_an_update_failed_stands_next_to_its_run(harbour: HarbourFleet) -> N
     assert board.values["node.north-quay.run.harbour-watch.note"] == (
         "refused the release: variant cpu-fp32 is no ONNX file"
     )
-    assert "variant cpu-fp32 is no ONNX file" in render(board, "https://here:8443")
+    assert "variant cpu-fp32 is no ONNX file" in render(board)
 
 
 def test_a_silent_box_is_offline_and_says_since_when(harbour: HarbourFleet) -> None:
@@ -121,8 +126,8 @@ def test_a_silent_box_is_offline_and_says_since_when(harbour: HarbourFleet) -> N
 
 
 def test_a_box_is_described_by_what_it_said_of_itself(harbour: HarbourFleet) -> None:
-    card = next(card for card in look(harbour).nodes if card.name == "north-quay")
-    assert card.facts["machine"] == "4 cores · 8.0 GiB · agent 0.1.0"
+    card = next(card for card in look(harbour).facts["nodes"] if card["name"] == "north-quay")
+    assert card["machine"] == "4 cores · 8.0 GiB · agent 0.1.0"
 
 
 def test_frames_nobody_answered_ran_nowhere(harbour: HarbourFleet) -> None:
@@ -147,7 +152,7 @@ def test_while_the_broker_is_away_the_page_says_why_figures_stand_still(
     board = look(harbour)
     assert why in str(board.values["fleet.trouble"])
     assert board.values["fleet.mood"] == "attention"
-    assert why in render(board, "https://here:8443")
+    assert why in render(board)
 
 
 # ---- what was dropped ----
@@ -195,7 +200,7 @@ def test_the_shape_changes_with_objects_and_not_with_figures(harbour: HarbourFle
 
 def test_every_value_is_shown_somewhere(harbour: HarbourFleet) -> None:
     board = look(harbour)
-    shown = set(re.findall(r'data-[a-z-]+="([^"]+)"', render(board, "https://here:8443")))
+    shown = set(re.findall(r'data-[a-z-]+="([^"]+)"', render(board)))
     assert {key for key in board.values if key not in shown} == set()
 
 
@@ -211,7 +216,7 @@ def test_everything_is_escaped_and_no_script_or_style_stands_in_the_page(harbour
             "spec": {"node": "north-quay", "source": "rtsp://admin:hunter2@10.0.0.9/live"},
         },
     )
-    page = render(look(harbour), "https://here:8443")
+    page = render(look(harbour))
     assert "<script>alert" not in page
     assert "&lt;script&gt;" in page
     assert "hunter2" not in page
@@ -220,7 +225,7 @@ def test_everything_is_escaped_and_no_script_or_style_stands_in_the_page(harbour
 
 
 def test_an_empty_fleet_shows_what_to_do(plane: SimControlPlane) -> None:
-    page = render(snapshot(plane.services), "https://here:8443")
+    page = render(FleetPage(plane.services, Asked())())
     assert "longshore token create" in page
 
 
@@ -228,7 +233,7 @@ def test_a_fleet_without_cameras_or_deployments_shows_what_to_do(harbour: Harbou
     for name in ("crane", "gate", "berth"):
         harbour.services.fleet.delete_camera(name)
     harbour.services.fleet.delete_deployment("harbour-watch")
-    page = render(look(harbour), "https://here:8443")
+    page = render(look(harbour))
     assert "synthetic://harbour" in page
     assert "longshore push" in page
 
@@ -259,23 +264,51 @@ def test_looking_at_cameras_makes_their_boxes_stream(plane: SimControlPlane, har
     assert [(node, until > 0) for node, _, until in plane.notifier.hints] == [("south-quay", True)]
 
 
-async def test_snapshots_are_shared_and_the_last_good_one_is_kept(harbour: HarbourFleet) -> None:
+async def test_views_are_shared_and_the_last_good_one_is_kept(harbour: HarbourFleet) -> None:
     taken, now = [0], [100.0]
 
-    def take() -> Board:
+    def make() -> View:
         taken[0] += 1
         if taken[0] == 2:
             raise Retryable("the database is away")
         return look(harbour)
 
-    live = Live(take, lambda: now[0])
-    first = await live.board()
-    assert await live.board() is first
+    live = Live(make, lambda: now[0])
+    first = await live.view()
+    assert await live.view() is first
     now[0] += FRESH_SECONDS
-    assert await live.board() is first
+    assert await live.view() is first
     now[0] += FRESH_SECONDS
-    assert await live.board() is not first
+    assert await live.view() is not first
     assert taken == [3]
+
+
+async def test_views_that_take_long_are_made_less_often(harbour: HarbourFleet) -> None:
+    now, made = [100.0], [0]
+
+    def make() -> View:
+        made[0] += 1
+        now[0] += 2.0
+        return View("fleet.html", "Fleet", "fleet")
+
+    live = Live(make, lambda: now[0])
+    await live.view()
+    now[0] += 2.0 * LEISURE - 2.5
+    await live.view()
+    assert made == [1]
+    now[0] += 1.0
+    await live.view()
+    assert made == [2]
+
+
+async def test_a_view_is_kept_while_somebody_reads_its_address(harbour: HarbourFleet) -> None:
+    views = LiveViews(lambda address: PAGES.maker(harbour.services, address))
+    with views.reading("/") as first, views.reading("/") as second:
+        assert first is second
+    assert len(views) == 0
+    with pytest.raises(NotFound), views.reading("/nowhere"):
+        pass
+    assert len(views) == 0
 
 
 async def test_the_stream_begins_with_everything_and_tells_new_pictures(harbour: HarbourFleet) -> None:

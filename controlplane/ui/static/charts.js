@@ -1,0 +1,173 @@
+// Charts drawn by hand in SVG. A chart is <svg data-chart="KEY" data-kind="stack|lines"> in a .chart-box with a .tip and
+// a .legend whose items name the series, their words and classes; data-unit is what the axis counts.
+//   stack: {end, step, columns: [{series: value}]}     columns of `step` ms, the last one ends at `end`
+//   lines: {from, to, time, limit, lines: {series: [[x, y|null]]}}   x is unix ms where `time`, else a number
+
+const SVG = "http://www.w3.org/2000/svg";
+const EDGE = { left: 40, right: 6, bottom: 22, top: 10 };
+
+export function shape(name, attributes) {
+  const element = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  return element;
+}
+
+export function drawBar(element, parts) {
+  let x = 0;
+  element.replaceChildren(...parts.map(([outcome, share]) => {
+    const part = shape("rect", { class: outcome, x, width: share, height: 1 });
+    x += share;
+    return part;
+  }));
+}
+
+export function drawChart(element, value) {
+  const { width, height } = element.getBoundingClientRect();
+  if (!width || !value) return;
+  const box = element.closest(".chart-box");
+  const area = { width, height, inner: width - EDGE.left - EDGE.right, tall: height - EDGE.top - EDGE.bottom };
+  element.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  element.replaceChildren(...(element.dataset.kind === "lines" ? lines : stack)(value, area, box));
+}
+
+const legend = (box) => [...box.querySelectorAll("[data-series]")]
+  .map((item) => ({ name: item.dataset.series, word: item.textContent.trim(), look: item.dataset.class }));
+
+// ---- columns ----
+
+function stack({ end, step, columns }, area, box) {
+  const series = legend(box), wide = area.inner / columns.length;
+  const sums = columns.map((column) => series.reduce((sum, { name }) => sum + (column[name] || 0), 0));
+  const y = scale(Math.max(...sums, 0), area);
+  const parts = [...grid(y, area), ...moments(end - step * columns.length, end, area)];
+  columns.forEach((column, index) => {
+    const x = EDGE.left + index * wide, at = end - (columns.length - index) * step;
+    parts.push(columnOf(column, series, { x, wide, y, area }, () => tip(box, at, told(column, series, sums[index]), x / area.width)));
+  });
+  box.onpointerleave = () => hide(box);
+  if (!sums.some(Boolean)) parts.push(label(EDGE.left + area.inner / 2, EDGE.top + area.tall / 2, "no frame in this time", "middle", "nothing"));
+  return parts;
+}
+
+function columnOf(column, series, { x, wide, y, area }, enter) {
+  const group = shape("g", { class: "column" });
+  group.append(shape("rect", { class: "hit", x, y: EDGE.top, width: wide, height: area.tall }));
+  let sum = 0;
+  for (const { name, look } of series) {
+    const value = column[name];
+    if (!value) continue;
+    const upper = y.at(sum + value);
+    group.append(shape("rect", { class: look, x: x + wide * 0.1, y: upper, width: Math.max(1, wide * 0.8), height: y.at(sum) - upper }));
+    sum += value;
+  }
+  group.addEventListener("pointerenter", enter);
+  return group;
+}
+
+const told = (column, series, sum) => [
+  ...series.filter(({ name }) => column[name]).map((each) => [each, column[each.name]]),
+  [{ word: "all", look: "" }, sum],
+];
+
+// ---- lines ----
+
+function lines(value, area, box) {
+  const series = legend(box).filter(({ name }) => (value.lines[name] || []).some((point) => point[1] !== null));
+  const points = series.flatMap(({ name }) => value.lines[name]).map((point) => point[1] || 0);
+  const y = scale(Math.max(...points, value.limit || 0, 0), area);
+  const x = (at) => EDGE.left + area.inner * (at - value.from) / Math.max(1e-9, value.to - value.from);
+  const parts = [...grid(y, area), ...(value.time ? moments(value.from, value.to, area) : numbers(value.from, value.to, area))];
+  if (value.limit) parts.push(shape("line", { class: "limit", x1: EDGE.left, x2: area.width - EDGE.right, y1: y.at(value.limit), y2: y.at(value.limit) }));
+  for (const { name, look } of series) parts.push(shape("path", { class: `line ${look}`, d: path(value.lines[name], x, y) }));
+  if (!series.length) parts.push(label(EDGE.left + area.inner / 2, EDGE.top + area.tall / 2, "nothing measured in this time", "middle", "nothing"));
+  const cursor = shape("line", { class: "cursor", y1: EDGE.top, y2: EDGE.top + area.tall, visibility: "hidden" });
+  const hit = shape("rect", { class: "hit", x: EDGE.left, y: EDGE.top, width: area.inner, height: area.tall });
+  hit.addEventListener("pointermove", (event) => follow(event, value, { series, x, box, cursor, area }));
+  box.onpointerleave = () => { hide(box); cursor.setAttribute("visibility", "hidden"); };
+  return [...parts, cursor, hit];
+}
+
+function path(points, x, y) {
+  let pen = "M";
+  return points.map(([at, value]) => {
+    if (value === null) { pen = "M"; return ""; }
+    const part = `${pen}${x(at).toFixed(1)} ${y.at(value).toFixed(1)}`;
+    pen = "L";
+    return part;
+  }).join("");
+}
+
+function follow(event, value, { series, x, box, cursor, area }) {
+  const at = event.clientX - event.target.ownerSVGElement.getBoundingClientRect().left;
+  const known = series.map((each) => [each, nearest(value.lines[each.name], (point) => Math.abs(x(point[0]) - at))]).filter(([, point]) => point);
+  if (!known.length) return;
+  const moment = known[0][1][0];
+  cursor.setAttribute("x1", x(moment));
+  cursor.setAttribute("x2", x(moment));
+  cursor.setAttribute("visibility", "visible");
+  tip(box, value.time ? moment : `step ${moment}`, known.map(([each, point]) => [each, point[1]]), x(moment) / area.width);
+}
+
+const nearest = (points, far) => points.filter((point) => point[1] !== null)
+  .reduce((best, point) => (best === null || far(point) < far(best) ? point : best), null);
+
+// ---- around both ----
+
+function scale(most, area) {
+  const top = nice(most > 0 ? most : 1);
+  return { top, at: (value) => EDGE.top + area.tall * (1 - value / top) };
+}
+
+function grid(y, area) {
+  return [0, 0.5, 1].flatMap((part) => {
+    const at = y.at(y.top * part);
+    return [
+      shape("line", { class: "grid", x1: EDGE.left, x2: area.width - EDGE.right, y1: at, y2: at }),
+      label(EDGE.left - 7, at + 3.5, trim(y.top * part), "end"),
+    ];
+  });
+}
+
+function moments(from, to, area) {
+  const minutes = (to - from) / 60_000, marks = area.width > 480 ? 5 : 2, parts = [];
+  for (let mark = 0; mark < marks; mark++) {
+    const back = minutes * (1 - mark / marks), at = EDGE.left + area.inner * mark / marks;
+    parts.push(label(at, area.height - 6, `−${back < 100 ? `${trim(back)} min` : `${trim(back / 60)} h`}`, "start"));
+  }
+  return [...parts, label(area.width - EDGE.right, area.height - 6, "now", "end")];
+}
+
+function numbers(from, to, area) {
+  return [0, 0.5, 1].map((part) => label(EDGE.left + area.inner * part, area.height - 6, trim(from + (to - from) * part), ["start", "middle", "end"][part * 2]));
+}
+
+function tip(box, at, rows, share) {
+  const element = box.querySelector(".tip"), head = document.createElement("b"), unit = box.dataset.unit;
+  head.textContent = typeof at === "number" ? new Date(at).toLocaleTimeString() : at;
+  element.replaceChildren(head, ...rows.map(([{ word, look }, value]) => {
+    const row = document.createElement("span"), key = document.createElement("i"), figure = document.createElement("i");
+    key.className = look ? `key ${look}` : "";
+    figure.textContent = `${trim(value)} ${unit}`;
+    row.append(...(look ? [key] : []), word, figure);
+    return row;
+  }));
+  element.hidden = false;
+  const room = box.clientWidth - element.offsetWidth;
+  const left = share > 0.5 ? share * box.clientWidth - element.offsetWidth - 14 : share * box.clientWidth + 18;
+  element.style.setProperty("left", `${Math.max(0, Math.min(room, left))}px`);
+}
+
+function hide(box) { box.querySelector(".tip").hidden = true; }
+
+function label(x, y, text, anchor, look = "") {
+  const element = shape("text", { x, y, "text-anchor": anchor, ...(look ? { class: look } : {}) });
+  element.textContent = text;
+  return element;
+}
+
+const trim = (value) => (Math.abs(value) >= 100 ? String(Math.round(value)) : String(Number(value.toPrecision(3))));
+
+function nice(value) {
+  const power = 10 ** Math.floor(Math.log10(value));
+  return [1, 2, 3, 4, 5, 6, 8, 10].map((factor) => factor * power).find((candidate) => candidate >= value * 0.999);
+}
