@@ -142,6 +142,25 @@ def try_(**options: Any) -> None:
         sys.exit(INTERRUPTED)
 
 
+@cli.command(epilog="Example: longshore-agent frames ./release --film clip.mp4 --count 128 >frames")
+@click.argument("release", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--film", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="A video to take them from.")
+@click.option("--count", type=click.IntRange(1), default=128, show_default=True, help="Of a film, spread over it.")
+def frames(release: Path, film: Path | None, count: int) -> None:
+    """Write pictures to standard output, fitted for a release as a box does it.
+
+    Without --film, names of picture files are read from standard input, one a line.
+    """
+    from agent.trial.frames import write
+
+    names = [] if film else sys.stdin.read().splitlines()
+    try:
+        for sentence in write(release, film, names, count, sys.stdout.buffer):
+            click.echo(f"left out: {sentence}", err=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # who reads has enough
+
+
 @cli.command(epilog="Example: longshore-agent doctor --camera rtsp://user:password@192.168.1.20/stream")
 @_config_options
 @click.option("--camera", "cameras", multiple=True, metavar="URL", help="Try this camera, too; may be repeated.")

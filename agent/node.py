@@ -286,7 +286,7 @@ class Node:
     def _new_updater(self) -> Updater:
         blobs = HttpsBlobs(lambda: self._grant, lambda: pinned(self._identity.ca))
         settings = UpdateSettings(confirm_seconds=self.config.confirm_seconds)
-        ports = Ports(blobs, self._disk.releases, self.board)
+        ports = Ports(blobs, self._disk.releases, self.board, provider=self.config.provider)
         return Updater(ports, self._disk.state, self._clock, settings, self._changed)
 
     def _changed(self) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from agent.inference import runtime
 from agent.ports import EngineSpec
 from agent.types import ModelInput
+from agent.update.variants import chosen
 from protos import manifest as manifests
 from protos.errors import Fatal, Rejected
 from protos.ids import digest_of
@@ -54,7 +55,7 @@ def opened(folder: Path, variant: str = "", threads: int = 1) -> ReleaseFolder:
 
 def _chosen(manifest: Manifest, name: str) -> Variant:
     if not name:
-        return manifest.variant()
+        return chosen(manifest.variants, "cpu")
     named = {variant.name: variant for variant in manifest.variants}
     if name not in named:
         raise Rejected(f"{manifest.name} {manifest.version} has no variant {name!r}; it has {', '.join(named)}")

@@ -9,7 +9,7 @@ digest of a release is the SHA-256 of those bytes.
     {"schemaVersion": 1, "name": "harbour", "version": "1.0.0", "task": "detection",
      "input": {"name": "image", "height": 320, "width": 320, "fit": "letterbox", "pad": 114},
      "labels": ["boat", …],
-     "variants": [{"name": "fp32", "precision": "fp32", "file": "model.onnx"}],
+     "variants": [{"name": "fp32", "precision": "fp32", "file": "model.onnx", "costMicroseconds": 6700}],
      "files": [{"path": "model.onnx", "sha256": "…64 hex…", "size": 123, "role": "model"}, …]}
 """
 
@@ -54,6 +54,9 @@ class Variant:
     name: str
     precision: str
     file: str
+    cost_microseconds: int | None = (
+        None  # of one picture on one thread, all variants on one machine: for comparing them
+    )
     unknown: Json = field(default_factory=dict, compare=False)
 
 
@@ -104,17 +107,24 @@ def to_bytes(manifest: Manifest) -> bytes:
         "version": manifest.version,
         "task": manifest.task,
         "labels": list(manifest.labels),
-        "variants": [_plain(variant) for variant in manifest.variants],
+        "variants": [_variant_document(variant) for variant in manifest.variants],
         "files": [_file_document(entry) for entry in manifest.files],
     }
     if manifest.input is not None:
-        document["input"] = _plain(manifest.input)
+        document["input"] = _input_document(manifest.input)
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return f"{text}\n".encode()
 
 
-def _plain(part: Variant | ImageInput) -> Json:
-    return part.unknown | {key: value for key, value in vars(part).items() if key != "unknown"}
+def _input_document(image: ImageInput) -> Json:
+    return image.unknown | {key: value for key, value in vars(image).items() if key != "unknown"}
+
+
+def _variant_document(variant: Variant) -> Json:
+    known: Json = {"name": variant.name, "precision": variant.precision, "file": variant.file}
+    if variant.cost_microseconds is not None:
+        known["costMicroseconds"] = variant.cost_microseconds
+    return variant.unknown | known
 
 
 def _file_document(entry: FileEntry) -> Json:
@@ -259,7 +269,8 @@ def _variant(item: Json) -> Variant:
         name=name,
         precision=_choice(item, "precision", PRECISIONS),
         file=_path(_text(item, "file")),
-        unknown=_rest(item, "name precision file"),
+        cost_microseconds=_number(item, "costMicroseconds", 1, 1 << 40) if "costMicroseconds" in item else None,
+        unknown=_rest(item, "name precision file costMicroseconds"),
     )
 
 

@@ -96,7 +96,7 @@ class StillFeed:
             started = time.perf_counter()
             self._taken += 1
             try:
-                picture = _decoded(path)
+                picture = decoded(path)
             except (Rejected, OSError) as error:
                 self._trouble = Rejected(f"{path}: {error}")
                 self.skipped += 1
@@ -113,7 +113,8 @@ class StillFeed:
         return
 
 
-def _decoded(path: Path) -> Picture:
+def decoded(path: Path) -> Picture:
+    """Raises Rejected, OSError."""
     from agent.inference.pictures import decode
 
     content = path.read_bytes()
@@ -123,7 +124,7 @@ def _decoded(path: Path) -> Picture:
 
 
 class ClipFeed:
-    """A video file, from its start."""
+    """A video file, from its start. `length`: pictures expected, 0 where the file says nothing."""
 
     def __init__(self, path: Path, seconds: float | None) -> None:
         from agent.cameras.source_av import Clip
@@ -136,7 +137,7 @@ class ClipFeed:
         except SourceLost as lost:
             raise self._unusable(lost.reason) from lost
         self.rate = self._clip.rate
-        self._length = min(self._clip.length, round(seconds * self.rate)) if seconds else self._clip.length
+        self.length = min(self._clip.length, round(seconds * self.rate)) if seconds else self._clip.length
         self.skipped = 0
         self._count = 0
         self._ended = False
@@ -149,13 +150,13 @@ class ClipFeed:
         if shot is None or (self._until is not None and shot.stream_time >= self._until):
             return None
         self._count += 1
-        share = min(1.0, self._count / self._length) if self._length else 0.0
+        share = min(1.0, self._count / self.length) if self.length else 0.0
         return Seen(f"{self._count:06d}", shot.picture, shot.stream_time, shot.decode_seconds, share)
 
     def note(self) -> str:
-        if not self._ended or self._count >= WHOLE * self._length:
+        if not self._ended or self._count >= WHOLE * self.length:
             return ""
-        return f"the film promises {self._length} pictures and ends after {self._count}: it is cut off or damaged"
+        return f"the film promises {self.length} pictures and ends after {self._count}: it is cut off or damaged"
 
     def close(self) -> None:
         self._clip.close()

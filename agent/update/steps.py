@@ -8,6 +8,7 @@ Only what proved to be damaged is thrown away: a disk that fails to read says no
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from contextlib import aclosing
@@ -19,6 +20,7 @@ from agent.supervise import in_thread
 from agent.update import verify as proof
 from agent.update.serving import Serving
 from agent.update.store import ReleaseStore
+from agent.update.variants import chosen
 from agent.update.verify import VerifiedBytes, VerifiedRelease
 from protos import manifest as manifests
 from protos.ids import DeploymentName, Digest, digest_of
@@ -28,15 +30,21 @@ SPARE_BYTES = 8 << 20  # left free beside a release, for the databases of the bo
 
 Report = Callable[[int, int], None]  # bytes there, bytes wanted
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Ports:
-    """What an update touches. `fetching`: a file that two releases share is fetched by one of them at a time."""
+    """What an update touches.
+
+    `fetching`: a file that two releases share is fetched by one of them at a time. `provider`: what runs models here.
+    """
 
     source: BlobSource
     releases: ReleaseStore
     serving: Serving
     fetching: defaultdict[Digest, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+    provider: str = "cpu"
 
 
 async def pull(ports: Ports, digest: Digest, report: Report) -> None:
@@ -60,7 +68,10 @@ async def verify(ports: Ports, digest: Digest) -> VerifiedRelease:
 
 async def warm(ports: Ports, deployment: DeploymentName, release: VerifiedRelease) -> None:
     """A candidate beside what answers."""
-    entry = release.manifest.file(release.manifest.variant().file)
+    variant = chosen(release.manifest.variants, ports.provider)
+    if len(release.manifest.variants) > 1:
+        log.info("%s %s: its variant %s runs here", release.manifest.name, release.manifest.version, variant.name)
+    entry = release.manifest.file(variant.file)
     await ports.serving.warm(deployment, release, await in_thread(_proven, ports.releases, entry))
 
 

@@ -15,10 +15,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from controlplane.cli.bars import Progress
 from controlplane.cli.client import Client
 from controlplane.cli.parcels import MANIFEST, FolderParcel, opened
 from protos import manifest as manifests
@@ -30,8 +31,6 @@ AGENT = (sys.executable, "-P", "-m", "agent.main")
 _NEEDED = ("agent", "av", "cv2", "msgspec")  # of the agent's environment; what runs models it asks for itself
 CHUNK = 4 << 20  # bytes fetched at a time, and held
 _NAMED = re.compile(r"([a-z0-9][a-z0-9-]*)@(.+)")
-
-Progress = Callable[[str, int, int], None]  # file, bytes done, bytes of it
 
 
 def named(text: str) -> tuple[str, str] | None:
@@ -97,7 +96,7 @@ def _fetch(client: Client, entry: FileEntry, folder: Path, progress: Progress) -
                     raise Retryable(f"{entry.path} ended too early on its way; try again")
                 digest.update(chunk)
                 file.write(chunk)
-                progress(entry.path, file.tell(), entry.size)
+                progress(f"fetching {entry.path}", file.tell(), entry.size)
         if digest.hexdigest() != hex_of(entry.digest):
             raise Rejected(f"{entry.path} is not what its digest names; it was changed on the way, so try again")
         beside.replace(folder / entry.path)
@@ -123,18 +122,23 @@ def free_folder(release: Manifest, here: Path) -> Path:
     return next(path for path in map(here.__truediv__, names) if not path.exists())
 
 
-def run_agent(words: Sequence[str]) -> int:
-    """`longshore-agent` with these words, on this terminal; its exit code. Ctrl-C is the agent's to handle.
-
-    Raises:
-        Fatal: this environment has no agent.
-    """
+def check_agent() -> None:
+    """Raises Fatal where this environment has no agent."""
     missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise Fatal(
             f"this environment has no agent ({', '.join(missing)} not there), and nothing else runs releases; add it:"
             f" {shutil.which('pip') or 'pip'} install 'longshore[agent-cpu]' (in a clone: scripts/bootstrap)"
         )
+
+
+def run_agent(words: Sequence[str]) -> int:
+    """`longshore-agent` with these words, on this terminal; its exit code. Ctrl-C is the agent's to handle.
+
+    Raises:
+        Fatal: this environment has no agent.
+    """
+    check_agent()
     with subprocess.Popen([*AGENT, *words]) as agent:
         while True:
             try:

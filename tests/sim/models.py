@@ -204,6 +204,65 @@ def classifier(height: int = 32, width: int = 64, labels: tuple[str, ...] = ("re
     return _sample(nodes, signature, compute, constants, "classification", wanted, labels)
 
 
+def layered(loud: float = 1.0, side: int = 32) -> Sample:
+    """A detector of three convolutions; its scores are scaled by the picture's brightness.
+
+    The first layer gives the brightness, and beside it the same `loud` times as large, which the next layer then takes
+    no notice of: with `loud` at 1e5, one scale for both in 8 bits leaves nothing of the brightness.
+    """
+    signature = ModelSignature(
+        (TensorSpec("image", "UINT8", (-1, side, side, 3)),),
+        (
+            TensorSpec("boxes", "FP32", (-1, 4, 4)),
+            TensorSpec("scores", "FP32", (-1, 4)),
+            TensorSpec("classes", "INT64", (-1, 4)),
+        ),
+    )
+    third = 1 / 3
+    constants: dict[str, Array] = {
+        "full": np.array(255.0, dtype=np.float32),
+        "w0": np.full((2, 3, 1, 1), third, dtype=np.float32),
+        "w1": np.array([[loud / 2, loud / 2], [0.5, 0.5]], dtype=np.float32).reshape(2, 2, 1, 1),
+        "w2": np.array([[0.0, 1.0]], dtype=np.float32).reshape(1, 2, 1, 1),
+        "flat": np.array([-1, 1], dtype=np.int64),
+        "one_scores": SCORES[np.newaxis],
+        "one_boxes": BOXES[np.newaxis],
+        "one_classes": CLASSES[np.newaxis] % 2,
+        "boxes_tail": np.array([4, 4], dtype=np.int64),
+        "row_tail": np.array([4], dtype=np.int64),
+        "first": np.array([0], dtype=np.int64),
+        "second": np.array([1], dtype=np.int64),
+    }
+    nodes = [
+        node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
+        node("Div", ["float", "full"], ["unit"]),
+        node("Transpose", ["unit"], ["chw"], perm=[0, 3, 1, 2]),
+        node("Conv", ["chw", "w0"], ["c0"], name="stem"),
+        node("Conv", ["c0", "w1"], ["c1"], name="loud"),
+        node("Conv", ["c1", "w2"], ["c2"], name="head"),
+        node("ReduceMean", ["c2"], ["mean"], axes=[1, 2, 3], keepdims=0),
+        node("Reshape", ["mean", "flat"], ["bright"]),
+        node("Mul", ["one_scores", "bright"], ["scores"]),
+        node("Shape", ["image"], ["shape"]),
+        node("Slice", ["shape", "first", "second"], ["batch"]),
+        node("Concat", ["batch", "boxes_tail"], ["boxes_shape"], axis=0),
+        node("Concat", ["batch", "row_tail"], ["row_shape"], axis=0),
+        node("Expand", ["one_boxes", "boxes_shape"], ["boxes"]),
+        node("Expand", ["one_classes", "row_shape"], ["classes"]),
+    ]
+
+    def compute(x: Mapping[str, Array]) -> dict[str, Array]:
+        bright = x["image"].astype(np.float32).mean(axis=(1, 2, 3)) / np.float32(255)
+        batch = len(bright)
+        return {
+            "boxes": np.tile(BOXES, (batch, 1, 1)),
+            "scores": SCORES[np.newaxis] * bright[:, np.newaxis],
+            "classes": np.tile(CLASSES % 2, (batch, 1)),
+        }
+
+    return _sample(nodes, signature, compute, constants, "detection", ModelInput(side, side), LABELS)
+
+
 def endless() -> Sample:
     """Loops until killed: a hung worker. `x` INT64 [1]: how often to go round, so that warming (0) ends."""
     signature = ModelSignature((TensorSpec("x", "INT64", (1,)),), (TensorSpec("y", "FP32", (1,)),))

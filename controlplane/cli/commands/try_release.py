@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import click
 
 from controlplane.cli import session, trying
+from controlplane.cli.bars import bars
 from controlplane.cli.exits import Exit
 from controlplane.cli.output import as_yaml
 from protos.errors import Rejected
@@ -62,7 +62,7 @@ def _release(text: str) -> Iterator[tuple[Path, Manifest]]:
         with trying.folder_of(Path(text)) as found:
             yield found
         return
-    with session.client() as client, _bar() as progress:
+    with session.client() as client, bars() as progress:
         folder = trying.fetched(client, *wished, trying.cache_path(os.environ), progress)
     with trying.folder_of(folder) as found:
         yield found
@@ -88,18 +88,3 @@ def _next(release: str, made: Manifest, target: Path, min_score: float | str | N
         click.echo(f"      {shlex.join(['longshore', 'apply', '-f', str(target / 'deployment.yaml')])}")
     else:
         click.echo(f"next: {shlex.join(['longshore', 'apply', '-f', str(target / 'deployment.yaml')])}")
-
-
-@contextmanager
-def _bar() -> Iterator[trying.Progress]:
-    if not sys.stderr.isatty():
-        yield lambda *_: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bars
-
-    columns = (TextColumn("{task.description:>24}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task("fetching", total=None)
-        yield lambda file, done, size: bars.update(task, description=f"fetching {file}", completed=done, total=size)

@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 
 from agent.inference.runtime import CPU, GPU, GPU_LIBRARIES, REQUIREMENT
+from controlplane.quantizing import runtime_ort
 
 
 def test_the_requirements_are_those_of_the_project() -> None:
@@ -14,3 +15,4 @@ def test_the_requirements_are_those_of_the_project() -> None:
     assert REQUIREMENT[CPU] in extras["agent-cpu"]
     assert REQUIREMENT[GPU] in extras["agent-gpu"]
     assert GPU_LIBRARIES.replace("[cuda,cudnn]", "") == REQUIREMENT[GPU]
+    assert REQUIREMENT[CPU] == runtime_ort.REQUIREMENT

@@ -140,6 +140,19 @@ def test_a_file_and_a_variant_are_found_by_name() -> None:
     assert (two.variant("int8").name, two.variant("fp16").name, two.variant().name) == ("small", "fp32", "fp32")
 
 
+def test_what_a_variant_costs_is_kept_and_left_out_where_nobody_measured() -> None:
+    read = manifest.parse(changed(lambda document: document["variants"][0].update(costMicroseconds=6700)))
+    assert read.variants[0].cost_microseconds == 6700
+    assert b'"costMicroseconds":6700' in manifest.to_bytes(read)
+    assert b"cost" not in MADE
+
+
+@pytest.mark.parametrize("cost", [0, -1, 1.5, "fast", None])
+def test_a_cost_is_a_whole_number_of_microseconds(cost: object) -> None:
+    with pytest.raises(InvalidManifest, match="costMicroseconds"):
+        manifest.parse(changed(lambda document: document["variants"][0].update(costMicroseconds=cost)))
+
+
 # ---- spelling ----
 
 

@@ -1,0 +1,112 @@
+"""Decisions about int8: what is tried, what passes, what a person is told. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from protos.errors import Rejected
+
+T = TypeVar("T")
+GATE = 0.99  # of fp32's metric
+CALIBRATION = 128  # pictures; more hardly moves the ranges
+LEAST_CALIBRATION = 32
+LEAST_EVALUATION = 32
+LEAST_OBJECTS = 50  # fewer, and one object more or less decides
+LEAST_METRIC = 0.1  # of fp32: below it, labels and classes do not belong together
+HELD_OUT = 3  # every how many-th part of unlabelled pictures is kept for the judgement
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One way. `averaged`: ranges that single pictures cannot stretch. `ends`: the last layers stay in fp32."""
+
+    name: str
+    averaged: bool = False
+    ends: bool = False
+
+
+ATTEMPTS = (
+    Attempt("all layers"),
+    Attempt("last layers in fp32", ends=True),
+    Attempt("last layers in fp32, averaged ranges", averaged=True, ends=True),
+)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A metric by its name, and its value for both."""
+
+    name: str
+    fp32: float
+    int8: float
+    pictures: int
+
+    @property
+    def share(self) -> float:
+        return self.int8 / self.fp32 if self.fp32 > 0 else 0.0
+
+    @property
+    def passes(self) -> bool:
+        return self.share >= GATE
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Median seconds of one picture on one thread, and bytes."""
+
+    seconds: float
+    size: int
+
+
+def speed_sentence(fp32: Cost, int8: Cost) -> str:
+    """How many times as fast, or that it is not."""
+    ratio = fp32.seconds / int8.seconds
+    if ratio >= 1.0:
+        return f"{ratio:.2f} times as fast"
+    return f"slower here: {ratio:.2f} times as fast; a processor with int8 instructions (VNNI, dot product) may differ"
+
+
+def refusal(best: Measure, calibration: int) -> Rejected:
+    """Both numbers, and what to try."""
+    return Rejected(
+        f"int8 refused: {best.name} {best.int8:.4f} against {best.fp32:.4f} of fp32 is {best.share:.1%}, and"
+        f" {GATE:.0%} is wanted (on {best.pictures} pictures, calibrated on {calibration}); try more or other"
+        " calibration pictures, leave layers in fp32 with --exclude, or package an fp16 export of the model"
+    )
+
+
+def held_out(items: Sequence[T], *, film: bool) -> tuple[list[T], list[T]]:
+    """For calibration, and for the judgement. Of a film the end is held out, for neighbours look alike."""
+    if film:
+        cut = len(items) - len(items) // HELD_OUT
+        return list(items[:cut]), list(items[cut:])
+    kept = [item for index, item in enumerate(items) if index % HELD_OUT != HELD_OUT - 1]
+    return kept, list(items[HELD_OUT - 1 :: HELD_OUT])
+
+
+def check_counts(calibration: int, evaluation: int) -> None:
+    """Raises Rejected where there are too few to tell anything."""
+    if calibration < LEAST_CALIBRATION:
+        raise Rejected(f"{calibration} pictures to calibrate on are too few; give at least {LEAST_CALIBRATION}")
+    if evaluation < LEAST_EVALUATION:
+        raise Rejected(f"{evaluation} pictures to judge by are too few; give at least {LEAST_EVALUATION}")
+
+
+def check_fp32(name: str, value: float, objects: int) -> None:
+    """Raises Rejected where fp32 itself shows that nothing can be told."""
+    if objects < LEAST_OBJECTS:
+        raise Rejected(f"{objects} objects to judge by are too few; give pictures with at least {LEAST_OBJECTS}")
+    if value < LEAST_METRIC:
+        raise Rejected(
+            f"fp32 itself reaches a {name} of {value:.3f} there, so nothing can be told; do classes and pictures belong"
+            " to this model?"
+        )
+
+
+def spread(items: Sequence[T], most: int) -> list[T]:
+    """At most so many of them, evenly, in order."""
+    if len(items) <= most:
+        return list(items)
+    return [items[index * len(items) // most] for index in range(most)]

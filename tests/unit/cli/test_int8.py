@@ -1,0 +1,123 @@
+"""`longshore package --int8`: a variant beside fp32, or a refusal that leaves nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from controlplane.cli import trying
+from controlplane.quantizing import folder, runtime_ort
+from protos import manifest
+from protos.errors import Fatal, Rejected
+from tests.sim.clips import write_clip
+from tests.sim.command import Run
+from tests.sim.models import layered, sum_model
+from tests.sim.release_folders import release_of
+
+CHECKOUT = Path(__file__).parents[3]
+HARBOUR = CHECKOUT / "models" / "harbour" / "release"
+CLIP = CHECKOUT / "controlplane" / "up" / "demo" / "harbour.mp4"
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> str:
+    return str(write_clip(tmp_path / "white.mp4", pictures=150, size=(64, 64)))
+
+
+def test_a_release_gets_a_variant_that_the_registry_takes_and_a_box_chooses(longshore: Run, tmp_path: Path) -> None:
+    target = tmp_path / "int8"
+    made = longshore(
+        "package", str(HARBOUR), "--int8", "--calibrate", str(CLIP), "--version", "1.1.0", "-o", str(target)
+    )
+    assert (made.code, "agreement with fp32's own detections" in made.out) == (0, True)
+    assert "accuracy" not in made.out
+    release = manifest.parse((target / "manifest.json").read_bytes())
+    fp32, int8 = release.variants
+    assert (fp32.name, int8.name, release.version) == ("fp32", "int8", "1.1.0")
+    assert fp32.cost_microseconds
+    assert int8.cost_microseconds
+    assert release.file(int8.file).size < release.file(fp32.file).size / 2
+    assert "## Int8" in (target / "card.md").read_text()
+    assert (target / fp32.file).read_bytes() == (HARBOUR / "model.onnx").read_bytes()
+    assert longshore("push", str(target)).code == 0
+    shown = longshore("try", str(target), "--source", str(CLIP), "--seconds", "1", "--output", str(tmp_path / "tried"))
+    assert shown.code == 0
+    cheapest = min(release.variants, key=lambda variant: variant.cost_microseconds or 0)
+    assert json.loads((tmp_path / "tried" / "figures.json").read_text())["variant"] == cheapest.name
+
+
+def test_a_graph_gets_int8_on_its_way_into_a_release(run: Run, tmp_path: Path, film: str) -> None:
+    (tmp_path / "model.onnx").write_bytes(layered().spec.model)
+    (tmp_path / "labels.txt").write_text("boat\ntruck\n")
+    words = [
+        str(tmp_path / "model.onnx"),
+        "--name",
+        "boats",
+        "--version",
+        "1",
+        "--labels",
+        str(tmp_path / "labels.txt"),
+    ]
+    made = run("package", *words, "--int8", "--calibrate", film, "-o", str(tmp_path / "out"))
+    assert (made.code, "variants fp32, int8" in made.out) == (0, True), made.err
+    assert len(manifest.parse((tmp_path / "out" / "manifest.json").read_bytes()).variants) == 2
+
+
+def test_a_refusal_names_both_numbers_and_leaves_nothing(run: Run, tmp_path: Path, film: str) -> None:
+    loud = release_of(layered(1e5), tmp_path / "loud")
+    before = {path.name for path in tmp_path.iterdir()}
+    made = run("package", str(loud), "--int8", "--calibrate", film, "-o", str(tmp_path / "out"))
+    assert (made.code, "int8 refused: agreement" in made.err, "against 1.0000 of fp32" in made.err) == (1, True, True)
+    assert {path.name for path in tmp_path.iterdir()} == before
+
+
+def test_a_film_that_is_too_short_says_how_many_pictures_are_wanted(run: Run, tmp_path: Path) -> None:
+    short = str(write_clip(tmp_path / "short.mp4", pictures=12))
+    release = release_of(layered(), tmp_path / "release")
+    made = run("package", str(release), "--int8", "--calibrate", short, "-o", str(tmp_path / "out"))
+    assert (made.code, "8 pictures to calibrate on are too few" in made.err) == (1, True)
+
+
+def test_a_film_that_is_none_is_refused_in_the_agents_words(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "torn.mp4").write_bytes(b"no film")
+    release = release_of(layered(), tmp_path / "release")
+    made = run(
+        "package", str(release), "--int8", "--calibrate", str(tmp_path / "torn.mp4"), "-o", str(tmp_path / "out")
+    )
+    assert (made.code, made.err.startswith("error: ") and "no video that can be decoded" in made.err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--int8",), "--int8 needs --calibrate"),
+        (("--calibrate", "."), "belong to --int8"),
+        ((), "a release gets --int8"),
+        (("--int8", "--calibrate", ".", "-o", "x", "--head", "ssd"), "--head is for a .onnx file"),
+        (("--int8", "--calibrate", "."), "-o wanted"),
+    ],
+)
+def test_options_that_do_not_go_together_are_said(run: Run, tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+    made = run("package", str(release_of(layered(), tmp_path / "release")), *words)
+    assert (made.code, said in made.err) == (2, True), made.err
+
+
+def test_what_int8_cannot_be_made_of_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Rejected, match="a tensor release takes no pictures"):
+        folder.read(release_of(sum_model(), tmp_path / "sum"))
+    damaged = release_of(layered(), tmp_path / "damaged")
+    (damaged / "model.onnx").write_bytes(b"x")
+    with pytest.raises(Rejected, match="is not the file its manifest names"):
+        folder.read(damaged)
+    with pytest.raises(Rejected, match="is no release folder"):
+        folder.read(tmp_path)
+
+
+def test_a_missing_onnx_runtime_is_one_command_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(Fatal, match=r"-m pip install 'onnxruntime>="):
+        runtime_ort.check_installed()
+    with pytest.raises(Fatal, match="has no agent"):
+        trying.check_agent()
