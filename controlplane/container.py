@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fastapi import Request
 from prometheus_client import CollectorRegistry
 
+from controlplane.audit.service import AuditService
 from controlplane.config import Config
 from controlplane.db import Database
 from controlplane.fleet.boxes import BoxService
@@ -20,6 +21,7 @@ from controlplane.identity.service import IdentityService
 from controlplane.ingest.service import IngestService
 from controlplane.insights.service import InsightsService
 from controlplane.insights.totals import Totals
+from controlplane.people.service import PeopleService
 from controlplane.ports import BlobStore, Clock, Notifier, TelemetryIn
 from controlplane.registry.contents import ReleaseContents
 from controlplane.registry.grants import Grants
@@ -42,6 +44,8 @@ class Services:
     metrics: CollectorRegistry
     grants: Grants
     identity: IdentityService
+    people: PeopleService
+    audit: AuditService
     registry: RegistryService
     contents: ReleaseContents
     fleet: FleetService

@@ -215,6 +215,7 @@ async def _sweep(services: Services) -> None:
             while await asyncio.to_thread(services.ingest.sweep):  # noqa: ASYNC110 - a pause, not a poll
                 await asyncio.sleep(PAUSE_SECONDS)
             await asyncio.to_thread(services.identity.sweep)
+            await asyncio.to_thread(services.audit.sweep)
 
 
 def _cut_off_later(code: int) -> None:

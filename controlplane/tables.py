@@ -11,7 +11,18 @@ from __future__ import annotations
 from typing import Any, ClassVar
 from uuid import uuid4
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, MetaData, String, Text, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 Json = dict[str, Any]
@@ -165,11 +176,24 @@ class JoinToken(Base):
     used_by: Mapped[str | None] = mapped_column(_NAME)
 
 
+class Person(ObjectColumns, Base):
+    """Somebody who may sign in. The first one, `admin`, has no row (identity.roles)."""
+
+    __tablename__ = "people"
+
+    name: Mapped[str] = mapped_column(_NAME, primary_key=True)
+    role: Mapped[str] = mapped_column(String(16))
+
+
 class ApiToken(Base):
+    """Of a person, with that person's role, or of a service, with its own."""
+
     __tablename__ = "api_tokens"
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     name: Mapped[str] = mapped_column(_NAME)
+    person: Mapped[str | None] = mapped_column(_NAME, index=True)
+    role: Mapped[str] = mapped_column(String(16), default="admin")
     secret_hash: Mapped[str] = mapped_column(String(64), unique=True)
     created_ms: Mapped[int]
     expires_ms: Mapped[int | None]
@@ -181,6 +205,7 @@ class SignInCode(Base):
     __tablename__ = "sign_in_codes"
 
     hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    person: Mapped[str] = mapped_column(_NAME, default="admin")
     expires_ms: Mapped[int]
     used_ms: Mapped[int | None]
 
@@ -191,6 +216,10 @@ class Session(Base):
     __tablename__ = "sessions"
 
     hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    id: Mapped[str] = mapped_column(String(32), default="")  # what it is called where it is listed; no secret
+    person: Mapped[str] = mapped_column(_NAME, default="admin", index=True)
+    browser: Mapped[str] = mapped_column(String(120), default="")  # as it calls itself
+    last_used_ms: Mapped[int | None]
     created_ms: Mapped[int]
     expires_ms: Mapped[int]
 
@@ -300,3 +329,21 @@ class Gap(RecordColumns, Base):
     last_seq: Mapped[int]
     dropped: Mapped[int]
     reason: Mapped[str] = mapped_column(Text)
+
+
+# ---- audit ----
+
+
+class AuditEntry(Base):
+    """One change that somebody made, and that was taken."""
+
+    __tablename__ = "audit"
+    __table_args__ = (Index(None, "at_ms"),)
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    at_ms: Mapped[int]
+    who: Mapped[str] = mapped_column(_NAME)
+    via: Mapped[str] = mapped_column(_NAME)  # the API token's name, or "browser"
+    role: Mapped[str] = mapped_column(String(16))
+    verb: Mapped[str] = mapped_column(String(16))
+    object: Mapped[str] = mapped_column(String(200))  # kind/name, or the address of what is no object

@@ -16,6 +16,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from controlplane.audit.routes import WrittenDown
+from controlplane.audit.routes import router as audit
 from controlplane.config import is_loopback
 from controlplane.container import Services
 from controlplane.errors import Conflict, Forbidden, NotFound, TooLarge, Unauthenticated
@@ -27,6 +29,7 @@ from controlplane.identity.routes import router as identity
 from controlplane.insights.metrics import FleetMetrics
 from controlplane.insights.routes import router as insights
 from controlplane.metrics import MeasuredRequests
+from controlplane.people.routes import router as people
 from controlplane.registry.routes import router as registry
 from controlplane.settings.routes import router as settings
 from controlplane.ui.routes import add_pages
@@ -60,13 +63,14 @@ def create_app(services: Services) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.services = services
-    for router in (identity, registry, fleet, insights, settings, signing_in):
+    for router in (identity, registry, fleet, insights, settings, signing_in, people, audit):
         app.include_router(router)
     add_pages(app, services)
     services.metrics.register(FleetMetrics(services.fleet, services.registry, services.totals))
     _add_own_routes(app)
     _add_handlers(app)
     app.add_middleware(BoundedBodies)
+    app.add_middleware(WrittenDown, audit=services.audit)
     app.add_middleware(MeasuredRequests, registry=services.metrics)
     return app
 

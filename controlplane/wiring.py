@@ -17,6 +17,7 @@ from controlplane.adapters.files import PRIVATE, private_bytes, private_folder, 
 from controlplane.adapters.notifier_memory import MemoryNotifier
 from controlplane.adapters.onnx_inspector import OnnxInspector
 from controlplane.adapters.telemetry_memory import MemoryTelemetryIn
+from controlplane.audit.service import AuditService
 from controlplane.config import Config
 from controlplane.container import Services
 from controlplane.db import Database
@@ -30,6 +31,7 @@ from controlplane.insights.service import InsightsService
 from controlplane.insights.totals import Totals
 from controlplane.metrics import new_registry
 from controlplane.migrations.migrate import migrate
+from controlplane.people.service import PeopleService
 from controlplane.ports import BlobStore, Clock, Notifier, TelemetryIn
 from controlplane.registry.contents import ReleaseContents
 from controlplane.registry.grants import Grants
@@ -96,6 +98,8 @@ def assemble(config: Config, adapters: Adapters) -> Services:
         metrics=new_registry(),
         grants=adapters.grants,
         identity=IdentityService(database, adapters.authority, clock, config),
+        people=PeopleService(database, clock),
+        audit=AuditService(database, clock),
         registry=RegistryService(database, adapters.blobs, adapters.inspector, clock, config),
         contents=ReleaseContents(adapters.blobs, adapters.inspector),
         fleet=FleetService(database, clock, notifier, looking, settings),

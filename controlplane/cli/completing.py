@@ -33,6 +33,10 @@ def node(ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[st
     return [each for each in _names(ctx, "nodes") if each.startswith(begun)]
 
 
+def person(ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    return [each for each in _names(ctx, "people") if each.startswith(begun)]
+
+
 def _names(ctx: click.Context, word: str) -> list[str]:
     from controlplane.cli import contexts, session
     from controlplane.cli.client import Client

@@ -44,6 +44,10 @@ def text(path: str) -> Cell:
     return lambda document, _: str(at(document, path, "") or NONE)
 
 
+def number(path: str) -> Cell:
+    return lambda document, _: str(at(document, path, 0))
+
+
 def condition(document: Document, name: str) -> Document:
     found = [item for item in at(document, "status.conditions", []) if item.get("type") == name]
     return found[0] if found else {}
@@ -211,6 +215,20 @@ KINDS = (
         ),
     ),
     Kind(
+        "Person",
+        "people",
+        ("persons",),
+        (
+            _NAME,
+            Column("ROLE", text("spec.role")),
+            Column("SESSIONS", number("status.sessions")),
+            Column("TOKENS", number("status.apiTokens")),
+            Column("LAST SEEN", since("status.lastSeen", " ago")),
+            _AGE,
+            _LABELS,
+        ),
+    ),
+    Kind(
         "Settings",
         "settings",
         ("setting",),
@@ -226,7 +244,7 @@ KINDS = (
 )
 _BY_WORD = {word: kind for kind in KINDS for word in (kind.name.lower(), kind.plural, *kind.aliases)}
 _ALL = ", ".join(kind.plural for kind in KINDS)
-WRITABLE = ("Node", "Camera", "Deployment", "Settings")
+WRITABLE = ("Node", "Camera", "Deployment", "Person", "Settings")
 
 
 def named(word: str) -> Kind:

@@ -23,6 +23,8 @@ COMMANDS = {
     "context": ("context", "Which control planes are remembered, and which is in use."),
     "open": ("open_page", "Print (and open) a one-time sign-in link for the page."),
     "token": ("token", "Create, list and delete join tokens."),
+    "apitoken": ("apitoken", "Create, list and delete API tokens."),
+    "invite": ("invite", "A sign-in link for somebody, with a role."),
     "package": ("package", "Make a release directory from an ONNX file."),
     "try": ("try_release", "Show what a release sees on a video, pictures or a camera, here."),
     "push": ("push", "Push a release directory or tar to the registry."),
@@ -39,6 +41,7 @@ COMMANDS = {
     "backup": ("backup", "Back up a control plane into one file, while it serves."),
     "restore": ("restore", "Restore a control plane from a backup."),
     "doctor": ("doctor", "Find what is wrong with contexts, fleet and this machine, and how to mend it."),
+    "audit": ("audit", "Who changed what."),
     "version": ("version", "Versions of this command and of the control plane."),
 }
 

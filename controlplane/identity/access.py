@@ -1,4 +1,4 @@
-"""Who is asking: the dependency every router but sign-in and enrolment has.
+"""Who is asking, and whether they may: the dependency every router but sign-in and enrolment has.
 
 An API token in `Authorization: Bearer`, or the session cookie. A request that changes something and comes with the
 cookie must come from a page of ours: SameSite=Strict does not tell ports of one host apart, Sec-Fetch-Site and Origin
@@ -16,6 +16,7 @@ from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBea
 
 from controlplane.container import Services, current
 from controlplane.errors import Forbidden, Unauthenticated
+from controlplane.identity import roles
 from controlplane.identity.service import User
 
 COOKIE = "longshore_session"  # on a port of its own: longshore_session_8443
@@ -41,7 +42,16 @@ Current = Annotated[Services, Depends(current)]
 
 
 def require_user(request: Request, services: Current, bearer: Bearer, cookie: Cookie) -> User:
-    """Raises Unauthenticated, Forbidden."""
+    """Whoever asks, who may do this. Left on `request.state.user`. Raises Unauthenticated, Forbidden."""
+    user = _known(request, services, bearer, cookie)
+    roles.check(user.role, request.method, request.url.path, user.who)
+    request.state.user = user
+    return user
+
+
+def _known(
+    request: Request, services: Services, bearer: HTTPAuthorizationCredentials | None, cookie: str | None
+) -> User:
     if bearer is not None:
         return services.identity.user_of_bearer(bearer.credentials)
     if cookie:

@@ -129,26 +129,33 @@ class IdentityRepository:
     def touch_api_token(self, token_id: str, now_ms: int) -> None:
         self._session.execute(update(tables.ApiToken).where(tables.ApiToken.id == token_id).values(last_used_ms=now_ms))
 
-    def add_code(self, code_hash: str, expires_ms: int) -> None:
-        self._session.add(tables.SignInCode(hash=code_hash, expires_ms=expires_ms))
+    def add_code(self, code_hash: str, person: str, expires_ms: int) -> None:
+        self._session.add(tables.SignInCode(hash=code_hash, person=person, expires_ms=expires_ms))
 
-    def spend_code(self, code_hash: str, now_ms: int) -> bool:
-        """Whether it was good; in one statement, so that two at once cannot both be told yes."""
+    def spend_code(self, code_hash: str, now_ms: int) -> str | None:
+        """Whose it is, if it was good; in one statement, so that two at once cannot both be let in."""
         codes = tables.SignInCode
         done = self._session.execute(
             update(codes)
             .where(codes.hash == code_hash, codes.used_ms.is_(None), codes.expires_ms > now_ms)
             .values(used_ms=now_ms)
-            .returning(codes.hash)
+            .returning(codes.person)
         )
-        return done.first() is not None
+        return done.scalar()
 
-    def add_session(self, session_hash: str, now_ms: int, expires_ms: int) -> None:
-        self._session.add(tables.Session(hash=session_hash, created_ms=now_ms, expires_ms=expires_ms))
+    def add_session(self, row: tables.Session) -> None:
+        self._session.add(row)
 
-    def session_is_good(self, session_hash: str, now_ms: int) -> bool:
+    def good_session(self, session_hash: str, now_ms: int) -> tables.Session | None:
         row = self._session.get(tables.Session, session_hash)
-        return row is not None and row.expires_ms > now_ms
+        return row if row is not None and row.expires_ms > now_ms else None
+
+    def touch_session(self, session_hash: str, now_ms: int) -> None:
+        found = tables.Session
+        self._session.execute(update(found).where(found.hash == session_hash).values(last_used_ms=now_ms))
+
+    def role_of(self, person: str) -> str | None:
+        return self._session.scalar(select(tables.Person.role).where(tables.Person.name == person))
 
     def delete_session(self, session_hash: str) -> None:
         self._session.execute(delete(tables.Session).where(tables.Session.hash == session_hash))

@@ -12,14 +12,17 @@ from fastapi import APIRouter, Depends, Form, Query, Request, Response
 from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse
 
 from controlplane.config import Config, is_loopback
+from controlplane.errors import Forbidden
 from controlplane.fleet import quantities
-from controlplane.identity import pages, schemas
+from controlplane.identity import pages, roles, schemas
 from controlplane.identity.access import Cookie, Current, check_origin, cookie_name, require_user
 from controlplane.identity.domain import SESSION_SECONDS, Wish
+from controlplane.identity.service import User
 from controlplane.schemas import REFUSALS, moment
 from protos import ids
 
 _USER = [Depends(require_user)]
+Known = Annotated[User, Depends(require_user)]
 router = APIRouter(prefix="/api/v1", tags=["identity"], responses=REFUSALS)
 pages_router = APIRouter(include_in_schema=False)
 
@@ -34,6 +37,11 @@ def _page(request: Request, config: Config) -> str:
     local = is_loopback(request.url.hostname or "") and is_loopback(_origin(request))
     here = local or (caller is not None and listener is not None and caller.host == listener[0])
     return config.page_url if here and config.http_port else str(request.base_url).rstrip("/")
+
+
+def sign_in_url(request: Request, config: Config, code: str) -> str:
+    """The one-time link of a sign-in code, as the caller's browser reaches us."""
+    return f"{_page(request, config)}/signin?code={code}"
 
 
 def _seconds(ttl: str | None) -> int | None:
@@ -89,7 +97,8 @@ def delete_join_token(token_id: str, services: Current) -> None:
 
 @router.post("/apitokens", status_code=201, dependencies=_USER, summary="Make an API token")
 def create_api_token(body: schemas.NewApiToken, services: Current) -> schemas.CreatedApiToken:
-    made = services.identity.create_api_token(ids.name(body.name, "token name"), _seconds(body.ttl))
+    name, role = ids.name(body.name, "token name"), roles.parsed(body.role)
+    made = services.identity.create_api_token(name, _seconds(body.ttl), person=body.person, role=role)
     return schemas.CreatedApiToken(token=made.text, id=made.id, expires=schemas.optional_moment(made.expires_ms))
 
 
@@ -100,6 +109,8 @@ def list_api_tokens(services: Current) -> schemas.ApiTokenList:
             schemas.ApiTokenAnswer(
                 id=row.id,
                 name=row.name,
+                person=row.person,
+                role=row.role if row.person is None else None,
                 created=moment(row.created_ms),
                 expires=schemas.optional_moment(row.expires_ms),
                 last_used=schemas.optional_moment(row.last_used_ms),
@@ -115,9 +126,14 @@ def delete_api_token(token_id: str, services: Current) -> None:
 
 
 @router.post("/signincodes", status_code=201, dependencies=_USER, summary="Make a one-time sign-in link")
-def create_sign_in_code(request: Request, services: Current) -> schemas.SignInLink:
-    made = services.identity.create_sign_in_code()
-    url = f"{_page(request, services.config)}/signin?code={made.text}"
+def create_sign_in_code(request: Request, user: Known, services: Current) -> schemas.SignInLink:
+    """For whoever asks: another browser of the same person."""
+    if user.person is None:
+        raise Forbidden(
+            f"{user.name} is the API token of a service, which has no page; 'longshore invite' invites people"
+        )
+    made = services.identity.create_sign_in_code(user.person)
+    url = sign_in_url(request, services.config, made.text)
     return schemas.SignInLink(code=made.text, url=url, expires=moment(made.expires_ms or 0))
 
 
@@ -128,7 +144,7 @@ def sign_in_page(code: Annotated[str, Query(max_length=128)] = "") -> HTMLRespon
 
 @pages_router.post("/signin")
 def sign_in(code: Annotated[str, Form(max_length=128)], request: Request, services: Current) -> Response:
-    session = services.identity.sign_in(code, _origin(request))
+    session = services.identity.sign_in(code, _origin(request), request.headers.get("user-agent", ""))
     response = RedirectResponse("/", status_code=303, headers=pages.HEADERS)
     response.set_cookie(
         cookie_name(request),

@@ -83,6 +83,8 @@ class Enrolled(Answer):
 
 class NewApiToken(Body):
     name: str
+    person: str | None = None  # whose; None: a service's
+    role: str = "viewer"  # of a service's token; a person's has that person's
     ttl: str | None = None  # default: until it is deleted
 
 
@@ -95,6 +97,8 @@ class CreatedApiToken(Answer):
 class ApiTokenAnswer(Answer):
     id: str
     name: str
+    person: str | None
+    role: str | None  # None: whatever the person has
     created: str
     expires: str | None
     last_used: str | None

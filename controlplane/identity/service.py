@@ -23,6 +23,7 @@ from controlplane.identity import domain
 from controlplane.identity.domain import StoredToken, Wish
 from controlplane.identity.limiter import GuessLimiter
 from controlplane.identity.repository import IdentityRepository
+from controlplane.identity.roles import FIRST, Role
 from controlplane.ports import Clock
 from controlplane.trust.ports import Authority, Issued
 from protos import tokens
@@ -37,9 +38,15 @@ TOUCH_MS = 60_000  # `last used` is told to the minute; writing it at every call
 
 @dataclass(frozen=True)
 class User:
-    """Whoever was let in: an API token's name, or "browser"."""
+    """Whoever was let in. `name` is an API token's, or "browser"; `person` is None for a service's token."""
 
     name: str
+    role: Role = Role.ADMIN
+    person: str | None = FIRST
+
+    @property
+    def who(self) -> str:
+        return self.person or self.name
 
 
 @dataclass(frozen=True)
@@ -231,30 +238,38 @@ class IdentityService:
 
     # ---- people ----
 
-    def create_api_token(self, name: str, ttl_seconds: int | None = None) -> NewToken:
+    def create_api_token(
+        self, name: str, ttl_seconds: int | None = None, *, person: str | None = FIRST, role: Role = Role.ADMIN
+    ) -> NewToken:
+        """Of `person`, with whatever role that person has; or of a service (None), with `role`. Raises NotFound."""
         text = new_api_token()
         now_ms = self._now_ms()
         expires_ms = None if ttl_seconds is None else now_ms + ttl_seconds * 1000
-        return self._store_api_token(name, text, now_ms, expires_ms)
+        return self._store_api_token(_Owned(name, person, role), text, now_ms, expires_ms)
 
     def ensure_api_token(self, name: str, text: str) -> bool:
         """Make `text` work as an API token, whatever the database has lost. False: it was deleted, and stays dead."""
         with self._database.read() as session:
             known = IdentityRepository(session).api_token(domain.hashed(text))
         if known is None:
-            self._store_api_token(name, text, self._now_ms(), None)
+            self._store_api_token(_Owned(name, FIRST, Role.ADMIN), text, self._now_ms(), None)
         return known is None or known.revoked_ms is None
 
-    def _store_api_token(self, name: str, text: str, now_ms: int, expires_ms: int | None) -> NewToken:
+    def _store_api_token(self, owned: _Owned, text: str, now_ms: int, expires_ms: int | None) -> NewToken:
         row = tables.ApiToken(
             id=secrets.token_hex(6),
-            name=name,
+            name=owned.name,
+            person=owned.person,
+            role=owned.role.value,
             secret_hash=domain.hashed(text),
             created_ms=now_ms,
             expires_ms=expires_ms,
         )
         with self._database.begin() as session:
-            IdentityRepository(session).add_api_token(row)
+            repository = IdentityRepository(session)
+            if owned.person is not None:
+                _role_of(repository, owned.person)
+            repository.add_api_token(row)
         return NewToken(row.id, text, expires_ms)
 
     def api_tokens(self) -> list[tables.ApiToken]:
@@ -271,26 +286,35 @@ class IdentityService:
         """Raises Unauthenticated."""
         now_ms = self._now_ms()
         with self._database.read() as session:
-            row = IdentityRepository(session).api_token(domain.hashed(bearer))
-        if row is None or row.revoked_ms is not None or (row.expires_ms is not None and row.expires_ms <= now_ms):
+            repository = IdentityRepository(session)
+            row = repository.api_token(domain.hashed(bearer))
+            role = _token_role(repository, row) if row else None
+        if (
+            row is None
+            or role is None
+            or row.revoked_ms is not None
+            or (row.expires_ms is not None and row.expires_ms <= now_ms)
+        ):
             raise Unauthenticated(
                 "this API token is not known or has expired; use one from admin.token or make a new one"
             )
         if row.last_used_ms is None or row.last_used_ms + TOUCH_MS <= now_ms:
             with self._database.begin() as session:
                 IdentityRepository(session).touch_api_token(row.id, now_ms)
-        return User(row.name)
+        return User(row.name, role, row.person)
 
-    def create_sign_in_code(self) -> NewToken:
-        """A code that signs one browser in, once."""
+    def create_sign_in_code(self, person: str = FIRST) -> NewToken:
+        """A code that signs one browser in, once, as `person`. Raises NotFound."""
         code = secrets.token_urlsafe(32)
         expires_ms = self._now_ms() + domain.CODE_SECONDS * 1000
         with self._database.begin() as session:
-            IdentityRepository(session).add_code(domain.hashed(code), expires_ms)
+            repository = IdentityRepository(session)
+            _role_of(repository, person)
+            repository.add_code(domain.hashed(code), person, expires_ms)
         return NewToken("", code, expires_ms)
 
-    def sign_in(self, code: str, origin: str) -> NewToken:
-        """Spend the code for a session.
+    def sign_in(self, code: str, origin: str, browser: str = "") -> NewToken:
+        """Spend the code for a session. `browser`: as it calls itself.
 
         Raises:
             Unauthenticated: spent, expired or never given.
@@ -301,19 +325,36 @@ class IdentityService:
         expires_ms = now_ms + domain.SESSION_SECONDS * 1000
         with self._guessing(origin), self._database.begin() as session:
             repository = IdentityRepository(session)
-            if not repository.spend_code(domain.hashed(code), now_ms):
+            person = repository.spend_code(domain.hashed(code), now_ms)
+            if person is None:
                 raise Unauthenticated("this sign-in link was used or has expired; make one with 'longshore open'")
-            repository.add_session(domain.hashed(session_secret), now_ms, expires_ms)
+            repository.add_session(
+                tables.Session(
+                    hash=domain.hashed(session_secret),
+                    id=secrets.token_hex(6),
+                    person=person,
+                    browser=browser[:120],
+                    last_used_ms=now_ms,
+                    created_ms=now_ms,
+                    expires_ms=expires_ms,
+                )
+            )
             repository.sweep(now_ms)
         return NewToken("", session_secret, expires_ms)
 
     def user_of_session(self, session_secret: str) -> User:
         """Raises Unauthenticated."""
+        now_ms, hashed = self._now_ms(), domain.hashed(session_secret)
         with self._database.read() as session:
-            good = IdentityRepository(session).session_is_good(domain.hashed(session_secret), self._now_ms())
-        if not good:
+            repository = IdentityRepository(session)
+            row = repository.good_session(hashed, now_ms)
+            role = _role(repository, row.person) if row else None
+        if row is None or role is None:
             raise Unauthenticated("you are signed out; open a new link from 'longshore open'")
-        return User("browser")
+        if row.last_used_ms is None or row.last_used_ms + TOUCH_MS <= now_ms:
+            with self._database.begin() as session:
+                IdentityRepository(session).touch_session(hashed, now_ms)
+        return User("browser", role, row.person)
 
     def sign_out(self, session_secret: str) -> None:
         with self._database.begin() as session:
@@ -321,3 +362,30 @@ class IdentityService:
 
     def _now_ms(self) -> int:
         return int(self._clock.unix() * 1000)
+
+
+@dataclass(frozen=True)
+class _Owned:
+    """An API token's name and whose it is; `role` counts for a service's."""
+
+    name: str
+    person: str | None
+    role: Role
+
+
+def _token_role(repository: IdentityRepository, row: tables.ApiToken) -> Role | None:
+    return Role(row.role) if row.person is None else _role(repository, row.person)
+
+
+def _role(repository: IdentityRepository, person: str) -> Role | None:
+    """None: there is nobody of that name any more."""
+    found = Role.ADMIN if person == FIRST else repository.role_of(person)
+    return None if found is None else Role(found)
+
+
+def _role_of(repository: IdentityRepository, person: str) -> Role:
+    """Raises NotFound."""
+    role = _role(repository, person)
+    if role is None:
+        raise NotFound(f"there is no person {person!r}; see 'longshore get people'")
+    return role

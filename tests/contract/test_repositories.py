@@ -11,13 +11,18 @@ import pytest
 
 from controlplane import tables
 from controlplane.adapters.x509 import LocalAuthority, new_ca
+from controlplane.audit.domain import Entry
+from controlplane.audit.repository import AuditRepository
 from controlplane.config import Config
 from controlplane.db import Database
 from controlplane.errors import Conflict
+from controlplane.fleet.objects import Meta
 from controlplane.identity.domain import Admission, StoredCertificate, StoredToken, Wish
 from controlplane.identity.repository import IdentityRepository
+from controlplane.identity.roles import Role
 from controlplane.identity.service import IdentityService
 from controlplane.migrations.migrate import migrate
+from controlplane.people.repository import PeopleRepository
 from controlplane.registry.domain import Upload
 from controlplane.registry.repository import RegistryRepository
 from controlplane.trust.ports import Issued
@@ -183,18 +188,18 @@ def test_a_revoked_api_token_is_known_and_shown_no_more(database: Database) -> N
 def test_a_sign_in_code_is_good_once(database: Database) -> None:
     with database.begin() as session:
         repository = IdentityRepository(session)
-        repository.add_code("c" * 64, NOW + 10)
-        repository.add_code("d" * 64, NOW + 10)
+        repository.add_code("c" * 64, "ann", NOW + 10)
+        repository.add_code("d" * 64, "ann", NOW + 10)
     with database.begin() as session:
         repository = IdentityRepository(session)
-        assert [repository.spend_code("c" * 64, NOW) for _ in range(2)] == [True, False]
-        assert not repository.spend_code("d" * 64, NOW + 10)
+        assert [repository.spend_code("c" * 64, NOW) for _ in range(2)] == ["ann", None]
+        assert repository.spend_code("d" * 64, NOW + 10) is None
 
 
 def test_of_ten_browsers_with_one_code_one_is_signed_in(database: Database) -> None:
     with database.begin() as session:
-        IdentityRepository(session).add_code("c" * 64, NOW + 10)
-    results: list[bool] = []
+        IdentityRepository(session).add_code("c" * 64, "ann", NOW + 10)
+    results: list[str | None] = []
 
     def spend() -> None:
         with database.begin() as session:
@@ -205,17 +210,49 @@ def test_of_ten_browsers_with_one_code_one_is_signed_in(database: Database) -> N
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(results) == [False] * 9 + [True]
+    assert (results.count(None), results.count("ann")) == (9, 1)
 
 
 def test_a_session_is_good_until_it_expires_or_ends(database: Database) -> None:
     with database.begin() as session:
         repository = IdentityRepository(session)
-        repository.add_session("s" * 64, NOW, NOW + 10)
-        assert repository.session_is_good("s" * 64, NOW + 9)
-        assert not repository.session_is_good("s" * 64, NOW + 10)
+        repository.add_session(tables.Session(hash="s" * 64, person="ann", created_ms=NOW, expires_ms=NOW + 10))
+        good = repository.good_session("s" * 64, NOW + 9)
+        assert good is not None
+        assert good.person == "ann"
+        assert repository.good_session("s" * 64, NOW + 10) is None
         repository.delete_session("s" * 64)
-        assert not repository.session_is_good("s" * 64, NOW)
+        assert repository.good_session("s" * 64, NOW) is None
+
+
+def test_who_is_removed_loses_sessions_links_and_tokens_and_nobody_else_does(database: Database) -> None:
+    with database.begin() as session:
+        people, identity = PeopleRepository(session, NOW), IdentityRepository(session)
+        for name in ("ann", "bob"):
+            people.save(name, Role.VIEWER, Meta(uid=name, created_unix_ms=NOW))
+            made = {"person": name, "created_ms": NOW}
+            identity.add_api_token(tables.ApiToken(id=name, name="laptop", secret_hash=name, **made))
+            identity.add_session(tables.Session(hash=name, id=name, expires_ms=NOW + 10, last_used_ms=NOW + 1, **made))
+            identity.add_code(f"code of {name}", name, NOW + 10)
+    with database.begin() as session:
+        assert PeopleRepository(session, NOW).seen("ann") == (NOW + 1, 1, 1)
+        PeopleRepository(session, NOW).delete("ann")
+    with database.begin() as session:
+        people, identity = PeopleRepository(session, NOW), IdentityRepository(session)
+        assert [row.name for row in people.rows()] == ["bob"]
+        assert (people.seen("ann"), people.seen("bob")) == ((None, 0, 0), (NOW + 1, 1, 1))
+        assert [identity.spend_code(f"code of {name}", NOW) for name in ("ann", "bob")] == [None, "bob"]
+
+
+def test_the_audit_gives_the_newest_first_and_forgets_the_oldest(database: Database) -> None:
+    with database.begin() as session:
+        for number in range(3):
+            AuditRepository(session).add(Entry(NOW + number, "ann", "browser", "admin", "delete", f"cameras/{number}"))
+    with database.begin() as session:
+        audit = AuditRepository(session)
+        assert [row.object for row in audit.newest(NOW + 1, "ann", 10)] == ["cameras/2", "cameras/1"]
+        audit.forget(NOW + 2)
+        assert [row.object for row in audit.newest(0, "", 10)] == ["cameras/2"]
 
 
 # ---- what no database may make a mistake of ours ----

@@ -12,6 +12,7 @@ from controlplane.cli.exits import Exit
 from controlplane.cli.kinds import KINDS
 from controlplane.cli.main import COMMANDS
 from controlplane.fleet import changes, specs
+from controlplane.people.schemas import spec as person
 from controlplane.settings.domain import spec as settings
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -23,6 +24,7 @@ READERS = {
     "Camera": specs.camera_spec,
     "Deployment": specs.deployment_spec,
     "Settings": settings,
+    "Person": person,
 }
 
 
@@ -49,5 +51,5 @@ def test_every_object_in_the_documentation_is_accepted(text: str) -> None:
 
 
 def test_every_kind_is_documented() -> None:
-    assert len(EXAMPLES) == 5
+    assert len(EXAMPLES) == 6
     assert all(f"| {kind.name} |" in OBJECTS and f"/api/v1/{kind.plural}" in OBJECTS for kind in KINDS)

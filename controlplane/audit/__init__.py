@@ -1,0 +1,1 @@
+"""Audit: who changed what. Written once, at the edge, and only read afterwards."""

@@ -1,0 +1,44 @@
+"""What is written down of a request, and what is not. Pure.
+
+Written down is every change over the REST API that was taken: who, as what, by which token or browser, which verb on
+which object. Not written down: reading, what was refused, uploads of bytes (the release that names them is), looking at
+pictures, and what a box or the control plane does by itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+API = "/api/v1/"
+MOST_TEXT = 200
+KEEP_MS = 400 * 86_400_000  # a year, and the month in which somebody asks
+VERBS = {"POST": "create", "PUT": "apply", "PATCH": "apply", "DELETE": "delete"}
+_NOT_CHANGES = ("uploads",)
+_CHANGED = {"created": "create", "configured": "change"}
+
+
+@dataclass(frozen=True)
+class Entry:
+    at_ms: int
+    who: str
+    via: str
+    role: str
+    verb: str
+    object: str
+
+
+def described(method: str, path: str, change: str) -> tuple[str, str] | None:
+    """Verb and object of a request that was taken, or None when it changed nothing.
+
+    `change`: what the answer's header says of a PUT. The last of three words below an object is what was done to it:
+    POST /api/v1/runs/r1/cancel is `cancel run/r1`, in the plural as addresses have it: `cancel runs/r1`.
+    """
+    verb = VERBS.get(method)
+    if verb is None or not path.startswith(API) or change == "unchanged":
+        return None
+    parts = path.removeprefix(API).split("/")
+    if parts[0] in _NOT_CHANGES:
+        return None
+    if method == "POST" and len(parts) == 3:
+        verb, parts = parts[2], parts[:2]
+    return _CHANGED.get(change, verb), "/".join(parts)[:MOST_TEXT]
