@@ -17,6 +17,7 @@ from protos.errors import Rejected
 PREFIX = "LONGSHORE_AGENT_"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+OUTBOX_BYTES = 256 << 20  # until somebody says otherwise: a day of three cameras
 WILDCARDS = ("", "0.0.0.0", "[::]")  # noqa: S104 - recognised, not bound; as `dialled` spells them
 
 
@@ -34,8 +35,13 @@ class AgentConfig:
     threads: int = 1  # per engine; more is faster alone and slower together
     slots: int = 6  # frames per tap in shared memory: one being written, one waiting, one running, three in the cloud
     confirm_seconds: float = 10.0  # a new release must behave this long before it is kept
-    outbox_bytes: int = 256 << 20  # of disk, for telemetry that waits
+    outbox_bytes: int = 0  # of disk, for telemetry that waits, at most; 0: as much as the fleet's settings say
     log_level: str = "INFO"
+
+    def outbox_bound(self, quota: int) -> int:
+        """Bytes of disk for telemetry; `quota` is what the fleet's settings say, 0 where nobody has said it."""
+        told = [size for size in (self.outbox_bytes, quota) if size]
+        return min(told, default=OUTBOX_BYTES)
 
     @property
     def on_loopback(self) -> bool:

@@ -9,6 +9,10 @@ class DiskFull(Retryable):
     """The state directory has no room. Nothing was damaged; the same call works once there is space again."""
 
 
+class OverQuota(DiskFull):
+    """It would take more of the disk than the fleet's settings give to releases."""
+
+
 class Damaged(Rejected):
     """Bytes on this box, or on their way to it, are not what the manifest names."""
 

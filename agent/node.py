@@ -36,7 +36,7 @@ from agent.identity.renewal import Renewal
 from agent.identity.store import Identity
 from agent.inference import runtime
 from agent.inference.engine import OnnxEngine
-from agent.link.loop import Handlers, SyncLoop
+from agent.link.loop import Handlers, SyncLoop, kept
 from agent.looking import Looking
 from agent.pipeline import zones
 from agent.pipeline.board import Board
@@ -180,6 +180,7 @@ class Node:
         self.board.plan(wished.cameras if self.config.role == "edge" else (), wished.deployments)
         self.board.slow_down(wished.slow_down)
         self._reporter.per_second = wished.records_per_second
+        self._disk.outbox.bound(self.config.outbox_bound(wished.quotas.outbox_bytes))
         self._updater.offer({wish.name: wish.digest for wish in wished.deployments})
         self._wished.set()
 
@@ -286,7 +287,8 @@ class Node:
     def _new_updater(self) -> Updater:
         blobs = HttpsBlobs(lambda: self._grant, lambda: pinned(self._identity.ca))
         settings = UpdateSettings(confirm_seconds=self.config.confirm_seconds)
-        ports = Ports(blobs, self._disk.releases, self.board, provider=self.config.provider)
+        quota, provider = lambda: self._desired.quotas.release_bytes, self.config.provider
+        ports = Ports(blobs, self._disk.releases, self.board, quota, provider=provider)
         return Updater(ports, self._disk.state, self._clock, settings, self._changed)
 
     def _changed(self) -> None:
@@ -324,6 +326,12 @@ def _check_runtime(provider: str) -> None:
         raise Fatal(trouble)
 
 
+def _outbox_bytes(config: AgentConfig, state: SqliteState) -> int:
+    """As it was before: a start must not drop what a wider quota let in."""
+    told = kept(state)
+    return config.outbox_bound(told.quotas.outbox_bytes if told else 0)
+
+
 async def _bounded(name: str, step: Callable[[], object]) -> None:
     """One step of the shutdown: at most STEP_SECONDS, and its failure is only logged."""
     try:
@@ -345,7 +353,7 @@ async def _run(config: AgentConfig) -> None:
     state = SqliteState(config.state_dir / "state.db")
     disk = _Disk(
         state,
-        SqliteOutbox(config.state_dir / "outbox.db", config.outbox_bytes),
+        SqliteOutbox(config.state_dir / "outbox.db", _outbox_bytes(config, state)),
         DiskReleaseStore(config.state_dir),
         identity_directory,
     )

@@ -115,8 +115,8 @@ class OutboxFile:
         self.path = path
         self.books = Books()
         self.epoch = ""
-        self._pages = max(MIN_PAGES, max_bytes // PAGE_BYTES)
-        self._bounds = Bounds(int(self._pages * PAGE_BYTES * BODY_SHARE))
+        self._pages, self._bounds = _bounds(max_bytes)
+        self._resized = False
         self._cursor: dict[RecordClass, int] = {}
         self._connection: sqlite3.Connection | None = None
         self._owed = Work()
@@ -128,6 +128,11 @@ class OutboxFile:
     def owes(self) -> bool:
         """Something is still to be written although nobody asks."""
         return self._limbo is not None or not self._owed.empty
+
+    def bound(self, max_bytes: int) -> None:
+        """Keep within so many bytes from the next `apply` on."""
+        pages, self._bounds = _bounds(max_bytes)
+        self._resized, self._pages = self._resized or pages != self._pages, pages
 
     def owe(self, work: Work, reason: str) -> None:
         """`work` will not be written: count its records as lost, keep the rest for the next `apply`."""
@@ -160,6 +165,7 @@ class OutboxFile:
         self.books, self._cursor = books, cursor
         self._owed = Work(forgotten=[*self._owed.forgotten, *work.forgotten]) if patient else Work()
         self._shrink(connection)
+        self._resize(connection)
         return taken
 
     def close(self) -> None:
@@ -182,6 +188,14 @@ class OutboxFile:
         with suppress(sqlite3.Error):
             if connection.execute("PRAGMA freelist_count").fetchone()[0] > SPARE_PAGES:
                 connection.executescript("PRAGMA incremental_vacuum(2000)")  # execute() would free one page only
+
+    def _resize(self, connection: sqlite3.Connection) -> None:
+        """The file follows a new bound: pages that are free now go first, for no file is bounded below its size."""
+        if self._resized:
+            with suppress(sqlite3.Error):
+                connection.executescript("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE);")
+                connection.execute(f"PRAGMA max_page_count={self._pages}").fetchall()
+                self._resized = False
 
     # ---- opening ----
 
@@ -237,6 +251,12 @@ class OutboxFile:
             self._owed.lost[record_class, reason] += rows
         self._owed.forgotten.clear()
         self.books, self._cursor, self._damaged = Books(), {}, False
+
+
+def _bounds(max_bytes: int) -> tuple[int, Bounds]:
+    """Pages of the file, and how much may wait in it."""
+    pages = max(MIN_PAGES, max_bytes // PAGE_BYTES)
+    return pages, Bounds(int(pages * PAGE_BYTES * BODY_SHARE))
 
 
 def _prepare(connection: sqlite3.Connection, pages: int) -> None:

@@ -12,6 +12,7 @@ from agent.telemetry.books import Books, Bounds, Summary
 from agent.telemetry.outbox import Taken
 from agent.telemetry.records import Draft, RecordClass, SeqRange, Waiting
 
+BODY_SHARE = 0.6  # as that of a file
 UNLIMITED = Bounds(1 << 40)
 
 
@@ -73,6 +74,11 @@ class MemoryOutbox:
 
     async def settle(self) -> None:
         self._catch_up()
+
+    def bound(self, max_bytes: int) -> None:
+        self._bounds = Bounds(int(max_bytes * BODY_SHARE))
+        if not self.trouble:
+            outbox.accept(self._rows, self._books, [], self._bounds)
 
     def summary(self) -> Summary:
         return self._books.summary(self._epoch, self.trouble)

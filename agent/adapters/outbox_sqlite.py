@@ -53,6 +53,7 @@ class _Inbox:
     takes: list[_Take] = field(default_factory=list)
     settles: list[asyncio.Future[None]] = field(default_factory=list)
     overrun: Counter[tuple[RecordClass, str]] = field(default_factory=Counter)
+    max_bytes: int = 0  # a new bound; 0: none
     closing: bool = False
 
     @property
@@ -62,7 +63,7 @@ class _Inbox:
 
     @property
     def anything(self) -> bool:
-        return bool(self.drafts or self.forgotten or self.urgent)
+        return bool(self.drafts or self.forgotten or self.max_bytes or self.urgent)
 
 
 class SqliteOutbox:
@@ -125,6 +126,11 @@ class SqliteOutbox:
             self._ready.notify()
         await done
 
+    def bound(self, max_bytes: int) -> None:
+        with self._ready:
+            self._inbox.max_bytes = max_bytes
+            self._ready.notify()
+
     def summary(self) -> Summary:
         return self._summary
 
@@ -161,6 +167,8 @@ class SqliteOutbox:
             return inbox
 
     def _turn(self, inbox: _Inbox) -> None:
+        if inbox.max_bytes:
+            self._file.bound(inbox.max_bytes)
         takes = [(each.max_rows, each.max_bytes) for each in inbox.takes]
         at_once = bool(inbox.settles or inbox.closing)
         work = Work(inbox.drafts, inbox.forgotten, takes, inbox.overrun, at_once)

@@ -100,6 +100,10 @@ class DiskReleaseStore:
             disk = os.statvfs(self._staging)
         return disk.f_bavail * disk.f_frsize
 
+    def used_bytes(self) -> int:
+        with files.translated(self._staging):
+            return sum(_size(path) for path in (*self._blobs.iterdir(), *self._staging.iterdir()))
+
     def _open(self, digest: Digest) -> BufferedReader | None:
         with self._naming:
             for path in (self._blob(digest), self._part(digest)):
@@ -114,3 +118,10 @@ class DiskReleaseStore:
 
     def _part(self, digest: Digest) -> Path:
         return self._staging / (hex_of(digest) + _PART)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # a part that got its name, or went, meanwhile
+        return 0

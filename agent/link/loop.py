@@ -68,14 +68,10 @@ class SyncLoop:
 
     def restore(self) -> bool:
         """Act on what was kept, without a network. False when there is nothing."""
-        content = self._state.get(KEY)
-        if content is None:
+        found = kept(self._state)
+        if found is None:
             return False
-        try:
-            self._desired = _parsed(content)
-        except Rejected as error:
-            log.error("kept desired state: %s; waiting for the control plane", error)
-            return False
+        self._desired = found
         self._kept = _lasting(self._desired)
         self._handlers.desired(self._desired)
         return True
@@ -187,6 +183,16 @@ def _lasting(desired: fleet_pb2.DesiredState) -> bytes:
     without.CopyFrom(desired)
     without.ClearField("watch_until_unix_ms")
     return without.SerializeToString(deterministic=True)
+
+
+def kept(state: StateStore) -> fleet_pb2.DesiredState | None:
+    """What the box was told before it was started; None when nothing that can be read is kept."""
+    content = state.get(KEY)
+    try:
+        return None if content is None else _parsed(content)
+    except Rejected as error:
+        log.error("kept desired state: %s; waiting for the control plane", error)
+        return None
 
 
 def _parsed(content: bytes) -> fleet_pb2.DesiredState:

@@ -61,6 +61,10 @@ class Outbox(Protocol):
         """Return when everything put or forgotten before is durable, or counted as lost."""
         ...
 
+    def bound(self, max_bytes: int) -> None:
+        """Take so many bytes of disk at most, from now on: what is over is dropped and declared. Returns at once."""
+        ...
+
     def summary(self) -> Summary: ...
 
     def on_waiting(self, handler: Callable[[], None]) -> None:

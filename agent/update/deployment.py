@@ -13,7 +13,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from agent.errors import Damaged, DiskFull
+from agent.errors import Damaged, DiskFull, OverQuota
 from agent.ports import Clock, StateStore
 from agent.types import Problem
 from agent.update import progress, steps
@@ -130,7 +130,8 @@ class DeploymentUpdate:
     def problem(self) -> Problem | None:
         known = (self._step_hindrance, self._record_hindrance, self._comeback.hindrance)
         full = next((hindrance.error for hindrance in known if isinstance(hindrance.error, DiskFull)), None)
-        return Problem("disk-full", str(full)) if full else None
+        code = "release-quota" if isinstance(full, OverQuota) else "disk-full"
+        return Problem(code, str(full)) if full else None
 
     async def run(self) -> None:
         """Returns only when the deployment was withdrawn and nothing of it is left. If it raises, see `stumbled`."""

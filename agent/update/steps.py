@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from agent.errors import Damaged, DiskFull
+from agent.errors import Damaged, DiskFull, OverQuota
 from agent.ports import BlobSource
 from agent.supervise import in_thread
 from agent.update import verify as proof
@@ -37,12 +37,14 @@ log = logging.getLogger(__name__)
 class Ports:
     """What an update touches.
 
-    `fetching`: a file that two releases share is fetched by one of them at a time. `provider`: what runs models here.
+    `quota`: bytes of disk that releases may take, 0: all of it. `fetching`: a file that two releases share is fetched
+    by one of them at a time. `provider`: what runs models here.
     """
 
     source: BlobSource
     releases: ReleaseStore
     serving: Serving
+    quota: Callable[[], int] = lambda: 0
     fetching: defaultdict[Digest, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     provider: str = "cpu"
 
@@ -53,7 +55,7 @@ async def pull(ports: Ports, digest: Digest, report: Report) -> None:
         described = await _manifest(ports, digest)
     entries = _distinct(described)
     total = sum(entry.size for entry in entries)
-    _check_space(ports.releases, described, entries)
+    _check_space(ports, described, entries)
     for entry in entries:
         async with ports.fetching[entry.digest]:
             if not ports.releases.has(entry.digest):
@@ -177,12 +179,20 @@ def _verify(releases: ReleaseStore, digest: Digest) -> VerifiedRelease:
     return release
 
 
-def _check_space(releases: ReleaseStore, described: Manifest, entries: list[FileEntry]) -> None:
-    needed = sum(entry.size for entry in entries) - _bytes_there(releases, entries) + SPARE_BYTES
-    free = releases.free_bytes()
-    if needed > free:
+def _check_space(ports: Ports, described: Manifest, entries: list[FileEntry]) -> None:
+    """What answers, and the one before, keep their place whatever comes."""
+    missing = sum(entry.size for entry in entries) - _bytes_there(ports.releases, entries)
+    quota, used = ports.quota(), ports.releases.used_bytes()
+    if quota and missing and used + missing > quota:
+        raise OverQuota(
+            f"{described.name} {described.version} needs {_mebibytes(missing)} more and releases take "
+            f"{_mebibytes(used)} of the {_mebibytes(quota)} they may on this box; raise boxes.releases.quota in the "
+            "fleet's settings, or let this box run less"
+        )
+    free = ports.releases.free_bytes()
+    if missing + SPARE_BYTES > free:
         raise DiskFull(
-            f"{described.name} {described.version} needs {_mebibytes(needed)} more and the disk has "
+            f"{described.name} {described.version} needs {_mebibytes(missing + SPARE_BYTES)} more and the disk has "
             f"{_mebibytes(free)}; free some space and it goes on by itself"
         )
 

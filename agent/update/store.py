@@ -56,3 +56,7 @@ class ReleaseStore(Protocol):
     def free_bytes(self) -> int:
         """What this process may still write on that disk."""
         ...
+
+    def used_bytes(self) -> int:
+        """Of everything kept and staged."""
+        ...

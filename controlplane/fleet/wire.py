@@ -120,9 +120,7 @@ def _desired(state: DesiredState, generation: int, watch_until_unix_ms: int) -> 
         sync_interval_seconds=state.sync_interval_seconds,
         watch_until_unix_ms=watch_until_unix_ms,
         labels=dict(state.labels),
-        quotas=fleet_pb2.Quotas(
-            release_bytes=state.quotas.release_bytes or 0, outbox_bytes=state.quotas.outbox_bytes or 0
-        ),
+        quotas=fleet_pb2.Quotas(release_bytes=state.quotas.release_bytes or 0, outbox_bytes=state.quotas.outbox_bytes),
     )
     if state.broker is not None:
         broker = state.broker

@@ -7,10 +7,11 @@ asked once, when a release is made: one that exists stays readable whatever they
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from controlplane.errors import Conflict, TooLarge
+from controlplane.fleet.quantities import about
 from protos.errors import Rejected
 from protos.ids import Digest, ModelName, Version
 from protos.manifest import Manifest
@@ -21,6 +22,7 @@ MOST_FILES = 64  # of one release
 MOST_VARIANTS = 16  # each is looked into, and each is one more thing a box chooses from
 MOST_CLASSES = 32_768  # names in `labels`: above the largest public label sets
 MAX_CLASS_NAME = 256  # characters
+_NAMED = 3  # releases in one sentence
 MAX_MODEL_BYTES = (1 << 31) - 1  # of one ONNX file: protobuf reads no larger message
 
 
@@ -79,6 +81,64 @@ class StoredModel:
     resource_version: int
     labels: Mapping[str, str]
     releases: tuple[StoredRelease, ...]
+
+
+@dataclass(frozen=True)
+class Named:
+    """A file that a release names."""
+
+    release: str
+    digest: Digest
+    size: int
+
+
+@dataclass(frozen=True)
+class Room:
+    """How full the registry is, in bytes. What several releases name counts once."""
+
+    quota: int | None
+    named: Sequence[Named]
+    uploading: int = 0
+    idle: tuple[str, ...] = ()  # releases that nobody runs, oldest first
+
+    @property
+    def used(self) -> int:
+        return sum({each.digest: each.size for each in self.named}.values()) + self.uploading
+
+    @property
+    def crowded(self) -> bool:
+        """Whether it may soon matter what could be deleted."""
+        return self.quota is not None and 2 * self.used > self.quota
+
+    def freed(self, release: str) -> int:
+        """What deleting it would free."""
+        others = {each.digest for each in self.named if each.release != release}
+        return sum({each.digest: each.size for each in self.named if each.digest not in others}.values())
+
+
+def check_room(room: Room, more: int) -> None:
+    """Raises TooLarge, naming what to delete."""
+    if room.quota is None or room.used + more <= room.quota:
+        return
+    idle = ", ".join(f"{name} ({about(room.freed(name))})" for name in room.idle[:_NAMED])
+    delete = f"delete releases that nobody runs, the oldest: {idle}" if idle else "every release is in use"
+    raise TooLarge(
+        f"the registry holds {about(room.used)} of the {about(room.quota)} it may, and this needs {about(more)} more; "
+        f"{delete}; or raise registry.quota with 'longshore edit settings fleet'"
+    )
+
+
+def check_unused(release: StoredRelease, deployments: Sequence[str], boxes: Sequence[str]) -> None:
+    """`deployments` ask for it, on `boxes` it answers. Raises Conflict when there is any."""
+    if deployments:
+        raise Conflict(
+            f"deployment {deployments[0]} runs release {release.name}; move it to another version or delete it first"
+        )
+    if boxes:
+        raise Conflict(
+            f"release {release.name} still answers on {boxes[0]}; wait until that box has moved on, or delete the node "
+            "if it is gone"
+        )
 
 
 def check_size(size: int, cap: int) -> None:

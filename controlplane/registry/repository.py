@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from sqlalchemy import Select, delete, select, union
+from sqlalchemy import Select, delete, func, select, union
 from sqlalchemy.orm import Session
 
 from controlplane import tables
-from controlplane.registry.domain import StoredFile, StoredRelease, Upload
+from controlplane.registry.domain import Named, Room, StoredFile, StoredRelease, Upload
+from controlplane.settings.repository import SettingsRepository
 from protos.ids import Digest, ModelName, Version, release_name
 from protos.manifest import Manifest
 
@@ -103,6 +105,34 @@ class RegistryRepository:
         rows = self._session.execute(select(tables.Deployment.name, tables.Deployment.spec))
         wanted = (release.model, release.version)
         return sorted(name for name, spec in rows if (spec.get("model"), spec.get("version")) == wanted)
+
+    def boxes_with(self, release: StoredRelease) -> list[str]:
+        """Names of boxes on which it answers, by their last report."""
+        rows = self._session.execute(
+            select(tables.Node.id, tables.Node.report).where(tables.Node.deleted_ms.is_(None)).order_by(tables.Node.id)
+        )
+        return [
+            name
+            for name, report in rows
+            if any(item.get("active_digest") == release.digest for item in report.get("deployments", ()))
+        ]
+
+    def room(self) -> Room:
+        """How full the registry is: files that releases name, and uploads under way."""
+        files = tables.ReleaseFile
+        rows = self._session.execute(select(files.release, files.digest, files.size))
+        named = [Named(release, Digest(digest), size) for release, digest, size in rows]
+        uploads = self._session.scalar(select(func.coalesce(func.sum(tables.Upload.size), 0)))
+        room = Room(SettingsRepository(self._session).spec().registry_quota, named, int(uploads or 0))
+        if not room.crowded:
+            return room
+        idle = [each.name for each in self.releases() if not self.deployments_of(each) and not self.boxes_with(each)]
+        return replace(room, idle=tuple(idle))
+
+    def named(self, digests: Iterable[Digest]) -> set[Digest]:
+        """Those of these files that some release names."""
+        found = select(tables.ReleaseFile.digest).where(tables.ReleaseFile.digest.in_(sorted(digests)))
+        return {Digest(value) for value in self._session.scalars(found)}
 
     def referenced(self) -> set[Digest]:
         """Every blob that a release needs, its manifest included."""

@@ -92,7 +92,7 @@ class RegistryService:
         """A new upload, or the unfinished one of the same content; complete at once when the blob is here.
 
         Raises:
-            TooLarge: with the cap.
+            TooLarge: with the cap, or with what to delete to make room.
         """
         domain.check_size(size, self._cap)
         with self._keeping:
@@ -102,6 +102,7 @@ class RegistryService:
             repository = RegistryRepository(session)
             upload = repository.upload_of(digest, size)
             if upload is None:
+                domain.check_room(repository.room(), size)
                 upload = Upload(secrets.token_hex(8), digest, size, 0)
                 repository.add_upload(upload, self._now_ms())
         return replace(upload, offset=self._blobs.staged(upload.id))
@@ -183,6 +184,7 @@ class RegistryService:
                 stored = _same(repository, manifest, digest)
                 if stored is not None:
                     return stored, False
+                _check_room(repository, manifest)
                 return repository.add_release(manifest, digest, content, self._now_ms()), True
 
     def _keep_manifest(self, digest: Digest, content: bytes) -> None:
@@ -209,15 +211,14 @@ class RegistryService:
         return sorted(chosen, key=lambda each: each.place)[:limit]
 
     def delete_release(self, name: str) -> None:
-        """Raises Conflict while a deployment asks for it. Its files go with a later sweep; its version stays taken."""
+        """Raises Conflict while a deployment asks for it, or it answers on a box.
+
+        Its files go with a later sweep; its version stays taken.
+        """
         with self._database.begin() as session:
             repository = RegistryRepository(session)
             release = _found(repository.release(name), name)
-            users = repository.deployments_of(release)
-            if users:
-                raise Conflict(
-                    f"deployment {users[0]} runs release {name}; move it to another version or delete it first"
-                )
+            domain.check_unused(release, repository.deployments_of(release), repository.boxes_with(release))
             repository.delete_release(release, self._now_ms())
 
     # ---- models ----
@@ -285,6 +286,13 @@ def _same(repository: RegistryRepository, manifest: Manifest, digest: Digest) ->
     deleted = repository.deleted_digest(manifest.name, manifest.version)
     domain.check_deleted(deleted, digest, manifest.name, manifest.version)
     return None
+
+
+def _check_room(repository: RegistryRepository, manifest: Manifest) -> None:
+    """Files may have come in before others took the room. Raises TooLarge."""
+    sizes = {entry.digest: entry.size for entry in manifest.files}
+    there = repository.named(sizes)
+    domain.check_room(replace(repository.room(), uploading=0), sum(sizes[each] for each in sizes.keys() - there))
 
 
 def _found(release: StoredRelease | None, name: str) -> StoredRelease:

@@ -26,7 +26,7 @@ class BoxQuotas:
     """Of each box's disk, in bytes; None: no bound. What a box itself was told at its start bounds it further."""
 
     release_bytes: int | None = None
-    outbox_bytes: int | None = 256 << 20
+    outbox_bytes: int = 256 << 20  # never without: it would take the whole disk while the broker is away
 
 
 @dataclass(frozen=True)
@@ -80,13 +80,22 @@ def _span(value: object, where: str) -> int:
 
 def _boxes(value: object, where: str) -> BoxQuotas:
     fields = Fields(value, where)
-    releases, outbox = BoxQuotas.release_bytes, BoxQuotas.outbox_bytes
+    releases = BoxQuotas.release_bytes
     quotas = BoxQuotas(
         release_bytes=fields.take("releases", _quota(LEAST_RELEASES, releases), default=releases),
-        outbox_bytes=fields.take("outbox", _quota(LEAST_QUOTA, outbox), default=outbox),
+        outbox_bytes=fields.take("outbox", _outbox, default=BoxQuotas.outbox_bytes),
     )
     fields.done()
     return quotas
+
+
+def _outbox(value: object, where: str) -> int:
+    fields = Fields(value, where)
+    size = fields.take("quota", quantities.size_bytes, default=BoxQuotas.outbox_bytes)
+    fields.done()
+    if not LEAST_QUOTA <= size <= MOST:
+        raise Rejected(f"{where}.quota must be at least {quantities.size_text(LEAST_QUOTA)}")
+    return size
 
 
 def _quota(least: int, default: int | None) -> Callable[[object, str], int | None]:

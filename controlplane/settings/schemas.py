@@ -19,7 +19,7 @@ class Quota(Answer):
 
 
 class OutboxQuota(Answer):
-    quota: str = Field(default="256MiB", description='a size such as "1GiB", or "none"')
+    quota: str = Field(default="256MiB", description='a size such as "1GiB"')
 
 
 class Boxes(Answer):

@@ -116,6 +116,31 @@ async def test_a_full_outbox_drops_results_declares_them_and_adds_up(make: MakeO
     adds_up(outbox, oracle)
 
 
+async def test_a_narrower_bound_drops_the_oldest_results_at_once_and_adds_up(make: MakeOutbox) -> None:
+    outbox, oracle = await make(4 * SMALL), Oracle()
+    for number in range(3_000):
+        outbox.put(draft(number=number))
+    await outbox.settle()
+    assert outbox.summary().dropped_rows == 0
+    before = outbox.summary().waiting_bytes
+    outbox.bound(SMALL)
+    await outbox.settle()
+    assert outbox.summary().waiting_bytes < before / 2
+    await drain(outbox, oracle)
+    kept = [record.frame.frame_seq for record in oracle.bodies("frame")]
+    assert kept == list(range(3_000 - len(kept), 3_000))
+    adds_up(outbox, oracle)
+
+
+async def test_a_wider_bound_takes_more(make: MakeOutbox) -> None:
+    outbox = await make(SMALL)
+    outbox.bound(4 * SMALL)
+    for number in range(3_000):
+        outbox.put(draft(number=number))
+    await outbox.settle()
+    assert outbox.summary().dropped_rows == 0
+
+
 async def test_an_unknown_range_can_be_forgotten_without_harm(make: MakeOutbox) -> None:
     outbox = await make(1 << 20)
     outbox.put(draft())
@@ -403,6 +428,25 @@ async def test_the_file_gives_space_back_when_the_backlog_is_gone(tmp_path: Path
         await outbox.settle()
     await outbox.close()
     assert path.stat().st_size < 400_000
+
+
+async def test_the_file_follows_a_narrower_bound(tmp_path: Path) -> None:
+    path = tmp_path / "o.db"
+    outbox = await opened(path, 4 << 20)
+    for number in range(10_000):
+        outbox.put(draft(number=number))
+    await outbox.settle()
+    assert path.stat().st_size > 1 << 20
+    outbox.bound(1 << 20)
+    await outbox.settle()
+    for number in range(10_000):
+        outbox.put(draft(number=number))
+        if number % 500 == 0:
+            await outbox.settle()
+    await outbox.settle()
+    assert outbox.summary().waiting_rows > 1_000
+    await outbox.close()
+    assert path.stat().st_size <= 1 << 20
 
 
 async def test_each_commit_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

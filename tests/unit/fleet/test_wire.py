@@ -43,7 +43,7 @@ DESIRED = DesiredState(
     broker=Broker("broker", 8883, tls=True, mqtt5=True),
     sync_interval_seconds=15,
     labels=(("site", "quay"),),
-    quotas=BoxQuotas(release_bytes=1 << 30, outbox_bytes=None),
+    quotas=BoxQuotas(release_bytes=1 << 30, outbox_bytes=2 << 20),
 )
 
 
@@ -81,7 +81,7 @@ def test_a_desired_state_reaches_the_wire_whole() -> None:
         sync_interval_seconds=15,
         watch_until_unix_ms=99,
         labels={"site": "quay"},
-        quotas=fleet_pb2.Quotas(release_bytes=1 << 30),
+        quotas=fleet_pb2.Quotas(release_bytes=1 << 30, outbox_bytes=2 << 20),
     )
     assert answer.desired == expected
     assert answer.grant == fleet_pb2.FileGrant(base_url="https://cp/api/v1/blobs", bearer="lsg.x", expires_unix_ms=123)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.config import from_environment
+from agent.config import AgentConfig, from_environment
 from protos.errors import Rejected
 
 
@@ -29,3 +29,11 @@ def test_others_are_not_told_to_dial_a_wildcard(listen: str) -> None:
 
 def test_an_address_of_six_is_told_as_urls_want_it() -> None:
     assert from_environment({}, listen="fd00::5").dialled == "[fd00::5]"
+
+
+@pytest.mark.parametrize(
+    ("told", "quota", "bound"),
+    [(0, 0, 256 << 20), (0, 1 << 30, 1 << 30), (64 << 20, 1 << 30, 64 << 20), (64 << 20, 0, 64 << 20), (1 << 30, 5, 5)],
+)
+def test_an_outbox_keeps_within_what_box_and_fleet_allow(told: int, quota: int, bound: int) -> None:
+    assert AgentConfig(outbox_bytes=told).outbox_bound(quota) == bound

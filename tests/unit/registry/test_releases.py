@@ -9,10 +9,13 @@ from dataclasses import replace
 import pytest
 
 from controlplane.errors import Conflict, NotFound, TooLarge
+from controlplane.fleet.reports import DeploymentReport, Report
+from controlplane.identity.domain import Admission
+from controlplane.identity.repository import IdentityRepository
 from controlplane.registry.domain import check_counts, check_files
 from protos import manifest
 from protos.errors import InvalidManifest, Rejected, Retryable
-from protos.ids import Digest, ModelName, Version, digest_of, release_name
+from protos.ids import Digest, ModelName, NodeId, Version, digest_of, release_name
 from protos.manifest import Manifest
 from tests.sim import releases
 from tests.sim.clock import FakeClock
@@ -109,6 +112,72 @@ def test_a_release_that_runs_somewhere_is_not_deleted(plane: SimControlPlane) ->
     deploy(plane, "1.0.0")
     with pytest.raises(Conflict, match="deployment harbour runs release harbour-1-0-0"):
         plane.registry.delete_release("harbour-1-0-0")
+
+
+def test_a_release_that_still_answers_on_a_box_is_not_deleted(plane: SimControlPlane) -> None:
+    """Its Deployment has moved on, the box has not: it may have to fetch a file again."""
+    old = plane.push(releases.make("1.0.0"))
+    with plane.database.begin() as session:
+        IdentityRepository(session).admit_node(Admission(NodeId("quay-1"), {}, "edge", rejoin=True), 0)
+    runs = DeploymentReport("harbour", "IDLE", active_digest=old.digest)
+    plane.services.boxes.sync(NodeId("quay-1"), Report(deployments=(runs,)))
+    with pytest.raises(
+        Conflict, match="release harbour-1-0-0 still answers on quay-1; wait until that box has moved on"
+    ):
+        plane.registry.delete_release("harbour-1-0-0")
+    plane.services.boxes.sync(NodeId("quay-1"), Report(deployments=(replace(runs, active_digest="sha256:other"),)))
+    plane.registry.delete_release("harbour-1-0-0")
+
+
+def quota(plane: SimControlPlane, size: str) -> None:
+    plane.services.settings.apply("fleet", {"spec": {"registry": {"quota": size}}})
+
+
+def test_a_push_beyond_the_quota_is_refused_before_a_byte_is_sent_with_what_to_delete(plane: SimControlPlane) -> None:
+    quota(plane, "1MiB")
+    for version in ("1.0.0", "1.1.0"):
+        plane.push(releases.make(version, 400_000))
+    deploy(plane, "1.0.0")
+    with pytest.raises(TooLarge) as refused:
+        plane.push(releases.make("1.2.0", 400_000))
+    said = str(refused.value)
+    assert "the registry holds 781.3 KiB of the 1.0 MiB it may, and this needs 390.6 KiB more" in said
+    assert "delete releases that nobody runs, the oldest: harbour-1-1-0 (390.6 KiB)" in said
+    assert "longshore edit settings fleet" in said
+    plane.registry.delete_release("harbour-1-1-0")
+    plane.push(releases.make("1.2.0", 400_000))  # its room is there at once
+    deploy(plane, "1.2.0")
+
+
+def test_where_every_release_is_in_use_the_quota_is_what_can_be_changed(plane: SimControlPlane) -> None:
+    quota(plane, "1MiB")
+    plane.push(releases.make("1.0.0", 800_000))
+    deploy(plane, "1.0.0")
+    with pytest.raises(TooLarge, match="every release is in use; or raise registry"):
+        plane.push(releases.make("1.1.0", 800_000))
+    quota(plane, "none")
+    plane.push(releases.make("1.1.0", 800_000))
+
+
+def test_files_that_releases_share_and_uploads_under_way_count_once(plane: SimControlPlane) -> None:
+    quota(plane, "1MiB")
+    plane.push(releases.make("1.0.0", 500_000))
+    upload = plane.registry.begin_upload(digest_of(b"x"), 500_000)
+    assert plane.registry.begin_upload(digest_of(b"x"), 500_000).id == upload.id
+    with pytest.raises(TooLarge):
+        plane.registry.begin_upload(digest_of(b"y"), 100_000)
+    plane.push(releases.make("1.0.0", 500_000))  # the same again needs no room
+
+
+def test_two_pushes_that_fit_one_by_one_do_not_go_beyond_the_quota_together(plane: SimControlPlane) -> None:
+    quota(plane, "1MiB")
+    one, other = releases.make("1.0.0", 600_000), releases.make("1.1.0", 600_000)
+    for digest, content in {**one.blobs, **other.blobs}.items():
+        if digest not in (one.digest, other.digest):
+            plane.upload(content)
+    plane.registry.create_release(one.manifest)
+    with pytest.raises(TooLarge, match="this needs 586"):
+        plane.registry.create_release(other.manifest)
 
 
 def test_a_release_nobody_runs_is_deleted_and_its_model_after_it(plane: SimControlPlane) -> None:

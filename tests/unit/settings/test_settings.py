@@ -29,7 +29,9 @@ DEFAULTS = {
         st.integers(domain.LEAST_RETENTION_MS, domain.MOST_RETENTION_MS),
         st.integers(domain.LEAST_RETENTION_MS, domain.MOST_RETENTION_MS),
         st.none() | st.integers(domain.LEAST_QUOTA, domain.MOST),
-        st.builds(BoxQuotas, st.none() | st.integers(domain.LEAST_RELEASES, domain.MOST), st.none()),
+        st.builds(
+            BoxQuotas, st.none() | st.integers(domain.LEAST_RELEASES, domain.MOST), st.integers(1 << 20, 1 << 50)
+        ),
     )
 )
 def test_settings_survive_being_written_and_read(spec: Spec) -> None:
@@ -45,6 +47,8 @@ def test_settings_survive_being_written_and_read(spec: Spec) -> None:
         ({"registry": {"quota": "20G"}}, 'spec.registry.quota must be a size such as "20GiB"'),
         ({"registry": {"quota": "0B"}}, "spec.registry.quota must be none, or at least 1MiB"),
         ({"boxes": {"releases": {"quota": "1MiB"}}}, "spec.boxes.releases.quota must be none, or at least 16MiB"),
+        ({"boxes": {"outbox": {"quota": "none"}}}, "spec.boxes.outbox.quota must be a size such as"),
+        ({"boxes": {"outbox": {"quota": "1KiB"}}}, "spec.boxes.outbox.quota must be at least 1MiB"),
         ({"disk": {}}, "spec.disk is no field here; there are boxes, detections, registry, telemetry"),
     ],
 )

@@ -31,6 +31,7 @@ class Box:
         self.clock = FakeClock()
         self.blobs = SimBlobs()
         self.changes = 0
+        self.quota = 0  # of releases; 0: none
         self.answers_reports = False  # a Sync follows each change, and its answer offers the same again
         self._offered: dict[DeploymentName, Digest] = {}
         self.start()
@@ -40,7 +41,7 @@ class Box:
         self.releases = DiskReleaseStore(self.folder)
         self.state = SqliteState(self.folder / "state.db")
         self.serving = SimServing(self.clock)
-        ports = Ports(self.blobs, self.releases, self.serving)
+        ports = Ports(self.blobs, self.releases, self.serving, lambda: self.quota)
         self.updater = Updater(ports, self.state, self.clock, UpdateSettings(confirm_seconds=10.0), self._changed)
         self.updater.start()
         if wanted is not None:

@@ -383,6 +383,37 @@ async def test_a_full_disk_is_told_and_waited_out(box: Box, monkeypatch: pytest.
     assert box.updater.problems() == []
 
 
+async def test_what_would_not_fit_the_quota_of_releases_is_told_with_numbers_until_it_does(box: Box) -> None:
+    await box.install(OLD)
+    box.blobs.add(NEW)
+    box.quota = 100_000
+    box.offer(NEW)
+    await box.until(lambda: bool(box.updater.problems()))
+    (problem,) = box.updater.problems()
+    assert problem.code == "release-quota"
+    assert "needs 0.1 MiB more and releases take 0.1 MiB of the 0.1 MiB they may on this box" in problem.message
+    assert "raise boxes.releases.quota" in problem.message
+    assert box.serving.answers(QUAY) == OLD.digest
+    box.quota = 130_000
+    await box.install(NEW)
+    assert box.updater.problems() == []
+    assert box.releases.used_bytes() <= box.quota
+
+
+async def test_the_release_before_makes_way_for_the_next_within_the_quota_and_what_answers_stays(box: Box) -> None:
+    box.quota = 130_000  # for two
+    versions = [releases.make(f"{number}.0.0") for number in range(1, 5)]
+    for release in versions:
+        await box.install(release)
+        assert box.releases.used_bytes() <= box.quota
+    assert [box.releases.has(release.model_digest) for release in versions] == [False, False, True, True]
+    box.quota = 1  # less than what answers: nothing is taken from it
+    box.offer(versions[-1])
+    await box.minutes(5)
+    assert box.serving.answers(QUAY) == versions[-1].digest
+    assert box.releases.has(versions[-1].model_digest)
+
+
 async def test_a_full_state_database_holds_the_update_where_it_is(box: Box) -> None:
     await box.install(OLD)
     box.blobs.add(NEW)
