@@ -23,6 +23,7 @@ from controlplane.packaging.writer import Writer
 from protos.errors import Rejected
 
 Outputs = tuple[tuple[str, str, int, tuple[int, ...]], ...]  # our name, the tensor, its element, its shape after N
+_UNSAID = "pixels are taken for granted; where it was trained on others, say --pixels or --mean, --scale, --channels"
 _NOTHING = ("background", "__background__", "bg", "no object", "no-object")
 
 
@@ -88,8 +89,15 @@ def _question(source: Opened, wish: Wish) -> tuple[Question, str]:
     fed = frozenset(each.name for each in source.seen.inputs if each.name in detr.FEEDS)
     frame = framing.frame_of(source.seen, wish, fed)
     known = worked_out(source.model, _given(source.seen, frame))
-    outputs = tuple(replace(each, shape=known.get(each.name, each.shape)) for each in source.seen.outputs)
+    outputs = tuple(replace(each, shape=_best(each.shape, known.get(each.name))) for each in source.seen.outputs)
     return Question(replace(source.seen, outputs=outputs), frame, wish, labels), nothing
+
+
+def _best(declared: Shape, found: Shape | None) -> Shape:
+    """Side by side: what was worked out, else what the exporter wrote."""
+    if not found or len(found) != len(declared):
+        return found or declared
+    return tuple(one or other for one, other in zip(found, declared, strict=True))
 
 
 def _without_nothing(labels: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
@@ -128,6 +136,7 @@ def _detector(source: Opened, question: Question, listed: str) -> Plan:
     wish, frame = question.wish, question.frame
     labels = _named(question.labels, reading.classes, f"the {head.name} head")
     pixel, scaled = framing.pixels_of(source.model, frame, wish, (reading.pixels or head.pixels, head.channels))
+    guessed = _UNSAID if head.name == "ssd" and _is_guess(frame, wish, scaled) else ""
     frame, freed = _freed(source, question, reading.uses)
     limits = Limits(wish.score, head.iou if wish.iou is None else wish.iou, wish.top_k)
     trimmed = f"the name of the {listed} class says that it is nothing: it is left out" if listed else ""
@@ -141,7 +150,7 @@ def _detector(source: Opened, question: Question, listed: str) -> Plan:
         classes=reading.classes,
         limits=limits,
         precision=source.seen.precision,
-        notes=tuple(filter(None, (*source.done, *reading.notes, trimmed, scaled, freed))),
+        notes=tuple(filter(None, (*source.done, *reading.notes, trimmed, scaled, guessed, freed))),
         feeds=reading.feeds,
         write=lambda to: _detections(to, reading, limits),
     )
@@ -180,6 +189,11 @@ def _freed(source: Opened, question: Question, uses: tuple[str, ...]) -> tuple[F
     return frame, "the batch stays 1: the graph is written for one picture; export it with a free batch to have more"
 
 
+def _is_guess(frame: Frame, wish: Wish, scaled: str) -> bool:
+    """Whether neither graph nor person said how pixels are to be."""
+    return not (scaled or wish.pixels or wish.mean or wish.scale) and frame.element != TensorProto.UINT8
+
+
 def _detections(to: Writer, reading: Reading, limits: Limits) -> Outputs:
     boxes, scores, classes = selection.write(to, reading.write(to), limits)
     count = limits.top_k
@@ -194,6 +208,7 @@ def _classifier(source: Opened, question: Question) -> Plan:
     reading = classification.read(question)
     wish = question.wish
     pixel, scaled = framing.pixels_of(source.model, question.frame, wish, (reading.pixels, "rgb"))
+    guessed = _UNSAID if reading.pixels == "imagenet" and _is_guess(question.frame, wish, scaled) else ""
     frame, freed = _freed(source, question, reading.uses)
     return Plan(
         task="classification",
@@ -205,7 +220,7 @@ def _classifier(source: Opened, question: Question) -> Plan:
         classes=reading.classes,
         limits=Limits(0, 1, 1),
         precision=source.seen.precision,
-        notes=tuple(filter(None, (*source.done, *reading.notes, scaled, freed))),
+        notes=tuple(filter(None, (*source.done, *reading.notes, scaled, guessed, freed))),
         feeds=(),
         write=lambda to: (("scores", reading.write(to), TensorProto.FLOAT, (reading.classes,)),),
     )

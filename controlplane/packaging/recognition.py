@@ -37,11 +37,18 @@ def _of_rows(tensor: Tensor, question: Question) -> Head | None:
         return yolov5.HEAD
     if first in cells:
         return yolov8.HEAD if question.labels and second == 4 + len(question.labels) else yolox.HEAD
+    if _is_deformable(question):
+        return detr.HEAD
     if second in cells or (second == 0 and first > 4) or second == 6:
         return yolov8.HEAD
     if 0 < first <= _QUERIES and second > 6 and "MatMul" in question.seen.kinds:
         return detr.HEAD
     return yolov5.HEAD if first == 0 and second > 5 and question.seen.notes.get("stride") else None
+
+
+def _is_deformable(question: Question) -> bool:
+    """RT-DETR as Ultralytics exports it: its rows look like those of an end-to-end YOLO."""
+    return "GridSample" in question.seen.kinds or "rtdetr" in question.seen.notes.get("description", "").lower()
 
 
 def _of_maps(question: Question) -> Head | None:

@@ -2,7 +2,8 @@
 
     queries     logits [N,Q,C] and boxes [N,Q,4] as middle and size, normalised. One class more than there are names:
                 softmax, the last class being "no object" (DETR); as many: sigmoid per class (RT-DETR, RF-DETR)
-    one output  output0 [N,Q,4+C], probabilities (RT-DETR as Ultralytics exports it)
+    one output  output0 [N,Q,4+C], probabilities; or [N,300,6], the best of them with score and class (RT-DETR as
+                Ultralytics exports it, until and from release 8.4): middle and size, normalised
     finished    labels, boxes, scores, with orig_target_sizes as second input (RT-DETR, D-FINE): corners in its pixels
 
 https://github.com/huggingface/transformers, models/detr (logits, pred_boxes; pixel_mask); https://github.com/lyuwenyu/RT-DETR,
@@ -14,7 +15,7 @@ from __future__ import annotations
 from onnx import TensorProto
 
 from controlplane.packaging import boxes
-from controlplane.packaging.heads import ssd
+from controlplane.packaging.heads import ssd, yolov8
 from controlplane.packaging.heads.reading import Head, Question, Reading, real, rows_of
 from controlplane.packaging.seen import Tensor
 from controlplane.packaging.selection import Candidates
@@ -33,6 +34,8 @@ def read(question: Question) -> Reading:
     if any(name == SIZE for name, _ in feeds):
         return _finished(question, feeds)
     rows = rows_of(seen)
+    if len(rows) == 1 and rows[0].shape[2] == yolov8.END and len(question.labels) != yolov8.END - 4:
+        return yolov8.end_to_end(rows[0], question, "cxcywh", "normalised")
     if len(rows) == 1 and rows[0].shape[2] > 4:
         return _joined(question, rows[0])
     four = [each for each in rows if each.shape[2] == 4]

@@ -34,7 +34,7 @@ from controlplane.packaging.writer import Writer
 
 BINS = 16
 _BOX = 4
-_END = 6  # corners, score, class
+END = 6  # corners, score, class
 
 
 def read(question: Question) -> Reading:
@@ -43,8 +43,8 @@ def read(question: Question) -> Reading:
         return _of_maps(maps, question)
     tensor = single(question, "yolov8")
     _, first, second = tensor.shape
-    if second == _END and first != question.frame.cells() and first != 0:
-        return _end_to_end(tensor, question.frame, len(question.labels))
+    if second == END and first != question.frame.cells() and first != 0:
+        return end_to_end(tensor, question, "xyxy", "pixels")
     turned = _is_turned(first, second, question)
     classes, count = (second, first) if turned else (first, second)
     if classes <= _BOX:
@@ -76,17 +76,19 @@ def _decoded(to: Writer, tensor: Tensor, frame: Frame, shape: tuple[int, int, bo
     return Candidates(boxes.corners(to, four, "cxcywh", "pixels", frame), scores, count, classes, class_axis=axis)
 
 
-def _end_to_end(tensor: Tensor, frame: Frame, classes: int) -> Reading:
+def end_to_end(tensor: Tensor, question: Question, order: str, units: str) -> Reading:
+    """Rows of box, score and class, chosen inside the graph."""
+    rows, classes = tensor.shape[1], len(question.labels)
+
     def write(to: Writer) -> Candidates:
         source = real(to, tensor)
         score = to.squeeze(to.part(source, 2, 4, 5), 2)
         label = to.cast(to.squeeze(to.part(source, 2, 5, 6), 2), TensorProto.INT64)
-        corners = boxes.corners(to, to.part(source, 2, 0, 4), "xyxy", "pixels", frame)
-        return Candidates(corners, score, tensor.shape[1], classes, labels=label, overlap=False)
+        corners = boxes.corners(to, to.part(source, 2, 0, 4), order, units, question.frame)
+        return Candidates(corners, score, rows, classes, labels=label, overlap=False)
 
-    return Reading(
-        classes, (tensor.name,), write, (f"{tensor.name}: {tensor.shape[1]} finished boxes, no overlap left",)
-    )
+    note = f"{tensor.name}: finished boxes as {order}, {units}; nothing is removed here"
+    return Reading(classes, (tensor.name,), write, (note,))
 
 
 def _of_maps(maps: tuple[Tensor, ...], question: Question) -> Reading:

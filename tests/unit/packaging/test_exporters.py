@@ -240,6 +240,15 @@ def test_rt_detr_as_ultralytics_exports_it() -> None:
     same(found(model, "detr", head="detr"), (8, 0.9, box), (9, 0.3, box))
 
 
+def test_rt_detr_as_ultralytics_exports_it_now() -> None:
+    """ultralytics 8.4, nn/modules/head.py (RTDETRDecoder.postprocess): [N, 300, 6] as middle and size, score, class."""
+    rows = np.zeros((300, 6), "f4")
+    rows[0] = [0.5, 0.5, 0.5, 0.5, 0.9, 8]
+    model = saying({"images": FREE}, {"output0": rows})
+    noted(model, imgsz=[640, 640], task="detect", description="Ultralytics rtdetr-l model")
+    same(found(model, "detr"), (8, 0.9, [0.25, 0.25, 0.75, 0.75]))
+
+
 def test_rf_detr() -> None:
     """rf-detr, deploy/export.py: input [1,3,560,560] → dets [1,300,4] as middle and size, labels [1,300,C] logits."""
     dets, labels = np.zeros((300, 4), "f4"), np.full((300, 80), -20, "f4")
