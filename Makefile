@@ -1,5 +1,5 @@
 # One command per verb; CI calls only `check` and `test` (.ci/run).
-.PHONY: help demo test check lock protos soak bench clean
+.PHONY: help demo test check lock protos screenshots soak bench clean
 
 help: ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -18,6 +18,9 @@ lock: ## make requirements/*.lock again from pyproject.toml (needs uv)
 
 protos: ## regenerate the code of protos/*.proto
 	@scripts/bootstrap dev && scripts/generate.sh
+
+screenshots: ## every page, on laptop and phone, light and dark, empty, healthy and broken, into build/screens (needs chromium)
+	@scripts/bootstrap dev && .venv/bin/python -m tests.sim.screenshots build/screens $(PAGES)
 
 soak: ## the bad days in all six orders, 60 s each, and sixty kills of the telemetry path (about forty minutes)
 	@LONGSHORE_SOAK=1 scripts/test tests/e2e/test_bad_days.py tests/crash/test_telemetry_kills.py $(ARGS)

@@ -25,6 +25,7 @@ from protos.outcomes import Outcome
 from tests.sim.drawn import annotated
 
 DIGEST = digest_of(b"harbour 1.0.0")
+OLD_DIGEST = digest_of(b"harbour 0.9.0")
 DEPLOYMENT = "harbour-watch"
 WINDOW_MS = 2_000
 RATE = 10.0  # frames due a second of each camera
@@ -66,6 +67,8 @@ class HarbourFleet:
     broken: dict[str, str] = field(default_factory=dict)  # camera -> why it shows nothing
     problems: dict[str, tuple[Problem, ...]] = field(default_factory=dict)
     refuses: dict[str, str] = field(default_factory=dict)  # box -> why it refused the wanted release
+    late: set[str] = field(default_factory=set)  # cameras most of whose frames miss their deadline
+    full: set[str] = field(default_factory=set)  # boxes whose disk has no room
     _until: dict[str, int] = field(default_factory=dict)  # camera -> end of its last window
     _seq: int = 0
     _pictures: int = 0
@@ -114,6 +117,27 @@ class HarbourFleet:
             batches += self._windows(self._now() - index * WINDOW_MS, slowed)
         self.services.ingest.store(batches)
 
+    def degrade(self) -> None:
+        """A bad day: a cloud node away, a release refused, a camera that retries, late frames, a full disk, losses."""
+        self.refuses["south-quay"] = "variant cpu-int8 gives other boxes than its card says; the one before stays"
+        self.runs["south-quay"] = OLD_DIGEST
+        self.broken["berth"] = "rtsp://***@10.0.0.9/live refuses us: connection refused; is the camera on?"
+        self.late.add("crane")
+        self.full.add("north-quay")
+        room = "the disk of this box has 0.4 GiB left; free some, or new releases can't be pulled"
+        self.problems["north-quay"] = (Problem("disk-full", room),)
+        self.report()
+        gap = {
+            "record_class": "frame",
+            "first_seq": 1,
+            "last_seq": 900,
+            "dropped": 812,
+            "reason": "the outbox was full",
+        }
+        self.say("north-quay", Kind.GAP, gap)
+        self.offline.add("cloud-1")
+        self.services.boxes.presence("cloud-1", online=False, boot_id="boot-1")
+
     def tick(self) -> None:
         """What the fleet says in two seconds."""
         self.report()
@@ -156,7 +180,8 @@ class HarbourFleet:
         active = self.runs.get(name, DIGEST)
         run = DeploymentReport(DEPLOYMENT, "IDLE", active_digest=active, target_digest=DIGEST)
         if name in self.refuses:
-            run = replace(run, state="FAILED", active_digest="", message=self.refuses[name])
+            active = self.runs.get(name, "")
+            run = replace(run, state="FAILED", active_digest=active, message=self.refuses[name])
         inventory = Inventory("0.1.0", "Debian GNU/Linux 12", 4, 8 << 30, 200 << 30, ("CPUExecutionProvider",))
         report = Report(boot_id="boot-1", epoch=f"epoch{name[0]}", inventory=inventory, deployments=(run,))
         return replace(report, cameras=cameras, observed_generation=generation, problems=self.problems.get(name, ()))
@@ -169,10 +194,12 @@ class HarbourFleet:
     def _windows(self, end_ms: int, slowed: set[str]) -> list[Batch]:
         batches = []
         for name, role, _ in NODES:
-            rows = [self._stats(role, end_ms)]
+            rows = [self._stats(name, role, end_ms)]
             if name not in self.offline:
                 rows += [
-                    self._outcomes(camera, end_ms, slow=name in slowed) for camera in CAMERAS if camera.node == name
+                    self._outcomes(camera, end_ms, slow=name in slowed)
+                    for camera in CAMERAS
+                    if camera.node == name and camera.name not in self.broken
                 ]
                 batches.append(Batch(NodeId(name), f"epoch{name[0]}", tuple(rows), tuple(row.seq for row in rows)))
         return batches
@@ -184,13 +211,16 @@ class HarbourFleet:
         box, cloud = OpenLatencies(), OpenLatencies()
         for _ in range(due):
             chance = rng.random()
-            if slow:
+            if camera.name in self.late:
+                ended = Outcome.EXPIRED if chance < 0.3 else Outcome.SUPERSEDED if chance < 0.42 else Outcome.OK_LOCAL
+            elif slow:
                 ended = Outcome.OK_CLOUD if chance < 0.86 else Outcome.OK_LOCAL if chance < 0.95 else Outcome.CLOUD_LATE
             else:
                 ended = Outcome.OK_LOCAL if chance < 0.99 else Outcome.SUPERSEDED if chance < 0.998 else Outcome.EXPIRED
             counts[ended] = counts.get(ended, 0) + 1
             if ended is Outcome.OK_LOCAL:
-                box.add(rng.lognormvariate(-2.4, 0.2) if slow else rng.lognormvariate(-3.4, 0.25))
+                usual = -1.6 if camera.name in self.late else -2.4 if slow else -3.4
+                box.add(rng.lognormvariate(usual, 0.22))
             elif ended is Outcome.OK_CLOUD:
                 cloud.add(rng.lognormvariate(-2.35, 0.25))
         values = {
@@ -207,13 +237,13 @@ class HarbourFleet:
         }
         return Row(Kind.OUTCOMES, self._number(), values)
 
-    def _stats(self, role: str, end_ms: int) -> Row:
+    def _stats(self, name: str, role: str, end_ms: int) -> Row:
         cores, memory = (0.9, 236 << 20) if role == "edge" else (0.25, 148 << 20)
         values = {
             "at_ms": end_ms,
             "cpu_cores_used": cores * self._rng.uniform(0.9, 1.1),
             "memory_bytes": int(memory * self._rng.uniform(0.98, 1.02)),
-            "disk_free_bytes": 200 << 30,
+            "disk_free_bytes": (400 << 20) if name in self.full else (200 << 30),
             "outbox_waiting": self._rng.randrange(4),
             "outbox_dropped": 0,
         }

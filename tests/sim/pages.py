@@ -1,0 +1,66 @@
+"""Every page people see, and the three fleets it is looked at with: nobody joined yet, all well, a bad day.
+
+`python -m tests.sim.screenshots` shows them, the browser tests hold what is true of all of them. A new page is a line
+in PAGES.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.sim.page_server import PageServer, page_server, ticking
+
+ALL = ("empty", "healthy", "degraded")
+PEOPLED = ("healthy", "degraded")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """`path` may name what the simulated fleet has."""
+
+    name: str
+    path: str
+    states: tuple[str, ...] = ALL
+    open: str = ""  # a dialog to look at, too: the selector of what opens it
+
+
+PAGES = (Shown("fleet", "/"),)
+
+
+def empty(_server: PageServer) -> None:
+    """Nobody joined yet."""
+
+
+def healthy(server: PageServer) -> None:
+    server.fleet.join()
+    server.fleet.history()
+    server.fleet.tick()
+
+
+def degraded(server: PageServer) -> None:
+    server.fleet.join()
+    server.fleet.report()
+    server.fleet.show()  # the newest picture of the camera that will fail
+    server.fleet.degrade()
+    server.fleet.history()
+    server.fleet.tick()
+
+
+STATES: Mapping[str, Callable[[PageServer], None]] = {"empty": empty, "healthy": healthy, "degraded": degraded}
+
+
+@contextmanager
+def servers(folder: Path, seconds: float = 2.0) -> Iterator[Mapping[str, PageServer]]:
+    """One of each state, their fleets talking on."""
+    with ExitStack() as stack:
+        found = {}
+        for state, prepare in STATES.items():
+            (folder / state).mkdir()
+            server = found[state] = stack.enter_context(page_server(folder / state))
+            prepare(server)
+            if state != "empty":
+                stack.enter_context(ticking(server.fleet, seconds))
+        yield found
