@@ -2,9 +2,9 @@
 
 An exporter writes the 1 of its example into the targets of Reshape. Where everything else in such a target is said, its
 first side becomes "what is left" (-1), and where it repeats its source's, "as the source" (0). Then the graph is
-proved, by shapes for one picture and for two, to keep pictures apart from its inputs to every output: each tensor either knows
-nothing of them, or has them outermost, twice as many for two; and no operator works across that side. If the proof
-fails, the graph stays as it was.
+proved, by shapes for one picture and for two, to keep pictures apart from its inputs to every output: each tensor
+knows nothing of them, or has them outermost, twice as many for two; and no operator works across that side. If the
+proof fails, the graph stays as it was.
 """
 
 from __future__ import annotations
