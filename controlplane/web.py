@@ -31,6 +31,7 @@ from controlplane.insights.routes import router as insights
 from controlplane.metrics import MeasuredRequests
 from controlplane.people.routes import router as people
 from controlplane.registry.routes import router as registry
+from controlplane.schemas import Answer
 from controlplane.settings.routes import router as settings
 from controlplane.ui.routes import add_pages
 from protos.errors import InvalidToken, LongshoreError, Rejected, Retryable
@@ -83,8 +84,12 @@ def _add_own_routes(app: FastAPI) -> None:
     app.add_api_route("/api/v1/version", version, dependencies=user, tags=["longshore"], summary="What runs here")
 
 
-def version() -> dict[str, str]:
-    return {"version": metadata.version("longshore")}
+class VersionAnswer(Answer):
+    version: str
+
+
+def version() -> VersionAnswer:
+    return VersionAnswer(version=metadata.version("longshore"))
 
 
 def healthz() -> PlainTextResponse:

@@ -25,7 +25,7 @@ def _lines(kind: Kind, document: Document, now: datetime, *, colour: bool) -> It
             "Kind": kind.name,
             "Labels": kinds.labels("metadata.labels")(document, now),
             "Annotations": kinds.labels("metadata.annotations")(document, now),
-            "Created": f"{metadata['creationTimestamp']} ({_ago(metadata['creationTimestamp'], now)})",
+            "Created": _created(metadata["creationTimestamp"], now),
             "Generation": metadata["generation"],
         },
         0,
@@ -40,6 +40,10 @@ def _lines(kind: Kind, document: Document, now: datetime, *, colour: bool) -> It
     for title, titles, rows in _tables(document, now):
         if rows:
             yield from ("", title, *(f"  {line}" for line in output.table(titles, rows, colour=colour).splitlines()))
+
+
+def _created(moment: str | None, now: datetime) -> str:
+    return f"{moment} ({_ago(moment, now)})" if moment else kinds.NONE
 
 
 def _fields(values: Mapping[str, Any], indent: int) -> Iterator[str]:

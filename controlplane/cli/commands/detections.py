@@ -105,11 +105,20 @@ def _row(item: Document) -> list[str]:
         item["camera"],
         item["node"],
         item["deployment"],
-        ", ".join(f"{box['label']} {box['score']:.2f}" for box in item["boxes"]) or kinds.NONE,
+        seen(item["boxes"]),
         ",".join(zones) or kinds.NONE,
         item["ranOn"],
         f"{item['latencySeconds'] * 1000:.0f} ms",
     ]
+
+
+def seen(boxes: Iterable[Document]) -> str:
+    """Each label once, with how many there are and the best score: `3 boat 0.91, person 0.62`."""
+    best: dict[str, list[float]] = {}
+    for box in boxes:
+        best.setdefault(box["label"], []).append(box["score"])
+    told = (f"{len(scores)} {label}" if len(scores) > 1 else label for label, scores in best.items())
+    return ", ".join(f"{what} {max(best[label]):.2f}" for what, label in zip(told, best, strict=True)) or kinds.NONE
 
 
 def _write_json(found: Iterable[Document]) -> None:

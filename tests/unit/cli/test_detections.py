@@ -93,3 +93,8 @@ def test_what_makes_no_sense_is_refused(longshore: Run, words: list[str], code: 
 
 def test_it_has_help_of_its_own(run: Run) -> None:
     assert "longshore get detections --camera gate --label boat" in run("get", "detections", "--help").out
+
+
+def test_many_boxes_of_a_label_are_one_word_with_their_number_and_the_best_score() -> None:
+    boxes = [{"label": label, "score": score} for label, score in (("boat", 0.5), ("person", 0.62), ("boat", 0.91))]
+    assert (detections.seen(boxes), detections.seen([])) == ("2 boat 0.91, person 0.62", "-")
