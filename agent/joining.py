@@ -17,6 +17,7 @@ from agent.identity.joining import Wish
 from agent.identity.store import Membership
 from agent.version import VERSION
 from protos import tokens
+from protos.errors import Rejected
 
 
 def join(config: AgentConfig, url: str, wish: Wish) -> Membership:
@@ -35,6 +36,17 @@ def join(config: AgentConfig, url: str, wish: Wish) -> Membership:
 def wish(token: str, node_id: str, labels: Mapping[str, str], role: str, *, leave_fleet: bool = False) -> Wish:
     """What the installer asks for, and what this box says of itself. Raises InvalidToken when `token` is none."""
     return Wish(tokens.parse(token), node_id, labels, role, VERSION, host_name(), leave_fleet)
+
+
+def member_of(config: AgentConfig, wish: Wish) -> Membership | None:
+    """Who this box is already in the fleet that the token is of; None when it has to join first."""
+    keys = X509Keys()
+    try:
+        identity = IdentityDirectory(config.state_dir, keys).load()
+        same = keys.facts(identity.ca).public_key == wish.token.ca_pin
+    except Rejected:
+        return None
+    return identity.member if same and wish.node_id in ("", identity.member.node_id) else None
 
 
 def next_step(config: AgentConfig, member: Membership) -> str:

@@ -35,11 +35,14 @@ def cli() -> None:
 
 @cli.command(epilog="Example: longshore-agent join https://fleet.example:8443 --token LS1.… --label site=harbour")
 @click.argument("url")
-@click.option("--token", required=True, envvar="LONGSHORE_JOIN_TOKEN", help="From 'longshore token create'.")
+@click.option("--token", default="", envvar="LONGSHORE_JOIN_TOKEN", help="From 'longshore token create'.")
 @click.option("--node-id", default="", help="Name of this box [default: the token's, else the host name].")
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="May be given several times.")
 @click.option("--role", type=click.Choice(["edge", "cloud"]), help="Refuse a token of another role [default: take it].")
 @click.option("--replace", is_flag=True, help="Leave the fleet that this box is in.")
+@click.option("--install", is_flag=True, help="And run as a systemd service from now on, also after a restart (root).")
+@click.option("--print-unit", is_flag=True, help="Only show the unit that --install would write.")
+@click.option("--provider", type=click.Choice(["cpu", "cuda", "tensorrt"]), help="For --install: execution provider.")
 @_state
 def join(
     url: str,
@@ -48,19 +51,52 @@ def join(
     labels: tuple[str, ...],
     role: str | None,
     state_dir: Path | None,
+    provider: str | None,
     *,
     replace: bool,
+    install: bool,
+    print_unit: bool,
 ) -> None:
     """Make this box a member of the fleet at URL.
 
-    The control plane's certificate authority is compared with the token before any secret is sent.
+    The control plane's certificate authority is compared with the token before any secret is sent. With --install the
+    agent becomes a service of this box; the same again brings it to this agent's version, and spends no token.
     """
     from agent import joining
+    from agent.install.service import Installing
+
+    config = from_environment(state_dir=state_dir, provider=provider)
+    installing = Installing(config, role or "edge")
+    if print_unit:
+        click.echo(installing.text(), nl=False)
+        return
+    if not token:
+        raise click.UsageError("Missing option '--token': make one with 'longshore token create'.")
+    if install:
+        installing.check()  # before a token is spent
+    wish = joining.wish(token, node_id, labels_of(labels), role or "", leave_fleet=replace)
+    member = (joining.member_of(config, wish) if install else None) or joining.join(config, url, wish)
+    done = installing.start(member.role) if install else joining.next_step(config, member)
+    click.echo(f"joined {url} as {member.node_id}; {done}")
+
+
+@cli.command(epilog="Example: sudo longshore-agent uninstall --keep-state")
+@click.option("--keep-state", is_flag=True, help="Keep identity, models and telemetry: it may be installed again.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@_state
+def uninstall(state_dir: Path | None, *, keep_state: bool, yes: bool) -> None:
+    """Remove the service that 'join --install' made, its user, and what this box keeps.
+
+    The node stays known to the control plane: 'longshore delete node NAME' there revokes its certificate.
+    """
+    from agent.install.box import Box
+    from agent.install.box import uninstall as remove
 
     config = from_environment(state_dir=state_dir)
-    wish = joining.wish(token, node_id, labels_of(labels), role or "", leave_fleet=replace)
-    member = joining.join(config, url, wish)
-    click.echo(f"joined {url} as {member.node_id}; {joining.next_step(config, member)}")
+    if not (yes or keep_state):
+        click.confirm(f"Remove the service and everything in {config.state_dir}, its identity too?", abort=True)
+    gone = remove(Box(), config.state_dir, keep_state=keep_state)
+    click.echo(f"removed: {', '.join(gone)}" if gone else "there was nothing to remove")
 
 
 def _config_options(command: Callable[..., Any]) -> Callable[..., Any]:

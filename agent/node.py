@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from agent import logs, report
+from agent.adapters import notify
 from agent.adapters.blob_https import Grant, HttpsBlobs, pinned
 from agent.adapters.clock import SystemClock
 from agent.adapters.enroll_https import HttpsLateDoor
@@ -85,6 +86,7 @@ class Node:
         self._identity = identity
         self._clock = SystemClock()
         self._tasks = Tasks()
+        self._notifier = notify.Notifier()
         self._boot_id = uuid.uuid4().hex
         self._grant: Grant | None = None
         self._desired = Desired()
@@ -129,6 +131,8 @@ class Node:
         self._tasks.eternal("sync", self._sync.run())
         self._tasks.eternal("renew", self._renewal.run())
         self._tasks.eternal("look", self._looking.serve(self._link))
+        self._tasks.eternal("signs of life", self._notifier.live(self._clock))
+        self._notifier.tell(notify.READY)
 
     async def failure(self) -> str:
         """The name of an eternal task that ended by itself."""
@@ -136,6 +140,7 @@ class Node:
 
     async def close(self) -> None:
         """Stop intake, drain, flush, close."""
+        self._notifier.tell(notify.STOPPING)
         async with contextlib.AsyncExitStack() as last:
             for step in reversed(self._endings()):
                 last.push_async_callback(_bounded, *step)
