@@ -1,1 +1,5 @@
-"""Recipes: model definition, train, export, card. Run, never imported by the two planes; the only torch importers."""
+"""Recipes: model definition, train, export, card. Run, never imported by the two planes; the only torch importers.
+
+A folder with a `recipe.toml` is a recipe: `harbour`, the sample model. What recipes share: `run` (the contract of a
+Run: settings, progress, checkpoints, stopping), `network` (layers as data, in torch and in ONNX), `metric`, `release`.
+"""

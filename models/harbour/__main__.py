@@ -1,19 +1,24 @@
-"""`python -m models.harbour train | evaluate | export | card | retrain`.
+"""`python -m models.harbour run | train | evaluate | export | card | retrain`.
 
-Rules that hold here: each verb is one function of the recipe plus printing; only `train` and `retrain` need torch;
+Rules that hold here: each verb is one function of the recipe plus printing; `run`, `train` and `retrain` need torch;
 `evaluate` is the one writer of the metric, and leaves a release whose card carries it.
 """
 
 import argparse
 import json
+import shutil
 import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
 from models.harbour.card import card
-from models.harbour.evaluate import Report, agent_predictor, direct_predictor, evaluate
+from models.harbour.evaluate import Report, Told, agent_predictor, direct_predictor, evaluate
 from models.harbour.export import HOME, sha256, write_release
+from models.harbour.settings import SAMPLE, Settings
+from models.run.command import add_run, run
+from models.run.folder import RunFolder
+from models.run.settings import Asked, changed
 
 TOLERANCE = 0.02  # mAP50 that a retraining may differ by
 AGENT_PYTHON = HOME.parents[1] / ".venv" / "bin" / "python"  # the training environment has no agent in it
@@ -21,14 +26,17 @@ AGENT_PYTHON = HOME.parents[1] / ".venv" / "bin" / "python"  # the training envi
 
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    code: int = options.run(options)
+    code: int = options.run_(options)
     return code
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m models.harbour", description="The harbour sample model.")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
-    for name, run, text in (
+    add_run(verbs, "harbour", "draw, fit, measure and package, in the folder of a Run (needs torch)").set_defaults(
+        run_=_run
+    )
+    for name, run_, text in (
         ("train", _train, "draw the training scenes and fit the detector (needs torch)"),
         ("evaluate", _evaluate, "measure the packaged release on the held-out scenes and write the card"),
         ("export", _export, "build the release from the weights, the same bytes every time"),
@@ -36,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
         ("retrain", _retrain, f"train afresh and compare mAP50 with the committed one, ±{TOLERANCE} (needs torch)"),
     ):
         verb = verbs.add_parser(name, help=text, description=text)
-        verb.set_defaults(run=run)
+        verb.set_defaults(run_=run_)
         verb.add_argument("--home", type=Path, default=HOME, help="where weights and provenance lie")
         _options(verb, name)
     return parser
@@ -56,11 +64,45 @@ def _agent_python() -> str:
     return str(AGENT_PYTHON) if AGENT_PYTHON.exists() else sys.executable
 
 
-def _train(options: argparse.Namespace) -> int:
-    from models.harbour.train import Settings, changed, train
+def _run(options: argparse.Namespace) -> int:
+    return run(Settings(), SAMPLE, options, _released)
 
-    train(changed(Settings(), options.set), options.home, options.stills)
+
+def _released(settings: Settings, asked: Asked, folder: RunFolder) -> dict[str, bytes]:
+    """The files of the release, its metric measured by the agent where there is one."""
+    from models.harbour.train import train
+
+    train(settings, folder, asked)
+    files = write_release(folder.work, folder.work / "release")
+    if settings.scenes and AGENT_PYTHON.exists():
+        told = _told(folder)
+        report = evaluate(folder.work / "release", agent_predictor(str(AGENT_PYTHON)), settings.scenes, told=told)
+        print(report.table(), flush=True)
+        files = _record(folder.work, report)
+    return files
+
+
+def _told(folder: RunFolder) -> Told:
+    def told(done: int, of: int) -> None:
+        folder.progress("evaluate", done, of)
+        folder.breathe()
+
+    return told
+
+
+def _train(options: argparse.Namespace) -> int:
+    with tempfile.TemporaryDirectory(prefix="harbour-") as folder:
+        run = RunFolder(Path(folder))
+        _fit(options, run)
+        for name in ("weights.safetensors", "provenance.json"):
+            shutil.copy(run.work / name, options.home)
     return _export(options)
+
+
+def _fit(options: argparse.Namespace, folder: RunFolder) -> None:
+    from models.harbour.train import train
+
+    train(changed(Settings(), options.set), folder, kept=options.stills)
 
 
 def _export(options: argparse.Namespace) -> int:
@@ -89,7 +131,7 @@ def _measure(options: argparse.Namespace, home: Path) -> Report:
     return evaluate(home / "release", predictor, options.scenes, "direct" if options.direct else "agent")
 
 
-def _record(home: Path, report: Report) -> None:
+def _record(home: Path, report: Report) -> dict[str, bytes]:
     """Write the metric, with the digest of what was measured, into the provenance and so into the card."""
     file = home / "provenance.json"
     measured = sha256((home / "release" / "model.onnx").read_bytes())
@@ -97,17 +139,16 @@ def _record(home: Path, report: Report) -> None:
     rounded = json.loads(json.dumps(metric), parse_float=lambda text: round(float(text), 4))
     provenance = {**json.loads(file.read_text()), "metric": rounded}
     file.write_text(json.dumps(provenance, indent=2, sort_keys=True) + "\n")
-    write_release(home, home / "release")
+    return write_release(home, home / "release")
 
 
 def _retrain(options: argparse.Namespace) -> int:
-    from models.harbour.train import Settings, changed, train
-
     committed = json.loads((options.home / "provenance.json").read_text())["metric"]["map50"]
     with tempfile.TemporaryDirectory(prefix="harbour-retrain-") as folder:
-        train(changed(Settings(), options.set), Path(folder), options.stills)
-        write_release(Path(folder), Path(folder) / "release")
-        report = _measure(options, Path(folder))
+        run = RunFolder(Path(folder))
+        _fit(options, run)
+        write_release(run.work, run.work / "release")
+        report = _measure(options, run.work)
     print(report.table())
     difference = report.map50 - committed
     print(f"committed {committed:.3f}, difference {difference:+.3f}, allowed ±{TOLERANCE}")

@@ -10,7 +10,7 @@ from typing import Any
 from models.harbour.plan import TOP
 
 _CARD = Template("""\
-# harbour 1.0.0
+# $name $version
 
 A small object detector for the drawn harbour that Longshore's synthetic camera shows: boat, container, truck, person.
 It exists so that everything from camera to rollout can be tried with a real model; it has never seen a photograph.
@@ -37,7 +37,7 @@ Peak picking is in the graph; there is no NMS. Everything is fp32, ONNX opset 17
 | command | `$command` |
 | seed | $seed |
 | training scenes | $stills stills of harbours $first to $last |
-| time on 2 CPU cores | $draw min drawing, $fit min fitting; $cpu core minutes in all |
+| time on $machine | $draw min drawing, $fit min fitting; $cpu core minutes in all |
 | torch | $torch |
 | weights | sha256 `$weights` |
 
@@ -54,6 +54,9 @@ def card(provenance: Mapping[str, Any]) -> str:
     minutes = provenance["minutes"]
     return _CARD.substitute(
         top=TOP,
+        name=provenance.get("model", "harbour"),
+        version=provenance.get("version", "1.0.0"),
+        machine=provenance.get("machine", "2 CPU cores"),
         measured=measured(provenance.get("metric")),
         command=provenance["command"],
         seed=settings["seed"],

@@ -19,14 +19,15 @@ import cv2
 import numpy as np
 
 from agent.cameras.harbour_scene import CLASSES, Truth
-from models.harbour.metric import Found, average_precision
-from models.harbour.scenes import OCCLUDED, SMALL, held_out, letterbox, longer_side
+from models.harbour.scenes import HELD_OUT_SEEDS, OCCLUDED, SMALL, held_out, letterbox, longer_side
+from models.metric import Found, average_precision
 
 Record = dict[str, Any]
 Predictor = Callable[[Path, Path], list[Record]]
+Told = Callable[[int, int], None]  # scenes done, of how many
 
 REPOSITORY = Path(__file__).parents[2]
-CHUNK = 256  # pictures on disk at a time, about 90 MB
+CHUNK = 128  # pictures on disk at a time, about 45 MB
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,17 @@ class Report:
         return "\n".join([head + shares, *rows, f"  {'mAP50':<10} {self.map50:.3f}  ({self.path})"])
 
 
-def evaluate(release: Path, predictor: Predictor, count: int | None = None, path: str = "agent") -> Report:
-    """Measure the release on the held-out scenes, or on the first `count` of them."""
+def evaluate(
+    release: Path,
+    predictor: Predictor,
+    count: int | None = None,
+    path: str = "agent",
+    told: Told = lambda *_: None,
+) -> Report:
+    """Measure the release on the held-out scenes, or on the first `count` of them. `told` may raise to end it."""
     truths: list[list[Truth]] = []
     records: list[Record] = []
-    for chunk in _chunks(count):
+    for chunk in _chunks(count, told):
         with tempfile.TemporaryDirectory(prefix="harbour-") as folder:
             names = [_write(Path(folder), seed, picture) for seed, picture, _ in chunk]
             answers = {record["image"]: record for record in predictor(release, Path(folder))}
@@ -120,15 +127,17 @@ def _direct(session: Any, file: Path) -> Record:
     }
 
 
-def _chunks(count: int | None) -> Iterator[list[tuple[int, Any, list[Truth]]]]:
-    chunk = []
-    for scene in held_out(count):
+def _chunks(count: int | None, told: Told) -> Iterator[list[tuple[int, Any, list[Truth]]]]:
+    chunk, of = [], len(HELD_OUT_SEEDS[:count])
+    for number, scene in enumerate(held_out(count)):
+        told(number, of)
         chunk.append(scene)
         if len(chunk) == CHUNK:
             yield chunk
             chunk = []
     if chunk:
         yield chunk
+    told(of, of)
 
 
 def _write(folder: Path, seed: int, picture: Any) -> str:

@@ -1,11 +1,16 @@
 """Which scenes are for training and which are held out, and how they become arrays.
 
-Rules that hold here: the two ranges of seeds are disjoint and never change within a version; the training set is
+Rules that hold here: the ranges of seeds are disjoint and never change within a version; the training set is
 several moments of each training harbour, the held-out set one moment of each held-out harbour; an object is *occluded*
 when more than a tenth of its pixels in the picture is hidden, and *small* when its longer side is under 24 px at 320.
 """
 
-from collections.abc import Iterator
+import contextlib
+import ctypes
+import os
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -16,17 +21,23 @@ from numpy.typing import NDArray
 
 from agent.cameras.harbour_scene import CLASSES, HarbourScene, Truth, random_scene
 from models.harbour.plan import PAD, SIZE
+from models.run.folder import write_whole
 
 TRAINING_SEEDS = range(100_000, 101_800)
 HELD_OUT_SEEDS = range(900_000, 900_512)
+WATCHED_SEEDS = range(800_000, 800_512)  # looked at after each epoch, the first few; not among the held-out ones
 MOMENTS = 3  # stills of each training harbour: drawing a harbour costs more than looking at it again
 DAYS = 3600.0  # seconds of scene time the moments come from: four days, and forty spells of weather
 MOST_OBJECTS = 64
 SMALL = 24.0  # px, longer side at input size
+DONE = "drawn.txt"  # beside the stills: how many harbours of them
+KEEP_EVERY = 64  # harbours
+PR_SET_PDEATHSIG = 1  # of prctl(2)
 OCCLUDED = 0.9  # visible share under which an object counts as occluded
 
 Image = NDArray[np.uint8]
 Boxes = NDArray[np.float32]
+Drawn = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -54,16 +65,60 @@ def letterbox(picture: Image) -> Image:
     return field
 
 
-def training_stills(folder: Path, seeds: range = TRAINING_SEEDS, processes: int = 2) -> Stills:
-    """Draw the training set into memory-mapped files under `folder`."""
-    count = len(seeds) * MOMENTS
-    images = np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, (count, SIZE * 9 // 16, SIZE, 3))
-    truth = np.lib.format.open_memmap(folder / "truth.npy", "w+", np.float32, (count, MOST_OBJECTS, 5))
-    with get_context("spawn").Pool(processes) as pool:
-        for index, (pictures, boxes) in enumerate(pool.imap(draw_moments, seeds, chunksize=8)):
-            images[index * MOMENTS : (index + 1) * MOMENTS] = pictures
-            truth[index * MOMENTS : (index + 1) * MOMENTS] = boxes
-    return Stills(images, truth)
+def training_stills(folder: Path, seeds: range = TRAINING_SEEDS, drawn: Drawn = lambda *_: None) -> Stills:
+    """Draw the training set into memory-mapped files under `folder`, or what is missing of it.
+
+    `drawn` hears how many harbours of how many are done; when it raises, what was drawn until then is kept.
+    """
+    stills, done = _open_stills(folder, len(seeds) * MOMENTS)
+    try:
+        for index, (pictures, boxes) in enumerate(drawn_by_all_cores(seeds[done:]), done):
+            stills.images[index * MOMENTS : (index + 1) * MOMENTS] = pictures
+            stills.truth[index * MOMENTS : (index + 1) * MOMENTS] = boxes
+            done = index + 1
+            if done % KEEP_EVERY == 0:
+                _keep(folder, stills, done)
+            drawn(done, len(seeds))
+    finally:
+        _keep(folder, stills, done)
+    return stills
+
+
+def _keep(folder: Path, stills: Stills, done: int) -> None:
+    """Pictures first, then how many there are: a power cut between the two costs a few drawings."""
+    for array in (stills.images, stills.truth):
+        if isinstance(array, np.memmap):
+            array.flush()
+    write_whole(folder / DONE, str(done).encode())
+
+
+def _open_stills(folder: Path, count: int) -> tuple[Stills, int]:
+    """Both arrays and how many harbours are drawn in them; fresh ones where those that lie there have another size."""
+    pictures, rows = (count, SIZE * 9 // 16, SIZE, 3), (count, MOST_OBJECTS, 5)
+    try:
+        images, truth = (np.load(folder / name, mmap_mode="r+") for name in ("images.npy", "truth.npy"))
+        if images.shape == pictures and truth.shape == rows:
+            return Stills(images, truth), int((folder / DONE).read_text())
+    except (OSError, ValueError):  # none, or begun and not whole
+        pass
+    images = np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, pictures)
+    return Stills(images, np.lib.format.open_memmap(folder / "truth.npy", "w+", np.float32, rows)), 0
+
+
+def drawn_by_all_cores(seeds: range) -> Iterator[tuple[Image, Boxes]]:
+    """`draw_moments` of each seed in order. A worker that dies is an error at once, and none outlives this process."""
+    cores = len(os.sched_getaffinity(0))
+    with ProcessPoolExecutor(cores, get_context("spawn"), initializer=_die_with_parent) as pool:
+        try:
+            yield from pool.map(draw_moments, seeds, chunksize=8)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _die_with_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent decides
+    with contextlib.suppress(OSError, AttributeError):  # another system: workers may outlive a killed parent
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def draw_moments(seed: int) -> tuple[Image, Boxes]:

@@ -27,7 +27,7 @@ from agent.cameras.harbour_scene import CLASSES, HarbourScene, Truth
 from agent.cameras.letterbox import letterbox
 from agent.telemetry import records
 from agent.telemetry.sender import Sender
-from models.harbour.metric import MATCH, iou
+from models.metric import MATCH, iou
 from protos.ids import NodeId
 from tests.servers.demo import ROOT, DemoTree, Document
 from tests.servers.require import unmet

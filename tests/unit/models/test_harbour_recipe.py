@@ -14,8 +14,8 @@ from models.harbour import export, scenes
 from models.harbour.__main__ import main
 from models.harbour.card import card
 from models.harbour.evaluate import direct_predictor, evaluate
-from models.harbour.metric import Found, average_precision, iou
 from models.harbour.plan import LABELS, PLAN, SIZE, TOP
+from models.metric import Found, average_precision, iou
 from protos.ids import digest_of
 from protos.manifest import parse
 

@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from safetensors.torch import load
 
-from models.harbour.model import from_folded
+from models.harbour.plan import PLAN, SIZE
+from models.network.net import Detector, with_folded
 
 
 def main(weights: Path, images: Path, out: Path) -> None:
     torch.set_num_threads(1)
-    detector = from_folded(load(weights.read_bytes()))
+    detector = with_folded(Detector(PLAN, SIZE, folded=True), load(weights.read_bytes()))
     with torch.no_grad():
         heat, reach = detector(torch.from_numpy(np.load(images)))
     np.savez(out, score=heat.sigmoid().numpy(), reach=reach.numpy())

@@ -1,0 +1,66 @@
+"""`python -m models.RECIPE run`: what every recipe's command does around its own work.
+
+Rules that hold here: exit code 0 means that the release is there, 143 that SIGTERM came and the same command goes on, 1
+that something is wrong, said in one sentence on standard error.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeAlias, TypeVar
+
+from models.run.folder import STOPPED, RunFolder, Stopped
+from models.run.settings import Asked, resolved
+from protos.errors import LongshoreError
+
+S = TypeVar("S")
+Files = Mapping[str, bytes]
+Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - it has no other name
+Work = Callable[[S, Asked, RunFolder], Files]
+
+EXAMPLES = """\
+examples:
+  python -m models.{name} run --set epochs=2            by hand, in .longshore/by-hand/{name}
+  python -m models.{name} run --run /data/runs/monday   in a folder of your choice
+  longshore train models/{name} --set epochs=2          by the control plane, which then holds the release
+"""
+
+
+def add_run(
+    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, text: str
+) -> argparse.ArgumentParser:
+    """The verb `run` with its options, for the recipe `name`."""
+    verb = verbs.add_parser(
+        "run",
+        help=text,
+        description=f"{text}. Started again in the same folder, it goes on where it was.",
+        epilog=EXAMPLES.format(name=name),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verb.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting")
+    verb.add_argument("--run", type=Path, default=_run_folder(name), metavar="DIR", help="the folder of this Run")
+    return verb
+
+
+def _run_folder(name: str) -> Path:
+    return Path(os.environ.get("LONGSHORE_RUN_DIR") or Path(".longshore") / "by-hand" / name)
+
+
+def run(defaults: S, asked: Asked, options: argparse.Namespace, work: Work[S]) -> int:
+    """Do `work` in the folder of the Run; the exit code."""
+    try:
+        settings, asked = resolved(defaults, asked, options.run, options.set)
+        folder = RunFolder(options.run)
+        if not (folder.release / "manifest.json").exists():
+            with folder.stoppable():
+                folder.write_release(work(settings, asked, folder))
+    except Stopped:
+        print("stopped; the same command goes on from here", flush=True)
+        return STOPPED
+    except LongshoreError as error:
+        print(f"{error}", file=sys.stderr)
+        return 1
+    print(f"release {asked.model} {asked.version} is in {folder.release}", flush=True)
+    return 0

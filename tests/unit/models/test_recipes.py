@@ -1,0 +1,43 @@
+"""Each `recipe.toml` says what its recipe does."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models.harbour.settings import Settings as Harbour
+from protos.manifest import TASKS
+
+MODELS = Path(__file__).parents[3] / "models"
+SETTINGS: dict[str, Any] = {"harbour": Harbour()}
+
+
+def recipe(name: str) -> dict[str, Any]:
+    return tomllib.loads((MODELS / name / "recipe.toml").read_text())
+
+
+def test_every_recipe_is_looked_at_here() -> None:
+    assert {file.parent.name for file in MODELS.glob("*/recipe.toml")} == set(SETTINGS)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_the_defaults_of_the_file_are_those_of_the_code(name: str) -> None:
+    stated = {setting: entry["default"] for setting, entry in recipe(name)["settings"].items()}
+    assert stated == asdict(SETTINGS[name])
+    assert {setting: type(value) for setting, value in stated.items()} == {
+        setting: type(value) for setting, value in asdict(SETTINGS[name]).items()
+    }
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_recipe_is_named_by_its_folder_and_every_setting_is_explained(name: str) -> None:
+    stated = recipe(name)
+    assert stated["name"] == name
+    assert stated["task"] in TASKS
+    assert stated["summary"]
+    assert stated["command"] == ["{python}", "-m", f"models.{name}", "run"]
+    assert all(entry["help"] for entry in stated["settings"].values())
