@@ -107,6 +107,13 @@ class Notifier(Protocol):
         """Publish a retained DesiredHint. Returns at once, never raises: without a broker nothing happens."""
         ...
 
+    def forget(self, node: NodeId) -> None:
+        """Clear what the broker keeps of a box that is no more, hint and presence: now, or when the broker is back.
+
+        Returns at once, never raises.
+        """
+        ...
+
 
 MAX_MESSAGE_BYTES = 1 << 20  # of a box, to broker and control plane; a box puts 64 KiB into one
 

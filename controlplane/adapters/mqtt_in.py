@@ -83,7 +83,8 @@ class MqttIn:
         self._chance = chance
         self._inbox = Inbox()
         self._hints: dict[NodeId, bytes] = {}
-        self._lock = threading.Lock()  # of _hints
+        self._forgotten: set[NodeId] = set()  # to be cleared when the broker is there
+        self._lock = threading.Lock()  # of these two
         self._failures = 0
         self._connected = False
         self._trouble = "not connected yet"
@@ -134,8 +135,22 @@ class MqttIn:
         payload = wire.hint(generation, watch_until_unix_ms)
         with self._lock:
             self._hints[node] = payload
+            self._forgotten.discard(node)
         if self._connected:
             self._client.publish(topic(node, Channel.DESIRED), payload, qos=1, retain=True)
+
+    def forget(self, node: NodeId) -> None:
+        with self._lock:
+            self._hints.pop(node, None)
+            if not self._connected:
+                self._forgotten.add(node)
+                return
+        self._clear(node)
+
+    def _clear(self, node: NodeId) -> None:
+        """An empty retained message takes the place of the one that is kept, and is kept itself by nobody."""
+        for channel in (Channel.DESIRED, Channel.PRESENCE):
+            self._client.publish(topic(node, channel), b"", qos=1, retain=True)
 
     # ---- in paho's thread ----
 
@@ -177,9 +192,11 @@ class MqttIn:
                 connection.shutdown(socket.SHUT_RDWR)  # paho's disconnect() would be for good
             return
         log.info("connected to the broker at %s:%d", self._settings.host, self._settings.port)
-        self._connected, self._failures, self._refusal = True, 0, ""
         with self._lock:
-            hints = dict(self._hints)
+            self._connected, self._failures, self._refusal = True, 0, ""
+            hints, forgotten, self._forgotten = dict(self._hints), self._forgotten, set()
+        for node in forgotten:
+            self._clear(node)
         for node, payload in hints.items():
             client.publish(topic(node, Channel.DESIRED), payload, qos=1, retain=True)
 

@@ -14,6 +14,10 @@ class MemoryNotifier:
 
     def __init__(self) -> None:
         self.hints: deque[tuple[NodeId, int, int]] = deque(maxlen=KEPT)
+        self.forgotten: deque[NodeId] = deque(maxlen=KEPT)
 
     def hint(self, node: NodeId, generation: int, watch_until_unix_ms: int) -> None:
         self.hints.append((node, generation, watch_until_unix_ms))
+
+    def forget(self, node: NodeId) -> None:
+        self.forgotten.append(node)

@@ -91,9 +91,14 @@ class BoxService:
     def presence(self, name: str, *, online: bool, boot_id: str = "", retained: bool = False) -> None:
         """What the broker says of a box: its birth or its last will.
 
-        A retained message is old news, and the will of an earlier start of the agent says nothing about this one.
+        A retained message is old news, and the will of an earlier start of the agent says nothing about this one. Of a
+        deleted box the broker is to keep nothing: it may have been away then, and that box may still reach it.
         """
-        if retained:
+        with self._database.read() as session:
+            known = FleetRepository(session).node(name) is not None
+        if not known:
+            self._notifier.forget(NodeId(name))
+        if not known or retained:
             return
         with self._database.begin() as session:
             repository = FleetRepository(session)
@@ -124,6 +129,13 @@ class BoxService:
         if any(node.role == CLOUD for node in gone):
             self.refresh()
         return [node.name for node in gone]
+
+    def forget_deleted(self) -> None:
+        """Have the broker keep nothing of boxes deleted before: it, or this process, may have been away just then."""
+        with self._database.read() as session:
+            deleted = FleetRepository(session).deleted_nodes()
+        for name in deleted:
+            self._notifier.forget(name)
 
     # ---- keeping books ----
 

@@ -35,6 +35,8 @@ async def run(boxes: BoxService, sleep: Sleep = asyncio.sleep) -> None:
 
 
 def tick(boxes: BoxService, number: int) -> None:
+    if number == 1:
+        boxes.forget_deleted()
     for node in boxes.notice_silence():
         log.info("node %s is offline: no report in three intervals", node)
     if number % NUDGE_EVERY == 0:

@@ -62,6 +62,10 @@ class FleetRepository:
         query = select(tables.Node).where(tables.Node.deleted_ms.is_(None)).order_by(tables.Node.id)
         return [_node(row) for row in self._session.scalars(query)]
 
+    def deleted_nodes(self) -> list[NodeId]:
+        query = select(tables.Node.id).where(tables.Node.deleted_ms.is_not(None)).order_by(tables.Node.id)
+        return [NodeId(name) for name in self._session.scalars(query)]
+
     def lock_nodes(self) -> None:
         """Wait for, and then hold, every node that is not deleted; always in the order of their names."""
         query = select(tables.Node.id).where(tables.Node.deleted_ms.is_(None)).order_by(tables.Node.id)

@@ -90,6 +90,7 @@ class FleetService:
             repository.delete_node(node.name, self._now())
             hints = generations.refresh(repository, self._settings)
         self._looking.forget_node(node.name)
+        self._notifier.forget(node.name)
         generations.send(self._notifier, hints)
 
     # ---- cameras ----

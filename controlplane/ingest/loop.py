@@ -161,6 +161,8 @@ class IngestLoop:
             return None
 
     def _tell_presence(self, message: Message) -> None:
+        if not message.payload:
+            return  # cleared by ourselves: the box is no more
         try:
             said = wire.presence(message.payload)
         except Rejected as error:

@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Protocol
 
+import paho.mqtt.client as paho
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 
 from agent.adapters.mqtt import MqttLink
 from controlplane.adapters.inbox import OVERHEAD
@@ -204,6 +206,48 @@ async def test_hints_given_while_the_broker_is_away_are_told_when_it_is_back(rea
     await real.box(NODE)
     hint = wire.DesiredHint.FromString(await asyncio.wait_for(real.hints[NODE].get(), SECONDS))
     assert hint.generation == 4
+
+
+async def kept(real: BrokerSetting) -> dict[str, bytes]:
+    """What the broker keeps, as somebody who comes now hears it."""
+    found: dict[str, bytes] = {}
+    client = paho.Client(CallbackAPIVersion.VERSION2, client_id=CONTROL_PLANE_USER)
+    files = real.broker.files(CONTROL_PLANE_USER)
+    client.tls_set(str(files.ca), str(files.certificate), str(files.key))
+    client.on_message = lambda _c, _u, message: found.update({message.topic: bytes(message.payload)})
+    await asyncio.to_thread(real.source.stop)  # the broker admits one of that name
+    client.connect("127.0.0.1", real.broker.listener.port)
+    client.loop_start()
+    client.subscribe("longshore/v1/#", qos=1)
+    await until(lambda: f"longshore/v1/{OTHER}/desired" in found)
+    await asyncio.sleep(0.2)  # for what would come beside it
+    client.disconnect()
+    await asyncio.to_thread(client.loop_stop)
+    return found
+
+
+@pytest.mark.parametrize("away", [False, True])
+async def test_what_the_broker_keeps_of_a_box_is_cleared_also_when_it_was_away(
+    real: BrokerSetting, *, away: bool
+) -> None:
+    await real.up()
+    for node in (NODE, OTHER):
+        real.plane.hint(node, 1, 0)
+        await real.box(node)
+        await received(real.source, Channel.PRESENCE)  # its birth is kept
+    if away:
+        for link in real.links.values():
+            await link.close()
+        real.broker.kill()
+        await until(lambda: bool(real.plane.trouble))
+    real.plane.forget(NODE)
+    if away:
+        await asyncio.to_thread(real.broker.start)
+        await real.up()
+    else:
+        await received(real.source, Channel.PRESENCE)  # its own clearing, which came through
+    found = await kept(real)
+    assert not any(NODE in topic for topic in found)
 
 
 def test_more_bytes_than_may_wait_are_dropped_and_counted() -> None:

@@ -95,9 +95,37 @@ def test_old_news_from_the_broker_say_nothing(fleet: SimFleet, news: dict[str, o
     assert fleet.service.get_node("quay-1")["status"]["phase"] == "Online"
 
 
-def test_presence_of_a_box_nobody_knows_is_ignored(fleet: SimFleet) -> None:
+def test_presence_of_a_box_nobody_knows_makes_no_node_and_is_cleared_at_the_broker(fleet: SimFleet) -> None:
     fleet.boxes.presence("stranger", online=True)
     assert fleet.service.list_nodes() == []
+    assert list(fleet.notifier.forgotten) == ["stranger"]
+
+
+@pytest.mark.parametrize("retained", [False, True])
+def test_what_the_broker_keeps_of_a_deleted_box_is_cleared_whenever_it_is_heard(
+    fleet: SimFleet, *, retained: bool
+) -> None:
+    """The broker was away when it was deleted, or the box is still connected and told its last will just now."""
+    fleet.join("quay-1").sync()
+    fleet.service.delete_node("quay-1")
+    assert list(fleet.notifier.forgotten) == ["quay-1"]
+    fleet.boxes.presence("quay-1", online=False, boot_id="boot-1", retained=retained)
+    assert list(fleet.notifier.forgotten) == ["quay-1", "quay-1"]
+
+
+def test_a_control_plane_that_starts_clears_what_is_kept_of_boxes_deleted_before(fleet: SimFleet) -> None:
+    for name in ("quay-1", "quay-2"):
+        fleet.join(name)
+    fleet.service.delete_node("quay-1")
+    fleet.notifier.forgotten.clear()
+    boxes = fleet.restarted()
+    for number in range(1, 4):
+        loop.tick(boxes, number)
+    assert list(fleet.notifier.forgotten) == ["quay-1"]
+    fleet.join("quay-1")
+    fleet.notifier.forgotten.clear()
+    loop.tick(fleet.restarted(), 1)
+    assert list(fleet.notifier.forgotten) == []
 
 
 def test_edges_learn_of_a_cloud_node_when_it_comes_and_forget_it_when_it_goes(fleet: SimFleet) -> None:
