@@ -71,7 +71,8 @@ def _job(release: Path, manifest: Manifest, wish: Wish, notes: list[str], progre
     if wish.evaluate is None:
         wanted = min(room, domain.CALIBRATION * domain.HELD_OUT // (domain.HELD_OUT - 1))
         held = _calibration(release, wish.calibrate, wanted, notes, progress)
-        calibration, kept = domain.held_out(held, film=film)
+        calibration, out = domain.held_out(held, film=film)
+        kept = [replace(frame, share=number / len(out)) for number, frame in enumerate(out, 1)]
         return service.Job(model, calibration, lambda: kept, judge(manifest.task, None), wish.exclude)
     dataset = datasets.opened(wish.evaluate, manifest.task, manifest.labels)
     calibration = _calibration(release, wish.calibrate, min(room, domain.CALIBRATION), notes, progress)

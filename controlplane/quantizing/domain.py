@@ -20,17 +20,19 @@ HELD_OUT = 3  # every how many-th part of unlabelled pictures is kept for the ju
 
 @dataclass(frozen=True)
 class Attempt:
-    """One way. `averaged`: ranges that single pictures cannot stretch. `ends`: the last layers stay in fp32."""
+    """One way. `first`, `last`: these layers stay in fp32. `averaged`: ranges that single pictures cannot stretch."""
 
     name: str
+    first: bool = False
+    last: bool = False
     averaged: bool = False
-    ends: bool = False
 
 
 ATTEMPTS = (
     Attempt("all layers"),
-    Attempt("last layers in fp32", ends=True),
-    Attempt("last layers in fp32, averaged ranges", averaged=True, ends=True),
+    Attempt("last layers in fp32", last=True),
+    Attempt("first and last layers in fp32", first=True, last=True),
+    Attempt("first and last layers in fp32, averaged ranges", first=True, last=True, averaged=True),
 )
 
 
@@ -68,12 +70,14 @@ def speed_sentence(fp32: Cost, int8: Cost) -> str:
     return f"slower here: {ratio:.2f} times as fast; a processor with int8 instructions (VNNI, dot product) may differ"
 
 
-def refusal(best: Measure, calibration: int) -> Rejected:
-    """Both numbers, and what to try."""
+def refusal(tried: Sequence[Measure], calibration: int) -> Rejected:
+    """Both numbers of the best of what was tried, and what else to try."""
+    best = max(tried, key=lambda measure: measure.int8)
     return Rejected(
         f"int8 refused: {best.name} {best.int8:.4f} against {best.fp32:.4f} of fp32 is {best.share:.1%}, and"
-        f" {GATE:.0%} is wanted (on {best.pictures} pictures, calibrated on {calibration}); try more or other"
-        " calibration pictures, leave layers in fp32 with --exclude, or package an fp16 export of the model"
+        f" {GATE:.0%} is wanted (the best of {len(tried)} ways, on {best.pictures} pictures, calibrated on"
+        f" {calibration}); try more or other calibration pictures, leave layers in fp32 with --exclude, or package an"
+        " fp16 export of the model"
     )
 
 

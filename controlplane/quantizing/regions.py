@@ -43,12 +43,20 @@ def kept_in_fp32(model: Any) -> set[str]:
     return kept | picked | bins
 
 
+def first_layers(model: Any) -> set[str]:
+    """Names of the layers with no other before them: they see pixels."""
+    layers = _quantised_layers(model)
+    return layers - _reached(model.graph.node, layers)
+
+
 def last_layers(model: Any) -> set[str]:
     """Names of the layers with no other behind them: they give boxes and scores."""
-    nodes = list(model.graph.node)
-    kept = kept_in_fp32(model)
-    layers = {node.name for node in nodes if node.op_type in LAYERS} - kept
-    return layers - _reached(_reversed(nodes), layers)
+    layers = _quantised_layers(model)
+    return layers - _reached(_reversed(model.graph.node), layers)
+
+
+def _quantised_layers(model: Any) -> set[str]:
+    return {node.name for node in model.graph.node if node.op_type in LAYERS} - kept_in_fp32(model)
 
 
 class _Edge:

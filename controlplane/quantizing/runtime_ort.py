@@ -98,7 +98,7 @@ class Quantizer:
             graph = _prepare(model, self._prepared)
         layers = {node.name for node in graph.graph.node if node.op_type in regions.LAYERS}
         self.kept = regions.kept_in_fp32(graph)
-        self._ends = regions.last_layers(graph)
+        self._first, self._last = regions.first_layers(graph), regions.last_layers(graph)
         wished = set(regions.excluded((node.name for node in graph.graph.node), exclude))
         if exclude and not wished:
             some = ", ".join(sorted(layers)[:4])
@@ -119,7 +119,7 @@ class Quantizer:
                 reader,
                 quant_format=ort.QuantFormat.QDQ,
                 op_types_to_quantize=list(regions.QUANTIZED),
-                nodes_to_exclude=sorted(self.kept | (self._ends if attempt.ends else set())),
+                nodes_to_exclude=sorted(self._left_out(attempt)),
                 per_channel=True,
                 reduce_range=True,
                 activation_type=ort.QuantType.QUInt8,
@@ -127,6 +127,10 @@ class Quantizer:
                 calibrate_method=ort.CalibrationMethod.MinMax,
                 extra_options={"CalibMovingAverage": attempt.averaged, "CalibMovingAverageConstant": 0.05},
             )
+
+    def _left_out(self, attempt: Attempt) -> set[str]:
+        first = self._first if attempt.first else set()
+        return self.kept | first | (self._last if attempt.last else set())
 
 
 def _prepare(model: Path, target: Path) -> Any:

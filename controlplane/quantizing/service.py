@@ -64,7 +64,7 @@ def quantize(job: Job, target: Path, progress: Progress) -> Int8:
                 costs = _costs(job, made)
                 target.write_bytes(made.read_bytes())
                 return Int8(attempt, tried[-1], len(job.calibration), *costs)
-    raise refusal(max(tried, key=lambda measure: measure.int8), len(job.calibration))
+    raise refusal(tried, len(job.calibration))
 
 
 def _make(quantizer: Quantizer, attempt: Attempt, job: Job, made: Path, progress: Progress) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # numpy and more, which no other use of `package` needs
     from controlplane.quantizing.service import Int8
 
 Command = Callable[..., None]
+MOST_NOTES = 5  # lines: a dataset may miss a thousand pictures
 _OF_RELEASES = frozenset({"model", "version", "target", "int8", "calibrate", "evaluate", "exclude"})
 OPTIONS = (
     click.option("--int8", is_flag=True, help="Add an int8 variant, if it keeps 99 % of fp32's quality."),
@@ -82,8 +83,10 @@ def make(release: Path, wish: Asked, version: str | None, target: Path) -> None:
     variants = ", ".join(variant.name for variant in made.manifest.variants)
     click.echo(f"{target}: {made.manifest.name} {made.manifest.version}, variants {variants}\n")
     click.echo(f"{_report(made.int8)}\n")
-    for note in made.notes:
+    for note in made.notes[:MOST_NOTES]:
         click.echo(note)
+    if len(made.notes) > MOST_NOTES:
+        click.echo(f"… and {len(made.notes) - MOST_NOTES} more such lines")
     click.echo(f"next: longshore try {target} --source {wish.calibrate} --variant int8")
 
 

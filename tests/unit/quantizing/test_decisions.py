@@ -72,7 +72,7 @@ def test_pixels_and_decoding_stay_in_fp32_and_the_layers_between_do_not() -> Non
     kept = regions.kept_in_fp32(model)
     kinds = {node.name: node.op_type for node in model.graph.node}
     assert set(kinds) - kept == {"stem", "loud", "head"}
-    assert regions.last_layers(model) == {"head"}
+    assert (regions.first_layers(model), regions.last_layers(model)) == ({"stem"}, {"head"})
 
 
 def test_an_expectation_over_bins_is_no_layer() -> None:
