@@ -9,6 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import ArrayLike
+from onnx import TensorProto
+
 from controlplane.packaging.wish import Limits
 from controlplane.packaging.writer import Writer
 
@@ -53,13 +57,23 @@ def write(to: Writer, found: Candidates, limits: Limits) -> tuple[str, str, str]
 
 def _pool(to: Writer, found: Candidates, most: int) -> _Pool:
     scores, labels, count = _flat(to, found)
+    boxes = found.boxes
+    if count == 0:  # known only at run time, when it may be none: one that counts for nothing is always there
+        boxes, scores = to.concat(1, boxes, _blank(to, scores, [[[0] * 4]])), _padded(to, scores, 1)
+        labels = labels and to.concat(1, labels, to.cast(_blank(to, scores, [[0]]), TensorProto.INT64))
     size = to.whole([min(most, count)]) if count else _smaller(to, _columns(to, scores), to.whole([most]))
     best, places = to.top(scores, size)
     if labels:
-        return _Pool(_rows(to, found.boxes, places), best, _at(to, labels, places), size)
+        return _Pool(_rows(to, boxes, places), best, _at(to, labels, places), size)
     classes = to.whole(found.classes)
-    boxes = _rows(to, found.boxes, to.node("Div", places, classes))
-    return _Pool(boxes, best, to.node("Mod", places, classes), size)
+    return _Pool(_rows(to, boxes, to.node("Div", places, classes)), best, to.node("Mod", places, classes), size)
+
+
+def _blank(to: Writer, scores: str, one: ArrayLike) -> str:
+    """`one` for each picture."""
+    pictures = to.part(to.node("Shape", scores), 0, 0, 1)
+    value = np.asarray(one, np.float32)
+    return to.node("Expand", to.real(value), to.concat(0, pictures, to.whole(value.shape[1:])))
 
 
 def _flat(to: Writer, found: Candidates) -> tuple[str, str, int]:
@@ -89,10 +103,8 @@ def _apart(to: Writer, pool: _Pool, classes: int, limits: Limits) -> str:
 
 
 def _padded(to: Writer, scores: str, count: int) -> str:
-    """K more columns of score 0, so that there are always K to choose."""
-    pictures = to.part(to.node("Shape", scores), 0, 0, 1)
-    shape = to.concat(0, pictures, to.whole([count]))
-    return to.concat(1, scores, to.node("Expand", to.real(0), shape))
+    """`count` more columns of score 0, so that there are always as many to choose from."""
+    return to.concat(1, scores, _blank(to, scores, [[0] * count]))
 
 
 def _shown(to: Writer, scores: str, boxes: str, labels: str) -> tuple[str, str, str]:

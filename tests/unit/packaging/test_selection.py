@@ -74,6 +74,13 @@ def test_nothing_found_is_all_zeros() -> None:
     assert not classes.any()
 
 
+@pytest.mark.parametrize("how", [{}, {"overlap": False}, {"several": True}])
+def test_a_graph_that_gives_no_row_at_all_gives_nothing(how: dict[str, bool]) -> None:
+    boxes, scores, classes = selected(np.ones((2, 0, 4)), np.ones((2, 0, 3)), Limits(0.05, 0.5, 8), known=False, **how)
+    assert (boxes.shape, scores.shape, classes.shape) == ((2, 8, 4), (2, 8), (2, 8))
+    assert not scores.any()
+
+
 @pytest.mark.parametrize("overlap", [True, False])
 def test_of_equals_at_k_the_first_are_taken(overlap: bool) -> None:
     boxes = np.array([[[at / 10, 0, at / 10 + 0.05, 0.5] for at in range(10)]])
