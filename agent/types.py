@@ -60,6 +60,7 @@ class Frame:
     geometry: Geometry
     ts_source: str = "arrival"
     input: ModelInput | None = None  # what the pixels were fitted to; None: whatever answers wants
+    decode_seconds: float = 0.0  # until it lay in its slot
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -296,6 +297,7 @@ class OutcomeCount(RecordColumns, Base):
     box: Mapped[Json]  # {"frames": [by latency bucket], "seconds": their sum}; of frames the box answered
     cloud: Mapped[Json]  # the same, of frames a cloud node answered
     uplink_bytes: Mapped[int]
+    stages: Mapped[Json] = mapped_column(default=dict, server_default=text("'{}'"))  # protos.outcomes.Stage -> seconds
 
 
 class CameraHealth(RecordColumns, Base):

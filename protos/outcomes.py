@@ -17,6 +17,17 @@ class Outcome(StrEnum):
     ERROR = "error"  # a worker, model or wire failed it
 
 
+class Stage(StrEnum):
+    """Where the time of an answered frame went, capture to answer, in this order."""
+
+    DECODE = "decode"  # out of the stream, into the shape the model takes
+    WAIT = "wait"  # for the engine, or to be sent
+    INFER = "infer"  # on the box
+    ENCODE = "encode"  # as a picture for the cloud
+    CLOUD = "cloud"  # there and back
+    ANSWER = "answer"  # from the engine to its outcome
+
+
 IN_TIME = frozenset({Outcome.OK_LOCAL, Outcome.OK_CLOUD, Outcome.OK_HEDGE})
 
 # Upper ends (included) of the buckets in which latencies are counted, in milliseconds; one more bucket takes what is

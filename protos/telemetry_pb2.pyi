@@ -211,6 +211,26 @@ class OutcomeCounts(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class StagesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     CAMERA_FIELD_NUMBER: _builtins.int
     DEPLOYMENT_FIELD_NUMBER: _builtins.int
     START_UNIX_MS_FIELD_NUMBER: _builtins.int
@@ -220,6 +240,7 @@ class OutcomeCounts(_message.Message):
     BOX_FIELD_NUMBER: _builtins.int
     CLOUD_FIELD_NUMBER: _builtins.int
     UPLINK_BYTES_FIELD_NUMBER: _builtins.int
+    STAGES_FIELD_NUMBER: _builtins.int
     camera: _builtins.str
     deployment: _builtins.str
     start_unix_ms: _builtins.int
@@ -239,6 +260,10 @@ class OutcomeCounts(_message.Message):
     def cloud(self) -> Global___Latencies:
         """of frames that a cloud node answered"""
 
+    @_builtins.property
+    def stages(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """protos.outcomes.Stage -> seconds that answered frames spent in it; sum to box + cloud"""
+
     def __init__(
         self,
         *,
@@ -251,10 +276,11 @@ class OutcomeCounts(_message.Message):
         box: Global___Latencies | None = ...,
         cloud: Global___Latencies | None = ...,
         uplink_bytes: _builtins.int = ...,
+        stages: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["box", b"box", "cloud", b"cloud"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["box", b"box", "camera", b"camera", "cloud", b"cloud", "counts", b"counts", "deployment", b"deployment", "end_unix_ms", b"end_unix_ms", "frames_due", b"frames_due", "start_unix_ms", b"start_unix_ms", "uplink_bytes", b"uplink_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["box", b"box", "camera", b"camera", "cloud", b"cloud", "counts", b"counts", "deployment", b"deployment", "end_unix_ms", b"end_unix_ms", "frames_due", b"frames_due", "stages", b"stages", "start_unix_ms", b"start_unix_ms", "uplink_bytes", b"uplink_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

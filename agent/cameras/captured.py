@@ -51,6 +51,7 @@ class Captured:
             geometry=self.geometry,
             ts_source=self.ts_source,
             input=self.input,
+            decode_seconds=self.decode_seconds + self.fit_seconds,
         )
 
     def shed(self, now: float) -> Finished:

@@ -389,7 +389,7 @@ class Lane:
                     where=answer.where,
                     ts_source=frame.ts_source,
                     uplink_bytes=job.uplink_bytes,
-                    stages=job.stages,
+                    stages={"decode": frame.decode_seconds, **job.stages},
                 )
             )
         ]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from agent.telemetry.records import Latencies, OutcomeWindow
 from agent.types import Finished, Tap, Where
-from protos.outcomes import LATENCY_BOUNDS_MS, Outcome
+from protos.outcomes import LATENCY_BOUNDS_MS, Outcome, Stage
 
 
 @dataclass
@@ -40,6 +40,29 @@ class _Open:
     box: OpenLatencies = field(default_factory=OpenLatencies)
     cloud: OpenLatencies = field(default_factory=OpenLatencies)
     uplink_bytes: int = 0
+    stages: dict[Stage, float] = field(default_factory=dict)  # seconds
+
+
+def stages(frame: Finished) -> dict[Stage, float]:
+    """Where the time of an answered frame went, in seconds; they add up to its latency.
+
+    What was measured is cut where it overlaps (a hedged frame infers while it is in the cloud); what is left over is
+    the answer's way on the box, and the wait of a frame that a cloud node answered.
+    """
+    told, left = frame.stages, frame.latency
+    local = frame.where == Where.LOCAL
+    wait = told.get("queue", 0.0) - told.get("decode", 0.0)
+    ways = {Stage.DECODE: told.get("decode", 0.0)}
+    if local:
+        ways |= {Stage.WAIT: wait, Stage.INFER: told.get("infer", 0.0)}
+    else:
+        ways |= {Stage.ENCODE: told.get("encode", 0.0), Stage.CLOUD: told.get("cloud", 0.0)}
+    spent: dict[Stage, float] = {}
+    for stage, seconds in ways.items():
+        spent[stage] = min(max(0.0, seconds), left)
+        left -= spent[stage]
+    spent[Stage.ANSWER if local else Stage.WAIT] = left
+    return spent
 
 
 @dataclass
@@ -55,6 +78,8 @@ class OutcomeWindows:
         window.uplink_bytes += frame.uplink_bytes
         if frame.release is not None:
             (window.box if frame.where == Where.LOCAL else window.cloud).add(frame.latency)
+            for stage, seconds in stages(frame).items():
+                window.stages[stage] = window.stages.get(stage, 0.0) + seconds
 
     def unseen(self, tap: Tap, outcome: Outcome, frames: int) -> None:
         """Frames that ended before they were announced: the capture worker counts them."""
@@ -78,4 +103,5 @@ def _closed(tap: Tap, window: _Open, start: int, end: int) -> OutcomeWindow:
         box=window.box.closed(),
         cloud=window.cloud.closed(),
         uplink_bytes=window.uplink_bytes,
+        stages=dict(window.stages),
     )

@@ -14,7 +14,7 @@ A body is a serialised Record without its number, which it gets when it goes out
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 from google.protobuf.message import DecodeError
@@ -23,6 +23,7 @@ from agent.types import CameraState, Finished, Tap
 from protos import telemetry_pb2 as wire
 from protos.errors import Rejected
 from protos.ids import CameraName
+from protos.outcomes import Stage
 
 MAX_BOXES = 300  # of one frame: keeps a record under 16 KiB
 MAX_REASON = 300  # characters of a sentence
@@ -81,6 +82,7 @@ class OutcomeWindow:
     box: Latencies = Latencies()  # of frames answered here, in time or late
     cloud: Latencies = Latencies()  # of those a cloud node answered
     uplink_bytes: int = 0
+    stages: Mapping[Stage, float] = field(default_factory=dict)  # seconds of answered frames; sum to box + cloud
 
     @property
     def due(self) -> int:
@@ -150,6 +152,7 @@ def outcomes(window: OutcomeWindow) -> Draft:
         box=_latencies(window.box),
         cloud=_latencies(window.cloud),
         uplink_bytes=window.uplink_bytes,
+        stages={stage.value: seconds for stage, seconds in window.stages.items()},
     )
     return _draft(RecordClass.OUTCOMES, wire.Record(outcomes=counts))
 

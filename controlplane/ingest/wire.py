@@ -8,7 +8,7 @@ and the record is acknowledged: it would never become right, and a box must not 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from protos import ids
 from protos import telemetry_pb2 as wire
 from protos.errors import Rejected
 from protos.ids import NodeId
-from protos.outcomes import LATENCY_BOUNDS_MS, Outcome
+from protos.outcomes import LATENCY_BOUNDS_MS, Outcome, Stage
 
 MAX_INTEGER = 2**63 - 1  # of the database
 MAX_TEXT = 1000
@@ -152,7 +152,15 @@ def _outcomes(counts: wire.OutcomeCounts, arrival: Arrival) -> dict[str, Any]:
         "box": _latencies(counts.box),
         "cloud": _latencies(counts.cloud),
         "uplink_bytes": _integer(counts.uplink_bytes),
+        "stages": _stages(counts.stages),
     }
+
+
+def _stages(said: Mapping[str, float]) -> dict[str, float]:
+    """Those we know: a newer box may tell more."""
+    if any(seconds < 0 for seconds in said.values()):
+        raise Rejected("a frame can't have spent less than no time in a stage")
+    return {stage.value: round(_finite(said[stage]), 6) for stage in Stage if stage in said}
 
 
 def _latencies(said: wire.Latencies) -> dict[str, Any]:

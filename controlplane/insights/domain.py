@@ -63,6 +63,8 @@ class Summable(Protocol):
     def cloud(self) -> Latencies: ...
     @property
     def uplink_bytes(self) -> int: ...
+    @property
+    def stages(self) -> Mapping[str, float]: ...
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ class Window(Counts):
     box: Latencies
     cloud: Latencies
     uplink_bytes: int
+    stages: Mapping[str, float] = field(default_factory=dict)  # protos.outcomes.Stage -> seconds of answered frames
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ class Sums:
     box: Latencies = Latencies()
     cloud: Latencies = Latencies()
     uplink_bytes: int = 0
+    stages: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def due(self) -> int:
@@ -144,13 +148,16 @@ class Span:
 def sums(items: Iterable[Summable]) -> Sums:
     counts: Counter[str] = Counter()
     box = cloud = Latencies()
+    stages: dict[str, float] = {}
     uplink_bytes = 0
     for item in items:
         for outcome, frames in item.counts.items():
             counts[outcome] += frames
         box, cloud = box.plus(item.box), cloud.plus(item.cloud)
         uplink_bytes += item.uplink_bytes
-    return Sums(dict(counts), box, cloud, uplink_bytes)
+        for stage, seconds in item.stages.items():
+            stages[stage] = stages.get(stage, 0.0) + seconds
+    return Sums(dict(counts), box, cloud, uplink_bytes, stages)
 
 
 def spread(windows: Iterable[Counts], span: Span) -> list[dict[str, int]]:

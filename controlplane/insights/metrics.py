@@ -99,13 +99,18 @@ def _frames(totals: Mapping[tuple[str, str], Sums]) -> Iterator[Metric]:
     uplink = CounterMetricFamily(
         "longshore_fleet_uplink_bytes", "Bytes of pictures sent to cloud nodes.", labels=ON_BOX
     )
+    stages = CounterMetricFamily(
+        "longshore_fleet_stage_seconds", "Time answered frames spent, by stage.", labels=(*ON_BOX, "stage")
+    )
     for key, sums in sorted(totals.items()):
         for outcome, count in sorted(sums.counts.items()):
             frames.add_metric((*key, outcome), count)
         for where, latencies in (("box", sums.box), ("cloud", sums.cloud)):
             seconds.add_metric((*key, where), buckets(latencies), latencies.seconds)
+        for stage, spent in sorted(sums.stages.items()):
+            stages.add_metric((*key, stage), spent)
         uplink.add_metric(key, sums.uplink_bytes)
-    yield from (frames, seconds, uplink)
+    yield from (frames, seconds, stages, uplink)
 
 
 def buckets(latencies: Latencies) -> list[tuple[str, float]]:

@@ -33,12 +33,20 @@ class InsightsRepository:
         """All that ended in [since, until), in no order."""
         table = OutcomeCount
         length = table.end_ms - table.start_ms
-        columns = (table.node_id, table.camera, table.deployment, table.box, table.cloud, table.uplink_bytes)
+        columns = (
+            table.node_id,
+            table.camera,
+            table.deployment,
+            table.box,
+            table.cloud,
+            table.uplink_bytes,
+            table.stages,
+        )
         query = select(table.at_ms - length, table.at_ms, table.counts, *columns)
         query = query.where(*_conditions(table, only), table.at_ms >= since_ms, table.at_ms < until_ms)
         return [
-            Window(start, end, counts, node, camera, deployment, Latencies(**box), Latencies(**cloud), uplink)
-            for start, end, counts, node, camera, deployment, box, cloud, uplink in self._session.execute(query)
+            Window(start, end, counts, node, camera, deployment, Latencies(**box), Latencies(**cloud), *rest)
+            for start, end, counts, node, camera, deployment, box, cloud, *rest in self._session.execute(query)
         ]
 
     def counts(self, since_ms: int, until_ms: int) -> list[Counts]:

@@ -59,6 +59,9 @@ class SumsAnswer(Answer):
     latency_p50_seconds: float = Field(description="capture to answer, of answered frames; 2.5 stands for more too")
     latency_p95_seconds: float
     uplink_bytes: int
+    stage_seconds: dict[str, float] = Field(
+        description="where the time of answered frames went; their sum is all of it"
+    )
 
 
 class BucketAnswer(SumsAnswer):
@@ -153,6 +156,7 @@ def _figures(value: Sums) -> dict[str, Any]:
         "latency_p50_seconds": value.answers.percentile(0.5),
         "latency_p95_seconds": value.answers.percentile(0.95),
         "uplink_bytes": value.uplink_bytes,
+        "stage_seconds": {stage: round(seconds, 6) for stage, seconds in value.stages.items()},
     }
 
 

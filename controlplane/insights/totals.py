@@ -22,7 +22,13 @@ class Totals:
         with self._lock:
             for row in rows:
                 key = row["node_id"], row["deployment"]
-                told = Sums(row["counts"], Latencies(**row["box"]), Latencies(**row["cloud"]), row["uplink_bytes"])
+                told = Sums(
+                    row["counts"],
+                    Latencies(**row["box"]),
+                    Latencies(**row["cloud"]),
+                    row["uplink_bytes"],
+                    row.get("stages", {}),
+                )
                 self._sums[key] = domain.sums([self._sums.get(key, Sums()), told])
 
     def of(self, nodes: Container[str], deployments: Container[str]) -> dict[tuple[str, str], Sums]:

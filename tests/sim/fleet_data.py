@@ -21,7 +21,7 @@ from controlplane.identity.repository import IdentityRepository
 from controlplane.ingest.domain import Batch, Kind, Row
 from controlplane.tables import Model, Release
 from protos.ids import CameraName, NodeId, digest_of
-from protos.outcomes import Outcome
+from protos.outcomes import Outcome, Stage
 from tests.sim.drawn import annotated
 
 DIGEST = digest_of(b"harbour 1.0.0")
@@ -33,6 +33,15 @@ NO_RTSP = (
     "plays the file: no RTSP server on this machine; for a real stream, as root: apt-get install "
     "python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good gstreamer1.0-plugins-bad"
 )
+
+
+LOCAL_STAGES = {Stage.DECODE: 0.12, Stage.WAIT: 0.16, Stage.INFER: 0.66, Stage.ANSWER: 0.06}  # shares of the time
+CLOUD_STAGES = {Stage.DECODE: 0.05, Stage.WAIT: 0.03, Stage.ENCODE: 0.07, Stage.CLOUD: 0.85}
+
+
+def spend(stages: dict[Stage, float], shares: Mapping[Stage, float], seconds: float) -> None:
+    for stage, share in shares.items():
+        stages[stage] += share * seconds
 
 
 @dataclass(frozen=True)
@@ -208,7 +217,7 @@ class HarbourFleet:
         start_ms, self._until[camera.name] = self._until.get(camera.name, end_ms - WINDOW_MS), end_ms
         due = round(RATE * (end_ms - start_ms) / 1000)
         rng, counts = self._rng, dict.fromkeys((Outcome.OK_LOCAL, Outcome.OK_CLOUD, Outcome.CLOUD_LATE), 0)
-        box, cloud = OpenLatencies(), OpenLatencies()
+        box, cloud, stages = OpenLatencies(), OpenLatencies(), dict.fromkeys(Stage, 0.0)
         for _ in range(due):
             chance = rng.random()
             if camera.name in self.late:
@@ -220,9 +229,13 @@ class HarbourFleet:
             counts[ended] = counts.get(ended, 0) + 1
             if ended is Outcome.OK_LOCAL:
                 usual = -1.6 if camera.name in self.late else -2.4 if slow else -3.4
-                box.add(rng.lognormvariate(usual, 0.22))
+                seconds = rng.lognormvariate(usual, 0.22)
+                box.add(seconds)
+                spend(stages, LOCAL_STAGES, seconds)
             elif ended is Outcome.OK_CLOUD:
-                cloud.add(rng.lognormvariate(-2.35, 0.25))
+                seconds = rng.lognormvariate(-2.35, 0.25)
+                cloud.add(seconds)
+                spend(stages, CLOUD_STAGES, seconds)
         values = {
             "camera": camera.name,
             "deployment": DEPLOYMENT,
@@ -233,6 +246,7 @@ class HarbourFleet:
             "counts": {outcome.value: frames for outcome, frames in counts.items() if frames},
             "box": asdict(box),
             "cloud": asdict(cloud),
+            "stages": {stage.value: seconds for stage, seconds in stages.items() if seconds},
             "uplink_bytes": counts[Outcome.OK_CLOUD] * 19_000,
         }
         return Row(Kind.OUTCOMES, self._number(), values)

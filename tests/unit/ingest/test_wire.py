@@ -41,6 +41,12 @@ def outcomes(due: int = 3, **counts: int) -> wire.Record:
     return wire.Record(seq=1, outcomes=body)
 
 
+def spent(**stages: float) -> wire.Record:
+    record = outcomes(due=3, ok_local=3)
+    record.outcomes.stages.update(stages)
+    return record
+
+
 def answered(box: list[int], cloud: list[int] = [], seconds: float = 0.1) -> wire.Record:  # noqa: B006 - never changed
     """Three frames due; these were answered."""
     record = outcomes(due=3, ok_local=3)
@@ -58,6 +64,11 @@ def test_a_frame_becomes_a_row_with_its_boxes() -> None:
     assert (row.kind, row.seq) == (Kind.FRAME, 1)
     assert row.values["ran_on"] == "local"
     assert row.values["boxes"] == [{"x0": 0.1, "y0": 0.2, "x1": 0.3, "y1": 0.4, "score": 0.9, "label": "boat"}]
+
+
+def test_stages_are_kept_as_they_were_told_but_for_those_nobody_here_knows() -> None:
+    (row,) = read(payload(spent(infer=0.25, wait=0.5, dream=1.0))).rows
+    assert row.values["stages"] == {"wait": 0.5, "infer": 0.25}
 
 
 def test_latencies_are_kept_as_they_were_counted() -> None:
@@ -83,6 +94,8 @@ def test_latencies_are_kept_as_they_were_counted() -> None:
         lambda: answered(box=[1], seconds=math.inf),
         lambda: answered(box=[1], seconds=-1.0),
         lambda: outcomes(due=3, made_up=3),
+        lambda: spent(infer=-0.1),
+        lambda: spent(infer=math.nan),
         lambda: wire.Record(seq=1),
         lambda: wire.Record(seq=0, node=wire.NodeStats()),
         lambda: wire.Record(seq=2**63, node=wire.NodeStats()),

@@ -72,6 +72,16 @@ def test_frames_are_counted_by_how_they_ended_once_each(plane: SimControlPlane, 
     assert scrape.value("longshore_fleet_uplink_bytes_total", **ON_NORTH) == 1000
 
 
+def test_where_the_time_of_frames_went_is_told(plane: SimControlPlane, fleet: HarbourFleet) -> None:
+    fleet.history(minutes=1)
+    scrape, stages = Scrape(plane), ("decode", "wait", "infer", "answer", "encode", "cloud")
+    spent = [scrape.value("longshore_fleet_stage_seconds_total", **ON_NORTH, stage=stage) or 0.0 for stage in stages]
+    both = ("box", "cloud")
+    took = [scrape.value("longshore_fleet_frame_seconds_sum", **ON_NORTH, answered_by=where) or 0.0 for where in both]
+    assert min(spent) > 0
+    assert sum(spent) == pytest.approx(sum(took))
+
+
 def test_latencies_are_a_histogram_without_a_camera(plane: SimControlPlane, fleet: HarbourFleet) -> None:
     said(fleet, {"ok_local": 4}, [1, 0, 0, 2, 1], seconds=0.007)
     scrape = Scrape(plane)

@@ -164,7 +164,7 @@ def test_a_frame_the_cloud_answered_says_what_encoding_and_the_wire_took() -> No
     subject.encoded(sent.job, 9000, 100.01)
     actions = subject.cloud_done(sent.job, Answer(where="cloud-1"), 100.06)
     [answered] = [a.finished for a in actions if isinstance(a, Finish)]
-    assert answered.stages == pytest.approx({"encode": 0.01, "cloud": 0.05})
+    assert answered.stages == pytest.approx({"decode": 0.0, "encode": 0.01, "cloud": 0.05})
     assert answered.uplink_bytes == 9000
 
 

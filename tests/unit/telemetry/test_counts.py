@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.telemetry.counts import OutcomeWindows
+from agent.telemetry.counts import OutcomeWindows, stages
 from agent.telemetry.sampling import Sampling
 from agent.types import Tap
 from protos.ids import CameraName, DeploymentName
-from protos.outcomes import Outcome
+from protos.outcomes import Outcome, Stage
 from tests.sim.telemetry import TAP, finished
 
 OTHER = Tap(CameraName("crane"), DeploymentName("harbour"))
@@ -87,6 +87,37 @@ def test_latencies_say_who_answered_and_unanswered_frames_have_none() -> None:
         windows.finished(finished(outcome=outcome, release=None, latency=9.0))
     (window,) = windows.close(1)
     assert (window.due, sum(window.box.frames), sum(window.cloud.frames)) == (6, 2, 1)
+
+
+def test_the_time_of_a_frame_is_told_by_what_it_went_into() -> None:
+    told = {"decode": 0.004, "queue": 0.010, "infer": 0.015}
+    assert stages(finished(latency=0.030, stages=told)) == pytest.approx(
+        {Stage.DECODE: 0.004, Stage.WAIT: 0.006, Stage.INFER: 0.015, Stage.ANSWER: 0.005}
+    )
+    told = {"decode": 0.004, "encode": 0.006, "cloud": 0.050}
+    assert stages(finished(latency=0.070, where="cloud-1", stages=told)) == pytest.approx(
+        {Stage.DECODE: 0.004, Stage.ENCODE: 0.006, Stage.CLOUD: 0.050, Stage.WAIT: 0.010}
+    )
+
+
+@given(
+    st.floats(0, 5),
+    st.dictionaries(st.sampled_from(["decode", "queue", "infer", "encode", "cloud"]), st.floats(0, 5)),
+    st.sampled_from(["local", "cloud-1"]),
+)
+def test_stages_add_up_to_the_latency_however_they_overlap(latency: float, told: dict[str, float], where: str) -> None:
+    spent = stages(finished(latency=latency, where=where, stages=told))
+    assert sum(spent.values()) == pytest.approx(latency, abs=1e-9)
+    assert min(spent.values()) >= -1e-9
+
+
+def test_the_stages_of_a_window_add_up_to_its_latencies() -> None:
+    windows = OutcomeWindows(0)
+    windows.finished(finished(latency=0.030, stages={"queue": 0.010, "infer": 0.015}))
+    windows.finished(finished(latency=0.070, where="cloud-1", stages={"cloud": 0.050}))
+    windows.finished(finished(latency=9.0, release=None, outcome=Outcome.SHED, stages={"queue": 8.0}))
+    (window,) = windows.close(1)
+    assert sum(window.stages.values()) == pytest.approx(window.box.seconds + window.cloud.seconds)
 
 
 def test_uplink_bytes_add_up() -> None:
