@@ -7,22 +7,14 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 from protos.fleet_pb2 import LogLine
+from protos.secrets import masked
 
-_CREDENTIALS = re.compile(r"(\w+://)[^/?#\s]+@")  # up to the last @: a careless password may hold one
-_SECRET_FIELD = re.compile(r"((?:pass|passwd|password|pwd|token|secret|auth|key)=)[^&/?#;\s]+", re.IGNORECASE)
-_JOIN_TOKEN = re.compile(r"LS1\.[0-9a-f]{64}\.[a-z0-9]+\.[A-Za-z0-9_-]+")
-
-
-def masked(text: str) -> str:
-    """`text` without user names, passwords and join tokens."""
-    text = _JOIN_TOKEN.sub("LS1.***", text)
-    return _SECRET_FIELD.sub(r"\1***", _CREDENTIALS.sub(r"\1***@", text)) if "://" in text else text
+__all__ = ["Forwarder", "JsonLines", "configure", "masked"]
 
 
 class JsonLines(logging.Formatter):

@@ -215,6 +215,25 @@ def doctor(output: str, cameras: tuple[str, ...], **options: Any) -> None:
         sys.exit(1)
 
 
+@cli.command("support-bundle", epilog="Example: sudo longshore-agent support-bundle -o box.tar.gz")
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="[default: agent-TIME.tar.gz]")
+@_config_options
+def support_bundle(output: Path | None, **options: Any) -> None:
+    """Pack all that helps to find out what is wrong with this box, without a secret in it.
+
+    Findings of 'doctor', configuration, what the box was told, what lies in its state folder, versions, its journal.
+    Keys are not read. What looks like a secret is replaced by ***; look at it before you hand it on.
+    """
+    from datetime import UTC, datetime
+
+    from agent.bundle import gather, write
+
+    target = output or Path(f"agent-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.tar.gz")
+    click.echo("looking at this box …", err=True)
+    count = write(target, gather(from_environment(**options)))
+    click.echo(f"{target}: {count} files; what looks like a secret was replaced by ***")
+
+
 def labels_of(pairs: tuple[str, ...]) -> dict[str, str]:
     """Raises Rejected for a label that is not KEY=VALUE."""
     labels = {}

@@ -28,9 +28,9 @@ from agent.cameras import spec
 from agent.findings import Finding
 from agent.identity.decisions import clock_problem
 from agent.identity.store import Identity
-from agent.logs import masked
 from protos.errors import Rejected
 from protos.fleet_pb2 import BrokerEndpoint, DesiredState
+from protos.secrets import masked
 
 DIAL_SECONDS = 5.0
 FRAME_SECONDS = 30.0  # for all cameras together, side by side; a cold start included

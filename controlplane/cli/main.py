@@ -40,6 +40,10 @@ COMMANDS = {
     "completion": ("completion", "Make your shell complete commands, kinds and names."),
     "backup": ("backup", "Back up a control plane into one file, while it serves."),
     "restore": ("restore", "Restore a control plane from a backup."),
+    "support-bundle": (
+        "support_bundle",
+        "All that helps to find what is wrong with a box, without a secret in it.",
+    ),
     "doctor": ("doctor", "Find what is wrong with contexts, fleet and this machine, and how to mend it."),
     "audit": ("audit", "Who changed what."),
     "version": ("version", "Versions of this command and of the control plane."),

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from controlplane.db import Database
-from controlplane.errors import Forbidden
+from controlplane.errors import Forbidden, NotFound
 from controlplane.fleet import generations, status
-from controlplane.fleet.desired import DesiredState
+from controlplane.fleet.desired import DesiredState, desired_state
 from controlplane.fleet.generations import Hint, Settings
 from controlplane.fleet.objects import CLOUD, Camera, Condition, Deployment, Fleet, Node
 from controlplane.fleet.reports import Report
@@ -80,6 +80,17 @@ class BoxService:
             grant_expires_unix_ms=expires,
             now_unix_ms=now,
         )
+
+    def desired(self, name: NodeId) -> tuple[int, DesiredState]:
+        """What a box is told now, with its number; credentials and all. Raises NotFound."""
+        with self._database.read() as session:
+            repository = FleetRepository(session)
+            node = repository.node(name)
+            if node is None:
+                raise NotFound(f"there is no node {name}; see 'longshore get nodes'")
+            told, configured = repository.surroundings(node), self._settings
+            state = desired_state(node, told, configured.broker, configured.sync_interval_seconds)
+        return node.desired_generation, state
 
     def cameras_of(self, name: NodeId) -> frozenset[CameraName]:
         """Whose pictures a box may send."""

@@ -10,13 +10,24 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from controlplane.fleet import sources, specs, status
+from controlplane.fleet.desired import DesiredState
 from controlplane.fleet.objects import Camera, Condition, Deployment, Fleet, Meta, Node
 from controlplane.fleet.reports import CameraReport, DeploymentReport
 from controlplane.fleet.status import Progress, Step
 
 API_VERSION = "longshore/v1"
 Document = dict[str, Any]
+
+
+def desired(state: DesiredState) -> dict[str, Any]:
+    """What a box is told, as anybody may see it."""
+    told: dict[str, Any] = msgspec.to_builtins(state)
+    for camera in told["cameras"]:
+        camera["source"] = sources.stripped(camera["source"])
+    return told
 
 
 def timestamp(unix_ms: int) -> str | None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Depends, Query
 from fastapi.responses import JSONResponse, Response
 
-from controlplane.fleet import schemas
+from controlplane.fleet import envelope, schemas
 from controlplane.fleet.envelope import timestamp
 from controlplane.fleet.schemas import documented
 from controlplane.fleet.service import Applied
@@ -70,6 +70,12 @@ def logs(name: str, services: Current, after: After = 0, wait: Wait = 0) -> Resp
     lines = services.looking.wait_lines(NodeId(name), after, wait)
     items = [{**vars(line), "time": timestamp(line.unix_ms)} for line in lines]
     return JSONResponse({"items": [{key: value for key, value in item.items() if key != "unix_ms"} for item in items]})
+
+
+@router.get("/nodes/{name}/desired", summary="What a box is told to be, without its cameras' credentials")
+def desired(name: str, services: Current) -> schemas.DesiredAnswer:
+    generation, state = services.boxes.desired(NodeId(name))
+    return schemas.DesiredAnswer(generation=generation, desired=envelope.desired(state))
 
 
 # ---- cameras ----

@@ -228,6 +228,11 @@ class LogLines(Answer):
     items: list[LogLine]
 
 
+class DesiredAnswer(Answer):
+    generation: int
+    desired: dict[str, Any]  # protos/fleet.proto: DesiredState
+
+
 def documented(answer: type[Answer], spec: type[Answer] | None = None) -> dict[str, Any]:
     """Route arguments that show these bodies in OpenAPI without checking them again at run time."""
     shown: dict[str, Any] = {"responses": {200: {"model": answer}}, "response_model": None}

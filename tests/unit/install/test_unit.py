@@ -35,9 +35,7 @@ def analyze() -> str:
     return program("systemd-analyze", "systemd")
 
 
-@pytest.mark.parametrize(
-    "service", [SERVICE, replace(SERVICE, verb="serve", provider="cuda", state_dir=Path("/srv/box"))]
-)
+@pytest.mark.parametrize("service", [SERVICE, OTHER])
 def test_systemd_takes_the_unit_without_a_word(analyze: str, tmp_path: Path, service: Service) -> None:
     path = tmp_path / unit.UNIT
     path.write_text(text(service))

@@ -1,0 +1,113 @@
+"""What `longshore support-bundle` packs: the API's answers about one box, each through the same redaction.
+
+An answer that cannot be had is in the bundle as the sentence that came instead: it is made when things are broken.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tarfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from controlplane.cli.client import Client, Document, address
+from protos.errors import LongshoreError, Rejected
+from protos.secrets import redacted
+
+LOG_SECONDS = 8  # the box opens its stream when it hears that somebody looks
+NEWEST = 200  # rows of each history
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One file of the bundle and where it comes from."""
+
+    file: str
+    path: str
+    query: tuple[tuple[str, str | int], ...] = ()
+
+
+def asked(node: str) -> list[Asked]:
+    """All that is asked about `node` itself."""
+    return [
+        Asked("node.json", address("nodes", node)),
+        Asked("desired.json", address("nodes", node, "desired")),
+        Asked("logs.json", address("nodes", node, "logs"), (("wait", LOG_SECONDS),)),
+        Asked("stats.json", address("nodes", node, "stats"), (("since", "1h"), ("limit", NEWEST))),
+        Asked("gaps.json", address("nodes", node, "gaps")),
+        Asked("outcomes.json", "/outcomes", (("node", node), ("since", "1h"), ("step", "1m"))),
+        Asked("detections.json", "/detections", (("node", node), ("limit", 20))),
+        Asked("audit.json", "/audit", (("since", "168h"), ("limit", NEWEST))),
+        Asked("settings.json", "/settings"),
+        Asked("releases.json", "/releases"),
+        Asked("nodes.json", "/nodes"),
+        Asked("server-version.json", "/version"),
+    ]
+
+
+def gather(client: Client, node: str, doing: Callable[[str, int, int], None]) -> Iterator[tuple[str, Any]]:
+    """Files and their documents, not redacted yet. Raises NotFound, Retryable when the box itself is not told."""
+    client.one("nodes", node)
+    cameras = [each for each in _listed(client, "cameras") if each["spec"]["node"] == node]
+    deployments = [each for each in _listed(client, "deployments") if _runs(each, node)]
+    wanted = asked(node)
+    wanted += [_health(each["metadata"]["name"]) for each in cameras]
+    for number, each in enumerate(wanted, 1):
+        yield each.file, _answer(client, each)
+        doing("asking", number, len(wanted))
+    yield "cameras.json", cameras
+    yield "deployments.json", deployments
+    yield "command.json", {"version": metadata.version("longshore"), "url": client.context.url}
+
+
+def write(target: Path, files: Iterator[tuple[str, Any]]) -> int:
+    """Redacted, into a tar.gz that only its owner may read; how many. Raises Rejected."""
+    folder = target.name.removesuffix(".gz").removesuffix(".tar")
+    count = 0
+    try:
+        handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError as error:
+        raise Rejected(f"{target} is there already; choose another name with -o") from error
+    except OSError as error:
+        raise Rejected(f"cannot write {target} ({error.strerror}); choose another place with -o") from error
+    try:
+        with os.fdopen(handle, "wb") as file, tarfile.open(fileobj=file, mode="w:gz") as archive:
+            for name, document in files:
+                content = json.dumps(redacted(document), indent=2, ensure_ascii=False).encode()
+                about = tarfile.TarInfo(f"{folder}/{name}")
+                about.size, about.mode = len(content), 0o600
+                archive.addfile(about, io.BytesIO(content))
+                count += 1
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+    return count
+
+
+def _answer(client: Client, wanted: Asked) -> Any:
+    try:
+        return client.document("GET", wanted.path, params=dict(wanted.query))
+    except LongshoreError as error:
+        return {"error": str(error)}
+
+
+def _listed(client: Client, plural: str) -> list[Document]:
+    try:
+        return client.listed(plural)
+    except LongshoreError:
+        return []
+
+
+def _health(camera: str) -> Asked:
+    where = address("cameras", camera, "health")
+    return Asked(f"cameras/{camera}.json", where, (("since", "24h"), ("limit", NEWEST)))
+
+
+def _runs(deployment: Document, node: str) -> bool:
+    """Does its status speak of this box?"""
+    return f'"{node}"' in json.dumps(deployment.get("status", {}))
