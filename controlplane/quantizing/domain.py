@@ -67,7 +67,7 @@ def speed_sentence(fp32: Cost, int8: Cost) -> str:
     ratio = fp32.seconds / int8.seconds
     if ratio >= 1.0:
         return f"{ratio:.2f} times as fast"
-    return f"slower here: {ratio:.2f} times as fast; a processor with int8 instructions (VNNI, dot product) may differ"
+    return f"slower here, {ratio:.2f} times as fast: boxes will run fp32"
 
 
 def refusal(tried: Sequence[Measure], calibration: int) -> Rejected:

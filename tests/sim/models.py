@@ -192,14 +192,19 @@ def classifier(height: int = 32, width: int = 64, labels: tuple[str, ...] = ("re
     )
     nodes = [
         node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
-        node("ReduceMean", ["float"], ["mean"], axes=[1, 2], keepdims=0),
+        node("Transpose", ["float"], ["chw"], perm=[0, 3, 1, 2]),
+        node("Conv", ["chw", "same"], ["layer"]),
+        node("ReduceMean", ["layer"], ["mean"], axes=[2, 3], keepdims=0),
         node("Div", ["mean", "full"], ["scores"]),
     ]
 
     def compute(x: Mapping[str, Array]) -> dict[str, Array]:
         return {"scores": x["image"].astype(np.float32).mean(axis=(1, 2)) / np.float32(255)}
 
-    constants: dict[str, Array] = {"full": np.array(255.0, dtype=np.float32)}
+    constants: dict[str, Array] = {
+        "full": np.array(255.0, dtype=np.float32),
+        "same": np.eye(3, dtype=np.float32).reshape(3, 3, 1, 1),
+    }
     wanted = ModelInput(height, width)
     return _sample(nodes, signature, compute, constants, "classification", wanted, labels)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from controlplane.cli import trying
@@ -13,7 +15,7 @@ from protos import manifest
 from protos.errors import Fatal, Rejected
 from tests.sim.clips import write_clip
 from tests.sim.command import Run
-from tests.sim.models import layered, sum_model
+from tests.sim.models import classifier, layered, sum_model
 from tests.sim.release_folders import release_of
 
 CHECKOUT = Path(__file__).parents[3]
@@ -71,6 +73,48 @@ def test_a_refusal_names_both_numbers_and_leaves_nothing(run: Run, tmp_path: Pat
     made = run("package", str(loud), "--int8", "--calibrate", film, "-o", str(tmp_path / "out"))
     assert (made.code, "int8 refused: agreement" in made.err, "against 1.0000 of fp32" in made.err) == (1, True, True)
     assert {path.name for path in tmp_path.iterdir()} == before
+
+
+def colours(folder: Path, colour: tuple[int, int, int], count: int) -> Path:
+    """Pictures of about one colour: blue, green, red."""
+    folder.mkdir(parents=True)
+    noise = np.random.default_rng(count)
+    for number in range(count):
+        pixels = np.clip(np.full((32, 32, 3), colour) + noise.integers(-20, 20, 3), 0, 255).astype(np.uint8)
+        assert cv2.imwrite(str(folder / f"{number}.png"), pixels)
+    return folder
+
+
+def test_labelled_pictures_judge_a_detector_by_map50(run: Run, tmp_path: Path) -> None:
+    colours(tmp_path / "labelled" / "images", (250, 250, 250), 60)
+    (tmp_path / "labelled" / "labels").mkdir()
+    for number in range(60):
+        (tmp_path / "labelled" / "labels" / f"{number}.txt").write_text("0 0.375 0.5 0.25 0.5\n")
+    calibrate = colours(tmp_path / "calibrate", (200, 200, 200), 40)
+    words = ["--int8", "--calibrate", str(calibrate), "--evaluate", str(tmp_path / "labelled"), "-o"]
+    made = run("package", str(release_of(layered(), tmp_path / "release")), *words, str(tmp_path / "out"))
+    assert made.code == 0, made.err
+    assert ["mAP50", "1.0000", "1.0000", "100.0%"] in [line.split() for line in made.out.splitlines()]
+    assert "judged on 60 others" in made.out
+
+
+def test_class_folders_judge_a_classifier_by_top1(run: Run, tmp_path: Path) -> None:
+    for name, colour in (("red", (30, 30, 220)), ("green", (30, 220, 30)), ("blue", (220, 30, 30))):
+        colours(tmp_path / "labelled" / name, colour, 20)
+    calibrate = colours(tmp_path / "calibrate", (120, 120, 120), 40)
+    words = ["--int8", "--calibrate", str(calibrate), "--evaluate", str(tmp_path / "labelled"), "-o"]
+    made = run("package", str(release_of(classifier(), tmp_path / "release")), *words, str(tmp_path / "out"))
+    assert (made.code, "top-1 accuracy" in made.out, "1.0000" in made.out) == (0, True, True), made.out + made.err
+
+
+def test_pictures_that_are_gone_are_named_and_the_rest_judges(run: Run, tmp_path: Path) -> None:
+    for name, colour in (("red", (30, 30, 220)), ("green", (30, 220, 30)), ("blue", (220, 30, 30))):
+        colours(tmp_path / "labelled" / name, colour, 20)
+    (tmp_path / "labelled" / "red" / "7.png").write_bytes(b"torn")
+    calibrate = colours(tmp_path / "calibrate", (120, 120, 120), 40)
+    words = ["--int8", "--calibrate", str(calibrate), "--evaluate", str(tmp_path / "labelled"), "-o"]
+    made = run("package", str(release_of(classifier(), tmp_path / "release")), *words, str(tmp_path / "out"))
+    assert (made.code, "judged on 59 others" in made.out, "left out: " in made.out) == (0, True, True), made.err
 
 
 def test_a_film_that_is_too_short_says_how_many_pictures_are_wanted(run: Run, tmp_path: Path) -> None:

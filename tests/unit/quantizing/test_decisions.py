@@ -28,7 +28,7 @@ def test_the_gate_is_at_99_percent_of_fp32(int8: float, passes: bool) -> None:
 
 def test_int8_that_is_slower_here_is_called_so() -> None:
     assert domain.speed_sentence(Cost(2.0, 1), Cost(1.0, 1)) == "2.00 times as fast"
-    assert domain.speed_sentence(Cost(1.0, 1), Cost(2.0, 1)).startswith("slower here: 0.50 times as fast")
+    assert domain.speed_sentence(Cost(1.0, 1), Cost(2.0, 1)).startswith("slower here, 0.50 times as fast")
 
 
 def test_of_a_film_the_end_is_held_out_and_of_pictures_every_third() -> None:
