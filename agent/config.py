@@ -36,6 +36,7 @@ class AgentConfig:
     slots: int = 6  # frames per tap in shared memory: one being written, one waiting, one running, three in the cloud
     confirm_seconds: float = 10.0  # a new release must behave this long before it is kept
     outbox_bytes: int = 0  # of disk, for telemetry that waits, at most; 0: as much as the fleet's settings say
+    events_broker: str = ""  # mqtt://127.0.0.1:1883: events go there, for applications beside the box, and not up
     log_level: str = "INFO"
 
     def outbox_bound(self, quota: int) -> int:

@@ -53,6 +53,7 @@ class Desired:
     cloud: tuple[CloudNode, ...] = ()
     broker: Broker | None = None
     watch_until: float = 0.0  # unix seconds
+    silent: frozenset[DeploymentName] = frozenset()  # no events of these
     records_per_second: dict[DeploymentName, float] = field(default_factory=dict)
     refused: tuple[str, ...] = ()
     quotas: Quotas = Quotas()
@@ -76,6 +77,7 @@ def desired(state: DesiredState) -> Desired:
         cloud=tuple(node for told in state.cloud if (node := _cloud_node(told, refused))),
         broker=_broker(state),
         watch_until=state.watch_until_unix_ms / 1000,
+        silent=frozenset(DeploymentName(spec.name) for spec in state.deployments if spec.silent),
         records_per_second={wish.name: _rate(state, wish.name) for wish in deployments},
         refused=tuple(refused),
         quotas=Quotas(state.quotas.release_bytes, state.quotas.outbox_bytes),

@@ -25,6 +25,7 @@ from agent.adapters.fleet_grpc import GrpcFleetLink
 from agent.adapters.hold import hold
 from agent.adapters.identity_dir import IdentityDirectory
 from agent.adapters.mqtt import TlsFiles
+from agent.adapters.mqtt_events import MqttEvents, place
 from agent.adapters.outbox_sqlite import SqliteOutbox
 from agent.adapters.release_store import DiskReleaseStore
 from agent.adapters.state_sqlite import SqliteState
@@ -49,6 +50,7 @@ from agent.serving.grpc_server import GrpcServer
 from agent.serving.metrics_server import MetricsServer
 from agent.serving.rest_server import RestServer
 from agent.supervise import Tasks
+from agent.telemetry import events
 from agent.telemetry.metrics import Metrics
 from agent.telemetry.reporter import Reporter
 from agent.telemetry.sender import Sender
@@ -99,7 +101,7 @@ class Node:
         self.captures = Captures(self._clock, self._on_frame, self._on_superseded, self._on_health, config.slots)
         self.board = Board(config, self._clock, self.captures, OnnxEngine, self._finished)
         self._link = GrpcFleetLink(lambda: self._identity)
-        self._reporter = Reporter(disk.outbox, self.metrics, self._clock, config.state_dir)
+        self._reporter = Reporter(disk.outbox, self.metrics, self._clock, config.state_dir, self._tell)
         self._sender = Sender(disk.outbox, self._clock, random.random)
         self._looking = Looking(
             self._clock, self.captures, self._idle_cameras, lambda camera: self._zones.get(camera, ())
@@ -107,6 +109,8 @@ class Node:
         self._updater = self._new_updater()
         self._sync = SyncLoop(self._link, disk.state, self._clock, self._report, self._handlers())
         self._broker = self._new_broker()
+        node_id = identity.member.node_id
+        self._local_events = MqttEvents(node_id, place(config.events_broker)) if config.events_broker else None
         self._cloud = CloudWire(lambda: self._identity, self.board.offer_cloud)
         self._renewal = self._new_renewal()
         access = self._access()
@@ -122,6 +126,8 @@ class Node:
         await self._listen()
         logging.getLogger().addHandler(logs.Forwarder(self._looking.say))
         self.metrics.before_render(self._refresh_metrics)
+        if self._local_events is not None:
+            self._local_events.start()
         self._updater.start()
         self._sync.restore()
         self._tasks.eternal("outbox", self._disk.outbox.guard())
@@ -157,6 +163,7 @@ class Node:
             ("pictures", self._looking.close),
             ("tasks", self._tasks.stop),
             ("cloud", self._cloud.close),
+            ("events", self._close_events),
             ("broker", self._broker.close),
             ("control plane", self._link.close),
             ("outbox", self._disk.outbox.close),
@@ -218,6 +225,16 @@ class Node:
             frame = replace(frame, boxes=zones.tagged(frame.boxes, known))
         self._reporter.finished(frame)
         self._looking.show(frame)
+
+    def _tell(self, frame: Finished) -> None:
+        """Applications hear of it at the box's own broker, or where it has none at the fleet's."""
+        if frame.tap.deployment not in self._desired.silent:
+            out = self._local_events or self._broker
+            out.tell(frame.tap.camera, events.event(self._identity.member.node_id, frame))
+
+    async def _close_events(self) -> None:
+        if self._local_events is not None:
+            await asyncio.to_thread(self._local_events.close)
 
     def _report(self) -> SyncRequest:
         self._was_connected = self._sync.connected

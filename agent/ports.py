@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from agent.types import Box, Geometry, ModelInput, Tap
-from protos.ids import Digest
+from protos.ids import CameraName, Digest
 
 
 class Clock(Protocol):
@@ -206,6 +206,13 @@ class TelemetryOut(Protocol):
 
     async def publish(self, payload: bytes) -> None:
         """Hand one TelemetryBatch to the transport. Raises Retryable when it is away or refuses."""
+        ...
+
+    def tell(self, camera: CameraName, payload: bytes) -> bool:
+        """An event of this camera for whoever listens now. False: dropped, for want of a connection or of speed.
+
+        Returns at once, and never in the way of `publish`.
+        """
         ...
 
     def on_ack(self, handler: Callable[[bytes], None]) -> None: ...

@@ -20,6 +20,7 @@ from agent.telemetry import records
 from agent.types import Problem
 from agent.version import VERSION
 from protos.errors import LongshoreError
+from protos.ids import CameraName
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,11 @@ class BrokerWire:
         async with self._turn:
             broker, self._broker = self._broker, None
             await self._connect(broker)
+
+    def tell(self, camera: CameraName, payload: bytes) -> None:
+        """An event, to whoever listens at the fleet's broker now."""
+        if self._link is not None:
+            self._link.tell(camera, payload)
 
     def problems(self) -> list[Problem]:
         if self._link is None or self._link.connected:

@@ -661,6 +661,7 @@ class DeploymentSpec(_message.Message):
     MIN_SCORE_FIELD_NUMBER: _builtins.int
     DETECTIONS_PER_SECOND_FIELD_NUMBER: _builtins.int
     CLASSES_FIELD_NUMBER: _builtins.int
+    SILENT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     model: _builtins.str
     version: _builtins.str
@@ -671,6 +672,8 @@ class DeploymentSpec(_message.Message):
     min_score: _builtins.float
     detections_per_second: _builtins.float
     """recorded per camera, at most"""
+    silent: _builtins.bool
+    """no events for applications"""
     @_builtins.property
     def cameras(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """names, already selected; empty on a cloud node"""
@@ -694,10 +697,11 @@ class DeploymentSpec(_message.Message):
         min_score: _builtins.float = ...,
         detections_per_second: _builtins.float = ...,
         classes: _abc.Iterable[_builtins.str] | None = ...,
+        silent: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["offload", b"offload"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cameras", b"cameras", "classes", b"classes", "deadline_ms", b"deadline_ms", "detections_per_second", b"detections_per_second", "digest", b"digest", "min_score", b"min_score", "model", b"model", "name", b"name", "offload", b"offload", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cameras", b"cameras", "classes", b"classes", "deadline_ms", b"deadline_ms", "detections_per_second", b"detections_per_second", "digest", b"digest", "min_score", b"min_score", "model", b"model", "name", b"name", "offload", b"offload", "silent", b"silent", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -4,8 +4,9 @@
     longshore/v1/<node>/ack         control plane → node              TelemetryAck
     longshore/v1/<node>/telemetry   QoS 1, node → control plane       TelemetryBatch
     longshore/v1/<node>/presence    retained + last will, node → all  Presence
+    longshore/v1/<node>/events/<camera>    QoS 0, node → applications  JSON, see docs/events.md
 
-A node may write telemetry and presence of its own and read desired and ack of its own, nothing else.
+A node may write telemetry, presence and events of its own and read desired and ack of its own, nothing else.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from protos.errors import Rejected
-from protos.ids import NodeId, node_id
+from protos.ids import CameraName, NodeId, node_id
 
 ROOT = "longshore/v1"
 
@@ -31,6 +32,15 @@ NODE_READS = (Channel.DESIRED, Channel.ACK)
 
 def topic(node: NodeId, channel: Channel) -> str:
     return f"{ROOT}/{node}/{channel}"
+
+
+EVENTS = "events"
+EVERY_EVENT = f"{ROOT}/+/{EVENTS}/+"  # the subscription filter
+
+
+def events(node: NodeId, camera: CameraName) -> str:
+    """Where applications hear what a camera sees."""
+    return f"{ROOT}/{node}/{EVENTS}/{camera}"
 
 
 def every_node(channel: Channel) -> str:

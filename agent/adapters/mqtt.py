@@ -28,13 +28,14 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.telemetry.window import backoff
 from protos.errors import Fatal, Retryable
-from protos.ids import NodeId
-from protos.topics import NODE_READS, Channel, topic
+from protos.ids import CameraName, NodeId
+from protos.topics import NODE_READS, Channel, events, topic
 
 KEEP_ALIVE_SECONDS = 15  # the broker sends our last will after one and a half of it
 PUBLISH_SECONDS = 10.0  # for the broker's PUBACK
 CLOSE_SECONDS = 2.0  # for saying goodbye
 MOST_UNANSWERED = 100  # messages that a broker has not answered; the sender's window keeps to far fewer
+MOST_EVENTS = 32  # on their way to the socket: a slow line drops the next, and telemetry waits for no more than these
 RETRY_FIRST, RETRY_LONGEST = 0.5, 15.0  # seconds between connections, with jitter
 NO_MATCHING_SUBSCRIBERS = 0x10
 FAILURE = 0x80
@@ -93,6 +94,7 @@ class MqttLink:
         self._handlers: dict[Channel, list[Callable[[bytes], None]]] = {each: [] for each in NODE_READS}
         self._on_connection: list[Callable[[bool], None]] = []
         self._pending: dict[int, asyncio.Future[None]] = {}  # packet id -> PUBACK
+        self._events: set[int] = set()  # packet ids of events that are not on the wire yet
         self._connected = False
         self._failures = 0
         self._trouble = "not connected yet"
@@ -131,6 +133,15 @@ class MqttLink:
     async def publish(self, payload: bytes) -> None:
         await self._publish(Channel.TELEMETRY, payload, retain=False)
 
+    def tell(self, camera: CameraName, payload: bytes) -> bool:
+        if not self._connected or len(self._events) >= MOST_EVENTS:
+            return False
+        sent = self._client.publish(events(self._settings.node, camera), payload)
+        if sent.rc is not MQTTErrorCode.MQTT_ERR_SUCCESS:
+            return False
+        self._events.add(sent.mid)
+        return True
+
     async def close(self) -> None:
         """Say goodbye in place of the will, and end."""
         self._client.closed = True
@@ -164,6 +175,7 @@ class MqttLink:
             self._pending.pop(sent.mid, None)
 
     def _answered(self, packet: int, code: int, name: str) -> None:
+        self._events.discard(packet)
         future = self._pending.pop(packet, None)
         if future is None or future.done():
             return
@@ -187,6 +199,7 @@ class MqttLink:
             if not future.done():
                 future.set_exception(Retryable(f"the broker's connection broke: {why}"))
         self._pending.clear()
+        self._events.clear()
         if was_connected:
             log.warning("the broker's connection broke: %s", why)
             for handler in self._on_connection:

@@ -10,8 +10,8 @@ from collections import defaultdict
 from collections.abc import Callable
 
 from protos.errors import Retryable
-from protos.ids import NodeId
-from protos.topics import Channel, topic
+from protos.ids import CameraName, NodeId
+from protos.topics import Channel, events, topic
 
 Handler = Callable[[bytes], None]
 
@@ -94,6 +94,11 @@ class MemoryLink:
             raise Retryable(f"the broker did not deliver telemetry: {self._hub.deny}")
         if not self._hub.publish(topic(self._node, Channel.TELEMETRY), payload):
             raise Retryable("the broker did not deliver telemetry: No matching subscribers")
+
+    def tell(self, camera: CameraName, payload: bytes) -> bool:
+        if self._connected:
+            self._hub.publish(events(self._node, camera), payload)
+        return self._connected
 
     async def close(self) -> None:
         self._closed = True

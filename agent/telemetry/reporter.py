@@ -7,6 +7,7 @@ detections, at most so many a second as desired state says; nothing here waits f
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,6 +31,7 @@ class Reporter:
     metrics: Metrics
     clock: Clock
     state_dir: Path
+    tell: Callable[[Finished], None] = lambda _frame: None  # applications, of what is recorded
     per_second: dict[DeploymentName, float] = field(default_factory=dict)  # detections recorded, per camera
     _windows: OutcomeWindows = field(init=False)
     _sampling: Sampling = field(default_factory=Sampling)
@@ -45,6 +47,7 @@ class Reporter:
         wanted = self.per_second.get(frame.tap.deployment, 0.0)
         if frame.release is not None and self._sampling.wanted(frame.tap, wanted, self.clock.monotonic()):
             self.outbox.put(records.frame(frame))
+            self.tell(frame)
 
     def superseded(self, tap: Tap, frames: int) -> None:
         """Frames that a newer one replaced before they were announced."""

@@ -1,4 +1,7 @@
-"""The connection to the broker that the configuration names, with a certificate in the control plane's own name."""
+"""The connection to the broker that the configuration names, with a certificate in the control plane's own name.
+
+Beside it lies another one, for the application that listens to events (docs/events.md).
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from controlplane.adapters.authority_files import write_pair
 from controlplane.adapters.mqtt_in import BrokerSettings, MqttIn
 from controlplane.config import Config
 from controlplane.ports import Clock
-from controlplane.trust.domain import CONTROL_PLANE_USER
+from controlplane.trust.domain import CONTROL_PLANE_USER, EVENTS_USER
 from controlplane.trust.ports import Authority
 
 CERTIFICATE_DAYS = 730.0  # made anew at each start
@@ -24,5 +27,6 @@ def broker_link(config: Config, authority: Authority, ca_folder: Path, clock: Cl
     if broker.tls:
         pair = authority.issue_client(CONTROL_PLANE_USER, clock.unix(), CERTIFICATE_DAYS)
         certificate, key = write_pair(ca_folder, "ingest", pair)
+        write_pair(ca_folder, "events", authority.issue_client(EVENTS_USER, clock.unix(), CERTIFICATE_DAYS))
         settings = BrokerSettings(broker.host, broker.port, config.broker_mqtt5, ca_folder / "ca.pem", certificate, key)
     return MqttIn(settings, clock)

@@ -46,6 +46,7 @@ class DesiredDeployment:
     min_score: float
     detections_per_second: float
     classes: tuple[str, ...] = ()
+    events: bool = True
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,7 @@ def _deployment(deployment: Deployment, cameras: list[Camera], releases: Release
         min_score=spec.min_score,
         detections_per_second=spec.detections_per_second,
         classes=spec.classes,
+        events=spec.events,
     )
 
 

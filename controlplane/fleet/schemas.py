@@ -156,6 +156,7 @@ class DeploymentSpec(Answer):
     min_score: float = Field(default=0.3, ge=0, le=1, description="detections below it are left out")
     classes: list[str] = Field(default_factory=list, description="labels to look for; empty: all the release has")
     detections_per_second: float = Field(default=2, ge=0, description="recorded per camera, at most")
+    events: bool = Field(default=True, description="whether boxes tell applications over MQTT what they record")
 
 
 class Counts(Answer):

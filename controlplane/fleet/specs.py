@@ -57,6 +57,7 @@ class DeploymentSpec:
     min_score: float = 0.3
     detections_per_second: float = 2.0  # recorded per camera, at most
     classes: tuple[str, ...] = ()  # labels to look for; empty: all that the release has
+    events: bool = True  # what is recorded is told to applications as well
 
 
 def _rate(value: object, where: str) -> float:
@@ -118,6 +119,7 @@ def deployment_spec(value: object) -> DeploymentSpec:
         offload=fields.take("offload", _offload, default=OffloadSpec()),
         min_score=fields.take("minScore", number(0, 1), default=DeploymentSpec.min_score),
         classes=fields.take("classes", _classes, default=()),
+        events=fields.take("events", flag, default=True),
         detections_per_second=fields.take(
             "detectionsPerSecond", number(0, MAX_RATE), default=DeploymentSpec.detections_per_second
         ),
@@ -190,4 +192,5 @@ def deployment_document(spec: DeploymentSpec) -> dict[str, object]:
         "minScore": spec.min_score,
         "classes": list(spec.classes),
         "detectionsPerSecond": spec.detections_per_second,
+        "events": spec.events,
     }

@@ -161,6 +161,7 @@ def _deployment_spec(value: DesiredDeployment) -> fleet_pb2.DeploymentSpec:
         min_score=value.min_score,
         detections_per_second=value.detections_per_second,
         classes=value.classes,
+        silent=not value.events,
     )
 
 

@@ -9,6 +9,7 @@ from protos.ids import NodeId
 BACKDATED_SECONDS = 48 * 3600  # box clocks are wrong, most often slow
 DAY = 86_400
 CONTROL_PLANE_USER = "_controlplane"  # at the broker; '_' is in no node id
+EVENTS_USER = "_events"  # applications at the broker: they hear events and presence, and say nothing
 TRUST_DOMAIN = "longshore"
 
 

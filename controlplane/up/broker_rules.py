@@ -1,7 +1,8 @@
 """Who may do what on the broker, once, for both brokers: pure text and values.
 
-The user is the common name of the client's certificate, which only our CA gives. A box writes telemetry and presence
-of its own and reads desired and ack of its own (protos.topics); the control plane may do everything below the root.
+The user is the common name of the client's certificate, which only our CA gives. A box writes telemetry, presence and
+events of its own and reads desired and ack of its own (protos.topics); applications read events and presence of all;
+the control plane may do everything below the root.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from controlplane.ports import MAX_MESSAGE_BYTES
+from controlplane.trust.domain import EVENTS_USER
 from protos import topics
 from protos.errors import LongshoreError
-from protos.topics import NODE_READS, NODE_WRITES, ROOT
+from protos.topics import NODE_READS, NODE_WRITES, ROOT, Channel
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,10 @@ def may(user: str, topic: str, *, writes: bool, control_plane: str) -> bool:
     """Whether `user` may publish to (`writes`) or get messages of `topic`; a subscription filter is a topic here."""
     if user == control_plane:
         return topic.startswith(f"{ROOT}/")
+    if user == EVENTS_USER:
+        return not writes and _for_applications(topic)
+    if writes and topic.startswith(f"{ROOT}/{user}/{topics.EVENTS}/"):
+        return topic.count("/") == 4
     try:
         node, channel = topics.parse(topic)
     except LongshoreError:
@@ -37,11 +43,21 @@ def may(user: str, topic: str, *, writes: bool, control_plane: str) -> bool:
     return node == user and channel in (NODE_WRITES if writes else NODE_READS)
 
 
+def _for_applications(topic: str) -> bool:
+    """Of any box; `topic` may be a filter."""
+    match topic.removeprefix(f"{ROOT}/").split("/"):
+        case [_, Channel.PRESENCE] | [_, topics.EVENTS, _]:
+            return topic.startswith(f"{ROOT}/")
+    return False
+
+
 def mosquitto_acl(control_plane: str) -> str:
     """The same rules as mosquitto's ACL file."""
-    lines = [f"pattern write {ROOT}/%u/{channel}" for channel in NODE_WRITES]
+    lines = [f"pattern write {ROOT}/%u/{channel}" for channel in (*NODE_WRITES, f"{topics.EVENTS}/+")]
     lines += [f"pattern read {ROOT}/%u/{channel}" for channel in NODE_READS]
     lines += [f"user {control_plane}", f"topic readwrite {ROOT}/#"]
+    lines += [f"user {EVENTS_USER}", f"topic read {topics.EVERY_EVENT}"]
+    lines += [f"topic read {topics.every_node(Channel.PRESENCE)}"]
     return "\n".join(lines) + "\n"
 
 

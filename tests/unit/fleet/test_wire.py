@@ -35,6 +35,7 @@ DESIRED = DesiredState(
             0.3,
             2.0,
             ("boat",),
+            events=False,
         ),
     ),
     slow_down_ms=300,
@@ -73,6 +74,7 @@ def test_a_desired_state_reaches_the_wire_whole() -> None:
                 min_score=0.3,
                 detections_per_second=2.0,
                 classes=["boat"],
+                silent=True,
             )
         ],
         switches=fleet_pb2.Switches(slow_down_ms=300, paused=True),

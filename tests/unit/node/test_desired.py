@@ -39,6 +39,7 @@ def state() -> DesiredState:
                 min_score=0.3,
                 detections_per_second=2,
                 classes=["boat"],
+                silent=True,
             )
         ],
         quotas=Quotas(release_bytes=1 << 30),
@@ -57,6 +58,7 @@ def test_what_makes_sense_becomes_wishes() -> None:
     assert read.broker is None
     assert read.zones == {"quay": (types.Zone("water", ((0, 0.5), (1, 0.5), (0.5, 1))),)}
     assert deployment.settings.classes == {"boat"}
+    assert read.silent == {"watch"}
     assert (read.quotas.release_bytes, read.quotas.outbox_bytes) == (1 << 30, 0)
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from protos import topics
 from protos.errors import Rejected
-from protos.ids import NodeId
+from protos.ids import CameraName, NodeId
 from protos.topics import Channel
 
 nodes = st.from_regex(r"[a-z0-9][a-z0-9-]{0,62}", fullmatch=True).map(NodeId)
@@ -32,6 +32,8 @@ def test_topics_are_written_as_brokers_and_boxes_know_them() -> None:
     built = [topics.topic(NodeId("quay-1"), channel) for channel in Channel]
     assert built == [f"longshore/v1/quay-1/{word}" for word in ("desired", "ack", "telemetry", "presence")]
     assert topics.every_node(Channel.PRESENCE) == "longshore/v1/+/presence"
+    assert topics.events(NodeId("quay-1"), CameraName("gate")) == "longshore/v1/quay-1/events/gate"
+    assert topics.EVERY_EVENT == "longshore/v1/+/events/+"
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,16 @@ def rig(clock: FakeClock, tmp_path: Path) -> Rig:
     return Rig(clock, tmp_path)
 
 
+async def test_applications_are_told_what_is_recorded_and_nothing_else(rig: Rig, clock: FakeClock) -> None:
+    told: list[int] = []
+    rig.reporter.tell = lambda frame: told.append(frame.seq)
+    for number in range(20):
+        clock.tick(0.1)
+        rig.reporter.finished(finished(number, Outcome.OK_LOCAL if number % 4 else Outcome.SHED))
+    assert told == [record.frame.frame_seq for record in await rig.told("frame")]
+    assert len(told) == 4
+
+
 async def test_counts_and_metrics_of_the_same_frames_agree(rig: Rig, clock: FakeClock) -> None:
     for number in range(20):
         clock.tick(0.1)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from controlplane.trust.domain import EVENTS_USER
 from controlplane.up import demo, plan
 from controlplane.up.broker_rules import Listener, may, mosquitto_acl, mosquitto_conf
 from controlplane.up.options import UpOptions
@@ -134,6 +135,29 @@ def test_a_box_writes_and_reads_its_own_channels_only(channel: Channel, writes: 
 )
 def test_a_box_cannot_subscribe_by_wildcard(filter_: str) -> None:
     assert not may("quay-1", filter_, writes=False, control_plane=CONTROL_PLANE)
+
+
+@pytest.mark.parametrize(
+    ("user", "topic_", "writes", "allowed"),
+    [
+        ("quay-1", "longshore/v1/quay-1/events/gate", True, True),
+        ("quay-1", "longshore/v1/quay-1/events/gate/more", True, False),
+        ("quay-1", "longshore/v1/quay-2/events/gate", True, False),
+        ("quay-1", "longshore/v1/quay-1/events/gate", False, False),
+        (EVENTS_USER, "longshore/v1/+/events/+", False, True),
+        (EVENTS_USER, "longshore/v1/quay-1/events/gate", False, True),
+        (EVENTS_USER, "longshore/v1/+/presence", False, True),
+        (EVENTS_USER, "longshore/v1/quay-1/events/gate", True, False),
+        (EVENTS_USER, "longshore/v1/quay-1/telemetry", False, False),
+        (EVENTS_USER, "longshore/v1/#", False, False),
+        (EVENTS_USER, "longshore/v1/+/+", False, False),
+        (EVENTS_USER, "+/+/+/events/+", False, False),
+    ],
+)
+def test_boxes_tell_events_and_applications_hear_them_and_nothing_else(
+    user: str, topic_: str, *, writes: bool, allowed: bool
+) -> None:
+    assert may(user, topic_, writes=writes, control_plane=CONTROL_PLANE) is allowed
 
 
 def test_mosquitto_demands_certificates_and_names_clients_by_them() -> None:
