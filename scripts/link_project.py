@@ -5,6 +5,7 @@ What `pip install --editable` would do, without a build step, so that it works o
 
 from __future__ import annotations
 
+import shutil
 import site
 import sys
 import tomllib
@@ -30,6 +31,8 @@ def main() -> None:
     packages = Path(site.getsitepackages()[0])
     (packages / "longshore.pth").write_text(f"{CHECKOUT}\n")
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    for earlier in packages.glob("longshore-*.dist-info"):  # of another version: it would be the one that is found
+        shutil.rmtree(earlier)
     known = packages / f"longshore-{project['version']}.dist-info"  # so that importlib.metadata knows the version
     known.mkdir(exist_ok=True)
     (known / "METADATA").write_text(f"Metadata-Version: 2.1\nName: longshore\nVersion: {project['version']}\n")

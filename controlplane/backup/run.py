@@ -19,6 +19,8 @@ from controlplane.backup.databases import Store, store
 from controlplane.migrations.migrate import head
 from protos.errors import Rejected, Retryable
 
+_SCRATCH = ".restoring-"
+
 Progress = Callable[[str, int, int], None]  # what is done, bytes done, of so many
 
 
@@ -63,6 +65,7 @@ def restore(source: Path, state: Path, database_url: str, progress: Progress) ->
     archive.prove(source, manifest, lambda done, total: progress("proving", done, total))
     with ExitStack() as stack:
         folder = stack.enter_context(_held_place(state))
+        _forget_killed(state)
         fresh = Path(stack.enter_context(_scratch(state)))
         place = _places(fresh, manifest.database)
         archive.unpack(source, manifest, place, lambda done, total: progress("restoring", done, total))
@@ -125,6 +128,12 @@ def _held_place(state: Path) -> Iterator[Path]:
         yield folder
 
 
+def _forget_killed(state: Path) -> None:
+    """What a restore that was killed left beside the place: it holds keys."""
+    for left in state.glob(f"{_SCRATCH}*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
 def _places(fresh: Path, kind: str) -> Callable[[str], Path | None]:
     def place(name: str) -> Path | None:
         if name == DATABASES[kind]:
@@ -153,7 +162,7 @@ def _beside(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def _scratch(state: Path) -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(dir=state, prefix=".restoring-"))
+    folder = Path(tempfile.mkdtemp(dir=state, prefix=_SCRATCH))
     try:
         yield folder
     finally:

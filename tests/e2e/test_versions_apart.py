@@ -7,7 +7,9 @@ The other release's code comes out of git. A shallow clone does not hold it; the
 from __future__ import annotations
 
 import io
+import os
 import subprocess
+import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,8 +19,11 @@ import pytest
 from controlplane.cli.client import Client
 from controlplane.cli.contexts import Context
 from controlplane.cli.pushing import push
+from controlplane.db import Database
+from controlplane.migrations.migrate import migrate
 from tests.servers.box import AgentProcess
 from tests.servers.demo import ROOT, DemoTree
+from tests.servers.ports import free_port
 from tests.sim import past
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
@@ -74,3 +79,17 @@ def test_neighbouring_releases_work_together(fleet: tuple[DemoTree, AgentProcess
 def apply(client: Client, kind: str, name: str, spec: dict[str, object]) -> None:
     document = {"apiVersion": "longshore/v1", "kind": kind, "metadata": {"name": name}, "spec": spec}
     client.call("PUT", f"/{kind.lower()}s/{name}", json=document)
+
+
+def test_the_first_release_refuses_a_newer_database_in_one_sentence(first: Path, tmp_path: Path) -> None:
+    past.control_plane(tmp_path)
+    database = Database(f"sqlite:///{tmp_path / 'controlplane' / 'longshore.db'}")
+    migrate(database)
+    database.close()
+    ports = [part for name in ("https", "http", "grpc") for part in (f"--{name}-port", str(free_port()))]
+    command = [sys.executable, "-P", "-m", "controlplane.main", "serve", "--state", str(tmp_path), *ports]
+    environment = {**os.environ, "PYTHONPATH": str(first)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert "of a newer Longshore" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from controlplane.adapters.listening import held
-from controlplane.backup import archive, contents
+from controlplane.backup import archive, contents, run
 from controlplane.backup.contents import Manifest
 from controlplane.backup.run import back_up, restore
 from controlplane.config import Config
@@ -191,6 +191,25 @@ def test_what_is_no_backup_is_told(tmp_path: Path) -> None:
     for name in ("some.tar", "absent.tar"):
         with pytest.raises(Rejected, match=r"no backup of Longshore|cannot read"):
             archive.manifest_of(tmp_path / name)
+
+
+def test_a_restore_that_was_killed_leaves_no_control_plane_and_the_next_one_cleans_up(
+    backup: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = tmp_path / "new"
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "_appear", killed)
+        with pytest.raises(KeyboardInterrupt):
+            restore(backup, new, "", quiet)
+    assert [path.name for path in (new / "controlplane").iterdir()] == ["lock"]
+    (new / ".restoring-abc" / "ca").mkdir(parents=True)  # as kill -9 leaves it
+    restore(backup, new, "", quiet)
+    assert {path.name for path in new.iterdir()} == {"controlplane"}
+    assert nodes(new, "")
 
 
 def test_progress_is_told_to_its_end(state: Path, tmp_path: Path) -> None:
