@@ -20,7 +20,7 @@ Shape = tuple[int, ...]  # 0: not known
 Shapes = dict[str, Shape]
 _SMALL = 4096  # numbers; constants that shapes are made of are no larger, weights are
 _FEW = 64  # numbers in what is computed here
-_ROUNDS = 12
+_ROUNDS = 40  # one for each block of a network that halves its channels by arithmetic
 _ARITHMETIC = frozenset(
     {"Add", "Sub", "Mul", "Div", "Mod", "Floor", "Ceil", "Neg", "Max", "Min", "Equal", "Where", "Cast", "ReduceProd"}
     | {"Concat", "Split", "Slice", "Gather", "Squeeze", "Unsqueeze", "Reshape", "Transpose", "Expand", "Range"}
