@@ -27,7 +27,7 @@ class Named:
 
 def inspected(model: ModelProto, size: int, wish: Wish, named: Named) -> list[str]:
     """Of a model of `size` bytes, which this takes over. Raises Rejected."""
-    opset = opsets.opset(model) if model.opset_import else 0
+    opset = opsets.opset(model)
     source = opened(model)
     maker = " ".join(filter(None, (source.model.producer_name, source.model.producer_version)))
     made = f"made by {maker}" if maker else "maker unknown"

@@ -12,24 +12,27 @@ OLDEST_READ = 7  # before it batch normalisation and broadcasting meant somethin
 
 
 def opset(model: ModelProto) -> int:
-    found: int = max(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
-    return found
+    """0 where it says none."""
+    return max((int(entry.version) for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
+
+
+def check_known(model: ModelProto) -> None:
+    """Raises Rejected."""
+    found, newest = opset(model), int(onnx_opset_version())
+    if not OLDEST_READ <= found <= newest:
+        raise Rejected(f"the model is of opset {found}, known are {OLDEST_READ} to {newest}; export it with opset 17")
 
 
 def raised(model: ModelProto) -> tuple[ModelProto, str]:
     """The model with an opset we write, and what was done, or "". Raises Rejected."""
-    found, newest = opset(model), int(onnx_opset_version())
-    if not OLDEST_READ <= found <= newest:
-        raise Rejected(f"the model is of opset {found}, known are {OLDEST_READ} to {newest}; export it with opset 17")
+    found = opset(model)
     if found >= OLDEST:
         return model, ""
     try:
         newer = version_converter.convert_version(model, OLDEST)
     except Exception as error:  # the converter raises RuntimeError and its own
         why = " ".join(str(error).split())[:160].rstrip(".")
-        raise Rejected(
-            f"opset {found} cannot be raised to {OLDEST} here ({why}); export it with opset 11 to 17"
-        ) from error
+        raise Rejected(f"opset {found} cannot be raised to {OLDEST} ({why}); export it with opset 11 to 17") from error
     _resize_as_before(newer)
     return newer, f"opset {found} was raised to {OLDEST}"
 

@@ -113,8 +113,7 @@ def _without_weights(model: ModelProto) -> ModelProto:
     bare.graph.input.extend(model.graph.input)
     bare.graph.output.extend(model.graph.output)
     for tensor in model.graph.initializer:
-        large = prod(tensor.dims) > _SMALL or len(tensor.dims) > 2
-        bare.graph.initializer.append(_outline(tensor) if large else tensor)
+        bare.graph.initializer.append(_outline(tensor) if prod(tensor.dims) > _SMALL else tensor)
     return bare
 
 

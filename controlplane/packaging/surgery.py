@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from onnx import GraphProto, ModelProto, NodeProto, inliner
+from onnx import GraphProto, ModelProto, NodeProto, checker, inliner
 from onnx.external_data_helper import _get_all_tensors, uses_external_data
 
 from protos.errors import Rejected
@@ -34,6 +34,15 @@ def check_inside(model: ModelProto) -> None:
                 f"the model uses {node.op_type} of {node.domain!r}, which no box has; export it without plug-ins, "
                 "that is without NMS or quantisation of another runtime: boxes are chosen here"
             )
+
+
+def check_sound(model: ModelProto) -> None:
+    """Raises Rejected."""
+    try:
+        checker.check_model(model, full_check=False)
+    except (checker.ValidationError, ValueError, UnicodeDecodeError) as error:
+        why = (str(error).strip() or type(error).__name__).splitlines()[0][:200].rstrip(".")
+        raise Rejected(f"this is no sound ONNX model ({why}); export it again") from error
 
 
 def plain(model: ModelProto) -> ModelProto:

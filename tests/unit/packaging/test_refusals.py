@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from onnx import ModelProto, TensorProto, helper
 
+from controlplane.packaging import folding, form
+from controlplane.packaging.wish import Wish
 from protos.errors import Rejected
 from tests.sim import exports
 from tests.sim.exported import saying
 from tests.sim.exports import Net
-from tests.unit.packaging.folded import fold
+from tests.unit.packaging.folded import LABELS, fold
 
 IMAGES = {"images": ("float32", (1, 3, 64, 96))}
 ROWS = np.zeros((7, 126), "f4")
@@ -130,3 +135,19 @@ def test_it_is_refused_with_the_reason_and_the_nearest_thing(name: str) -> None:
 def test_a_wish_that_cannot_be(wish: dict[str, Any], said: str) -> None:
     with pytest.raises(Rejected, match=said):
         fold(of({"output0": ROWS}), **wish)
+
+
+SOUND = exports.yolox(Net(batch=1)).SerializeToString()
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=150)
+def test_no_damage_to_a_file_gets_past_as_anything_but_a_sentence(data: st.DataObject) -> None:
+    content = bytearray(SOUND)
+    for _ in range(data.draw(st.integers(1, 6))):
+        # Names, shapes and attributes lie at the ends of the file, weights between.
+        where = data.draw(st.one_of(st.integers(0, 1500), st.integers(len(content) - 2500, len(content) - 1)))
+        content[where] = data.draw(st.integers(0, 255))
+    with contextlib.suppress(Rejected):
+        source = folding.opened(form.parsed(bytes(content)))
+        folding.fold(source, folding.plan(source, Wish(labels=LABELS)))
