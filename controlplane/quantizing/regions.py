@@ -32,6 +32,26 @@ def name_nodes(model: Any) -> None:
         seen.add(node.name)
 
 
+def drop_unused_domains(model: Any) -> None:
+    """What the graph imports and no node of it, or of a graph in a node, needs."""
+    used = {"ai.onnx" if domain == "" else domain for domain in _domains(model.graph.node)}
+    used |= {domain for function in model.functions for domain in _domains(function.node)}
+    kept = [entry for entry in model.opset_import if (entry.domain or "ai.onnx") in {"ai.onnx", *used}]
+    imports = [(entry.domain, entry.version) for entry in kept]
+    del model.opset_import[:]
+    for domain, version in imports:
+        entry = model.opset_import.add()
+        entry.domain, entry.version = domain, version
+
+
+def _domains(nodes: Iterable[Any]) -> Iterator[str]:
+    for node in nodes:
+        yield node.domain
+        for attribute in node.attribute:
+            for graph in (attribute.g, *attribute.graphs):
+                yield from _domains(graph.node)
+
+
 def kept_in_fp32(model: Any) -> set[str]:
     """Names of the nodes that must not be quantised."""
     nodes = list(model.graph.node)

@@ -147,6 +147,7 @@ def _prepare(model: Path, target: Path) -> Any:
     quant_pre_process(str(model), str(target), skip_symbolic_shape=True)
     graph = onnx.load(str(target))
     regions.name_nodes(graph)
+    regions.drop_unused_domains(graph)  # the runtime notes every domain it knows, and the registry asks for each
     onnx.save(graph, str(target))
     return graph
 

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from controlplane.adapters.onnx_inspector import OnnxInspector
 from controlplane.cli import trying
 from controlplane.quantizing import folder, runtime_ort
 from protos import manifest
@@ -43,6 +44,7 @@ def test_a_release_gets_a_variant_that_the_registry_takes_and_a_box_chooses(long
     assert release.file(int8.file).size < release.file(fp32.file).size / 2
     assert "## Int8" in (target / "card.md").read_text()
     assert (target / fp32.file).read_bytes() == (HARBOUR / "model.onnx").read_bytes()
+    OnnxInspector().inspect(int8.file, [(target / int8.file).read_bytes()], release)
     assert longshore("push", str(target)).code == 0
     shown = longshore("try", str(target), "--source", str(CLIP), "--seconds", "1", "--output", str(tmp_path / "tried"))
     assert shown.code == 0
