@@ -15,6 +15,7 @@ import sqlite3
 import subprocess
 import sys
 import tarfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -78,7 +79,7 @@ def write(target: Path, files: Iterator[tuple[str, Any]]) -> int:
         for name, document in files:
             content = json.dumps(redacted(document), indent=2, ensure_ascii=False, default=str).encode()
             about = tarfile.TarInfo(f"{folder}/{name}")
-            about.size, about.mode = len(content), 0o600
+            about.size, about.mode, about.mtime = len(content), 0o600, int(time.time())
             archive.addfile(about, io.BytesIO(content))
             count += 1
     return count

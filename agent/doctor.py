@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent import outside
+from agent.adapters.hold import holder
 from agent.adapters.x509 import X509Keys
 from agent.config import AgentConfig
 from agent.findings import Finding, as_json, ordered, report
@@ -50,6 +51,7 @@ class Facts:
     certificate: str = ""  # what is wrong with it
     no_address: str = ""  # to listen on, which this machine does not have
     taken_ports: dict[str, int] = field(default_factory=dict)  # flag -> port
+    running: str = ""  # process id of the agent that runs on this state directory
 
 
 def diagnose(facts: Facts) -> list[Finding]:
@@ -89,6 +91,7 @@ def gather(config: AgentConfig) -> Facts:
         certificate=_certificate_trouble(state / "identity" / "cert.pem"),
         no_address="" if _bind_error(config.listen, 0) == 0 else config.listen,
         taken_ports=_taken(config),
+        running=holder(state),
     )
 
 
@@ -172,8 +175,10 @@ def _ports(facts: Facts) -> list[Finding]:
     if facts.no_address:
         sentence = f"this machine has no address {facts.no_address}; choose one it has with --listen"
         return [Finding("address", sentence, broken=True)]
+    if facts.running:
+        return [Finding("agent", f"process {facts.running} runs with this state directory, and has its ports")]
     return [
-        Finding("port", f"{port} is taken (by a running agent?); choose another with --{flag}", note=True)
+        Finding("port", f"{port} is taken; choose another with --{flag}", note=True)
         for flag, port in facts.taken_ports.items()
     ]
 

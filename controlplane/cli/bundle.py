@@ -9,6 +9,7 @@ import io
 import json
 import os
 import tarfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
@@ -80,7 +81,7 @@ def write(target: Path, files: Iterator[tuple[str, Any]]) -> int:
             for name, document in files:
                 content = json.dumps(redacted(document), indent=2, ensure_ascii=False).encode()
                 about = tarfile.TarInfo(f"{folder}/{name}")
-                about.size, about.mode = len(content), 0o600
+                about.size, about.mode, about.mtime = len(content), 0o600, int(time.time())
                 archive.addfile(about, io.BytesIO(content))
                 count += 1
     except BaseException:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from agent import outside
 from agent.version import VERSION
 from tests.servers.box import AgentProcess
 from tests.servers.demo import DemoTree
@@ -84,5 +85,9 @@ def test_the_first_releases_fleet_goes_on_even_when_killed_on_the_way(tree: Demo
     tree.until("what had waited is stored", lambda: unacknowledged <= stored(tree, epoch), 60)
     fresh = "SELECT 1 FROM detections WHERE epoch = ? AND camera = 'crane' AND outcome = 'ok_local' AND seq > ?"
     tree.until("new frames are answered", lambda: tree.rows(fresh, epoch, max(unacknowledged)), 60)
+    seen = outside.gather(box.state_dir)
+    assert (seen.url_error, seen.fleet_error, seen.broker_error) == ("", "", "")
+    assert seen.clock_offset is not None
+    assert abs(seen.clock_offset) < 30
     cameras = {camera["metadata"]["name"] for camera in tree.get("cameras")["items"]}
     assert cameras == {"berth", "crane", "gate", "yard"}

@@ -89,6 +89,12 @@ def test_what_is_only_worth_knowing_is_not_broken() -> None:
     assert "--http-port" in text
 
 
+def test_ports_of_the_agent_that_runs_here_are_its_own() -> None:
+    findings = diagnose(replace(WELL, running="77", taken_ports={"http-port": 8000}))
+    assert "process 77 runs" in report(findings)
+    assert "--http-port" not in report(findings)
+
+
 def test_this_box_can_run_models(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
