@@ -14,6 +14,8 @@ from controlplane.packaging.wish import Wish
 from protos.errors import Rejected
 
 _FEW = 6  # class names shown
+_NAMED = ("size", "fit", "pixels", "mean", "scale", "channels", "layout", "score", "iou", "anchors", "units")
+_FLAGS = {name: f"--{name}" for name in (*_NAMED, "background", "ending")} | {"top_k": "--top-k", "order": "--box"}
 
 
 @dataclass(frozen=True)
@@ -95,11 +97,19 @@ def command(decided: Plan, wish: Wish, named: Named) -> str:
     ]
     if decided.head:
         words += ["--head", decided.head]
-    if wish.size:
-        words += ["--size", f"{wish.size[1]}x{wish.size[0]}"]
-    written = shlex.join(words)
+    words += [word for name, flag in _FLAGS.items() for word in _said(flag, name, wish)]
     labels = "" if decided.labels and not wish.labels else " --labels labels.txt"
-    return f"{written}{labels} -o {shlex.quote(f'{named.name}-{named.version}')}"
+    return f"{shlex.join(words)}{labels} -o {shlex.quote(f'{named.name}-{named.version}')}"
+
+
+def _said(flag: str, name: str, wish: Wish) -> tuple[str, ...]:
+    """What was said beyond what goes without saying."""
+    value = getattr(wish, name)
+    if value == getattr(Wish(), name):
+        return ()
+    if name == "size":
+        return (flag, f"{value[1]}x{value[0]}")
+    return (flag, ",".join(f"{each:g}" for each in value) if isinstance(value, tuple) else str(value))
 
 
 def _as_tensor(named: Named) -> list[str]:

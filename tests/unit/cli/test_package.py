@@ -169,10 +169,12 @@ def test_a_strangers_detector_is_brought_into_our_form(run: Run, tmp_path: Path)
 def test_inspection_explains_and_gives_the_command_that_works(run: Run, tmp_path: Path) -> None:
     (tmp_path / "My Boats.onnx").write_bytes(exports.yolox(exports.Net()).SerializeToString())
     (tmp_path / "labels.txt").write_text("boat\ntruck\ncrane\n")
-    seen = run("package", str(tmp_path / "My Boats.onnx"), "--inspect")
+    flags = ("--top-k", "7", "--mean", "1,2.5,3", "--size", "96x64", "--fit", "stretch")
+    seen = run("package", str(tmp_path / "My Boats.onnx"), "--inspect", *flags)
     assert seen.code == 0
     assert "This is a detector of 3 classes with the yolox head" in seen.out
     words = shlex.split(seen.out.splitlines()[-1].replace("labels.txt", str(tmp_path / "labels.txt")))
+    assert set(flags) < set(words)
     assert run(*words[1:]).code == 0
     assert not any(tmp_path.glob("*-1.0.0"))  # it wrote where it was called, as the command says
 
