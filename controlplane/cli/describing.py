@@ -9,7 +9,7 @@ from typing import Any
 from controlplane.cli import kinds, output
 from controlplane.cli.kinds import Document, Kind, at, human_bytes
 
-_HIDDEN = {"conditions", "boxes", "deployments", "cameras", "problems", "gaps"}  # shown as tables below the fields
+_TABLES = {"conditions", "boxes", "deployments", "cameras", "problems", "gaps"}  # of a status: shown below the fields
 
 
 def described(kind: Kind, document: Document, now: datetime, *, colour: bool) -> str:
@@ -31,7 +31,8 @@ def _lines(kind: Kind, document: Document, now: datetime, *, colour: bool) -> It
         0,
     )
     for title in ("spec", "status"):
-        shown = {key: value for key, value in (document.get(title) or {}).items() if key not in _HIDDEN}
+        hidden = _TABLES if title == "status" else set()
+        shown = {key: value for key, value in (document.get(title) or {}).items() if key not in hidden}
         if not kinds.heard(document):
             shown.pop("framesPerSecond", None)  # of the last report, and none now
         if shown:

@@ -58,5 +58,7 @@ if __name__ == "__main__":
         main()
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:  # nobody reads on: `watch_events.py | head`
+        sys.stderr.close()
     except OSError as error:
         sys.exit(f"no broker answers there ({error}); see that it runs, and --host and --port")

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import httpx
 import pytest
@@ -22,6 +26,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 RELEASE = ROOT / "models" / "harbour" / "release"
 SYNTHETIC = "crane"
+DEPLOYMENT = "harbour-watch"
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +102,55 @@ def set_rate(rate: float, camera: Document) -> None:
 def converged(tree: DemoTree, node: str) -> bool:
     status = tree.get(f"nodes/{node}")["status"]
     return bool(status["observedGeneration"] == status["generation"])
+
+
+def test_what_to_look_for_changes_within_two_seconds_and_every_worker_runs_on(tree: DemoTree) -> None:
+    before = set(tree.processes())
+    tree.change("cameras", SYNTHETIC, set_zones)
+    tree.change("deployments", DEPLOYMENT, partial(set_classes, ["boat", "person"]))
+    applied = time.time()
+    tree.until("zones in what is recorded", lambda: any(box.get("zones") for box in seen_since(tree, applied)), 15)
+    time.sleep(3)
+    late = [row for row in others_than(tree, {"boat", "person"}) if row["captured_unix_ns"] / 1e9 > applied + 2]
+    assert late == []
+    assert {box["label"] for box in seen_since(tree, applied + 2)} <= {"boat", "person"}
+    tree.change("deployments", DEPLOYMENT, partial(set_classes, []))
+    tree.until(
+        "the others again", lambda: any(box["label"] == "container" for box in seen_since(tree, applied + 3)), 15
+    )
+    assert before <= set(tree.processes())
+
+
+def set_zones(camera: Document) -> None:
+    camera["spec"]["zones"] = [{"name": "quay", "points": [[0, 0.3], [1, 0.3], [1, 1], [0, 1]]}]
+
+
+def set_classes(labels: list[str], deployment: Document) -> None:
+    deployment["spec"]["classes"] = labels
+
+
+def seen_since(tree: DemoTree, unix: float) -> list[dict[str, Any]]:
+    """Boxes of the drawn camera, by when the picture was taken."""
+    query = "SELECT boxes FROM detections WHERE camera = ? AND captured_unix_ns > ?"
+    return [box for row in tree.rows(query, SYNTHETIC, int(unix * 1e9)) for box in json.loads(row["boxes"])]
+
+
+def others_than(tree: DemoTree, labels: set[str]) -> list[Any]:
+    """Results of any camera with a box of another label, newest first."""
+    rows = tree.rows("SELECT * FROM detections ORDER BY captured_unix_ns DESC LIMIT 60")
+    return [row for row in rows if {box["label"] for box in json.loads(row["boxes"])} - labels]
+
+
+def test_an_application_hears_what_is_recorded(tree: DemoTree) -> None:
+    """With the certificate that the control plane keeps for it."""
+    ca = tree.state / "controlplane" / "ca"
+    command = [sys.executable, str(ROOT / "docs" / "examples" / "watch_events.py"), "--port", str(tree.ports["broker"])]
+    command += ["--ca", str(ca / "ca.pem"), "--certificate", str(ca / "events.pem"), "--key", str(ca / "events.key")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as application:
+        assert application.stdout is not None
+        lines = [application.stdout.readline() for _ in range(6)]
+        application.kill()
+    assert all(re.match(r"20\S+Z  (north|south)-quay/(crane|gate|berth)  \S", line) for line in lines), lines
 
 
 def test_every_camera_shows_moving_pictures(tree: DemoTree) -> None:

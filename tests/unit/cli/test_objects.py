@@ -127,6 +127,12 @@ def test_describe_says_what_is_and_why_not_more(fleet: Run) -> None:
     assert "hunter2" not in camera
 
 
+def test_describe_shows_all_of_a_spec(fleet: Run) -> None:
+    shown = fleet("describe", "settings", "fleet").out
+    for field in ("detections.retention:", "registry.quota:", "boxes.releases.quota:", "boxes.outbox.quota:"):
+        assert field in shown
+
+
 def test_describe_tells_what_telemetry_a_box_had_to_drop(fleet: Run, house: SimControlPlane) -> None:
     assert "dropped" not in fleet("describe", "node/quay-1").out
     now = int(house.clock.unix() * 1000)
