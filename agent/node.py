@@ -230,7 +230,8 @@ class Node:
         """Applications hear of it at the box's own broker, or where it has none at the fleet's."""
         if frame.tap.deployment not in self._desired.silent:
             out = self._local_events or self._broker
-            out.tell(frame.tap.camera, events.event(self._identity.member.node_id, frame))
+            told = out.tell(frame.tap.camera, events.event(self._identity.member.node_id, frame))
+            self.metrics.event(told=told)
 
     async def _close_events(self) -> None:
         if self._local_events is not None:

@@ -50,10 +50,9 @@ class BrokerWire:
             broker, self._broker = self._broker, None
             await self._connect(broker)
 
-    def tell(self, camera: CameraName, payload: bytes) -> None:
-        """An event, to whoever listens at the fleet's broker now."""
-        if self._link is not None:
-            self._link.tell(camera, payload)
+    def tell(self, camera: CameraName, payload: bytes) -> bool:
+        """An event, to whoever listens at the fleet's broker now. False: dropped."""
+        return self._link is not None and self._link.tell(camera, payload)
 
     def problems(self) -> list[Problem]:
         if self._link is None or self._link.connected:

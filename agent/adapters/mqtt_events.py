@@ -1,6 +1,6 @@
 """Events to a broker of the box's own, for applications beside it: plain MQTT on loopback.
 
-Rules that hold here: nothing waits; an event that can't go out now is dropped and counted, so that a broker that is
+Rules that hold here: nothing waits; an event that can't go out now is dropped, so that a broker that is
 away or slow costs events and nothing else.
 """
 
@@ -49,7 +49,6 @@ class MqttEvents:
     """`start`, then `tell` from any thread, then `close`."""
 
     def __init__(self, node: NodeId, where: Place) -> None:
-        self.dropped = 0
         self._node = node
         self._where = where
         self._lock = threading.Lock()
@@ -64,16 +63,16 @@ class MqttEvents:
         self._client.connect_async(self._where.host, self._where.port, KEEP_ALIVE_SECONDS)
         self._client.loop_start()
 
-    def tell(self, camera: CameraName, payload: bytes) -> None:
+    def tell(self, camera: CameraName, payload: bytes) -> bool:
+        """False: dropped."""
         with self._lock:
             if not self._client.is_connected() or len(self._unsent) >= MOST_UNSENT:
-                self.dropped += 1
-                return
+                return False
             sent = self._client.publish(topics.events(self._node, camera), payload)
-            if sent.rc is MQTTErrorCode.MQTT_ERR_SUCCESS:
-                self._unsent.add(sent.mid)
-            else:
-                self.dropped += 1
+            if sent.rc is not MQTTErrorCode.MQTT_ERR_SUCCESS:
+                return False
+            self._unsent.add(sent.mid)
+            return True
 
     def close(self) -> None:
         self._client.disconnect()

@@ -91,6 +91,10 @@ class Metrics:
             registry=registry,
         )  # fmt: skip
 
+        self._events = Counter(
+            "longshore_events", "Events for applications, by what became of them.", ["result"], registry=registry
+        )
+
     def _make_process(self, registry: CollectorRegistry) -> None:
         self._cpu = Gauge("longshore_cpu_cores", "Cores used by the agent and its workers.", registry=registry)
         self._memory = Gauge(
@@ -139,6 +143,10 @@ class Metrics:
 
     def forget_model(self, deployment: DeploymentName) -> None:
         self._model.remove_by_labels({"deployment": deployment})
+
+    def event(self, *, told: bool) -> None:
+        """Whether an event left the box."""
+        self._events.labels("told" if told else "dropped").inc()
 
     def camera(self, camera: CameraName, state: CameraState, frames_per_second: float) -> None:
         for each in CameraState:
