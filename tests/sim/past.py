@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import shutil
 import sqlite3
+import tarfile
+import tempfile
 from pathlib import Path
 
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from controlplane.db import Database
 
-FIRST = Path(__file__).parents[1] / "fixtures" / "0.1.0"
+KEPT = Path(__file__).parents[1] / "fixtures" / "0.1.0"
 BOX = "north-quay"
 PRIVATE = ("*.key", "key.pem", "admin.token")  # git keeps no modes
+
+
+def _unpacked() -> Path:
+    """What the release left, for as long as this process lives."""
+    folder = Path(tempfile.mkdtemp(prefix="longshore-0.1.0-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    with tarfile.open(KEPT / "state.tar.xz") as packed:
+        packed.extractall(folder, filter="data")
+    return folder
+
+
+FIRST = _unpacked()
 
 
 def control_plane(state: Path) -> Path:
@@ -47,12 +62,12 @@ def box(state_dir: Path, https: int = 0, grpc: int = 0) -> Path:
 
 
 def wire() -> FileDescriptorSet:
-    return FileDescriptorSet.FromString((FIRST / "wire.binpb").read_bytes())
+    return FileDescriptorSet.FromString((KEPT / "wire.binpb").read_bytes())
 
 
 def commit() -> str:
     """Of the release's code."""
-    return (FIRST / "COMMIT").read_text().strip()
+    return (KEPT / "COMMIT").read_text().strip()
 
 
 def _copied(source: Path, target: Path, ignore: str = "") -> Path:
