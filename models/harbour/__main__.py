@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from models.harbour.card import card
-from models.harbour.evaluate import Report, Told, agent_predictor, direct_predictor, evaluate
+from models.harbour.evaluate import Report, agent_predictor, direct_predictor, evaluate
 from models.harbour.export import HOME, sha256, write_release
 from models.harbour.settings import SAMPLE, Settings
 from models.run.command import add_run, run
@@ -33,9 +33,9 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m models.harbour", description="The harbour sample model.")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
-    add_run(verbs, "harbour", "draw, fit, measure and package, in the folder of a Run (needs torch)").set_defaults(
-        run_=_run
-    )
+    add_run(
+        verbs, "harbour", "epochs=2", "draw, fit, measure and package, in the folder of a Run (needs torch)"
+    ).set_defaults(run_=_run)
     for name, run_, text in (
         ("train", _train, "draw the training scenes and fit the detector (needs torch)"),
         ("evaluate", _evaluate, "measure the packaged release on the held-out scenes and write the card"),
@@ -75,19 +75,11 @@ def _released(settings: Settings, asked: Asked, folder: RunFolder) -> dict[str, 
     train(settings, folder, asked)
     files = write_release(folder.work, folder.work / "release")
     if settings.scenes and AGENT_PYTHON.exists():
-        told = _told(folder)
+        told = folder.told("evaluate")
         report = evaluate(folder.work / "release", agent_predictor(str(AGENT_PYTHON)), settings.scenes, told=told)
         print(report.table(), flush=True)
         files = _record(folder.work, report)
     return files
-
-
-def _told(folder: RunFolder) -> Told:
-    def told(done: int, of: int) -> None:
-        folder.progress("evaluate", done, of)
-        folder.breathe()
-
-    return told
 
 
 def _train(options: argparse.Namespace) -> int:

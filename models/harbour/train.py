@@ -69,13 +69,8 @@ def origin(settings: Settings, asked: Asked, spent: Minutes, machine: Machine) -
 
 def drawn(folder: Path, seeds: range, run: RunFolder) -> Stills:
     """Stills in `folder`: drawn earlier, or now, or the rest of them."""
-
-    def note(done: int, of: int) -> None:
-        run.progress("draw", done, of)
-        run.breathe()
-
     folder.mkdir(parents=True, exist_ok=True)
-    return training_stills(folder, seeds, note)
+    return training_stills(folder, seeds, run.told("draw"))
 
 
 def fitted(settings: Settings, stills: tuple[Stills, Stills], run: RunFolder, machine: Machine) -> Detector:

@@ -20,27 +20,28 @@ Files = Mapping[str, bytes]
 Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - it has no other name
 Work = Callable[[S, Asked, RunFolder], Files]
 
+NEEDED = "use .venv-train/bin/python, which scripts/bootstrap train makes"
+
 EXAMPLES = """\
 examples:
-  python -m models.{name} run --set epochs=2            by hand, in .longshore/by-hand/{name}
-  python -m models.{name} run --run /data/runs/monday   in a folder of your choice
-  longshore train models/{name} --set epochs=2          by the control plane, which then holds the release
+  python -m models.{name} run --set {setting}
+  python -m models.{name} run --set {setting} --run /data/runs/monday
 """
 
 
-def add_run(
-    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, text: str
-) -> argparse.ArgumentParser:
-    """The verb `run` with its options, for the recipe `name`."""
+def add_run(verbs: Verbs, name: str, setting: str, text: str) -> argparse.ArgumentParser:
+    """The verb `run` with its options, for the recipe `name`; `setting` is what an example sets."""
     verb = verbs.add_parser(
         "run",
         help=text,
         description=f"{text}. Started again in the same folder, it goes on where it was.",
-        epilog=EXAMPLES.format(name=name),
+        epilog=EXAMPLES.format(name=name, setting=setting),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verb.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting")
-    verb.add_argument("--run", type=Path, default=_run_folder(name), metavar="DIR", help="the folder of this Run")
+    verb.add_argument(
+        "--run", type=Path, default=_run_folder(name), metavar="DIR", help="the folder of this Run (%(default)s)"
+    )
     return verb
 
 
@@ -59,6 +60,9 @@ def run(defaults: S, asked: Asked, options: argparse.Namespace, work: Work[S]) -
     except Stopped:
         print("stopped; the same command goes on from here", flush=True)
         return STOPPED
+    except ModuleNotFoundError as error:
+        print(f"{error.name} is not in this environment; {NEEDED}", file=sys.stderr)
+        return 1
     except LongshoreError as error:
         print(f"{error}", file=sys.stderr)
         return 1

@@ -111,3 +111,8 @@ class _Fit:
         self._at.seconds += now - self._counted
         self._counted = self._kept = now
         keep(self._folder.work, self._trained, self._at)
+
+
+def chosen_epochs(steps: int, wanted: int) -> int:
+    """Epochs that make about `wanted` steps: at least 5, so that every picture counts; at most 300."""
+    return min(300, max(5, math.ceil(wanted / steps)))

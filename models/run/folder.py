@@ -67,6 +67,18 @@ class RunFolder:
             self._said = now
             print(self._sentence(now, step, steps, more), flush=True)
 
+    def told(self, phase: str) -> Callable[[int, int], None]:
+        """A function that notes how many of how many are done, and ends the Run when a stop was asked for."""
+
+        def told(done: int, of: int) -> None:
+            self.progress(phase, done, of)
+            self.breathe()
+
+        return told
+
+    def say(self, sentence: str) -> None:
+        print(sentence, flush=True)
+
     def _sentence(self, now: float, step: int, steps: int, more: Mapping[str, Any]) -> str:
         phase, began, first = self._phase
         parts = [f"{phase:<8} {step}/{steps}"]

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from models.classifier.settings import Settings as Classifier
+from models.detector.settings import Settings as Detector
 from models.harbour.settings import Settings as Harbour
 from protos.manifest import TASKS
 
 MODELS = Path(__file__).parents[3] / "models"
-SETTINGS: dict[str, Any] = {"harbour": Harbour()}
+SETTINGS: dict[str, Any] = {"harbour": Harbour(), "detector": Detector(), "classifier": Classifier()}
 
 
 def recipe(name: str) -> dict[str, Any]:

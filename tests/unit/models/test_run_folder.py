@@ -169,6 +169,14 @@ def test_what_is_wrong_is_one_sentence_and_exit_code_1(tmp_path: Path, capsys: p
     assert capsys.readouterr().err == "a.txt:3: class 7 is not in data.yaml\n"
 
 
+def test_an_environment_without_torch_is_told_which_has_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def work(_: Settings, __: Asked, ___: RunFolder) -> dict[str, bytes]:
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+    assert run(Settings(), ASKED, options(tmp_path), work) == 1
+    assert "torch is not in this environment; use .venv-train/bin/python" in capsys.readouterr().err
+
+
 def test_nothing_stops_before_it_is_asked_to(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     folder.breathe()
