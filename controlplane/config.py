@@ -25,7 +25,9 @@ LEAST = {
     "certificate_days": 1,
     "late_renewal_days": 0,
     "grant_seconds": 1,
+    "runs_at_once": 0,
 }
+CHECKOUT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Broker:
 class Config:
     """What one control-plane process needs to know."""
 
-    state: Path  # everything this process writes lies in <state>/controlplane
+    state: Path  # everything this process writes lies in <state>/controlplane, and Runs in <state>/runs
     host: str = "127.0.0.1"  # where HTTPS and gRPC listen
     https_port: int = 8443  # people, enrolment, files
     http_port: int = 8080  # people on this machine, plain; 0 turns it off
@@ -61,6 +63,9 @@ class Config:
     certificate_days: int = 7  # of a box; it renews from half of that on
     late_renewal_days: int = 90  # an expired certificate may still be renewed for so long; 0: never
     grant_seconds: int = 900  # how long a file grant of one Sync works
+    recipes: Path = CHECKOUT / "models"  # recipes that may be run: folders in it with a recipe.toml
+    train_python: str = ""  # a Python that has torch; default: .venv-train of the checkout, made on first use
+    runs_at_once: int = 1  # trainings on this machine at the same time; 0: none, this control plane does not train
     log_level: str = "info"
 
     def __post_init__(self) -> None:

@@ -27,6 +27,9 @@ from controlplane.registry.contents import ReleaseContents
 from controlplane.registry.grants import Grants
 from controlplane.registry.service import RegistryService
 from controlplane.settings.service import SettingsService
+from controlplane.training.driver import RunDriver
+from controlplane.training.publishing import Publishing
+from controlplane.training.service import TrainingService
 from controlplane.trust.ports import Authority
 
 
@@ -55,6 +58,9 @@ class Services:
     insights: InsightsService
     totals: Totals
     settings: SettingsService
+    training: TrainingService
+    runs: RunDriver
+    publishing: Publishing
 
 
 def current(request: Request) -> Services:

@@ -37,6 +37,7 @@ from controlplane.fleet import loop as fleet_loop
 from controlplane.fleet import servicer
 from controlplane.ingest.loop import IngestLoop
 from controlplane.logs import configure
+from controlplane.training import loop as training_loop
 from controlplane.web import create_app
 from controlplane.wiring import build
 from protos.errors import Fatal, LongshoreError, Retryable
@@ -179,6 +180,7 @@ async def _loops(
         "certificate": _keep_certificate(certificate),
         "sweep": _sweep(services),
         "ingest": _alive(ingest),
+        "training": training_loop.run(services.runs, services.publishing),
     }
     tasks = [asyncio.create_task(work, name=name) for name, work in loops.items()]
     for task in tasks:
@@ -189,6 +191,8 @@ async def _loops(
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks, timeout=DRAIN_SECONDS)
+        with suppress(LongshoreError):
+            await asyncio.to_thread(services.runs.pause)
 
 
 async def _alive(ingest: IngestLoop) -> None:

@@ -160,6 +160,27 @@ class Settings(ObjectColumns, Base):
     spec: Mapped[Json]  # a settings.domain.Spec, field by field
 
 
+class Run(ObjectColumns, Base):
+    """One training. Its log, progress and checkpoints lie with the executor."""
+
+    __tablename__ = "runs"
+
+    name: Mapped[str] = mapped_column(_NAME, primary_key=True)
+    recipe: Mapped[str] = mapped_column(_NAME)
+    model: Mapped[str] = mapped_column(_NAME)
+    version: Mapped[str] = mapped_column(_NAME)
+    settings: Mapped[Json]  # all of the recipe's, by name
+    phase: Mapped[str] = mapped_column(String(16), index=True)
+    attempt: Mapped[int] = mapped_column(default=0)
+    killed: Mapped[int] = mapped_column(default=0)
+    started_ms: Mapped[int] = mapped_column(default=0)
+    ended_ms: Mapped[int] = mapped_column(default=0)
+    conditions: Mapped[list[Any]] = mapped_column(default=list)  # of each phase it was in, Condition field by field
+    progress: Mapped[Json] = mapped_column(default=dict)  # a training.progress.Progress, field by field
+    release: Mapped[str] = mapped_column(String(128), default="")
+    kept: Mapped[bool] = mapped_column(default=True)
+
+
 # ---- identity ----
 
 

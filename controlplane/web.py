@@ -33,6 +33,8 @@ from controlplane.people.routes import router as people
 from controlplane.registry.routes import router as registry
 from controlplane.schemas import Answer
 from controlplane.settings.routes import router as settings
+from controlplane.training.metrics import RunMetrics
+from controlplane.training.routes import router as training
 from controlplane.ui.routes import add_pages
 from protos.errors import InvalidToken, LongshoreError, Rejected, Retryable
 
@@ -64,10 +66,11 @@ def create_app(services: Services) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.services = services
-    for router in (identity, registry, fleet, insights, settings, signing_in, people, audit):
+    for router in (identity, registry, fleet, insights, settings, training, signing_in, people, audit):
         app.include_router(router)
     add_pages(app, services)
     services.metrics.register(FleetMetrics(services.fleet, services.registry, services.totals))
+    services.metrics.register(RunMetrics(services.training, services.clock))
     _add_own_routes(app)
     _add_handlers(app)
     app.add_middleware(BoundedBodies)

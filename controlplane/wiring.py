@@ -6,6 +6,7 @@ administrator's token.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,10 +14,14 @@ from controlplane.adapters.authority_files import load_or_create
 from controlplane.adapters.blob_fs import FolderBlobStore
 from controlplane.adapters.broker_link import NO_BROKER, broker_link
 from controlplane.adapters.clock import SystemClock
+from controlplane.adapters.executor_local import LocalExecutor
+from controlplane.adapters.executor_memory import MemoryExecutor
 from controlplane.adapters.files import PRIVATE, private_bytes, private_folder, write_atomically
 from controlplane.adapters.notifier_memory import MemoryNotifier
 from controlplane.adapters.onnx_inspector import OnnxInspector
+from controlplane.adapters.recipes_folder import FolderRecipes
 from controlplane.adapters.telemetry_memory import MemoryTelemetryIn
+from controlplane.adapters.training_environment import TrainingEnvironment
 from controlplane.audit.service import AuditService
 from controlplane.config import Config
 from controlplane.container import Services
@@ -38,6 +43,10 @@ from controlplane.registry.grants import Grants
 from controlplane.registry.ports import Inspector
 from controlplane.registry.service import RegistryService
 from controlplane.settings.service import SettingsService
+from controlplane.training.driver import RunDriver
+from controlplane.training.ports import Executor
+from controlplane.training.publishing import Publishing
+from controlplane.training.service import TrainingService
 from controlplane.trust.ports import Authority
 
 ADMIN_TOKEN = "admin.token"  # noqa: S105 - a file name
@@ -55,6 +64,7 @@ class Adapters:
     inspector: Inspector
     grants: Grants
     telemetry: TelemetryIn = field(default_factory=MemoryTelemetryIn)
+    executor: Executor = field(default_factory=MemoryExecutor)
 
 
 def build(config: Config) -> Services:
@@ -74,6 +84,7 @@ def build(config: Config) -> Services:
         telemetry=broker or MemoryTelemetryIn(NO_BROKER),
         inspector=OnnxInspector(),
         grants=Grants(private_bytes(folder / "grant.key")),
+        executor=_executor(config),
     )
     services = assemble(config, adapters)
     services.settings.ensure()
@@ -87,6 +98,8 @@ def assemble(config: Config, adapters: Adapters) -> Services:
     looking, totals = Looking(), Totals()
     settings = generations.settings(config)
     boxes = BoxService(database, clock, notifier, adapters.grants, settings)
+    registry = RegistryService(database, adapters.blobs, adapters.inspector, clock, config)
+    training = (database, clock, adapters.executor, FolderRecipes(config.recipes), config.runs_at_once)
     return Services(
         config=config,
         clock=clock,
@@ -100,7 +113,7 @@ def assemble(config: Config, adapters: Adapters) -> Services:
         identity=IdentityService(database, adapters.authority, clock, config),
         people=PeopleService(database, clock),
         audit=AuditService(database, clock),
-        registry=RegistryService(database, adapters.blobs, adapters.inspector, clock, config),
+        registry=registry,
         contents=ReleaseContents(adapters.blobs, adapters.inspector),
         fleet=FleetService(database, clock, notifier, looking, settings),
         boxes=boxes,
@@ -109,7 +122,15 @@ def assemble(config: Config, adapters: Adapters) -> Services:
         insights=InsightsService(database, clock),
         totals=totals,
         settings=SettingsService(database, clock, boxes.refresh),
+        training=TrainingService(*training),
+        runs=RunDriver(*training),
+        publishing=Publishing(adapters.executor, registry),
     )
+
+
+def _executor(config: Config) -> LocalExecutor:
+    python = Path(config.train_python) if config.train_python else None
+    return LocalExecutor(config.state / "runs", TrainingEnvironment(python=python), os.environ)
 
 
 def _ensure_admin(identity: IdentityService, path: Path) -> None:

@@ -18,6 +18,7 @@ from google.protobuf.message import DecodeError
 from onnx import ModelProto
 
 from controlplane.adapters.blob_memory import MemoryBlobStore
+from controlplane.adapters.executor_memory import MemoryExecutor
 from controlplane.adapters.notifier_memory import MemoryNotifier
 from controlplane.adapters.x509 import LocalAuthority, new_ca
 from controlplane.config import Config
@@ -105,13 +106,14 @@ class SimControlPlane:
 
     def __init__(self, folder: Path, clock: FakeClock, **settings: Any) -> None:
         self.clock = clock
-        self.config = Config(state=folder, **settings)
+        self.config = Config(state=folder, **{"recipes": folder / "recipes", **settings})
         self.database = Database(f"sqlite:///{folder / 'longshore.db'}")
         migrate(self.database)
         self.authority = LocalAuthority(*new_ca(clock.unix()))
         self.blobs = MemoryBlobStore(clock)
         self.inspector = SimInspector()
         self.notifier = MemoryNotifier()
+        self.executor = MemoryExecutor()
         self.services = self._services()
         self._browsers: list[SimBrowser] = []
         self.token = self.identity.create_api_token("test").text
@@ -127,6 +129,7 @@ class SimControlPlane:
             notifier=self.notifier,
             inspector=self.inspector,
             grants=Grants(b"k" * 32),
+            executor=self.executor,
         )
         return assemble(self.config, adapters)
 
