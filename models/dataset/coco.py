@@ -46,29 +46,37 @@ class _File:
         self.problems.add(self.path, what, element.line, picture)
 
 
-def labels_of(file: Path) -> dict[Any, str]:
+@dataclass(frozen=True)
+class Loaded:
+    """A file and its lists."""
+
+    path: Path
+    lists: Mapping[str, list[Element]]
+
+
+def loaded(path: Path) -> Loaded:
+    """Raises Rejected when the file is no JSON object."""
+    return Loaded(path, lists_of(path))
+
+
+def labels_of(file: Loaded) -> dict[Any, str]:
     """Names of the categories by id, in the order of their ids. Raises Rejected when there are none."""
     named = {
         element.value["id"]: str(element.value.get("name") or element.value["id"])
-        for element in lists_of(file).get("categories", [])
+        for element in file.lists.get("categories", [])
         if isinstance(element.value, dict) and isinstance(element.value.get("id"), int | str)
     }
     if not named:
-        raise Rejected(f"{file} has no 'categories' with an id; a COCO file names its classes there")
+        raise Rejected(f"{file.path} has no 'categories' with an id; a COCO file names its classes there")
     return dict(sorted(named.items(), key=lambda item: (str(type(item[0])), item[0])))
 
 
-def read(path: Path, root: Path, categories: Mapping[Any, int], problems: Problems) -> list[Item]:
-    """Every picture of one file. `categories` gives the class of each category id.
-
-    Raises:
-        Rejected: the file is no JSON, or not COCO's form.
-    """
-    lists = lists_of(path)
+def read(source: Loaded, root: Path, categories: Mapping[Any, int], problems: Problems) -> list[Item]:
+    """Every picture of one file. `categories` gives the class of each category id. Raises Rejected for another form."""
     for name in ("images", "annotations"):
-        if name not in lists:
-            raise Rejected(f"{path} has no list {name!r}; it is no COCO detection file")
-    file = _File(path, lists, problems)
+        if name not in source.lists:
+            raise Rejected(f"{source.path} has no list {name!r}; it is no COCO detection file")
+    file = _File(source.path, source.lists, problems)
     entries = file.unique("images")
     pictures = _pictures(file, entries, root)
     boxes: dict[Any, list[tuple[Box, int]]] = {number: [] for number in pictures}

@@ -5,8 +5,8 @@ read is exactly what `json.loads` reads, at its speed.
 """
 
 import json
+import re
 from bisect import bisect_right
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,40 +41,45 @@ def lists_of(file: Path) -> dict[str, list[Element]]:
 
 
 def _lists(text: str) -> dict[str, list[Element]]:
-    breaks = [at for at, letter in enumerate(text) if letter == "\n"]
-    found: dict[str, list[Element]] = {}
-    for name, at in _members(text):
-        if text[at : at + 1] == "[":
-            found[name] = [Element(bisect_right(breaks, start) + 1, value) for start, value in _elements(text, at)]
-    return found
-
-
-def _members(text: str) -> Iterator[tuple[str, int]]:
-    """Name and start of each value of the object that `text` is; the whole of it is checked on the way."""
+    """The lists of the object that `text` is, the whole of it checked on the way."""
+    breaks = [found.start() for found in re.finditer("\n", text)]
+    lists: dict[str, list[Element]] = {}
     at = _expect(text, _skip(text, 0), "{")
     while text[at : at + 1] != "}":
         name, at = _DECODER.raw_decode(text, at)
-        at = _skip(text, _expect(text, _skip(text, at), ":"))
-        yield str(name), at
-        _, at = _DECODER.raw_decode(text, at)
+        at = _expect(text, _skip(text, at), ":")
+        if text[at : at + 1] == "[":
+            found, at = _elements(text, at)
+            lists[str(name)] = [Element(bisect_right(breaks, start) + 1, value) for start, value in found]
+        else:
+            _, at = _DECODER.raw_decode(text, at)
         at = _next(text, _skip(text, at), "}")
     at = _skip(text, at + 1)
     if at != len(text):
         raise json.JSONDecodeError("something follows the object", text, at)
+    return lists
 
 
-def _elements(text: str, at: int) -> Iterator[tuple[int, Any]]:
+def _elements(text: str, at: int) -> tuple[list[tuple[int, Any]], int]:
+    """Start and value of each element, and where the list ends."""
+    found: list[tuple[int, Any]] = []
     at = _skip(text, at + 1)
     while text[at : at + 1] != "]":
         start = at
         value, at = _DECODER.raw_decode(text, at)
-        yield start, value
+        found.append((start, value))
         at = _next(text, _skip(text, at), "]")
+    return found, at + 1
 
 
 def _next(text: str, at: int, end: str) -> int:
-    """Past a comma, or still before the end."""
-    return at if text[at : at + 1] == end else _expect(text, at, ",")
+    """Past a comma that something follows, or still before the end."""
+    if text[at : at + 1] == end:
+        return at
+    at = _expect(text, at, ",")
+    if text[at : at + 1] == end:
+        raise json.JSONDecodeError(f"a comma before {end!r}", text, at)
+    return at
 
 
 def _expect(text: str, at: int, letter: str) -> int:

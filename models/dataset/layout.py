@@ -56,18 +56,18 @@ def _json_files(root: Path) -> list[Path]:
 
 
 def _coco(root: Path, files: list[Path], problems: Problems) -> Annotated:
-    train, val = _sorted_by_split(root, files)
+    train, val = (None if file is None else coco.loaded(file) for file in _sorted_by_split(root, files))
+    assert train is not None
     names = coco.labels_of(train)
     if val is not None and coco.labels_of(val) != names:
-        raise Rejected(f"{train} and {val} name different categories; both need the same ids and names")
+        raise Rejected(f"{train.path} and {val.path} name different categories; both need the same ids and names")
     categories: Mapping[object, int] = {number: index for index, number in enumerate(names)}
-    labels = tuple(names.values())
 
-    def items(file: Path) -> tuple[Item, ...]:
+    def items(file: coco.Loaded) -> tuple[Item, ...]:
         return tuple(coco.read(file, root, categories, problems))
 
-    files = [train] if val is None else [train, val]
-    return Annotated(root, "COCO", labels, items(train), None if val is None else items(val), tuple(files))
+    used = tuple(file.path for file in (train, val) if file is not None)
+    return Annotated(root, "COCO", tuple(names.values()), items(train), None if val is None else items(val), used)
 
 
 def _sorted_by_split(root: Path, files: list[Path]) -> tuple[Path, Path | None]:

@@ -8,7 +8,9 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping
+from concurrent.futures import BrokenExecutor
 from pathlib import Path
+from subprocess import CalledProcessError
 from typing import TypeAlias, TypeVar
 
 from models.run.folder import STOPPED, RunFolder, Stopped
@@ -49,17 +51,25 @@ def _run_folder(name: str) -> Path:
     return Path(os.environ.get("LONGSHORE_RUN_DIR") or Path(".longshore") / "by-hand" / name)
 
 
+def _stopped() -> int:
+    print("stopped; the same command goes on from here", flush=True)
+    return STOPPED
+
+
 def run(defaults: S, asked: Asked, options: argparse.Namespace, work: Work[S]) -> int:
     """Do `work` in the folder of the Run; the exit code."""
+    folder = RunFolder(options.run)
     try:
         settings, asked = resolved(defaults, asked, options.run, options.set)
-        folder = RunFolder(options.run)
         if not (folder.release / "manifest.json").exists():
             with folder.stoppable():
                 folder.write_release(work(settings, asked, folder))
     except Stopped:
-        print("stopped; the same command goes on from here", flush=True)
-        return STOPPED
+        return _stopped()
+    except (BrokenExecutor, CalledProcessError):
+        if folder.stopping:  # the signal went to the whole group, and a worker was quicker than we
+            return _stopped()
+        raise
     except ModuleNotFoundError as error:
         print(f"{error.name} is not in this environment; {NEEDED}", file=sys.stderr)
         return 1

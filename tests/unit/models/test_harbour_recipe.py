@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,28 @@ def test_enough_objects_are_occluded_and_enough_are_small() -> None:
     small = sum(scenes.longer_side(truth) < scenes.SMALL for truth in truths) / len(truths)
     assert occluded == pytest.approx(metric["occluded"], abs=0.04)
     assert small == pytest.approx(metric["small"], abs=0.06)
+
+
+def test_drawing_that_was_stopped_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[list[int]] = []
+
+    def drawing(seeds: range) -> Iterator[tuple[Any, Any]]:
+        begun.append(list(seeds))
+        for seed in seeds:
+            yield np.full((scenes.MOMENTS, 180, SIZE, 3), seed, np.uint8), np.full((scenes.MOMENTS, 64, 5), seed)
+
+    def stop(done: int, of: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(scenes, "drawn_by_all_cores", drawing)
+    with pytest.raises(KeyboardInterrupt):
+        scenes.training_stills(tmp_path, range(10, 15), stop)
+    stills = scenes.training_stills(tmp_path, range(10, 15))
+    assert begun == [[10, 11, 12, 13, 14], [13, 14]]
+    assert stills.images[:: scenes.MOMENTS, 0, 0, 0].tolist() == [10, 11, 12, 13, 14]
+    scenes.training_stills(tmp_path, range(10, 16))
+    assert begun[-1] == [10, 11, 12, 13, 14, 15]
 
 
 def test_training_rows_are_truth_on_the_square() -> None:

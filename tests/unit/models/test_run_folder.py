@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -147,6 +149,19 @@ def test_a_stop_between_steps_ends_with_143_and_no_release(tmp_path: Path) -> No
     assert run(Settings(), ASKED, options(tmp_path), work) == 143
     assert not (tmp_path / "release").exists()
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+@pytest.mark.parametrize("error", [BrokenProcessPool("a worker"), subprocess.CalledProcessError(-15, ["agent"])])
+def test_a_worker_that_the_signal_ended_before_us_is_a_stop_and_else_an_error(tmp_path: Path, error: Exception) -> None:
+    def work(_: Settings, __: Asked, folder: RunFolder) -> dict[str, bytes]:
+        folder.stopping = stopping
+        raise error
+
+    stopping = True
+    assert run(Settings(), ASKED, options(tmp_path), work) == 143
+    stopping = False
+    with pytest.raises(type(error)):
+        run(Settings(), ASKED, options(tmp_path), work)
 
 
 def test_a_run_that_ended_well_does_not_begin_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from tests.unit.models.training_environment import torch_command, torch_environm
 
 pytestmark = pytest.mark.torch
 
-SMALL = {"epochs": 6, "seeds": 2, "batch": 4, "watched": 1, "scenes": 2, "threads": 1}
+SMALL = {"epochs": 6, "seeds": 16, "batch": 16, "watched": 1, "scenes": 2, "threads": 1}
 
 
 @pytest.fixture(scope="module")
@@ -43,34 +44,42 @@ def test_a_damaged_checkpoint_is_named_and_left_alone(resumed: dict[str, Any]) -
 def test_harbour_stops_at_sigterm_survives_sigkill_and_leaves_the_release_asked_for(tmp_path: Path) -> None:
     wanted = {**SMALL, "model": "yard", "version": "2.0.1"}
     (tmp_path / "settings.json").write_text(json.dumps(wanted))
-    assert ended_by(signal.SIGTERM, tmp_path, after_epoch=1) == 143
+    assert ended_by(signal.SIGTERM, tmp_path, bool) == 143
+    assert [line["phase"] for line in progress(tmp_path)] == ["draw"]
+    assert ended_by(signal.SIGTERM, tmp_path, lambda lines: judged(lines, 1)) == 143
     assert not (tmp_path / "release").exists()
-    assert ended_by(signal.SIGKILL, tmp_path, after_epoch=3) == -signal.SIGKILL
+    assert ended_by(signal.SIGKILL, tmp_path, lambda lines: judged(lines, 3)) == -signal.SIGKILL
     torch_run("-m", "models.harbour", "run", "--run", tmp_path, timeout=200)
     manifest = parse((tmp_path / "release" / "manifest.json").read_bytes())
     assert (manifest.name, manifest.version, manifest.task) == ("yard", "2.0.1", "detection")
     card = (tmp_path / "release" / "card.md").read_text()
     assert card.startswith("# yard 2.0.1\n")
     assert "On 2 held-out scenes" in card
-    written = [json.loads(line) for line in (tmp_path / "progress.jsonl").read_text().splitlines()]
-    judged = [line["epoch"] for line in written if "metrics" in line]
-    assert sorted(set(judged)) == list(range(1, 7))
-    assert [line["phase"] for line in written][-1] == "evaluate"
+    told = progress(tmp_path)
+    assert {line["epoch"] for line in told if "metrics" in line} == set(range(1, 7))
+    assert told[-1]["phase"] == "evaluate"
 
 
-def ended_by(number: signal.Signals, folder: Path, after_epoch: int) -> int:
-    """Start the recipe, end it once that epoch was judged; its exit code."""
+Lines = list[dict[str, Any]]
+
+
+def ended_by(number: signal.Signals, folder: Path, when: Callable[[Lines], bool]) -> int:
+    """Start the recipe; the signal goes to its whole group, as a control plane sends it. The exit code."""
     command = torch_command("-m", "models.harbour", "run", "--run", folder)
-    with subprocess.Popen(command, env=torch_environment(), stdout=subprocess.DEVNULL) as process:
-        while not judged(folder, after_epoch):
+    with subprocess.Popen(
+        command, env=torch_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as process:
+        while not when(progress(folder)):
             assert process.poll() is None
             time.sleep(0.05)
-        os.kill(process.pid, number)
+        os.killpg(process.pid, number)
         return process.wait(60)
 
 
-def judged(folder: Path, epoch: int) -> bool:
+def progress(folder: Path) -> Lines:
     file = folder / "progress.jsonl"
-    return file.exists() and any(
-        '"metrics"' in line and json.loads(line)["epoch"] >= epoch for line in file.read_text().splitlines()
-    )
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def judged(lines: Lines, epoch: int) -> bool:
+    return any("metrics" in line and line["epoch"] >= epoch for line in lines)
