@@ -35,7 +35,7 @@ def released(settings: Settings, asked: Asked, run: RunFolder) -> dict[str, byte
         weights = fitted(settings, data, run, machine)
     with spent.on("measuring"):
         *shares, overall = measured(weights, settings, data, run, machine)
-    run.progress("evaluate", len(data.split.val), len(data.split.val), metrics={"top1": overall})
+    run.progress("evaluate", len(data.split.val), len(data.split.val), metrics={"top1": round(overall, 5)})
     run.progress("export", 0, 1)
     content = save(dict(sorted(weights.items())))
     write_whole(run.work / "weights.safetensors", content)

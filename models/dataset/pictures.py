@@ -67,6 +67,9 @@ def read_squares(items: Sequence[Item], size: int, file: Path, problems: Problem
 
     `told` may raise to end it.
     """
+    cv2.utils.logging.setLogLevel(
+        cv2.utils.logging.LOG_LEVEL_SILENT
+    )  # what is wrong is told by us, once and with the file's name
     file.parent.mkdir(parents=True, exist_ok=True)
     squares = np.lib.format.open_memmap(file, "w+", np.uint8, (len(items), size, size, 3))
     seen: list[Seen] = []

@@ -37,7 +37,7 @@ def released(settings: Settings, asked: Asked, run: RunFolder) -> dict[str, byte
     with spent.on("measuring"):
         precisions = measured(weights, settings, data, run, machine)
     overall = mean_precision(precisions)
-    run.progress("evaluate", len(data.split.val), len(data.split.val), metrics={"mAP50": overall})
+    run.progress("evaluate", len(data.split.val), len(data.split.val), metrics={"mAP50": round(overall, 5)})
     run.progress("export", 0, 1)
     content = save(dict(sorted(weights.items())))
     write_whole(run.work / "weights.safetensors", content)
