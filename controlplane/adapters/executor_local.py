@@ -75,13 +75,17 @@ class LocalExecutor:
             raise Retryable(f"{folder} cannot be used ({error.strerror}); is the disk full?", 10.0) from error
 
     def _start(self, job: Job, folder: Path) -> None:
-        command = [sys.executable, "-I", "-S", run_keeper.__file__, json.dumps(self._told(job, folder))]
+        told = json.dumps(self._told(job, folder)).encode()
+        command = [sys.executable, "-I", "-S", run_keeper.__file__]
         keeper = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True, cwd="/"
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, cwd="/"
         )
         self._reap(job.name)
         self._keepers[job.name] = keeper
+        assert keeper.stdin is not None
         assert keeper.stdout is not None
+        with suppress(BrokenPipeError), keeper.stdin as hears:
+            hears.write(told)
         with keeper.stdout as said:
             ready, _, _ = select.select([said], [], [], UP_SECONDS)
             if not ready or not said.readline().strip():

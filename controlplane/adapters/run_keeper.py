@@ -1,6 +1,7 @@
 """The process that keeps one start of a Run: makes its environment, runs its recipe, writes down how it ended.
 
-It is started by `executor_local`, with one JSON argument, and lives on when that process dies. Rules that hold here:
+It is started by `executor_local`, which writes one JSON object to its standard input (arguments are for every user of
+the machine to read), and lives on when that process dies. Rules that hold here:
 
 - it holds a lock in the Run's folder for as long as it lives: no second one can run there, and whoever finds the lock
   free knows that this start is over;
@@ -166,7 +167,7 @@ def _die_with_keeper() -> None:
 
 
 def main() -> None:
-    job = json.loads(sys.argv[1])
+    job = json.load(sys.stdin)
     with (Path(job["folder"]) / LOCK).open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

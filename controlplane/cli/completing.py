@@ -37,6 +37,21 @@ def person(ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[
     return [each for each in _names(ctx, "people") if each.startswith(begun)]
 
 
+def run(ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    return [each for each in _names(ctx, "runs") if each.startswith(begun)]
+
+
+def recipe(ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    return [each for each in _names(ctx, "recipes") if each.startswith(begun)]
+
+
+def logged(ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """What has a log: boxes by name, and `run/NAME`."""
+    if begun.startswith("run/"):
+        return [f"run/{each}" for each in run(ctx, _parameter, begun.removeprefix("run/"))]
+    return node(ctx, _parameter, begun)
+
+
 def _names(ctx: click.Context, word: str) -> list[str]:
     from controlplane.cli import contexts, session
     from controlplane.cli.client import Client

@@ -10,6 +10,7 @@ from controlplane.cli import kinds, output
 from controlplane.cli.kinds import Document, Kind, at, human_bytes
 
 _TABLES = {"conditions", "boxes", "deployments", "cameras", "problems", "gaps"}  # of a status: shown below the fields
+_SPEC_TABLES = {"Recipe": {"settings"}}
 
 
 def described(kind: Kind, document: Document, now: datetime, *, colour: bool) -> str:
@@ -25,13 +26,13 @@ def _lines(kind: Kind, document: Document, now: datetime, *, colour: bool) -> It
             "Kind": kind.name,
             "Labels": kinds.labels("metadata.labels")(document, now),
             "Annotations": kinds.labels("metadata.annotations")(document, now),
-            "Created": _created(metadata["creationTimestamp"], now),
-            "Generation": metadata["generation"],
+            "Created": _created(metadata.get("creationTimestamp"), now),
+            "Generation": metadata.get("generation"),
         },
         0,
     )
     for title in ("spec", "status"):
-        hidden = _TABLES if title == "status" else set()
+        hidden = _TABLES if title == "status" else _SPEC_TABLES.get(kind.name, set())
         shown = {key: value for key, value in (document.get(title) or {}).items() if key not in hidden}
         if not kinds.heard(document):
             shown.pop("framesPerSecond", None)  # of the last report, and none now
@@ -80,6 +81,14 @@ Table = tuple[str, Sequence[str], list[list[str]]]
 
 
 def _tables(document: Document, now: datetime) -> Iterator[Table]:
+    settings = at(document, "spec.settings", [])
+    yield (
+        "Settings",
+        ("NAME", "TYPE", "DEFAULT", "WHAT"),
+        [[each["name"], each["type"], _value("", each["default"]), each["help"]] for each in settings]
+        if isinstance(settings, list)
+        else [],
+    )
     boxes = at(document, "status.boxes", [])
     yield (
         "Boxes",

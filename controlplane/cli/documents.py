@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from controlplane.cli import plain_yaml
-from controlplane.cli.kinds import WRITABLE, Kind, named
+from controlplane.cli.kinds import WRITABLE, Kind, named, origin
 from protos.errors import Rejected
 
 MAX_BYTES = 8 << 20  # of one file: objects are small, a larger file is a mistake
@@ -99,9 +99,7 @@ def _identity(document: dict[str, Any]) -> tuple[Kind, str]:
         raise Rejected(f"an object needs a kind; {', '.join(WRITABLE)} can be applied")
     kind = named(str(document["kind"]))
     if kind.name not in WRITABLE:
-        raise Rejected(
-            f"a {kind.name} is made by 'longshore push', not by 'apply'; {', '.join(WRITABLE)} can be applied"
-        )
+        raise Rejected(f"a {kind.name} is {origin(kind)}, not by 'apply'; {', '.join(WRITABLE)} can be applied")
     metadata = document.get("metadata")
     name = metadata.get("name") if isinstance(metadata, dict) else None
     if not isinstance(name, str) or not name:

@@ -134,6 +134,33 @@ def _bytes(document: Document, _: datetime) -> str:
     return human_bytes(total) if total else NONE
 
 
+def _summary(document: Document, _: datetime) -> str:
+    """Of a recipe that cannot be used, why."""
+    return str(at(document, "status.problem") or at(document, "spec.summary") or NONE)
+
+
+def _done(document: Document, _: datetime) -> str:
+    """Of a Run: its place in the queue, or how much of the training is done."""
+    place = at(document, "status.position", 0)
+    return f"{_ordinal(place)} in line" if place else f"{100 * at(document, 'status.progress.ratio', 0):.0f}%"
+
+
+def _ordinal(number: int) -> str:
+    ending = "th" if number % 100 in {11, 12, 13} else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
+
+
+def _loss(document: Document, _: datetime) -> str:
+    loss = at(document, "status.progress.loss")
+    return NONE if loss is None else f"{loss:.4g}"
+
+
+def _metrics(document: Document, _: datetime) -> str:
+    return (
+        " ".join(f"{name}={value:.3f}" for name, value in at(document, "status.progress.metrics", {}).items()) or NONE
+    )
+
+
 def human_bytes(count: float) -> str:
     for size, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if count >= size:
@@ -229,6 +256,36 @@ KINDS = (
         ),
     ),
     Kind(
+        "Recipe",
+        "recipes",
+        ("recipe",),
+        (
+            _NAME,
+            Column("TASK", text("spec.task")),
+            Column("SETTINGS", _count("spec.settings")),
+            Column("SUMMARY", _summary),
+            Column("FOLDER", text("spec.folder"), wide=True),
+        ),
+    ),
+    Kind(
+        "Run",
+        "runs",
+        ("run",),
+        (
+            _NAME,
+            Column("RECIPE", text("spec.recipe")),
+            Column("MODEL", text("spec.model")),
+            Column("VERSION", text("spec.version")),
+            Column("PHASE", text("status.phase")),
+            Column("PROGRESS", _done),
+            Column("LOSS", _loss),
+            _AGE,
+            Column("METRICS", _metrics, wide=True),
+            Column("RELEASE", text("status.release"), wide=True),
+            Column("WHY", text("status.message"), wide=True),
+        ),
+    ),
+    Kind(
         "Settings",
         "settings",
         ("setting",),
@@ -245,6 +302,15 @@ KINDS = (
 _BY_WORD = {word: kind for kind in KINDS for word in (kind.name.lower(), kind.plural, *kind.aliases)}
 _ALL = ", ".join(kind.plural for kind in KINDS)
 WRITABLE = ("Node", "Camera", "Deployment", "Person", "Settings")
+_ORIGINS = {
+    "Run": "made by 'longshore train'",
+    "Recipe": "a folder on the control plane's machine",
+}
+
+
+def origin(kind: Kind) -> str:
+    """Where an object comes from that nobody writes."""
+    return _ORIGINS.get(kind.name, "made by 'longshore push'")
 
 
 def named(word: str) -> Kind:

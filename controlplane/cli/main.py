@@ -27,6 +27,8 @@ COMMANDS = {
     "invite": ("invite", "A sign-in link for somebody, with a role."),
     "package": ("package", "Make a release directory from an ONNX file."),
     "try": ("try_release", "Show what a release sees on a video, pictures or a camera, here."),
+    "train": ("train", "Train a model with a recipe, on the control plane's machine."),
+    "cancel": ("cancel", "End a Run before its time."),
     "push": ("push", "Push a release directory or tar to the registry."),
     "apply": ("apply", "Create or update objects from YAML or JSON."),
     "get": ("get", "List objects, or show one."),
@@ -35,7 +37,7 @@ COMMANDS = {
     "describe": ("describe", "Show an object with its conditions and why it has not converged."),
     "delete": ("delete", "Delete objects."),
     "top": ("top", "Live rates, latency and outcomes of the fleet."),
-    "logs": ("logs", "Newest log lines of a box."),
+    "logs": ("logs", "Newest log lines of a box, or of a Run."),
     "node": ("node", "Pause, resume, label or slow down a box."),
     "completion": ("completion", "Make your shell complete commands, kinds and names."),
     "backup": ("backup", "Back up a control plane into one file, while it serves."),
@@ -56,9 +58,10 @@ HELP = """Longshore puts AI models on edge boxes and keeps them good.
   longshore token create quay-1             then, on the box: longshore-agent join …
   longshore push models/harbour/release     a model into the registry
   longshore apply -f deployment.yaml        what should run where
+  longshore train harbour --set epochs=2    a model, from a recipe
   longshore get nodes -l site=harbour       what is
 
-Objects are Node, Camera, Model, Release and Deployment. Every command has --help with examples.
+Objects are Node, Camera, Model, Release, Deployment, Recipe and Run. Every command has --help with examples.
 """
 
 

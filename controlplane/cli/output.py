@@ -17,9 +17,23 @@ import click
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 FORMATS = ("table", "wide", "json", "yaml")
-_GOOD = {"True", "Online", "running", "Updated", "Running"}
+_GOOD = {"True", "Online", "running", "Updated", "Running", "Succeeded"}
 _BAD = {"Offline", "Failed", "refused", "retrying", "Refused", "NodeUnknown", "NodeIsCloud", "ReleaseMissing"}
-_UNSURE = {"Updating", "Waiting", "Behind", "starting", "stalled", "paused", "unknown", "Joined", "NoBoxSelected"}
+_UNSURE = {
+    "Updating",
+    "Waiting",
+    "Behind",
+    "starting",
+    "stalled",
+    "paused",
+    "unknown",
+    "Joined",
+    "NoBoxSelected",
+    "Pending",
+    "Preparing",
+    "Publishing",
+    "Cancelling",
+}
 
 
 def coloured() -> bool:

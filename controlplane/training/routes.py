@@ -38,8 +38,11 @@ def get_trainer(services: Current) -> schemas.TrainerAnswer:
 
 
 @router.get("/recipes")
-def list_recipes(services: Current, limit: Limit = None, after: Continue = "") -> schemas.RecipeList:
-    found = [each for each in services.training.recipes() if each.name > after][: one_more(limit)]
+def list_recipes(
+    services: Current, selector: Selector = "", limit: Limit = None, after: Continue = ""
+) -> schemas.RecipeList:
+    wanted = selectors.parse(selector).matches({})  # they have no labels
+    found = [each for each in services.training.recipes() if wanted and each.name > after][: one_more(limit)]
     shown, metadata = page(found, limit, lambda each: each.name)
     return schemas.RecipeList(metadata=metadata, items=[schemas.recipe(each) for each in shown])
 

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
+MODEL = Path(__file__).parents[2] / "models/harbour/release/model.onnx"
 RECIPE = """name = "{name}"
 summary = "For tests"
 task = "detection"
@@ -58,7 +60,7 @@ while at < steps:
         os.kill(os.getpid(), signal.SIGKILL)
 release = folder / "release"
 release.mkdir(exist_ok=True)
-model = (folder / "model.onnx").read_bytes() if (folder / "model.onnx").exists() else b"weights " * 99
+model = pathlib.Path(__file__).with_name("model.onnx").read_bytes()
 (release / "model.onnx").write_bytes(model)
 entry = {"path": "model.onnx", "sha256": hashlib.sha256(model).hexdigest(), "size": len(model), "role": "model"}
 manifest = {
@@ -77,4 +79,5 @@ def write(folder: Path, name: str = "tiny", recipe: str = RECIPE, script: str = 
     made.mkdir(parents=True, exist_ok=True)
     (made / "recipe.toml").write_text(recipe.format(name=name) if recipe is RECIPE else recipe)
     (made / "run.py").write_text(script)
+    shutil.copy(MODEL, made / "model.onnx")
     return made

@@ -38,7 +38,7 @@ def command(kind_word: str, name: str | None) -> None:
     if not chosen:
         raise click.UsageError(f"Name the {word} to edit; 'longshore get {word}' lists them.")
     if kind.name not in WRITABLE:
-        raise Rejected(f"a {kind.name} is made by 'longshore push' and never changes; {', '.join(WRITABLE)} can be")
+        raise Rejected(f"a {kind.name} is {kinds.origin(kind)} and cannot be edited; {', '.join(WRITABLE)} can be")
     with session.client() as client:
         _edit(client, kind, client.one(kind.plural, chosen))
 

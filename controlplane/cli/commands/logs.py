@@ -1,4 +1,4 @@
-"""`longshore logs`: the newest lines of a box, sent while somebody looks; they are stored on the box only.
+"""`longshore logs`: the newest lines of a box, sent while somebody looks; they are stored on the box only. Or of a Run.
 
 The control plane keeps the last lines it got. Of a box that is offline they are old ones, and the command says so on
 standard error. `-f` outlives a restart of the control plane, after which lines are numbered anew and sent again.
@@ -15,15 +15,17 @@ import click
 from controlplane.cli import completing, kinds, output, session
 from controlplane.cli.client import Client, Document, address
 from controlplane.cli.patience import awaited
-from protos.errors import Retryable
+from controlplane.cli.training import RunLog
+from protos.errors import Rejected, Retryable
 
-EXAMPLES = """Newest log lines of a box, as it sends them while somebody looks.
+EXAMPLES = """Newest log lines of a box, as it sends them while somebody looks; or of a Run.
 
 \b
 Examples:
   longshore logs quay-1
   longshore logs quay-1 -n 20
   longshore logs quay-1 -f                  go on until Ctrl-C
+  longshore logs run/harbour-3 -f           go on until the Run is over
 """
 _WAIT_SECONDS = 8  # of one request: the box opens its stream when it hears that somebody looks
 _REMEMBERED = 1000  # lines already printed: twice what the control plane keeps of a box
@@ -32,22 +34,43 @@ _FIELDS = ("time", "level", "logger", "message")
 
 
 @click.command("logs", help=EXAMPLES)
-@click.argument("node", shell_complete=completing.node)
+@click.argument("node", metavar="NODE|run/NAME", shell_complete=completing.logged)
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes.")
-@click.option("-n", "--lines", "most", type=click.IntRange(1), default=100, show_default=True, help="At most so many.")
+@click.option(
+    "-n", "--lines", "most", type=click.IntRange(1, 5000), default=100, show_default=True, help="At most so many."
+)
 def command(node: str, most: int, *, follow: bool) -> None:
+    word, slash, name = node.partition("/")
+    kind = kinds.named(word) if slash else None
+    if kind is not None and kind.name not in {"Run", "Node"}:
+        raise Rejected(f"a {kind.name} has no log; nodes and runs do: longshore logs NODE, longshore logs run/NAME")
     with session.client() as client:
-        presence, lines = _Presence(client, node), _Lines(client, node)
-        presence.tell()
-        found = lines.newer(0 if presence.offline and not follow else _WAIT_SECONDS)
-        if not found and not follow:
-            raise Retryable(f"{node} sent no line yet; is it online? See 'longshore describe node {node}'")
-        _print(found[-most:])
-        while follow:
-            found = awaited(lines.newer, sleep)
-            _print(found)
-            if not found:
-                awaited(presence.tell, sleep)
+        if kind is not None and kind.name == "Run":
+            _show_run(RunLog(client, name), most, follow=follow)
+        else:
+            _show_node(client, name or node, most, follow=follow)
+
+
+def _show_run(log: RunLog, most: int, *, follow: bool) -> None:
+    for line in log.tail(most):
+        click.echo(output.one_line(line))
+    while follow and not log.over:
+        for line in awaited(log.newer, sleep):
+            click.echo(output.one_line(line))
+
+
+def _show_node(client: Client, node: str, most: int, *, follow: bool) -> None:
+    presence, lines = _Presence(client, node), _Lines(client, node)
+    presence.tell()
+    found = lines.newer(0 if presence.offline and not follow else _WAIT_SECONDS)
+    if not found and not follow:
+        raise Retryable(f"{node} sent no line yet; is it online? See 'longshore describe node {node}'")
+    _print(found[-most:])
+    while follow:
+        found = awaited(lines.newer, sleep)
+        _print(found)
+        if not found:
+            awaited(presence.tell, sleep)
 
 
 class _Lines:

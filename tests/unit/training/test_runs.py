@@ -12,7 +12,7 @@ from controlplane.training.ports import Job, Look, Part, State, Trainer
 from controlplane.training.service import Wish
 from protos.errors import Rejected, Retryable
 from tests.sim.control_plane import SimControlPlane
-from tests.unit.training.conftest import Yard
+from tests.sim.training import Yard
 
 RUNS = "/api/v1/runs"
 
