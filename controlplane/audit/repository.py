@@ -25,5 +25,11 @@ class AuditRepository:
             query = query.where(found.who == who)
         return self._session.scalars(query.order_by(found.id.desc()).limit(limit)).all()
 
+    def between(self, since_ms: int, until_ms: int, limit: int) -> Sequence[tables.AuditEntry]:
+        """Of [since, until), newest first."""
+        found = tables.AuditEntry
+        query = select(found).where(found.at_ms >= since_ms, found.at_ms < until_ms)
+        return self._session.scalars(query.order_by(found.at_ms.desc(), found.id.desc()).limit(limit)).all()
+
     def forget(self, before_ms: int) -> None:
         self._session.execute(delete(tables.AuditEntry).where(tables.AuditEntry.at_ms < before_ms))

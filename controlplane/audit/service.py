@@ -35,6 +35,10 @@ class AuditService:
         with self._database.read() as session:
             return AuditRepository(session).newest(since_ms, who, limit)
 
+    def between(self, since_ms: int, until_ms: int, limit: int) -> Sequence[tables.AuditEntry]:
+        with self._database.read() as session:
+            return AuditRepository(session).between(since_ms, until_ms, limit)
+
     def sweep(self) -> None:
         """Raises Retryable."""
         with self._database.begin() as session:

@@ -104,20 +104,7 @@ def create_api_token(body: schemas.NewApiToken, services: Current) -> schemas.Cr
 
 @router.get("/apitokens", dependencies=_USER)
 def list_api_tokens(services: Current) -> schemas.ApiTokenList:
-    return schemas.ApiTokenList(
-        items=[
-            schemas.ApiTokenAnswer(
-                id=row.id,
-                name=row.name,
-                person=row.person,
-                role=row.role if row.person is None else None,
-                created=moment(row.created_ms),
-                expires=schemas.optional_moment(row.expires_ms),
-                last_used=schemas.optional_moment(row.last_used_ms),
-            )
-            for row in services.identity.api_tokens()
-        ]
-    )
+    return schemas.ApiTokenList(items=[schemas.api_token(row) for row in services.identity.api_tokens()])
 
 
 @router.delete("/apitokens/{token_id}", status_code=204, dependencies=_USER)

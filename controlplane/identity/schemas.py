@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Base64Bytes, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from controlplane import tables
 from controlplane.identity.domain import StoredToken
 from controlplane.schemas import Answer, Body, moment
 from controlplane.trust.ports import Issued
@@ -127,6 +128,18 @@ def join_token(token: StoredToken) -> JoinTokenAnswer:
         expires=moment(token.expires_ms),
         used=optional_moment(token.used_ms),
         used_by=token.used_by,
+    )
+
+
+def api_token(row: tables.ApiToken) -> ApiTokenAnswer:
+    return ApiTokenAnswer(
+        id=row.id,
+        name=row.name,
+        person=row.person,
+        role=row.role if row.person is None else None,
+        created=moment(row.created_ms),
+        expires=optional_moment(row.expires_ms),
+        last_used=optional_moment(row.last_used_ms),
     )
 
 

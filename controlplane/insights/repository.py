@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, case, func, or_, select, tuple_
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from controlplane.insights.domain import Counts, Latencies, Lost, Window
 from controlplane.insights.matching import Place, Wanted
@@ -93,6 +93,23 @@ class InsightsRepository:
         query = select(CameraHealth).where(CameraHealth.camera == camera, CameraHealth.at_ms >= since_ms)
         return list(self._session.scalars(query.order_by(CameraHealth.at_ms.desc()).limit(limit)))
 
+    def camera_changes(self, only: Only, since_ms: int, until_ms: int, limit: int) -> list[CameraHealth]:
+        """Newest first."""
+        table = CameraHealth
+        query = select(table).where(table.at_ms >= since_ms, table.at_ms < until_ms)
+        query = query.where(*_named((table.node_id, only.node), (table.camera, only.camera)))
+        return list(self._session.scalars(query.order_by(table.at_ms.desc()).limit(limit)))
+
+    def gaps(self, only: Only, since_ms: int, until_ms: int, limit: int) -> list[Lost]:
+        """One by one, newest first; a Gap that stands for a record counts as one."""
+        query = select(Gap).where(Gap.at_ms >= since_ms, Gap.at_ms < until_ms, *_named((Gap.node_id, only.node)))
+        return [
+            Lost(
+                row.node_id, row.record_class, row.reason, row.dropped or int(row.first_seq == row.last_seq), row.at_ms
+            )
+            for row in self._session.scalars(query.order_by(Gap.at_ms.desc()).limit(limit))
+        ]
+
     def lost(self, since_ms: int, node: str = "") -> list[Lost]:
         """By box, class and reason; what was told last stands first. A Gap that stands for a record counts as one."""
         stands_in = (Gap.dropped == 0) & (Gap.first_seq == Gap.last_seq)
@@ -105,7 +122,10 @@ class InsightsRepository:
 
 
 def _conditions(table: type[Detection | OutcomeCount], only: Only) -> list[ColumnElement[bool]]:
-    wanted = ((table.node_id, only.node), (table.camera, only.camera), (table.deployment, only.deployment))
+    return _named((table.node_id, only.node), (table.camera, only.camera), (table.deployment, only.deployment))
+
+
+def _named(*wanted: tuple[InstrumentedAttribute[str], str]) -> list[ColumnElement[bool]]:
     return [column == name for column, name in wanted if name]
 
 

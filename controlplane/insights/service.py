@@ -110,6 +110,16 @@ class InsightsService:
         with self._database.read() as session:
             return InsightsRepository(session).camera_history(camera, since_ms, limit)
 
+    def camera_changes(self, only: Only, since_ms: int, until_ms: int, limit: int) -> list[CameraHealth]:
+        """How cameras fared in [since, until), newest first."""
+        with self._database.read() as session:
+            return InsightsRepository(session).camera_changes(only, since_ms, until_ms, limit)
+
+    def gaps(self, only: Only, since_ms: int, until_ms: int, limit: int) -> list[Lost]:
+        """What boxes declared dropped in [since, until), one by one, newest first."""
+        with self._database.read() as session:
+            return InsightsRepository(session).gaps(only, since_ms, until_ms, limit)
+
     def latest_stats(self) -> dict[str, NodeStat]:
         """Of boxes that told of late."""
         with self._database.read() as session:

@@ -50,36 +50,49 @@ class ReleaseContents:
         return content.decode(errors="replace")
 
     def outlines(self, release: StoredRelease) -> dict[str, Outline]:
-        """By file name, of those that can be read. Raises Retryable."""
-        found = {}
-        for entry in release.files:
-            if entry.role == "model":
-                outline = self._outline(entry)
-                if outline is not None:
-                    found[entry.path] = outline
-        return found
+        """By file name, of those that can be read; about a second for each that nobody asked for yet.
 
-    def side(self, release: StoredRelease, *, graphs: bool = True) -> Side:
-        """What `difference` compares; graphs take about a second the first time. Raises Retryable."""
+        Raises:
+            Retryable: too many ask right now.
+        """
+        found = {entry.path: self._outline(entry) for entry in _graphs(release)}
+        return {path: outline for path, outline in found.items() if outline}
+
+    def known_outlines(self, release: StoredRelease) -> dict[str, Outline] | None:
+        """The same at once; None where somebody would have to look first."""
+        if any(entry.digest not in self._kept for entry in _graphs(release)):
+            return None
+        return self.outlines(release)
+
+    def side(self, release: StoredRelease, *, only_known: bool = False) -> Side:
+        """What `difference` compares. Raises Retryable."""
         return Side(
             name=release.name,
             manifest=self.manifest(release),
             files=release.files,
             figures=cards.figures(self.card(release)),
-            outlines=self.outlines(release) if graphs else None,
+            outlines=self.known_outlines(release) if only_known else self.outlines(release),
         )
 
-    def _outline(self, entry: StoredFile) -> Outline | None:
+    def _outline(self, entry: StoredFile) -> Outline:
+        """Empty when it can't be read."""
         if not self._looking.acquire(timeout=WAIT_SECONDS):
             raise Retryable("another graph is being looked into right now; ask again in a moment", 2.0)
         try:
             if entry.digest not in self._kept:
-                content = self._blobs.read(entry.digest)
-                self._kept[entry.digest] = self._inspector.outline(entry.path, content, entry.size)
+                self._kept[entry.digest] = self._look_into(entry)
                 while len(self._kept) > MOST_KEPT:
                     self._kept.popitem(last=False)
             return self._kept[entry.digest]
-        except Rejected:
-            return None
         finally:
             self._looking.release()
+
+    def _look_into(self, entry: StoredFile) -> Outline:
+        try:
+            return self._inspector.outline(entry.path, self._blobs.read(entry.digest), entry.size)
+        except Rejected:
+            return {}
+
+
+def _graphs(release: StoredRelease) -> list[StoredFile]:
+    return [entry for entry in release.files if entry.role == "model"]

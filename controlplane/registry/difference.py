@@ -90,7 +90,7 @@ def difference(before: Side, after: Side) -> Difference:
         manifest=_lines(_fields(before.manifest), _fields(after.manifest)),
         input=_lines(_input(before.manifest), _input(after.manifest)),
         labels=_lines(_labels(before.manifest), _labels(after.manifest)),
-        variants=_lines(_variants(before), _variants(after)),
+        variants=_lines(_variants(before.manifest), _variants(after.manifest)),
         files=_files(before.files, after.files),
         figures=_lines(before.figures, after.figures),
         graph=graph,
@@ -124,12 +124,9 @@ def _labels(manifest: Manifest | None) -> dict[str, str]:
     return {str(number): label for number, label in enumerate(manifest.labels)} if manifest else {}
 
 
-def _variants(side: Side) -> dict[str, str]:
-    sizes = {entry.path: entry.size for entry in side.files}
-    return {
-        variant.name: f"{variant.precision}, {variant.file}, {sizes.get(variant.file, 0)} bytes"
-        for variant in (side.manifest.variants if side.manifest else ())
-    }
+def _variants(manifest: Manifest | None) -> dict[str, str]:
+    variants = manifest.variants if manifest else ()
+    return {variant.name: f"{variant.precision}, {variant.file}" for variant in variants}
 
 
 def _files(before: Iterable[StoredFile], after: Iterable[StoredFile]) -> tuple[FileLine, ...]:

@@ -16,10 +16,12 @@ from controlplane.fleet.selection import Selected
 from controlplane.registry.domain import StoredRelease
 from controlplane.schemas import moment
 from controlplane.ui import figures
+from controlplane.ui.documents import condition, labels_of, name_of
+from controlplane.ui.page import Document
 from protos.errors import Rejected
 from protos.ids import ModelName, Version, release_name
+from protos.manifest import Manifest
 
-Document = Mapping[str, Any]
 Facts = dict[str, Any]
 MOST_NAMED = 60  # boxes or cameras named in the preview; the others are counted
 _STATES = {"Updated": "ok", "Failed": "bad", "Updating": "busy", "Waiting": "waiting"}
@@ -46,10 +48,10 @@ def lines(documents: Iterable[Document]) -> list[Facts]:
 
 def _line(item: Document) -> Facts:
     spec, nodes = item["spec"], item["status"]["nodes"]
-    converged = _condition(item, "Converged")
+    converged = condition(item, "Converged")
     return {
-        "name": item["metadata"]["name"],
-        "labels": tuple(sorted(item["metadata"]["labels"].items())),
+        "name": name_of(item),
+        "labels": labels_of(item),
         "model": spec["model"],
         "version": spec["version"],
         "release": _release_name(spec["model"], spec["version"]),
@@ -68,14 +70,14 @@ def _line(item: Document) -> Facts:
 
 def state(item: Document) -> str:
     """One of `ok busy bad waiting`, for colour."""
-    converged = _condition(item, "Converged")
+    converged = condition(item, "Converged")
     if converged["status"] == "True":
         return "ok"
     return {"Updating": "busy", "Waiting": "waiting"}.get(converged["reason"], "bad")
 
 
 def _word(item: Document) -> str:
-    converged = _condition(item, "Converged")
+    converged = condition(item, "Converged")
     words = {"NoBoxSelected": "no box", "ReleaseMissing": "release missing"}
     return "converged" if converged["status"] == "True" else words.get(converged["reason"], converged["reason"].lower())
 
@@ -97,7 +99,7 @@ def deployment(item: Document, nodes: Sequence[Document], releases: Sequence[Sto
         "boxes": boxes(item, nodes, releases),
         "facts": _facts(spec),
         "classes": list(spec.get("classes", ())),
-        "versions": _versions(spec, releases),
+        "versions": _versions(item, releases),
         "conditions": [
             {
                 "type": each["type"],
@@ -153,8 +155,9 @@ def _box(item: Document, step: Document, node: Document | None, versions: Mappin
     }
 
 
-def _versions(spec: Document, releases: Sequence[StoredRelease]) -> list[Facts]:
-    """What it can be moved to, newest first, each with which way that is."""
+def _versions(item: Document, releases: Sequence[StoredRelease]) -> list[Facts]:
+    """What it can be moved to, newest first, each with which way that is and the document that does it."""
+    spec = item["spec"]
     names = [each.version for each in releases]
     at = names.index(spec["version"]) if spec["version"] in names else -1
     return [
@@ -164,12 +167,19 @@ def _versions(spec: Document, releases: Sequence[StoredRelease]) -> list[Facts]:
             "created": moment(each.created_ms),
             "current": index == at,
             "way": "forward" if index > at else "back",
+            "document": {**written(item), "spec": {**spec, "version": each.version}},
         }
         for index, each in reversed(list(enumerate(releases)))
     ]
 
 
 # ---- the form ----
+
+
+def written(item: Document) -> Facts:
+    """What a PUT begins with: refused when somebody else wrote since."""
+    kept = {key: item["metadata"][key] for key in ("name", "uid", "resourceVersion")}
+    return {"apiVersion": "longshore/v1", "kind": item["kind"], "metadata": kept}
 
 
 def fields_of(item: Document) -> Facts:
@@ -188,6 +198,17 @@ def fields_of(item: Document) -> Facts:
         "detectionsPerSecond": spec["detectionsPerSecond"],
         "classes": list(spec.get("classes", ())),
     }
+
+
+def choices(releases: Iterable[tuple[StoredRelease, Manifest | None]]) -> list[Facts]:
+    """Releases to choose from, by model, newest first, each with its classes."""
+    found: dict[str, list[Facts]] = {}
+    for release, manifest in releases:
+        classes = list(manifest.labels) if manifest else []
+        found.setdefault(release.model, []).append(
+            {"name": release.name, "version": release.version, "classes": classes}
+        )
+    return [{"model": model, "releases": lines[::-1]} for model, lines in sorted(found.items())]
 
 
 def document(fields: Mapping[str, Any]) -> Facts:
@@ -277,8 +298,3 @@ def _warnings(
 
 def _release_name(model: str, version: str) -> str:
     return str(release_name(ModelName(model), Version(version)))
-
-
-def _condition(item: Document, kind: str) -> Document:
-    unknown = {"type": kind, "status": "Unknown", "reason": "Unknown", "message": ""}
-    return next((each for each in item["status"]["conditions"] if each["type"] == kind), unknown)

@@ -7,20 +7,26 @@ begins before it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from controlplane.insights.domain import moment_ms
+from controlplane.insights.domain import Lost, moment_ms
 from controlplane.ui import figures
+from controlplane.ui.page import Document
 from protos.errors import Rejected
 
-Document = Mapping[str, Any]
 Facts = dict[str, Any]
 ON_A_PAGE = 50
-KINDS = (("", "everything"), ("detection", "detections"), ("camera", "camera health"), ("gap", "lost telemetry"))
+KINDS = (
+    ("", "everything"),
+    ("detection", "detections"),
+    ("camera", "camera health"),
+    ("gap", "lost telemetry"),
+    ("change", "who changed what"),
+)
 SPANS = (("1h", "the last hour"), ("24h", "the last day"), ("7d", "the last week"), ("30d", "the last month"))
 LOST = {"frame": "detection", "outcomes": "outcome count", "camera": "camera state", "node": "measurement"}
 MOST_TAGS = 6
@@ -124,19 +130,20 @@ def camera(row: Document, at_ms: int) -> Facts:
     }
 
 
-def gap(row: Document, at_ms: int) -> Facts:
+def gap(lost: Lost) -> Facts:
     """Telemetry a box gave up."""
-    what = LOST.get(row["recordClass"], "record")
-    many = figures.plural(row["dropped"], what, f"{what}s") if row["dropped"] else f"some {what}s"
-    return {
-        **_moment("gap", at_ms),
-        "title": f"{many} lost",
-        "tags": [],
-        "sentence": row["reason"],
-        "state": "bad",
-        "camera": "",
-        "node": row["node"],
-    }
+    what = LOST.get(lost.record_class, "record")
+    many = figures.plural(lost.records, what, f"{what}s") if lost.records else f"Some {what}s"
+    shown = {"title": f"{many} lost", "tags": [], "sentence": lost.reason, "state": "bad", "camera": ""}
+    return {**_moment("gap", lost.at_ms), **shown, "node": lost.node}
+
+
+def change(row: Document, at_ms: int) -> Facts:
+    """What somebody changed."""
+    place = row["object"]
+    said = f"as {row['role']}, by {row['via']}"
+    shown = {"title": f"{row['who']}: {row['verb']} {place}", "tags": [], "sentence": said, "state": "changed"}
+    return {**_moment("change", at_ms), **shown, "camera": "", "node": ""}
 
 
 def _moment(kind: str, at_ms: int) -> Facts:

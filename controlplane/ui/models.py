@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from controlplane.registry.domain import StoredModel, StoredRelease
 from controlplane.registry.outline import Outline
 from controlplane.schemas import moment
 from controlplane.ui import figures
+from controlplane.ui.page import Document
 from protos.ids import hex_of
 from protos.manifest import Manifest
 
-Document = Mapping[str, Any]
 Facts = dict[str, Any]
 MOST_OPERATORS = 12  # drawn; the others are summed up
 TASKS = {

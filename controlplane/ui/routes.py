@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
@@ -14,8 +15,9 @@ from fastapi.staticfiles import StaticFiles
 
 from controlplane.container import Services
 from controlplane.errors import NotFound, Unauthenticated
+from controlplane.identity import roles
 from controlplane.identity.access import Bearer, Cookie, Current, require_user
-from controlplane.ui import fleet_pages
+from controlplane.ui import access_pages, deployment_pages, event_pages, fleet_pages, registry_pages
 from controlplane.ui.live import LiveViews
 from controlplane.ui.shell import FOLDER, HEADERS, Pages, render
 from controlplane.ui.stream import EventStream
@@ -23,7 +25,15 @@ from protos import ids
 
 MOST_LOOKED_AT = 64  # cameras one page may ask for at once
 PICTURE_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-PAGES = Pages(fleet_pages.PAGES)
+PAGES = Pages(
+    (
+        *fleet_pages.PAGES,
+        *deployment_pages.PAGES,
+        *registry_pages.PAGES,
+        *event_pages.PAGES,
+        *access_pages.PAGES,
+    )
+)
 
 router = APIRouter(include_in_schema=False)
 stream_router = APIRouter(prefix="/api/v1", tags=["insights"], dependencies=[Depends(require_user)])
@@ -35,6 +45,7 @@ def add_pages(app: FastAPI, services: Services) -> None:
     """The pages and what they need."""
     app.state.live = LiveViews(partial(PAGES.maker, services))
     app.include_router(router)
+    app.include_router(deployment_pages.router)
     app.include_router(stream_router)
     for path in PAGES.paths:
         app.add_api_route(path, page, include_in_schema=False, response_class=HTMLResponse)
@@ -80,9 +91,16 @@ async def stream(
     request: Request, services: Current, bearer: Bearer, cookie: Cookie, page: Address = "/"
 ) -> StreamingResponse:
     PAGES.maker(services, page)
-    admit = partial(require_user, request, services, bearer, cookie)
+    admit = partial(_admitted, request, services, bearer, cookie, urlsplit(page).path)
+    roles.check(request.state.user.role, "GET", urlsplit(page).path, request.state.user.who)
     events = _events(request.app.state.live, page, services, admit)
     return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+
+
+def _admitted(request: Request, services: Services, bearer: Bearer, cookie: Cookie, path: str) -> None:
+    """Whoever reads the stream may see the page it is of. Raises Unauthenticated, Forbidden."""
+    user = require_user(request, services, bearer, cookie)
+    roles.check(user.role, "GET", path, user.who)
 
 
 async def _events(

@@ -44,7 +44,15 @@ class Section:
     icon: str
 
 
-SECTIONS = (Section("fleet", "Fleet", "/", "fleet"),)
+SECTIONS = (
+    Section("fleet", "Fleet", "/", "fleet"),
+    Section("deployments", "Deployments", "/deployments", "deployment"),
+    Section("models", "Models", "/models", "model"),
+    Section("events", "Events", "/events", "event"),
+    Section("people", "People", "/people", "people"),
+    Section("tokens", "Tokens", "/tokens", "key"),
+    Section("settings", "Settings", "/settings", "settings"),
+)
 
 
 @dataclass(frozen=True)
@@ -97,3 +105,8 @@ def render(view: View, base_url: str = "") -> str:
         "outcome_names": [each for each, _, _ in LEGEND],
     }
     return _templates.get_template(view.template).render({**view.facts, **around, "base_url": base_url})
+
+
+def fragment(template: str, **facts: Any) -> str:
+    """A part of a page that a script asks for by itself."""
+    return _templates.get_template(template).render(facts)

@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 
-from controlplane.errors import NotFound, Unauthenticated
+from controlplane.errors import Forbidden, NotFound, Unauthenticated
 from controlplane.fleet.looking import Looking
 from controlplane.ui.live import Live
 from controlplane.ui.page import Value, View, changed
@@ -27,7 +27,8 @@ RECHECK_SECONDS = 30.0  # between two looks whether who reads the stream may sti
 
 
 class EventStream:
-    """What one open page knows, and what it has to be told. `admit` raises Unauthenticated once it may know no more."""
+    """What one open page knows, and what it has to be told. `admit` raises Unauthenticated or Forbidden when it may
+    know no more."""
 
     def __init__(
         self,
@@ -67,7 +68,7 @@ class EventStream:
         try:
             with suppress(Retryable):
                 await asyncio.to_thread(self._admit)
-        except Unauthenticated:
+        except (Unauthenticated, Forbidden):
             return False
         return True
 

@@ -1,12 +1,18 @@
-"""What the page of tokens shows. Pure. Secrets are not among it: they are shown once, by the answer that made them."""
+"""What the pages of people and tokens show. Pure. Secrets are not among it: they are shown once, by what made them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable
 from typing import Any
 
+from controlplane.ui import deployments
+from controlplane.ui.documents import name_of
+from controlplane.ui.page import Document
+
 Facts = dict[str, Any]
-Document = Mapping[str, Any]
+_BROWSERS = (("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
+_SYSTEMS = re.compile(r"\((?:.*?)(Windows|Android|iPhone|iPad|Mac OS X|CrOS|Linux)")
 
 
 def join_tokens(answers: Iterable[Document], now: str) -> list[Facts]:
@@ -19,11 +25,13 @@ def _join_token(token: Document, now: str) -> Facts:
     state = "used" if token["used"] else "expired" if token["expires"] <= now else "open"
     return {
         "id": token["id"],
-        "node": token["nodeId"] or "any name",
+        "node": token["nodeId"] or "",
         "role": token["role"],
         "labels": tuple(sorted(token["labels"].items())),
         "state": state,
+        "is": {"open": "busy", "used": "ok"}.get(state, "expired"),
         "used_by": token["usedBy"] or "",
+        "used": token["used"] or "",
         "expires": token["expires"],
     }
 
@@ -33,10 +41,31 @@ def api_tokens(answers: Iterable[Document]) -> list[Facts]:
         {
             "id": each["id"],
             "name": each["name"],
-            "role": each.get("role", ""),
+            "whose": each["person"] or "a service",
+            "role": each["role"] or "as the person",
             "created": each["created"],
             "expires": each["expires"] or "",
             "used": each["lastUsed"] or "",
         }
         for each in answers
     ]
+
+
+def person(item: Document) -> Facts:
+    return {
+        "name": name_of(item),
+        "role": str(item["spec"]["role"]),
+        "seen": item["status"]["lastSeen"] or "",
+        "api_tokens": item["status"]["apiTokens"],
+        "first": name_of(item) == "admin",
+        "base": deployments.written(item),
+    }
+
+
+def session(answer: Document) -> Facts:
+    """A browser as people call it: what it calls itself is long."""
+    said = answer["browser"]
+    browser = next((word for mark, word in _BROWSERS if mark in said), "a browser")
+    system = _SYSTEMS.search(said)
+    place = f" on {system[1].replace('Mac OS X', 'macOS').replace('CrOS', 'ChromeOS')}" if system else ""
+    return {"id": answer["id"], "browser": f"{browser}{place}", "used": answer["lastUsed"] or answer["created"]}

@@ -11,7 +11,7 @@ import pytest
 from tests.servers.chromium import chromium
 from tests.sim.page_server import PageServer
 from tests.sim.pages import ALL, PAGES, Shown, servers
-from tests.sim.screenshots import emulate, open_page
+from tests.sim.screenshots import emulate, open_page, sign_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 VIEWS = [(shown, state) for state in ALL for shown in PAGES if state in shown.states]
@@ -51,8 +51,7 @@ def window(fleets: Mapping[str, PageServer]) -> Iterator[Any]:
     """One browser, signed in everywhere."""
     with chromium() as driver:
         for server in fleets.values():
-            driver.get(server.sign_in_link())
-            driver.find_element("css selector", "button").click()
+            sign_in(driver, server)
         driver.get_log("browser")
         yield driver
 

@@ -19,12 +19,12 @@ from controlplane.fleet.reports import CameraReport, DeploymentReport, Inventory
 from controlplane.identity.domain import Admission
 from controlplane.identity.repository import IdentityRepository
 from controlplane.ingest.domain import Batch, Kind, Row
-from controlplane.tables import Model, Release
 from protos.ids import CameraName, NodeId, digest_of
 from protos.outcomes import Outcome, Stage
+from tests.sim import registry_data
 from tests.sim.drawn import annotated
 
-DIGEST = digest_of(b"harbour 1.0.0")
+DIGEST = registry_data.harbour().digest
 OLD_DIGEST = digest_of(b"harbour 0.9.0")
 DEPLOYMENT = "harbour-watch"
 WINDOW_MS = 2_000
@@ -88,14 +88,9 @@ class HarbourFleet:
 
     def join(self) -> None:
         """Boxes, cameras, a release and its deployment, as the demo has them."""
-        now = self._now()
         for name, role, labels in NODES:
             self.admit(name, role, labels)
-        with self.services.database.begin() as session:
-            session.add(Model(name="harbour", created_ms=now))
-            session.flush()
-            release = {"name": "harbour-1-0-0", "model": "harbour", "version": "1.0.0", "digest": DIGEST}
-            session.add(Release(**release, manifest=b"{}", task="detection", created_ms=now))
+        registry_data.put(self.services, registry_data.harbour())
         for camera in CAMERAS:
             notes = {"longshore/note": camera.note} if camera.note else {}
             metadata = {"labels": {"site": "harbour"}, "annotations": notes}

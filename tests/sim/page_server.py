@@ -53,7 +53,9 @@ def real_services(folder: Path) -> Services:
         inspector=SimInspector(),
         grants=Grants(b"k" * 32),
     )
-    return assemble(Config(state=folder), adapters)
+    services = assemble(Config(state=folder), adapters)
+    services.settings.ensure()
+    return services
 
 
 @contextmanager

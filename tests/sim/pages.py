@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.sim import office
 from tests.sim.page_server import PageServer, page_server, ticking
 
 ALL = ("empty", "healthy", "degraded")
@@ -27,7 +28,26 @@ class Shown:
     open: str = ""  # a dialog to look at, too: the selector of what opens it
 
 
-PAGES = (Shown("fleet", "/"),)
+PAGES = (
+    Shown("fleet", "/"),
+    Shown("deployments", "/deployments"),
+    Shown("deployment", "/deployments/harbour-watch", PEOPLED),
+    Shown("deployment-roll", "/deployments/harbour-watch", ("healthy",), "[data-dialog=move-1]"),
+    Shown("deploy", "/deploy"),
+    Shown("edit-deployment", "/deployments/harbour-watch/edit", ("healthy",)),
+    Shown("models", "/models"),
+    Shown("model", "/models/harbour", ("healthy",)),
+    Shown("releases", "/releases", ("empty", "healthy")),
+    Shown("release", "/releases/harbour-1-1-0", ("healthy",)),
+    Shown("difference", "/difference?from=harbour-1-0-0&to=harbour-1-1-0", ("healthy",)),
+    Shown("events", "/events"),
+    Shown("events-filtered", "/events?label=boat&zone=entry&minScore=0.9&since=1h", ("healthy",)),
+    Shown("join-tokens", "/tokens", ("empty", "healthy")),
+    Shown("new-join-token", "/tokens", ("healthy",), "[data-dialog=new]"),
+    Shown("api-tokens", "/tokens/api", ("empty", "healthy")),
+    Shown("people", "/people", ("empty", "healthy")),
+    Shown("settings", "/settings", ("empty", "healthy")),
+)
 
 
 def empty(_server: PageServer) -> None:
@@ -36,12 +56,14 @@ def empty(_server: PageServer) -> None:
 
 def healthy(server: PageServer) -> None:
     server.fleet.join()
+    office.furnish(server.fleet)
     server.fleet.history()
     server.fleet.tick()
 
 
 def degraded(server: PageServer) -> None:
     server.fleet.join()
+    office.furnish(server.fleet)
     server.fleet.report()
     server.fleet.show()  # the newest picture of the camera that will fail
     server.fleet.degrade()

@@ -46,6 +46,15 @@ def open_page(browser: Any, server: PageServer, path: str) -> None:
         time.sleep(0.05)
 
 
+def sign_in(browser: Any, server: PageServer) -> None:
+    """And wait until it is done: the next page must not overtake it."""
+    browser.get(server.sign_in_link())
+    browser.find_element("css selector", ".alone button").click()
+    until = time.monotonic() + 20
+    while time.monotonic() < until and not browser.find_elements("id", "board"):
+        time.sleep(0.05)
+
+
 def picture(browser: Any) -> bytes:
     """WebP of what the window shows."""
     answer = browser.execute_cdp_cmd("Page.captureScreenshot", {"format": "webp", "quality": 82})
@@ -78,8 +87,7 @@ def write(folder: Path, names: Iterable[str]) -> None:
     wanted = [each for each in PAGES if not names or each.name in names]
     with tempfile.TemporaryDirectory() as state_folder, servers(Path(state_folder)) as found, chromium() as browser:
         for state in ALL:
-            browser.get(found[state].sign_in_link())
-            browser.find_element("css selector", "button").click()
+            sign_in(browser, found[state])
             for shown in wanted:
                 if state in shown.states:
                     for name, content in shots(browser, found[state], shown, state):

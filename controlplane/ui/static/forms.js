@@ -1,7 +1,7 @@
 // What a page lets people do, said by its HTML:
 //   <form data-api="PUT /api/v1/…">      sends its fields as JSON; {field} in the path stands for a field. data-base: JSON to
 //                                        begin with; a field named spec.rate goes into it. data-as: number, boolean, labels,
-//                                        lines. data-then: where to go; else its dialog closes. data-said: what to say.
+//                                        lines, optional (left out when empty). data-then: where to go; else its dialog closes. data-said: what to say.
 //   <button data-api=…>                  the same with data-base alone
 //   data-dialog="ID", data-close         opens and closes a <dialog>
 //   data-confirm="NAME"                  the form's button works once this was typed
@@ -21,6 +21,7 @@ const READ = {
   })),
   lines: (field) => field.value.split("\n").map((line) => line.trim()).filter(Boolean),
   json: (field) => JSON.parse(field.value || "null"),
+  optional: (field) => field.value.trim() || undefined,
   text: (field) => field.value.trim(),
 };
 
@@ -115,6 +116,11 @@ document.addEventListener("input", (event) => {
   if (field.dataset.confirm !== undefined) {
     field.form.querySelector("button:not([type=button])").disabled = field.value !== field.dataset.confirm;
   }
+  if (field.form && field.form.matches("[data-filter]")) soon(field.form);
+});
+
+document.addEventListener("change", (event) => {
+  const field = event.target;
   if (field.form && field.form.matches("[data-filter]")) soon(field.form);
 });
 

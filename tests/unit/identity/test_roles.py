@@ -12,6 +12,7 @@ from controlplane.errors import Forbidden
 from controlplane.identity import roles
 from controlplane.identity.access import require_user
 from controlplane.identity.roles import Role
+from controlplane.ui.routes import PAGES
 from controlplane.web import create_app
 from tests.sim.control_plane import SimControlPlane
 
@@ -28,7 +29,7 @@ OPEN = {
     "/ui/static",
 }
 # Doors that ask in their own words: a page sends people to sign in, files take a grant, figures are open on loopback.
-OWN_WORDS = {"/", "/metrics", "/api/v1/blobs/{sha256}", "/api/v1/events/stream"}
+OWN_WORDS = {*PAGES.paths, "/metrics", "/api/v1/blobs/{sha256}", "/api/v1/events/stream"}
 ADMINS = {
     ("GET", "/api/v1/apitokens"),
     ("POST", "/api/v1/apitokens"),
@@ -104,6 +105,17 @@ def test_the_check_is_made_where_the_request_comes_in(plane: SimControlPlane) ->
         answer = wall.request(method, path, json={})
         assert (answer.status_code, answer.json()["error"]["code"]) == (403, "forbidden"), path
         assert "wall is a viewer here" in answer.json()["error"]["message"]
+
+
+def test_a_page_and_its_stream_open_for_whoever_may_ask_for_what_it_shows(plane: SimControlPlane) -> None:
+    made = plane.client.post("/api/v1/apitokens", json={"name": "wall", "role": "viewer"}).json()
+    wall = plane.browser({"Authorization": f"Bearer {made['token']}"})
+    for path in ("/tokens", "/people", "/settings", "/events", "/deployments"):
+        assert wall.get(path).status_code == 200, path
+    assert wall.get("/tokens/api").status_code == 403
+    assert wall.get("/api/v1/events/stream", params={"page": "/tokens/api"}).status_code == 403
+    assert plane.client.get("/tokens/api").status_code == 200
+    assert plane.stranger.get("/tokens/api").status_code == 303
 
 
 def test_an_operator_changes_the_fleet_and_nobodys_rights(plane: SimControlPlane) -> None:

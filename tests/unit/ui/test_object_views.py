@@ -10,6 +10,7 @@ import yaml
 
 from controlplane.fleet import specs
 from controlplane.fleet.selection import Selected
+from controlplane.insights.domain import Lost
 from controlplane.registry.difference import Side, difference
 from controlplane.registry.domain import StoredModel, StoredRelease
 from controlplane.ui import deployments, differences, events, models, plots, tokens
@@ -236,7 +237,7 @@ def test_days_are_a_span_and_a_score_lies_between_nothing_and_one() -> None:
 def test_cameras_and_gaps_are_events_too() -> None:
     shown = events.camera({"camera": "gate", "state": "retrying", "reason": "timed out", "node": "n"}, 0)
     assert (shown["title"], shown["state"], shown["sentence"]) == ("gate is retrying", "bad", "timed out")
-    lost = events.gap({"recordClass": "frame", "dropped": 7, "reason": "the outbox was full", "node": "n"}, 0)
+    lost = events.gap(Lost("n", "frame", "the outbox was full", 7, 0))
     assert lost["title"] == "7 detections lost"
 
 
