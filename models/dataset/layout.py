@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from models.dataset import class_folders, coco, yolo
-from models.dataset.items import Annotated, Item, Problems
+from models.dataset.items import Annotated, Item, Problems, pictures_in
 from protos.errors import Rejected
 
 MOST_JSON = 20  # files looked at: a folder with more is no COCO folder
@@ -18,7 +18,10 @@ VAL = ("val", "valid", "validation")
 
 def read_classification(place: str, problems: Problems) -> Annotated:
     """Raises Rejected when `place` is no folder of class folders."""
-    return class_folders.read(_existing(place, folder=True), problems)
+    root = _existing(place, folder=True)
+    if any((root / name).is_file() for name in yolo.NAMES):
+        raise Rejected(f"{root} has a data.yaml, so it holds boxes; the recipe 'detector' learns from them")
+    return class_folders.read(root, problems)
 
 
 def read_detection(place: str, problems: Problems) -> Annotated:
@@ -35,9 +38,10 @@ def read_detection(place: str, problems: Problems) -> Annotated:
         return yolo.read(described, problems)
     if files := _json_files(root):
         return _coco(root, files, problems)
-    raise Rejected(
-        f"{root} holds neither a data.yaml (YOLO) nor a .json file with annotations (COCO); docs/own-data.md shows both"
-    )
+    neither = f"{root} holds neither a data.yaml (YOLO) nor a .json file with annotations (COCO)"
+    if any(pictures_in(folder) for folder in root.iterdir() if folder.is_dir()):
+        raise Rejected(f"{neither}; if its folders are classes, the recipe 'classifier' learns from them")
+    raise Rejected(f"{neither}; docs/own-data.md shows both")
 
 
 def _existing(place: str, *, folder: bool = False) -> Path:

@@ -259,6 +259,15 @@ def test_one_class_is_none(tmp_path: Path) -> None:
 # --- what is neither
 
 
+def test_a_folder_of_the_other_recipe_is_sent_there(tmp_path: Path) -> None:
+    drawn_sets.class_folders(tmp_path / "classes", 1)
+    with pytest.raises(Rejected, match="the recipe 'classifier' learns from them"):
+        read_detection(str(tmp_path / "classes"), Problems())
+    drawn_sets.yolo(tmp_path / "boxes", 1, 1)
+    with pytest.raises(Rejected, match="the recipe 'detector' learns from them"):
+        read_classification(str(tmp_path / "boxes"), Problems())
+
+
 @pytest.mark.parametrize(
     ("place", "says"),
     [
