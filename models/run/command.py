@@ -57,7 +57,10 @@ def _stopped() -> int:
 
 
 def run(defaults: S, asked: Asked, options: argparse.Namespace, work: Work[S]) -> int:
-    """Do `work` in the folder of the Run; the exit code."""
+    """Do `work` in the folder of the Run; the exit code. torch must not be imported before."""
+    # Threads that wait for each other sleep: spinning, as is the default, cost two to four times the processor time on
+    # a machine that had other work, such as the boxes of a demo. OpenMP reads this once, when torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     folder = RunFolder(options.run)
     try:
         settings, asked = resolved(defaults, asked, options.run, options.set)

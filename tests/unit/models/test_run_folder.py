@@ -176,6 +176,22 @@ def test_a_run_that_ended_well_does_not_begin_again(tmp_path: Path, capsys: pyte
     assert f"release gate 1.0.0 is in {tmp_path / 'release'}" in capsys.readouterr().out
 
 
+def test_threads_that_wait_sleep_unless_somebody_wants_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    def work(_: Settings, __: Asked, ___: RunFolder) -> dict[str, bytes]:
+        seen.append(os.environ["OMP_WAIT_POLICY"])
+        return {"manifest.json": b""}
+
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    run(Settings(), ASKED, options(tmp_path / "one"), work)
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    run(Settings(), ASKED, options(tmp_path / "other"), work)
+    assert seen == ["PASSIVE", "ACTIVE"]
+
+
 def test_what_is_wrong_is_one_sentence_and_exit_code_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def work(_: Settings, __: Asked, ___: RunFolder) -> dict[str, bytes]:
         raise Rejected("a.txt:3: class 7 is not in data.yaml")

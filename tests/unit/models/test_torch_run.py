@@ -40,16 +40,16 @@ def test_a_damaged_checkpoint_is_named_and_left_alone(resumed: dict[str, Any]) -
     assert resumed["left"] == "half a file"
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)  # four starts of torch: a busy machine takes its time
 def test_harbour_stops_at_sigterm_survives_sigkill_and_leaves_the_release_asked_for(tmp_path: Path) -> None:
     wanted = {**SMALL, "model": "yard", "version": "2.0.1"}
     (tmp_path / "settings.json").write_text(json.dumps(wanted))
     assert ended_by(signal.SIGTERM, tmp_path, bool) == 143
-    assert [line["phase"] for line in progress(tmp_path)] == ["draw"]
+    assert {line["phase"] for line in progress(tmp_path)} == {"draw"}
     assert ended_by(signal.SIGTERM, tmp_path, lambda lines: judged(lines, 1)) == 143
     assert not (tmp_path / "release").exists()
     assert ended_by(signal.SIGKILL, tmp_path, lambda lines: judged(lines, 3)) == -signal.SIGKILL
-    torch_run("-m", "models.harbour", "run", "--run", tmp_path, timeout=200)
+    torch_run("-m", "models.harbour", "run", "--run", tmp_path, timeout=600)
     manifest = parse((tmp_path / "release" / "manifest.json").read_bytes())
     assert (manifest.name, manifest.version, manifest.task) == ("yard", "2.0.1", "detection")
     card = (tmp_path / "release" / "card.md").read_text()
@@ -73,7 +73,7 @@ def ended_by(number: signal.Signals, folder: Path, when: Callable[[Lines], bool]
             assert process.poll() is None
             time.sleep(0.05)
         os.killpg(process.pid, number)
-        return process.wait(60)
+        return process.wait(300)
 
 
 def progress(folder: Path) -> Lines:
