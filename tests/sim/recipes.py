@@ -24,7 +24,7 @@ help = "seconds a step"
 
 [settings.ends]
 default = "well"
-help = "well, badly, killed"
+help = "well, badly, killed; waits: for a file `go`, after step 4"
 
 [settings.half]
 default = false
@@ -44,6 +44,8 @@ print(f"begins at step {at}", flush=True)
 steps = told["epochs"] * 2
 while at < steps:
     time.sleep(told["pause"])
+    while told["ends"] == "waits" and at == 4 and not (folder / "go").exists() and not stopping:
+        time.sleep(0.05)
     at += 1
     (work / "beside").write_text(str(at))
     (work / "beside").replace(work / "step")
