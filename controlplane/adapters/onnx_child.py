@@ -89,10 +89,21 @@ def _check_inside(model: Any) -> None:
     if any(uses_external_data(tensor) for tensor in _get_all_tensors(model)):
         raise Problem("keeps weights in another file; export it with the weights inside")
     own = {function.domain for function in model.functions}  # defined in the file itself
-    foreign = sorted({entry.domain for entry in model.opset_import} - DOMAINS - own)
+    foreign = sorted(_used(model) - DOMAINS - own)  # what is imported and not used harms nobody: exporters list many
     if foreign:
         raise Problem(f"uses operators of {foreign[0]!r}, which no box has; export it with standard operators")
     _check_opset(model)
+
+
+def _used(model: Any) -> set[str]:
+    """Domains of all operators, those of inner graphs and of the file's own functions too."""
+    waiting, found = [*model.graph.node, *(node for each in model.functions for node in each.node)], set()
+    while waiting:
+        node = waiting.pop()
+        found.add(node.domain)
+        for attribute in node.attribute:
+            waiting += [inner for graph in (attribute.g, *attribute.graphs) for inner in graph.node]
+    return found
 
 
 def _check_opset(model: Any) -> None:

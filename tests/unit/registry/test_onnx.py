@@ -49,6 +49,8 @@ def external(model: Any) -> None:
 
 def foreign(model: Any) -> None:
     model.opset_import.append(helper.make_opsetid("com.evil", 1))
+    inner = helper.make_graph([helper.make_node("Nope", [], ["c"], domain="com.evil")], "inner", [], [])
+    model.graph.node.append(helper.make_node("If", ["scores"], [], then_branch=inner, else_branch=inner))
 
 
 def float_input(model: Any) -> None:
@@ -129,6 +131,12 @@ def unknown_operator(model: Any) -> None:
 def huge_tensor(model: Any) -> None:
     tensor = model.graph.initializer.add(name="huge", data_type=TensorProto.FLOAT, dims=[1 << 62, 1 << 62])
     tensor.raw_data = b"\0" * 4
+
+
+def test_what_is_imported_and_not_used_harms_nobody() -> None:
+    """ONNX Runtime's tools list every domain they know."""
+    unused = helper.make_opsetid("ai.onnx.preview.training", 1)
+    check(edited(lambda model: model.opset_import.append(unused)), "detection", IMAGE)
 
 
 @pytest.mark.parametrize("edit", [unknown_opset, unknown_operator, huge_tensor])
