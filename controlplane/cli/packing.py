@@ -16,10 +16,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from controlplane.cli.onnx_outline import outline
-from controlplane.packaging import card, explain, folding, form
+from controlplane.packaging import card, explain, folding, form, surgery
 from controlplane.packaging.form import Model
 from controlplane.packaging.pixels import IMAGE
-from controlplane.packaging.seen import see
+from controlplane.packaging.seen import counted, see
 from controlplane.packaging.wish import Wish as GraphWish
 from protos import ids
 from protos.errors import Rejected
@@ -76,13 +76,13 @@ def package(model: Path, wish: Wish, target: Path) -> Made:
     return Made(made, graph.notes)
 
 
-def inspect(model: Path, wish: Wish) -> list[str]:
-    """Lines on what a file holds and how to package it. Raises Rejected."""
+def inspect(model: Path, wish: Wish, said: Sequence[str] = ()) -> list[str]:
+    """Lines on what a file holds and how to package it, with the words `said` of files. Raises Rejected."""
     whole = form.parsed(_content(model))
     own = form.task_of(seen := form.signature(whole), form.image_input(seen, "letterbox"))
     if own != "tensor":
         return [f"{model.name}: a {own} model in Longshore's own form, which is packaged as it is."]
-    named = explain.Named(str(model), wish.name, wish.version)
+    named = explain.Named(str(model), wish.name, wish.version, said)
     return explain.inspected(whole, model.stat().st_size, wish.graph, named)
 
 
@@ -102,6 +102,10 @@ def _copied(path: Path, outlined: Model, wish: Wish) -> _Graph:
     seen, labels = form.signature(outlined), wish.graph.labels
     image = form.image_input(seen, wish.graph.fit or "letterbox")
     task = wish.graph.task or form.task_of(seen, image)
+    surgery.check_inside(outlined)
+    if task == "classification" and labels and form.classes_of(seen) not in (0, len(labels)):
+        given = counted(form.classes_of(seen))
+        raise Rejected(f"the classifier gives {given}, but there are {len(labels)} names; --labels wants one a line")
     if task != "tensor" and not labels:
         raise Rejected(f"a {task} model needs the names of its classes: add --labels FILE, one name a line")
     precision = see(outlined).precision

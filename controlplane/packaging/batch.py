@@ -24,7 +24,10 @@ _ALONG = (
     *("Softmax", "LogSoftmax", "Hardmax", "CumSum", "LpNormalization", "Concat", "Split", "TopK", "Unique", "Compress"),
     *("Gather", "GatherElements", "ScatterElements", "ReverseSequence"),
 )
-_ACROSS = ("GatherND", "ScatterND", "NonMaxSuppression", "RoiAlign", "MaxRoiPool", "If", "Loop", "Scan", "Einsum")
+_ACROSS = (
+    *("GatherND", "ScatterND", "NonMaxSuppression", "RoiAlign", "MaxRoiPool", "If", "Loop", "Scan", "Einsum"),
+    *("RNN", "GRU", "LSTM", "MeanVarianceNormalization"),  # outermost is time, or what is averaged over
+)
 
 
 def freed(model: ModelProto, given: Mapping[str, Shape], outputs: Collection[str]) -> bool:
@@ -42,6 +45,15 @@ def freed(model: ModelProto, given: Mapping[str, Shape], outputs: Collection[str
     for node, target in changed:
         node.input[1] = target
     return False
+
+
+def is_for_one(model: ModelProto, given: Mapping[str, Shape], outputs: Collection[str]) -> bool:
+    """Whether shapes prove that a graph cannot take two pictures, whatever its exporter declared."""
+    try:
+        two = worked_out(model, {name: (2, *shape[1:]) for name, shape in given.items()})
+    except Rejected:
+        return True
+    return any(two.get(name, (0,))[:1] not in ((0,), (2,), ()) for name in outputs)
 
 
 def _targets(model: ModelProto) -> dict[str, list[int]]:

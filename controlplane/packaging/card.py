@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from controlplane.packaging.folding import Plan
+from controlplane.packaging.seen import shown
 
 BLANK = "What it was trained on, how good it is, and where it fails: write it here."
 
@@ -36,7 +37,7 @@ def _decisions(decided: Plan) -> list[tuple[str, str]]:
         ("head", decided.head or "classifier"),
         ("pictures", f"{frame.width}×{frame.height}, {decided.fit}"),
         ("pixels", decided.pixels.sentence),
-        ("input of the source", f"`{frame.name}`, {frame.layout.upper()}"),
+        ("input of the source", f"`{shown(frame.name)}`, {frame.layout.upper()}"),
         ("batch", "free" if frame.batch == 0 else str(frame.batch)),
     ]
     if decided.head:

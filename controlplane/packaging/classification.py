@@ -41,7 +41,7 @@ def read(question: Question) -> Classifier:
         return classes_of(to, _ended(to, flat, ending), background, 1)
 
     added = {"softmax": "are logits: a softmax is added", "exp": "are logarithms: an exponential is added"}
-    notes = [f"{tensor.name}: {given} scores, which {added.get(ending, 'are probabilities already')}"]
+    notes = [f"{tensor.shown}: {given} scores, which {added.get(ending, 'are probabilities already')}"]
     if background != "none":
         notes.append(f"the {background} class is nothing, and left out")
     ultralytics = (

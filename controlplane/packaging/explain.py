@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from onnx import ModelProto
@@ -10,6 +11,7 @@ from onnx import ModelProto
 from controlplane.packaging import opsets
 from controlplane.packaging.folding import Opened, Plan, opened, plan
 from controlplane.packaging.recognition import HEADS
+from controlplane.packaging.seen import counted
 from controlplane.packaging.wish import Wish
 from protos.errors import Rejected
 
@@ -25,6 +27,7 @@ class Named:
     file: str
     name: str
     version: str
+    said: Sequence[str] = ()  # flags of a release rather than of its graph, such as --labels FILE, word by word
 
 
 def inspected(model: ModelProto, size: int, wish: Wish, named: Named) -> list[str]:
@@ -34,12 +37,16 @@ def inspected(model: ModelProto, size: int, wish: Wish, named: Named) -> list[st
     maker = " ".join(filter(None, (source.model.producer_name, source.model.producer_version)))
     made = f"made by {maker}" if maker else "maker unknown"
     return [
-        f"{named.file}: {size / 1e6:.1f} MB, opset {opset}, {source.seen.precision}, {made}",
+        f"{named.file}: {_bytes(size)}, opset {opset}, {source.seen.precision}, {made}",
         *(f"  takes  {each.sentence}" for each in source.seen.inputs),
         *(f"  gives  {each.sentence}" for each in source.seen.outputs),
         "",
         *_explained(source, wish, named),
     ]
+
+
+def _bytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.1f} kB"
 
 
 def _explained(source: Opened, wish: Wish, named: Named) -> list[str]:
@@ -58,8 +65,8 @@ def _explained(source: Opened, wish: Wish, named: Named) -> list[str]:
 
 def _family(decided: Plan) -> str:
     if not decided.head:
-        return f"This is a classifier of {decided.classes} classes."
-    count = f" of {decided.classes} classes" if decided.classes else ""
+        return f"This is a classifier of {counted(decided.classes)}."
+    count = f" of {counted(decided.classes)}" if decided.classes else ""
     return f"This is a detector{count} with the {decided.head} head ({HEADS[decided.head].covers})."
 
 
@@ -98,7 +105,8 @@ def command(decided: Plan, wish: Wish, named: Named) -> str:
     if decided.head:
         words += ["--head", decided.head]
     words += [word for name, flag in _FLAGS.items() for word in _said(flag, name, wish)]
-    labels = "" if decided.labels and not wish.labels else " --labels labels.txt"
+    words += named.said
+    labels = "" if decided.labels else " --labels labels.txt"
     return f"{shlex.join(words)}{labels} -o {shlex.quote(f'{named.name}-{named.version}')}"
 
 

@@ -13,9 +13,9 @@ from onnx import GraphProto, ModelProto, TensorProto, helper
 
 from controlplane.packaging import batch, classification, framing, opsets, pixels, selection, surgery
 from controlplane.packaging.heads import detr
-from controlplane.packaging.heads.reading import Head, Question, Reading
+from controlplane.packaging.heads.reading import Head, Question, Reading, no_masks
 from controlplane.packaging.recognition import HEADS, recognised
-from controlplane.packaging.seen import Seen, see
+from controlplane.packaging.seen import Seen, counted, see
 from controlplane.packaging.shapes import Shape, worked_out
 from controlplane.packaging.wish import Frame, Limits, Pixels, Wish
 from controlplane.packaging.writer import Writer
@@ -54,6 +54,7 @@ class Plan:
 def opened(model: ModelProto, *, whole: bool = True) -> Opened:
     """Raises Rejected for what no box could run. Not `whole` is a model without its weights."""
     surgery.check_inside(model)
+    surgery.check_precision(model)
     opsets.check_known(model)
     if whole:
         surgery.check_sound(model)
@@ -164,6 +165,7 @@ def _head(question: Question) -> Head:
         return HEADS[question.wish.head]
     found = recognised(question)
     if found is None:
+        no_masks(question)
         given = ", ".join(each.sentence for each in question.seen.outputs)
         raise Rejected(
             f"no known head gives {given}; say which with --head ({', '.join(HEADS)}), or serve the outputs as they "
@@ -176,19 +178,26 @@ def _named(labels: tuple[str, ...], classes: int, what: str) -> tuple[str, ...]:
     """Raises Rejected when names and classes do not agree."""
     if labels and classes and len(labels) != classes:
         raise Rejected(
-            f"{what} gives {classes} classes, but there are {len(labels)} names; --labels wants one a line, in the "
+            f"{what} gives {counted(classes)}, but {_given_names(len(labels))}; --labels wants one a line, in the "
             "order of training (a class that means nothing is called 'background' there, or named with --background)"
         )
     return labels
 
 
+def _given_names(count: int) -> str:
+    return "there is 1 name" if count == 1 else f"there are {count} names"
+
+
 def _freed(source: Opened, question: Question, uses: tuple[str, ...]) -> tuple[Frame, str]:
     frame = question.frame
-    if frame.batch == 0:
+    given = _given(source.seen, frame)
+    if frame.batch == 0 and not batch.is_for_one(source.model, given, uses):
         return frame, ""
-    if batch.freed(source.model, _given(source.seen, frame), uses):
+    if batch.freed(source.model, given, uses):
         return replace(frame, batch=0), "the fixed batch of 1 was freed"
-    return frame, "the batch stays 1: the graph is written for one picture; export it with a free batch to have more"
+    said = "the batch stays 1" if frame.batch else "the batch is 1, though the file says that it is free"
+    why = "the graph is written for one picture; export it with a free batch to have more"
+    return replace(frame, batch=1), f"{said}: {why}"
 
 
 def _is_guess(frame: Frame, wish: Wish, scaled: str) -> bool:
@@ -231,7 +240,7 @@ def _classifier(source: Opened, question: Question) -> Plan:
 def fold(source: Opened, decided: Plan) -> ModelProto:
     """The graph in our form. Raises Rejected."""
     if not decided.labels:
-        count = f" of {decided.classes} classes" if decided.classes else ""
+        count = f" of {counted(decided.classes)}" if decided.classes else ""
         raise Rejected(f"a {decided.task} model{count} needs their names: add --labels FILE, one name a line")
     graph, ours = source.model.graph, ModelProto().graph
     to = Writer(ours, opsets.opset(source.model))

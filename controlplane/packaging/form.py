@@ -13,6 +13,10 @@ from protos.manifest import ImageInput
 Model = ModelProto
 _IMAGE_RANK = 4
 _CHANNELS = 3
+_OUTPUTS = {  # of each task for cameras: name → element, sides
+    "detection": {"boxes": (TensorProto.FLOAT, 3), "scores": (TensorProto.FLOAT, 2), "classes": (TensorProto.INT64, 2)},
+    "classification": {"scores": (TensorProto.FLOAT, 2)},
+}
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,14 @@ def image_input(graph: Signature, fit: str) -> ImageInput | None:
 
 
 def task_of(graph: Signature, image: ImageInput | None) -> str:
-    if image is not None and {"boxes", "scores", "classes"} <= set(graph.outputs):
-        return "detection"
-    return "classification" if image is not None and "scores" in graph.outputs else "tensor"
+    """Names alone do not do: other exporters use them too, for other elements and sides."""
+    given = {name: (element, len(shape)) for name, (element, shape) in graph.outputs.items()}
+    if image is None:
+        return "tensor"
+    asked = "detection" if "boxes" in given else "classification"  # boxes of another form make no classifier
+    return asked if _OUTPUTS[asked].items() <= given.items() else "tensor"
+
+
+def classes_of(graph: Signature) -> int:
+    """Of a classifier in our form; 0 where the graph does not show it."""
+    return graph.outputs["scores"][1][1]

@@ -11,6 +11,8 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 # Where weights are applied: what lies behind belongs to the network, what lies before to how its output is written.
 _LAYERS = frozenset({"Conv", "MatMul", "Gemm", "ConvTranspose", "QLinearConv", "QLinearMatMul", "Einsum"})
+OURS = ("image", "boxes", "scores", "classes")  # names that our own tensors get
+MOVED = "source."  # begins what a tensor of the graph is called that had such a name
 _NAMES = "names"  # https://github.com/ultralytics/ultralytics, engine/exporter.py: {0: 'person', …}
 
 
@@ -23,9 +25,14 @@ class Tensor:
     shape: tuple[int, ...]
 
     @property
+    def shown(self) -> str:
+        """As the file calls it."""
+        return shown(self.name)
+
+    @property
     def sentence(self) -> str:
         sides = ",".join(str(side) if side else "N" if not place else "?" for place, side in enumerate(self.shape))
-        return f"{self.name}  {TensorProto.DataType.Name(self.element).lower()} [{sides}]"
+        return f"{self.shown}  {TensorProto.DataType.Name(self.element).lower()} [{sides}]"
 
 
 @dataclass(frozen=True)
@@ -97,6 +104,16 @@ def _halves(weights: Iterable[TensorProto]) -> bool:
         if tensor.data_type in sizes:
             sizes[tensor.data_type] += prod(tensor.dims)
     return sizes[TensorProto.FLOAT16] > sizes[TensorProto.FLOAT]
+
+
+def shown(name: str) -> str:
+    """What the file calls a tensor that had to give way to ours."""
+    bare = name.removeprefix(MOVED)
+    return bare if bare in OURS else name
+
+
+def counted(classes: int) -> str:
+    return f"{classes} class" if classes == 1 else f"{classes} classes"
 
 
 def labels_in(text: str) -> tuple[str, ...]:

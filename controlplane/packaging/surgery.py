@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from onnx import GraphProto, ModelProto, NodeProto, checker, inliner
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, checker, inliner
 from onnx.external_data_helper import _get_all_tensors, uses_external_data
 
+from controlplane.packaging.seen import MOVED, OURS
 from protos.errors import Rejected
 
 IR = 8  # of what we write; a newer one is kept
 DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft"})  # what a box can run, as the registry checks it
-OURS = ("image", "boxes", "scores", "classes")
 
 
 def check_inside(model: ModelProto) -> None:
@@ -34,6 +34,21 @@ def check_inside(model: ModelProto) -> None:
                 f"the model uses {node.op_type} of {node.domain!r}, which no box has; export it without plug-ins, "
                 "that is without NMS or quantisation of another runtime: boxes are chosen here"
             )
+
+
+def check_precision(model: ModelProto) -> None:
+    """Raises Rejected for layers that no runtime has: a graph may count in float64, but convolve in it it cannot."""
+    wide = {each.name for each in model.graph.initializer if each.data_type == TensorProto.DOUBLE}
+    wide |= {node.output[0] for node in model.graph.node for each in node.attribute if _is_wide(each)}
+    for node in model.graph.node:
+        if node.op_type in ("Conv", "ConvTranspose") and not wide.isdisjoint(node.input):
+            raise Rejected(
+                "the model's layers are float64, which no box computes; export it in float32 (PyTorch: model.float())"
+            )
+
+
+def _is_wide(attribute: AttributeProto) -> bool:
+    return bool(attribute.name == "value" and attribute.t.data_type == TensorProto.DOUBLE)
 
 
 def check_sound(model: ModelProto) -> None:
@@ -54,7 +69,7 @@ def plain(model: ModelProto) -> ModelProto:
     _keep(model.graph.input, [value.name not in constants for value in model.graph.input])
     model.ir_version = max(model.ir_version, IR)
     taken = {name for node in nodes(model.graph) for name in (*node.input, *node.output)}
-    rename(model.graph, {name: f"source.{name}" for name in OURS if name in taken | _ends(model.graph)})
+    rename(model.graph, {name: f"{MOVED}{name}" for name in OURS if name in taken | _ends(model.graph)})
     return model
 
 

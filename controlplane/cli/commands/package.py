@@ -14,6 +14,7 @@ from controlplane.cli import packing
 from controlplane.cli.commands import package_int8
 from controlplane.packaging import wish as wishes
 from controlplane.packaging.recognition import HEADS
+from controlplane.packaging.seen import counted
 from protos.errors import Rejected
 from protos.manifest import FITS
 
@@ -122,12 +123,14 @@ def command(
     if model.is_dir():
         package_int8.of_release(model, int8, version, target)
         return
-    labels, card, precision = (options.pop(option) for option in ("labels", "card", "precision"))
+    files = {name: options.pop(name) for name in ("labels", "card", "precision")}
+    labels, card, precision = files.values()
     named = packing.labels_in(_text(labels).splitlines()) if labels else ()
     graph = wishes.Wish(labels=named, **options)
     if inspect:
         usual = re.sub(r"[^a-z0-9]+", "-", model.stem.lower()).strip("-") or "model"
-        click.echo("\n".join(packing.inspect(model, packing.Wish(name or usual, version or "1.0.0", graph))))
+        said = [word for option, value in files.items() if value for word in (f"--{option}", str(value))]
+        click.echo("\n".join(packing.inspect(model, packing.Wish(name or usual, version or "1.0.0", graph), said)))
         return
     missing = [flag for flag, value in (("--name", name), ("--version", version), ("-o", target)) if not value]
     if not name or not version or not target:
@@ -150,7 +153,7 @@ def _say(made: packing.Made, target: Path) -> None:
         what = "a tensor model"
     else:
         what = f"a {release.task} model on {release.input.width}×{release.input.height} pictures, "
-        what += f"{len(release.labels)} classes"
+        what += counted(len(release.labels))
     click.echo(f"{target}: {release.name} {release.version}, {what}")
     for note in made.notes:
         click.echo(f"  {note}")

@@ -17,7 +17,7 @@ from onnx import TensorProto
 from controlplane.packaging import boxes
 from controlplane.packaging.heads import ssd, yolov8
 from controlplane.packaging.heads.reading import Head, Question, Reading, real, rows_of
-from controlplane.packaging.seen import Tensor
+from controlplane.packaging.seen import Tensor, counted
 from controlplane.packaging.selection import Candidates
 from controlplane.packaging.writer import Writer
 from protos.errors import Rejected
@@ -62,7 +62,7 @@ def _queries(question: Question, box: Tensor, logits: Tensor, feeds: tuple[tuple
         corners = boxes.corners(to, real(to, box), order, units, question.frame)
         return Candidates(corners, scores, box.shape[1], classes, overlap=False, several=several)
 
-    note = f"{box.shape[1]} queries; {logits.name}: {ending} of {given} classes, background {background}"
+    note = f"{box.shape[1]} queries; {logits.shown}: {ending} of {counted(given)}, background {background}"
     pixels = "imagenet" if not several or box.name == "dets" else "unit"
     return Reading(classes, (box.name, logits.name), write, (note,), pixels, feeds)
 
@@ -76,7 +76,7 @@ def _joined(question: Question, tensor: Tensor) -> Reading:
         scores = ssd.ended(to, to.part(source, 2, 4), question.wish.ending or "probabilities", 2)
         return Candidates(corners, scores, tensor.shape[1], classes, overlap=False, several=True)
 
-    note = f"{tensor.name}: {tensor.shape[1]} queries, probabilities of {classes} classes"
+    note = f"{tensor.shown}: {tensor.shape[1]} queries, probabilities of {counted(classes)}"
     return Reading(classes, (tensor.name,), write, (note,))
 
 

@@ -100,7 +100,7 @@ def no_masks(question: Question) -> None:
     protos = [each for each in question.seen.outputs if len(each.shape) == 4 and each.shape[1] == 32]
     if rows_of(question.seen) and protos:
         raise Rejected(
-            f"{protos[0].name!r} holds masks, which cameras have no form for; export the detection sibling of this "
+            f"{protos[0].shown!r} holds masks, which cameras have no form for; export the detection sibling of this "
             "model, or serve its outputs as they are with --task tensor"
         )
 

@@ -20,7 +20,7 @@ from onnx import TensorProto
 
 from controlplane.packaging import boxes
 from controlplane.packaging.heads.reading import Head, Question, Reading, real
-from controlplane.packaging.seen import Tensor
+from controlplane.packaging.seen import Tensor, counted
 from controlplane.packaging.selection import POOL, Candidates
 from controlplane.packaging.writer import Writer
 from protos.errors import Rejected
@@ -65,7 +65,7 @@ def read(question: Question) -> Reading:
     found = outputs_of(question)
     habit = _habit(found, question)
     said = "" if habit.sure else " (taken for granted; --box and --units say otherwise)"
-    notes = [f"{found.boxes.name}: boxes as {habit.order}, {habit.units}{said}"]
+    notes = [f"{found.boxes.shown}: boxes as {habit.order}, {habit.units}{said}"]
     if found.classes is not None:
         return _finished(found, habit, question, notes)
     return _candidates(found, habit, question, notes)
@@ -83,7 +83,7 @@ def outputs_of(question: Question) -> Outputs:
     classes = _classes(chosen, others)
     scores = _scores(chosen, [each for each in others if each != classes])
     if scores is None and (chosen.shape[-1] == 4 or classes is None):
-        raise _refusal(question, f"{chosen.name!r} holds boxes, but no output holds scores for them")
+        raise _refusal(question, f"{chosen.shown!r} holds boxes, but no output holds scores for them")
     return Outputs(
         chosen,
         scores if chosen.shape[-1] == 4 else None,
@@ -197,7 +197,7 @@ def _candidates(found: Outputs, habit: Habit, question: Question, notes: list[st
     background = habit.background or _background(given, len(question.labels), "first")
     classes = given - (background != "none")
     ending = question.wish.ending or ending_of(question, scored, background)
-    notes.append(f"{scored.name}: {ending} of {given} classes, background {background}")
+    notes.append(f"{scored.shown}: {ending} of {counted(given)}, background {background}")
 
     def write(to: Writer) -> Candidates:
         four = real(to, found.boxes)
@@ -212,7 +212,7 @@ def _candidates(found: Outputs, habit: Habit, question: Question, notes: list[st
 def _class_axis(scores: Tensor, rows: int, question: Question) -> tuple[int, int]:
     """Where the classes lie in [N,S,C] or [N,C,S], and how many numbers there are. Raises Rejected."""
     if len(scores.shape) != 3:
-        raise _refusal(question, f"{scores.name!r} has no side for classes, and no output says the classes")
+        raise _refusal(question, f"{scores.shown!r} has no side for classes, and no output says the classes")
     _, first, second = scores.shape
     turned = first != rows and second == rows if rows else first < second
     return (1, first) if turned else (2, second)

@@ -26,7 +26,7 @@ from controlplane.packaging.heads.reading import (
     strides_for,
     strides_of,
 )
-from controlplane.packaging.seen import Tensor
+from controlplane.packaging.seen import Tensor, counted
 from controlplane.packaging.selection import Candidates
 from controlplane.packaging.wish import Frame
 from controlplane.packaging.writer import Array, Writer
@@ -52,14 +52,14 @@ def _of_rows(question: Question) -> Reading:
     classes = tensor.shape[2] - _FIRST_CLASS
     if classes <= 0:
         raise needs("yolov5", tensor, "[N, rows, 5 + classes]")
-    strides_for(tensor.shape[1], question.frame, PER_PLACE, tensor.name)
+    strides_for(tensor.shape[1], question.frame, PER_PLACE, tensor.shown)
 
     def write(to: Writer) -> Candidates:
         source = real(to, tensor)
         corners = boxes.corners(to, to.part(source, 2, 0, 4), "cxcywh", "pixels", question.frame)
         return Candidates(corners, scores_of(to, source), tensor.shape[1], classes)
 
-    note = f"{tensor.name}: boxes as middle and size in pixels, objectness, scores of {classes} classes"
+    note = f"{tensor.shown}: boxes as middle and size in pixels, objectness, scores of {counted(classes)}"
     return Reading(classes, (tensor.name,), write, (note,))
 
 

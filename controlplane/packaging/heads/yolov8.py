@@ -27,7 +27,7 @@ from controlplane.packaging.heads.reading import (
     single,
     strides_of,
 )
-from controlplane.packaging.seen import Tensor
+from controlplane.packaging.seen import Tensor, counted
 from controlplane.packaging.selection import Candidates
 from controlplane.packaging.wish import Frame
 from controlplane.packaging.writer import Writer
@@ -53,7 +53,7 @@ def read(question: Question) -> Reading:
         classes=classes - _BOX,
         uses=(tensor.name,),
         write=lambda to: _decoded(to, tensor, question.frame, (count, classes - _BOX, turned)),
-        notes=(f"{tensor.name}: boxes as middle and size in pixels, scores of {classes - _BOX} classes",),
+        notes=(f"{tensor.shown}: boxes as middle and size in pixels, scores of {counted(classes - _BOX)}",),
     )
 
 
@@ -87,7 +87,7 @@ def end_to_end(tensor: Tensor, question: Question, order: str, units: str) -> Re
         corners = boxes.corners(to, to.part(source, 2, 0, 4), order, units, question.frame)
         return Candidates(corners, score, rows, classes, labels=label, overlap=False)
 
-    note = f"{tensor.name}: finished boxes as {order}, {units}; nothing is removed here"
+    note = f"{tensor.shown}: finished boxes as {order}, {units}; nothing is removed here"
     return Reading(classes, (tensor.name,), write, (note,))
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from controlplane.packaging import boxes
 from controlplane.packaging.heads.reading import Head, Question, Reading, needs, real, single, strides_for
 from controlplane.packaging.heads.yolov5 import scores_of
-from controlplane.packaging.seen import Tensor
+from controlplane.packaging.seen import Tensor, counted
 from controlplane.packaging.selection import Candidates
 from controlplane.packaging.wish import Frame
 from controlplane.packaging.writer import Array, Writer
@@ -27,7 +27,7 @@ def read(question: Question) -> Reading:
     classes = tensor.shape[2] - _FIRST_CLASS
     if classes <= 0:
         raise needs("yolox", tensor, "[N, rows, 5 + classes]")
-    strides = strides_for(tensor.shape[1], question.frame, 1, tensor.name)
+    strides = strides_for(tensor.shape[1], question.frame, 1, tensor.shown)
     ending = question.seen.ending(tensor.name)
     bare, logits = "Exp" not in ending, "Sigmoid" not in ending
 
@@ -38,7 +38,7 @@ def read(question: Question) -> Reading:
         return Candidates(corners, scores_of(to, rows), question.frame.cells(strides), classes)
 
     kind = "boxes as offsets to a grid, decoded here" if bare else "decoded boxes"
-    notes = [f"{tensor.name}: {kind}, objectness, scores of {classes} classes"]
+    notes = [f"{tensor.shown}: {kind}, objectness, scores of {counted(classes)}"]
     if logits:
         notes.append("scores are logits: a sigmoid is added")
     return Reading(classes, (tensor.name,), write, tuple(notes))

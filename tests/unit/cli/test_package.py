@@ -8,6 +8,7 @@ import io
 import shlex
 from pathlib import Path
 
+import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -177,6 +178,42 @@ def test_inspection_explains_and_gives_the_command_that_works(run: Run, tmp_path
     assert set(flags) < set(words)
     assert run(*words[1:]).code == 0
     assert not any(tmp_path.glob("*-1.0.0"))  # it wrote where it was called, as the command says
+
+
+def test_inspection_names_the_files_it_was_given(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "x.onnx").write_bytes(exports.yolox(exports.Net()).SerializeToString())
+    (tmp_path / "my names.txt").write_text("boat\ntruck\ncrane\n")
+    seen = run("package", str(tmp_path / "x.onnx"), "--inspect", "--labels", str(tmp_path / "my names.txt"))
+    assert run(*shlex.split(seen.out.splitlines()[-1])[1:]).code == 0
+
+
+def test_names_of_ours_on_another_form_are_no_reason_to_take_it_as_it_is(run: Run, tmp_path: Path) -> None:
+    model = onnx.load(write_model(tmp_path / "x.onnx"))
+    model.graph.output[2].type.tensor_type.elem_type = TensorProto.FLOAT  # classes, as TensorFlow gives them
+    (tmp_path / "x.onnx").write_bytes(model.SerializeToString())
+    seen = run("package", str(tmp_path / "x.onnx"), "--inspect")
+    assert "own form" not in seen.out
+    assert "gives  boxes  float [N,10,4]" in seen.out
+    assert "source." not in seen.out
+
+
+def test_a_classifier_in_our_form_gets_as_many_names_as_it_has_classes(run: Run, tmp_path: Path) -> None:
+    image = helper.make_tensor_value_info("image", TensorProto.UINT8, ("N", 8, 8, 3))
+    scores = helper.make_tensor_value_info("scores", TensorProto.FLOAT, ("N", 3))
+    graph = helper.make_graph([helper.make_node("Cast", ["image"], ["scores"], to=1)], "g", [image], [scores])
+    (tmp_path / "x.onnx").write_bytes(helper.make_model(graph).SerializeToString())
+    (tmp_path / "two.txt").write_text("boat\ntruck\n")
+    words = ("--name", "x", "--version", "1", "--labels", str(tmp_path / "two.txt"), "-o", str(tmp_path / "out"))
+    made = run("package", str(tmp_path / "x.onnx"), *words)
+    assert (made.code, "gives 3 classes, but there are 2 names" in made.err) == (1, True)
+
+
+@pytest.mark.parametrize("words", [(), ("--task", "tensor")])
+def test_an_empty_file_is_no_model_for_anybody(run: Run, tmp_path: Path, words: tuple[str, ...]) -> None:
+    (tmp_path / "x.onnx").touch()
+    given = ("--name", "x", "--version", "1", "-o", str(tmp_path / "out"), *words)
+    made = run("package", str(tmp_path / "x.onnx"), *given)
+    assert (made.code, "holds no ONNX graph" in made.err, (tmp_path / "out").exists()) == (1, True, False)
 
 
 def test_a_model_served_as_it_is_says_what_it_could_be(run: Run, tmp_path: Path) -> None:

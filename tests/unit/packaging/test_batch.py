@@ -66,8 +66,14 @@ def the_first_of_them(net: Net, rows: str) -> str:
     return net.node("Gather", rows, whole(net, 0), axis=0)
 
 
+def one_after_the_other(net: Net, rows: str) -> str:
+    """A recurrent layer: what is outermost there is time."""
+    weights = (net.constant(net.random.normal(size=(1, 384, 96))) for _ in range(2))
+    return net.node("Squeeze", net.node("LSTM", rows, *weights, hidden_size=96), whole(net, 1))
+
+
 SAFE = (merged_areas, half_of_what_there_is)
-UNSAFE = (heads_first, compared_with_each_other, piled_up, less_their_mean, the_first_of_them)
+UNSAFE = (heads_first, compared_with_each_other, piled_up, less_their_mean, the_first_of_them, one_after_the_other)
 
 
 @pytest.mark.parametrize("middle", SAFE)
@@ -86,3 +92,23 @@ def test_where_they_would_mix_the_batch_stays_one(middle: Callable[[Net, str], s
     folded, decided = fold(model(middle), head="yolov8")
     assert decided.frame.batch == 1
     assert run(folded, image=pictures(1, HEIGHT, WIDTH))[0].shape == (1, 100, 4)
+
+
+def declared_free(middle: Callable[[Net, str], str]) -> ModelProto:
+    """As exporters write it that are told of a free batch and trace one picture all the same."""
+    made = model(middle)
+    for value in (*made.graph.input, *made.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    return made
+
+
+def test_a_batch_that_is_free_in_name_alone_is_freed_in_fact() -> None:
+    folded, decided = fold(declared_free(half_of_what_there_is), head="yolov8")
+    assert decided.frame.batch == 0
+    assert run(folded, image=pictures(3, HEIGHT, WIDTH))[0].shape == (3, 100, 4)
+
+
+def test_where_that_would_mix_pictures_the_batch_is_one_and_that_is_said() -> None:
+    _, decided = fold(declared_free(piled_up), head="yolov8")
+    assert decided.frame.batch == 1
+    assert "the batch is 1, though the file says that it is free" in " ".join(decided.notes)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import ModelProto, TensorProto, helper
+from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from controlplane.packaging import folding, form
 from controlplane.packaging.wish import Wish
@@ -46,6 +46,14 @@ def plugin() -> ModelProto:
 def opset(version: int) -> ModelProto:
     model = of({"output0": ROWS})
     model.opset_import[0].version = version
+    return model
+
+
+def wide() -> ModelProto:
+    model = exports.yolov8(Net())
+    for tensor in model.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT:
+            tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype("f8"), tensor.name))
     return model
 
 
@@ -108,6 +116,8 @@ CASES: dict[str, tuple[Any, dict[str, Any], str]] = {
         {"mean": (1.0,)},
         "takes whole pixels .*nothing to act on",
     ),
+    "layers of float64": (wide, {}, "layers are float64, which no box computes; export it in float32"),
+    "a name of ours": (lambda: of({"boxes": ROWS}), {"head": "ssd"}, "none ends in 4 numbers .boxes  float"),
     "an ancient opset": (lambda: opset(6), {}, "of opset 6, known are 7 to .*export it with opset 17"),
     "an opset to come": (lambda: opset(999), {}, "of opset 999, known are 7 to"),
     "no graph": (ModelProto, {}, "holds no ONNX graph"),
