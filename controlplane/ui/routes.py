@@ -17,7 +17,7 @@ from controlplane.container import Services
 from controlplane.errors import NotFound, Unauthenticated
 from controlplane.identity import roles
 from controlplane.identity.access import Bearer, Cookie, Current, require_user
-from controlplane.ui import access_pages, deployment_pages, event_pages, fleet_pages, registry_pages
+from controlplane.ui import access_pages, deployment_pages, event_pages, fleet_pages, registry_pages, run_pages
 from controlplane.ui.live import LiveViews
 from controlplane.ui.shell import FOLDER, HEADERS, Pages, render
 from controlplane.ui.stream import EventStream
@@ -30,6 +30,7 @@ PAGES = Pages(
         *fleet_pages.PAGES,
         *deployment_pages.PAGES,
         *registry_pages.PAGES,
+        *run_pages.PAGES,
         *event_pages.PAGES,
         *access_pages.PAGES,
     )

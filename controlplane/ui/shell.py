@@ -48,6 +48,7 @@ SECTIONS = (
     Section("fleet", "Fleet", "/", "fleet"),
     Section("deployments", "Deployments", "/deployments", "deployment"),
     Section("models", "Models", "/models", "model"),
+    Section("runs", "Runs", "/runs", "run"),
     Section("events", "Events", "/events", "event"),
     Section("people", "People", "/people", "people"),
     Section("tokens", "Tokens", "/tokens", "key"),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
-from tests.sim import office
+from controlplane.training.ports import State, Trainer
+from tests.sim import office, run_data
 from tests.sim.fleet_data import DEPLOYMENT
 from tests.sim.page_server import PageServer, page_server, ticking
 from tests.sim.registry_data import harbour_next
@@ -250,3 +252,46 @@ def test_settings_are_applied_and_what_is_wrong_is_told(page: Page) -> None:
     page.type("#detections", "3d")
     page.click("main form .primary")
     page.until(lambda: page.server.services.settings.get("fleet")["spec"]["detections"]["retention"] == "3d")
+
+
+# ---- runs ----
+
+
+def test_a_run_is_started_from_a_recipe_and_cancelled(page: Page) -> None:
+    page.open("/runs")
+    page.click("main a.primary")
+    page.until(lambda: page.find('a[href="/train?recipe=harbour"]')).click()
+    page.until(lambda: page.find("#set-epochs"))
+    page.type("#set-epochs", "two")
+    page.click("main form .primary")
+    page.until(lambda: page.text(".form-error"))
+    page.type("#set-epochs", "2")
+    page.click("#set-half")
+    page.type("#model", "boats")
+    page.click("main form .primary")
+    page.until(lambda: page.browser.current_url.endswith("/runs/harbour-1"))
+    run = page.server.services.training.run("harbour-1")
+    assert (run.model, run.settings["epochs"], run.settings["half"]) == ("boats", 2, False)
+    run_data.tick(page.server.services, 3)
+    job = page.server.executor.jobs["harbour-1"]
+    run_data.tell(job, 120)
+    run_data.tick(page.server.services)
+    page.until(lambda: "step 120 of 400" in page.text())
+    page.until(lambda: page.find('[data-plot="plot.loss"] path'))
+    page.until(lambda: "step 110: loss" in page.text("#run-log"))
+    page.click("[data-dialog=cancel]")
+    page.click("#cancel .primary")
+    page.until(lambda: "Cancelling" in page.text())
+    job.look = replace(job.look, state=State.ENDED, code=143)
+    run_data.tick(page.server.services)
+    page.until(lambda: "Cancelled" in page.text(".card-head .pill"))
+    assert page.find("[data-dialog=delete]")
+
+
+def test_where_training_cannot_run_the_page_says_why_instead_of_failing(page: Page) -> None:
+    full = "the disk has room for 1.2 GiB, and training needs 6 GiB"
+    page.server.executor.told = Trainer("local", can_train=False, ready=False, message=full, remedy="free some")
+    page.open("/train?recipe=harbour")
+    assert not page.find("main form .primary").is_enabled()
+    assert "room for 1.2 GiB" in page.text("#cannot")
+    assert "free some" in page.text("#cannot")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from controlplane.adapters.blob_memory import MemoryBlobStore
 from controlplane.adapters.clock import SystemClock
+from controlplane.adapters.executor_memory import MemoryExecutor
 from controlplane.adapters.http_server import http_servers
 from controlplane.adapters.notifier_memory import MemoryNotifier
 from controlplane.adapters.x509 import LocalAuthority, new_ca
@@ -34,12 +35,13 @@ class PageServer:
     url: str
     services: Services
     fleet: HarbourFleet
+    executor: MemoryExecutor  # runs are played
 
     def sign_in_link(self) -> str:
         return f"{self.url}/signin?code={self.services.identity.create_sign_in_code().text}"
 
 
-def real_services(folder: Path) -> Services:
+def real_services(folder: Path, executor: MemoryExecutor) -> Services:
     """On the system's clock, because a page lives in real time."""
     clock = SystemClock()
     database = Database(f"sqlite:///{folder / 'longshore.db'}")
@@ -51,6 +53,7 @@ def real_services(folder: Path) -> Services:
         blobs=MemoryBlobStore(clock),
         notifier=MemoryNotifier(),
         inspector=SimInspector(),
+        executor=executor,
         grants=Grants(b"k" * 32),
     )
     services = assemble(Config(state=folder), adapters)
@@ -61,7 +64,8 @@ def real_services(folder: Path) -> Services:
 @contextmanager
 def page_server(folder: Path) -> Iterator[PageServer]:
     """Serve until the block ends; the fleet is empty until the test makes it join."""
-    services = real_services(folder)
+    executor = MemoryExecutor()
+    services = real_services(folder, executor)
     taken = socket.socket()
     taken.bind(("127.0.0.1", 0))
     stopping, ready = threading.Event(), threading.Event()
@@ -69,7 +73,7 @@ def page_server(folder: Path) -> Iterator[PageServer]:
     server.start()
     assert ready.wait(20)
     try:
-        yield PageServer(f"http://127.0.0.1:{taken.getsockname()[1]}", services, HarbourFleet(services))
+        yield PageServer(f"http://127.0.0.1:{taken.getsockname()[1]}", services, HarbourFleet(services), executor)
     finally:
         stopping.set()
         server.join(20)

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.sim import office
+from tests.sim import office, run_data
 from tests.sim.page_server import PageServer, page_server, ticking
 
 ALL = ("empty", "healthy", "degraded")
@@ -40,6 +40,11 @@ PAGES = (
     Shown("releases", "/releases", ("empty", "healthy")),
     Shown("release", "/releases/harbour-1-1-0", ("healthy",)),
     Shown("difference", "/difference?from=harbour-1-0-0&to=harbour-1-1-0", ("healthy",)),
+    Shown("runs", "/runs"),
+    Shown("run", "/runs/harbour-2", ("healthy",)),
+    Shown("run-failed", "/runs/detector-1", ("healthy",)),
+    Shown("recipes", "/train", ("healthy",)),
+    Shown("train", "/train?recipe=harbour", ("healthy",)),
     Shown("events", "/events"),
     Shown("events-filtered", "/events?label=boat&zone=entry&minScore=0.9&since=1h", ("healthy",)),
     Shown("join-tokens", "/tokens", ("empty", "healthy")),
@@ -57,6 +62,7 @@ def empty(_server: PageServer) -> None:
 def healthy(server: PageServer) -> None:
     server.fleet.join()
     office.furnish(server.fleet)
+    run_data.play(server.services, server.executor)
     server.fleet.history()
     server.fleet.tick()
 
@@ -64,6 +70,7 @@ def healthy(server: PageServer) -> None:
 def degraded(server: PageServer) -> None:
     server.fleet.join()
     office.furnish(server.fleet)
+    run_data.play(server.services, server.executor)
     server.fleet.report()
     server.fleet.show()  # the newest picture of the camera that will fail
     server.fleet.degrade()

@@ -1,7 +1,9 @@
 // Values come by key; elements say with data attributes which they show:
-//   data-text, data-state (as data-is), data-shown, data-value, data-bar, data-chart, data-from-right, data-checked.
+//   data-text, data-state (as data-is), data-shown, data-value, data-bar, data-chart, data-plot, data-width, data-from-right,
+//   data-checked.
 
 import { drawBar, drawChart } from "./charts.js";
+import { drawPlot } from "./plots.js";
 
 export const known = {};
 
@@ -12,6 +14,8 @@ const SHOW = {
   "data-value": (element, value) => { element.value = value; },
   "data-bar": (element, value) => drawBar(element, value),
   "data-chart": (element, value) => drawChart(element, value),
+  "data-plot": (element, value) => drawPlot(element, value),
+  "data-width": (element, value) => element.setAttribute("width", value),
   "data-from-right": (element, value) => { element.setAttribute("x", 100 - value); element.setAttribute("width", value); },
   "data-checked": (element, value) => { if (!element.disabled) element.checked = value; },
 };
