@@ -46,6 +46,7 @@ class Section:
 
 SECTIONS = (
     Section("fleet", "Fleet", "/", "fleet"),
+    Section("cameras", "Cameras", "/cameras", "camera"),
     Section("deployments", "Deployments", "/deployments", "deployment"),
     Section("models", "Models", "/models", "model"),
     Section("runs", "Runs", "/runs", "run"),

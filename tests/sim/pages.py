@@ -30,6 +30,11 @@ class Shown:
 
 PAGES = (
     Shown("fleet", "/"),
+    Shown("cameras", "/cameras"),
+    Shown("node", "/nodes/north-quay", PEOPLED),
+    Shown("camera", "/cameras/crane", PEOPLED),
+    Shown("add-box", "/", ("empty",), open="[data-dialog=add-box]"),
+    Shown("zones", "/cameras/gate", ("healthy",), open="[data-dialog=zones]"),
     Shown("deployments", "/deployments"),
     Shown("deployment", "/deployments/harbour-watch", PEOPLED),
     Shown("deployment-roll", "/deployments/harbour-watch", ("healthy",), "[data-dialog=move-1]"),

@@ -5,7 +5,8 @@
 //   <button data-api=…>                  the same with data-base alone
 //   data-dialog="ID", data-close         opens and closes a <dialog>
 //   data-confirm="NAME"                  the form's button works once this was typed
-//   data-copy="TEXT"                     copies it
+//   data-shows="ID"                      instead of closing: shows this element, whose data-template texts take the answer
+//   data-copy="TEXT", data-copy-from="ID" copies it, or what stands there
 //   <form data-filter>                   its fields become the address as one types
 //   data-slow-down="NODE"                the switch of a box
 
@@ -51,6 +52,7 @@ const fieldValue = (form, name) => form.elements[name].value.trim();
 function done(element, answer) {
   const { then, said } = element.dataset;
   element.dispatchEvent(new CustomEvent("answered", { bubbles: true, detail: answer }));
+  if (element.dataset.shows) show(element, document.getElementById(element.dataset.shows), answer);
   if (then) {
     if (said) toastThere(said);
     location.assign(then.replace(/\{([\w.]+)\}/g, (_, name) => encodeURIComponent(fieldValue(element, name))));
@@ -59,6 +61,16 @@ function done(element, answer) {
   if (said) toast(said);
   const dialog = element.closest("dialog");
   if (dialog && !("stay" in element.dataset)) dialog.close();
+}
+
+function show(form, place, answer) {
+  for (const text of place.querySelectorAll("[data-template]")) {
+    text.textContent = text.dataset.template.replace(/\{(\w+)\}/g, (_, name) => answer[name]);
+  }
+  form.hidden = true;
+  place.hidden = false;
+  place.focus();
+  form.closest("dialog").addEventListener("close", () => { form.hidden = false; place.hidden = true; form.reset(); }, { once: true });
 }
 
 async function submit(form) {
@@ -97,7 +109,7 @@ document.addEventListener("submit", (event) => {
 
 document.addEventListener("click", (event) => {
   const at = (selector) => event.target.closest(selector);
-  const opener = at("[data-dialog]"), copy = at("[data-copy]"), button = at("button[data-api]");
+  const opener = at("[data-dialog]"), copy = at("[data-copy], [data-copy-from]"), button = at("button[data-api]");
   if (opener) document.getElementById(opener.dataset.dialog).showModal();
   if (at("[data-close]")) at("dialog").close();
   if (event.target.matches("dialog[open]")) event.target.close(); // beside it
@@ -108,7 +120,8 @@ document.addEventListener("click", (event) => {
 });
 
 async function copied(element) {
-  try { await navigator.clipboard.writeText(element.dataset.copy); toast("Copied"); } catch { toast("this browser does not let the page copy; select the text instead", "bad"); }
+  const from = element.dataset.copyFrom, text = from ? document.getElementById(from).textContent : element.dataset.copy;
+  try { await navigator.clipboard.writeText(text); toast("Copied"); } catch { toast("this browser does not let the page copy; select the text instead", "bad"); }
 }
 
 document.addEventListener("input", (event) => {

@@ -122,7 +122,7 @@ def test_a_silent_box_is_offline_and_says_since_when(harbour: HarbourFleet) -> N
     assert values["node.cloud-1.state"] == "offline"
     assert "last heard" in str(values["node.cloud-1.why"])
     assert values["node.cloud-1.run.harbour-watch.note"] == ""
-    assert values["fleet.mood"] == "attention"
+    assert values["fleet.mood"] == "bad"
 
 
 def test_a_box_is_described_by_what_it_said_of_itself(harbour: HarbourFleet) -> None:

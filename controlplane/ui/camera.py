@@ -1,0 +1,96 @@
+"""One camera: its picture, how its frames end, what was found, its zones. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from controlplane.insights.domain import Window
+from controlplane.ui import cameras, figures, spans
+from controlplane.ui.documents import labels_of, name_of
+from controlplane.ui.node import document_to_write
+from controlplane.ui.outcomes import Recent
+from controlplane.ui.page import Crumb, Document, Value, View
+
+NEWEST = 12  # detections and states shown
+
+
+@dataclass(frozen=True)
+class Found:
+    """One recorded result."""
+
+    at: str  # RFC 3339
+    outcome: str
+    ran_on: str
+    latency_seconds: float
+    boxes: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Fared:
+    """How the camera was from a moment on."""
+
+    at: str  # RFC 3339
+    state: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Input:
+    """`windows`: of SHARE_MS and of this camera; `drawn`: charts of a span."""
+
+    now_ms: int
+    camera: Document
+    nodes: Sequence[str]  # boxes that it could be on
+    windows: Sequence[Window]
+    found: Sequence[Found] = ()
+    fared: Sequence[Fared] = ()
+    drawn: Mapping[str, Value] = field(default_factory=dict)
+    span: str = spans.USUAL
+
+
+def camera(given: Input) -> View:
+    document, name = given.camera, name_of(given.camera)
+    spec, status, recent = document["spec"], document["status"], Recent(given.windows, given.now_ms)
+    key = f"camera.{name}"
+    values: dict[str, Value] = {
+        **cameras.values(document, recent),
+        **spans.stages(recent.sums()),
+        **given.drawn,
+        f"{key}.size": f"{status['width']} × {status['height']}" if status["width"] else "–",
+        f"{key}.restarts": str(status["restarts"]),
+        "found": [_found(each) for each in given.found[:NEWEST]],
+    }
+    facts = {
+        **cameras.facts(document),
+        "labels": labels_of(document),
+        "address": spec["source"],
+        "rate": spec["rate"],
+        "zones": spec["zones"],
+        "document": document_to_write(document),
+        "nodes": sorted({*given.nodes, spec["node"]}),
+        "fared": [vars(each) for each in given.fared[:NEWEST]],
+        "any": bool(given.found),
+        "span": given.span,
+        "spans": [(each, word) for each, (word, _) in spans.SPANS.items()],
+        "stages": spans.STAGES,
+    }
+    return View("camera.html", name, "cameras", facts, values, (Crumb("Cameras", "/cameras"),), (name,))
+
+
+def _found(result: Found) -> dict[str, Any]:
+    return {
+        "at": result.at,
+        "outcome": result.outcome,
+        "ranOn": "box" if result.ran_on == "local" else result.ran_on,
+        "ms": figures.milliseconds(result.latency_seconds),
+        "labels": _counted(box["label"] for box in result.boxes),
+        "zones": _counted(zone for box in result.boxes for zone in box.get("zones", ())),
+    }
+
+
+def _counted(words: Iterable[str]) -> str:
+    """Such as: 3 boat, 1 truck; the commonest first."""
+    return ", ".join(f"{count} {word}" for word, count in Counter(words).most_common())
