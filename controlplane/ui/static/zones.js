@@ -168,7 +168,7 @@ function changed() {
 }
 
 function draw(pointer) {
-  const svg = part("svg"), { width, height } = size();
+  const svg = part(".zone-stage svg"), { width, height } = size();
   if (!width) return;
   const focused = document.activeElement && document.activeElement.dataset.corner !== undefined ? { ...document.activeElement.dataset } : null;
   const xy = (point) => [point[0] * width, point[1] * height];

@@ -1,0 +1,142 @@
+"""Pages of one box and one camera, and what needs somebody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from controlplane.errors import NotFound
+from controlplane.ui import spans
+from controlplane.ui.fleet_pages import CameraPage, FleetPage, NodePage
+from controlplane.ui.page import Asked, View
+from controlplane.ui.shell import render
+from tests.sim.clock import FakeClock
+from tests.sim.control_plane import SimControlPlane
+from tests.sim.fleet_data import HarbourFleet
+
+TRIANGLE = [[0.1, 0.1], [0.9, 0.1], [0.5, 0.9]]
+
+
+@pytest.fixture
+def plane(tmp_path: Path, clock: FakeClock) -> Iterator[SimControlPlane]:
+    made = SimControlPlane(tmp_path, clock)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def harbour(plane: SimControlPlane) -> HarbourFleet:
+    fleet = HarbourFleet(plane.services)
+    fleet.join()
+    fleet.history(minutes=6)
+    fleet.report()
+    return fleet
+
+
+def node(fleet: HarbourFleet, name: str = "north-quay", **query: str) -> View:
+    return NodePage(fleet.services, Asked({"name": name}, query))()
+
+
+def camera(fleet: HarbourFleet, name: str = "crane", **query: str) -> View:
+    return CameraPage(fleet.services, Asked({"name": name}, query))()
+
+
+def concerns(fleet: HarbourFleet) -> list[dict[str, str]]:
+    """What the fleet's page says needs somebody."""
+    found = FleetPage(fleet.services, Asked())().values["fleet.concerns"]
+    assert isinstance(found, list)
+    return found
+
+
+def attention(fleet: HarbourFleet) -> dict[str, str]:
+    """By subject."""
+    return {each["subject"]: each["sentence"] for each in concerns(fleet)}
+
+
+def test_a_box_shows_its_own_cameras_and_figures_alone(harbour: HarbourFleet) -> None:
+    view = node(harbour)
+    assert [card["name"] for card in view.facts["cameras"]] == ["berth", "crane"]
+    assert not any(key.startswith("camera.gate") for key in view.values)
+    assert float(str(view.values["all.rate"])) == pytest.approx(20, abs=3)
+
+
+def test_where_the_time_goes_adds_up_to_the_latency(harbour: HarbourFleet) -> None:
+    values = node(harbour).values
+    told = [str(values[f"stages.{stage}"]) for stage, _, _ in spans.STAGES]
+    means = [float(each) for each in told if each != "–"]
+    assert len(means) >= 3
+    assert sum(means) == pytest.approx(float(str(values["stages.total"])), abs=1)
+
+
+def test_a_longer_span_has_the_same_number_of_columns(harbour: HarbourFleet) -> None:
+    short, long = (node(harbour, span=span).values["span.latency"] for span in ("5m", "3h"))
+    assert isinstance(short, dict)
+    assert isinstance(long, dict)
+    assert (long["to"] - long["from"], short["to"] - short["from"]) == (10_800_000, 300_000)
+    assert len(long["lines"]["p50"]) == len(short["lines"]["p50"]) == spans.COLUMNS
+
+
+def test_an_unknown_span_is_the_usual_one(harbour: HarbourFleet) -> None:
+    assert node(harbour, span="age").facts["span"] == node(harbour).facts["span"]
+
+
+def test_a_camera_shows_where_it_is_and_its_own_picture_alone(harbour: HarbourFleet) -> None:
+    view = camera(harbour)
+    assert (view.facts["node"], view.facts["rate"]) == ("north-quay", 10.0)
+    assert view.cameras == ("crane",)
+
+
+def test_zones_are_given_to_the_drawing_as_they_are_stored(harbour: HarbourFleet) -> None:
+    stored = harbour.services.fleet.get_camera("crane")
+    spec = {**stored["spec"], "zones": [{"name": "water", "points": TRIANGLE}]}
+    harbour.services.fleet.apply_camera("crane", {"spec": spec})
+    assert camera(harbour).facts["zones"] == [{"name": "water", "points": TRIANGLE}]
+
+
+def test_who_is_not_there_has_no_page(harbour: HarbourFleet) -> None:
+    for page, name in ((NodePage, "nobody"), (CameraPage, "none")):
+        with pytest.raises(NotFound):
+            page(harbour.services, Asked({"name": name}))()
+
+
+@pytest.mark.parametrize("look", [node, camera])
+def test_what_was_typed_elsewhere_is_escaped(harbour: HarbourFleet, look: Callable[[HarbourFleet], View]) -> None:
+    for kind, name in (("node", "north-quay"), ("camera", "crane")):
+        stored = getattr(harbour.services.fleet, f"get_{kind}")(name)
+        body = {"metadata": {"annotations": {"note": "'><script>alert(1)</script>"}}, "spec": stored["spec"]}
+        getattr(harbour.services.fleet, f"apply_{kind}")(name, body)
+    page = render(look(harbour), "https://fleet.example")
+    assert "<script>alert" not in page
+    assert "'><" not in page
+
+
+def test_when_all_is_well_nobody_is_needed(harbour: HarbourFleet) -> None:
+    assert attention(harbour) == {}
+
+
+def test_a_silent_box_is_told_once_and_its_cameras_are_not_told_beside_it(
+    plane: SimControlPlane, harbour: HarbourFleet
+) -> None:
+    plane.clock.tick(3600)
+    for name in ("north-quay", "south-quay", "cloud-1"):
+        plane.services.boxes.presence(name, online=False, boot_id="boot-1")
+    told = attention(harbour)
+    assert "is offline" in told["north-quay"]
+    assert "crane" not in told
+
+
+def test_a_bad_day_is_told_in_sentences_worst_first(harbour: HarbourFleet) -> None:
+    harbour.degrade()
+    harbour.history(minutes=1)
+    harbour.tick()
+    levels = [each["level"] for each in concerns(harbour)]
+    assert levels == sorted(levels, key=("bad", "attention", "note").index)
+    assert "berth" in attention(harbour)
+
+
+def test_a_switch_somebody_may_have_forgotten_is_a_note(harbour: HarbourFleet) -> None:
+    stored = harbour.services.fleet.get_node("north-quay")
+    harbour.services.fleet.apply_node("north-quay", {"spec": {**stored["spec"], "paused": True}})
+    assert "is paused" in attention(harbour)["north-quay"]
