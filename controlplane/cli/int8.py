@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from controlplane.cli import trying
+from controlplane.cli import packing, trying
 from controlplane.cli.bars import Shares
 from controlplane.quantizing import datasets, domain, folder, frames, runtime_ort, service
 from controlplane.quantizing.frames import Frame
@@ -51,6 +51,7 @@ def make(release: Path, wish: Wish, target: Path, progress: Shares) -> Made:
     """
     runtime_ort.check_installed()
     trying.check_agent()
+    packing.check_free(target)
     manifest = folder.read(release)
     if wish.version:
         manifest = replace(manifest, version=ids.version(wish.version))
@@ -95,6 +96,8 @@ def _calibration(release: Path, source: Path, count: int, notes: list[str], prog
     for frame in taken:
         held.append(frame)
         progress("taking pictures", frame.share)
+    if not held and notes:
+        raise Rejected(f"no picture of {source} can be read ({notes[0]}); --calibrate wants JPEG, PNG or a video")
     return held
 
 

@@ -21,7 +21,9 @@ from controlplane.packaging.form import Model
 from controlplane.packaging.pixels import IMAGE
 from controlplane.packaging.seen import counted, see
 from controlplane.packaging.wish import Wish as GraphWish
+from controlplane.packaging.wish import check_heard
 from protos import ids
+from protos import manifest as manifests
 from protos.errors import Rejected
 from protos.manifest import PRECISIONS, FileEntry, ImageInput, Manifest, Variant, to_bytes
 
@@ -63,6 +65,7 @@ class _Graph:
 def package(model: Path, wish: Wish, target: Path) -> Made:
     """Write the release folder `target`, whole or not at all. Raises Rejected."""
     ids.model_name(wish.name), ids.version(wish.version)  # before the file is read, which may take a while
+    check_free(target)
     outlined = form.parsed(_outline(model))
     graph = _copied(model, outlined, wish) if _is_kept(outlined, wish.graph) else _folded(model, wish)
     planned = _manifest(graph, wish)
@@ -72,7 +75,9 @@ def package(model: Path, wish: Wish, target: Path) -> Made:
         if graph.labels:
             (folder / LABELS).write_text("\n".join(graph.labels) + "\n", encoding="utf-8")
         made = replace(planned, files=tuple(_entry(path) for path in sorted(folder.iterdir())))
-        (folder / MANIFEST).write_bytes(to_bytes(made))
+        content = to_bytes(made)
+        manifests.parse(content)  # what no registry would take is refused here, such as control characters in a label
+        (folder / MANIFEST).write_bytes(content)
     return Made(made, graph.notes)
 
 
@@ -90,8 +95,10 @@ def _is_kept(outlined: Model, wish: GraphWish) -> bool:
     """Whether the file's bytes are taken as they are."""
     seen = form.signature(outlined)
     own = form.task_of(seen, form.image_input(seen, "letterbox"))
-    if wish.head or wish.task == "tensor":
-        return not wish.head
+    if wish.task == "tensor":
+        return True
+    if wish.head:
+        return False
     if own != "tensor" or wish.task:
         return wish.task in (None, own)
     return not (wish.labels or see(outlined).labels)  # names of classes are for pictures
@@ -103,6 +110,7 @@ def _copied(path: Path, outlined: Model, wish: Wish) -> _Graph:
     image = form.image_input(seen, wish.graph.fit or "letterbox")
     task = wish.graph.task or form.task_of(seen, image)
     surgery.check_inside(outlined)
+    check_heard(wish.graph, "a graph that is packaged as it is", heard=("fit",) if image else ())
     if task == "classification" and labels and form.classes_of(seen) not in (0, len(labels)):
         given = counted(form.classes_of(seen))
         raise Rejected(f"the classifier gives {given}, but there are {len(labels)} names; --labels wants one a line")
@@ -186,11 +194,18 @@ def _entry(path: Path) -> FileEntry:
     return FileEntry(path.name, ids.digest(f"sha256:{digest}"), path.stat().st_size, _ROLES[path.name])
 
 
+def check_free(target: Path) -> None:
+    """Raises Rejected where no folder can be made: before work of minutes, and again after it."""
+    if not target.name:
+        raise Rejected(f"-o {target} names no new folder; say for example -o {target / 'people-1.0.0'}")
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise Rejected(f"{target} is there already and not empty; name another folder with -o")
+
+
 @contextmanager
 def _written(target: Path) -> Iterator[Path]:
     """A folder to fill, which becomes `target` when that went well."""
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise Rejected(f"{target} is there already and not empty; name another folder with -o")
+    check_free(target)
     beside = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         beside.mkdir(parents=True)

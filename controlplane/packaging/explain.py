@@ -12,12 +12,10 @@ from controlplane.packaging import opsets
 from controlplane.packaging.folding import Opened, Plan, opened, plan
 from controlplane.packaging.recognition import HEADS
 from controlplane.packaging.seen import counted
-from controlplane.packaging.wish import Wish
+from controlplane.packaging.wish import FLAGS, Wish
 from protos.errors import Rejected
 
 _FEW = 6  # class names shown
-_NAMED = ("size", "fit", "pixels", "mean", "scale", "channels", "layout", "score", "iou", "anchors", "units")
-_FLAGS = {name: f"--{name}" for name in (*_NAMED, "background", "ending")} | {"top_k": "--top-k", "order": "--box"}
 
 
 @dataclass(frozen=True)
@@ -104,7 +102,7 @@ def command(decided: Plan, wish: Wish, named: Named) -> str:
     ]
     if decided.head:
         words += ["--head", decided.head]
-    words += [word for name, flag in _FLAGS.items() for word in _said(flag, name, wish)]
+    words += [word for name, flag in FLAGS.items() if name != "head" for word in _said(flag, name, wish)]
     words += named.said
     labels = "" if decided.labels else " --labels labels.txt"
     return f"{shlex.join(words)}{labels} -o {shlex.quote(f'{named.name}-{named.version}')}"

@@ -17,7 +17,7 @@ from controlplane.packaging.heads.reading import Head, Question, Reading, no_mas
 from controlplane.packaging.recognition import HEADS, recognised
 from controlplane.packaging.seen import Seen, counted, see
 from controlplane.packaging.shapes import Shape, worked_out
-from controlplane.packaging.wish import Frame, Limits, Pixels, Wish
+from controlplane.packaging.wish import BOXES, PICTURES, Frame, Limits, Pixels, Wish, check_heard
 from controlplane.packaging.writer import Writer
 from protos.errors import Rejected
 
@@ -71,8 +71,12 @@ def opened(model: ModelProto, *, whole: bool = True) -> Opened:
 def plan(source: Opened, wish: Wish) -> Plan:
     """Raises Rejected with the reason and the nearest thing that would work."""
     question, trimmed = _question(source, wish)
-    task = _task(question)
-    return _classifier(source, question) if task == "classification" else _detector(source, question, trimmed)
+    if _task(question) == "classification":
+        check_heard(wish, "a classifier", (*PICTURES, "background", "ending"))
+        return _classifier(source, question)
+    head = _head(question)
+    check_heard(wish, f"the {head.name} head", (*PICTURES, *BOXES, *head.hears, "head"))
+    return _detector(source, question, head, trimmed)
 
 
 def hint(model: ModelProto) -> tuple[str, ...]:
@@ -126,15 +130,14 @@ def _given(seen: Seen, frame: Frame) -> dict[str, Shape]:
 
 def _task(question: Question) -> str:
     wish = question.wish
-    if wish.head:
+    if wish.head and wish.task in (None, "detection"):
         return "detection"
     if wish.task in ("detection", "classification"):
         return str(wish.task)
     return "classification" if classification.is_classifier(question) else "detection"
 
 
-def _detector(source: Opened, question: Question, listed: str) -> Plan:
-    head = _head(question)
+def _detector(source: Opened, question: Question, head: Head, listed: str) -> Plan:
     reading = head.read(question)
     wish, frame = question.wish, question.frame
     labels = _named(question.labels, reading.classes, f"the {head.name} head")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from protos.errors import Rejected
@@ -54,6 +55,23 @@ class Wish:
                 raise Rejected(f"{flag} must be from 0 to 1")
         if self.scale is not None and 0 in self.scale:
             raise Rejected("--scale must not be 0: pixels are divided by it")
+
+
+FLAGS = {
+    **{name: f"--{name}" for name in ("size", "fit", "pixels", "mean", "scale", "channels", "layout", "score", "iou")},
+    **{name: f"--{name}" for name in ("anchors", "units", "background", "ending", "head")},
+    "top_k": "--top-k",
+    "order": "--box",
+}
+PICTURES = ("size", "fit", "pixels", "mean", "scale", "channels", "layout")  # every graph for cameras hears these
+BOXES = ("score", "iou", "top_k")  # and every detector these
+
+
+def check_heard(wish: Wish, what: str, heard: Collection[str]) -> None:
+    """Raises Rejected for a flag that `what` does not hear: done all the same it would be forgotten in silence."""
+    for name, flag in FLAGS.items():
+        if name not in heard and getattr(wish, name) != getattr(Wish(), name):
+            raise Rejected(f"{flag} has nothing to act on with {what}; leave it out, or see --inspect")
 
 
 @dataclass(frozen=True)

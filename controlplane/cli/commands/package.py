@@ -125,7 +125,7 @@ def command(
         return
     files = {name: options.pop(name) for name in ("labels", "card", "precision")}
     labels, card, precision = files.values()
-    named = packing.labels_in(_text(labels).splitlines()) if labels else ()
+    named = _names(labels) if labels else ()
     graph = wishes.Wish(labels=named, **options)
     if inspect:
         usual = re.sub(r"[^a-z0-9]+", "-", model.stem.lower()).strip("-") or "model"
@@ -140,6 +140,7 @@ def command(
         _say(packing.package(model, wish, target), target)
         click.echo(f"next: longshore push {target}")
         return
+    packing.check_free(target)
     with tempfile.TemporaryDirectory(prefix="longshore-package-") as place:
         fp32 = Path(place) / "release"
         made = packing.package(model, wish, fp32)
@@ -157,10 +158,20 @@ def _say(made: packing.Made, target: Path) -> None:
     click.echo(f"{target}: {release.name} {release.version}, {what}")
     for note in made.notes:
         click.echo(f"  {note}")
+    if release.task == "classification":
+        click.echo("  cameras are looked at by detectors; a classifier answers applications that send it pictures")
+
+
+def _names(path: Path) -> tuple[str, ...]:
+    """Raises Rejected."""
+    named = packing.labels_in(_text(path).splitlines())
+    if not named:
+        raise Rejected(f"{path} holds no names; it wants one a line, in the order of training")
+    return named
 
 
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise Rejected(f"cannot read {path} as text") from error
+        raise Rejected(f"cannot read {path} as text; save it as UTF-8") from error

@@ -98,4 +98,13 @@ def _finished(question: Question, feeds: tuple[tuple[str, str], ...]) -> Reading
     return Reading(len(question.labels), found.names, write, (note,), "unit", feeds)
 
 
-HEAD = Head("detr", "DETR, RT-DETR, D-FINE, RF-DETR", read, "unit", "rgb", "stretch", 1.0)
+HEAD = Head(
+    "detr",
+    "DETR, RT-DETR, D-FINE, RF-DETR",
+    read,
+    "unit",
+    "rgb",
+    "stretch",
+    1.0,
+    ("order", "units", "background", "ending"),
+)

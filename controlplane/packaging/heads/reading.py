@@ -51,6 +51,7 @@ class Head:
     channels: str
     fit: str
     iou: float
+    hears: tuple[str, ...] = ()  # what of a wish it looks at, beyond what all do
 
 
 def real(to: Writer, tensor: Tensor) -> str:

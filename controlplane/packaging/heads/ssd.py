@@ -247,5 +247,12 @@ def classes_of(to: Writer, scores: str, background: str, axis: int) -> str:
 
 
 HEAD = Head(
-    "ssd", "SSD, RetinaNet, EfficientDet, YOLO-NAS: boxes and scores apart", read, "unit", "rgb", "stretch", 0.45
+    "ssd",
+    "SSD, RetinaNet, EfficientDet, YOLO-NAS: boxes and scores apart",
+    read,
+    "unit",
+    "rgb",
+    "stretch",
+    0.45,
+    hears=("order", "units", "background", "ending"),
 )

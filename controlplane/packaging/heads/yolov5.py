@@ -132,4 +132,4 @@ def _of_map(to: Writer, tensor: Tensor, stride: int, how: tuple[Array, Frame]) -
     return to.node("Div", four, to.real([frame.width, frame.height] * 2)), scores_of(to, rows)
 
 
-HEAD = Head("yolov5", "YOLOv5, YOLOv7", read, "unit", "rgb", "letterbox", 0.45)
+HEAD = Head("yolov5", "YOLOv5, YOLOv7", read, "unit", "rgb", "letterbox", 0.45, ("anchors",))

@@ -119,6 +119,21 @@ def test_pictures_that_are_gone_are_named_and_the_rest_judges(run: Run, tmp_path
     assert (made.code, "judged on 59 others" in made.out, "left out: " in made.out) == (0, True, True), made.err
 
 
+def test_pictures_that_are_none_are_said_to_be_so(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    for number in range(40):
+        (tmp_path / "pictures" / f"{number}.jpg").write_bytes(b"no picture")
+    words = ("--int8", "--calibrate", str(tmp_path / "pictures"), "-o", str(tmp_path / "out"))
+    made = run("package", str(release_of(layered(), tmp_path / "release")), *words)
+    assert (made.code, "no picture of" in made.err, "can be read (left out:" in made.err) == (1, True, True), made.err
+
+
+def test_a_folder_that_is_not_free_is_said_before_the_work(run: Run, tmp_path: Path) -> None:
+    release = release_of(layered(), tmp_path / "release")
+    made = run("package", str(release), "--int8", "--calibrate", str(tmp_path), "-o", str(release))
+    assert (made.code, "is there already and not empty" in made.err) == (1, True), made.err
+
+
 def test_a_film_that_is_too_short_says_how_many_pictures_are_wanted(run: Run, tmp_path: Path) -> None:
     short = str(write_clip(tmp_path / "short.mp4", pictures=12))
     release = release_of(layered(), tmp_path / "release")

@@ -226,3 +226,28 @@ def test_a_model_served_as_it_is_says_what_it_could_be(run: Run, tmp_path: Path)
 def test_what_is_missing_is_said_at_once(run: Run, tmp_path: Path) -> None:
     made = run("package", str(write_model(tmp_path / "x.onnx")), "--name", "x")
     assert (made.code, "--version, -o wanted; or --inspect" in made.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("names", "words", "said"),
+    [
+        ("", (), "holds no names; it wants one a line"),
+        ("a\nb\x1b[31m\nc\n", (), "no control character"),
+        (
+            "a\nb\nc\n",
+            ("--task", "tensor", "--size", "64"),
+            "--size has nothing to act on with a graph that is packaged",
+        ),
+        ("a\nb\nc\n", ("--task", "tensor", "--head", "yolox"), "--head has nothing to act on with a graph"),
+        ("a\nb\nc\n", ("-o", "."), "-o . names no new folder"),
+    ],
+)
+def test_what_no_registry_would_take_or_nobody_hears_is_refused_before_it_is_written(
+    run: Run, tmp_path: Path, names: str, words: tuple[str, ...], said: str
+) -> None:
+    (tmp_path / "x.onnx").write_bytes(exports.yolox(exports.Net()).SerializeToString())
+    (tmp_path / "names.txt").write_text(names)
+    given = ("--name", "x", "--version", "1", "--labels", str(tmp_path / "names.txt"), "-o", str(tmp_path / "out"))
+    made = run("package", str(tmp_path / "x.onnx"), *given, *words)
+    assert (made.code, said in made.err) == (1, True), made.err
+    assert {path.name for path in tmp_path.iterdir()} == {"home", "x.onnx", "names.txt"}

@@ -161,3 +161,17 @@ def test_no_damage_to_a_file_gets_past_as_anything_but_a_sentence(data: st.DataO
     with contextlib.suppress(Rejected):
         source = folding.opened(form.parsed(bytes(content)))
         folding.fold(source, folding.plan(source, Wish(labels=LABELS)))
+
+
+@pytest.mark.parametrize(
+    ("wish", "said"),
+    [
+        ({"head": "yolox", "anchors": (1.0,)}, "--anchors has nothing to act on with the yolox head"),
+        ({"head": "yolox", "units": "pixels"}, "--units has nothing to act on with the yolox head"),
+        ({"head": "yolox", "background": "first"}, "--background has nothing to act on with the yolox head"),
+        ({"head": "yolox", "task": "classification"}, "--head has nothing to act on with a classifier"),
+    ],
+)
+def test_what_would_be_forgotten_in_silence_is_refused(wish: dict[str, Any], said: str) -> None:
+    with pytest.raises(Rejected, match=said):
+        fold(exports.yolox(Net()), **wish)
