@@ -63,6 +63,13 @@ def test_plots_are_drawn_every_few_seconds_and_once_more_at_the_end(plane: SimCo
     assert page().values["plot.loss"] != second
 
 
+def test_time_left_is_told_while_it_trains_and_a_rate_is_known(plane: SimControlPlane) -> None:
+    run = plane.services.training.run("harbour-2")
+    assert runs.values(run)["run.harbour-2.left"] == ""
+    known = replace(run, progress=replace(run.progress, seconds_left=720.0))
+    assert runs.values(known)["run.harbour-2.left"] == "about 12 min left"
+
+
 def test_settings_that_were_set_stand_out_and_can_be_trained_again(plane: SimControlPlane) -> None:
     facts = run_pages.RunPage(plane.services, Asked({"name": "harbour-2"}))().facts["run"]
     assert [each["name"] for each in facts["settings"] if each["changed"]] == ["epochs"]
