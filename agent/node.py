@@ -155,7 +155,7 @@ class Node:
         return [
             ("inference over REST", self._rest.stop),
             ("inference over gRPC", self._grpc.stop),
-            ("metrics", self._metrics_server.close),
+            ("metrics", self._metrics_server.stop),
             ("updates", self._updater.close),
             ("engines", self.board.close),
             ("cameras", self.captures.close),

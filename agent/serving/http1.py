@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Protocol
 
@@ -57,6 +57,7 @@ class Response:
     body: Sequence[bytes | memoryview] = ()
     content_type: str = "application/json"
     headers: dict[str, str] = field(default_factory=dict)
+    bodiless: bool = False  # the answer to HEAD: its length is told, and nothing of it sent
 
     def head(self, *, keep_alive: bool) -> bytes:
         length = sum(len(part) for part in self.body)
@@ -303,6 +304,8 @@ class Connection(asyncio.Protocol):
             self._flow()
             response = await self._owner.handle(request)
             keep_alive = keep_alive and not self._owner.stopping
+            if request.method == "HEAD":
+                response = replace(response, bodiless=True)
             self._give_back(len(request.body))
             del request
             await self._write(response, keep_alive=keep_alive)
@@ -336,6 +339,9 @@ class Connection(asyncio.Protocol):
 
 def _pieces(response: Response, *, keep_alive: bool) -> Iterator[bytes | memoryview]:
     head = response.head(keep_alive=keep_alive)
+    if response.bodiless:
+        yield head
+        return
     if sum(len(part) for part in response.body) < PIECE:
         yield b"".join((head, *response.body))
         return

@@ -9,19 +9,18 @@ inference ask for the token where one is set; health is open to probes.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 import zlib
 from collections.abc import Mapping
 from urllib.parse import unquote
 
-from agent.serving import binding, rest_codec
+from agent.serving import rest_codec
 from agent.serving.access import Access
-from agent.serving.certificates import Certificates
 from agent.serving.dataplane import DataPlane
 from agent.serving.errors import BadRequest, Denied, Expired, Overloaded, TooLarge, UnknownModel
-from agent.serving.http1 import Connection, HttpLimits, Request, Response
+from agent.serving.http1 import HttpLimits, Request, Response
+from agent.serving.http_server import HttpServer
 from protos.errors import LongshoreError, Rejected, Retryable
 
 log = logging.getLogger(__name__)
@@ -40,61 +39,16 @@ _MAX_INFLATED = 16 << 20  # bytes: inflating runs on the event loop
 _INFLATE = 47  # zlib's window bits for gzip and zlib, whichever comes
 
 
-class RestServer:
+class RestServer(HttpServer):
     """Serves one data plane on one port."""
 
+    what, knob = "REST inference", "http"
+
     def __init__(self, plane: DataPlane, access: Access | None = None, limits: HttpLimits | None = None) -> None:
+        super().__init__(access, limits)
         self._plane = plane
-        self._access = access or Access()
-        self.limits = limits or HttpLimits()
-        self.connections: set[Connection] = set()
-        self.stopping = False
-        self.held = 0  # bytes of all bodies
-        self._server: asyncio.Server | None = None
-        self._certificates: Certificates | None = None
-        self._sweeper: asyncio.TimerHandle | None = None
-
-    async def start(self, host: str, port: int) -> int:
-        """Serve; the bound port. Raises Fatal: it cannot listen there, or the door would stand open."""
-        self._access.check_bind(host)
-        if self._access.credentials is not None:
-            self._certificates = Certificates(self._access.credentials)
-        tls = self._certificates.context if self._certificates else None
-        loop = asyncio.get_running_loop()
-        try:
-            self._server = await loop.create_server(lambda: Connection(self, loop.time), host, port, ssl=tls)
-        except OSError as error:
-            raise binding.trouble("REST inference", host, port, "http") from error
-        self._sweep()
-        bound: int = self._server.sockets[0].getsockname()[1]
-        return bound
-
-    async def stop(self, grace: float = 3.0) -> None:
-        """No new connections; what is being answered is answered, within the grace. Safe to call twice."""
-        self.stopping = True
-        if self._server is None:
-            return
-        self._server.close()
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-        for connection in list(self.connections):
-            connection.end_when_idle()
-        if open_ones := [connection.closed for connection in self.connections]:
-            await asyncio.wait(open_ones, timeout=grace)
-        for connection in list(self.connections):
-            connection.abort()
-        self._server = None
 
     # --- what a connection asks -------------------------------------------------------------------------------------
-
-    def reserve(self, nbytes: int) -> bool:
-        if self.held + nbytes > self.limits.all_bodies_bytes:
-            return False
-        self.held += nbytes
-        return True
-
-    def release(self, nbytes: int) -> None:
-        self.held -= nbytes
 
     def refusal(self, status: int, message: str) -> Response:
         headers = {"Retry-After": "1"} if status in (429, 503) else {}
@@ -160,14 +114,6 @@ class RestServer:
             return Response(200, [document])
         headers = {"Inference-Header-Content-Length": str(len(document))}
         return Response(200, [document, *raw], "application/octet-stream", headers)
-
-    def _sweep(self) -> None:
-        loop = asyncio.get_running_loop()
-        for connection in list(self.connections):
-            connection.check_time(loop.time())
-        if self._certificates is not None:
-            self._certificates.renewed()
-        self._sweeper = loop.call_later(self.limits.sweep_seconds, self._sweep)
 
 
 def _path(target: str) -> str:

@@ -88,7 +88,7 @@ async def grpc_tls(node: Node, files: Files) -> AsyncIterator[int]:
 async def metrics_tls(files: Files) -> AsyncIterator[int]:
     server = MetricsServer(lambda: b"longshore_up 1\n", files.access)
     yield await server.start("127.0.0.1", 0)
-    await server.close()
+    await server.stop()
 
 
 async def get(port: int, tls: ssl.SSLContext, path: str, headers: dict[str, str] | None = None) -> int:
