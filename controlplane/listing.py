@@ -12,7 +12,7 @@ from typing import Annotated, TypeVar
 from fastapi import Query
 from pydantic import Field
 
-from controlplane.schemas import Answer
+from controlplane.schemas import API_VERSION, Answer
 
 MOST = 1000  # objects on one page
 T = TypeVar("T")
@@ -26,6 +26,17 @@ class ListMetadata(Answer):
     next: str = Field(
         default="", serialization_alias="continue", description="where the next page begins; empty: this is the last"
     )
+
+
+class WholeList(Answer):
+    """A list that is never paged: its kind follows from its class."""
+
+    api_version: str = API_VERSION
+    kind: str = ""
+    metadata: ListMetadata = Field(default_factory=ListMetadata)
+
+    def model_post_init(self, _context: object) -> None:
+        self.kind = type(self).__name__
 
 
 def one_more(limit: int | None) -> int | None:

@@ -40,6 +40,14 @@ from protos.errors import InvalidToken, LongshoreError, Rejected, Retryable
 
 log = logging.getLogger(__name__)
 MAX_BODY = 2 << 20  # bytes: above a manifest, below anything that hurts; uploads stream
+_ECHOED = 200  # characters of what a caller wrote, in what he is told
+_PLAINLY = {
+    "missing": "is needed",
+    "extra_forbidden": "is no field here",
+    "model_attributes_type": "must be an object in JSON",
+    "dict_type": "must be an object in JSON",
+    "string_type": "must be text",
+}
 _STREAMED = "/api/v1/uploads/"
 
 STATUS: tuple[tuple[type[LongshoreError], int, str], ...] = (
@@ -136,17 +144,35 @@ def _refused(request: Request, error: Exception) -> Response:
 def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        why = str(first.get("ctx", {}).get("error", "")).lower()
+        return _answer(request, 422, "rejected", f"the body is not JSON: {why} at character {first['loc'][-1]}")
     place = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path", "header"))
+    place = _shown(place) or "the body"
+    if first["type"] in _PLAINLY:
+        return _answer(request, 422, "rejected", f"{place} {_PLAINLY[first['type']]}")
     what = str(first["msg"]).removeprefix("Value error, ")
-    return _answer(request, 422, "rejected", f"{place or 'the request'}: {what[:1].lower()}{what[1:]}")
+    return _answer(request, 422, "rejected", f"{place}: {what[:1].lower()}{what[1:]}")
 
 
 def _plain(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 404:
-        return _answer(request, 404, "not-found", f"there is nothing at {request.url.path}; see /api/v1/openapi.json")
+        path = _shown(request.url.path)
+        return _answer(request, 404, "not-found", f"there is nothing at {path}; see /api/v1/openapi.json")
+    if error.status_code == 400:  # what FastAPI says of a body that it could not read at all, JSON's errors apart
+        return _answer(request, 422, "rejected", "the body cannot be read; send an object as JSON, in UTF-8")
+    if error.status_code == 405:
+        allowed = dict(error.headers or {})
+        sentence = f"{_shown(request.method)} means nothing at this path; see /api/v1/openapi.json"
+        return _answer(request, 405, "rejected", sentence, allowed)
     code = "too-large" if error.status_code == 413 else "rejected"
     return _answer(request, error.status_code, code, str(error.detail), dict(error.headers or {}))
+
+
+def _shown(text: str) -> str:
+    """What a caller wrote, as it may stand in a sentence."""
+    return text if len(text) <= _ECHOED else f"{text[:_ECHOED]}…"
 
 
 def _broken(request: Request, error: Exception) -> Response:

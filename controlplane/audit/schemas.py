@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from controlplane import tables
+from controlplane.listing import WholeList
 from controlplane.schemas import Answer, moment
 
 
@@ -15,7 +16,7 @@ class AuditAnswer(Answer):
     object: str  # as its address has it: deployments/harbour-watch
 
 
-class AuditList(Answer):
+class AuditList(WholeList):
     items: list[AuditAnswer]
 
 

@@ -7,6 +7,7 @@ from pydantic.alias_generators import to_camel
 
 from controlplane import tables
 from controlplane.identity.domain import StoredToken
+from controlplane.listing import WholeList
 from controlplane.schemas import Answer, Body, moment
 from controlplane.trust.ports import Issued
 
@@ -35,7 +36,7 @@ class JoinTokenAnswer(Answer):
     used_by: str | None
 
 
-class JoinTokenList(Answer):
+class JoinTokenList(WholeList):
     items: list[JoinTokenAnswer]
 
 
@@ -105,7 +106,7 @@ class ApiTokenAnswer(Answer):
     last_used: str | None
 
 
-class ApiTokenList(Answer):
+class ApiTokenList(WholeList):
     items: list[ApiTokenAnswer]
 
 

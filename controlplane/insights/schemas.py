@@ -9,7 +9,7 @@ from pydantic import Field
 from controlplane.insights.domain import Bucket, Lost, Sums
 from controlplane.insights.matching import Boxes
 from controlplane.insights.service import Outcomes, Page
-from controlplane.listing import ListMetadata
+from controlplane.listing import ListMetadata, WholeList
 from controlplane.schemas import API_VERSION, Answer, moment
 from controlplane.tables import CameraHealth, Detection, NodeStat
 
@@ -88,7 +88,7 @@ class NodeStatAnswer(Answer):
     outbox_dropped: int
 
 
-class NodeStatList(Answer):
+class NodeStatList(WholeList):
     items: list[NodeStatAnswer]
 
 
@@ -99,7 +99,7 @@ class CameraHealthAnswer(Answer):
     reason: str
 
 
-class CameraHealthList(Answer):
+class CameraHealthList(WholeList):
     items: list[CameraHealthAnswer]
 
 
@@ -110,7 +110,7 @@ class GapAnswer(Answer):
     at: str = Field(description="when the box told of the last of them")
 
 
-class GapList(Answer):
+class GapList(WholeList):
     items: list[GapAnswer]
 
 

@@ -12,7 +12,7 @@ from controlplane.fleet import envelope
 from controlplane.fleet.envelope import timestamp
 from controlplane.identity import roles
 from controlplane.identity.roles import Role
-from controlplane.listing import ListMetadata
+from controlplane.listing import ListMetadata, WholeList
 from controlplane.people.service import Person as Known
 from controlplane.schemas import Answer, Metadata, moment
 
@@ -50,7 +50,7 @@ class SessionAnswer(Answer):
     expires: str
 
 
-class SessionList(Answer):
+class SessionList(WholeList):
     items: list[SessionAnswer]
 
 

@@ -67,14 +67,41 @@ def test_a_path_that_is_nowhere_points_to_the_description(plane: SimControlPlane
     assert "/api/v1/openapi.json" in answer.json()["error"]["message"]
 
 
+def test_what_a_caller_wrote_is_told_back_in_part(plane: SimControlPlane) -> None:
+    long = "x" * 5_000
+    answers = [plane.client.get(f"/api/v1/{long}"), plane.client.post("/api/v1/apitokens", json={long: 1})]
+    assert [answer.status_code for answer in answers] == [404, 422]
+    assert all(len(answer.text) < 500 for answer in answers)
+
+
+def test_lists_of_what_is_no_object_have_the_shape_of_every_list(plane: SimControlPlane) -> None:
+    for path, kind in (
+        ("jointokens", "JoinTokenList"),
+        ("apitokens", "ApiTokenList"),
+        ("audit", "AuditList"),
+        ("people/admin/sessions", "SessionList"),
+    ):
+        found = plane.client.get(f"/api/v1/{path}").json()
+        assert (found["apiVersion"], found["kind"], found["metadata"]) == ("longshore/v1", kind, {"continue": ""})
+
+
 def test_a_wrong_method_is_refused_as_such(plane: SimControlPlane) -> None:
-    assert plane.client.delete("/api/v1/ca").status_code == 405
+    answer = plane.client.delete("/api/v1/ca")
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "GET")
+    assert answer.json()["error"]["message"].startswith("DELETE means nothing at this path")
 
 
 def test_a_body_that_is_no_json_gets_a_sentence(plane: SimControlPlane) -> None:
-    answer = plane.client.post("/api/v1/apitokens", content=b"{", headers={"Content-Type": "application/json"})
-    assert answer.status_code == 422
-    assert answer.json()["error"]["message"]
+    for content, said in (
+        (b"{", "the body is not JSON: expecting property name enclosed in double quotes at character 1"),
+        (b"", "the body is needed"),
+        (b"[]", "the body must be an object in JSON"),
+        (b'{"nam": "a", "name": "b"}', "nam is no field here"),
+        (b"{}", "name is needed"),
+        (b'{"name": "\xff"}', "the body cannot be read; send an object as JSON, in UTF-8"),
+    ):
+        answer = plane.client.post("/api/v1/apitokens", content=content, headers={"Content-Type": "application/json"})
+        assert (answer.status_code, answer.json()["error"]["message"]) == (422, said)
 
 
 def test_every_error_class_is_mapped_before_its_base() -> None:
