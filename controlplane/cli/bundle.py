@@ -22,6 +22,7 @@ from protos.secrets import redacted
 
 LOG_SECONDS = 8  # the box opens its stream when it hears that somebody looks
 NEWEST = 200  # rows of each history
+BEST = 3  # boxes of each detection: enough to see what a model says, where a full picture has fifty
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Asked:
     file: str
     path: str
     query: tuple[tuple[str, str | int], ...] = ()
+    brief: Callable[[Document], Document] = lambda answer: answer
 
 
 def asked(node: str) -> list[Asked]:
@@ -42,7 +44,7 @@ def asked(node: str) -> list[Asked]:
         Asked("stats.json", address("nodes", node, "stats"), (("since", "1h"), ("limit", NEWEST))),
         Asked("gaps.json", address("nodes", node, "gaps")),
         Asked("outcomes.json", "/outcomes", (("node", node), ("since", "1h"), ("step", "1m"))),
-        Asked("detections.json", "/detections", (("node", node), ("limit", 20))),
+        Asked("detections.json", "/detections", (("node", node), ("limit", 20)), _briefly),
         Asked("audit.json", "/audit", (("since", "168h"), ("limit", NEWEST))),
         Asked("settings.json", "/settings"),
         Asked("releases.json", "/releases"),
@@ -92,9 +94,18 @@ def write(target: Path, files: Iterator[tuple[str, Any]]) -> int:
 
 def _answer(client: Client, wanted: Asked) -> Any:
     try:
-        return client.document("GET", wanted.path, params=dict(wanted.query))
+        return wanted.brief(client.document("GET", wanted.path, params=dict(wanted.query)))
     except LongshoreError as error:
         return {"error": str(error)}
+
+
+def _briefly(answer: Document) -> Document:
+    """Detections with their best boxes, and how many there were."""
+    items = [
+        {**each, "boxes": sorted(each["boxes"], key=lambda box: -box["score"])[:BEST], "boxesFound": len(each["boxes"])}
+        for each in answer["items"]
+    ]
+    return {**answer, "items": items}
 
 
 def _listed(client: Client, plural: str) -> list[Document]:

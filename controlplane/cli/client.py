@@ -34,7 +34,7 @@ class Client:
         answer_seconds: float = _ANSWER_SECONDS,
     ) -> None:
         self.context = context
-        headers = {"Authorization": f"Bearer {context.token}"} if context.token else {}
+        headers = {"Authorization": f"Bearer {_sendable(context.token)}"} if context.token else {}
         self._http = httpx.Client(
             base_url=_checked(context.url) + API,
             headers=headers,
@@ -81,7 +81,17 @@ class Client:
 
 
 def address(plural: str, name: str, *more: str) -> str:
+    """Raises Rejected: an empty name and one with a slash would lead to another address."""
+    if name in {"", ".", ".."} or "/" in name:
+        raise Rejected(f"{name!r} cannot be the name of an object; 'longshore get {plural}' lists them")
     return "/" + "/".join(quote(part, safe="") for part in (plural, name, *more))
+
+
+def _sendable(token: str) -> str:
+    """Raises Rejected: no token looks like this, and no header could carry it."""
+    if not (token.isascii() and token.isprintable()) or " " in token:
+        raise Rejected("this API token holds a space, a line end or a letter that no token has; copy it once more")
+    return token
 
 
 def _checked(url: str) -> str:
@@ -116,9 +126,14 @@ def _translated(url: str) -> Iterator[None]:
                 f"{url} shows a certificate this context does not trust; if its CA was renewed, run 'longshore login"
                 f" {url}' again"
             ) from error
+        if "WRONG_VERSION_NUMBER" in str(error) or "RECORD_LAYER" in str(error):
+            raise Rejected(f"{url} does not speak https; if it is a plain address, write http://") from error
         raise Retryable(f"nobody answers at {url}; is the control plane running, and is this its address?") from error
     except httpx.TimeoutException as error:
         raise Retryable(f"{url} did not answer in time; try again, or look at its log") from error
+    except httpx.RemoteProtocolError as error:
+        hint = "; if it wants https, write https://" if url.startswith("http://") else ""
+        raise Retryable(f"{url} broke off without an answer; try again{hint}") from error
     except httpx.HTTPError as error:
         raise Retryable(f"the connection to {url} broke; try again") from error
 

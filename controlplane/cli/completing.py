@@ -5,6 +5,7 @@ A key press must not wait: the answer comes within PATIENCE_SECONDS or there is 
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from typing import Any
 
@@ -31,6 +32,24 @@ def name(ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[st
 
 def node(ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
     return [each for each in _names(ctx, "nodes") if each.startswith(begun)]
+
+
+def camera(ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    return [each for each in _names(ctx, "cameras") if each.startswith(begun)]
+
+
+def deployment(ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    return [each for each in _names(ctx, "deployments") if each.startswith(begun)]
+
+
+def context(_ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """Remembered control planes."""
+    from controlplane.cli import contexts
+
+    with suppress(LongshoreError):
+        known = contexts.remembered(contexts.config_path(os.environ))
+        return [each.name for each in known if each.name.startswith(begun)]
+    return []
 
 
 def person(ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:

@@ -58,7 +58,9 @@ def opened(path: Path, environment: Mapping[str, str] = os.environ) -> str:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise Rejected(f"there is no editor {chosen!r}; set EDITOR to one, such as EDITOR=nano") from error
-    except (subprocess.CalledProcessError, ValueError, PermissionError) as error:
-        raise Rejected(f"the editor {chosen!r} failed, so nothing was changed ({error})") from error
+    except subprocess.CalledProcessError as error:
+        raise Rejected(f"the editor {chosen!r} ended with code {error.returncode}, so nothing was changed") from error
+    except (ValueError, PermissionError) as error:
+        raise Rejected(f"the editor {chosen!r} cannot be run ({error}), so nothing was changed") from error
     except (OSError, UnicodeDecodeError) as error:
         raise Rejected(f"cannot read what the editor left in {path}: {error}") from error

@@ -28,6 +28,7 @@ class Kind:
     plural: str  # as in URLs
     aliases: tuple[str, ...]
     columns: tuple[Column, ...]
+    only: str = ""  # the one object there is, where there is one
 
 
 def at(document: Document, path: str, default: Any = None) -> Any:
@@ -297,10 +298,12 @@ KINDS = (
             Column("BOX RELEASES", text("spec.boxes.releases.quota")),
             Column("BOX OUTBOX", text("spec.boxes.outbox.quota")),
         ),
+        only="fleet",
     ),
 )
 _BY_WORD = {word: kind for kind in KINDS for word in (kind.name.lower(), kind.plural, *kind.aliases)}
 _ALL = ", ".join(kind.plural for kind in KINDS)
+DETECTIONS = {"detections", "detection", "det"}  # no kind: they have no names, and are written by boxes
 WRITABLE = ("Node", "Camera", "Deployment", "Person", "Settings")
 _ORIGINS = {
     "Run": "made by 'longshore train'",
@@ -324,6 +327,8 @@ def named(word: str) -> Kind:
         return kind
     if word.lower() in {"token", "tokens", "jointoken", "jointokens"}:
         raise Rejected("tokens have a command of their own; see 'longshore token --help'")
+    if word.lower() in DETECTIONS:
+        raise Rejected("detections can only be listed; see 'longshore get detections --help'")
     close = difflib.get_close_matches(word.lower(), _BY_WORD, n=1)
     hint = f"did you mean {_BY_WORD[close[0]].plural}?" if close else f"there are {_ALL}"
     raise Rejected(f"there is no kind {word!r}; {hint}")

@@ -5,6 +5,7 @@ Imports here cost every call of the command, so there are click and nothing else
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -15,41 +16,56 @@ import click
 from controlplane.cli.exits import Exit, code_of
 from protos.errors import LongshoreError
 
-# command -> (module below commands, what `longshore --help` says)
-COMMANDS = {
-    "up": ("up", "Run a whole fleet on this machine: --demo brings boxes and cameras."),
-    "login": ("login", "Remember a control plane and a token for it."),
-    "logout": ("logout", "Forget a control plane and its token."),
-    "context": ("context", "Which control planes are remembered, and which is in use."),
-    "open": ("open_page", "Print (and open) a one-time sign-in link for the page."),
-    "token": ("token", "Create, list and delete join tokens."),
-    "apitoken": ("apitoken", "Create, list and delete API tokens."),
-    "invite": ("invite", "A sign-in link for somebody, with a role."),
-    "package": ("package", "Make a release directory from an ONNX file."),
-    "try": ("try_release", "Show what a release sees on a video, pictures or a camera, here."),
-    "train": ("train", "Train a model with a recipe, on the control plane's machine."),
-    "cancel": ("cancel", "End a Run before its time."),
-    "push": ("push", "Push a release directory or tar to the registry."),
-    "apply": ("apply", "Create or update objects from YAML or JSON."),
-    "get": ("get", "List objects, or show one."),
-    "edit": ("edit", "Change an object in your editor."),
-    "explain": ("explain", "What a kind and its fields mean."),
-    "describe": ("describe", "Show an object with its conditions and why it has not converged."),
-    "delete": ("delete", "Delete objects."),
-    "top": ("top", "Live rates, latency and outcomes of the fleet."),
-    "logs": ("logs", "Newest log lines of a box, or of a Run."),
-    "node": ("node", "Pause, resume, label or slow down a box."),
-    "completion": ("completion", "Make your shell complete commands, kinds and names."),
-    "backup": ("backup", "Back up a control plane into one file, while it serves."),
-    "restore": ("restore", "Restore a control plane from a backup."),
-    "support-bundle": (
-        "support_bundle",
-        "All that helps to find what is wrong with a box, without a secret in it.",
-    ),
-    "doctor": ("doctor", "Find what is wrong with contexts, fleet and this machine, and how to mend it."),
-    "audit": ("audit", "Who changed what."),
-    "version": ("version", "Versions of this command and of the control plane."),
+# section -> command -> (module below commands, what `longshore --help` says); a new user meets them in this order
+SECTIONS = {
+    "Start here": {
+        "up": ("up", "Run a whole fleet on this machine: --demo brings boxes and cameras."),
+        "login": ("login", "Remember a control plane and a token for it."),
+        "logout": ("logout", "Forget a control plane and its token."),
+        "context": ("context", "Which control planes are remembered, and which is in use."),
+        "open": ("open_page", "Print (and open) a one-time sign-in link for the page."),
+        "doctor": ("doctor", "Find what is wrong with contexts, fleet and this machine, and how to mend it."),
+        "completion": ("completion", "Make your shell complete commands, kinds and names."),
+        "version": ("version", "Versions of this command and of the control plane."),
+    },
+    "See what is": {
+        "get": ("get", "List objects, or show one."),
+        "describe": ("describe", "Show an object with its conditions and why it has not converged."),
+        "explain": ("explain", "What a kind and its fields mean."),
+        "top": ("top", "Live rates, latency and outcomes of the fleet."),
+        "logs": ("logs", "Newest log lines of a box, or of a Run."),
+    },
+    "Change what should be": {
+        "apply": ("apply", "Create or update objects from YAML or JSON."),
+        "edit": ("edit", "Change an object in your editor."),
+        "delete": ("delete", "Delete objects."),
+        "node": ("node", "Pause, resume, label or slow down a box."),
+    },
+    "Models": {
+        "package": ("package", "Make a release directory from an ONNX file."),
+        "try": ("try_release", "Show what a release sees on a video, pictures or a camera, here."),
+        "push": ("push", "Push a release directory or tar to the registry."),
+        "train": ("train", "Train a model with a recipe, on the control plane's machine."),
+        "cancel": ("cancel", "End a Run before its time."),
+    },
+    "Boxes and people": {
+        "token": ("token", "Create, list and delete join tokens."),
+        "invite": ("invite", "A sign-in link for somebody, with a role."),
+        "apitoken": ("apitoken", "Create, list and delete API tokens."),
+        "audit": ("audit", "Who changed what."),
+    },
+    "Day two": {
+        "backup": ("backup", "Back up a control plane into one file, while it serves."),
+        "restore": ("restore", "Restore a control plane from a backup."),
+        "support-bundle": (
+            "support_bundle",
+            "All that helps to find what is wrong with a box, without a secret in it.",
+        ),
+    },
 }
+COMMANDS = {name: told for section in SECTIONS.values() for name, told in section.items()}
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 HELP = """Longshore puts AI models on edge boxes and keeps them good.
 
@@ -61,7 +77,8 @@ HELP = """Longshore puts AI models on edge boxes and keeps them good.
   longshore train harbour --set epochs=2    a model, from a recipe
   longshore get nodes -l site=harbour       what is
 
-Objects are Node, Camera, Model, Release, Deployment, Recipe and Run. Every command has --help with examples.
+Objects are Node, Camera, Deployment, Model, Release, Recipe, Run, Person and Settings ('longshore explain KIND').
+Every command has --help with examples; 'longshore completion' makes your shell complete all this.
 """
 
 
@@ -79,8 +96,10 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+        widest = max(map(len, COMMANDS))
+        for title, section in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(widest), text) for name, (_, text) in section.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -98,10 +117,18 @@ def _nearest(word: str) -> str:
     return f" Did you mean '{close[0]}'?" if close else ""
 
 
+def _contexts(ctx: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
+    from controlplane.cli import completing
+
+    return completing.context(ctx, parameter, begun)
+
+
 @click.group(
     cls=LazyGroup, help=HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
-@click.option("--context", "context_name", metavar="NAME", help="Which remembered control plane to use.")
+@click.option(
+    "--context", "context_name", metavar="NAME", shell_complete=_contexts, help="Which remembered control plane to use."
+)
 @click.option("--url", metavar="URL", help="Control plane to use (or LONGSHORE_URL).")
 @click.option("--token", metavar="TOKEN", help="API token (or LONGSHORE_TOKEN, which other users cannot read).")
 @click.option("--ca", metavar="FILE", help="CA certificate the control plane must show (or LONGSHORE_CA).")
@@ -123,6 +150,10 @@ def main(arguments: list[str] | None = None) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return Exit.INTERRUPTED
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            return _bug(error)
+        return _fail(f"cannot write ({error.strerror}); see that there is room where this goes", Exit.REJECTED)
     except SystemExit:
         return Exit.OK  # click's way to say that nobody reads on: `longshore get … | head`
     except Exception as error:  # noqa: BLE001 - the root: a user never sees a traceback
@@ -144,7 +175,12 @@ def _bug(error: Exception) -> int:
 
 
 def run() -> None:
-    sys.exit(main())
+    code = main()
+    try:
+        sys.stdout.flush()
+    except OSError:  # told already; the interpreter would try once more at its end, and change the exit code
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,10 @@ def needed(method: str, path: str) -> Role:
     return Role.ADMIN if _below(path, _ADMINS_TO_WRITE) else Role.OPERATOR
 
 
+def _one(role: Role) -> str:
+    return f"a {role}" if role is Role.VIEWER else f"an {role}"
+
+
 def _below(path: str, places: tuple[str, ...]) -> bool:
     return any(path == place or path.startswith(f"{place}/") for place in places)
 
@@ -47,8 +51,7 @@ def check(role: Role, method: str, path: str, who: str) -> None:
     """Raises Forbidden, with who could do it."""
     least = needed(method, path)
     if _ORDER.index(role) < _ORDER.index(least):
-        article = "a" if least is Role.VIEWER else "an"
-        raise Forbidden(f"{who} is a {role} here, and this needs {article} {least}; ask an admin of this control plane")
+        raise Forbidden(f"{who} is {_one(role)} here, and this needs {_one(least)}; ask an admin of this control plane")
 
 
 def parsed(role: object) -> Role:

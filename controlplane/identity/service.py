@@ -280,7 +280,7 @@ class IdentityService:
         """It works no more and is shown no more; that it was is remembered, so that no file brings it back."""
         with self._database.begin() as session:
             if not IdentityRepository(session).revoke_api_token(token_id, self._now_ms()):
-                raise NotFound(f"there is no API token {token_id!r}")
+                raise NotFound(f"there is no API token {token_id!r}; see 'longshore apitoken list'")
 
     def user_of_bearer(self, bearer: str) -> User:
         """Raises Unauthenticated."""

@@ -14,6 +14,7 @@ from controlplane.insights.matching import Wanted
 from controlplane.insights.repository import Only
 from controlplane.listing import Continue
 from controlplane.schemas import REFUSALS
+from protos.errors import Rejected
 
 router = APIRouter(prefix="/api/v1", tags=["insights"], dependencies=[Depends(require_user)], responses=REFUSALS)
 
@@ -36,6 +37,8 @@ def wanted(
     now = services.insights.now_ms
     first = domain.moment_ms(since, now, "since")
     last = domain.moment_ms(until, now, "until") if until else now + 1  # with what happened in this millisecond
+    if last <= first:
+        raise Rejected("since must lie before until")
     return Wanted(first, last, node, camera, deployment, label, zone, min_score)
 
 

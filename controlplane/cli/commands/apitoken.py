@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from controlplane.cli import kinds, output, session
+from controlplane.cli import completing, kinds, output, session
 from controlplane.cli.client import address
 from controlplane.cli.commands.delete import each_in_turn
 
@@ -29,7 +29,12 @@ def command() -> None:
 @command.command("create")
 @click.argument("name")
 @click.option("--role", type=click.Choice(["viewer", "operator", "admin"]), help="Of a service [default: viewer].")
-@click.option("--person", metavar="NAME", help="Whose it is; a person's token has that person's role.")
+@click.option(
+    "--person",
+    metavar="NAME",
+    shell_complete=completing.person,
+    help="Whose it is; a person's token has that person's role.",
+)
 @click.option("--ttl", metavar="DURATION", help="How long it works: 12h, 30d [default: until it is deleted].")
 def create(name: str, role: str | None, person: str | None, ttl: str | None) -> None:
     """Make an API token.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from controlplane.cli import kinds, output, session
+from controlplane.cli import completing, kinds, output, session
 
-EXAMPLES = """Who changed what, newest first. Kept for a year.
+EXAMPLES = """Who changed what, newest first. Kept for 400 days.
 
 \b
 Examples:
@@ -19,7 +19,9 @@ _SHORT = 10  # of an RFC 3339 moment: the date, then the time to the second
 
 @click.command("audit", help=EXAMPLES)
 @click.option("--since", default="24h", show_default=True, metavar="WHEN", help="How long ago, or a moment (RFC 3339).")
-@click.option("--who", default="", metavar="NAME", help="A person, or a service's API token.")
+@click.option(
+    "--who", default="", metavar="NAME", shell_complete=completing.person, help="A person, or a service's API token."
+)
 @click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="At most so many.")
 @click.option("-o", "--output", "form", type=click.Choice(["table", "json", "yaml"]), default="table")
 def command(since: str, who: str, limit: int, form: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from controlplane.cli import contexts, output, session
+from controlplane.cli import completing, contexts, output, session
 from controlplane.cli.contexts import Context
 from protos.errors import LongshoreError
 
@@ -67,14 +67,14 @@ def list_(form: str) -> None:
 
 
 @command.command("use", help=USE)
-@click.argument("name")
+@click.argument("name", shell_complete=completing.context)
 def use(name: str) -> None:
     contexts.choose(contexts.config_path(os.environ), name)
     click.echo(f"the current context is now {name}")
 
 
 @command.command("rename", help=RENAME)
-@click.argument("name")
+@click.argument("name", shell_complete=completing.context)
 @click.argument("new_name")
 def rename(name: str, new_name: str) -> None:
     contexts.rename(contexts.config_path(os.environ), name, new_name)
@@ -82,7 +82,7 @@ def rename(name: str, new_name: str) -> None:
 
 
 @command.command("delete", help=DELETE)
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=completing.context)
 def delete(names: tuple[str, ...]) -> None:
     for name in names:
         contexts.forget(contexts.config_path(os.environ), name)

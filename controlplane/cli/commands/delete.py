@@ -80,6 +80,8 @@ def _targets(
     if bool(names) is bool(selector):
         raise click.UsageError(f"Name the {kind.plural} to delete, or select them with -l; one of the two.")
     chosen = [item["metadata"]["name"] for item in client.listed(kind.plural, selector)] if selector else names
+    if not chosen:
+        click.echo(f"no {kind.plural} have these labels, so nothing was deleted", err=True)
     return [(kind, each) for each in chosen]
 
 

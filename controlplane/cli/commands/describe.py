@@ -24,9 +24,10 @@ Examples:
 def command(kind_word: str, names: tuple[str, ...]) -> None:
     word, slash, name = kind_word.partition("/")
     names = (name, *names) if slash else names
+    kind = kinds.named(word)
+    names = names or ((kind.only,) if kind.only else ())
     if not names:
         raise click.UsageError(f"Name the {word} to describe; 'longshore get {word}' lists them.")
-    kind = kinds.named(word)
     with session.client() as client:
         found, missing = fetch(client, kind, names, "")
         for number, document in enumerate(found):

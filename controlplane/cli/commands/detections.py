@@ -1,7 +1,7 @@
-"""`longshore get detections`: what cameras saw, as a table, JSON or CSV. Pages are printed as they come.
+"""`longshore get detections`: what cameras saw, as a table, JSON, YAML or CSV. Pages are printed as they come.
 
-A table shows the newest ones, unless more are asked for; JSON and CSV are whole, however many there are: one page is
-held in memory, never all.
+A table shows the newest ones, unless more are asked for; the others are whole, however many there are: one page is held
+in memory, never all.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import click
 
-from controlplane.cli import kinds, output, session
+from controlplane.cli import completing, kinds, output, session
 from controlplane.cli.client import Client, Document
 
 HELP = """Show what cameras saw, newest first.
@@ -34,7 +34,7 @@ CSV has one line for each box, and one for a result without any, with these colu
   at, node, camera, deployment, outcome, ran_on, latency_ms, label, score, x0, y0, x1, y1, zones, release, captured,
   frame
 """
-WORDS = {"detections", "detection", "det"}
+WORDS = kinds.DETECTIONS
 PAGE = 1_000  # asked for at a time
 TABLE_ROWS = 50  # unless --limit says otherwise
 COLUMNS = (
@@ -47,9 +47,9 @@ _NO_BOX: dict[str, Any] = {}
 @click.command("detections", help=HELP)
 @click.option("--since", default="1h", metavar="WHEN", help="How long ago (30m, 2d), or a moment (RFC 3339).")
 @click.option("--until", default="", metavar="WHEN", help="The same; default: now.")
-@click.option("--camera", default="", metavar="NAME")
-@click.option("--node", default="", metavar="NAME")
-@click.option("--deployment", default="", metavar="NAME")
+@click.option("--camera", default="", metavar="NAME", shell_complete=completing.camera)
+@click.option("--node", default="", metavar="NAME", shell_complete=completing.node)
+@click.option("--deployment", default="", metavar="NAME", shell_complete=completing.deployment)
 @click.option("--label", default="", metavar="LABEL", help="Of a box.")
 @click.option("--zone", default="", metavar="NAME", help="In which a box stands.")
 @click.option("--min-score", type=click.FloatRange(0, 1), default=0.0, metavar="SCORE", help="Of a box, 0 to 1.")
@@ -57,7 +57,12 @@ _NO_BOX: dict[str, Any] = {}
     "--limit", type=click.IntRange(min=1), metavar="N", help=f"At most; default: {TABLE_ROWS} in a table, else all."
 )
 @click.option(
-    "-o", "--output", "form", type=click.Choice(["table", "json", "csv"]), default="table", help="How to print it."
+    "-o",
+    "--output",
+    "form",
+    type=click.Choice(["table", "json", "yaml", "csv"]),
+    default="table",
+    help="How to print it.",
 )
 def command(form: str, limit: int | None, **asked: Any) -> None:
     wanted = {_camel(key): value for key, value in asked.items() if value}
@@ -67,7 +72,7 @@ def command(form: str, limit: int | None, **asked: Any) -> None:
         if form == "table":
             _show(list(found), limit)
         else:
-            (_write_csv if form == "csv" else _write_json)(found)
+            _WRITERS[form](found)
 
 
 def _camel(key: str) -> str:
@@ -129,6 +134,14 @@ def _write_json(found: Iterable[Document]) -> None:
     click.echo("\n]}")
 
 
+def _write_yaml(found: Iterable[Document]) -> None:
+    """The same document; `items` is written as a list only when there is one."""
+    first = next(found := iter(found), None)
+    click.echo(f"apiVersion: longshore/v1\nkind: DetectionList\nitems:{' []' if first is None else ''}")
+    for item in () if first is None else chain([first], found):
+        click.echo(output.as_yaml([item]))
+
+
 def _write_csv(found: Iterable[Document]) -> None:
     click.echo(",".join(COLUMNS))
     for item in found:
@@ -144,3 +157,6 @@ def _line(item: Document, box: Mapping[str, Any]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerow([*frame, latency, *sight, *rest])
     return text.getvalue()
+
+
+_WRITERS = {"json": _write_json, "yaml": _write_yaml, "csv": _write_csv}

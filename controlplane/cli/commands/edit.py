@@ -34,7 +34,8 @@ Examples:
 @click.argument("name", required=False, shell_complete=completing.name)
 def command(kind_word: str, name: str | None) -> None:
     word, _, after = kind_word.partition("/")
-    kind, chosen = kinds.named(word), name or after
+    kind = kinds.named(word)
+    chosen = name or after or kind.only
     if not chosen:
         raise click.UsageError(f"Name the {word} to edit; 'longshore get {word}' lists them.")
     if kind.name not in WRITABLE:

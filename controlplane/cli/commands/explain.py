@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from controlplane.cli import explaining, kinds, session
+from controlplane.cli import completing, explaining, kinds, session
 
 EXAMPLES = """Say what a kind, or one of its fields, means: type, default, bounds.
 
@@ -17,7 +17,7 @@ Examples:
 
 
 @click.command("explain", help=EXAMPLES)
-@click.argument("what", metavar="KIND[.FIELD…]")
+@click.argument("what", metavar="KIND[.FIELD…]", shell_complete=completing.kind)
 @click.option("--recursive", is_flag=True, help="All fields below, without their meaning.")
 def command(what: str, *, recursive: bool) -> None:
     word, _, path = what.partition(".")

@@ -19,7 +19,8 @@ from protos.errors import Rejected
 EXAMPLES = """List objects, or show the ones named.
 
 \b
-KIND is nodes, cameras, models, releases, deployments or settings (also: node, cam, deploy …), or all.
+KIND is nodes, cameras, deployments, models, releases, recipes, runs, people or settings
+(also: node, cam, deploy …), or all.
 'detections' has options of its own: see 'longshore get detections --help'.
 
 \b

@@ -6,7 +6,7 @@ import os
 
 import click
 
-from controlplane.cli import contexts
+from controlplane.cli import completing, contexts
 from protos.errors import Rejected
 
 EXAMPLES = """Forget a remembered control plane with its token.
@@ -21,7 +21,7 @@ Examples:
 
 
 @click.command("logout", help=EXAMPLES)
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=completing.context)
 def command(name: str | None) -> None:
     config = contexts.config_path(os.environ)
     chosen = name or contexts.current(config)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from controlplane.cli import session
+from controlplane.cli import completing, session
 from controlplane.cli.client import Client, Document, address
 from controlplane.cli.exits import Conflict
 
@@ -54,7 +54,7 @@ def _spec(**fields: Any) -> Callable[[Document], None]:
 
 
 @command.command("slow-down")
-@click.argument("name")
+@click.argument("name", metavar="NODE", shell_complete=completing.node)
 @click.argument("duration", metavar="DURATION|off")
 def slow_down(name: str, duration: str) -> None:
     """Add waiting to each inference of a box, such as 300ms; `off` ends it.
@@ -70,7 +70,7 @@ def slow_down(name: str, duration: str) -> None:
 
 
 @command.command("pause")
-@click.argument("name")
+@click.argument("name", metavar="NODE", shell_complete=completing.node)
 def pause(name: str) -> None:
     """Take no frames from the cameras of a box.
 
@@ -82,7 +82,7 @@ def pause(name: str) -> None:
 
 
 @command.command("resume")
-@click.argument("name")
+@click.argument("name", metavar="NODE", shell_complete=completing.node)
 def resume(name: str) -> None:
     """Take frames again.
 
@@ -94,7 +94,7 @@ def resume(name: str) -> None:
 
 
 @command.command("label")
-@click.argument("name")
+@click.argument("name", metavar="NODE", shell_complete=completing.node)
 @click.argument("labels", nargs=-1, required=True, metavar="KEY=VALUE|KEY-...")
 def label(name: str, labels: tuple[str, ...]) -> None:
     """Set labels of a box, or remove them with KEY-.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from controlplane.cli import session
+from controlplane.cli import completing, session
 from controlplane.cli.bars import bars
 
 EXAMPLES = """Pack all that helps to find out what is wrong with a box, without a secret in it.
@@ -24,7 +24,7 @@ Examples:
 
 
 @click.command("support-bundle", help=EXAMPLES)
-@click.argument("node")
+@click.argument("node", shell_complete=completing.node)
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="[default: NODE-TIME.tar.gz]")
 def command(node: str, output: Path | None) -> None:
     from controlplane.cli.bundle import gather, write

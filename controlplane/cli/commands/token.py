@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from controlplane.cli import kinds, output, session
+from controlplane.cli import completing, kinds, output, session
 from controlplane.cli.client import address
 from controlplane.cli.commands.delete import each_in_turn
 from protos.errors import Rejected
@@ -33,7 +33,7 @@ def command() -> None:
 
 
 @command.command("create")
-@click.argument("node", required=False)
+@click.argument("node", required=False, shell_complete=completing.node)
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="Label the node gets; may be repeated.")
 @click.option(
     "--role", type=click.Choice(["edge", "cloud"]), default="edge", help="A box with cameras, or help for it."

@@ -90,6 +90,16 @@ def test_without_the_redaction_the_secrets_would_be_seen(
     assert QUERY_PASSWORD not in everything
 
 
+def test_of_a_detection_the_best_boxes_are_kept_and_the_others_counted() -> None:
+    boxes = [{"label": "boat", "score": each / 100} for each in range(50)]
+    (kept,) = bundle._briefly({"kind": "DetectionList", "items": [{"camera": "gate", "boxes": boxes}]})["items"]
+    assert ([box["score"] for box in kept["boxes"]], kept["boxesFound"], kept["camera"]) == (
+        [0.49, 0.48, 0.47],
+        50,
+        "gate",
+    )
+
+
 def test_a_box_that_is_not_there_makes_no_file(longshore: Run, tmp_path: Path) -> None:
     assert longshore("support-bundle", "nobody", "-o", str(tmp_path / "x.tar.gz")).code == 4
     assert not (tmp_path / "x.tar.gz").exists()

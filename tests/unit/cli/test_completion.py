@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 import pytest
 
+from controlplane.cli import completing, contexts
 from tests.sim.command import Run
 
 
 @pytest.fixture
 def tab(longshore: Run, quay: str, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Press Tab after these words, as bash does; the answers, one a line."""
+
+    monkeypatch.setattr(completing, "PATIENCE_SECONDS", 30)  # a busy machine
 
     def press(*words: str) -> object:
         monkeypatch.setenv("_LONGSHORE_COMPLETE", "bash_complete")
@@ -32,6 +36,14 @@ def tab(longshore: Run, quay: str, monkeypatch: pytest.MonkeyPatch) -> Run:
         (["logs", "q"], ["quay-1"]),
         (["get", "nodes", "--sel"], ["--selector"]),
         (["get", "boats", "x"], []),
+        (["support-bundle", "q"], ["quay-1"]),
+        (["node", "pause", "q"], ["quay-1"]),
+        (["node", "label", "q"], ["quay-1"]),
+        (["token", "create", "q"], ["quay-1"]),
+        (["get", "detections", "--node", "q"], ["quay-1"]),
+        (["explain", "sett"], ["settings"]),
+        (["apitoken", "create", "laptop", "--person", "a"], ["admin"]),
+        (["--context", "x"], []),
     ],
 )
 def test_commands_kinds_names_and_options_are_offered(tab: Run, words: list[str], offered: list[str]) -> None:
@@ -44,6 +56,14 @@ def test_without_a_control_plane_there_are_no_names_and_no_error(tab: Run, monke
     monkeypatch.setenv("LONGSHORE_URL", "http://127.0.0.1:1")
     answer = tab("get", "nodes", "q")
     assert (answer.out.strip(), answer.err) == ("", "")
+
+
+def test_remembered_control_planes_are_offered(tab: Run, tmp_path: Path) -> None:
+    for name in ("harbour", "lab"):
+        contexts.remember(tmp_path / "home/.config/longshore/config.yaml", contexts.Context("http://h", name=name))
+    assert [tab(*words, "ha").out for words in (["context", "use"], ["logout"], ["--context"])] == [
+        "plain,harbour\n"
+    ] * 3
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -6,6 +6,7 @@ import csv
 import json
 
 import pytest
+import yaml
 
 from agent.telemetry import records
 from agent.telemetry.records import RecordClass, Waiting
@@ -71,6 +72,13 @@ def test_json_is_one_document_whole(longshore: Run, monkeypatch: pytest.MonkeyPa
     assert json.loads(longshore("get", "detections", "--camera", "none", "-o", "json").out)["items"] == []
 
 
+def test_yaml_says_what_json_says(longshore: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detections, "PAGE", 7)
+    for words in ([], ["--label", "whale"]):
+        shown = [longshore("get", "detections", "-o", form, *words).out for form in ("yaml", "json")]
+        assert yaml.safe_load(shown[0]) == json.loads(shown[1])
+
+
 def test_nothing_found_is_said_with_what_to_try(longshore: Run) -> None:
     shown = longshore("get", "detections", "--camera", "nowhere")
     assert (shown.code, shown.out) == (0, "")
@@ -81,6 +89,7 @@ def test_nothing_found_is_said_with_what_to_try(longshore: Run) -> None:
     ("words", "code", "said"),
     [
         (["--since", "yesterday"], 1, 'since must be how long ago, such as "5m"'),
+        (["--since", "1h", "--until", "2h"], 1, "since must lie before until"),
         (["--min-score", "2"], 2, "--min-score"),
         (["gate"], 2, "unexpected extra argument"),
     ],

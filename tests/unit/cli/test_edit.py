@@ -121,7 +121,7 @@ def test_an_editor_that_is_not_there_is_one_sentence(gate: Run, monkeypatch: pyt
 
 
 def test_a_release_never_changes(gate: Run) -> None:
-    assert "never changes" in gate("edit", "release", "harbour-1-0-0").err
+    assert "is made by 'longshore push' and cannot be edited" in gate("edit", "release", "harbour-1-0-0").err
 
 
 def test_the_name_cannot_be_edited(gate: Run, editor: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import subprocess
 import sys
 import time
@@ -13,7 +14,8 @@ import pytest
 from starlette.responses import PlainTextResponse
 
 from controlplane.adapters.tls import ServerCertificate
-from controlplane.cli.main import COMMANDS, command
+from controlplane.cli.kinds import KINDS
+from controlplane.cli.main import COMMANDS, SECTIONS, command
 from controlplane.web import create_app
 from tests.sim.command import Run, Serving
 from tests.sim.control_plane import SimControlPlane
@@ -45,10 +47,11 @@ def test_every_subcommand_has_help_with_examples(run: Run, name: str, subcommand
         ("nodess", "did you mean nodes?"),
         ("boats", "there are nodes, cameras, deployments, models, releases"),
         ("tokens", "see 'longshore token --help'"),
+        ("detections", "see 'longshore get detections --help'"),
     ],
 )
 def test_a_kind_that_is_none_is_answered_with_the_nearest(run: Run, word: str, said: str) -> None:
-    refused = run("--url", "http://127.0.0.1:1", "get", word)
+    refused = run("--url", "http://127.0.0.1:1", "describe", word, "x")
     assert (refused.code, said in refused.err) == (1, True)
 
 
@@ -64,6 +67,53 @@ def test_help_lists_every_command(run: Run) -> None:
     shown = run("--help").out
     assert all(f"  {name} " in shown for name in COMMANDS)
     assert run().code in {0, 2}
+
+
+def test_help_has_a_section_for_each_thing_one_wants_and_names_every_kind(run: Run) -> None:
+    shown = run("--help").out
+    assert all(f"\n{title}:\n" in shown for title in SECTIONS)
+    listed = shown.partition("Objects are ")[2].partition("(")[0]
+    assert all(kind.name in listed for kind in KINDS)
+
+
+@pytest.mark.parametrize(
+    "words", [("get", "nodes"), ("get", "nodes", "-o", "json"), ("get", "detections", "-o", "csv")]
+)
+def test_a_full_disk_behind_the_output_is_no_bug(
+    url: str, house: SimControlPlane, quay: str, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    environment = {"LONGSHORE_URL": url, "LONGSHORE_TOKEN": house.token, "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    with Path("/dev/full").open("w") as full:
+        ours = [sys.executable, "-m", "controlplane.cli.main", *words]
+        done = subprocess.run(ours, stdout=full, stderr=subprocess.PIPE, text=True, env=environment, check=False)
+    assert (done.returncode, done.stderr) == (
+        1,
+        "error: cannot write (No space left on device); see that there is room where this goes\n",
+    )
+
+
+@pytest.mark.parametrize("token", ["lsk_a b", "lsk_a\nX-Evil: 1", "lsk_é"])
+def test_what_no_header_can_carry_is_no_token(longshore: Run, monkeypatch: pytest.MonkeyPatch, token: str) -> None:
+    monkeypatch.setenv("LONGSHORE_TOKEN", token)
+    refused = longshore("get", "nodes")
+    assert (refused.code, "that no token has; copy it once more" in refused.err) == (1, True)
+
+
+@pytest.mark.parametrize("name", ["node/", "node/a/b", "node/..", "node/../../x"])
+def test_a_name_that_leads_to_another_address_is_none(longshore: Run, name: str) -> None:
+    refused = longshore("get", name)
+    assert (refused.code, "cannot be the name of an object; 'longshore get nodes' lists them" in refused.err) == (
+        1,
+        True,
+    )
+
+
+def test_plain_http_where_https_is_spoken_and_the_other_way_round_says_so(
+    run: Run, house: SimControlPlane, url: str, tmp_path: Path, free_port: int
+) -> None:
+    house.clock.jump(time.time() - house.clock.unix())
+    refused = run("--url", url.replace("http:", "https:"), "get", "nodes")
+    assert (refused.code, "does not speak https; if it is a plain address, write http://" in refused.err) == (1, True)
 
 
 def test_help_imports_nothing_it_does_not_need() -> None:
@@ -165,6 +215,8 @@ def test_version_says_ours_even_when_nobody_answers(run: Run) -> None:
     assert run("version", "--client").out.startswith("longshore ")
     shown = run("version")
     assert (shown.code, "control plane  no control plane is known here" in shown.out) == (0, True)
+    document = json.loads(run("version", "-o", "json").out)
+    assert (document["controlPlane"], "no control plane is known here" in document["error"]) == (None, True)
 
 
 def test_logs_of_a_silent_box_say_where_to_look(longshore: Run, quay: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -178,6 +178,15 @@ def test_a_node_is_not_deleted_without_a_yes(fleet: Run) -> None:
     assert fleet("get", "node", "quay-1").code == 4
 
 
+def test_nothing_selected_is_said(fleet: Run) -> None:
+    done = fleet("delete", "cameras", "-l", "site=nowhere")
+    assert (done.code, done.err) == (0, "no cameras have these labels, so nothing was deleted\n")
+
+
+def test_the_one_settings_object_needs_no_name(fleet: Run) -> None:
+    assert fleet("describe", "settings").out.startswith("Name:         fleet\n")
+
+
 def test_the_switches_of_a_box(fleet: Run, house: SimControlPlane) -> None:
     assert fleet("node", "slow-down", "quay-1", "300ms").out == "node/quay-1 waits 300ms at each inference\n"
     assert fleet("node", "pause", "quay-1").code == 0
