@@ -121,10 +121,10 @@ def check_room(room: Room, more: int) -> None:
     if room.quota is None or room.used + more <= room.quota:
         return
     idle = ", ".join(f"{name} ({about(room.freed(name))})" for name in room.idle[:_NAMED])
-    delete = f"delete releases that nobody runs, the oldest: {idle}" if idle else "every release is in use"
+    delete = f"delete releases that nobody runs, the oldest: {idle}; or" if idle else "every release is in use, so"
     raise TooLarge(
         f"the registry holds {about(room.used)} of the {about(room.quota)} it may, and this needs {about(more)} more; "
-        f"{delete}; or raise registry.quota with 'longshore edit settings fleet'"
+        f"{delete} raise registry.quota with 'longshore edit settings fleet'"
     )
 
 

@@ -153,7 +153,7 @@ def test_where_every_release_is_in_use_the_quota_is_what_can_be_changed(plane: S
     quota(plane, "1MiB")
     plane.push(releases.make("1.0.0", 800_000))
     deploy(plane, "1.0.0")
-    with pytest.raises(TooLarge, match="every release is in use; or raise registry"):
+    with pytest.raises(TooLarge, match="every release is in use, so raise registry"):
         plane.push(releases.make("1.1.0", 800_000))
     quota(plane, "none")
     plane.push(releases.make("1.1.0", 800_000))
