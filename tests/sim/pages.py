@@ -68,6 +68,7 @@ def healthy(server: PageServer) -> None:
     server.fleet.join()
     office.furnish(server.fleet)
     run_data.play(server.services, server.executor)
+    server.fleet.report()  # all boxes have heard of what was furnished
     server.fleet.history()
     server.fleet.tick()
 
