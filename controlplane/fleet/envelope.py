@@ -75,7 +75,7 @@ def node(item: Node, fleet: Fleet, now_ms: int) -> Document:
         "observedGeneration": report.observed_generation,
         "inventory": _inventory(item),
         "deployments": [_deployment_report(each) for each in sorted(report.deployments, key=lambda each: each.name)],
-        "cameras": [_camera_line(each) for each in sorted(report.cameras, key=lambda each: each.name)],
+        "cameras": [_camera_line(each, item) for each in sorted(report.cameras, key=lambda each: each.name)],
         "problems": [{"code": each.code, "message": sources.scrubbed(each.message)} for each in report.problems],
         "conditions": _conditions(status.dated(status.node_conditions(item, fleet), item.transitions, now_ms)),
     }
@@ -110,13 +110,18 @@ def _deployment_report(report: DeploymentReport) -> Document:
     }
 
 
-def _camera_line(report: CameraReport) -> Document:
+def _camera_line(report: CameraReport, owner: Node) -> Document:
     return {
         "name": report.name,
         "state": report.state,
         "reason": sources.scrubbed(report.reason),
-        "framesPerSecond": round(report.frames_per_second, 2),
+        "framesPerSecond": _rate(report, owner),
     }
+
+
+def _rate(report: CameraReport, owner: Node | None) -> float:
+    """What comes now: nothing is known to come from a box that is silent, whatever it said last."""
+    return round(report.frames_per_second, 2) if owner and owner.online else 0.0
 
 
 def camera(item: Camera, owner: Node | None, now_ms: int) -> Document:
@@ -124,7 +129,7 @@ def camera(item: Camera, owner: Node | None, now_ms: int) -> Document:
     state = {
         "state": status.camera_state(item, owner),
         "reason": sources.scrubbed(report.reason),
-        "framesPerSecond": round(report.frames_per_second, 2),
+        "framesPerSecond": _rate(report, owner),
         "lastFrame": timestamp(report.last_frame_unix_ms),
         "width": report.width,
         "height": report.height,

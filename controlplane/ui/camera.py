@@ -11,9 +11,10 @@ from controlplane.insights.domain import Window
 from controlplane.ui import cameras, figures, spans
 from controlplane.ui.documents import labels_of, name_of
 from controlplane.ui.node import document_to_write
-from controlplane.ui.outcomes import Recent
+from controlplane.ui.outcomes import LEGEND, Recent
 from controlplane.ui.page import Crumb, Document, Value, View
 
+_WORDS = {outcome.value: word for outcome, word, _ in LEGEND}
 NEWEST = 12  # detections and states shown
 
 
@@ -83,7 +84,7 @@ def camera(given: Input) -> View:
 def _found(result: Found) -> dict[str, Any]:
     return {
         "at": result.at,
-        "outcome": result.outcome,
+        "outcome": _WORDS.get(result.outcome, result.outcome),
         "ranOn": "box" if result.ran_on == "local" else result.ran_on,
         "ms": figures.milliseconds(result.latency_seconds),
         "labels": _counted(box["label"] for box in result.boxes),

@@ -140,3 +140,11 @@ def test_a_switch_somebody_may_have_forgotten_is_a_note(harbour: HarbourFleet) -
     stored = harbour.services.fleet.get_node("north-quay")
     harbour.services.fleet.apply_node("north-quay", {"spec": {**stored["spec"], "paused": True}})
     assert "is paused" in attention(harbour)["north-quay"]
+
+
+def test_a_silent_box_gives_no_frames_whatever_it_said_last(harbour: HarbourFleet) -> None:
+    fleet = harbour.services.fleet
+    assert fleet.get_camera("gate")["status"]["framesPerSecond"] == 10
+    harbour.services.boxes.presence("south-quay", online=False, boot_id="boot-1")
+    assert fleet.get_camera("gate")["status"]["framesPerSecond"] == 0
+    assert [each["framesPerSecond"] for each in fleet.get_node("south-quay")["status"]["cameras"]] == [0]
