@@ -12,7 +12,7 @@ from controlplane.insights.repository import Only
 from controlplane.schemas import moment
 from controlplane.ui import camera, fleet, lists, node, spans, wall
 from controlplane.ui.boxes import Stats
-from controlplane.ui.outcomes import CHART_MS, SETTLE_MS, SHARE_MS, chart, chart_end
+from controlplane.ui.outcomes import CHART_MS, SETTLE_MS, SHARE_MS, chart, chart_end, drawn_on
 from controlplane.ui.page import Asked, Value, View
 from controlplane.ui.shell import Page, each
 
@@ -21,22 +21,31 @@ MOST_STATS = 2_000
 
 
 class FleetPage:
-    """It needs the windows of a minute; those of the chart, five times as many, are read only for a new column."""
+    """It needs the windows of a minute. For a new column of the chart only those are read again; all of it, five times
+    as many, once in a while: a box that was away tells late.
+    """
 
     def __init__(self, services: Services, asked: Asked) -> None:
         self._services = services
         self._asked = asked
-        self._end_ms = 0
-        self._drawn: Mapping[str, Any] = {}
+        self._whole_ms = 0  # when all of the chart was read last
+        self._drawn: Mapping[str, Any] = {"end": 0}
 
     def __call__(self) -> View:
         """Raises Retryable."""
-        insights = self._services.insights
-        end_ms = chart_end(insights.now_ms)
-        if end_ms != self._end_ms:
-            self._drawn = chart(insights.counts(end_ms - CHART_MS, end_ms + SHARE_MS), end_ms)
-            self._end_ms = end_ms
+        end_ms = chart_end(self._services.insights.now_ms)
+        if end_ms != self._drawn["end"]:
+            self._drawn = self._chart(end_ms)
         return fleet.fleet(self._input())
+
+    def _chart(self, end_ms: int) -> Mapping[str, Any]:
+        insights = self._services.insights
+        if not 0 <= end_ms - self._whole_ms < SHARE_MS:
+            drawn = chart(insights.counts(end_ms - CHART_MS, end_ms + SHARE_MS), end_ms)
+            self._whole_ms = end_ms
+            return drawn
+        newest = chart(insights.counts(end_ms - SHARE_MS, end_ms + SHARE_MS), end_ms, SHARE_MS)
+        return drawn_on(self._drawn, newest)
 
     def _input(self) -> fleet.Input:
         services, now = self._services, self._services.insights.now_ms

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,6 +92,13 @@ def chart(windows: Iterable[Counts], end_ms: int, length_ms: int = CHART_MS, ste
     steps = domain.spread(windows, Span(end_ms - length_ms, end_ms, step_ms))
     columns = [{outcome: round(count / step_ms, 1) for outcome, count in step.items()} for step in steps]
     return {"end": end_ms, "step": step_ms, "columns": columns}
+
+
+def drawn_on(before: Mapping[str, Any], newest: Mapping[str, Any]) -> dict[str, Any]:
+    """`before` moved on to where `newest`, a shorter chart of the same steps, ends, with the columns of that."""
+    count, passed = len(before["columns"]), (newest["end"] - before["end"]) // newest["step"]
+    kept = [*before["columns"][passed:], *[{}] * passed]
+    return {**newest, "columns": [*kept[: count - len(newest["columns"])], *newest["columns"]]}
 
 
 def verdict(total: Sums) -> str:

@@ -85,6 +85,15 @@ def test_the_windows_of_the_chart_are_read_only_for_a_new_column(
     assert 4 <= read[0] <= 5
 
 
+def test_a_chart_that_is_drawn_on_is_the_chart_drawn_anew(plane: SimControlPlane, harbour: HarbourFleet) -> None:
+    page = FleetPage(plane.services, Asked())
+    for _ in range(30):
+        page()
+        plane.clock.tick(4.0)
+        harbour.tick()
+    assert page().values["chart"] == look(harbour).values["chart"]
+
+
 def test_every_outcome_has_its_place_in_the_legend() -> None:
     assert sorted(outcome for outcome, _, _ in LEGEND) == sorted(Outcome)
 
