@@ -87,7 +87,7 @@ def test_the_windows_of_the_chart_are_read_only_for_a_new_column(
 
 def test_a_chart_that_is_drawn_on_is_the_chart_drawn_anew(plane: SimControlPlane, harbour: HarbourFleet) -> None:
     page = FleetPage(plane.services, Asked())
-    for _ in range(30):
+    for _ in range(23):
         page()
         plane.clock.tick(4.0)
         harbour.tick()
