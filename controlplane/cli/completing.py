@@ -6,6 +6,7 @@ A key press must not wait: the answer comes within PATIENCE_SECONDS or there is 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -30,16 +31,17 @@ def name(ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[st
     return [each for each in _names(ctx, str(ctx.params.get("kind_word") or "")) if each.startswith(begun)]
 
 
-def node(ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
-    return [each for each in _names(ctx, "nodes") if each.startswith(begun)]
+def _names_of(plural: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """Completes names of one kind."""
+
+    def complete(ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+        return [each for each in _names(ctx, plural) if each.startswith(begun)]
+
+    return complete
 
 
-def camera(ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
-    return [each for each in _names(ctx, "cameras") if each.startswith(begun)]
-
-
-def deployment(ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
-    return [each for each in _names(ctx, "deployments") if each.startswith(begun)]
+node, camera, deployment = _names_of("nodes"), _names_of("cameras"), _names_of("deployments")
+person, run, recipe = _names_of("people"), _names_of("runs"), _names_of("recipes")
 
 
 def context(_ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
@@ -50,18 +52,6 @@ def context(_ctx: click.Context, _parameter: click.Parameter, begun: str) -> lis
         known = contexts.remembered(contexts.config_path(os.environ))
         return [each.name for each in known if each.name.startswith(begun)]
     return []
-
-
-def person(ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
-    return [each for each in _names(ctx, "people") if each.startswith(begun)]
-
-
-def run(ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
-    return [each for each in _names(ctx, "runs") if each.startswith(begun)]
-
-
-def recipe(ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
-    return [each for each in _names(ctx, "recipes") if each.startswith(begun)]
 
 
 def logged(ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:

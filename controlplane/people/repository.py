@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from controlplane import tables
 from controlplane.fleet.objects import Meta
+from controlplane.fleet.rows import meta_columns
 from controlplane.identity.roles import Role
 
 
@@ -24,11 +25,7 @@ class PeopleRepository:
         return self._session.get(tables.Person, name)
 
     def save(self, name: str, role: Role, meta: Meta) -> None:
-        row = self.row(name) or tables.Person(name=name, uid=meta.uid, created_ms=meta.created_unix_ms)
-        row.role = role.value
-        row.labels, row.annotations = dict(meta.labels), dict(meta.annotations)
-        row.generation, row.resource_version = meta.generation, meta.resource_version
-        self._session.add(row)
+        self._session.merge(tables.Person(name=name, role=role.value, **meta_columns(meta)))
         self._session.flush()
 
     def delete(self, name: str) -> None:

@@ -16,6 +16,7 @@ from controlplane.db import Database
 from controlplane.errors import Conflict, NotFound
 from controlplane.fleet.changes import Change, Written, created, updated
 from controlplane.fleet.objects import Meta
+from controlplane.fleet.rows import meta
 from controlplane.identity.roles import FIRST, Role
 from controlplane.people.repository import PeopleRepository
 from controlplane.ports import Clock
@@ -58,10 +59,10 @@ class PeopleService:
                 return _first(repository), Change.UNCHANGED
             row = repository.row(wish.name)
             if row is None:
-                meta, change = created(wish, str(uuid4()), now_ms), Change.CREATED
+                wished, change = created(wish, str(uuid4()), now_ms), Change.CREATED
             else:
-                meta, change = updated(_meta(row), wish, spec_changed=row.role != role)
-            repository.save(wish.name, role, meta)
+                wished, change = updated(meta(row), wish, spec_changed=row.role != role)
+            repository.save(wish.name, role, wished)
             return _person(_row(repository, wish.name), repository), change
 
     def delete(self, name: str) -> None:
@@ -104,7 +105,7 @@ def _row(repository: PeopleRepository, name: str) -> tables.Person:
 
 
 def _person(row: tables.Person, repository: PeopleRepository) -> Person:
-    return _seen(Person(row.name, Role(row.role), _meta(row)), repository)
+    return _seen(Person(row.name, Role(row.role), meta(row)), repository)
 
 
 def _first(repository: PeopleRepository) -> Person:
@@ -114,14 +115,3 @@ def _first(repository: PeopleRepository) -> Person:
 def _seen(person: Person, repository: PeopleRepository) -> Person:
     last, sessions, api_tokens = repository.seen(person.name)
     return Person(person.name, person.role, person.meta, last, sessions, api_tokens)
-
-
-def _meta(row: tables.Person) -> Meta:
-    return Meta(
-        uid=row.uid,
-        created_unix_ms=row.created_ms,
-        labels=row.labels,
-        annotations=row.annotations,
-        generation=row.generation,
-        resource_version=row.resource_version,
-    )
