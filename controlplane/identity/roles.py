@@ -21,6 +21,10 @@ class Role(StrEnum):
     OPERATOR = "operator"
     ADMIN = "admin"
 
+    def covers(self, least: Role) -> bool:
+        """Whether it may do what `least` may."""
+        return _ORDER.index(self) >= _ORDER.index(least)
+
 
 FIRST = "admin"  # the person who may read the control plane's state: always there, always admin
 _ORDER = tuple(Role)
@@ -50,7 +54,7 @@ def _below(path: str, places: tuple[str, ...]) -> bool:
 def check(role: Role, method: str, path: str, who: str) -> None:
     """Raises Forbidden, with who could do it."""
     least = needed(method, path)
-    if _ORDER.index(role) < _ORDER.index(least):
+    if not role.covers(least):
         raise Forbidden(f"{who} is {_one(role)} here, and this needs {_one(least)}; ask an admin of this control plane")
 
 

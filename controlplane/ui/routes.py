@@ -17,6 +17,8 @@ from controlplane.container import Services
 from controlplane.errors import NotFound, Unauthenticated
 from controlplane.identity import roles
 from controlplane.identity.access import Bearer, Cookie, Current, require_user
+from controlplane.identity.roles import Role
+from controlplane.identity.service import User
 from controlplane.ui import access_pages, deployment_pages, event_pages, fleet_pages, registry_pages, run_pages
 from controlplane.ui.live import LiveViews
 from controlplane.ui.shell import FOLDER, HEADERS, Pages, render
@@ -56,11 +58,11 @@ def add_pages(app: FastAPI, services: Services) -> None:
 def page(request: Request, services: Current, bearer: Bearer, cookie: Cookie) -> Response:
     """Any of them: the address decides."""
     try:
-        require_user(request, services, bearer, cookie)
+        user = require_user(request, services, bearer, cookie)
     except Unauthenticated:
         return RedirectResponse("/signin", 303, headers={"Cache-Control": "no-store"})
     view = PAGES.maker(services, f"{request.url.path}?{request.url.query}")()
-    return HTMLResponse(render(view, services.config.base_url), headers=HEADERS)
+    return HTMLResponse(render(view, services.config.base_url, user.role), headers=HEADERS)
 
 
 @router.post("/ui/look", status_code=204, dependencies=_USER)
@@ -93,20 +95,24 @@ async def stream(
 ) -> StreamingResponse:
     PAGES.maker(services, page)
     admit = partial(_admitted, request, services, bearer, cookie, urlsplit(page).path)
-    roles.check(request.state.user.role, "GET", urlsplit(page).path, request.state.user.who)
-    events = _events(request.app.state.live, page, services, admit)
+    role = _checked(request.state.user, urlsplit(page).path)
+    events = _events(request.app.state.live, page, services, role, admit)
     return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
 
-def _admitted(request: Request, services: Services, bearer: Bearer, cookie: Cookie, path: str) -> None:
-    """Whoever reads the stream may see the page it is of. Raises Unauthenticated, Forbidden."""
-    user = require_user(request, services, bearer, cookie)
+def _admitted(request: Request, services: Services, bearer: Bearer, cookie: Cookie, path: str) -> Role:
+    """Whoever reads the stream may see the page it is of, and in which role. Raises Unauthenticated, Forbidden."""
+    return _checked(require_user(request, services, bearer, cookie), path)
+
+
+def _checked(user: User, path: str) -> Role:
     roles.check(user.role, "GET", path, user.who)
+    return user.role
 
 
 async def _events(
-    views: LiveViews, address: str, services: Services, admit: Callable[[], object]
+    views: LiveViews, address: str, services: Services, role: Role, admit: Callable[[], Role]
 ) -> AsyncIterator[str]:
     with views.reading(address) as live:
-        async for event in EventStream(live, services.looking, admit).events():
+        async for event in EventStream(live, services.looking, role, admit).events():
             yield event

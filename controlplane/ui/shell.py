@@ -18,6 +18,7 @@ from starlette.routing import compile_path
 
 from controlplane.container import Services
 from controlplane.errors import NotFound
+from controlplane.identity.roles import Role
 from controlplane.ui.live import Maker
 from controlplane.ui.outcomes import LEGEND
 from controlplane.ui.page import Asked, View
@@ -55,6 +56,18 @@ SECTIONS = (
     Section("tokens", "Tokens", "/tokens", "key"),
     Section("settings", "Settings", "/settings", "settings"),
 )
+
+
+@dataclass(frozen=True)
+class May:
+    """What whoever looks may do: a page offers nothing that would be refused. The service refuses by itself as well."""
+
+    operate: bool
+    administer: bool
+
+
+def may(role: Role) -> May:
+    return May(operate=role.covers(Role.OPERATOR), administer=role.covers(Role.ADMIN))
 
 
 @dataclass(frozen=True)
@@ -97,16 +110,23 @@ _templates = Environment(
 )
 
 
-def render(view: View, base_url: str = "") -> str:
-    """Templates see the facts by name, the values as `v`, and the page itself as `view`."""
+def render(view: View, base_url: str = "", role: Role = Role.ADMIN) -> str:
+    """Templates see the facts by name, the values as `v`, the page itself as `view`, and what its reader `may`."""
     around: dict[str, Any] = {
         "view": view,
+        "shape": shape_for(view, role),
+        "may": may(role),
         "v": view.values,
         "sections": SECTIONS,
         "legend": LEGEND,
         "outcome_names": [each for each, _, _ in LEGEND],
     }
     return _templates.get_template(view.template).render({**view.facts, **around, "base_url": base_url})
+
+
+def shape_for(view: View, role: Role) -> str:
+    """Changes when the page of somebody in that role has to be rendered again."""
+    return f"{view.shape}-{role}"
 
 
 def fragment(template: str, **facts: Any) -> str:

@@ -16,8 +16,10 @@ from contextlib import suppress
 
 from controlplane.errors import Forbidden, NotFound, Unauthenticated
 from controlplane.fleet.looking import Looking
+from controlplane.identity.roles import Role
 from controlplane.ui.live import Live
 from controlplane.ui.page import Value, View, changed
+from controlplane.ui.shell import shape_for
 from protos import ids
 from protos.errors import Retryable
 
@@ -27,18 +29,20 @@ RECHECK_SECONDS = 30.0  # between two looks whether who reads the stream may sti
 
 
 class EventStream:
-    """What one open page knows, and what it has to be told. `admit` raises Unauthenticated or Forbidden when it may
-    know no more."""
+    """What one open page knows, and what it has to be told. `role`: of who reads it; `admit` tells it anew, and raises
+    Unauthenticated or Forbidden when they may know no more."""
 
     def __init__(
         self,
         live: Live,
         looking: Looking,
-        admit: Callable[[], object],
+        role: Role,
+        admit: Callable[[], Role],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._live = live
         self._looking = looking
+        self._role = role
         self._admit = admit
         self._clock = clock
         self._recheck_at = clock() + RECHECK_SECONDS
@@ -67,7 +71,7 @@ class EventStream:
         self._recheck_at = self._clock() + RECHECK_SECONDS
         try:
             with suppress(Retryable):
-                await asyncio.to_thread(self._admit)
+                self._role = await asyncio.to_thread(self._admit)
         except (Unauthenticated, Forbidden):
             return False
         return True
@@ -83,9 +87,10 @@ class EventStream:
         if view is None:
             return []
         news = [_event("values", changed(self._values, view.values))]  # an empty one keeps proxies awake
-        if view.shape != self._shape:
-            news.insert(0, _event("shape", view.shape))
-        self._shape, self._values = view.shape, view.values
+        shape = shape_for(view, self._role)
+        if shape != self._shape:
+            news.insert(0, _event("shape", shape))
+        self._shape, self._values = shape, view.values
         self._cameras = view.cameras
         return news
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from controlplane.identity.roles import Role
 from controlplane.ingest.domain import Kind
 from controlplane.ui import routes, shell, stream
 from controlplane.ui.page import View
@@ -115,10 +116,10 @@ class Hiccup:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.on = False
 
-        def hiccupping(view: View, base_url: str = "") -> str:
+        def hiccupping(view: View, base_url: str, role: Role) -> str:
             if self.on:
                 raise Retryable("the database is away or too busy; nothing was stored, try again")
-            return shell.render(view, base_url)
+            return shell.render(view, base_url, role)
 
         monkeypatch.setattr(routes, "render", hiccupping)
 

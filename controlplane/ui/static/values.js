@@ -19,7 +19,7 @@ const SHOW = {
   "data-width": (element, value) => element.setAttribute("width", value),
   "data-from-right": (element, value) => { element.setAttribute("x", 100 - value); element.setAttribute("width", value); },
   "data-rows": (element, value) => drawRows(element, value),
-  "data-checked": (element, value) => { if (!element.disabled) element.checked = value; },
+  "data-checked": (element, value) => { if (!element.disabled || "showsOnly" in element.dataset) element.checked = value; },
 };
 
 export function apply(values) {

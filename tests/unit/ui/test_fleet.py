@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from controlplane.errors import NotFound
+from controlplane.identity.roles import Role
 from controlplane.ingest.domain import Kind
 from controlplane.insights.service import InsightsService
 from controlplane.ui import figures
@@ -322,7 +323,7 @@ async def test_a_view_is_kept_while_somebody_reads_its_address(harbour: HarbourF
 
 async def test_the_stream_begins_with_everything_and_tells_new_pictures(harbour: HarbourFleet) -> None:
     live = Live(lambda: look(harbour))
-    events = EventStream(live, harbour.services.looking, lambda: None).events()
+    events = EventStream(live, harbour.services.looking, Role.ADMIN, lambda: Role.ADMIN).events()
     kinds = [(await anext(events)).partition("\n")[0] for _ in range(2)]
     assert kinds == ["event: shape", "event: values"]
     harbour.show()

@@ -10,6 +10,7 @@ import pytest
 from controlplane.errors import Unauthenticated
 from controlplane.fleet.looking import Looking
 from controlplane.identity.domain import SESSION_SECONDS
+from controlplane.identity.roles import Role
 from controlplane.ui import stream as ui
 from controlplane.ui.live import Live
 from controlplane.ui.page import View
@@ -34,25 +35,30 @@ class SimStream:
     def __init__(self) -> None:
         self.now = 100.0
         self.asked = 0
+        self.role = Role.ADMIN
+        self.told: list[str] = []
         self.refusal: LongshoreError | None = None
         live = Live(lambda: View("fleet.html", "Fleet", "fleet"))
-        self._events = EventStream(live, Looking(), self._admit, self._clock).events()
+        self._events = EventStream(live, Looking(), Role.ADMIN, self._admit, self._clock).events()
 
     def _clock(self) -> float:
         self.now += 0.5
         return self.now
 
-    def _admit(self) -> None:
+    def _admit(self) -> Role:
         self.asked += 1
         if self.refusal is not None:
             raise self.refusal
+        return self.role
 
     async def read(self, seconds: float) -> bool:
         """Whether it still goes on after these."""
         until = self.now + seconds
         while self.now < until:
-            if await anext(self._events, None) is None:
+            event = await anext(self._events, None)
+            if event is None:
                 return False
+            self.told.append(event)
         return True
 
 
@@ -73,6 +79,15 @@ async def test_a_stream_outlives_a_hiccup_of_the_database() -> None:
     stream = SimStream()
     stream.refusal = Retryable("the database is away")
     assert await stream.read(3 * RECHECK_SECONDS)
+
+
+async def test_a_page_is_rendered_again_when_its_reader_gets_another_role() -> None:
+    stream = SimStream()
+    assert await stream.read(1.5 * RECHECK_SECONDS)
+    stream.role = Role.VIEWER
+    assert await stream.read(RECHECK_SECONDS)
+    shapes = [event for event in stream.told if event.startswith("event: shape")]
+    assert [shape.strip().rpartition("-")[2] for shape in shapes] == ['admin"', 'viewer"']
 
 
 # ---- over HTTP ----
