@@ -114,7 +114,8 @@ class Node:
         self._cloud = CloudWire(lambda: self._identity, self.board.offer_cloud)
         self._renewal = self._new_renewal()
         access = self._access()
-        plane = DataPlane(BoardTable(self.board), VERSION, self._clock.monotonic, self.metrics)
+        table = BoardTable(self.board, self._updater.refusal)
+        plane = DataPlane(table, VERSION, self._clock.monotonic, self.metrics)
         self._rest, self._grpc = RestServer(plane, access), GrpcServer(plane, access)
         self._metrics_server = MetricsServer(self.metrics.render, access)
 

@@ -220,9 +220,9 @@ class Board:
         return {name: stand.current for name, stand in self._stands.items() if stand.current is not None}
 
     @property
-    def wanted_models(self) -> set[tuple[str, str]]:
-        """Model and version of each release that desired state wants."""
-        return {(wish.model, wish.version) for wish in self._wishes.values()}
+    def wishes(self) -> list[DeploymentWish]:
+        """What desired state wants to answer here."""
+        return list(self._wishes.values())
 
     @property
     def complete(self) -> bool:

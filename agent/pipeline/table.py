@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from agent.pipeline.board import Board
+from collections.abc import Callable
+
+from agent.pipeline.board import Board, DeploymentWish
 from agent.pipeline.stand import Loaded
 from agent.serving.dataplane import Served
-from agent.serving.errors import NotReady, UnknownModel
+from agent.serving.errors import NotReady, RefusedRelease, UnknownModel
+from protos.errors import LongshoreError
+from protos.ids import DeploymentName, Digest
 
 
 class BoardTable:
@@ -14,24 +18,21 @@ class BoardTable:
     While a release is being confirmed the one before it is served beside it: boxes change over each at its own time.
     """
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: Board, refusal: Callable[[DeploymentName, Digest], str]) -> None:
+        """`refusal`: why a deployment's release was refused for good, or ""."""
         self._board = board
+        self._refusal = refusal
 
     def lookup(self, name: str, version: str | None) -> Served:
         for loaded in self._named(name):
             manifest = loaded.release.manifest
             if version in (None, "", manifest.version):
                 return Served(manifest.name, manifest.version, loaded.engine)
-        asked = f"{name} {version}" if version else name
-        if any(name == wanted and version in (None, "", its) for wanted, its in self._board.wanted_models):
-            raise NotReady(f"model {asked} is being loaded; try again in a moment")
-        manifests = (loaded.release.manifest for loaded in self._board.askable)
-        there = ", ".join(sorted({f"{manifest.name} {manifest.version}" for manifest in manifests}))
-        raise UnknownModel(f"no model {asked} here; there is {there or 'none yet'}")
+        raise self._absent(name, version)
 
     def versions(self, name: str) -> list[str]:
         found = {loaded.release.manifest.version for loaded in self._named(name)}
-        if not found and name not in {wanted for wanted, _ in self._board.wanted_models}:
+        if not found and name not in {wish.model for wish in self._board.wishes}:
             raise UnknownModel(f"no model {name} here")
         return sorted(found)
 
@@ -40,3 +41,24 @@ class BoardTable:
 
     def _named(self, name: str) -> list[Loaded]:
         return [loaded for loaded in self._board.askable if loaded.release.manifest.name == name]
+
+    def _absent(self, name: str, version: str | None) -> LongshoreError:
+        """Why nothing loaded answers to this."""
+        wanted = [wish for wish in self._board.wishes if wish.model == name and version in (None, "", wish.version)]
+        if wanted:
+            return self._awaited(wanted)
+        manifests = (loaded.release.manifest for loaded in self._board.askable)
+        there = ", ".join(sorted({f"{manifest.name} {manifest.version}" for manifest in manifests}))
+        asked = f"{name} {version}" if version else name
+        return UnknownModel(f"no model {asked} here; there is {there or 'none yet'}")
+
+    def _awaited(self, wanted: list[DeploymentWish]) -> LongshoreError:
+        """Of several deployments that want it, one that still loads it is enough to wait for."""
+        for wish in wanted:
+            reason = self._refusal(wish.name, wish.digest)
+            if not reason:
+                return NotReady(f"model {wish.model} {wish.version} is being loaded; try again in a moment")
+        return RefusedRelease(
+            f"this node has refused {wish.model} {wish.version} and does not try it again: {reason};"
+            " deploy another version"
+        )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from agent.ports import Engine, Tensor, TensorSpec
-from agent.serving.errors import BadInput, Expired, NotReady, Overloaded, UnknownModel
+from agent.serving.errors import BadInput, Expired, NotReady, Overloaded, RefusedRelease, UnknownModel
 from protos.errors import LongshoreError, Rejected, Retryable
 
 SERVER_NAME = "longshore"
@@ -20,6 +20,7 @@ EXTENSIONS = ("binary_tensor_data", "longshore_image_bytes")
 PLATFORM = "onnxruntime_onnx"
 # What an answered request counts as; the most specific kind first.
 RESULTS: tuple[tuple[type[LongshoreError], str], ...] = (
+    (RefusedRelease, "refused_release"),
     (UnknownModel, "unknown_model"),
     (NotReady, "not_ready"),
     (Overloaded, "overloaded"),
@@ -47,6 +48,7 @@ class ModelTable(Protocol):
 
         Raises:
             NotReady: it is wanted here and not there yet.
+            RefusedRelease: it is wanted here and never will be there, with the reason.
             UnknownModel: it is neither.
         """
         ...

@@ -2,7 +2,7 @@
 
 LongshoreError
 ├── Retryable   Overloaded, Expired (agent.inference.errors), NotReady
-└── Rejected    BadInput (agent.inference.errors), UnknownModel, BadRequest, TooLarge, Denied
+└── Rejected    BadInput (agent.inference.errors), UnknownModel (RefusedRelease), BadRequest, TooLarge, Denied
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ __all__ = [
     "Expired",
     "NotReady",
     "Overloaded",
+    "RefusedRelease",
     "TooLarge",
     "UnknownModel",
 ]
@@ -24,6 +25,10 @@ __all__ = [
 
 class UnknownModel(Rejected):
     """This node serves no such model or version."""
+
+
+class RefusedRelease(UnknownModel):
+    """It is wanted here and this node has refused it for good: waiting brings nothing, another version does."""
 
 
 class NotReady(Retryable):

@@ -71,6 +71,12 @@ class Updater:
                 self._begin(Progress(name))
             self._updates[name].offer(digest)
 
+    def refusal(self, deployment: DeploymentName, digest: Digest) -> str:
+        """Why this deployment refused that release for good, or ""."""
+        update = self._updates.get(deployment)
+        refusal = update.record.refusal(digest) if update else None
+        return refusal.reason if refusal else ""
+
     def reports(self) -> list[Report]:
         """One for each deployment on this box, by name."""
         return [update.report() for _, update in sorted(self._updates.items())]

@@ -6,15 +6,19 @@ from dataclasses import dataclass, field
 
 from agent.ports import Engine
 from agent.serving.dataplane import Served
-from agent.serving.errors import NotReady, UnknownModel
+from agent.serving.errors import NotReady, RefusedRelease, UnknownModel
 
 
 @dataclass
 class FakeTable:
-    """Models by name; the last version added is the one in use. Names in `loading` are known and not ready."""
+    """Models by name; the last version added is the one in use. Names in `loading` are known and not ready.
+
+    `refused`: why, by name.
+    """
 
     models: dict[str, dict[str, Engine]] = field(default_factory=dict)
     loading: set[str] = field(default_factory=set)
+    refused: dict[str, str] = field(default_factory=dict)
 
     def add(self, name: str, version: str, engine: Engine) -> None:
         self.models.setdefault(name, {})[version] = engine
@@ -22,6 +26,8 @@ class FakeTable:
     def lookup(self, name: str, version: str | None) -> Served:
         if name in self.loading:
             raise NotReady(f"model {name!r} is being loaded; try again soon")
+        if name in self.refused:
+            raise RefusedRelease(f"this node has refused {name}: {self.refused[name]}")
         versions = self.models.get(name, {})
         chosen = version or next(reversed(versions), "")
         if chosen not in versions:

@@ -83,6 +83,7 @@ class World:
         self.finished: list[Finished] = []
         self.captures = SimCaptures()
         self.engines: list[FakeEngine] = []
+        self.refused: dict[Digest, str] = {}  # why, as the updater would tell
         self.board = Board(AgentConfig(), self.clock, self.captures, self.engine, self.finished.append)
         self.captures.deliver = self.board.arrive
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from agent.pipeline.table import BoardTable
-from agent.serving.errors import NotReady, UnknownModel
-from protos.ids import Version
+from agent.serving.errors import NotReady, RefusedRelease, UnknownModel
+from protos.ids import DeploymentName, Version
 from tests.sim.models import detector
 from tests.unit.pipeline.test_board import HARBOUR, World, release, wish
 
@@ -24,7 +24,7 @@ async def box() -> AsyncIterator[World]:
 
 @pytest.fixture
 def table(box: World) -> BoardTable:
-    return BoardTable(box.board)
+    return BoardTable(box.board, lambda _deployment, digest: box.refused.get(digest, ""))
 
 
 @pytest.fixture
@@ -74,6 +74,27 @@ async def test_a_release_that_is_wanted_and_not_there_yet_is_not_unknown(
         table.lookup("harbour", "3")
     with pytest.raises(UnknownModel):
         table.versions("quay")
+
+
+async def test_a_release_that_was_refused_is_answered_with_the_reason_while_the_one_before_serves(
+    box: World, table: BoardTable, want: Callable[[str], None]
+) -> None:
+    want("1")
+    await box.install("1")
+    box.board.plan([], [replace(wish(), version=Version("2"), digest=release("2").digest)])
+    box.refused[release("2").digest] = "does not load: an unknown operator"
+    with pytest.raises(RefusedRelease, match=r"refused harbour 2 .* an unknown operator; deploy another version"):
+        table.lookup("harbour", "2")
+    assert table.lookup("harbour", None).version == "1"
+
+
+async def test_what_another_deployment_still_loads_is_worth_waiting_for(box: World, table: BoardTable) -> None:
+    other = replace(wish(), name=DeploymentName("gate"))
+    box.board.plan([], [wish(), other])
+    box.refused[wish().digest] = "does not load"
+    table = BoardTable(box.board, lambda name, digest: box.refused.get(digest, "") if name == HARBOUR else "")
+    with pytest.raises(NotReady):
+        table.lookup("harbour", "1")
 
 
 async def test_the_release_before_is_served_until_the_new_one_is_confirmed(

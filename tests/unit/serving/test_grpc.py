@@ -61,6 +61,15 @@ async def test_a_model_that_loads_is_not_ready(stub: GRPCInferenceServiceStub, n
     assert (await failure(stub.ModelInfer(sum_request()))).code() is grpc.StatusCode.UNAVAILABLE
 
 
+async def test_a_release_that_was_refused_for_good_is_not_found_with_the_reason(
+    stub: GRPCInferenceServiceStub, node: Node
+) -> None:
+    node.table.refused["sum"] = "it does not load"
+    assert not (await stub.ModelReady(pb.ModelReadyRequest(name="sum"))).ready
+    error = await failure(stub.ModelInfer(sum_request()))
+    assert (error.code(), "it does not load" in str(error.details())) == (grpc.StatusCode.NOT_FOUND, True)
+
+
 async def test_raw_tensors_are_inferred(stub: GRPCInferenceServiceStub, node: Node) -> None:
     request = sum_request()
     request.id = "7"

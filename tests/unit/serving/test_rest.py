@@ -74,6 +74,20 @@ async def test_a_node_that_loads_is_live_and_not_ready(rest: httpx.AsyncClient, 
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
 
 
+async def test_a_release_that_was_refused_for_good_is_answered_with_the_reason_and_no_retry(
+    rest: httpx.AsyncClient, node: Node
+) -> None:
+    node.table.refused["sum"] = "it does not load"
+    for answer in (
+        await rest.get("/v2/models/sum"),
+        await rest.get("/v2/models/sum/ready"),
+        await rest.post("/v2/models/sum/infer", json={"inputs": A_AND_B}),
+    ):
+        assert (answer.status_code, answer.headers.get("Retry-After")) == (404, None)
+        assert "it does not load" in answer.json()["error"]
+    assert node.counted.answers == [("rest", "", "refused_release")]
+
+
 async def test_a_model_whose_worker_is_started_is_not_ready(rest: httpx.AsyncClient, node: Node) -> None:
     node.table.add("cold", "1", FakeEngine([], RealClock()))
     assert (await rest.get("/v2/models/cold/ready")).status_code == 503

@@ -163,6 +163,8 @@ async def test_a_release_that_does_not_load_is_refused(box: Box) -> None:
     box.offer(NEW)
     report = await box.reach(State.FAILED, NEW)
     assert "does not load" in report.message
+    assert "does not load" in box.updater.refusal(QUAY, NEW.digest)
+    assert box.updater.refusal(QUAY, OLD.digest) == ""
     assert [loaded.release for loaded in box.serving.loaded(QUAY)] == [OLD.digest]
 
 
