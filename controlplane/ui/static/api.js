@@ -1,16 +1,27 @@
 // Asking the REST API with the session of this browser, and telling what came of it.
 
+// The response of a request that was taken. Throws an Error in the service's own words, with its `status`, 0 for no answer.
+export async function call(method, path, options = {}) {
+  let response;
+  try { response = await fetch(path, { method, ...options }); } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw refusal("the control plane does not answer; try again in a moment", 0);
+  }
+  if (response.ok) return response;
+  const said = await response.json().catch(() => ({}));
+  throw refusal(said.error ? said.error.message : `the control plane answered ${response.status}`, response.status);
+}
+
+const refusal = (sentence, status) => Object.assign(new Error(sentence), { status });
+
 export async function ask(method, path, body) {
-  const options = { method, headers: { Accept: "application/json" } };
+  const options = { headers: { Accept: "application/json" } };
   if (body !== undefined) {
     options.headers["Content-Type"] = "application/json";
     options.body = JSON.stringify(body);
   }
-  let response;
-  try { response = await fetch(path, options); } catch { throw new Error("the control plane does not answer; try again in a moment"); }
-  if (response.ok) return response.status === 204 ? null : response.json();
-  const said = await response.json().catch(() => ({}));
-  throw new Error(said.error ? said.error.message : `the control plane answered ${response.status}`);
+  const response = await call(method, path, options);
+  return response.status === 204 ? null : response.json();
 }
 
 export function toast(text, is = "well") {
