@@ -129,12 +129,12 @@ def take_away(tree: DemoTree, victim: str, seconds: float) -> None:
 
 
 def survives(tree: DemoTree, order: tuple[str, ...], seconds: float) -> None:
+    flows_again(tree)  # an order before this one ends with boxes that were paused
     untouched = bystanders(tree)
     for victim in order:
         take_away(tree, victim, seconds)
         tree.until("the control plane answers", lambda: tree.get("nodes"), 30)
-        since = time.time()
-        tree.until("telemetry of both boxes flows again", partial(flows, tree, since), 60)
+        flows_again(tree)
     pause(tree, paused=True)
     try:
         for box in BOXES:
@@ -148,6 +148,10 @@ def bystanders(tree: DemoTree) -> set[int]:
     """Every process of the tree but the victims and what runs under them."""
     victims = {tree.pid_of(*words) for words in VICTIMS.values()}
     return {pid for pid in tree.processes() if pid not in victims and tree.parent_of(pid) not in victims}
+
+
+def flows_again(tree: DemoTree) -> None:
+    tree.until("telemetry of both boxes flows again", partial(flows, tree, time.time()), 60)
 
 
 def flows(tree: DemoTree, since: float) -> bool:
