@@ -55,7 +55,7 @@ class Client:
         Raises:
             Retryable, NotFound, Rejected: in the server's words where it has any.
         """
-        with _translated(self.context.url):
+        with _translated(self.context):
             response = self._http.request(method, path, **options)
         # It is read by now. Stream and response hold each other, and with them what was sent: 2 MiB of each piece of a
         # push, until the collector comes by.
@@ -117,7 +117,8 @@ def _trust(context: Context) -> ssl.SSLContext | bool:
 
 
 @contextmanager
-def _translated(url: str) -> Iterator[None]:
+def _translated(context: Context) -> Iterator[None]:
+    url = context.url
     try:
         yield
     except httpx.ConnectError as error:
@@ -128,7 +129,7 @@ def _translated(url: str) -> Iterator[None]:
             ) from error
         if "WRONG_VERSION_NUMBER" in str(error) or "RECORD_LAYER" in str(error):
             raise Rejected(f"{url} does not speak https; if it is a plain address, write http://") from error
-        raise Retryable(f"nobody answers at {url}; is the control plane running, and is this its address?") from error
+        raise Retryable(f"nobody answers at {url}; {_why_nobody(context)}") from error
     except httpx.TimeoutException as error:
         raise Retryable(f"{url} did not answer in time; try again, or look at its log") from error
     except httpx.RemoteProtocolError as error:
@@ -136,6 +137,12 @@ def _translated(url: str) -> Iterator[None]:
         raise Retryable(f"{url} broke off without an answer; try again{hint}") from error
     except httpx.HTTPError as error:
         raise Retryable(f"the connection to {url} broke; try again") from error
+
+
+def _why_nobody(context: Context) -> str:
+    if context.state:
+        return f"the 'longshore up' that keeps its state in {context.state} does not run: start it again"
+    return "is the control plane running, and is this its address?"
 
 
 def _accepted(response: httpx.Response) -> httpx.Response:

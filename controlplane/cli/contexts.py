@@ -2,8 +2,9 @@
 
 First found wins: options and environment (LONGSHORE_URL, LONGSHORE_TOKEN, LONGSHORE_CA) · `--context NAME` ·
 `.longshore/context.yaml` in this folder or one above it, which `longshore up` writes · the current context of
-~/.config/longshore/config.yaml. Files are 0600: they hold tokens. Option and environment may also override the token
-or CA of a remembered context, but a remembered token is never sent to another URL than the one it was stored for.
+~/.config/longshore/config.yaml, where `login` adds one, and `up` its own while it runs (controlplane.up.context). Files
+are 0600: they hold tokens. Option and environment may also override the token or CA of a remembered context, but a
+remembered token is never sent to another URL than the one it was stored for.
 
 A file in a folder decides where a token of the environment goes, so one that somebody else could have put there (into
 /tmp, or with a checkout) is refused: it counts only when it and its `.longshore` are this user's own and nobody
@@ -19,8 +20,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,6 @@ from typing import Any
 from protos.errors import Rejected
 
 LOCAL = Path(".longshore") / "context.yaml"
-_NOWHERE = (
-    "no control plane is known here; run 'longshore up --demo', 'longshore login URL', or set LONGSHORE_URL and"
-    " LONGSHORE_TOKEN"
-)
 
 
 @dataclass(frozen=True)
@@ -40,6 +37,7 @@ class Context:
     token: str = field(default="", repr=False)
     ca_pem: str = ""  # what an https server must chain to; empty: the system's list
     name: str = ""
+    state: str = ""  # of the `longshore up` that serves it; empty: another's
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ def resolve(wished: Wish, folder: Path, config: Path) -> Context:
     if wished.url and (remembered is None or remembered.url != wished.url.rstrip("/")):
         return Context(wished.url.rstrip("/"), wished.token, wished.ca_pem)
     if remembered is None:
-        raise Rejected(_NOWHERE)
+        raise Rejected(_nowhere(folder, config))
     return replace(remembered, token=wished.token or remembered.token, ca_pem=wished.ca_pem or remembered.ca_pem)
 
 
@@ -81,7 +79,7 @@ def _remembered(wished: Wish, folder: Path, config: Path) -> Context | None:
     if local is not None:
         doubt = _doubt(local)
         if not doubt:
-            return _context(_load(local), str(local.parent))
+            return replace(_context(_load(local), str(local.parent)), state=str(local.parent))
         if not wished.url:
             raise Rejected(f"{local} {doubt}; remove it, or say which control plane you mean with --context or --url")
         return None  # the user said where to go, so nothing is asked of the file
@@ -96,6 +94,19 @@ def _remembered(wished: Wish, folder: Path, config: Path) -> Context | None:
     if found is None and wished.context:
         raise Rejected(f"no context {name!r} in {config}; make it with 'longshore login URL --context {name}'")
     return _context(found, name) if found else None
+
+
+def _nowhere(folder: Path, config: Path) -> str:
+    """Where was looked, and what to do next."""
+    looked = f"neither --url nor LONGSHORE_URL, no {LOCAL} in {folder} or above it, and no current context in {config}"
+    names = ", ".join(sorted(_contexts(config, _load(config))))
+    if names:
+        todo = f"choose one with --context NAME or 'longshore context use NAME' (there are: {names})"
+    else:
+        todo = (
+            "start one with 'longshore up --demo', go to the folder where one runs, or sign in: 'longshore login URL'"
+        )
+    return f"no control plane is named: {looked}; {todo}"
 
 
 def _local(folder: Path) -> Path | None:
@@ -134,6 +145,7 @@ def _context(document: Mapping[str, Any], name: str) -> Context:
         token=str(document.get("token") or ""),
         ca_pem=str(document.get("ca") or ""),
         name=name,
+        state=str(document.get("state") or ""),
     )
 
 
@@ -154,31 +166,31 @@ def current(config: Path) -> str:
 
 def choose(config: Path, name: str) -> None:
     """Make `name` the current context. Raises Rejected: there is none of that name."""
-    kept = _named(config, name)
-    _write(config, {"current": name, "contexts": kept})
+    with changing(config) as document:
+        _named(config, document, name)
+        document["current"] = name
 
 
 def rename(config: Path, name: str, new_name: str) -> None:
     """Raises Rejected: there is none of that name, or one of the new name."""
-    kept = _named(config, name)
-    if new_name in kept:
-        raise Rejected(f"there is a context {new_name!r} already; delete it first, or choose another name")
-    kept[new_name] = kept.pop(name)
-    used = current(config)
-    _write(config, {"current": new_name if used == name else used, "contexts": kept})
+    with changing(config) as document:
+        kept = _named(config, document, name)
+        if new_name in kept:
+            raise Rejected(f"there is a context {new_name!r} already; delete it first, or choose another name")
+        kept[new_name] = kept.pop(name)
+        document["current"] = new_name if document["current"] == name else document["current"]
 
 
 def forget(config: Path, name: str) -> None:
     """Remove `name` with its token; when it was the current one, none is current. Raises Rejected."""
-    kept = _named(config, name)
-    del kept[name]
-    used = current(config)
-    _write(config, {"current": "" if used == name else used, "contexts": kept})
+    with changing(config) as document:
+        del _named(config, document, name)[name]
+        document["current"] = "" if document["current"] == name else document["current"]
 
 
-def _named(config: Path, name: str) -> dict[str, Any]:
+def _named(config: Path, document: Mapping[str, Any], name: str) -> dict[str, Any]:
     """The contexts of the file, `name` among them. Raises Rejected."""
-    kept = _contexts(config, _load(config))
+    kept: dict[str, Any] = document["contexts"]
     if name not in kept:
         there = f"there are {', '.join(sorted(kept))}" if kept else "'longshore login URL' makes one"
         raise Rejected(f"no context {name!r} in {config}; {there}")
@@ -196,19 +208,51 @@ def _contexts(config: Path, document: Mapping[str, Any]) -> dict[str, Any]:
 
 def remember(config: Path, context: Context) -> None:
     """Add `context` to the file and make it the current one."""
-    document = _load(config)
-    kept = dict(document.get("contexts") or {})
-    kept[context.name] = _plain(context)
-    _write(config, {"current": context.name, "contexts": kept})
+    with changing(config) as document:
+        document["contexts"][context.name] = plain(context)
+        document["current"] = context.name
+
+
+@contextmanager
+def changing(config: Path) -> Iterator[dict[str, Any]]:
+    """The file's `current` and `contexts`, to change in place: written when the block ends well, one writer at a time.
+
+    Raises:
+        Rejected: it is not ours, or cannot be written.
+    """
+    with _alone(config):
+        document = _load(config)
+        found = {"current": str(document.get("current") or ""), "contexts": _contexts(config, document)}
+        yield found
+        _write(config, found)
+
+
+@contextmanager
+def _alone(config: Path) -> Iterator[None]:
+    """Commands and several `longshore up` write this file; the kernel frees the lock however its holder ends."""
+    import fcntl
+
+    try:
+        config.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = os.open(config.with_name(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Rejected(f"cannot write {config}: {error.strerror}") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def write_local(state_dir: Path, context: Context) -> None:
     """What `longshore up` leaves in its state folder for commands run beside it."""
-    _write(state_dir / LOCAL.name, _plain(context))
+    _write(state_dir / LOCAL.name, plain(context))
 
 
-def _plain(context: Context) -> dict[str, str]:
-    return {"url": context.url, "token": context.token, "ca": context.ca_pem}
+def plain(context: Context) -> dict[str, str]:
+    """As it lies in a file."""
+    kept = {"url": context.url, "token": context.token, "ca": context.ca_pem}
+    return {**kept, "state": context.state} if context.state else kept
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -24,9 +24,10 @@ class LocalFleet:
     def __init__(self, options: UpOptions) -> None:
         folder = options.state / "controlplane"
         token = (folder / "admin.token").read_text().strip()
-        context = Context(options.local_url, token, (folder / "ca" / "ca.pem").read_text(), "local")
-        write_local(options.state, context)
-        self._client = Client(context)
+        ca_pem = (folder / "ca" / "ca.pem").read_text()
+        self.context = Context(options.local_url, token, ca_pem, state=str(options.state.absolute()))
+        write_local(options.state, self.context)
+        self._client = Client(self.context)
         self._given_up = threading.Event()
 
     def give_up(self) -> None:

@@ -34,6 +34,7 @@ class UpOptions:
     rtsp_port: int = 8554
     agents_port: int = 8000  # of the first local agent; the others follow in steps of ten
     embedded_broker: bool = False  # even where mosquitto is installed
+    lend_context: bool = True  # to ~/.config/longshore/config.yaml, while it runs (docs/adr/0016-up-lends-a-context.md)
 
     def __post_init__(self) -> None:
         if is_wildcard(self.advertised):

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
 
+from controlplane.up.context import Lent
 from controlplane.up.options import UpOptions
 
 
@@ -77,8 +78,8 @@ class Screen:
         self.quiet()
         self._console.print(f"\n[red bold]error:[/] {escape(sentence)}")
 
-    def address(self, options: UpOptions, link: str) -> None:
-        """Where to go and what to try."""
+    def address(self, options: UpOptions, link: str, lent: Lent | None = None) -> None:
+        """Where to go and what to try. `lent`: the context by which commands find it from any folder."""
         self.quiet()
         command = _command()
         self._console.print(f"\n  Open  [bold cyan]{escape(link)}[/]")
@@ -95,6 +96,9 @@ class Screen:
             self._console.print(
                 f"\n  Next  {command} token create   [dim]then on the box: longshore-agent join {options.url} …[/]"
             )
+        if lent is not None:
+            how = "from any folder" if lent.current else f"from elsewhere with --context {lent.name}"
+            self._console.print(f"        [dim]commands find it {how}; it is context {lent.name} while this runs[/]")
         self._console.print("\n  Ctrl-C ends everything; started again, it goes on where it was.\n")
 
     def stopping(self) -> None:

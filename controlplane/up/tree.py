@@ -10,19 +10,22 @@ import asyncio
 import os
 import shutil
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from controlplane.cli.contexts import config_path
 from controlplane.trust.domain import CONTROL_PLANE_USER
-from controlplane.up import credentials, demo, plan
+from controlplane.up import context, credentials, demo, plan
 from controlplane.up.boxes import DemoBoxes
 from controlplane.up.broker_rules import Listener, mosquitto_acl, mosquitto_conf
+from controlplane.up.context import Lent
 from controlplane.up.hold import held
 from controlplane.up.options import UpOptions
 from controlplane.up.plan import Child
 from controlplane.up.ports import claim
 from controlplane.up.processes import Processes
 from controlplane.up.terminal import Screen
-from protos.errors import Fatal
+from protos.errors import Fatal, Rejected
 
 if TYPE_CHECKING:
     from controlplane.up.fleet import LocalFleet
@@ -49,6 +52,7 @@ async def _run(options: UpOptions, screen: Screen) -> None:
         await _until_the_end(options, processes, screen)
     finally:
         await processes.stop()
+        await asyncio.to_thread(_take_back, options, screen)
         screen.stopped()
 
 
@@ -103,11 +107,30 @@ async def _bring_up(options: UpOptions, processes: Processes, screen: Screen) ->
     try:
         if boxes:
             await boxes.join(fleet)
-        screen.address(options, await asyncio.to_thread(fleet.sign_in_link, options.page))
+        lent = await asyncio.to_thread(_lend, options, fleet, screen)
+        screen.address(options, await asyncio.to_thread(fleet.sign_in_link, options.page), lent)
         if boxes:
             await boxes.first_detection(fleet)
     finally:
         fleet.give_up()
+
+
+def _lend(options: UpOptions, fleet: LocalFleet, screen: Screen) -> Lent | None:
+    """Commands of this user find the control plane from any folder; a home that cannot be written costs only that."""
+    if not options.lend_context:
+        return None
+    try:
+        return context.lend(config_path(os.environ), fleet.context)
+    except Rejected as error:
+        screen.note(f"commands find this control plane in {Path.cwd()} only: {error}")
+        return None
+
+
+def _take_back(options: UpOptions, screen: Screen) -> None:
+    try:
+        context.take_back(config_path(os.environ), str(options.state.absolute()))
+    except Rejected as error:
+        screen.note(str(error))
 
 
 def _local_fleet() -> type[LocalFleet]:

@@ -38,13 +38,14 @@ class DemoTree:
         self._flags = ("--demo", *flags) if demo else flags
         self._process: subprocess.Popen[bytes] | None = None
         self.started = 0.0  # unix seconds
+        self.config = state.parent / "config"  # of the user who starts it
         self.log = state.parent / f"{state.name}.log"
 
     # ---- life ----
 
     def start(self) -> None:
         command = self.command()
-        environment = {**os.environ, "PYTHONPATH": str(self.code)}
+        environment = {**os.environ, "PYTHONPATH": str(self.code), "XDG_CONFIG_HOME": str(self.config)}
         self.started = time.time()
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(

@@ -9,8 +9,8 @@ import click
 
 EXAMPLES = """Run a control plane and its broker on this machine; --demo adds boxes, a cloud node and cameras.
 
-Everything ends with Ctrl-C and goes on where it was when started again. Commands run in this folder find it by
-themselves: it writes .longshore/context.yaml.
+Everything ends with Ctrl-C and goes on where it was when started again. Commands find it by themselves: in this folder
+by .longshore/context.yaml, elsewhere by a context in ~/.config/longshore/config.yaml that is there while it runs.
 
 \b
 Examples:
@@ -32,6 +32,9 @@ Examples:
 @click.option("--rtsp-port", type=click.IntRange(1, 65535), help="The demo's RTSP camera.")
 @click.option("--agents-port", type=click.IntRange(1, 65500), help="First port of the demo's agents.")
 @click.option("--embedded-broker", is_flag=True, help="Use the built-in broker even where mosquitto is installed.")
+@click.option(
+    "--no-context", "lend_context", flag_value=False, default=None, help="Leave ~/.config/longshore/config.yaml alone."
+)
 def command(**given: Any) -> None:
     from controlplane.up import UpOptions, run  # starts processes and needs much: not for --help
 

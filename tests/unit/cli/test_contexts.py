@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,9 +23,42 @@ def config(tmp_path: Path) -> Path:
     return tmp_path / "config" / "longshore" / "config.yaml"
 
 
-def test_nothing_known_says_what_to_do(tmp_path: Path, config: Path) -> None:
-    with pytest.raises(Rejected, match="run 'longshore up --demo', 'longshore login URL', or set LONGSHORE_URL"):
+def test_where_none_is_named_it_says_where_it_looked_and_what_to_do(tmp_path: Path, config: Path) -> None:
+    with pytest.raises(Rejected) as found:
         resolve(Wish(), tmp_path, config)
+    for part in ("LONGSHORE_URL", f".longshore/context.yaml in {tmp_path} or above", str(config)):
+        assert part in str(found.value)
+    assert "'longshore up --demo'" in str(found.value)
+    assert "'longshore login URL'" in str(found.value)
+
+
+def test_where_some_are_known_and_none_is_current_they_are_named(tmp_path: Path, config: Path) -> None:
+    remember(config, HERE)
+    with contexts.changing(config) as document:
+        document["current"] = ""
+    with pytest.raises(Rejected, match=r"'longshore context use NAME' \(there are: here\)"):
+        resolve(Wish(), tmp_path, config)
+
+
+def test_two_writers_take_turns(config: Path) -> None:
+    """Both would read before either writes, and one of the contexts be lost."""
+    remember(config, HERE)
+
+    def add(number: int) -> None:
+        remember(config, replace(HERE, name=f"fleet-{number}"))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(add, range(40)))
+    assert len(contexts.remembered(config)) == 41
+
+
+def test_a_context_of_an_up_that_ended_says_so(run: Run, tmp_path: Path) -> None:
+    remember(_home(tmp_path), Context("http://127.0.0.1:1", "lsk_1", "", "local", state="/srv/quay/.longshore"))
+    told = run("get", "nodes")
+    assert (told.code, "'longshore up' that keeps its state in /srv/quay/.longshore does not run" in told.err) == (
+        3,
+        True,
+    )
 
 
 def test_up_leaves_a_context_that_commands_in_this_folder_and_below_find(tmp_path: Path, config: Path) -> None:
@@ -171,10 +206,14 @@ def test_a_file_of_another_shape_is_named(config: Path, tmp_path: Path, text: st
         resolve(Wish(), tmp_path, config)
 
 
+def _home(tmp_path: Path) -> Path:
+    return tmp_path / "home" / ".config" / "longshore" / "config.yaml"
+
+
 @pytest.fixture
 def two(run: Run, tmp_path: Path) -> Path:
     """Two remembered control planes; `lab` is the current one. The file's path."""
-    config = tmp_path / "home" / ".config" / "longshore" / "config.yaml"
+    config = _home(tmp_path)
     contexts.remember(config, Context("https://fleet.example:8443", "lsk_one", "PEM", "harbour"))
     contexts.remember(config, Context("http://127.0.0.1:8080", "lsk_two", "", "lab"))
     return config

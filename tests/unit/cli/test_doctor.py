@@ -86,7 +86,7 @@ def test_a_wrong_token_is_broken_and_the_exit_code_says_so(longshore: Run, monke
 def test_without_a_context_this_machine_is_looked_at_all_the_same(run: Run, tmp_path: Path) -> None:
     result = run("doctor", "--state", str(tmp_path))
     assert result.code == 0
-    assert "no control plane is known here" in result.out
+    assert "no control plane is named" in result.out
     assert str(tmp_path) in result.out
 
 

@@ -214,9 +214,9 @@ def test_open_leads_to_the_plain_page_on_this_machine(
 def test_version_says_ours_even_when_nobody_answers(run: Run) -> None:
     assert run("version", "--client").out.startswith("longshore ")
     shown = run("version")
-    assert (shown.code, "control plane  no control plane is known here" in shown.out) == (0, True)
+    assert (shown.code, "control plane  no control plane is named" in shown.out) == (0, True)
     document = json.loads(run("version", "-o", "json").out)
-    assert (document["controlPlane"], "no control plane is known here" in document["error"]) == (None, True)
+    assert (document["controlPlane"], "no control plane is named" in document["error"]) == (None, True)
 
 
 def test_logs_of_a_silent_box_say_where_to_look(longshore: Run, quay: str, monkeypatch: pytest.MonkeyPatch) -> None:
