@@ -2,56 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
 from tests.sim.page_server import PageServer
-from tests.sim.screenshots import sign_in
+from tests.sim.person import Person
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
-SECONDS = 30
-T = TypeVar("T")
-
-
-class Person:
-    """Somebody who is signed in."""
-
-    def __init__(self, browser: Any, server: PageServer) -> None:
-        self.browser = browser
-        self.server = server
-        sign_in(browser, server)
-
-    def open(self, path: str) -> None:
-        self.browser.get(self.server.url + path)
-        self.until(lambda: self.find("#link[data-is=live]"))
-
-    def find(self, selector: str) -> Any:
-        found = self.browser.find_elements("css selector", selector)
-        return found[0] if found else None
-
-    def click(self, selector: str) -> None:
-        self.until(lambda: self.find(selector) and self.find(selector).is_displayed())
-        self.find(selector).click()
-
-    def type(self, selector: str, text: str) -> None:
-        self.until(lambda: self.find(selector) and self.find(selector).is_displayed())
-        self.find(selector).clear()
-        self.find(selector).send_keys(text)
-
-    def until(self, condition: Callable[[], T]) -> T:
-        from selenium.common.exceptions import StaleElementReferenceException
-        from selenium.webdriver.support.ui import WebDriverWait
-
-        waiting = WebDriverWait(self.browser, SECONDS, 0.1, ignored_exceptions=[StaleElementReferenceException])
-        found: T = waiting.until(lambda _: condition())
-        return found
-
-    def quiet(self) -> bool:
-        return not [
-            entry["message"] for entry in self.browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")
-        ]
 
 
 @pytest.fixture
@@ -84,7 +42,7 @@ def test_a_zone_is_drawn_with_the_mouse_named_and_kept(person: Person) -> None:
     assert [(pytest.approx(x, abs=0.02), pytest.approx(y, abs=0.02)) for x, y in corners[:-1]] == [
         (x, y) for x, y in stored["points"]
     ]
-    assert person.quiet()
+    assert person.complaints() == []
 
 
 def test_a_zone_is_made_and_moved_by_the_keyboard_alone(person: Person) -> None:
@@ -93,10 +51,9 @@ def test_a_zone_is_made_and_moved_by_the_keyboard_alone(person: Person) -> None:
     person.open("/cameras/gate")
     person.click('[data-dialog="zones"]')
     person.click("#add-zone")
-    corner = person.until(lambda: person.find('[data-corner="0"]'))
-    corner.send_keys(Keys.ARROW_RIGHT)
-    person.find('[data-corner="0"]').send_keys(Keys.SHIFT, Keys.ARROW_DOWN)
-    person.find('[data-corner="2"]').send_keys(Keys.DELETE)
+    person.press('[data-corner="0"]', Keys.ARROW_RIGHT)
+    person.press('[data-corner="0"]', Keys.SHIFT, Keys.ARROW_DOWN)
+    person.press('[data-corner="2"]', Keys.DELETE)
     person.click("#zone-form .primary")
     person.until(lambda: zones(person))
     assert zones(person)[0]["points"] == [[0.31, 0.35], [0.7, 0.3], [0.3, 0.7]]
@@ -116,7 +73,7 @@ def test_a_camera_is_added_changed_and_deleted(person: Person) -> None:
     person.type("#edit-rate", "5")
     person.click("#edit-camera .primary")
     person.until(lambda: fleet.get_camera("yard")["spec"]["rate"] == 5)
-    person.until(lambda: not person.find("dialog[open]") and "5.0 frames a second" in person.find("main").text)
+    person.until(lambda: not person.find("dialog[open]") and "5.0 frames a second" in person.text())
     person.click('[data-dialog="delete-camera"]')
     person.type("#delete-camera input", "yard")
     person.click("#delete-camera .danger")
@@ -129,15 +86,15 @@ def test_a_refused_change_says_why_beside_the_form(person: Person) -> None:
     person.click('[data-dialog="edit-camera"]')
     person.type("#edit-source", "ftp://nowhere")
     person.click("#edit-camera .primary")
-    person.until(lambda: "rtsp" in person.find("#edit-camera .form-error").text)
+    person.until(lambda: "rtsp" in person.text("#edit-camera .form-error"))
     assert person.server.services.fleet.get_camera("gate")["spec"]["source"] != "ftp://nowhere"
 
 
 def test_a_box_is_paused_labelled_and_shows_moving_pictures(person: Person) -> None:
     fleet = person.server.services.fleet
     person.open("/nodes/north-quay")
-    first = person.until(lambda: (shown := person.find(".camera img")) and shown.get_attribute("src"))
-    person.until(lambda: person.find(".camera img").get_attribute("src") != first)
+    first = person.until(lambda: person.of(".camera img", "src"))
+    person.until(lambda: person.of(".camera img", "src") != first)
     person.click("[data-pause]")
     person.until(lambda: fleet.get_node("north-quay")["spec"]["paused"])
     person.until(lambda: person.find('[data-pause][data-paused="yes"]'))
@@ -145,7 +102,7 @@ def test_a_box_is_paused_labelled_and_shows_moving_pictures(person: Person) -> N
     person.type("#labels", "site=harbour quay=east")
     person.click("#edit-labels .primary")
     person.until(lambda: fleet.get_node("north-quay")["metadata"]["labels"].get("quay") == "east")
-    assert person.quiet()
+    assert person.complaints() == []
 
 
 def test_a_box_is_deleted_only_when_its_name_is_typed(person: Person) -> None:
@@ -153,7 +110,7 @@ def test_a_box_is_deleted_only_when_its_name_is_typed(person: Person) -> None:
     person.open("/nodes/south-quay")
     person.click('[data-dialog="delete-node"]')
     person.type("#delete-node input", "south")
-    person.find("#delete-node .danger").click()
+    person.click("#delete-node .danger")
     assert "south-quay" in {each["metadata"]["name"] for each in fleet.list_nodes()}
     person.type("#delete-node input", "south-quay")
     person.click("#delete-node .danger")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import urllib.request
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
@@ -14,20 +13,9 @@ from controlplane.ui import routes, shell, stream
 from controlplane.ui.page import View
 from protos.errors import Retryable
 from tests.sim.page_server import PageServer
+from tests.sim.person import complaints, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
-SECONDS = 30
-T = TypeVar("T")
-
-
-def until(browser: Any, condition: Callable[[], T]) -> T:
-    """What `condition` gives once it gives something; elements may be replaced under it."""
-    from selenium.common.exceptions import StaleElementReferenceException
-    from selenium.webdriver.support.ui import WebDriverWait
-
-    waiting = WebDriverWait(browser, SECONDS, 0.1, ignored_exceptions=[StaleElementReferenceException])
-    found: T = waiting.until(lambda _browser: condition())
-    return found
 
 
 def find(browser: Any, selector: str) -> Any:
@@ -35,18 +23,13 @@ def find(browser: Any, selector: str) -> Any:
 
 
 def text(browser: Any, key: str) -> str:
-    return str(find(browser, f'[data-text="{key}"]').text)
+    return until(browser, lambda: (str(find(browser, f'[data-text="{key}"]').text),))[0]
 
 
 def sign_in(browser: Any, server: PageServer) -> None:
     browser.get(server.sign_in_link())
     find(browser, "button").click()
     until(browser, lambda: find(browser, "#link-text").text == "live")
-
-
-def complaints(browser: Any) -> list[str]:
-    """What the console holds that is worse than a notice."""
-    return [entry["message"] for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
 
 
 def narrow(browser: Any, width: int, scheme: str = "light") -> None:
@@ -76,7 +59,7 @@ def test_fetching_a_sign_in_link_does_not_burn_it_and_using_it_twice_is_refused(
 
 def test_an_empty_fleet_shows_the_next_command(browser: Any, empty_server: PageServer) -> None:
     sign_in(browser, empty_server)
-    assert "longshore token create" in find(browser, ".empty").text
+    until(browser, lambda: "longshore token create" in find(browser, ".empty").text)
 
 
 def test_a_box_that_joins_appears_without_reloading(browser: Any, empty_server: PageServer) -> None:
@@ -105,6 +88,24 @@ def test_figures_and_pictures_stay_alive(browser: Any, server: PageServer) -> No
     drawn = browser.execute_script("return document.querySelector('[data-camera=crane] img').naturalWidth")
     assert drawn == 640
     assert complaints(browser) == []
+
+
+def test_a_button_that_is_held_down_stays_where_it_is_until_it_is_let_go(browser: Any, server: PageServer) -> None:
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    sign_in(browser, server)
+    browser.execute_script("document.getElementById('board').dataset.old = 'yes'")
+    ActionChains(browser).click_and_hold(browser.find_element("link text", "Table")).perform()
+    browser.execute_script(
+        "const ask = fetch; window.fetched = 0;"
+        "window.fetch = async (...all) => { const answer = await ask(...all); window.fetched += 1; return answer; };"
+    )
+    add_camera(server)
+    until(browser, lambda: browser.execute_script("return window.fetched") > 0)
+    browser.execute_async_script("setTimeout(arguments[0], 300)")
+    assert browser.execute_script("return document.getElementById('board').dataset.old") == "yes"
+    ActionChains(browser).release().perform()
+    until(browser, lambda: browser.find_elements("css selector", "tr[data-node]"))
 
 
 # ---- hiccups ----
@@ -138,7 +139,7 @@ def test_a_hiccup_during_a_rebuild_keeps_the_page_and_is_got_over(
     hiccup.on = True
     add_camera(server)
     until(browser, lambda: find(browser, "#link-text").text == "reconnecting")
-    assert find(browser, '[data-camera="gate"]').is_displayed()
+    until(browser, lambda: find(browser, '[data-camera="gate"]').is_displayed())
     hiccup.on = False
     until(browser, lambda: browser.find_elements("css selector", '[data-camera="slipway"]'))
     until(browser, lambda: find(browser, "#link-text").text == "live")
@@ -221,11 +222,11 @@ def test_the_slow_down_switch_changes_the_box_and_shows_what_is_stored(browser: 
         return find(browser, '[data-slow-down="north-quay"]')
 
     labels = server.services.fleet.get_node("north-quay")["metadata"]["labels"]
-    find(browser, '[data-node="north-quay"] .switch').click()
+    until(browser, lambda: find(browser, '[data-node="north-quay"] .switch').click() or True)
     until(browser, lambda: stored() == "300ms")
     until(browser, lambda: switch().is_selected())
     until(browser, lambda: float(text(browser, "camera.crane.inCloud")) > 10)
-    find(browser, '[data-node="north-quay"] .switch').click()
+    until(browser, lambda: find(browser, '[data-node="north-quay"] .switch').click() or True)
     until(browser, lambda: stored() == "0s")
     assert server.services.fleet.get_node("north-quay")["metadata"]["labels"] == labels
     assert complaints(browser) == []
@@ -237,7 +238,7 @@ def test_a_switch_that_somebody_else_turned_turns_here_too(browser: Any, server:
     body = {"metadata": {"labels": node["metadata"]["labels"]}, "spec": {**node["spec"], "slowDown": "150ms"}}
     server.services.fleet.apply_node("south-quay", body)
     until(browser, lambda: find(browser, '[data-slow-down="south-quay"]').is_selected())
-    assert text(browser, "node.south-quay.slowBy") == "150ms"
+    until(browser, lambda: text(browser, "node.south-quay.slowBy") == "150ms")
 
 
 def test_a_broken_camera_says_why_and_a_silent_box_is_told_apart(browser: Any, server: PageServer) -> None:
@@ -247,12 +248,12 @@ def test_a_broken_camera_says_why_and_a_silent_box_is_told_apart(browser: Any, s
     server.services.boxes.presence("cloud-1", online=False, boot_id="boot-1")
     until(browser, lambda: "connection refused" in text(browser, "camera.gate.why"))
     until(browser, lambda: find(browser, '[data-node="cloud-1"]').get_attribute("data-is") == "offline")
-    assert "2 of 3 boxes online" in find(browser, ".mood").text
+    until(browser, lambda: "2 of 3 boxes online" in find(browser, ".mood").text)
 
 
 def test_a_note_on_a_camera_is_shown(browser: Any, server: PageServer) -> None:
     sign_in(browser, server)
-    assert "no RTSP server on this machine" in find(browser, '[data-camera="berth"] .note').text
+    until(browser, lambda: "no RTSP server on this machine" in find(browser, '[data-camera="berth"] .note').text)
 
 
 def test_signing_out_ends_the_session(browser: Any, server: PageServer) -> None:

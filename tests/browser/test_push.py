@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from protos.ids import Digest
-from tests.browser.test_boxes import Person
 from tests.sim import releases
 from tests.sim.page_server import PageServer
+from tests.sim.person import Person
 from tests.sim.releases import MadeRelease
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
@@ -43,13 +43,13 @@ def person(browser: Any, empty_server: PageServer) -> Person:
 
 
 def push(person: Person, selector: str, *paths: Path) -> None:
-    person.find(selector).send_keys("\n".join(map(str, paths)))
-    person.until(lambda: person.find("#push-start").is_enabled())
-    person.find("#push-start").click()
+    person.press(selector, "\n".join(map(str, paths)))
+    person.until(lambda: person.can_use("#push-start"))
+    person.click("#push-start")
 
 
 def error(person: Person) -> str:
-    return str(person.until(lambda: person.find("#push-error").text))
+    return str(person.until(lambda: person.text("#push-error")))
 
 
 def stored(person: Person) -> list[str]:
@@ -68,9 +68,9 @@ def test_a_release_is_pushed_as_it_lies_there(person: Person, tmp_path: Path, wa
         packed = tar_of(folder, tmp_path / f"boats.{way}", "w:gz" if way == "tar.gz" else "w")
         push(person, "#push-files", packed)
     person.until(lambda: person.browser.current_url.endswith("/releases/harbour-1-0-0"))
-    person.until(lambda: "Pushed" in person.find("#toasts").text)
+    person.until(lambda: "Pushed" in person.text("#toasts"))
     assert person.server.services.registry.release("harbour-1-0-0").digest == made.digest
-    assert person.quiet()
+    assert person.complaints() == []
 
 
 def test_the_same_again_sends_nothing_and_other_content_is_refused_in_the_services_words(
@@ -89,7 +89,7 @@ def test_the_same_again_sends_nothing_and_other_content_is_refused_in_the_servic
     assert "harbour 1.0.0" in error(person)
     assert person.browser.execute_script("return window.sent") == 0
     push(person, "#push-files", *(tmp_path / "one").iterdir())
-    person.until(lambda: "very release already" in person.find("#toasts").text)
+    person.until(lambda: "very release already" in person.text("#toasts"))
 
 
 def test_a_push_over_a_wire_that_breaks_goes_on_where_it_stopped(person: Person, tmp_path: Path) -> None:
@@ -131,9 +131,9 @@ def no_tar(tmp_path: Path) -> Path:
     ("make", "why"), [(linked, "a link"), (bare, "longshore package"), (no_tar, "is no tar")], ids=lambda each: ""
 )
 def test_what_is_no_release_is_refused_with_what_to_do(person: Person, tmp_path: Path, make: Any, why: str) -> None:
-    person.find("#push-files").send_keys(str(make(tmp_path)))
+    person.press("#push-files", str(make(tmp_path)))
     assert why in error(person)
-    assert not person.find("#push-start").is_enabled()
+    assert not person.can_use("#push-start")
 
 
 def test_a_file_that_was_changed_is_refused_by_its_digest(person: Person, tmp_path: Path) -> None:
