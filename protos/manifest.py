@@ -20,7 +20,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from protos.errors import InvalidManifest, InvalidName
+from protos.errors import InvalidManifest, InvalidName, Rejected
 from protos.ids import Digest, ModelName, Version, digest, digest_of, hex_of, is_one_line, model_name, version
 
 SCHEMA_VERSION = 1
@@ -29,6 +29,10 @@ TASKS = ("detection", "classification", "tensor")
 FITS = ("letterbox", "stretch")
 ROLES = ("model", "labels", "card", "other")
 PRECISIONS = ("fp32", "fp16", "int8")
+MOST_FILES = 64  # of one release
+MOST_VARIANTS = 16  # each is looked into, and each is one more thing a box chooses from
+MOST_CLASSES = 32_768  # names in `labels`: above the largest public label sets
+MAX_CLASS_NAME = 256  # characters
 _PACKAGE = "make the release with 'longshore package'"
 _PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _VARIANT = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
@@ -146,6 +150,22 @@ def parse(content: bytes) -> Manifest:
     _check(manifest)
     _check_spelling(manifest, content)
     return manifest
+
+
+def check_counts(manifest: Manifest) -> None:
+    """Limits that are asked when a release is made: one that exists stays readable, whatever they become.
+
+    Raises:
+        Rejected: with the first that is passed.
+    """
+    for what, found, most in (
+        ("files", len(manifest.files), MOST_FILES),
+        ("variants", len(manifest.variants), MOST_VARIANTS),
+        ("labels", len(manifest.labels), MOST_CLASSES),
+        ("characters in a label", max(map(len, manifest.labels), default=0), MAX_CLASS_NAME),
+    ):
+        if found > most:
+            raise Rejected(f"manifest: {found} {what} are more than the {most} allowed; make the release smaller")
 
 
 def _document(content: bytes) -> Json:

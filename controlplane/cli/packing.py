@@ -19,7 +19,7 @@ from controlplane.cli.onnx_outline import outline
 from controlplane.packaging import card, explain, folding, form, surgery
 from controlplane.packaging.form import Model
 from controlplane.packaging.pixels import IMAGE
-from controlplane.packaging.seen import counted, see
+from controlplane.packaging.seen import are_names, counted, see
 from controlplane.packaging.wish import Wish as GraphWish
 from controlplane.packaging.wish import check_heard
 from protos import ids
@@ -76,7 +76,7 @@ def package(model: Path, wish: Wish, target: Path) -> Made:
             (folder / LABELS).write_text("\n".join(graph.labels) + "\n", encoding="utf-8")
         made = replace(planned, files=tuple(_entry(path) for path in sorted(folder.iterdir())))
         content = to_bytes(made)
-        manifests.parse(content)  # what no registry would take is refused here, such as control characters in a label
+        manifests.check_counts(manifests.parse(content))  # what no registry would take is refused here
         (folder / MANIFEST).write_bytes(content)
     return Made(made, graph.notes)
 
@@ -113,7 +113,7 @@ def _copied(path: Path, outlined: Model, wish: Wish) -> _Graph:
     check_heard(wish.graph, "a graph that is packaged as it is", heard=("fit",) if image else ())
     if task == "classification" and labels and form.classes_of(seen) not in (0, len(labels)):
         given = counted(form.classes_of(seen))
-        raise Rejected(f"the classifier gives {given}, but there are {len(labels)} names; --labels wants one a line")
+        raise Rejected(f"the classifier gives {given}, but {are_names(len(labels))}; --labels wants one a line")
     if task != "tensor" and not labels:
         raise Rejected(f"a {task} model needs the names of its classes: add --labels FILE, one name a line")
     precision = see(outlined).precision
@@ -217,6 +217,20 @@ def _written(target: Path) -> Iterator[Path]:
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def labels_in(lines: Sequence[str]) -> tuple[str, ...]:
-    """Class names, one a line, in the order of the model's class numbers."""
-    return tuple(line.strip() for line in lines if line.strip())
+def labels_in(text: str, where: Path) -> tuple[str, ...]:
+    """Class names of the file `where`, one a line, in the order of the model's class numbers.
+
+    Raises Rejected for a name that no registry would take, with its line.
+    """
+    named = [(number, line.strip()) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    for number, name in named:
+        if not ids.is_one_line(name):
+            raise Rejected(f"{where}, line {number}: a name holds no control character; save it as plain text")
+        if len(name) > manifests.MAX_CLASS_NAME:
+            most = manifests.MAX_CLASS_NAME
+            raise Rejected(f"{where}, line {number}: a name has {len(name)} characters, at most {most} are taken")
+    if not named:
+        raise Rejected(f"{where} holds no names; it wants one a line, in the order of training")
+    if len(named) > manifests.MOST_CLASSES:
+        raise Rejected(f"{where} holds {len(named)} names, and a release has at most {manifests.MOST_CLASSES}")
+    return tuple(name for _, name in named)

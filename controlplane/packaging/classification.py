@@ -1,4 +1,8 @@
-"""Classifiers: scores float32 [N,C] out, made probabilities where the graph leaves them as logits."""
+"""Classifiers: scores float32 [N,C] out, made probabilities where the graph leaves them as logits.
+
+A graph that gives one score for a picture says yes or no: with one name it is the score of that, with two it is that of
+the second, and the first gets what is left, as Keras numbers the folders that such a model is trained on.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +33,16 @@ def is_classifier(question: Question) -> bool:
     return len(_vectors(question)) == len(question.seen.outputs) == 1
 
 
+def is_single(question: Question) -> bool:
+    """Whether it gives one score for a picture."""
+    found = _vectors(question)
+    return bool(found) and all(_length(each) == 1 for each in found)
+
+
 def read(question: Question) -> Classifier:
     """Raises Rejected."""
+    if is_single(question):
+        return _single(question, _vectors(question)[0])
     tensor, labels = _output(question), len(question.labels)
     given = tensor.shape[1]
     background = question.wish.background or ("first" if labels and given == labels + 1 else "none")
@@ -44,21 +56,51 @@ def read(question: Question) -> Classifier:
     notes = [f"{tensor.shown}: {given} scores, which {added.get(ending, 'are probabilities already')}"]
     if background != "none":
         notes.append(f"the {background} class is nothing, and left out")
-    ultralytics = (
-        question.seen.notes.get("author") == "Ultralytics"
-    )  # its classifiers are trained on pixels / 255 alone
-    return Classifier(
-        given - (background != "none"), (tensor.name,), write, tuple(notes), "unit" if ultralytics else "imagenet"
-    )
+    return Classifier(given - (background != "none"), (tensor.name,), write, tuple(notes), _pixels(question))
+
+
+def _pixels(question: Question) -> str:
+    """Ultralytics' classifiers are trained on pixels / 255 alone."""
+    return "unit" if question.seen.notes.get("author") == "Ultralytics" else "imagenet"
+
+
+def _single(question: Question, tensor: Tensor) -> Classifier:
+    """Raises Rejected."""
+    ending, names = question.wish.ending or _single_ending(question, tensor), question.labels
+    if ending == "softmax":
+        raise Rejected("--ending softmax makes 1 of any single score; say sigmoid or probabilities")
+    if len(names) > 2:
+        raise Rejected(
+            f"{tensor.shown} gives one score, but there are {len(names)} names; --labels wants the one that it is the "
+            "score of, or two: first that of a low score, then that of a high one"
+        )
+
+    def write(to: Writer) -> str:
+        score = to.reshape(_ended(to, real(to, tensor), ending), -1, 1)
+        return to.concat(1, to.node("Sub", to.real(1), score), score) if len(names) == 2 else score
+
+    what = f"that of {names[-1]!r}" if names else "of one name, or of the second of two (which --labels says)"
+    added = "is a logit: a sigmoid is added" if ending == "sigmoid" else "is a probability already"
+    note = f"{tensor.shown}: one score, {what}; it {added}"
+    return Classifier(len(names), (tensor.name,), write, (note,), _pixels(question))
+
+
+def _single_ending(question: Question, tensor: Tensor) -> str:
+    ends = question.seen.ending(tensor.name) & {"Sigmoid", "HardSigmoid", "Softmax"}
+    return "probabilities" if ends else "sigmoid"
 
 
 def _vectors(question: Question) -> list[Tensor]:
-    """Outputs of one row of numbers for each picture."""
-    return [
-        each
-        for each in question.seen.outputs
-        if each.element in _FLOATS and len(each.shape) >= 2 and each.shape[1] > 1 and set(each.shape[2:]) <= {1}
-    ]
+    """Outputs of one row of numbers for each picture; where some have more than one, of those."""
+    found = [each for each in question.seen.outputs if each.element in _FLOATS and _length(each)]
+    return [each for each in found if _length(each) > 1] or found
+
+
+def _length(tensor: Tensor) -> int:
+    """Of a picture's row of numbers; 0 where that is no row."""
+    if not tensor.shape or not set(tensor.shape[2:]) <= {1}:
+        return 0
+    return tensor.shape[1] if len(tensor.shape) > 1 else 1
 
 
 def _output(question: Question) -> Tensor:

@@ -63,7 +63,7 @@ def _explained(source: Opened, wish: Wish, named: Named) -> list[str]:
 
 def _family(decided: Plan) -> str:
     if not decided.head:
-        return f"This is a classifier of {counted(decided.classes)}."
+        return f"This is a classifier of {counted(decided.classes) if decided.classes else 'yes or no'}."
     count = f" of {counted(decided.classes)}" if decided.classes else ""
     return f"This is a detector{count} with the {decided.head} head ({HEADS[decided.head].covers})."
 

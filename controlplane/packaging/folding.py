@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 
 from onnx import GraphProto, ModelProto, TensorProto, helper
 
-from controlplane.packaging import batch, classification, framing, opsets, pixels, selection, surgery
+from controlplane.packaging import batch, classification, framing, opsets, pixels, resemblance, selection, surgery
 from controlplane.packaging.heads import detr
 from controlplane.packaging.heads.reading import Head, Question, Reading, no_masks
 from controlplane.packaging.recognition import HEADS, recognised
-from controlplane.packaging.seen import Seen, counted, see
+from controlplane.packaging.seen import Seen, are_names, counted, listed, see
 from controlplane.packaging.shapes import Shape, worked_out
 from controlplane.packaging.wish import BOXES, PICTURES, Frame, Limits, Pixels, Wish, check_heard
 from controlplane.packaging.writer import Writer
@@ -23,6 +23,9 @@ from protos.errors import Rejected
 
 Outputs = tuple[tuple[str, str, int, tuple[int, ...]], ...]  # our name, the tensor, its element, its shape after N
 _UNSAID = "pixels are taken for granted; where it was trained on others, say --pixels or --mean, --scale, --channels"
+_FORCED = (
+    "if cameras are to have it all the same, say --task detection --head HEAD or --task classification, with --labels"
+)
 _NOTHING = ("background", "__background__", "bg", "no object", "no-object")
 
 
@@ -60,19 +63,26 @@ def opened(model: ModelProto, *, whole: bool = True) -> Opened:
         surgery.check_sound(model)
     declared = see(model)
     model, raised = opsets.raised(model)
-    listed = len(model.graph.input) - len(declared.inputs)
+    constants = len(model.graph.input) - len(declared.inputs)
     model = surgery.plain(model)
     done = [raised] if raised else []
-    if listed:
-        done.append(f"{listed} constants were listed as inputs, and are no longer")
+    if constants:
+        done.append(
+            f"{constants} constants were listed as inputs, and are no longer"
+            if constants > 1
+            else "a constant was listed as an input, and is no longer"
+        )
     return Opened(model, see(model), tuple(done))
 
 
 def plan(source: Opened, wish: Wish) -> Plan:
     """Raises Rejected with the reason and the nearest thing that would work."""
+    if wish.task != "classification":
+        resemblance.check_no_text(source.seen, asked=wish.head is not None)
     question, trimmed = _question(source, wish)
     if _task(question) == "classification":
-        check_heard(wish, "a classifier", (*PICTURES, "background", "ending"))
+        heard = ("ending",) if classification.is_single(question) else ("background", "ending")
+        check_heard(wish, "a classifier", (*PICTURES, *heard))
         return _classifier(source, question)
     head = _head(question)
     check_heard(wish, f"the {head.name} head", (*PICTURES, *BOXES, *head.hears, "head"))
@@ -80,9 +90,14 @@ def plan(source: Opened, wish: Wish) -> Plan:
 
 
 def hint(model: ModelProto) -> tuple[str, ...]:
-    """For a model that is about to be served as it is: what it could be for cameras. Needs no weights."""
+    """For a model that nobody said a task of, and that is about to be served as it is: why, and what it could be.
+
+    Needs no weights.
+    """
     try:
         decided = plan(opened(model, whole=False), Wish())
+    except Rejected as error:
+        return (f"its outputs are served as they are, since for cameras it does not fit: {error}", _FORCED)
     except Exception:  # noqa: BLE001 - nothing has checked this file yet, and a hint is only a hint
         return ()
     what = f"a detector with the {decided.head} head" if decided.head else "a classifier"
@@ -137,7 +152,7 @@ def _task(question: Question) -> str:
     return "classification" if classification.is_classifier(question) else "detection"
 
 
-def _detector(source: Opened, question: Question, head: Head, listed: str) -> Plan:
+def _detector(source: Opened, question: Question, head: Head, nothing: str) -> Plan:
     reading = head.read(question)
     wish, frame = question.wish, question.frame
     labels = _named(question.labels, reading.classes, f"the {head.name} head")
@@ -145,7 +160,7 @@ def _detector(source: Opened, question: Question, head: Head, listed: str) -> Pl
     guessed = _UNSAID if head.name == "ssd" and _is_guess(frame, wish, scaled) else ""
     frame, freed = _freed(source, question, reading.uses)
     limits = Limits(wish.score, head.iou if wish.iou is None else wish.iou, wish.top_k)
-    trimmed = f"the name of the {listed} class says that it is nothing: it is left out" if listed else ""
+    trimmed = f"the name of the {nothing} class says that it is nothing: it is left out" if nothing else ""
     return Plan(
         task="detection",
         head=head.name,
@@ -169,10 +184,10 @@ def _head(question: Question) -> Head:
     found = recognised(question)
     if found is None:
         no_masks(question)
-        given = ", ".join(each.sentence for each in question.seen.outputs)
+        near = resemblance.nearest(question)
         raise Rejected(
-            f"no known head gives {given}; say which with --head ({', '.join(HEADS)}), or serve the outputs as they "
-            "are with --task tensor"
+            f"no known head gives {listed(question.seen.outputs)}; {near}{near and '; '}say which with --head "
+            f"({', '.join(HEADS)}), or serve the outputs as they are with --task tensor"
         )
     return found
 
@@ -181,14 +196,10 @@ def _named(labels: tuple[str, ...], classes: int, what: str) -> tuple[str, ...]:
     """Raises Rejected when names and classes do not agree."""
     if labels and classes and len(labels) != classes:
         raise Rejected(
-            f"{what} gives {counted(classes)}, but {_given_names(len(labels))}; --labels wants one a line, in the "
+            f"{what} gives {counted(classes)}, but {are_names(len(labels))}; --labels wants one a line, in the "
             "order of training (a class that means nothing is called 'background' there, or named with --background)"
         )
     return labels
-
-
-def _given_names(count: int) -> str:
-    return "there is 1 name" if count == 1 else f"there are {count} names"
 
 
 def _freed(source: Opened, question: Question, uses: tuple[str, ...]) -> tuple[Frame, str]:
@@ -243,8 +254,9 @@ def _classifier(source: Opened, question: Question) -> Plan:
 def fold(source: Opened, decided: Plan) -> ModelProto:
     """The graph in our form. Raises Rejected."""
     if not decided.labels:
-        count = f" of {counted(decided.classes)}" if decided.classes else ""
-        raise Rejected(f"a {decided.task} model{count} needs their names: add --labels FILE, one name a line")
+        whose = f"{counted(decided.classes)} needs their names" if decided.classes != 1 else "1 class needs its name"
+        what = f"a {decided.task} model of {whose}" if decided.classes else f"a {decided.task} model needs class names"
+        raise Rejected(f"{what}: add --labels FILE, one name a line")
     graph, ours = source.model.graph, ModelProto().graph
     to = Writer(ours, opsets.opset(source.model))
     to.named(decided.frame.name, pixels.write(to, decided.frame, decided.pixels))

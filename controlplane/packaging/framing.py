@@ -33,7 +33,7 @@ def frame_of(seen: Seen, wish: Wish, fed: frozenset[str]) -> Frame:
         raise Rejected(
             f"the model takes {batch} pictures at a time, never fewer; export it with batch 1 or a free batch"
         )
-    height, width = _size(high, wide, seen, wish)
+    height, width = _size((high, wide), "grey pictures" if depth == 1 else "pictures", seen, wish)
     return Frame(picture.name, picture.element, layout, depth or 3, height, width, batch)
 
 
@@ -55,16 +55,26 @@ def _layout(picture: Tensor, wanted: str | None) -> str:
     return (sure or shown)[0]
 
 
-def _size(high: int, wide: int, seen: Seen, wish: Wish) -> tuple[int, int]:
-    """Height and width. Raises Rejected."""
+def _size(free: tuple[int, int], what: str, seen: Seen, wish: Wish) -> tuple[int, int]:
+    """Height and width; 0 is free. Raises Rejected."""
+    high, wide = free
     noted = _noted_size(seen.notes.get("imgsz", ""))
     height, width = wish.size or noted or (high, wide)
     height, width = (high or height, wide or width) if wish.size is None else (height, width)
     if (high and high != height) or (wide and wide != width):
-        raise Rejected(f"--size {width}x{height} does not fit: the graph is made for {wide or '?'}×{high or '?'} only")
+        raise Rejected(f"--size {width}x{height} does not fit: the graph takes {what} {_of(high, wide)} only")
     if not height or not width:
-        raise Rejected("the model takes pictures of any size; say --size 640, or --size 640x384 as width x height")
+        such = f"--size {wide or 320}x{high or 320}" if high or wide else "--size 640, or --size 640x384"
+        raise Rejected(f"the model takes {what} {_of(high, wide)}; say {such} as width x height")
     return height, width
+
+
+def _of(high: int, wide: int) -> str:
+    if high and wide:
+        return f"of {wide}×{high}"
+    if not high and not wide:
+        return "of any size"
+    return f"{high} high and of any width" if high else f"{wide} wide and of any height"
 
 
 def _noted_size(text: str) -> tuple[int, int] | None:
@@ -81,6 +91,8 @@ def pixels_of(model: ModelProto, frame: Frame, wish: Wish, habit: tuple[str, str
     """`habit` is a preset and an order of channels; with a sentence on what was recognised. Raises Rejected."""
     preset, channels = habit
     note = ""
+    if frame.channels == 1:
+        preset, channels = _grey(wish, preset), "grey"
     if frame.element == TensorProto.UINT8:
         if wish.mean or wish.scale or wish.pixels not in (None, "raw"):
             raise Rejected("the model takes whole pixels (uint8): --pixels, --mean and --scale have nothing to act on")
@@ -88,8 +100,22 @@ def pixels_of(model: ModelProto, frame: Frame, wish: Wish, habit: tuple[str, str
     elif scales_itself(model, frame.name):
         preset, note = "raw", "the graph scales pixels itself: they go in as 0 to 255"
     mean, scale = PRESETS[wish.pixels or preset]
-    channels = "grey" if frame.channels == 1 else wish.channels or channels
-    return Pixels(_three(wish.mean, "--mean") or mean, _three(wish.scale, "--scale") or scale, channels), note
+    given = (_three(wish.mean, "--mean") or mean, _three(wish.scale, "--scale") or scale)
+    return Pixels(*given, channels if frame.channels == 1 else wish.channels or channels), note
+
+
+def _grey(wish: Wish, preset: str) -> str:
+    """What is usual of one channel. Raises Rejected for what only three have."""
+    if wish.channels:
+        raise Rejected("--channels has nothing to act on: this model takes grey pictures; leave it out")
+    if wish.pixels == "imagenet":
+        raise Rejected(
+            "--pixels imagenet is for three channels, and this model takes grey; say --pixels unit, or --mean, --scale"
+        )
+    for flag, numbers in (("--mean", wish.mean), ("--scale", wish.scale)):
+        if numbers is not None and len(numbers) != 1:
+            raise Rejected(f"{flag} wants one number: this model takes grey pictures, of one channel")
+    return "unit" if preset == "imagenet" else preset
 
 
 def _three(values: tuple[float, ...] | None, flag: str) -> tuple[float, ...] | None:

@@ -25,6 +25,8 @@ def write(to: Writer, frame: Frame, pixels: Pixels) -> str:
     if frame.channels == 1:
         source = _grey(to, source, frame.layout)
     source = _scaled(to, source, frame, pixels)
+    if frame.element == TensorProto.UINT8:
+        source = to.node("Round", source)  # a cast would cut off
     return source if frame.element == TensorProto.FLOAT else to.cast(source, frame.element)
 
 

@@ -41,9 +41,14 @@ def _of_rows(tensor: Tensor, question: Question) -> Head | None:
         return detr.HEAD
     if second in cells or (second == 0 and first > 4) or second == 6:
         return yolov8.HEAD
-    if 0 < first <= _QUERIES and second > 6 and "MatMul" in question.seen.kinds:
+    if 0 < first <= _QUERIES and second > 6 and _joins(question):
         return detr.HEAD
     return yolov5.HEAD if first == 0 and second > 5 and question.seen.notes.get("stride") else None
+
+
+def _joins(question: Question) -> bool:
+    """Whether boxes and scores, each from weights of its own, are put side by side, as the family's one output is."""
+    return "MatMul" in question.seen.kinds and "Concat" in question.seen.ending(question.seen.outputs[0].name)
 
 
 def _is_deformable(question: Question) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
@@ -12,6 +12,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 # Where weights are applied: what lies behind belongs to the network, what lies before to how its output is written.
 _LAYERS = frozenset({"Conv", "MatMul", "Gemm", "ConvTranspose", "QLinearConv", "QLinearMatMul", "Einsum"})
 OURS = ("image", "boxes", "scores", "classes")  # names that our own tensors get
+_FEW = 4  # tensors told of in one sentence
 MOVED = "source."  # begins what a tensor of the graph is called that had such a name
 _NAMES = "names"  # https://github.com/ultralytics/ultralytics, engine/exporter.py: {0: 'person', …}
 
@@ -106,6 +107,12 @@ def _halves(weights: Iterable[TensorProto]) -> bool:
     return sizes[TensorProto.FLOAT16] > sizes[TensorProto.FLOAT]
 
 
+def listed(tensors: Sequence[Tensor]) -> str:
+    """The first few in one sentence."""
+    more = len(tensors) - _FEW
+    return ", ".join(each.sentence for each in tensors[:_FEW]) + (f" and {more} more" if more > 0 else "")
+
+
 def shown(name: str) -> str:
     """What the file calls a tensor that had to give way to ours."""
     bare = name.removeprefix(MOVED)
@@ -114,6 +121,10 @@ def shown(name: str) -> str:
 
 def counted(classes: int) -> str:
     return f"{classes} class" if classes == 1 else f"{classes} classes"
+
+
+def are_names(count: int) -> str:
+    return "there is 1 name" if count == 1 else f"there are {count} names"
 
 
 def labels_in(text: str) -> tuple[str, ...]:

@@ -7,15 +7,17 @@ them), functions of its own are inlined, tensors that bear our names give way, a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import prod
 from typing import Any
 
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, checker, inliner
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, checker, inliner, numpy_helper
 from onnx.external_data_helper import _get_all_tensors, uses_external_data
 
 from controlplane.packaging.seen import MOVED, OURS
 from protos.errors import Rejected
 
 IR = 8  # of what we write; a newer one is kept
+_SMALL = 4096  # numbers: constants that are looked into here are no larger
 DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft"})  # what a box can run, as the registry checks it
 
 
@@ -58,6 +60,18 @@ def check_sound(model: ModelProto) -> None:
     except (checker.ValidationError, ValueError, UnicodeDecodeError) as error:
         why = (str(error).strip() or type(error).__name__).splitlines()[0][:200].rstrip(".")
         raise Rejected(f"this is no sound ONNX model ({why}); export it again") from error
+    for tensor in _get_all_tensors(model):
+        if prod(tensor.dims) <= _SMALL and not _is_full(tensor):
+            raise Rejected(f"this is no sound ONNX model ({tensor.name!r} is not as long as it says); export it again")
+
+
+def _is_full(tensor: TensorProto) -> bool:
+    """Whether it holds as many numbers as its sides say: the checker asks that of some kinds only."""
+    try:
+        numpy_helper.to_array(tensor)
+    except (ValueError, TypeError):
+        return False
+    return True
 
 
 def plain(model: ModelProto) -> ModelProto:

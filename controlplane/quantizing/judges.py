@@ -80,7 +80,7 @@ class Classes:
         if self._dataset:
             self._truths = [self._dataset.classes[Path(name)] for name, _ in fp32]
         else:
-            self._truths = [int(np.argmax(scores)) for _, scores in fp32]
+            self._truths = [metrics.best(scores) for _, scores in fp32]
         value = self.value(fp32)
         check_fp32(self.name, value, len(self._truths))
         return value

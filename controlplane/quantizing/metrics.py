@@ -55,8 +55,13 @@ def sure(reference: Sequence[Found]) -> list[Found]:
 
 def top1(answers: Sequence[Floats], classes: Sequence[int]) -> float:
     """Share of pictures whose highest score is of their class."""
-    hits = [int(np.argmax(scores)) == number for scores, number in zip(answers, classes, strict=True)]
+    hits = [best(scores) == number for scores, number in zip(answers, classes, strict=True)]
     return sum(hits) / len(hits) if hits else float("nan")
+
+
+def best(scores: Floats) -> int:
+    """The class of the highest score; of a single score -1 below a half, for there is nothing else it could be."""
+    return -1 if len(scores) == 1 and scores[0] < 0.5 else int(np.argmax(scores))
 
 
 def _only(found: Found, number: int) -> Found:

@@ -1,8 +1,7 @@
 """What a release is and when one is taken, decided without I/O.
 
 A release is immutable: the same manifest bytes again are the same release, other bytes under the same version are
-refused, also after it was deleted. Every file is there and was hashed before the release exists. The limits here are
-asked once, when a release is made: one that exists stays readable whatever they become.
+refused, also after it was deleted. Every file is there and was hashed before the release exists.
 """
 
 from __future__ import annotations
@@ -18,10 +17,6 @@ from protos.manifest import Manifest
 
 KEEP_SECONDS = 86_400  # an unfinished upload can be resumed, and a file nobody names be named, for a day
 LOOKING = 2  # releases looked into at once: each may take a few times its largest file in memory
-MOST_FILES = 64  # of one release
-MOST_VARIANTS = 16  # each is looked into, and each is one more thing a box chooses from
-MOST_CLASSES = 32_768  # names in `labels`: above the largest public label sets
-MAX_CLASS_NAME = 256  # characters
 _NAMED = 3  # releases in one sentence
 MAX_MODEL_BYTES = (1 << 31) - 1  # of one ONNX file: protobuf reads no larger message
 
@@ -170,18 +165,6 @@ def check_deleted(deleted: Digest | None, digest: Digest, model: ModelName, vers
             f"{model} {version} was deleted and had other content ({deleted[:19]}…); a version is never used twice, so "
             "push this one under another version"
         )
-
-
-def check_counts(manifest: Manifest) -> None:
-    """Raises Rejected."""
-    for what, found, most in (
-        ("files", len(manifest.files), MOST_FILES),
-        ("variants", len(manifest.variants), MOST_VARIANTS),
-        ("labels", len(manifest.labels), MOST_CLASSES),
-        ("characters in a label", max(map(len, manifest.labels), default=0), MAX_CLASS_NAME),
-    ):
-        if found > most:
-            raise Rejected(f"manifest: {found} {what} are more than the {most} allowed; make the release smaller")
 
 
 def check_files(manifest: Manifest, sizes: Mapping[Digest, int | None], cap: int) -> None:

@@ -154,7 +154,7 @@ class RegistryService:
         if stored is not None:  # whatever today's rules would say of it
             return stored, False
         manifest = manifests.parse(content)
-        domain.check_counts(manifest)
+        manifests.check_counts(manifest)
         with self._database.read() as session:
             _same(RegistryRepository(session), manifest, digest)
         self._check_files(manifest)

@@ -125,7 +125,7 @@ def command(
         return
     files = {name: options.pop(name) for name in ("labels", "card", "precision")}
     labels, card, precision = files.values()
-    named = _names(labels) if labels else ()
+    named = packing.labels_in(_text(labels), labels) if labels else ()
     graph = wishes.Wish(labels=named, **options)
     if inspect:
         usual = re.sub(r"[^a-z0-9]+", "-", model.stem.lower()).strip("-") or "model"
@@ -160,14 +160,6 @@ def _say(made: packing.Made, target: Path) -> None:
         click.echo(f"  {note}")
     if release.task == "classification":
         click.echo("  cameras are looked at by detectors; a classifier answers applications that send it pictures")
-
-
-def _names(path: Path) -> tuple[str, ...]:
-    """Raises Rejected."""
-    named = packing.labels_in(_text(path).splitlines())
-    if not named:
-        raise Rejected(f"{path} holds no names; it wants one a line, in the order of training")
-    return named
 
 
 def _text(path: Path) -> str:

@@ -63,6 +63,8 @@ def _queries(question: Question, box: Tensor, logits: Tensor, feeds: tuple[tuple
         return Candidates(corners, scores, box.shape[1], classes, overlap=False, several=several)
 
     note = f"{box.shape[1]} queries; {logits.shown}: {ending} of {counted(given)}, background {background}"
+    if not (question.labels or wish.background):
+        note += " (with one name fewer than that, the last is taken for 'no object')"
     pixels = "imagenet" if not several or box.name == "dets" else "unit"
     return Reading(classes, (box.name, logits.name), write, (note,), pixels, feeds)
 

@@ -223,6 +223,17 @@ def test_a_model_served_as_it_is_says_what_it_could_be(run: Run, tmp_path: Path)
     assert "this looks like a detector with the yolox head: for cameras, add --task detection --labels FILE" in made.out
 
 
+def test_a_model_that_no_camera_can_use_says_why_and_how_to_have_it_all_the_same(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "x.onnx").write_bytes(exports.yolov8(exports.Net(), sides=("h", "w")).SerializeToString())
+    given = ("package", str(tmp_path / "x.onnx"), "--name", "x", "--version", "1")
+    made = run(*given, "-o", str(tmp_path / "out"))
+    assert (made.code, "a tensor model" in made.out) == (0, True)
+    assert "served as they are, since for cameras it does not fit: the model takes pictures of any size" in made.out
+    assert "if cameras are to have it all the same, say --task detection --head HEAD" in made.out
+    asked = run(*given, "-o", str(tmp_path / "asked"), "--task", "tensor")
+    assert (asked.code, len(asked.out.splitlines())) == (0, 2)  # who asked for it is told nothing more
+
+
 def test_what_is_missing_is_said_at_once(run: Run, tmp_path: Path) -> None:
     made = run("package", str(write_model(tmp_path / "x.onnx")), "--name", "x")
     assert (made.code, "--version, -o wanted; or --inspect" in made.err) == (2, True)
@@ -232,7 +243,10 @@ def test_what_is_missing_is_said_at_once(run: Run, tmp_path: Path) -> None:
     ("names", "words", "said"),
     [
         ("", (), "holds no names; it wants one a line"),
-        ("a\nb\x1b[31m\nc\n", (), "no control character"),
+        ("a\n\nb\x1b[31m\nc\n", (), "names.txt, line 3: a name holds no control character"),
+        (f"a\n{'b' * 257}\nc\n", (), "names.txt, line 2: a name has 257 characters, at most 256 are taken"),
+        (f"a\n{'b' * 257}\nc\n", ("--task", "tensor"), "line 2: a name has 257 characters"),
+        ("a\n" * 32_769, (), "names.txt holds 32769 names, and a release has at most 32768"),
         (
             "a\nb\nc\n",
             ("--task", "tensor", "--size", "64"),

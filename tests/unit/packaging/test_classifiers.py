@@ -109,6 +109,64 @@ def test_a_folded_classifier_keeps_the_contract_of_agent_and_registry() -> None:
     onnx_child.check(folded, "classification", {"name": "image", "height": SIDE, "width": SIDE})
 
 
+def yes_or_no(ending: str, flat: bool) -> ModelProto:
+    """Keras by tf2onnx, Dense(1): [N,1]; flat: PyTorch after squeeze(1): [N]."""
+    net = Net()
+    maps = net.conv("input", 1, 8, 0.5)
+    score = net.node("Flatten", net.node("GlobalAveragePool", maps))
+    score = net.node(ending, score) if ending else score
+    score = net.reshape(score, *(() if flat else (1,)))
+    return net.model([("input", (3, SIDE, SIDE))], [(score, "output", () if flat else (1,))])
+
+
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize("ending", ["", "Sigmoid"])
+def test_one_score_is_of_the_one_name_or_of_the_second_of_two(ending: str, flat: bool) -> None:
+    shown = pictures(3, SIDE, SIDE)
+    given = original(yes_or_no(ending, flat), shown).reshape(-1, 1)
+    likely = given if ending else 1 / (1 + np.exp(-given))
+    assert np.ptp(likely) > 0.01
+    one, decided = fold(yes_or_no(ending, flat), labels=("helmet",))
+    assert (decided.task, decided.frame.batch) == ("classification", 0)
+    np.testing.assert_allclose(run(one, image=shown)[0], likely, atol=1e-3)
+    two, _ = fold(yes_or_no(ending, flat), labels=("bare", "helmet"))
+    np.testing.assert_allclose(run(two, image=shown)[0], np.hstack([1 - likely, likely]), atol=1e-3)
+    onnx_child.check(two, "classification", {"name": "image", "height": SIDE, "width": SIDE})
+
+
+@pytest.mark.parametrize(
+    ("wish", "said"),
+    [
+        ({"labels": tuple("abc")}, "gives one score, but there are 3 names; --labels wants the one .* or two"),
+        ({"labels": ("a",), "ending": "softmax"}, "softmax makes 1 of any single score; say sigmoid"),
+        ({"labels": ("a",), "background": "first"}, "--background has nothing to act on with a classifier"),
+        ({"labels": ()}, "a classification model needs class names: add --labels FILE"),
+    ],
+)
+def test_what_one_score_cannot_be(wish: dict[str, Any], said: str) -> None:
+    with pytest.raises(Rejected, match=said):
+        fold(yes_or_no("", flat=False), **wish)
+
+
+def test_a_model_of_whole_grey_pixels_gets_them_rounded() -> None:
+    """As cv2 and PIL make grey of a picture."""
+    net = Net()
+    flat = net.node("Cast", net.reshape("input", SIDE * SIDE), to=TensorProto.FLOAT)
+    model = net.model([("input", (1, SIDE, SIDE))], [(flat, "output", (SIDE * SIDE,))])
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.UINT8
+    shown = pictures(2, SIDE, SIDE)
+    folded, decided = fold(model, labels=tuple(map(str, range(SIDE * SIDE))), ending="probabilities")
+    assert decided.pixels.sentence == "GREY, 0 to 255 as they are"
+    grey = np.rint(shown @ np.array([0.299, 0.587, 0.114], np.float32)).reshape(2, -1)
+    np.testing.assert_array_equal(run(folded, image=shown)[0], grey)
+
+
+def test_grey_pictures_are_0_to_1_where_nothing_says_otherwise() -> None:
+    _, decided = fold(classifier(depth=1))
+    assert decided.pixels.sentence == "GREY, pixel / 255 ('unit')"
+    assert any("taken for granted" in note for note in decided.notes)
+
+
 def test_as_many_names_as_classes_are_wanted() -> None:
     with pytest.raises(Rejected, match="the classifier gives 3 classes, but there are 5 names"):
         fold(classifier(), labels=tuple("abcde"))

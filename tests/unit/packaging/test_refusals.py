@@ -16,7 +16,7 @@ from controlplane.packaging.wish import Wish
 from protos.errors import Rejected
 from tests.sim import exports
 from tests.sim.exported import saying
-from tests.sim.exports import Net
+from tests.sim.exports import WIDTH, Net
 from tests.unit.packaging.folded import LABELS, fold
 
 IMAGES = {"images": ("float32", (1, 3, 64, 96))}
@@ -34,6 +34,13 @@ def outside() -> ModelProto:
     model.graph.initializer[0].data_location = TensorProto.EXTERNAL
     model.graph.initializer[0].ClearField("raw_data")
     model.graph.initializer[0].external_data.add(key="location", value="weights.bin")
+    return model
+
+
+def short() -> ModelProto:
+    """A constant that holds fewer numbers than its sides say."""
+    model = exports.yolov8(Net())
+    next(each for each in model.graph.initializer if each.dims == [3]).dims[0] = 2
     return model
 
 
@@ -57,6 +64,30 @@ def wide() -> ModelProto:
     return model
 
 
+def grey() -> ModelProto:
+    return of({"output0": ROWS}, {"images": ("float32", (1, 1, 64, 96))})
+
+
+def text(width: Any = WIDTH) -> ModelProto:
+    """PaddleOCR, tools/infer/predict_rec.py: x [N,3,48,W] → softmax [N,W/8,characters]; here 40 of them."""
+    net = Net(opset=12)
+    turned = net.node("Transpose", net.reshape(net.conv("x", 16, 8, 1.0), 16, -1), perm=[0, 2, 1])
+    logits = net.node("MatMul", turned, net.constant(net.random.normal(0, 1, (16, 40))))
+    return net.model([("x", (3, 64, width))], [(net.node("Softmax", logits, axis=2), "softmax_11.tmp_0", ("w", 40))])
+
+
+def line() -> ModelProto:
+    """A CRNN, as ddddocr's common.onnx: input1 [1,1,64,W] → LSTM → [W/8,1,characters], places first."""
+    net = Net(batch=1)
+    places = net.node("Transpose", net.reshape(net.conv("input1", 12, 8, 1.0), 12, -1), perm=[2, 0, 1])
+    weights = [net.constant(net.random.normal(size=shape)) for shape in ((1, 160, 12), (1, 160, 40))]
+    read = net.node("Squeeze", net.node("LSTM", places, *weights, hidden_size=40), net.constant([1], np.int64))
+    model = net.model([("input1", (3, 16, WIDTH))], [(read, "output", (1, 40))])
+    model.graph.output[0].type.tensor_type.shape.dim[0].dim_value = 24
+    return model
+
+
+TEXT = "looks like a sequence of character scores .CTC.*--task tensor"
 CASES: dict[str, tuple[Any, dict[str, Any], str]] = {
     "weights elsewhere": (outside, {}, "keeps weights in another file; save it as one: onnx.save"),
     "a plug-in": (plugin, {}, "EfficientNMS_TRT of 'TRT', which no box has; export it without plug-ins"),
@@ -87,6 +118,38 @@ CASES: dict[str, tuple[Any, dict[str, Any], str]] = {
         lambda: of({"output0": ROWS}, {"images": ("float32", (1, 3, "h", "w"))}),
         {},
         "pictures of any size; say --size 640",
+    ),
+    "a size for one side": (
+        lambda: of({"output0": ROWS}, {"images": ("float32", (1, 1, 64, "w"))}),
+        {},
+        "takes grey pictures 64 high and of any width; say --size 320x64 as width x height",
+    ),
+    "a size that does not fit one side": (
+        lambda: of({"output0": ROWS}, {"images": ("float32", (1, 3, "h", 96))}),
+        {"size": (64, 128)},
+        "--size 128x64 does not fit: the graph takes pictures 96 wide and of any height only",
+    ),
+    "the order of one channel": (grey, {"channels": "bgr"}, "--channels has nothing to act on: .* grey"),
+    "ImageNet in grey": (grey, {"pixels": "imagenet"}, "imagenet is for three channels, .* takes grey"),
+    "three means of one channel": (grey, {"mean": (1.0, 2.0, 3.0)}, "--mean wants one number: .* grey"),
+    "text": (text, {}, TEXT),
+    "text as a detector": (text, {"head": "detr"}, TEXT),
+    "text of any width": (lambda: text(width="w"), {}, TEXT),
+    "text read by a recurrent layer": (line, {}, r"output  float \[24,1,40\] " + TEXT),
+    "a score for each pixel": (
+        lambda: of({"map": np.zeros((1, 64, 96), "f4")}),
+        {},
+        r"no known head gives map  float .*; map looks like a score for each pixel \(segmentation.*--task tensor",
+    ),
+    "strides apart": (
+        lambda: of({f"out{at}": np.zeros((rows, 32), "f4") for at, rows in enumerate((96, 24, 6, 96, 24, 6))}),
+        {},
+        "out3  float .* and 2 more; the nearest is ssd, but scores and boxes of each stride are apart",
+    ),
+    "rows of no place": (
+        lambda: of({"output": np.zeros((200, 8), "f4")}),
+        {},
+        r"the nearest are rows of a YOLO, of which pictures of 96×64 have 126 \(yolov8, yolox\) or 378 .*--size",
     ),
     "another size": (lambda: of({"output0": ROWS}), {"size": (640, 640)}, "--size 640x640 does not fit: .* 96×64 only"),
     "no channels": (
@@ -120,6 +183,7 @@ CASES: dict[str, tuple[Any, dict[str, Any], str]] = {
     "a name of ours": (lambda: of({"boxes": ROWS}), {"head": "ssd"}, "none ends in 4 numbers .boxes  float"),
     "an ancient opset": (lambda: opset(6), {}, "of opset 6, known are 7 to .*export it with opset 17"),
     "an opset to come": (lambda: opset(999), {}, "of opset 999, known are 7 to"),
+    "half a constant": (short, {}, r"no sound ONNX model \('w\d+' is not as long as it says\); export it again"),
     "no graph": (ModelProto, {}, "holds no ONNX graph"),
 }
 

@@ -12,7 +12,7 @@ from controlplane.errors import Conflict, NotFound, TooLarge
 from controlplane.fleet.reports import DeploymentReport, Report
 from controlplane.identity.domain import Admission
 from controlplane.identity.repository import IdentityRepository
-from controlplane.registry.domain import check_counts, check_files
+from controlplane.registry.domain import check_files
 from protos import manifest
 from protos.errors import InvalidManifest, Rejected, Retryable
 from protos.ids import Digest, ModelName, NodeId, Version, digest_of, release_name
@@ -217,7 +217,7 @@ def test_a_release_made_under_older_rules_is_read_and_pushed_again(
         raise InvalidManifest("manifest: no such thing any more")
 
     monkeypatch.setattr(manifest, "parse", stricter)
-    monkeypatch.setattr("controlplane.registry.domain.MOST_FILES", 1)
+    monkeypatch.setattr("protos.manifest.MOST_FILES", 1)
     assert plane.registry.create_release(made.manifest)[1] is False
     assert plane.client.get("/api/v1/releases/harbour-1-0-0").status_code == 200
     assert len(plane.client.get("/api/v1/releases").json()["items"]) == 1
@@ -245,9 +245,9 @@ def one_of_each(**counts: int) -> Manifest:
     ],
 )
 def test_a_release_has_so_many_parts_and_no_more(what: str, most: int, said: str) -> None:
-    check_counts(one_of_each(**{what: most}))
+    manifest.check_counts(one_of_each(**{what: most}))
     with pytest.raises(Rejected, match=said):
-        check_counts(one_of_each(**{what: most + 1}))
+        manifest.check_counts(one_of_each(**{what: most + 1}))
 
 
 def test_an_onnx_file_above_two_gigabytes_is_refused_whatever_the_cap() -> None:
