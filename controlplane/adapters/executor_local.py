@@ -2,7 +2,7 @@
 
     settings.json   what the Run was asked for              work/      checkpoints
     progress.jsonl  what the recipe tells                   release/   what it made
-    log.txt         what it prints                          lock, process.json, end.json   the keeper's
+    log*.txt        what it prints (run_log)                lock, process.json, end.json   the keeper's
 
 A keeper leads a session of its own, so that it outlives this process and whatever ends it; it is found again by its
 lock, and signalled only when process number, start time and boot are those it wrote down.
@@ -24,7 +24,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from controlplane.adapters import run_keeper
+from controlplane.adapters import run_keeper, run_log
 from controlplane.adapters.files import PRIVATE, private_folder, write_atomically
 from controlplane.adapters.training_environment import TrainingEnvironment
 from controlplane.errors import Conflict
@@ -136,13 +136,20 @@ class LocalExecutor:
 
     # ---- what it writes ----
 
+    def gap(self, name: str) -> tuple[int, int]:
+        return run_log.gap(self._of(name))
+
     def size(self, name: str, part: Part) -> int:
+        if part is Part.LOG:
+            return run_log.size(self._of(name))
         try:
             return (self._of(name) / part.value).stat().st_size
         except FileNotFoundError:
             return 0
 
     def read(self, name: str, part: Part, start: int, most: int) -> bytes:
+        if part is Part.LOG:
+            return run_log.read(self._of(name), start, most)
         try:
             with (self._of(name) / part.value).open("rb") as file:
                 file.seek(start)

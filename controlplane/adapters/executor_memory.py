@@ -20,6 +20,7 @@ class Played:
     look: Look
     parts: dict[Part, bytes] = field(default_factory=dict)
     release: dict[str, bytes] = field(default_factory=dict)
+    gap: tuple[int, int] = (0, 0)  # what is left out of its log
     stops: int = 0  # how often it was asked to stop
 
 
@@ -60,11 +61,17 @@ class MemoryExecutor:
             played.stops += 1
             played.look = replace(played.look, told=True)
 
+    def gap(self, name: str) -> tuple[int, int]:
+        played = self.jobs.get(name)
+        return played.gap if played else (0, 0)
+
     def size(self, name: str, part: Part) -> int:
         return len(self._part(name, part))
 
     def read(self, name: str, part: Part, start: int, most: int) -> bytes:
-        return self._part(name, part)[start : start + most]
+        gone, on = self.gap(name) if part is Part.LOG else (0, 0)
+        end = start + most if start >= on else min(start + most, gone)
+        return self._part(name, part)[start:end]
 
     def _part(self, name: str, part: Part) -> bytes:
         played = self.jobs.get(name)

@@ -7,7 +7,9 @@ the machine to read), and lives on when that process dies. Rules that hold here:
   free knows that this start is over;
 - SIGTERM is passed on to the recipe's whole process group, and SIGKILL follows when that takes too long; the recipe
   dies with its keeper, however that dies;
-- the end is written down, whole and flushed, before the lock goes.
+- the end is written down, whole and flushed, before the lock goes;
+- what the recipe prints comes through here into files of PIECE bytes: the first and the newest NEWEST stay, so that a
+  recipe that prints without end fills no disk.
 
 Nothing but the standard library: it starts in 30 ms and takes 10 MB beside a training.
 """
@@ -18,6 +20,7 @@ import ctypes
 import fcntl
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -28,6 +31,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 LOCK, PROCESS, END, LOG = "lock", "process.json", "end.json", "log.txt"
+PIECE, NEWEST = 1 << 20, 8  # bytes of one file of the log; files kept beside the first
+_CHUNK = 1 << 16  # what a pipe holds
 STOPPED = 143  # 128 + SIGTERM, as a recipe says it
 CANNOT_START = 127  # as shells say it
 NICE = 10  # serving goes first
@@ -61,6 +66,52 @@ def write_whole(path: Path, content: Mapping[str, Any]) -> None:
     os.close(folder)
 
 
+def pieces(folder: Path) -> list[tuple[int, Path]]:
+    """Files of the log with the byte of it that each begins with, oldest first."""
+    first = [(0, folder / LOG)] if (folder / LOG).exists() else []
+    return first + sorted((int(path.stem.partition("-")[2]), path) for path in folder.glob("log-*.txt"))
+
+
+class Log:
+    """Appends to the newest file; begins another, at the end of a line, when that is full. Bytes are counted on."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._start, path = (pieces(folder) or [(0, folder / LOG)])[-1]
+        self._open(path)
+
+    def __enter__(self) -> Log:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def write(self, content: bytes) -> None:
+        room = max(0, PIECE - self._length - 1)
+        line = content.find(b"\n", room) + 1 if len(content) > room else 0
+        self._add(content[:line] if line else content)
+        if self._length >= 2 * PIECE and not line:
+            self._add(b"\n")  # a line without end
+        if line or self._length >= 2 * PIECE:
+            self._roll()
+            self.write(content[line:]) if line else None
+
+    def _add(self, content: bytes) -> None:
+        self._file.write(content)
+        self._length += len(content)
+
+    def _roll(self) -> None:
+        self._file.close()
+        self._start += self._length
+        self._open(self._folder / f"log-{self._start:020}.txt")
+        for _, path in pieces(self._folder)[1:-NEWEST]:
+            path.unlink()
+
+    def _open(self, path: Path) -> None:
+        self._file: BinaryIO = path.open("ab", buffering=0)
+        self._length = path.stat().st_size
+
+
 class Keeper:
     """Of one start. `job` is what executor_local asked for."""
 
@@ -70,7 +121,7 @@ class Keeper:
         self._told = False
         self._deadline = float("inf")
         self._child: subprocess.Popen[bytes] | None = None
-        self._log: BinaryIO | None = None
+        self._log: Log | None = None
 
     def run(self) -> None:
         """Until the start is over."""
@@ -78,7 +129,7 @@ class Keeper:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         self._note("preparing" if self._job["prepare"] else "running")
         print("up", flush=True)
-        with (self._folder / LOG).open("ab", buffering=0) as self._log:
+        with Log(self._folder) as self._log:
             self._quiet()
             step, code = self._steps()
         end = {"attempt": self._job["attempt"], "step": step, "code": code, "told": self._told}
@@ -107,7 +158,7 @@ class Keeper:
                 cwd=self._job["cwd"],
                 env=self._job["environment"],
                 stdin=subprocess.DEVNULL,
-                stdout=self._log,
+                stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 preexec_fn=_die_with_keeper,  # noqa: PLW1509 - this process has one thread
@@ -121,16 +172,32 @@ class Keeper:
         return self._wait(self._child)
 
     def _wait(self, child: subprocess.Popen[bytes]) -> int:
-        while True:
-            with suppress(subprocess.TimeoutExpired):
-                code = child.wait(LOOK_SECONDS)
-                break
+        while (code := child.poll()) is None:
+            self._take(child, LOOK_SECONDS)
             if time.monotonic() > self._deadline:
                 self._say(f"it did not stop within {self._job['grace']:g} s and is killed")
                 self._kill(signal.SIGKILL)
                 self._deadline = float("inf")
         self._kill(signal.SIGKILL)  # what it left behind
+        for _ in range(4):  # what it printed last; a pipe holds one chunk
+            self._take(child, 0.0)
+        assert child.stdout is not None
+        child.stdout.close()
         return code
+
+    def _take(self, child: subprocess.Popen[bytes], seconds: float) -> bool:
+        """What was printed, as soon as there is some within `seconds`; whether there was."""
+        assert child.stdout is not None
+        assert self._log is not None
+        if not select.select([child.stdout], [], [], seconds)[0]:
+            return False
+        content = os.read(child.stdout.fileno(), _CHUNK)
+        if content:
+            self._log.write(content)
+        else:
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(seconds)  # it closed its output; there is nothing more to wait for than its end
+        return bool(content)
 
     def _tell(self, _number: int, _frame: object) -> None:
         if not self._told:

@@ -109,12 +109,19 @@ class Executor(Protocol):
         """
         ...
 
+    def gap(self, name: str) -> tuple[int, int]:
+        """The log may be bounded: bytes of its middle that are gone, from the first to before the second number.
+
+        Both are the same when none is. Lines are whole on both sides.
+        """
+        ...
+
     def size(self, name: str, part: Part) -> int:
-        """Bytes there are; 0 when there is none."""
+        """Bytes there were ever; 0 when there is none."""
         ...
 
     def read(self, name: str, part: Part, start: int, most: int) -> bytes:
-        """At most `most` bytes from `start` on; fewer where the end is."""
+        """At most `most` bytes from `start` on; fewer where the end or the gap is."""
         ...
 
     def open_release(self, name: str, path: str) -> BinaryIO:

@@ -58,6 +58,13 @@ def whole_lines(content: bytes) -> int:
     return content.rfind(b"\n") + 1
 
 
+def left_out(count: int) -> bytes:
+    """The line in place of `count` bytes of a log."""
+    return (
+        f"longshore: {count / 1e6:.1f} MB of the log are left out here; its beginning and its end are kept\n".encode()
+    )
+
+
 def told(before: Progress, found: Iterable[Mapping[str, Any]]) -> Progress:
     """`before`, and what these lines add."""
     for line in found:

@@ -49,10 +49,7 @@ class LogPiece:
     start: int  # where in the log it begins
     size: int  # of the log, when it was read
     over: bool  # nothing more will come
-
-    @property
-    def end(self) -> int:
-        return self.start + len(self.content)
+    end: int  # where the next begins
 
 
 class TrainingService:
@@ -172,17 +169,25 @@ class TrainingService:
     # ---- what a run writes ----
 
     def log(self, name: str, start: int, most: int) -> LogPiece:
-        """Of the log from `start` on, whole lines; a negative `start` counts from the end. Raises NotFound."""
+        """Of the log from `start` on, whole lines; a negative `start` counts from the end. Raises NotFound.
+
+        Where its middle was left out, a line says so in its place.
+        """
         run = self.run(name)
-        size = self._executor.size(name, Part.LOG)
+        size, (gone, on) = self._executor.size(name, Part.LOG), self._executor.gap(name)
         begin = max(0, size + start) if start < 0 else min(start, size)
+        if gone <= begin < on:
+            if start >= 0:
+                return LogPiece(progress.left_out(on - gone), begin, size, over=False, end=on)
+            begin = on
         content = self._executor.read(name, Part.LOG, begin, most)
-        if start < 0 and begin:
+        if start < 0 and begin not in (0, on):
             cut = content.find(b"\n") + 1
             begin, content = begin + cut, content[cut:]
         if not run.finished or len(content) == most:
             content = content[: progress.whole_lines(content)] or content[:most] * (len(content) == most)
-        return LogPiece(content, begin, size, run.finished and begin + len(content) >= size)
+        end = begin + len(content)
+        return LogPiece(content, begin, size, run.finished and end >= size, end)
 
     def points(self, name: str, most: int) -> Points:
         """Loss and metrics for a plot. Raises NotFound."""

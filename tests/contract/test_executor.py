@@ -276,6 +276,30 @@ def ended_soon(local: Local) -> bool:
     return not local.look("r-1").alive
 
 
+def test_a_recipe_that_prints_without_end_fills_no_disk(local: Local) -> None:
+    """The first and the newest lines stay, whole; bytes keep their numbers, so that a reader goes on where it was."""
+    line = "{:0200}"
+    local.begin(job(f"for n in range(100_000): print('{line}'.format(n))"))
+    assert ended(local) == Look(State.ENDED, 1, 0)
+    executor, kept = local.executor, sum(path.stat().st_size for path in (local.folder / "r-1").glob("log*.txt"))
+    gone, on = executor.gap("r-1")
+    assert kept == executor.size("r-1", Part.LOG) - (on - gone)
+    assert kept < (run_keeper.NEWEST + 2) * (run_keeper.PIECE + 300)
+    head = executor.read("r-1", Part.LOG, 0, 1 << 30).splitlines()
+    assert (len(executor.read("r-1", Part.LOG, 0, 1 << 30)), int(head[1]), len(head[-1])) == (gone, 0, 200)
+    assert executor.read("r-1", Part.LOG, gone, 100) == b""
+    tail = executor.read("r-1", Part.LOG, on, 1 << 30).splitlines()
+    assert [int(each) for each in tail] == list(range(100_000 - len(tail), 100_000))
+
+
+def test_a_line_without_end_fills_no_disk_either(local: Local) -> None:
+    local.begin(job("import sys\nfor _ in range(30): sys.stdout.write('x' * (1 << 20))"))
+    assert ended(local) == Look(State.ENDED, 1, 0)
+    kept = [path for _, path in run_keeper.pieces(local.folder / "r-1")]
+    assert sum(path.stat().st_size for path in kept) < (run_keeper.NEWEST + 2) * (2 * run_keeper.PIECE + (1 << 17))
+    assert all(path.read_bytes().endswith(b"\n") for path in kept[:-1])
+
+
 def test_a_program_that_is_not_there_is_told_in_the_log(local: Local) -> None:
     local.begin(replace(job(""), command=("/nowhere/python",)))
     assert ended(local) == Look(State.ENDED, 1, 127)

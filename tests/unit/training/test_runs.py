@@ -243,6 +243,23 @@ def test_a_log_is_read_in_whole_lines_from_any_byte_or_from_its_end(yard: Yard) 
     assert yard.http.get(f"{RUNS}/tiny-1/log", params={"offset": 99}).text == ""
 
 
+def test_where_the_middle_of_a_log_was_left_out_a_line_says_so(yard: Yard) -> None:
+    yard.start()
+    yard.tick(2)
+    yard.says("first\n" + "gone\n" * 400_000 + "last\n")
+    yard.executor.jobs["tiny-1"].gap = (6, 6 + 5 * 400_000)
+    yard.ends(1)
+    yard.tick()
+    read, at = [], "0"
+    for _ in range(3):
+        answer = yard.http.get(f"{RUNS}/tiny-1/log", params={"offset": at})
+        read.append(answer.text)
+        at = answer.headers["Longshore-Next"]
+    told = "longshore: 2.0 MB of the log are left out here; its beginning and its end are kept\n"
+    assert (read, answer.headers["Longshore-End"]) == (["first\n", told, "last\n"], "true")
+    assert yard.http.get(f"{RUNS}/tiny-1/log", params={"tail": 10}).text == "last\n"
+
+
 def test_a_run_cancelled_between_look_and_write_stays_cancelled(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
     yard.start()
     yard.tick(2)
