@@ -45,8 +45,9 @@ class WrittenDown:
         async def noting(message: Message) -> None:
             nonlocal taken
             if message["type"] == "http.response.start" and message["status"] < 400:
-                change = Headers(raw=message["headers"]).get("longshore-change", "")
-                taken = domain.described(scope["method"], scope["path"], change)
+                headers = Headers(raw=message["headers"])
+                change, made = headers.get("longshore-change", ""), headers.get("location", "")
+                taken = domain.described(scope["method"], scope["path"], change, made)
             await send(message)
 
         await self._app(scope, receive, noting)

@@ -72,9 +72,10 @@ def renew(body: schemas.LateRenew, request: Request, services: Current) -> schem
 
 
 @router.post("/jointokens", status_code=201, dependencies=_USER, summary="Make a join token")
-def create_join_token(body: schemas.NewJoinToken, services: Current) -> schemas.CreatedJoinToken:
+def create_join_token(body: schemas.NewJoinToken, services: Current, response: Response) -> schemas.CreatedJoinToken:
     node = None if body.node_id is None else ids.node_id(body.node_id)
     made = services.identity.create_join_token(node, body.labels, body.role, _seconds(body.ttl))
+    response.headers["Location"] = f"/api/v1/jointokens/{made.id}"
     return schemas.CreatedJoinToken(
         token=made.text, id=made.id, expires=moment(made.expires_ms or 0), url=services.config.base_url
     )
@@ -96,9 +97,10 @@ def delete_join_token(token_id: str, services: Current) -> None:
 
 
 @router.post("/apitokens", status_code=201, dependencies=_USER, summary="Make an API token")
-def create_api_token(body: schemas.NewApiToken, services: Current) -> schemas.CreatedApiToken:
+def create_api_token(body: schemas.NewApiToken, services: Current, response: Response) -> schemas.CreatedApiToken:
     name, role = ids.name(body.name, "token name"), roles.parsed(body.role)
     made = services.identity.create_api_token(name, _seconds(body.ttl), person=body.person, role=role)
+    response.headers["Location"] = f"/api/v1/apitokens/{made.id}"
     return schemas.CreatedApiToken(token=made.text, id=made.id, expires=schemas.optional_moment(made.expires_ms))
 
 

@@ -127,7 +127,10 @@ async def create_release(request: Request, response: Response, services: Current
     content = await request.body()
     release, new = await run_in_threadpool(services.registry.create_release, content)
     response.status_code = 201 if new else 200
-    return schemas.release(release)
+    answer = schemas.release(release)
+    response.headers["Location"] = f"/api/v1/releases/{answer.metadata.name}"
+    response.headers["Longshore-Change"] = "created" if new else "unchanged"
+    return answer
 
 
 @router.get("/releases", dependencies=_USER, summary="Oldest first")

@@ -67,9 +67,11 @@ def list_runs(services: Current, selector: Selector = "", limit: Limit = None, a
 
 
 @router.post("/runs", status_code=201, summary="Train: take a Run into the queue")
-def create_run(body: schemas.NewRun, services: Current) -> schemas.RunAnswer:
+def create_run(body: schemas.NewRun, services: Current, response: Response) -> schemas.RunAnswer:
     selectors.labels(body.metadata.labels)
-    return _answer(services, services.training.start(body.wish()))
+    run = services.training.start(body.wish())
+    response.headers["Location"] = f"/api/v1/runs/{run.name}"
+    return _answer(services, run)
 
 
 @router.get("/runs/{name}")

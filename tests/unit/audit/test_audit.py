@@ -12,6 +12,7 @@ from controlplane.db import Database
 from controlplane.identity.service import User
 from tests.sim.clock import FakeClock
 from tests.sim.control_plane import SimControlPlane
+from tests.sim.releases import make
 
 CAMERA = {"spec": {"node": "quay-1", "source": "rtsp://admin:hunter2@cam.example/live"}}
 
@@ -29,6 +30,23 @@ def test_a_change_is_written_down_with_who_did_it(plane: SimControlPlane) -> Non
         ("admin", "test", "delete", "cameras/gate"),
         ("admin", "test", "change", "cameras/gate"),
         ("admin", "test", "create", "cameras/gate"),
+    ]
+
+
+def test_what_was_made_is_named(plane: SimControlPlane) -> None:
+    release = make("1.0.0")
+    for content in release.blobs.values():
+        plane.upload(content)
+    plane.client.post("/api/v1/releases", content=release.manifest)
+    plane.client.post("/api/v1/releases", content=release.manifest)  # it is there already
+    join = plane.client.post("/api/v1/jointokens", json={"nodeId": "quay-1"}).json()["id"]
+    token = plane.client.post("/api/v1/apitokens", json={"name": "ci"}).json()["id"]
+    plane.client.delete(f"/api/v1/apitokens/{token}")
+    assert [(verb, what) for _, _, verb, what in entries(plane)] == [
+        ("delete", f"apitokens/{token}"),
+        ("create", f"apitokens/{token}"),
+        ("create", f"jointokens/{join}"),
+        ("create", "releases/harbour-1-0-0"),
     ]
 
 
@@ -79,7 +97,10 @@ def test_after_a_year_and_a_month_it_is_forgotten(plane: SimControlPlane) -> Non
 @pytest.mark.parametrize(
     ("request_", "told"),
     [
-        (("POST", "/api/v1/jointokens", ""), ("create", "jointokens")),
+        (("POST", "/api/v1/jointokens", "", "/api/v1/jointokens/4f2a"), ("create", "jointokens/4f2a")),
+        (("POST", "/api/v1/signincodes", ""), ("create", "signincodes")),
+        (("POST", "/api/v1/runs", "", "https://elsewhere/x"), ("create", "runs")),
+        (("POST", "/api/v1/deployments/d/preview", ""), None),
         (("POST", "/api/v1/runs/r1/cancel", ""), ("cancel", "runs/r1")),
         (("POST", "/api/v1/people/ann/invite", ""), ("invite", "people/ann")),
         (("PUT", "/api/v1/uploads/1", ""), None),
@@ -89,7 +110,7 @@ def test_after_a_year_and_a_month_it_is_forgotten(plane: SimControlPlane) -> Non
         (("DELETE", f"/api/v1/cameras/{'x' * 300}", ""), ("delete", f"cameras/{'x' * 300}"[:200])),
     ],
 )
-def test_verb_and_object_come_from_the_request(request_: tuple[str, str, str], told: tuple[str, str] | None) -> None:
+def test_verb_and_object_come_from_the_request(request_: tuple[str, ...], told: tuple[str, str] | None) -> None:
     assert described(*request_) == told
 
 

@@ -243,11 +243,16 @@ def test_a_log_is_read_in_whole_lines_from_any_byte_or_from_its_end(yard: Yard) 
     assert yard.http.get(f"{RUNS}/tiny-1/log", params={"offset": 99}).text == ""
 
 
+def test_the_answer_to_a_start_says_where_the_run_is(yard: Yard) -> None:
+    made = yard.http.post(RUNS, json={"spec": {"recipe": "tiny"}})
+    assert (made.status_code, made.headers["Location"]) == (201, f"{RUNS}/{made.json()['metadata']['name']}")
+
+
 def test_where_the_middle_of_a_log_was_left_out_a_line_says_so(yard: Yard) -> None:
     yard.start()
     yard.tick(2)
     yard.says("first\n" + "gone\n" * 400_000 + "last\n")
-    yard.executor.jobs["tiny-1"].gap = (6, 6 + 5 * 400_000)
+    yard.job().gap = (6, 6 + 5 * 400_000)
     yard.ends(1)
     yard.tick()
     read, at = [], "0"
