@@ -3,7 +3,8 @@
 Rules that hold here: nothing is drawn or sent unless desired state says that somebody looks (`look_until`); newest
 wins, per camera, a few pictures a second; a slow or broken stream costs pictures, never frames. All pictures together
 stay within PICTURE_BITS, shared evenly by the cameras: the uplink is there for more than being looked at. Drawing and
-encoding happen in the capture worker, which owns the pixels. A camera whose frames go unanswered still moves.
+encoding happen in the capture worker, which owns the pixels. A camera whose frames go unanswered still moves. Where
+several deployments answer for a camera, a picture shows what all of them found, each box with its deployment's name.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from agent.ports import Clock, FleetLink
@@ -21,11 +22,13 @@ from agent.supervise import Tasks
 from agent.types import Box, Finished, Zone
 from protos import fleet_pb2
 from protos.errors import LongshoreError, Rejected
-from protos.ids import CameraName
+from protos.ids import CameraName, DeploymentName
+from protos.outcomes import IN_TIME, WORDS, Outcome
 
 ANSWERED_SECONDS = 0.2  # between pictures of frames with an answer
 UNANSWERED_SECONDS = 0.5  # without one: the picture still moves
 IDLE_SECONDS = 1.0  # of a camera that feeds no deployment
+NEWS_SECONDS = 3.0  # what a deployment found is drawn into the pictures of others that long
 PICTURE_BITS = 4e6  # per second, all cameras together: ten pictures of 50 kB
 SHARING_SECONDS = 60.0  # after its last picture, a camera still has its share
 LOG_LINES = 200  # kept while nobody reads them
@@ -79,6 +82,7 @@ class Looking:
         self._cameras = cameras
         self._until = -math.inf  # monotonic seconds: the box's clock may be set while somebody looks
         self._pictures: dict[CameraName, bytes] = {}
+        self._newest: dict[CameraName, dict[DeploymentName, Finished]] = {}  # by camera and deployment
         self._lines: deque[bytes] = deque(maxlen=LOG_LINES)
         self._drawn: dict[CameraName, float] = {}
         self._bytes: dict[CameraName, int] = {}  # of the last picture
@@ -98,6 +102,9 @@ class Looking:
 
     def show(self, finished: Finished) -> None:
         """A frame ended: draw it, if anybody looks and it is time for a new picture of its camera."""
+        if not self.wanted:
+            return
+        others = self._others(finished)
         gap = ANSWERED_SECONDS if finished.release else UNANSWERED_SECONDS
         picture = fleet_pb2.Picture(
             camera=finished.tap.camera,
@@ -105,7 +112,7 @@ class Looking:
             outcome=finished.outcome,
             latency_ms=finished.latency * 1000,
         )
-        self._paint(gap, picture, _Drawing(finished.boxes, caption(finished), finished.captured_unix_ns))
+        self._paint(gap, picture, together(finished, others))
 
     def say(self, line: fleet_pb2.LogLine) -> None:
         """A log line; kept for the next viewer when nobody looks now. Called in any thread, so it wakes nobody."""
@@ -126,6 +133,15 @@ class Looking:
 
     async def close(self) -> None:
         await self._tasks.stop(1.0)
+
+    def _others(self, finished: Finished) -> list[Finished]:
+        """The newest of each other deployment that answers for this camera, while it is news."""
+        camera = self._newest.setdefault(finished.tap.camera, {})
+        camera[finished.tap.deployment] = finished
+        for name, each in list(camera.items()):
+            if finished.finished - each.finished > NEWS_SECONDS:
+                del camera[name]
+        return [each for name, each in sorted(camera.items()) if name != finished.tap.deployment]
 
     def _paint(self, gap: float, picture: fleet_pb2.Picture, drawing: _Drawing) -> None:
         camera, now = CameraName(picture.camera), self._clock.monotonic()
@@ -179,6 +195,29 @@ class Looking:
             return
 
 
+def together(finished: Finished, others: Sequence[Finished]) -> _Drawing:
+    """The frame that ended, with what other deployments found of late in the same scene."""
+    if not others:
+        return _Drawing(finished.boxes, caption(finished), finished.captured_unix_ns)
+    everyone = (finished, *others)
+    boxes = tuple(replace(box, label=f"{each.tap.deployment}: {box.label}") for each in everyone for box in each.boxes)
+    told = sorted(f"{each.tap.deployment}: {caption(each)}" for each in everyone)
+    return _Drawing(boxes, "   ".join(told), finished.captured_unix_ns)
+
+
 def caption(finished: Finished) -> str:
     """One line under the picture: how the frame ended, where and how fast."""
-    return f"{finished.outcome}  {finished.latency * 1000:.0f} ms  {finished.where}"
+    if finished.outcome in IN_TIME:
+        where = f" ({finished.where})" if finished.outcome is Outcome.OK_CLOUD else ""
+        return f"{WORDS[finished.outcome]}{where}, {finished.latency * 1000:.0f} ms"
+    return f"{WORDS[finished.outcome]}: {_UNANSWERED[finished.outcome]}"
+
+
+_UNANSWERED = {
+    Outcome.STALE_TRACK: "as the tracker expects it",
+    Outcome.SUPERSEDED: "a newer picture took its place",
+    Outcome.SHED: "no answer was possible by the deadline",
+    Outcome.EXPIRED: "the answer came after the deadline",
+    Outcome.CLOUD_LATE: "the cloud did not answer by the deadline",
+    Outcome.ERROR: "it failed; the box's log says why",
+}

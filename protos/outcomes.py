@@ -28,6 +28,19 @@ class Stage(StrEnum):
     ANSWER = "answer"  # from the engine to its outcome
 
 
+# What people read instead, wherever an outcome is shown.
+WORDS: dict[Outcome, str] = {
+    Outcome.OK_LOCAL: "on the box",
+    Outcome.OK_CLOUD: "in the cloud",
+    Outcome.OK_HEDGE: "hedged",
+    Outcome.STALE_TRACK: "tracked",
+    Outcome.SUPERSEDED: "superseded",
+    Outcome.SHED: "shed",
+    Outcome.EXPIRED: "expired",
+    Outcome.CLOUD_LATE: "cloud late",
+    Outcome.ERROR: "error",
+}
+
 IN_TIME = frozenset({Outcome.OK_LOCAL, Outcome.OK_CLOUD, Outcome.OK_HEDGE})
 
 # Upper ends (included) of the buckets in which latencies are counted, in milliseconds; one more bucket takes what is

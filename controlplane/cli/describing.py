@@ -9,7 +9,15 @@ from typing import Any
 from controlplane.cli import kinds, output
 from controlplane.cli.kinds import Document, Kind, at, human_bytes
 
-_TABLES = {"conditions", "boxes", "deployments", "cameras", "problems", "gaps"}  # of a status: shown below the fields
+_TABLES = {
+    "conditions",
+    "boxes",
+    "deployments",
+    "cameras",
+    "problems",
+    "gaps",
+    "answering",
+}  # of a status: shown below the fields
 _SPEC_TABLES = {"Recipe": {"settings"}}
 
 
@@ -113,6 +121,11 @@ def _tables(document: Document, now: datetime) -> Iterator[Table]:
         ("NAME", "STATE", "FPS", "REASON"),
         [[item["name"], item["state"], _rate(item) if heard else kinds.NONE, item["reason"]] for item in cameras],
     )
+    yield (
+        "Answering, last minute",
+        ("CAMERA", "DEPLOYMENT", "RELEASE", "DEADLINE", "IN TIME", "ONE FRAME", "P95", "MESSAGE"),
+        [_answering(item) for item in at(document, "status.answering", [])],
+    )
     problems = at(document, "status.problems", [])
     yield "Problems", ("CODE", "MESSAGE"), [[item["code"], item["message"]] for item in problems]
     gaps = at(document, "status.gaps", [])
@@ -130,6 +143,14 @@ def _tables(document: Document, now: datetime) -> Iterator[Table]:
             for item in conditions
         ],
     )
+
+
+def _answering(item: Document) -> list[str]:
+    in_time = f"{100 * item['inTime'] / item['due']:.0f} %" if item["due"] else kinds.NONE
+    times = [item[key] for key in ("frameSeconds", "latencyP95Seconds")]
+    measured = [f"{1000 * seconds:.0f} ms" if seconds else kinds.NONE for seconds in times]
+    deadline = f"{1000 * item['deadlineSeconds']:.0f} ms"
+    return [*(item[key] for key in ("camera", "deployment", "release")), deadline, in_time, *measured, item["trouble"]]
 
 
 def _rate(camera: Document) -> str:

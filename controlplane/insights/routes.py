@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query
 from controlplane.fleet import sources
 from controlplane.fleet.quantities import duration_ms
 from controlplane.identity.access import Current, require_user
-from controlplane.insights import domain, matching, schemas
+from controlplane.insights import answering, domain, matching, schemas
 from controlplane.insights.matching import Wanted
 from controlplane.insights.repository import Only
 from controlplane.listing import Continue
@@ -63,6 +63,16 @@ def outcomes(
     first, last = domain.moment_ms(since, now, "since"), domain.moment_ms(until, now, "until")
     span = domain.span(first, last, duration_ms(step, "step"))
     return schemas.outcomes(services.insights.outcomes(Only(node, camera, deployment), span))
+
+
+@router.get(
+    "/answering", summary="What answers for which camera: how its frames ended in the last minute, and what is wrong"
+)
+def answers(services: Current, node: Name = "", camera: Name = "") -> schemas.AnsweringList:
+    now = services.insights.now_ms
+    windows = services.insights.windows(Only(node, camera, ""), now - answering.SPAN_MS, now + answering.SPAN_MS)
+    known = answering.objectives(services.fleet.list_deployments())
+    return schemas.answering(answering.answering(windows, known))
 
 
 @router.get("/nodes/{name}/stats", summary="What a box spends, newest first")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import Field
 
+from controlplane.insights.answering import Answering
 from controlplane.insights.domain import Bucket, Lost, Sums
 from controlplane.insights.matching import Boxes
 from controlplane.insights.service import Outcomes, Page
@@ -77,6 +79,20 @@ class OutcomesAnswer(Answer):
     nodes: dict[str, SumsAnswer]
     cameras: dict[str, SumsAnswer]
     deployments: dict[str, SumsAnswer]
+
+
+class AnsweringAnswer(SumsAnswer):
+    camera: str
+    node: str
+    deployment: str
+    release: str
+    deadline_seconds: float
+    frame_seconds: float = Field(description="mean of inference on the box; 0 when it answered none")
+    trouble: str = Field(description="why many frames are not answered in time, and what to do; empty when most are")
+
+
+class AnsweringList(WholeList):
+    items: list[AnsweringAnswer]
 
 
 class NodeStatAnswer(Answer):
@@ -158,6 +174,23 @@ def _figures(value: Sums) -> dict[str, Any]:
         "uplink_bytes": value.uplink_bytes,
         "stage_seconds": {stage: round(seconds, 6) for stage, seconds in value.stages.items()},
     }
+
+
+def answering(found: Iterable[Answering]) -> AnsweringList:
+    return AnsweringList(items=[_answering(each) for each in found])
+
+
+def _answering(value: Answering) -> AnsweringAnswer:
+    return AnsweringAnswer(
+        camera=value.camera,
+        node=value.node,
+        deployment=value.objective.deployment,
+        release=value.objective.release,
+        deadline_seconds=value.objective.deadline_ms / 1000,
+        frame_seconds=value.frame_ms / 1000,
+        trouble=value.trouble,
+        **_figures(value.sums),
+    )
 
 
 def outcomes(value: Outcomes) -> OutcomesAnswer:

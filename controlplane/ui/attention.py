@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from controlplane.fleet.quantities import duration_ms
-from controlplane.insights.domain import Sums
+from controlplane.insights.answering import Answering
 from controlplane.ui import boxes, figures
 from controlplane.ui.boxes import Around
 from controlplane.ui.documents import condition, name_of
@@ -18,8 +18,6 @@ from controlplane.ui.page import Document
 
 BAD, WARN, NOTE = "bad", "attention", "note"
 _ORDER = (BAD, WARN, NOTE)
-FEW_FRAMES = 20  # of a minute: of fewer a share says little
-LATE = 0.9  # less than this in time is told
 LITTLE_DISK = 2 << 30  # bytes
 
 
@@ -32,14 +30,17 @@ class Concern:
 
 
 def concerns(
-    nodes: Sequence[Document], cameras: Iterable[Document], around: Around, by_camera: Mapping[str, Sums]
+    nodes: Sequence[Document],
+    cameras: Iterable[Document],
+    around: Around,
+    answering: Mapping[str, Sequence[Answering]],
 ) -> list[Concern]:
-    """`by_camera`: sums of the last minute."""
+    """`answering`: of the last minute, by camera."""
     found = [each for node in nodes for each in _node(node, around)]
     away = {name_of(node) for node in nodes if node["status"]["phase"] != "Online"}
     for camera in cameras:
         if camera["spec"]["node"] not in away:
-            found += _camera(camera, by_camera.get(name_of(camera), Sums()))
+            found += _camera(camera, answering.get(name_of(camera), ()))
     for item in around.deployments:
         found += _deployment(item)
     return sorted(found, key=lambda each: _ORDER.index(each.level))
@@ -77,29 +78,19 @@ def _wanted(name: str, spec: Document, href: str) -> Iterator[Concern]:
         yield Concern(NOTE, name, f"is slowed down by {spec['slowDown']} until somebody lets go", href)
 
 
-def _camera(camera: Document, sums: Sums) -> Iterator[Concern]:
+def _camera(camera: Document, answering: Sequence[Answering]) -> Iterator[Concern]:
     name, status = name_of(camera), camera["status"]
     href = f"/cameras/{name}"
     ready = condition(camera, "Ready")
     if ready["status"] != "True":
         if status["state"] != "paused":
             yield Concern(BAD if status["state"] == "unknown" else WARN, name, _without(name, ready["message"]), href)
-    elif sums.due >= FEW_FRAMES and sums.in_time < LATE * sums.due:
-        share = figures.percent(sums.in_time, sums.due)
-        yield Concern(WARN, name, f"has {share} % of its frames answered in time{_mostly(sums)}", href)
+    else:
+        yield from (Concern(WARN, name, each.trouble, href) for each in answering if each.trouble)
     if status["refusedSpec"]:
         yield Concern(
             WARN, name, f"keeps its last good settings, the newest were refused: {status['refusedSpec']}", href
         )
-
-
-def _mostly(sums: Sums) -> str:
-    """What most of the others came to."""
-    lost = {outcome: count for outcome, count in sums.counts.items() if not outcome.startswith("ok_") and count}
-    if not lost:
-        return ""
-    worst = max(lost, key=lambda outcome: lost[outcome])
-    return f"; {figures.percent(lost[worst], sums.due)} % {worst.replace('_', ' ')}"
 
 
 def _deployment(item: Document) -> Iterator[Concern]:

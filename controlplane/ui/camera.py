@@ -7,14 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from controlplane.insights import answering
+from controlplane.insights.answering import Answering
 from controlplane.insights.domain import Window
-from controlplane.ui import cameras, figures, spans
+from controlplane.ui import cameras, figures, outcomes, spans
 from controlplane.ui.documents import labels_of, name_of
 from controlplane.ui.node import document_to_write
-from controlplane.ui.outcomes import LEGEND, Recent
+from controlplane.ui.outcomes import Recent
 from controlplane.ui.page import Crumb, Document, Value, View
+from protos.outcomes import WORDS, Outcome
 
-_WORDS = {outcome.value: word for outcome, word, _ in LEGEND}
 NEWEST = 12  # detections and states shown
 
 
@@ -46,6 +48,7 @@ class Input:
     camera: Document
     nodes: Sequence[str]  # boxes that it could be on
     windows: Sequence[Window]
+    deployments: Sequence[Document] = ()
     found: Sequence[Found] = ()
     fared: Sequence[Fared] = ()
     drawn: Mapping[str, Value] = field(default_factory=dict)
@@ -56,8 +59,11 @@ def camera(given: Input) -> View:
     document, name = given.camera, name_of(given.camera)
     spec, status, recent = document["spec"], document["status"], Recent(given.windows, given.now_ms)
     key = f"camera.{name}"
+    answers = answering.answering(given.windows, answering.objectives(given.deployments))
     values: dict[str, Value] = {
-        **cameras.values(document, recent),
+        **cameras.values(document, recent, answers),
+        "answers": [_answers(each) for each in answers],
+        "unanswered": not answers,
         **spans.stages(recent.sums()),
         **given.drawn,
         f"{key}.size": f"{status['width']} × {status['height']}" if status["width"] else "–",
@@ -81,10 +87,24 @@ def camera(given: Input) -> View:
     return View("camera.html", name, "cameras", facts, values, (Crumb("Cameras", "/cameras"),), (name,))
 
 
+def _answers(each: Answering) -> dict[str, Any]:
+    sums = each.sums
+    return {
+        "deployment": each.objective.deployment,
+        "href": f"/deployments/{each.objective.deployment}",
+        "release": each.objective.release,
+        "deadline": each.objective.deadline,
+        "inTime": figures.percent(sums.in_time, sums.due),
+        "p50": outcomes.latency(sums, 0.5),
+        "p95": outcomes.latency(sums, 0.95),
+        "frame": figures.milliseconds(each.frame_ms / 1000),
+    }
+
+
 def _found(result: Found) -> dict[str, Any]:
     return {
         "at": result.at,
-        "outcome": _WORDS.get(result.outcome, result.outcome),
+        "outcome": WORDS.get(Outcome(result.outcome), result.outcome),
         "ranOn": "box" if result.ran_on == "local" else result.ran_on,
         "ms": figures.milliseconds(result.latency_seconds),
         "labels": _counted(box["label"] for box in result.boxes),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from controlplane.insights.answering import Answering
 from controlplane.ui import figures, outcomes
 from controlplane.ui.documents import condition, labels_of, name_of
 from controlplane.ui.outcomes import Recent
@@ -20,12 +21,16 @@ def facts(camera: Document) -> Mapping[str, Any]:
     return {"name": name_of(camera), "labels": labels_of(camera), "node": node, "source": source, "note": note}
 
 
-def values(camera: Document, recent: Recent) -> dict[str, Value]:
-    """By key under camera.NAME; `recent` is of this camera alone."""
+def values(camera: Document, recent: Recent, answering: Sequence[Answering]) -> dict[str, Value]:
+    """By key under camera.NAME; `recent` and `answering` are of this camera alone."""
     key, status = f"camera.{name_of(camera)}", camera["status"]
     sums, ready = recent.sums(), condition(camera, "Ready")
+    late = " ".join(f"{each.trouble}." for each in answering if each.trouble)
     return {
         f"{key}.state": status["state"],
+        f"{key}.shown": "late" if late and status["state"] == "running" else status["state"],
+        f"{key}.late": late,
+        f"{key}.by": " · ".join(each.objective.release for each in answering),
         f"{key}.why": "" if ready["status"] == "True" else ready["message"],
         f"{key}.refused": status["refusedSpec"],
         f"{key}.rate": figures.rate(recent.per_second()),

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from controlplane.insights import answering
 from controlplane.insights.domain import Lost, Window
 from controlplane.ui import attention, boxes, cameras, figures, outcomes
 from controlplane.ui.boxes import Around, Stats
@@ -46,9 +47,9 @@ class Input:
 
 def fleet(given: Input) -> View:
     recent = Recent(given.windows, given.now_ms)
+    answers = answering.by_camera(answering.answering(given.windows, answering.objectives(given.deployments)))
     of_camera, of_deployment = recent.by(lambda each: each.camera), recent.by(lambda each: each.deployment)
-    sums = {name_of(camera): of_camera(name_of(camera)).sums() for camera in given.cameras}
-    concerns = attention.concerns(given.nodes, given.cameras, given.around, sums)
+    concerns = attention.concerns(given.nodes, given.cameras, given.around, answers)
     shown_boxes = chosen(sorted(given.nodes, key=_edges_first), given.filter, box_state)
     shown_cameras = sorted(given.cameras, key=_running_last)[:CAMERAS_SHOWN]
     facts: dict[str, Any] = {
@@ -68,7 +69,7 @@ def fleet(given: Input) -> View:
     for node in shown_boxes.items:
         values |= boxes.values(node, given.around)
     for camera in shown_cameras:
-        values |= cameras.values(camera, of_camera(name_of(camera)))
+        values |= cameras.values(camera, of_camera(name_of(camera)), answers.get(name_of(camera), ()))
     for item in given.deployments:
         values |= deployment_values(item, of_deployment(name_of(item)))
     shown = tuple(name_of(camera) for camera in shown_cameras)

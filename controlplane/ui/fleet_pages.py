@@ -79,6 +79,7 @@ def wall_page(services: Services, asked: Asked) -> View:
             nodes=services.fleet.list_nodes(),
             cameras=services.fleet.list_cameras(),
             windows=services.insights.windows(Only(), now - SHARE_MS - SETTLE_MS, now + SHARE_MS),
+            deployments=services.fleet.list_deployments(),
             filter=lists.asked(asked.query),
         )
     )
@@ -158,6 +159,7 @@ class CameraPage:
                 camera=document,
                 nodes=wall.edges(services.fleet.list_nodes()),
                 windows=insights.windows(Only(camera=name), now - SHARE_MS - SETTLE_MS, now + SHARE_MS),
+                deployments=deployments,
                 found=self._found(now),
                 fared=self._fared(now),
                 drawn=self._spans.drawn(node.deadline_of(owner, deployments), lambda _since, _until: {}),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from controlplane.fleet.quantities import duration_ms
+from controlplane.insights import answering
 from controlplane.insights.domain import Lost, Window
 from controlplane.ui import boxes, cameras, figures, outcomes, spans
 from controlplane.ui.boxes import Around, Stats
@@ -50,6 +51,7 @@ def node(given: Input) -> View:
     document, name = given.node, name_of(given.node)
     recent, status = Recent(given.windows, given.now_ms), document["status"]
     of_camera = recent.by(lambda each: each.camera)
+    answers = answering.by_camera(answering.answering(given.windows, answering.objectives(given.deployments)))
     values: dict[str, Value] = {
         **boxes.values(document, given.around),
         **outcomes.overall("all", recent),
@@ -58,7 +60,7 @@ def node(given: Input) -> View:
         **_links(given, recent),
     }
     for camera in given.cameras:
-        values |= cameras.values(camera, of_camera(name_of(camera)))
+        values |= cameras.values(camera, of_camera(name_of(camera)), answers.get(name_of(camera), ()))
     facts = {
         "name": name,
         "labels": labels_of(document),

@@ -10,7 +10,7 @@ from controlplane.insights import domain
 from controlplane.insights.domain import Counts, Span, Sums, Window
 from controlplane.ui import figures
 from controlplane.ui.page import Value
-from protos.outcomes import Outcome
+from protos.outcomes import WORDS, Outcome
 
 RATE_MS = 10_000  # rates are of this span
 SHARE_MS = 60_000  # shares and latencies of this one
@@ -20,15 +20,15 @@ SETTLE_MS = 3_000  # windows last two seconds and take a moment to come: the new
 
 # In this order everywhere: what went well first, what was given up after it, what failed last.
 LEGEND: tuple[tuple[Outcome, str, str], ...] = (
-    (Outcome.OK_LOCAL, "on the box", "answered on the box by the deadline"),
-    (Outcome.OK_CLOUD, "in the cloud", "answered by a cloud node by the deadline"),
-    (Outcome.OK_HEDGE, "hedged", "sent up and run locally too; the local answer came first"),
-    (Outcome.STALE_TRACK, "tracked", "answered by the tracker's prediction"),
-    (Outcome.SUPERSEDED, "superseded", "a newer frame of the same camera took its place"),
-    (Outcome.SHED, "shed", "given up on purpose: it could not have met its deadline"),
-    (Outcome.EXPIRED, "expired", "its deadline passed first"),
-    (Outcome.CLOUD_LATE, "cloud late", "sent to the cloud, no answer by the deadline"),
-    (Outcome.ERROR, "error", "a worker, model or wire failed it"),
+    (Outcome.OK_LOCAL, WORDS[Outcome.OK_LOCAL], "answered on the box by the deadline"),
+    (Outcome.OK_CLOUD, WORDS[Outcome.OK_CLOUD], "answered by a cloud node by the deadline"),
+    (Outcome.OK_HEDGE, WORDS[Outcome.OK_HEDGE], "sent up and run locally too; the local answer came first"),
+    (Outcome.STALE_TRACK, WORDS[Outcome.STALE_TRACK], "answered by the tracker's prediction"),
+    (Outcome.SUPERSEDED, WORDS[Outcome.SUPERSEDED], "a newer frame of the same camera took its place"),
+    (Outcome.SHED, WORDS[Outcome.SHED], "given up on purpose: it could not have met its deadline"),
+    (Outcome.EXPIRED, WORDS[Outcome.EXPIRED], "its deadline passed first"),
+    (Outcome.CLOUD_LATE, WORDS[Outcome.CLOUD_LATE], "sent to the cloud, no answer by the deadline"),
+    (Outcome.ERROR, WORDS[Outcome.ERROR], "a worker, model or wire failed it"),
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from controlplane.insights import answering
 from controlplane.insights.domain import Window
 from controlplane.ui import cameras, figures
 from controlplane.ui.documents import name_of
@@ -21,17 +22,19 @@ class Input:
     nodes: Sequence[Document]
     cameras: Sequence[Document]
     windows: Sequence[Window]  # of SHARE_MS
+    deployments: Sequence[Document] = ()
     filter: Filter = field(default_factory=Filter)
 
 
 def wall(given: Input) -> View:
     of_camera = Recent(given.windows, given.now_ms).by(lambda each: each.camera)
+    answers = answering.by_camera(answering.answering(given.windows, answering.objectives(given.deployments)))
     shown = chosen(given.cameras, given.filter, _state)
     running = sum(camera["status"]["state"] == "running" for camera in given.cameras)
     count = figures.plural(len(given.cameras), "camera", "cameras")
     values: dict[str, Value] = {"wall.running": f"{running} of {count} running"}
     for camera in shown.items:
-        values |= cameras.values(camera, of_camera(name_of(camera)))
+        values |= cameras.values(camera, of_camera(name_of(camera)), answers.get(name_of(camera), ()))
     facts = {
         "cameras": [cameras.facts(camera) for camera in shown.items],
         "list": {**shown.facts(given.filter), "states": STATES, "all": len(given.cameras)},

@@ -205,7 +205,7 @@ def test_the_chart_has_a_column_for_each_step(browser: Any, server: PageServer) 
 def test_nothing_has_to_be_scrolled_sideways(browser: Any, server: PageServer) -> None:
     server.fleet.broken["berth"] = "rtsp://***@10.0.0.9/a-very-long-path-to-a-stream/that-has-no-end: timed out"
     sign_in(browser, server)
-    until(browser, lambda: text(browser, "camera.berth.state") == "retrying")
+    until(browser, lambda: text(browser, "camera.berth.shown") == "retrying")
     for width, scheme in ((390, "light"), (768, "dark"), (1440, "light"), (390, "dark")):
         narrow(browser, width, scheme)
         assert browser.execute_script("return document.documentElement.scrollWidth") <= width
@@ -247,6 +247,10 @@ def test_a_broken_camera_says_why_and_a_silent_box_is_told_apart(browser: Any, s
     server.fleet.offline.add("cloud-1")
     server.services.boxes.presence("cloud-1", online=False, boot_id="boot-1")
     until(browser, lambda: "connection refused" in text(browser, "camera.gate.why"))
+    script = (
+        "return [...document.querySelectorAll('[data-none] + .unit')].map((each) => getComputedStyle(each).display)"
+    )
+    until(browser, lambda: set(browser.execute_script(script)) == {"none"})
     until(browser, lambda: find(browser, '[data-node="cloud-1"]').get_attribute("data-is") == "offline")
     until(browser, lambda: "2 of 3 boxes online" in find(browser, ".mood").text)
 

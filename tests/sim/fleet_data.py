@@ -170,7 +170,7 @@ class HarbourFleet:
             if camera.node in self.offline or camera.name in self.broken:
                 continue
             scene = self._scenes[camera.name] = self._scenes.get(camera.name) or HarbourScene(camera.seed)
-            drawn = annotated(scene, self._pictures * 0.4, "ok_local  31 ms  local")
+            drawn = annotated(scene, self._pictures * 0.4, "on the box, 31 ms")
             self.services.looking.put_picture(
                 Picture(CameraName(camera.name), self._now(), drawn, Outcome.OK_LOCAL, 31.0)
             )

@@ -7,6 +7,7 @@ import click
 from controlplane.cli import completing, describing, kinds, output, session
 from controlplane.cli.client import Client, Document, address
 from controlplane.cli.commands.get import fetch, refuse_missing
+from controlplane.cli.exits import NotFound
 
 EXAMPLES = """Show an object, how far it is, and why not further.
 
@@ -33,9 +34,20 @@ def command(kind_word: str, names: tuple[str, ...]) -> None:
         for number, document in enumerate(found):
             if kind.plural == "nodes":
                 document["status"]["gaps"] = _gaps(client, document["metadata"]["name"])
+            if kind.plural in ("nodes", "cameras"):
+                document["status"]["answering"] = _answering(client, kind.name.lower(), document["metadata"]["name"])
             text = describing.described(kind, document, kinds.utc_now(), colour=output.coloured())
             click.echo(("\n" if number else "") + text)
         refuse_missing(missing)
+
+
+def _answering(client: Client, what: str, name: str) -> list[Document]:
+    """Nothing from a control plane of before 0.2, which does not tell it."""
+    try:
+        items: list[Document] = client.document("GET", "/answering", params={what: name})["items"]
+    except NotFound:
+        return []
+    return items
 
 
 def _gaps(client: Client, node: str) -> list[Document]:

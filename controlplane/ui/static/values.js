@@ -9,7 +9,10 @@ import { drawPlot } from "./plots.js";
 export const known = {};
 
 const SHOW = {
-  "data-text": (element, value) => { if (element.textContent !== String(value)) element.textContent = value; },
+  "data-text": (element, value) => {
+    if (element.textContent !== String(value)) element.textContent = value;
+    element.toggleAttribute("data-none", value === "–"); // what is not known has no unit
+  },
   "data-state": (element, value) => { element.dataset.is = value; },
   "data-shown": (element, value) => { element.hidden = !value; },
   "data-value": (element, value) => { element.value = value; },

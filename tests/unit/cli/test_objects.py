@@ -15,6 +15,7 @@ from protos.ids import NodeId
 from tests.sim import releases
 from tests.sim.command import Run
 from tests.sim.control_plane import SimControlPlane
+from tests.sim.fleet_data import HarbourFleet
 
 FLEET = """
 apiVersion: longshore/v1
@@ -125,6 +126,19 @@ def test_describe_says_what_is_and_why_not_more(fleet: Run) -> None:
     camera = fleet("describe", "camera", "gate").out
     assert "rtsp://***@cam.example/live" in camera
     assert "hunter2" not in camera
+
+
+def test_describe_tells_who_answers_for_a_camera_and_how_well(longshore: Run, house: SimControlPlane) -> None:
+    made = HarbourFleet(house.services)
+    made.join()
+    made.late.add("crane")
+    made.report()
+    made.history(minutes=1)
+    for what in ("camera/crane", "node/north-quay"):
+        shown = longshore("describe", what).out
+        assert "Answering, last minute" in shown
+        assert "harbour 1.0.0" in shown
+        assert "is too slow here for its deadline of 250 ms" in shown
 
 
 def test_describe_shows_all_of_a_spec(fleet: Run) -> None:

@@ -48,6 +48,20 @@ def test_outcomes_of_one_camera_are_only_its_own(plane: SimControlPlane) -> None
     assert list(found["nodes"]) == ["south-quay"]
 
 
+def test_what_answers_for_a_camera_is_told_with_what_is_wrong(plane: SimControlPlane, fleet: HarbourFleet) -> None:
+    [well] = plane.client.get("/api/v1/answering?camera=crane").json()["items"]
+    assert (well["deployment"], well["release"], well["deadlineSeconds"]) == ("harbour-watch", "harbour 1.0.0", 0.25)
+    assert well["due"] > 100
+    assert well["trouble"] == ""
+    fleet.late.add("crane")
+    plane.clock.tick(60)
+    fleet.history(minutes=1)
+    items = plane.client.get("/api/v1/answering?node=north-quay").json()["items"]
+    of_box = {each["camera"]: each["trouble"] for each in items}
+    assert "too slow here for its deadline of 250 ms" in of_box["crane"]
+    assert of_box["berth"] == ""
+
+
 def test_a_box_tells_what_it_spends(plane: SimControlPlane) -> None:
     items = plane.client.get("/api/v1/nodes/north-quay/stats?limit=3").json()["items"]
     assert len(items) == 3

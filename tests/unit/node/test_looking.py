@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from agent.looking import PICTURE_BITS, Looking
+from agent.looking import PICTURE_BITS, Looking, together
 from agent.ports import SyncReply
 from agent.types import Box, Finished, Tap, Zone
 from protos.errors import Retryable
@@ -127,7 +127,41 @@ async def test_a_viewer_gets_pictures_with_outcome_latency_and_caption(world: Wo
     [sent] = world.link.frames
     assert (sent.picture.camera, sent.picture.outcome) == ("quay", "ok_local")
     assert sent.picture.latency_ms == pytest.approx(20)
-    assert world.painter.drawn == [("quay", 0, "ok_local  20 ms  local")]
+    assert world.painter.drawn == [("quay", 0, "on the box, 20 ms")]
+
+
+async def test_a_frame_without_an_answer_says_why_in_words(world: World) -> None:
+    world.look()
+    world.looking.show(world.frame(Outcome.SHED))
+    await settle()
+    assert world.painter.drawn == [("quay", 0, "shed: no answer was possible by the deadline")]
+
+
+def boxed(world: World, deployment: str, label: str) -> Finished:
+    tap = Tap(QUAY, DeploymentName(deployment))
+    return replace(world.frame(), tap=tap, boxes=(Box(0.1, 0.1, 0.2, 0.2, 0.9, label),))
+
+
+async def test_a_picture_shows_what_all_deployments_of_its_camera_found_and_whose_it_is(world: World) -> None:
+    boats = boxed(world, "boats", "boat")
+    people = replace(boxed(world, "people", "person"), outcome=Outcome.SHED)
+    assert together(boats, []).boxes == boats.boxes
+    both = together(boats, [people])
+    assert [box.label for box in both.boxes] == ["boats: boat", "people: person"]
+    assert both.caption == "boats: on the box, 20 ms   people: shed: no answer was possible by the deadline"
+    world.look()
+    world.looking.show(boats)
+    await settle()
+    world.clock.tick(1)
+    world.looking.show(boxed(world, "people", "person"))
+    await settle()
+    world.clock.tick(1)
+    world.looking.show(boxed(world, "boats", "boat"))
+    await settle()
+    world.clock.tick(4)  # the people's deployment has been silent for too long
+    world.looking.show(boxed(world, "boats", "boat"))
+    await settle()
+    assert [boxes for _, boxes, _ in world.painter.drawn] == [1, 2, 2, 1]
 
 
 async def test_pictures_are_capped_however_fast_frames_end(world: World) -> None:

@@ -136,6 +136,19 @@ def test_a_bad_day_is_told_in_sentences_worst_first(harbour: HarbourFleet) -> No
     assert "berth" in attention(harbour)
 
 
+def test_a_camera_whose_frames_are_given_up_does_not_look_well_anywhere(harbour: HarbourFleet) -> None:
+    harbour.late.add("crane")
+    harbour.history(minutes=1)
+    for view in (camera(harbour), node(harbour), FleetPage(harbour.services, Asked())()):
+        assert view.values["camera.crane.shown"] == "late"
+        assert "too slow here for its deadline of 250 ms" in str(view.values["camera.crane.late"])
+    assert "too slow" in attention(harbour)["crane"]
+    rows = camera(harbour).values["answers"]
+    assert isinstance(rows, list)
+    [row] = rows
+    assert (row["deployment"], row["release"], row["deadline"]) == ("harbour-watch", "harbour 1.0.0", "250 ms")
+
+
 def test_a_switch_somebody_may_have_forgotten_is_a_note(harbour: HarbourFleet) -> None:
     stored = harbour.services.fleet.get_node("north-quay")
     harbour.services.fleet.apply_node("north-quay", {"spec": {**stored["spec"], "paused": True}})
