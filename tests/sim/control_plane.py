@@ -158,10 +158,13 @@ class SimControlPlane:
             receiving.close()
         return digest
 
-    def push(self, made: MadeRelease) -> StoredRelease:
+    def upload_files(self, made: MadeRelease) -> None:
         for digest, content in made.blobs.items():
             if digest != made.digest:
                 self.upload(content)
+
+    def push(self, made: MadeRelease) -> StoredRelease:
+        self.upload_files(made)
         return self.registry.create_release(made.manifest)[0]
 
     def close(self) -> None:

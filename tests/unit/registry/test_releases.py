@@ -22,6 +22,7 @@ from tests.sim.clock import FakeClock
 from tests.sim.control_plane import SimControlPlane
 
 DAY = 86_400
+SECONDS = 60  # ends a wait for what never comes
 
 
 def deploy(plane: SimControlPlane, version: str) -> None:
@@ -261,22 +262,25 @@ def test_an_onnx_file_above_two_gigabytes_is_refused_whatever_the_cap() -> None:
 def test_a_few_releases_are_looked_into_at_once_and_the_next_is_told_to_wait(
     plane: SimControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    first, second, third = (releases.make(version) for version in ("1.0.0", "2.0.0", "3.0.0"))
+    for made in (first, second):
+        plane.upload_files(made)  # one after the other: they have a file in common, which only one may send at a time
     inside, done = threading.Barrier(3), threading.Event()
 
     def slowly(*_: object) -> None:
-        inside.wait(10)
-        done.wait(10)
+        inside.wait(SECONDS)
+        done.wait(SECONDS)
 
     with monkeypatch.context() as slow, ThreadPoolExecutor(2) as others:
         slow.setattr(plane.inspector, "inspect", slowly)
-        pushes = [others.submit(plane.push, releases.make(version)) for version in ("1.0.0", "2.0.0")]
-        inside.wait(10)
+        pushes = [others.submit(plane.registry.create_release, made.manifest) for made in (first, second)]
+        inside.wait(SECONDS)
         with pytest.raises(Retryable, match="push again in a moment"):
-            plane.push(releases.make("3.0.0"))
+            plane.push(third)
         plane.registry.sweep()  # waits for nobody who is being looked into
         done.set()
-        assert [push.result().version for push in pushes] == ["1.0.0", "2.0.0"]
-    assert plane.push(releases.make("3.0.0")).version == "3.0.0"
+        assert [push.result()[0].version for push in pushes] == ["1.0.0", "2.0.0"]
+    assert plane.push(third).version == "3.0.0"
 
 
 def test_no_sweep_takes_a_file_that_a_push_has_just_been_told_is_here(plane: SimControlPlane, clock: FakeClock) -> None:
