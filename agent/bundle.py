@@ -6,7 +6,6 @@ cannot be had is in the bundle as the sentence that came instead: a bundle is ma
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import platform
@@ -14,8 +13,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import tarfile
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -31,7 +28,6 @@ from agent.config import PREFIX, AgentConfig
 from agent.install.unit import NAME, UNIT
 from agent.version import VERSION
 from protos.errors import LongshoreError, Rejected
-from protos.secrets import redacted
 
 JOURNAL_LINES = 2000
 _SECONDS = 20.0  # of a program of the system
@@ -65,24 +61,6 @@ def gather(config: AgentConfig, environment: Mapping[str, str] = os.environ) -> 
             yield name, part()
         except (LongshoreError, OSError, sqlite3.Error, ValueError) as error:
             yield name, {"error": f"{type(error).__name__}: {error}"}
-
-
-def write(target: Path, files: Iterator[tuple[str, Any]]) -> int:
-    """Redacted, into a tar.gz that only its owner may read; how many. Raises Rejected."""
-    folder = target.name.removesuffix(".gz").removesuffix(".tar")
-    count = 0
-    try:
-        handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError as error:
-        raise Rejected(f"cannot write {target} ({error.strerror}); choose another place with -o") from error
-    with os.fdopen(handle, "wb") as file, tarfile.open(fileobj=file, mode="w:gz") as archive:
-        for name, document in files:
-            content = json.dumps(redacted(document), indent=2, ensure_ascii=False, default=str).encode()
-            about = tarfile.TarInfo(f"{folder}/{name}")
-            about.size, about.mode, about.mtime = len(content), 0o600, int(time.time())
-            archive.addfile(about, io.BytesIO(content))
-            count += 1
-    return count
 
 
 def _configured(config: AgentConfig, environment: Mapping[str, str]) -> dict[str, Any]:

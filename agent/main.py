@@ -227,7 +227,8 @@ def support_bundle(output: Path | None, **options: Any) -> None:
     """
     from datetime import UTC, datetime
 
-    from agent.bundle import gather, write
+    from agent.bundle import gather
+    from protos.bundle import write
 
     target = output or Path(f"agent-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.tar.gz")
     click.echo("looking at this box …", err=True)

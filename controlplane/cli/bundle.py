@@ -5,20 +5,14 @@ An answer that cannot be had is in the bundle as the sentence that came instead:
 
 from __future__ import annotations
 
-import io
 import json
-import os
-import tarfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from controlplane.cli.client import Client, Document, address
-from protos.errors import LongshoreError, Rejected
-from protos.secrets import redacted
+from protos.errors import LongshoreError
 
 LOG_SECONDS = 8  # the box opens its stream when it hears that somebody looks
 NEWEST = 200  # rows of each history
@@ -66,30 +60,6 @@ def gather(client: Client, node: str, doing: Callable[[str, int, int], None]) ->
     yield "cameras.json", cameras
     yield "deployments.json", deployments
     yield "command.json", {"version": metadata.version("longshore"), "url": client.context.url}
-
-
-def write(target: Path, files: Iterator[tuple[str, Any]]) -> int:
-    """Redacted, into a tar.gz that only its owner may read; how many. Raises Rejected."""
-    folder = target.name.removesuffix(".gz").removesuffix(".tar")
-    count = 0
-    try:
-        handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError as error:
-        raise Rejected(f"{target} is there already; choose another name with -o") from error
-    except OSError as error:
-        raise Rejected(f"cannot write {target} ({error.strerror}); choose another place with -o") from error
-    try:
-        with os.fdopen(handle, "wb") as file, tarfile.open(fileobj=file, mode="w:gz") as archive:
-            for name, document in files:
-                content = json.dumps(redacted(document), indent=2, ensure_ascii=False).encode()
-                about = tarfile.TarInfo(f"{folder}/{name}")
-                about.size, about.mode, about.mtime = len(content), 0o600, int(time.time())
-                archive.addfile(about, io.BytesIO(content))
-                count += 1
-    except BaseException:
-        target.unlink(missing_ok=True)
-        raise
-    return count
 
 
 def _answer(client: Client, wanted: Asked) -> Any:

@@ -27,7 +27,8 @@ Examples:
 @click.argument("node", shell_complete=completing.node)
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="[default: NODE-TIME.tar.gz]")
 def command(node: str, output: Path | None) -> None:
-    from controlplane.cli.bundle import gather, write
+    from controlplane.cli.bundle import gather
+    from protos.bundle import write
 
     target = output or Path(f"{node}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.tar.gz")
     with session.client() as client, bars() as progress:

@@ -48,7 +48,7 @@ def test_what_helps_is_in_it_and_no_secret(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_without_the_redaction_the_secrets_would_be_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bundle, "redacted", lambda document: document)
+    monkeypatch.setattr("protos.bundle.redacted", lambda document: document)
     everything = "\n".join(packed(tmp_path, monkeypatch).values())
     assert all(secret in everything for secret in SECRETS[:2])
 
