@@ -51,6 +51,7 @@ def deployment(model: str, version: str) -> Document:
             "model": model,
             "version": version,
             "nodeSelector": {"matchLabels": {"site": "harbour"}},
+            "cameraSelector": {"matchLabels": {"site": "harbour"}},  # not the cameras that somebody adds
             "cloudSelector": {"matchLabels": {"role": "cloud"}},
             "objective": {"deadline": "250ms"},
             "offload": {"enabled": True, "uplink": "8Mbit/s", "jpegQuality": 80},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 from collections.abc import Iterator
@@ -10,11 +11,11 @@ from pathlib import Path
 
 import click
 
-from controlplane.cli import session, trying
+from controlplane.cli import proposing, session, trying
 from controlplane.cli.bars import bars
 from controlplane.cli.exits import Exit
-from controlplane.cli.output import as_yaml
-from protos.errors import Rejected
+from controlplane.cli.proposing import Tried
+from protos.errors import LongshoreError, Rejected
 from protos.manifest import Manifest
 
 EXAMPLES = """Show what a release sees on a video, on pictures or on a live camera, on this machine.
@@ -31,6 +32,9 @@ Examples:
   longshore try boats@1.0.0 --source rtsp://viewer:secret@10.0.0.7/live
 """
 
+FIGURES = "figures.json"  # that the agent leaves
+PICTURES = (".jpg", ".jpeg", ".png")
+
 
 @click.command("try", help=EXAMPLES)
 @click.argument("release")
@@ -39,15 +43,15 @@ Examples:
 @click.option("--seconds", type=click.FloatRange(0.0, min_open=True), help="Of a film [default: all; live: 10].")
 @click.option("--min-score", type=click.FloatRange(0.0, 1.0), default=0.3, show_default=True)
 @click.option("--variant", help="Which ONNX file of the release [default: what a box would run].")
-def command(release: str, source: str, output: Path | None, **options: float | str | None) -> None:
+def command(release: str, source: str, output: Path | None, min_score: float, **options: float | str | None) -> None:
     with _release(release) as (folder, made):
         target = output or trying.free_folder(made, Path.cwd())
-        words = ["try", str(folder), "--source", source, "--output", str(target)]
+        words = ["try", str(folder), "--source", source, "--output", str(target), "--min-score", f"{min_score}"]
         for key, value in options.items():
             words += [] if value is None else [f"--{key.replace('_', '-')}", f"{value}"]
         code = trying.run_agent(words)
         if made.task == "detection" and code in (Exit.OK, Exit.INTERRUPTED) and target.is_dir():
-            _next(release, made, target, options["min_score"])
+            _next(release, _tried(made, source, target, min_score), target)
     if code:
         # The agent has said why. Its 4 is a machine to mend, which scripts would take for "no such object" here.
         raise click.exceptions.Exit(Exit.REJECTED if code == Exit.NOT_FOUND else code)
@@ -68,23 +72,38 @@ def _release(text: str) -> Iterator[tuple[Path, Manifest]]:
         yield found
 
 
-def _next(release: str, made: Manifest, target: Path, min_score: float | str | None) -> None:
-    """A deployment to apply, beside the pictures, and the commands for it."""
-    deployment = {
-        "apiVersion": "longshore/v1",
-        "kind": "Deployment",
-        "metadata": {"name": f"{made.name}-watch"},
-        "spec": {
-            "model": str(made.name),
-            "version": str(made.version),
-            "nodeSelector": {"matchLabels": {}},
-            "minScore": min_score,
-        },
-    }
-    hint = "# On every box, all its cameras; narrow it with matchLabels, such as {site: harbour}.\n"
-    (target / "deployment.yaml").write_text(f"{hint}{as_yaml(deployment)}\n", encoding="utf-8")
-    if trying.named(release) is None:
-        click.echo(f"next: {shlex.join(['longshore', 'push', release])}")
-        click.echo(f"      {shlex.join(['longshore', 'apply', '-f', str(target / 'deployment.yaml')])}")
-    else:
-        click.echo(f"next: {shlex.join(['longshore', 'apply', '-f', str(target / 'deployment.yaml')])}")
+def _next(release: str, tried: Tried, target: Path) -> None:
+    """What to apply, beside the pictures, and the commands for it."""
+    file, proposed = target / "deployment.yaml", proposing.documents(tried)
+    file.touch(0o600)  # a source may hold a password
+    file.write_text(proposing.as_text(tried, proposed), encoding="utf-8")
+    if len(proposed) > 1:
+        camera, paced = proposed[0]["metadata"]["name"], tried.pace
+        click.echo(f"{file}: camera {camera} at {paced.rate:g} frames a second, answers within {paced.deadline_ms} ms")
+    words = [] if trying.named(release) else [["longshore", "push", release]]
+    for number, each in enumerate([*words, ["longshore", "apply", "-f", str(file)]]):
+        click.echo(f"{'      ' if number else 'next: '}{shlex.join(each)}")
+    if len(proposed) > 1 and not tried.node:
+        click.echo(f"before apply: set node in {file} to one of 'longshore get nodes'")
+
+
+def _tried(made: Manifest, source: str, target: Path, min_score: float) -> Tried:
+    figures = target / FIGURES
+    measured = json.loads(figures.read_text(encoding="utf-8")) if figures.is_file() else {}
+    return Tried(made, _camera_source(source), min_score, proposing.pace(measured), _box())
+
+
+def _camera_source(source: str) -> str:
+    if "://" in source:
+        return source
+    path = Path(source)
+    return "" if path.is_dir() or path.suffix.lower() in PICTURES else path.resolve().as_uri()
+
+
+def _box() -> str:
+    """A box of the fleet, where one is at hand; a try needs none."""
+    try:
+        with session.client() as client:
+            return proposing.box_of(client.listed("nodes"))
+    except LongshoreError:
+        return ""

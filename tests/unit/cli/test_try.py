@@ -30,7 +30,9 @@ def test_a_folder_is_shown_with_a_deployment_to_apply(run: Run, tmp_path: Path, 
     home = tmp_path / "home"
     assert (shown.code, f"longshore push {release}" in shown.out) == (0, True)
     assert (home / "harbour-1-try" / "white.jpg").exists()
-    document = yaml.safe_load((home / "harbour-1-try" / "deployment.yaml").read_text())
+    file = home / "harbour-1-try" / "deployment.yaml"
+    assert file.stat().st_mode & 0o777 == 0o600, "the source may hold a password"
+    document = yaml.safe_load(file.read_text())
     assert specs.deployment_spec(document["spec"]).min_score == 0.5
     assert run("try", str(release), "--source", image, "--min-score", "0.5").code == 0
     assert (home / "harbour-1-try-2").exists(), "a second try leaves the first alone"

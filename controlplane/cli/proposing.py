@@ -1,0 +1,112 @@
+"""What `longshore try` proposes to apply: a camera of the source that was tried, and a deployment of it alone.
+
+The camera's rate and the deployment's deadline leave room around the time that one picture took here: a box does other
+things too. Pure.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from controlplane.cli.kinds import Document
+from controlplane.cli.output import as_yaml
+from protos.manifest import Manifest
+
+USUAL_RATE = 10.0  # frames a second
+USUAL_DEADLINE_MS = 250
+BUSY = 0.5  # of the time, at most, the model works for this camera
+ROOM = 3.0  # times what a slow picture took
+LONGEST_MS = 10_000  # a deadline that the control plane takes
+SOMEWHERE = "quay-1"  # stands for a box where none is known
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What a release can keep up with."""
+
+    rate: float = USUAL_RATE  # frames a second
+    deadline_ms: int = USUAL_DEADLINE_MS
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A release over a source as a Camera takes it ("": pictures), and the box that could read it ("": none known)."""
+
+    release: Manifest
+    source: str
+    min_score: float
+    pace: Pace
+    node: str = ""
+
+
+def pace(figures: Mapping[str, Any]) -> Pace:
+    """From the figures that the agent leaves: median and p95 of decoding and inference, in seconds."""
+    stages = [figures.get("stages", {}).get(name, {}) for name in ("decode", "inference")]
+    usual, slow = (sum(stage.get(key, 0.0) for stage in stages) for key in ("medianSeconds", "p95Seconds"))
+    if usual <= 0:
+        return Pace()
+    most = min(USUAL_RATE, BUSY / usual)
+    rate = float(math.floor(most)) if most >= 1 else max(0.1, math.floor(most * 10) / 10)
+    wanted = math.ceil(round(ROOM * slow * 1000, 3) / 50) * 50
+    return Pace(rate, min(LONGEST_MS, max(USUAL_DEADLINE_MS, wanted)))
+
+
+def documents(tried: Tried) -> list[Document]:
+    """The camera, unless there is none to make, and the deployment."""
+    if not tried.source:
+        return [_deployment(tried, {})]
+    name = _camera_name(tried)
+    metadata = {"name": name, "labels": {"view": name}}
+    spec = {"node": tried.node or SOMEWHERE, "source": tried.source, "rate": tried.pace.rate}
+    camera = {"apiVersion": "longshore/v1", "kind": "Camera", "metadata": metadata, "spec": spec}
+    return [camera, _deployment(tried, {"view": name})]
+
+
+def as_text(tried: Tried, proposed: Sequence[Document]) -> str:
+    """YAML to apply, with what to change above it."""
+    hints = [f"# By 'longshore try': {tried.release.name} keeps this rate and deadline on a machine like this one."]
+    if len(proposed) == 1:
+        hints.append("# On every box, all its cameras; narrow it with matchLabels, such as {site: harbour}.")
+    elif not tried.node:
+        hints.append("# Set node to the box that reads the source; 'longshore get nodes' lists yours.")
+    elif proposed[0]["spec"]["source"].startswith("file://"):
+        hints.append(f"# The file has to lie there on {tried.node}, which it does where that box is this machine.")
+    return "\n".join([*hints, "---\n".join(f"{as_yaml(each)}\n" for each in proposed)])
+
+
+def box_of(nodes: Sequence[Document]) -> str:
+    """The box that has the fewest cameras, of those that could have one and are there; "" without one."""
+    there = [each for each in nodes if each["status"]["role"] == "edge" and each["status"]["phase"] == "Online"]
+    found = min(there, key=lambda each: (len(each["status"]["cameras"]), each["metadata"]["name"]), default=None)
+    return str(found["metadata"]["name"]) if found else ""
+
+
+def _deployment(tried: Tried, labels: Mapping[str, str]) -> Document:
+    chosen = {"cameraSelector": {"matchLabels": dict(labels)}} if labels else {}
+    return {
+        "apiVersion": "longshore/v1",
+        "kind": "Deployment",
+        "metadata": {"name": f"{tried.release.name}-watch"},
+        "spec": {
+            "model": str(tried.release.name),
+            "version": str(tried.release.version),
+            "nodeSelector": {"matchLabels": {}},
+            **chosen,
+            "objective": {"deadline": f"{tried.pace.deadline_ms}ms"},
+            "minScore": tried.min_score,
+        },
+    }
+
+
+def _camera_name(tried: Tried) -> str:
+    """Of the release and the source, so that it is nobody else's camera."""
+    parts = urlsplit(tried.source)
+    last = PurePosixPath(unquote(parts.path)).stem or parts.hostname or ""
+    word = re.sub(r"[^a-z0-9]+", "-", last.lower()).strip("-")
+    return f"{tried.release.name}-{word or 'camera'}"[:63].rstrip("-")
