@@ -82,7 +82,7 @@ def test_without_the_redaction_the_secrets_would_be_seen(
     planted: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the test above greps for is really there to be found."""
-    monkeypatch.setattr(bundle, "redacted", lambda document: document)
+    monkeypatch.setattr("protos.bundle.redacted", lambda document: document)
     everything = "\n".join(packed(planted, tmp_path)[1].values())
     for secret in (SAID, "S" * 43, BEARER, API_TOKEN[4:], "OPENSESAME4"):
         assert secret in everything
