@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from controlplane.cli import habits
 from protos.errors import Rejected
 
 Document = Mapping[str, Any]
@@ -330,7 +331,7 @@ def named(word: str) -> Kind:
     if word.lower() in DETECTIONS:
         raise Rejected("detections can only be listed; see 'longshore get detections --help'")
     close = difflib.get_close_matches(word.lower(), _BY_WORD, n=1)
-    hint = f"did you mean {_BY_WORD[close[0]].plural}?" if close else f"there are {_ALL}"
+    hint = habits.kind(word) or (f"did you mean {_BY_WORD[close[0]].plural}?" if close else f"there are {_ALL}")
     raise Rejected(f"there is no kind {word!r}; {hint}")
 
 

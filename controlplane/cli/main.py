@@ -22,6 +22,7 @@ SECTIONS = {
         "up": ("up", "Run a whole fleet on this machine: --demo brings boxes and cameras."),
         "login": ("login", "Remember a control plane and a token for it."),
         "logout": ("logout", "Forget a control plane and its token."),
+        "whoami": ("whoami", "Who the control plane takes you for, and your role."),
         "context": ("context", "Which control planes are remembered, and which is in use."),
         "open": ("open_page", "Print (and open) a one-time sign-in link for the page."),
         "doctor": ("doctor", "Find what is wrong with contexts, fleet and this machine, and how to mend it."),
@@ -113,6 +114,10 @@ class LazyGroup(click.Group):
 def _nearest(word: str) -> str:
     import difflib
 
+    from controlplane.cli import habits
+
+    if meant := habits.command(word):
+        return f" Instead: {meant}."
     close = difflib.get_close_matches(word, COMMANDS, n=1)
     return f" Did you mean '{close[0]}'?" if close else ""
 
@@ -132,6 +137,7 @@ def _contexts(ctx: click.Context, parameter: click.Parameter, begun: str) -> lis
 @click.option("--url", metavar="URL", help="Control plane to use (or LONGSHORE_URL).")
 @click.option("--token", metavar="TOKEN", help="API token (or LONGSHORE_TOKEN, which other users cannot read).")
 @click.option("--ca", metavar="FILE", help="CA certificate the control plane must show (or LONGSHORE_CA).")
+@click.version_option(package_name="longshore", message="%(prog)s %(version)s", help="Version of this command.")
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:
     ctx.obj = options
@@ -143,6 +149,12 @@ def main(arguments: list[str] | None = None) -> int:
         ended = command.main(arguments, prog_name="longshore", standalone_mode=False)
     except LongshoreError as error:
         return _fail(str(error), code_of(error))
+    except click.NoSuchOption as error:
+        from controlplane.cli import habits
+
+        hint = habits.option(error.option_name, error.ctx.command_path if error.ctx else "")
+        click.UsageError(f"{error.format_message()} {hint}".rstrip(), error.ctx).show()
+        return Exit.USAGE
     except click.UsageError as error:
         error.show()
         return Exit.USAGE

@@ -71,6 +71,16 @@ def renew(body: schemas.LateRenew, request: Request, services: Current) -> schem
     return schemas.certificate(issued, services.identity.ca_pem)
 
 
+@router.get("/whoami", summary="Who asks, and as what; refused unless they may write `change`, where that is given")
+def who_am_i(
+    user: Known, change: Annotated[str, Query(max_length=200, description="such as cameras/gate")] = ""
+) -> schemas.WhoAmI:
+    """For a client that would let somebody write first and be refused afterwards."""
+    if change:
+        roles.check(user.role, "PUT", f"{router.prefix}/{change}", user.who)
+    return schemas.WhoAmI(who=user.who, via=user.name, role=user.role)
+
+
 @router.post("/jointokens", status_code=201, dependencies=_USER, summary="Make a join token")
 def create_join_token(body: schemas.NewJoinToken, services: Current, response: Response) -> schemas.CreatedJoinToken:
     node = None if body.node_id is None else ids.node_id(body.node_id)

@@ -12,6 +12,12 @@ from controlplane.schemas import Answer, Body, moment
 from controlplane.trust.ports import Issued
 
 
+class WhoAmI(Answer):
+    who: str
+    via: str  # the API token's name, or "browser"
+    role: str
+
+
 class NewJoinToken(Body):
     node_id: str | None = None
     labels: dict[str, str] = Field(default_factory=dict)

@@ -6,13 +6,14 @@ Nothing that was typed is lost: what cannot be written in the end stays in a fil
 from __future__ import annotations
 
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
 from controlplane.cli import completing, documents, editing, kinds, output, session
 from controlplane.cli.client import Client, Document, address
-from controlplane.cli.exits import Conflict
+from controlplane.cli.exits import Conflict, NotFound
 from controlplane.cli.kinds import WRITABLE, Kind
 from protos.errors import LongshoreError, Rejected
 
@@ -41,7 +42,15 @@ def command(kind_word: str, name: str | None) -> None:
     if kind.name not in WRITABLE:
         raise Rejected(f"a {kind.name} is {kinds.origin(kind)} and cannot be edited; {', '.join(WRITABLE)} can be")
     with session.client() as client:
-        _edit(client, kind, client.one(kind.plural, chosen))
+        document = client.one(kind.plural, chosen)
+        _check_role(client, address(kind.plural, chosen))
+        _edit(client, kind, document)
+
+
+def _check_role(client: Client, place: str) -> None:
+    """Who may not write it hears that before the editor opens. A control plane one release older cannot tell."""
+    with suppress(NotFound):
+        client.call("GET", "/whoami", params={"change": place.removeprefix("/")})
 
 
 def _edit(client: Client, kind: Kind, document: Document) -> None:

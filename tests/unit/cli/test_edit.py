@@ -62,6 +62,19 @@ def test_what_was_saved_is_written(gate: Run, editor: Path) -> None:
     assert "resourceVersion" in seen
 
 
+def test_who_may_not_write_is_refused_before_the_editor_opens(gate: Run, editor: Path) -> None:
+    token = gate("apitoken", "create", "ci", "--role", "viewer").out.strip()
+    refused = gate("--token", token, "edit", "camera", "gate")
+    assert (refused.code, "ci is a viewer here, and this needs an operator" in refused.err) == (1, True)
+    assert not (editor / "seen").exists()
+
+
+def test_an_operator_may_not_edit_settings(longshore: Run, editor: Path) -> None:
+    token = longshore("apitoken", "create", "ci", "--role", "operator").out.strip()
+    assert "this needs an admin" in longshore("--token", token, "edit", "settings").err
+    assert not (editor / "seen").exists()
+
+
 def test_saved_as_it_was_nothing_changes(gate: Run, editor: Path) -> None:
     plays(editor, "s/^#.*/# looked at it/")
     assert gate("edit", "camera/gate").out == "camera/gate unchanged\n"
