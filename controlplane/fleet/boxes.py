@@ -205,4 +205,4 @@ def _conditions(fleet: Fleet) -> Iterable[tuple[Node | Camera | Deployment, list
         yield camera, status.camera_conditions(camera, owners.get(camera.spec.node))
     for deployment in fleet.deployments:
         steps = status.boxes(deployment, fleet)
-        yield deployment, status.deployment_conditions(deployment, steps, fleet.releases)
+        yield deployment, status.deployment_conditions(deployment, steps, fleet)

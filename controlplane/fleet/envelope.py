@@ -142,7 +142,7 @@ def camera(item: Camera, owner: Node | None, now_ms: int) -> Document:
 
 def deployment(item: Deployment, fleet: Fleet, now_ms: int) -> Document:
     steps = status.boxes(item, fleet)
-    conditions = status.deployment_conditions(item, steps, fleet.releases)
+    conditions = status.deployment_conditions(item, steps, fleet)
     state = {
         "digest": fleet.releases.get((item.spec.model, item.spec.version)),
         "nodes": _counts(steps),

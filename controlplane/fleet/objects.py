@@ -89,3 +89,4 @@ class Fleet:
     deployments: tuple[Deployment, ...]
     releases: Releases
     quotas: BoxQuotas = field(default_factory=BoxQuotas)  # of each box's disk
+    served_only: Mapping[ReleaseKey, str] = field(default_factory=dict)  # releases that find no boxes, with their task

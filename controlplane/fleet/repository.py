@@ -35,18 +35,26 @@ class FleetRepository:
 
     def fleet(self) -> Fleet:
         whole = (tuple(self.nodes()), tuple(self.cameras()), tuple(self.deployments()), self.releases())
-        return Fleet(*whole, self._quotas())
+        return Fleet(*whole, self._quotas(), self.served_only())
 
     def surroundings(self, node: Node) -> Fleet:
         """The part of the fleet that `node`'s desired state and conditions depend on."""
         query = select(tables.Node).where(tables.Node.role == CLOUD, tables.Node.deleted_ms.is_(None))
         clouds = [_node(row) for row in self._session.scalars(query) if row.id != node.name]
         cameras = tuple(self.cameras(node.name))
-        return Fleet((node, *clouds), cameras, tuple(self.deployments()), self.releases(), self._quotas())
+        return Fleet(
+            (node, *clouds), cameras, tuple(self.deployments()), self.releases(), self._quotas(), self.served_only()
+        )
 
     def releases(self) -> dict[tuple[ModelName, Version], Digest]:
         rows = self._session.execute(select(tables.Release.model, tables.Release.version, tables.Release.digest))
         return {(ModelName(model), Version(version)): Digest(digest) for model, version, digest in rows}
+
+    def served_only(self) -> dict[tuple[ModelName, Version], str]:
+        """Releases that cameras cannot show, with their task."""
+        query = select(tables.Release.model, tables.Release.version, tables.Release.task)
+        rows = self._session.execute(query.where(tables.Release.task != "detection"))
+        return {(ModelName(model), Version(version)): task for model, version, task in rows}
 
     def release_manifest(self, model: ModelName, version: Version) -> bytes | None:
         """The very bytes that were pushed."""

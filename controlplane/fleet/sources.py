@@ -33,6 +33,11 @@ def checked(source: object) -> str:
         raise Rejected(f"spec.source is needed: a URL such as {_EXAMPLES}")
     if len(source) > _MAX_LENGTH or not source.isprintable() or " " in source:
         raise Rejected(f"spec.source must be at most {_MAX_LENGTH} printable characters without spaces")
+    if source.startswith(("/", "./", "../", "~")):
+        raise Rejected(
+            "spec.source is a path; write it as a URL: file:// and the absolute path for a video on the box, such as "
+            "file:///srv/clip.mp4, or device:///dev/video0 for a device"
+        )
     parts = _split(source)
     if parts.scheme not in SCHEMES:
         raise Rejected(f"spec.source must start with one of {', '.join(SCHEMES)}, such as {_EXAMPLES}")

@@ -18,6 +18,7 @@ from controlplane.fleet.reports import CameraReport, DeploymentReport
 
 READY = "Ready"
 CONVERGED = "Converged"
+WATCHING = "Watching"
 SPEC_ACCEPTED = "SpecAccepted"
 _NAMED = 3  # boxes named in one sentence; the others are counted
 
@@ -182,8 +183,20 @@ def _camera_ready(camera: Camera, node: Node | None, report: CameraReport) -> Co
     return _condition(READY, state.capitalize(), f"{camera.name} is {state}: {why}", ok=False)
 
 
-def deployment_conditions(deployment: Deployment, steps: list[Progress], releases: Releases) -> list[Condition]:
-    return [_deployment_ready(steps), _deployment_converged(deployment, steps, releases)]
+def deployment_conditions(deployment: Deployment, steps: list[Progress], fleet: Fleet) -> list[Condition]:
+    found = [_deployment_ready(steps), _deployment_converged(deployment, steps, fleet.releases)]
+    spec = deployment.spec
+    task = fleet.served_only.get((spec.model, spec.version))
+    return [*found, _served_only(f"{spec.model}", f"{spec.version}", task)] if task else found
+
+
+def _served_only(model: str, version: str, task: str) -> Condition:
+    """It converges, and cameras show nothing: that has to be said."""
+    message = (
+        f"cameras show nothing of {model} {version}: it is a {task} release, which finds no boxes; it is served to "
+        f"applications, and 'longshore try {model}@{version} --source VIDEO' shows what it says"
+    )
+    return _condition(WATCHING, "ServedOnly", message, ok=False)
 
 
 def _deployment_ready(steps: list[Progress]) -> Condition:

@@ -98,6 +98,9 @@ def _deployment(item: Document) -> Iterator[Concern]:
     converged = condition(item, "Converged")
     if converged["reason"] in ("ReleaseMissing", "NoBoxSelected"):
         yield Concern(BAD, name_of(item), converged["message"], f"/deployments/{name_of(item)}")
+    for each in item["status"]["conditions"]:
+        if each["type"] == "Watching" and each["status"] != "True":
+            yield Concern(NOTE, name_of(item), each["message"], f"/deployments/{name_of(item)}")
 
 
 def _without(name: str, message: str) -> str:

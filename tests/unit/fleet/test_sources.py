@@ -73,6 +73,12 @@ def test_a_refusal_holds_no_part_of_the_source(secret: str) -> None:
         assert caught.value.__cause__ is None
 
 
+@pytest.mark.parametrize("source", ["/srv/clip.mp4", "./clip.mp4", "../clip.mp4", "~/clip.mp4"])
+def test_a_path_is_told_how_it_is_written_as_a_source(source: str) -> None:
+    with pytest.raises(Rejected, match="file:// and the absolute path"):
+        sources.checked(source)
+
+
 @given(SECRETS, SECRETS)
 def test_no_credentials_are_left_after_stripping(user: str, password: str) -> None:
     source = f"rtsp://{quote(user, safe='')}:{quote(password, safe='')}@cam.example:554/live"

@@ -32,7 +32,7 @@ def told(state: str, active: str = OLD, target: str = NEW, **more: object) -> De
 
 def converged(*nodes: Node, deployment: Deployment = WATCH, releases: Releases = RELEASES) -> Condition:
     fleet = Fleet(nodes, (), (deployment,), releases)
-    return status.deployment_conditions(deployment, status.boxes(deployment, fleet), releases)[1]
+    return status.deployment_conditions(deployment, status.boxes(deployment, fleet), fleet)[1]
 
 
 @pytest.mark.parametrize(
@@ -97,8 +97,19 @@ def test_a_deployment_without_its_release_says_how_to_get_it() -> None:
 
 def test_a_deployment_is_ready_when_some_release_answers_on_every_box() -> None:
     fleet = Fleet((box("a", told("PULLING")), box("b", told("PULLING", active=""))), (), (WATCH,), RELEASES)
-    ready = status.deployment_conditions(WATCH, status.boxes(WATCH, fleet), RELEASES)[0]
+    ready = status.deployment_conditions(WATCH, status.boxes(WATCH, fleet), fleet)[0]
     assert (ready.status, ready.message) == ("False", "no release answers on b")
+
+
+def test_a_release_that_finds_no_boxes_says_why_cameras_show_nothing_of_it() -> None:
+    fleet = Fleet((box("a", told("IDLE", active=NEW)),), (), (WATCH,), RELEASES)
+    steps = status.boxes(WATCH, fleet)
+    kinds = [each.type for each in status.deployment_conditions(WATCH, steps, fleet)]
+    assert kinds == ["Ready", "Converged"]
+    served = replace(fleet, served_only={(WATCH.spec.model, WATCH.spec.version): "classification"})
+    told_too = status.deployment_conditions(WATCH, steps, served)[-1]
+    assert (told_too.type, told_too.status, told_too.reason) == ("Watching", "False", "ServedOnly")
+    assert "longshore try harbour@1.0.0" in told_too.message
 
 
 def test_a_node_has_converged_when_it_acts_on_the_newest_generation_and_runs_everything() -> None:
