@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import click
 
 from controlplane.cli import documents, session
@@ -23,13 +25,20 @@ A camera whose source shows *** keeps the credentials the control plane has stor
 
 
 @click.command("apply", help=EXAMPLES)
-@click.option("-f", "--filename", "paths", multiple=True, required=True, metavar="FILE", help="File, folder or -.")
-def command(paths: tuple[str, ...]) -> None:
+@click.argument("bare", nargs=-1, metavar="")
+@click.option("-f", "--filename", "paths", multiple=True, metavar="FILE", help="File, folder or -.")
+def command(paths: tuple[str, ...], bare: tuple[str, ...]) -> None:
+    if bare or not paths:
+        raise click.UsageError(f"Say what to apply with -f: longshore apply {_with_f(*paths, *bare)}")
     items = [written for path in paths for written in documents.read(path)]
     with session.client() as client:
         refused = [sentence for item in items if (sentence := _apply(client, item, alone=len(items) == 1))]
     if refused:
         raise Rejected(refused[0] if len(items) == 1 else f"{len(refused)} of {len(items)} objects were refused")
+
+
+def _with_f(*paths: str) -> str:
+    return " ".join(f"-f {shlex.quote(path)}" for path in paths or ("FILE",))
 
 
 def _apply(client: Client, item: Written, *, alone: bool) -> str:

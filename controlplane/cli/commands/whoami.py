@@ -28,4 +28,4 @@ def command(form: str) -> None:
     if form != "table":
         click.echo(output.structured({**told, "url": client.context.url}, form))
         return
-    click.echo(f"{told['who']}, {told['role']}, by {told['via']}, at {client.context.url}")
+    click.echo(f"{told['who']}, with the role {told['role']}, by the API token {told['via']}, at {client.context.url}")

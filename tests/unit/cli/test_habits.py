@@ -22,6 +22,8 @@ from tests.sim.command import Run
         ("config view", "'longshore context list'"),
         ("get nodes -A", "There are no namespaces; labels choose: -l site=harbour."),
         ("get nodes -n kube-system", "There are no namespaces"),
+        ("apply x.yaml b.yaml", "longshore apply -f x.yaml -f b.yaml"),
+        ("apply", "longshore apply -f FILE"),
         ("aply", "Did you mean 'apply'?"),
     ],
 )

@@ -33,7 +33,8 @@ def test_a_services_token_works_with_its_role_until_it_is_deleted(longshore: Run
     made = longshore("apitoken", "create", "ci")
     token = made.out.strip()
     assert longshore("--token", token, "get", "nodes").code == 0
-    assert longshore("--token", token, "whoami").out.startswith("ci, viewer, by ci, at http://")
+    told = longshore("--token", token, "whoami").out
+    assert told.startswith("ci, with the role viewer, by the API token ci, at http://")
     refused = longshore("--token", token, "token", "create")
     assert (refused.code, "ci is a viewer here" in refused.err) == (1, True)
     listed = json.loads(longshore("apitoken", "list", "-o", "json").out)["items"]
