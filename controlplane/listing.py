@@ -12,7 +12,8 @@ from typing import Annotated, TypeVar
 from fastapi import Query
 from pydantic import Field
 
-from controlplane.schemas import API_VERSION, Answer
+from controlplane.schemas import Answer
+from controlplane.shape import API_VERSION
 
 MOST = 1000  # objects on one page
 T = TypeVar("T")

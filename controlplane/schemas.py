@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
-
-API_VERSION = "longshore/v1"
 
 
 class Body(BaseModel):
@@ -42,12 +39,6 @@ class Failure(Answer):
 
 class Refusal(Answer):
     error: Failure
-
-
-def moment(unix_ms: int) -> str:
-    """RFC 3339 in UTC with milliseconds."""
-    text = datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
 
 
 REFUSALS: dict[int | str, dict[str, Any]] = {

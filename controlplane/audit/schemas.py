@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from controlplane import tables
 from controlplane.listing import WholeList
-from controlplane.schemas import Answer, moment
+from controlplane.schemas import Answer
+from controlplane.shape import moment
 
 
 class AuditAnswer(Answer):

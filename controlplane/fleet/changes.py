@@ -18,10 +18,10 @@ from typing import Any
 from controlplane.errors import Conflict
 from controlplane.fleet import selectors
 from controlplane.fleet.objects import Meta
+from controlplane.shape import API_VERSION
 from protos.errors import Rejected
 from protos.ids import name as checked_name
 
-API_VERSION = "longshore/v1"
 _MAX_ANNOTATION = 4096  # characters of all annotations together: notes, not storage
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and line feed: a note may have lines
 _TOP = {"apiVersion", "kind", "metadata", "spec", "status"}

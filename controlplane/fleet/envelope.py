@@ -7,7 +7,6 @@ credentials out; `specs.camera_document` and `sources.scrubbed` do.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -17,8 +16,8 @@ from controlplane.fleet.desired import DesiredState
 from controlplane.fleet.objects import Camera, Condition, Deployment, Fleet, Meta, Node
 from controlplane.fleet.reports import CameraReport, DeploymentReport
 from controlplane.fleet.status import Progress, Step
+from controlplane.shape import API_VERSION, moment_or_never
 
-API_VERSION = "longshore/v1"
 Document = dict[str, Any]
 
 
@@ -30,38 +29,33 @@ def desired(state: DesiredState) -> dict[str, Any]:
     return told
 
 
-def timestamp(unix_ms: int) -> str | None:
-    """RFC 3339 in UTC with milliseconds; None for never."""
-    if not unix_ms:
-        return None
-    moment = datetime.fromtimestamp(unix_ms / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def document(kind: str, name: str, meta: Meta, spec: Document, state: Document) -> Document:
-    """Any object, as every answer shows it."""
-    metadata = {
+def metadata(name: str, meta: Meta) -> Document:
+    return {
         "name": name,
         "labels": dict(meta.labels),
         "annotations": dict(meta.annotations),
         "uid": meta.uid,
         "generation": meta.generation,
         "resourceVersion": str(meta.resource_version),
-        "creationTimestamp": timestamp(meta.created_unix_ms),
+        "creationTimestamp": moment_or_never(meta.created_unix_ms),
     }
-    return {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": spec, "status": state}
 
 
-def _conditions(conditions: Iterable[Condition]) -> list[Document]:
+def document(kind: str, name: str, meta: Meta, spec: Document, state: Document) -> Document:
+    """Any object, as every answer shows it."""
+    return {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata(name, meta), "spec": spec, "status": state}
+
+
+def conditions(found: Iterable[Condition]) -> list[Document]:
     return [
         {
             "type": item.type,
             "status": item.status,
             "reason": item.reason,
             "message": sources.scrubbed(item.message),
-            "lastTransitionTime": timestamp(item.since_unix_ms),
+            "lastTransitionTime": moment_or_never(item.since_unix_ms),
         }
-        for item in conditions
+        for item in found
     ]
 
 
@@ -70,14 +64,14 @@ def node(item: Node, fleet: Fleet, now_ms: int) -> Document:
     state = {
         "phase": status.phase(item).value,
         "role": item.role,
-        "lastSeen": timestamp(item.last_seen_unix_ms),
+        "lastSeen": moment_or_never(item.last_seen_unix_ms),
         "generation": item.desired_generation,
         "observedGeneration": report.observed_generation,
         "inventory": _inventory(item),
         "deployments": [_deployment_report(each) for each in sorted(report.deployments, key=lambda each: each.name)],
         "cameras": [_camera_line(each, item) for each in sorted(report.cameras, key=lambda each: each.name)],
         "problems": [{"code": each.code, "message": sources.scrubbed(each.message)} for each in report.problems],
-        "conditions": _conditions(status.dated(status.node_conditions(item, fleet), item.transitions, now_ms)),
+        "conditions": conditions(status.dated(status.node_conditions(item, fleet), item.transitions, now_ms)),
     }
     return document("Node", item.name, item.meta, specs.node_document(item.spec), state)
 
@@ -130,24 +124,24 @@ def camera(item: Camera, owner: Node | None, now_ms: int) -> Document:
         "state": status.camera_state(item, owner),
         "reason": sources.scrubbed(report.reason),
         "framesPerSecond": _rate(report, owner),
-        "lastFrame": timestamp(report.last_frame_unix_ms),
+        "lastFrame": moment_or_never(report.last_frame_unix_ms),
         "width": report.width,
         "height": report.height,
         "restarts": report.restarts,
         "refusedSpec": sources.scrubbed(report.refused_spec),
-        "conditions": _conditions(status.dated(status.camera_conditions(item, owner), item.transitions, now_ms)),
+        "conditions": conditions(status.dated(status.camera_conditions(item, owner), item.transitions, now_ms)),
     }
     return document("Camera", item.name, item.meta, specs.camera_document(item.spec), state)
 
 
 def deployment(item: Deployment, fleet: Fleet, now_ms: int) -> Document:
     steps = status.boxes(item, fleet)
-    conditions = status.deployment_conditions(item, steps, fleet)
+    found = status.deployment_conditions(item, steps, fleet)
     state = {
         "digest": fleet.releases.get((item.spec.model, item.spec.version)),
         "nodes": _counts(steps),
         "boxes": [_box(step) for step in steps],
-        "conditions": _conditions(status.dated(conditions, item.transitions, now_ms)),
+        "conditions": conditions(status.dated(found, item.transitions, now_ms)),
     }
     return document("Deployment", item.name, item.meta, specs.deployment_document(item.spec), state)
 

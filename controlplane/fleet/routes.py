@@ -11,12 +11,12 @@ from fastapi import APIRouter, Body, Depends, Query
 from fastapi.responses import JSONResponse, Response
 
 from controlplane.fleet import envelope, schemas
-from controlplane.fleet.envelope import timestamp
 from controlplane.fleet.schemas import documented
 from controlplane.fleet.service import Applied
 from controlplane.identity.access import Current, require_user
 from controlplane.listing import Continue, Limit, Selector, one_more, page
-from controlplane.schemas import API_VERSION, REFUSALS
+from controlplane.schemas import REFUSALS
+from controlplane.shape import API_VERSION, moment_or_never
 from protos.errors import Retryable
 from protos.ids import CameraName, NodeId
 
@@ -68,7 +68,7 @@ def delete_node(name: str, services: Current) -> None:
 def logs(name: str, services: Current, after: After = 0, wait: Wait = 0) -> Response:
     services.fleet.look_at_node(name)
     lines = services.looking.wait_lines(NodeId(name), after, wait)
-    items = [{**vars(line), "time": timestamp(line.unix_ms)} for line in lines]
+    items = [{**vars(line), "time": moment_or_never(line.unix_ms)} for line in lines]
     return JSONResponse({"items": [{key: value for key, value in item.items() if key != "unix_ms"} for item in items]})
 
 
@@ -116,7 +116,7 @@ def picture(name: str, services: Current, after: After = 0, wait: Wait = 3) -> R
         "Cache-Control": "no-store",
         "X-Content-Type-Options": "nosniff",
         "Longshore-Number": str(newest.number),
-        "Longshore-Captured": timestamp(newest.captured_unix_ms) or "",
+        "Longshore-Captured": moment_or_never(newest.captured_unix_ms) or "",
         "Longshore-Outcome": newest.outcome,
         "Longshore-Latency-Ms": f"{newest.latency_ms:.1f}",
     }

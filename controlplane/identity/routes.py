@@ -18,7 +18,8 @@ from controlplane.identity import pages, roles, schemas
 from controlplane.identity.access import Cookie, Current, check_origin, cookie_name, require_user
 from controlplane.identity.domain import SESSION_SECONDS, Wish
 from controlplane.identity.service import User
-from controlplane.schemas import REFUSALS, moment
+from controlplane.schemas import REFUSALS
+from controlplane.shape import moment
 from protos import ids
 
 _USER = [Depends(require_user)]

@@ -8,7 +8,8 @@ from pydantic.alias_generators import to_camel
 from controlplane import tables
 from controlplane.identity.domain import StoredToken
 from controlplane.listing import WholeList
-from controlplane.schemas import Answer, Body, moment
+from controlplane.schemas import Answer, Body
+from controlplane.shape import moment
 from controlplane.trust.ports import Issued
 
 

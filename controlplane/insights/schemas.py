@@ -12,7 +12,8 @@ from controlplane.insights.domain import Bucket, Lost, Sums
 from controlplane.insights.matching import Boxes
 from controlplane.insights.service import Outcomes, Page
 from controlplane.listing import ListMetadata, WholeList
-from controlplane.schemas import API_VERSION, Answer, moment
+from controlplane.schemas import Answer
+from controlplane.shape import API_VERSION, moment
 from controlplane.tables import CameraHealth, Detection, NodeStat
 
 

@@ -15,7 +15,8 @@ from controlplane.identity.routes import sign_in_url
 from controlplane.identity.schemas import SignInLink
 from controlplane.listing import Selector
 from controlplane.people import schemas
-from controlplane.schemas import REFUSALS, moment
+from controlplane.schemas import REFUSALS
+from controlplane.shape import moment
 
 router = APIRouter(prefix="/api/v1", tags=["people"], dependencies=[Depends(require_user)], responses=REFUSALS)
 

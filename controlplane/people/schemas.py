@@ -9,12 +9,12 @@ from pydantic import Field
 from controlplane import tables
 from controlplane.fields import Fields
 from controlplane.fleet import envelope
-from controlplane.fleet.envelope import timestamp
 from controlplane.identity import roles
 from controlplane.identity.roles import Role
 from controlplane.listing import ListMetadata, WholeList
 from controlplane.people.service import Person as Known
-from controlplane.schemas import Answer, Metadata, moment
+from controlplane.schemas import Answer, Metadata
+from controlplane.shape import moment, moment_or_never
 
 
 class PersonSpec(Answer):
@@ -64,7 +64,7 @@ def spec(value: object) -> Role:
 
 def document(person: Known) -> dict[str, Any]:
     state = {
-        "lastSeen": timestamp(person.last_seen_ms or 0),
+        "lastSeen": moment_or_never(person.last_seen_ms or 0),
         "sessions": person.sessions,
         "apiTokens": person.api_tokens,
     }

@@ -11,7 +11,8 @@ from controlplane.listing import ListMetadata
 from controlplane.registry.difference import Difference, Line
 from controlplane.registry.domain import StoredFile, StoredModel, StoredRelease
 from controlplane.registry.domain import Upload as StoredUpload
-from controlplane.schemas import API_VERSION, Answer, Body, Metadata, moment
+from controlplane.schemas import Answer, Body, Metadata
+from controlplane.shape import API_VERSION, moment
 from protos.ids import hex_of
 
 

@@ -6,9 +6,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from controlplane.fleet.envelope import timestamp
+from controlplane.fleet import envelope
+from controlplane.fleet.schemas import Condition
 from controlplane.listing import ListMetadata
-from controlplane.schemas import API_VERSION, Answer, Body, Metadata, moment
+from controlplane.schemas import Answer, Body, Metadata
+from controlplane.shape import API_VERSION, moment_or_never
 from controlplane.training.domain import Run
 from controlplane.training.ports import Trainer
 from controlplane.training.progress import Points
@@ -117,14 +119,6 @@ class ProgressAnswer(Answer):
     seconds_left: float | None = Field(description="of the phase, by the last two minutes")
 
 
-class ConditionAnswer(Answer):
-    type: str
-    status: str
-    reason: str
-    message: str
-    last_transition_time: str
-
-
 class RunStatus(Answer):
     phase: str = Field(description="Pending, Preparing, Running, Publishing, Cancelling, Succeeded, Failed, Cancelled")
     message: str = Field(description="why it is in this phase")
@@ -135,7 +129,7 @@ class RunStatus(Answer):
     release: str = Field(description="name of the release it made")
     kept: bool = Field(description="its checkpoints are still on disk")
     progress: ProgressAnswer
-    conditions: list[ConditionAnswer]
+    conditions: list[Condition]
 
 
 class RunAnswer(Answer):
@@ -175,16 +169,7 @@ def trainer(found: Trainer, waiting: list[str]) -> TrainerAnswer:
 
 
 def run(found: Run, waiting: list[str]) -> RunAnswer:
-    meta = found.meta
-    metadata = Metadata(
-        name=found.name,
-        labels=dict(meta.labels),
-        annotations=dict(meta.annotations),
-        uid=meta.uid,
-        generation=meta.generation,
-        resource_version=str(meta.resource_version),
-        creation_timestamp=moment(meta.created_unix_ms),
-    )
+    metadata = Metadata.model_validate(envelope.metadata(found.name, found.meta))
     spec = RunSpec(recipe=found.recipe, model=found.model, version=found.version, settings=dict(found.settings))
     return RunAnswer(metadata=metadata, spec=spec, status=_status(found, waiting))
 
@@ -195,21 +180,12 @@ def _status(found: Run, waiting: list[str]) -> RunStatus:
         message=found.why.message,
         position=waiting.index(found.name) + 1 if found.name in waiting else 0,
         attempt=found.attempt,
-        started=timestamp(found.started_ms),
-        ended=timestamp(found.ended_ms),
+        started=moment_or_never(found.started_ms),
+        ended=moment_or_never(found.ended_ms),
         release=found.release,
         kept=found.kept,
         progress=ProgressAnswer.model_validate(vars(found.progress)),
-        conditions=[
-            ConditionAnswer(
-                type=each.type,
-                status=each.status,
-                reason=each.reason,
-                message=each.message,
-                last_transition_time=moment(each.since_unix_ms),
-            )
-            for each in found.conditions
-        ],
+        conditions=[Condition.model_validate(each) for each in envelope.conditions(found.conditions)],
     )
 
 

@@ -11,8 +11,8 @@ from controlplane.container import Services
 from controlplane.identity import schemas
 from controlplane.identity.roles import Role
 from controlplane.people import schemas as people
-from controlplane.schemas import moment
 from controlplane.settings.domain import NAME
+from controlplane.shape import moment
 from controlplane.ui import deployments, settings, tokens
 from controlplane.ui.documents import name_of
 from controlplane.ui.page import Asked, View

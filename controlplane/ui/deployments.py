@@ -14,7 +14,7 @@ import yaml
 from controlplane.fleet import selectors
 from controlplane.fleet.selection import Selected
 from controlplane.registry.domain import StoredRelease
-from controlplane.schemas import moment
+from controlplane.shape import moment
 from controlplane.ui import figures
 from controlplane.ui.documents import condition, labels_of, name_of
 from controlplane.ui.page import Document

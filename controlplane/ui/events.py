@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from controlplane.insights.domain import Lost, moment_ms
+from controlplane.shape import moment
 from controlplane.ui import figures
 from controlplane.ui.page import Document
 from protos.errors import Rejected
@@ -148,5 +149,10 @@ def change(row: Document, at_ms: int) -> Facts:
 
 def _moment(kind: str, at_ms: int) -> Facts:
     at = datetime.fromtimestamp(at_ms / 1000, UTC)
-    text = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return {"kind": kind, "at_ms": at_ms, "at": text, "time": at.strftime("%H:%M:%S"), "day": at.strftime("%d %b")}
+    return {
+        "kind": kind,
+        "at_ms": at_ms,
+        "at": moment(at_ms),
+        "time": at.strftime("%H:%M:%S"),
+        "day": at.strftime("%d %b"),
+    }

@@ -9,7 +9,7 @@ from controlplane.container import Services
 from controlplane.fleet import sources
 from controlplane.insights.matching import Wanted
 from controlplane.insights.repository import Only
-from controlplane.schemas import moment
+from controlplane.shape import moment
 from controlplane.ui import camera, fleet, lists, node, spans, wall
 from controlplane.ui.boxes import Stats
 from controlplane.ui.outcomes import CHART_MS, SETTLE_MS, SHARE_MS, chart, chart_end, drawn_on

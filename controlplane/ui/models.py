@@ -7,7 +7,7 @@ from typing import Any
 
 from controlplane.registry.domain import StoredModel, StoredRelease
 from controlplane.registry.outline import Outline
-from controlplane.schemas import moment
+from controlplane.shape import moment
 from controlplane.ui import figures
 from controlplane.ui.page import Document
 from protos.ids import hex_of

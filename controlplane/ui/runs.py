@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from controlplane.fleet.envelope import timestamp
-from controlplane.schemas import moment
+from controlplane.shape import moment, moment_or_never
 from controlplane.training.domain import Phase, Run
 from controlplane.training.ports import Trainer
 from controlplane.training.progress import Points, Progress
@@ -48,7 +47,7 @@ def line(run: Run, waiting: Sequence[str]) -> Facts:
         "why": run.why.message,
         "position": waiting.index(run.name) + 1 if run.name in waiting else 0,
         "created": moment(run.meta.created_unix_ms),
-        "ended": timestamp(run.ended_ms) or "",
+        "ended": moment_or_never(run.ended_ms) or "",
         "took": span((run.ended_ms - run.started_ms) / 1000) if run.ended_ms and run.started_ms else "",
     }
 
@@ -59,7 +58,7 @@ def run(found: Run, waiting: Sequence[str], default: Mapping[str, Any]) -> Facts
         **line(found, waiting),
         "attempt": found.attempt,
         "kept": found.kept,
-        "started": timestamp(found.started_ms) or "",
+        "started": moment_or_never(found.started_ms) or "",
         "settings": [
             {"name": name, "value": _shown(value), "changed": name in default and default[name] != value}
             for name, value in found.settings.items()

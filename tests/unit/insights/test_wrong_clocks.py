@@ -13,7 +13,7 @@ from agent.telemetry import records
 from agent.telemetry.records import Latencies, NodeStats, OutcomeWindow, Waiting
 from agent.types import CameraState, Tap
 from controlplane.ingest import wire
-from controlplane.schemas import moment
+from controlplane.shape import moment
 from controlplane.ui.fleet_pages import FleetPage
 from controlplane.ui.page import Asked
 from protos.ids import CameraName, DeploymentName, NodeId
