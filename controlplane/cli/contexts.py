@@ -103,9 +103,7 @@ def _nowhere(folder: Path, config: Path) -> str:
     if names:
         todo = f"choose one with --context NAME or 'longshore context use NAME' (there are: {names})"
     else:
-        todo = (
-            "start one with 'longshore up --demo', go to the folder where one runs, or sign in: 'longshore login URL'"
-        )
+        todo = "start one with 'longshore up --demo', 'cd' to the folder where one runs, or 'longshore login URL'"
     return f"no control plane is named: {looked}; {todo}"
 
 

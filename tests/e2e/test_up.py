@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -135,6 +136,19 @@ def seen_since(tree: DemoTree, unix: float) -> bool:
 def test_commands_in_the_folder_find_the_control_plane_by_themselves(tree: DemoTree) -> None:
     assert cli(tree, "get", "nodes", "-o", "json")
     assert cli(tree, "token", "create", "quay-9", "-q").startswith("LS1.")
+
+
+def test_commands_in_any_folder_find_it_while_it_runs(tree: DemoTree) -> None:
+    def asked() -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_CONFIG_HOME": str(tree.config)}
+        for name in ("LONGSHORE_URL", "LONGSHORE_TOKEN", "LONGSHORE_CONTEXT"):
+            environment.pop(name, None)
+        command = [sys.executable, "-P", "-m", "controlplane.cli.main", "whoami"]
+        return subprocess.run(command, cwd="/", env=environment, capture_output=True, text=True, check=False)
+
+    assert asked().stdout.startswith("admin, with the role admin")
+    tree.stop()
+    assert "no control plane is named" in asked().stderr
 
 
 def test_secrets_in_the_state_folder_are_readable_by_their_owner_only(tree: DemoTree) -> None:

@@ -11,7 +11,7 @@ from controlplane.cli.client import Client, address
 from controlplane.cli.documents import Written
 from protos.errors import Rejected
 
-EXAMPLES = """Create or update Nodes, Cameras and Deployments.
+EXAMPLES = """Create or update Nodes, Cameras, Deployments, People and Settings.
 
 \b
 Examples:
