@@ -17,7 +17,7 @@ from agent.cameras.messages import HealthChanged, Hung
 from agent.cameras.source import HUNG_SECONDS, FrameSource, Reason, Shot, SourceLost
 from agent.cameras.spec import CameraSpec
 from agent.types import CameraState
-from tests.sim.yard import Yard, plan, tap
+from tests.sim.yard import PATIENCE, Yard, plan, tap
 
 LATER = HUNG_SECONDS + 1.0
 
@@ -46,7 +46,7 @@ class Stuck:
 
     def read(self) -> Shot:
         self._driver.reads.release()
-        self._driver.lets_go.wait(30)
+        self._driver.lets_go.wait(2 * PATIENCE)
         raise SourceLost(Reason.ENDED)
 
     def interrupt(self) -> None: ...
@@ -66,7 +66,7 @@ class Bench:
 
     def reads(self) -> None:
         """Wait until a thread is in its source."""
-        assert self.driver.reads.acquire(timeout=10)
+        assert self.driver.reads.acquire(timeout=PATIENCE)
 
 
 @pytest.fixture
@@ -140,10 +140,10 @@ async def test_a_camera_that_hangs_alone_stays_stalled_with_its_reason_until_a_p
     group.on_message(group, HealthChanged("quay", CameraState.STALLED, "hung: nothing comes", 1, 0))
     group.on_message(group, Hung("quay"))
     said = len(yard.health["quay"])
-    await yard.until(lambda: len(yard.health["quay"]) > said + 1)
-    died, back = yard.health["quay"][said : said + 2]
-    assert (died.state, died.reason, died.restarts) == (CameraState.STALLED, "hung: nothing comes", 2)
-    assert (back.state, back.reason) == (CameraState.RUNNING, "")
+    await yard.until(lambda: any(each.state is CameraState.RUNNING for each in yard.health["quay"][said:]))
+    *died, back = yard.health["quay"][said:]  # more than once where a busy machine takes long to start a worker
+    assert {(each.state, each.reason) for each in died} == {(CameraState.STALLED, "hung: nothing comes")}
+    assert (died[0].restarts, back.reason) == (2, "")
 
 
 async def test_a_device_never_shares_a_worker(yard: Yard) -> None:

@@ -19,6 +19,7 @@ from tests.sim.command import Run
 from tests.sim.models import classifier, layered, sum_model
 from tests.sim.release_folders import release_of
 
+pytestmark = pytest.mark.timeout(300)  # calibrating and judging are work; the green run takes seconds
 CHECKOUT = Path(__file__).parents[3]
 HARBOUR = CHECKOUT / "models" / "harbour" / "release"
 CLIP = CHECKOUT / "controlplane" / "up" / "demo" / "harbour.mp4"

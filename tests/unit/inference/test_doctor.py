@@ -95,7 +95,9 @@ def test_ports_of_the_agent_that_runs_here_are_its_own() -> None:
     assert "--http-port" not in report(findings)
 
 
-def test_this_box_can_run_models(tmp_path: Path) -> None:
+@pytest.mark.timeout(300)
+def test_this_box_can_run_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "PROBE_SECONDS", 240.0)  # the machine of the tests may be busy; the green run takes 2 s
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -105,7 +107,8 @@ def test_this_box_can_run_models(tmp_path: Path) -> None:
     assert facts.capabilities["providers"] == ["cpu"]
     assert facts.taken_ports == {"http-port": port}
     assert not facts.joined
-    assert not any(finding.broken for finding in diagnose(facts))
+    roomy = replace(facts, free_bytes=WELL.free_bytes)  # how full this disk is says nothing about us
+    assert not any(finding.broken for finding in diagnose(roomy))
 
 
 def test_an_address_this_machine_does_not_have_is_no_taken_port(tmp_path: Path) -> None:
