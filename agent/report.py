@@ -80,6 +80,7 @@ def _deployment(report: Report) -> fleet_pb2.DeploymentReport:
         refused_digests=report.refused,
         bytes_done=report.bytes_done,
         bytes_total=report.bytes_total,
+        variant=report.variant,
     )
 
 

@@ -309,6 +309,7 @@ class DeploymentReport(_message.Message):
     REFUSED_DIGESTS_FIELD_NUMBER: _builtins.int
     BYTES_DONE_FIELD_NUMBER: _builtins.int
     BYTES_TOTAL_FIELD_NUMBER: _builtins.int
+    VARIANT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     state: _builtins.str
     """update.machine State, e.g. "PULLING" """
@@ -320,6 +321,8 @@ class DeploymentReport(_message.Message):
     """why, in one sentence; empty when fine"""
     bytes_done: _builtins.int
     bytes_total: _builtins.int
+    variant: _builtins.str
+    """of the release answering now, such as "int8"; "" from agents before 0.2"""
     @_builtins.property
     def refused_digests(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
@@ -333,10 +336,11 @@ class DeploymentReport(_message.Message):
         refused_digests: _abc.Iterable[_builtins.str] | None = ...,
         bytes_done: _builtins.int = ...,
         bytes_total: _builtins.int = ...,
+        variant: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_digest", b"active_digest", "bytes_done", b"bytes_done", "bytes_total", b"bytes_total", "message", b"message", "name", b"name", "refused_digests", b"refused_digests", "state", b"state", "target_digest", b"target_digest"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_digest", b"active_digest", "bytes_done", b"bytes_done", "bytes_total", b"bytes_total", "message", b"message", "name", b"name", "refused_digests", b"refused_digests", "state", b"state", "target_digest", b"target_digest", "variant", b"variant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -47,6 +47,7 @@ class Report:
     refused: tuple[str, ...]
     bytes_done: int
     bytes_total: int
+    variant: str = ""  # of what answers
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,8 @@ class DeploymentUpdate:
         record = self._record
         refused = tuple(refusal.digest for refusal in record.refused)
         target, active = self._offered or record.target or "", self._answering or ""
-        return Report(record.deployment, record.state, target, active, self._message(), refused, *self._bytes)
+        variant = self._around.ports.variants.get(Digest(active), "")
+        return Report(record.deployment, record.state, target, active, self._message(), refused, *self._bytes, variant)
 
     def problem(self) -> Problem | None:
         known = (self._step_hindrance, self._record_hindrance, self._comeback.hindrance)

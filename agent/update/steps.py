@@ -38,7 +38,7 @@ class Ports:
     """What an update touches.
 
     `quota`: bytes of disk that releases may take, 0: all of it. `fetching`: a file that two releases share is fetched
-    by one of them at a time. `provider`: what runs models here.
+    by one of them at a time. `provider`: what runs models here; `variants`: which variant of a release it took last.
     """
 
     source: BlobSource
@@ -47,6 +47,7 @@ class Ports:
     quota: Callable[[], int] = lambda: 0
     fetching: defaultdict[Digest, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     provider: str = "cpu"
+    variants: dict[Digest, str] = field(default_factory=dict)
 
 
 async def pull(ports: Ports, digest: Digest, report: Report) -> None:
@@ -73,6 +74,7 @@ async def warm(ports: Ports, deployment: DeploymentName, release: VerifiedReleas
     variant = chosen(release.manifest.variants, ports.provider)
     if len(release.manifest.variants) > 1:
         log.info("%s %s: its variant %s runs here", release.manifest.name, release.manifest.version, variant.name)
+    ports.variants[release.digest] = variant.name
     entry = release.manifest.file(variant.file)
     await ports.serving.warm(deployment, release, await in_thread(_proven, ports.releases, entry))
 

@@ -109,9 +109,12 @@ def _tables(document: Document, now: datetime) -> Iterator[Table]:
     reports = at(document, "status.deployments", [])
     yield (
         "Deployments",
-        ("NAME", "STATE", "ACTIVE", "TARGET", "MESSAGE"),
+        ("NAME", "STATE", "ACTIVE", "VARIANT", "TARGET", "MESSAGE"),
         [
-            [item["name"], item["state"], _short(item["activeDigest"]), _short(item["targetDigest"]), item["message"]]
+            [
+                *(item["name"], item["state"], _short(item["activeDigest"]), item.get("variant") or kinds.NONE),
+                *(_short(item["targetDigest"]), item["message"]),
+            ]
             for item in reports
         ],
     )

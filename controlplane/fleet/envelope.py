@@ -100,6 +100,7 @@ def _deployment_report(report: DeploymentReport) -> Document:
         "refusedDigests": list(report.refused_digests),
         "bytesDone": report.bytes_done,
         "bytesTotal": report.bytes_total,
+        "variant": report.variant,
         "message": sources.scrubbed(report.message),
     }
 

@@ -32,6 +32,7 @@ class DeploymentReport:
     refused_digests: tuple[str, ...] = ()
     bytes_done: int = 0
     bytes_total: int = 0
+    variant: str = ""  # of what answers; "": an agent of before 0.2
 
 
 @dataclass(frozen=True)

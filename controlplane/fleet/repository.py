@@ -42,9 +42,7 @@ class FleetRepository:
         query = select(tables.Node).where(tables.Node.role == CLOUD, tables.Node.deleted_ms.is_(None))
         clouds = [_node(row) for row in self._session.scalars(query) if row.id != node.name]
         cameras = tuple(self.cameras(node.name))
-        return Fleet(
-            (node, *clouds), cameras, tuple(self.deployments()), self.releases(), self._quotas(), self.served_only()
-        )
+        return Fleet((node, *clouds), cameras, tuple(self.deployments()), self.releases(), self._quotas())
 
     def releases(self) -> dict[tuple[ModelName, Version], Digest]:
         rows = self._session.execute(select(tables.Release.model, tables.Release.version, tables.Release.digest))

@@ -61,6 +61,7 @@ class NodeDeployment(Answer):
     refused_digests: list[str]
     bytes_done: int
     bytes_total: int
+    variant: str
     message: str
 
 

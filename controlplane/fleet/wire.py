@@ -83,6 +83,7 @@ def _deployment(message: fleet_pb2.DeploymentReport) -> DeploymentReport:
         refused_digests=tuple(_text(item, 71) for item in _some(message.refused_digests)),
         bytes_done=_count(message.bytes_done),
         bytes_total=_count(message.bytes_total),
+        variant=_text(message.variant, _NAME),
     )
 
 

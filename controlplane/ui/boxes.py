@@ -126,6 +126,7 @@ class Run:
         told = not offline and self.step.get("step") != "Updated"
         return {
             "release": _release(self.report.get("activeDigest", ""), self.wanted),
+            "variant": self.report.get("variant", ""),
             "state": "" if doing == "IDLE" else doing.lower().replace("_", " "),
             "is": self.step.get("step", "").lower(),
             "note": self.step.get("message", "") if told else "",

@@ -182,7 +182,7 @@ class HarbourFleet:
     def _report(self, name: str, role: str, generation: int) -> Report:
         cameras = tuple(self._camera_report(camera) for camera in CAMERAS if camera.node == name)
         active = self.runs.get(name, DIGEST)
-        run = DeploymentReport(DEPLOYMENT, "IDLE", active_digest=active, target_digest=DIGEST)
+        run = DeploymentReport(DEPLOYMENT, "IDLE", active_digest=active, target_digest=DIGEST, variant="fp32")
         if name in self.refuses:
             active = self.runs.get(name, "")
             run = replace(run, state="FAILED", active_digest=active, message=self.refuses[name])

@@ -52,3 +52,9 @@ async def test_a_box_warms_the_file_of_the_variant_it_chose(box: Box) -> None:
     release = with_int8(make("1.0.0"), b"the int8 graph")
     await box.install(release)
     assert [loaded.model for loaded in box.serving.loaded(QUAY)] == [digest_of(b"the int8 graph")]
+
+
+async def test_a_box_tells_which_variant_answers(box: Box) -> None:
+    release = with_int8(make("1.0.0"), b"the int8 graph")
+    await box.install(release)
+    assert box.report.variant == "int8"
