@@ -32,6 +32,7 @@ Examples:
   longshore get cameras --watch             one line at each change, until Ctrl-C
 """
 WATCH_SECONDS = 1.0
+FORMATS = (*output.FORMATS, "name")
 
 
 class Get(click.Command):
@@ -50,13 +51,13 @@ class Get(click.Command):
 @click.argument("kind_word", metavar="KIND", shell_complete=completing.kind)
 @click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=completing.name)
 @click.option("-l", "--selector", default="", metavar="LABELS", help="Label selector: a=b,c!=d,e,!f,g in (x,y).")
-@click.option("-o", "--output", "form", type=click.Choice(output.FORMATS), default="table", help="How to print it.")
+@click.option("-o", "--output", "form", type=click.Choice(FORMATS), default="table", help="How to print it.")
 @click.option("-w", "--watch", is_flag=True, help="Print again what changes, each second.")
 def command(kind_word: str, names: tuple[str, ...], selector: str, form: str, *, watch: bool) -> None:
     kind_word, names = _split(kind_word, names)
     if names and selector:
         raise click.UsageError("Give names or --selector, not both.")
-    if watch and form in {"json", "yaml"}:
+    if watch and form in {"json", "yaml", "name"}:
         raise Rejected("--watch prints a table; leave out -o, or use -o wide")
     if kind_word == "all":
         if watch or names:
@@ -112,6 +113,9 @@ def present(client: Client, kind: Kind, names: tuple[str, ...], selector: str) -
 def _show(kind: Kind, items: list[Document], form: str, *, single: bool) -> None:
     if form in {"json", "yaml"}:
         click.echo(output.structured(items[0] if single else output.listed(kind.name, items), form))
+    elif form == "name":
+        for item in items:
+            click.echo(f"{kind.name.lower()}/{item['metadata']['name']}")
     elif not items:
         click.echo(f"no {kind.plural}", err=True)
     else:
@@ -125,6 +129,10 @@ def _show_all(client: Client, selector: str, form: str) -> None:
     if form in {"json", "yaml"}:
         items = [item for listed in found.values() for item in listed]
         click.echo(output.structured(output.listed("", items), form))
+        return
+    if form == "name":
+        for kind, items in found.items():
+            _show(kind, items, form, single=False)
         return
     for number, (kind, items) in enumerate((kind, items) for kind, items in found.items() if items):
         click.echo(("\n" if number else "") + click.style(kind.plural, bold=output.coloured()))

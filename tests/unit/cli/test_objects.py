@@ -42,6 +42,13 @@ def fleet(longshore: Run, house: SimControlPlane, quay: str, tmp_path: Path) -> 
     return longshore
 
 
+def test_names_alone_are_for_scripts(longshore: Run, quay: str) -> None:
+    assert longshore("get", "nodes", "-o", "name").out == "node/quay-1\n"
+    assert longshore("get", "cameras", "-o", "name").out == ""
+    assert "node/quay-1" in longshore("get", "all", "-o", "name").out.splitlines()
+    assert longshore("get", "nodes", "-o", "name", "--watch").code == 1
+
+
 def test_a_file_with_several_objects_is_applied_and_applied_again_changes_nothing(
     longshore: Run, house: SimControlPlane, quay: str, tmp_path: Path
 ) -> None:
