@@ -108,6 +108,27 @@ def test_a_button_that_is_held_down_stays_where_it_is_until_it_is_let_go(browser
     until(browser, lambda: browser.find_elements("css selector", "tr[data-node]"))
 
 
+def test_a_button_held_by_the_keyboard_stays_and_a_menu_that_was_opened_stops_nothing(
+    browser: Any, server: PageServer
+) -> None:
+    sign_in(browser, server)
+    browser.execute_script(
+        "document.getElementById('board').dataset.old = 'yes';"
+        "dispatchEvent(new KeyboardEvent('keydown', {key: ' '}));"
+        "const ask = fetch; window.fetched = 0;"
+        "window.fetch = async (...all) => { const answer = await ask(...all); window.fetched += 1; return answer; };"
+    )
+    add_camera(server)
+    until(browser, lambda: browser.execute_script("return window.fetched") > 0)
+    browser.execute_async_script("setTimeout(arguments[0], 300)")
+    assert browser.execute_script("return document.getElementById('board').dataset.old") == "yes"
+    browser.execute_script(
+        "dispatchEvent(new KeyboardEvent('keyup', {key: ' '}));"
+        "setTimeout(() => dispatchEvent(new PointerEvent('pointerdown', {button: 2})), 10);"
+    )
+    until(browser, lambda: browser.find_elements("css selector", '[data-camera="slipway"]'))
+
+
 # ---- hiccups ----
 
 

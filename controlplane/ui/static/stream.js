@@ -1,20 +1,16 @@
 // The page that is open, kept alive by one event stream. When its shape changes it fetches itself again and replaces its
 // main part; what is shown stays until a new one came, however long that takes.
 
+import { free } from "./hands.js";
 import { apply, forget, known } from "./values.js";
 import { countAnew, findCameras, look, newer } from "./pictures.js";
 
 const TRY_AGAIN = 2_000; // ms, after the control plane could not answer
-const LET_GO = 50; // ms between looks whether the pointer is up
 const well = { stream: false, board: true };
 const ready = []; // what else there is to do for a new main part
 let wanted = ""; // the newest shape told
 let rebuilding = false;
 let stream = null;
-let pressed = false; // a button or finger is down: what is under it stays until it has been let go, or the click is lost
-
-for (const [kind, is] of [["pointerdown", true], ["pointerup", false], ["pointercancel", false]])
-  addEventListener(kind, () => { pressed = is; }, { capture: true, passive: true });
 
 const board = () => document.getElementById("board");
 const address = () => location.pathname + location.search;
@@ -45,7 +41,7 @@ async function rebuild(shape) {
     while (board().dataset.shape !== wanted) {
       const asked = wanted, fresh = await fetched();
       connection("board", fresh !== null);
-      while (pressed) await pause(LET_GO);
+      await free();
       if (fresh) replace(fresh); else await pause(TRY_AGAIN);
       if (fresh && asked === wanted) break; // as new as can be, whatever it was rendered for
     }
