@@ -90,3 +90,13 @@ def listed(kind: str, items: Sequence[Any]) -> dict[str, Any]:
 
 def structured(document: Any, form: str) -> str:
     return as_json(document) if form == "json" else as_yaml(document)
+
+
+def show(document: dict[str, Any], rows: Sequence[Sequence[str]], form: str, *, none: str) -> None:
+    """A list in `form`; `rows` begins with the titles. Where nothing is listed, `none` goes to standard error."""
+    if form != "table":
+        click.echo(structured(document, form))
+    elif not document["items"]:
+        click.echo(none, err=True)
+    else:
+        click.echo(table(rows[0], rows[1:], colour=coloured()))

@@ -65,11 +65,8 @@ def list_(form: str) -> None:
     """
     with session.client() as client:
         items = client.listed("apitokens")
-    if form != "table":
-        click.echo(output.structured(output.listed("ApiToken", items), form))
-        return
-    titles = ["ID", "NAME", "PERSON", "ROLE", "LAST USED", "EXPIRES"]
-    click.echo(output.table(titles, [_row(item) for item in items], colour=output.coloured()))
+    rows = [["ID", "NAME", "PERSON", "ROLE", "LAST USED", "EXPIRES"], *map(_row, items)]
+    output.show(output.listed("ApiToken", items), rows, form, none="no API tokens")
 
 
 def _row(item: dict[str, Any]) -> list[str]:

@@ -85,13 +85,8 @@ def list_(form: str) -> None:
     """
     with session.client() as client:
         items = client.listed("jointokens")
-    if form != "table":
-        click.echo(output.structured(output.listed("JoinToken", items), form))
-    elif not items:
-        click.echo("no join tokens", err=True)
-    else:
-        titles = ["ID", "NODE", "ROLE", "LABELS", "STATE", "EXPIRES"]
-        click.echo(output.table(titles, [_row(item) for item in items], colour=output.coloured()))
+    rows = [["ID", "NODE", "ROLE", "LABELS", "STATE", "EXPIRES"], *map(_row, items)]
+    output.show(output.listed("JoinToken", items), rows, form, none="no join tokens")
 
 
 def _row(item: dict[str, Any]) -> list[str]:
