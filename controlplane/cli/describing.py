@@ -100,9 +100,12 @@ def _tables(document: Document, now: datetime) -> Iterator[Table]:
     boxes = at(document, "status.boxes", [])
     yield (
         "Boxes",
-        ("NODE", "STEP", "STATE", "DIGEST", "MESSAGE"),
+        ("NODE", "STEP", "STATE", "DIGEST", "VARIANT", "MESSAGE"),
         [
-            [item["node"], item["step"], item["state"] or kinds.NONE, _short(item["activeDigest"]), item["message"]]
+            [
+                *(item["node"], item["step"], item["state"] or kinds.NONE, _short(item["activeDigest"])),
+                *(item.get("variant") or kinds.NONE, item["message"]),
+            ]
             for item in boxes
         ],
     )

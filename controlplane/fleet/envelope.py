@@ -161,5 +161,6 @@ def _box(step: Progress) -> Document:
         "step": step.step.value,
         "state": step.state,
         "activeDigest": step.active_digest,
+        "variant": step.variant,
         "message": sources.scrubbed(step.message),
     }

@@ -171,6 +171,7 @@ class DeploymentBox(Answer):
     step: Literal["Updated", "Updating", "Waiting", "Failed"]
     state: str
     active_digest: str
+    variant: str = Field(description="of the release that answers; empty of agents before 0.2")
     message: str
 
 

@@ -3,13 +3,14 @@
 The URL is stored whole and handed whole to the one box that owns the camera. Everybody else (REST, pages, logs,
 errors) sees it with the user information replaced by `***`. Who writes that form back keeps the stored credentials,
 as long as scheme and host stay the same: they are never sent to another host than the one they were given for.
-No message made here contains any part of the text it refuses.
+No message made here contains any part of the text it refuses, but for a plain path, which holds no credentials: that
+one is offered as the URL to copy.
 """
 
 from __future__ import annotations
 
 import re
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from protos.errors import Rejected
 
@@ -20,6 +21,7 @@ _USER_INFO = re.compile(r"(?<=://)[^/?#]*@")
 # Some cameras take the password in the path or query: .../user=admin_password=…_channel=1 or ?pwd=….
 _SECRET_FIELD = re.compile(r"((?:pass|passwd|password|pwd|token|secret|auth|key)=)[^&/?#;]+", re.IGNORECASE)
 _USER_INFO_IN_TEXT = re.compile(r"(?<=://)[^\s/?#]*@")
+_VIDEOS = (".mp4", ".mkv", ".avi", ".mov", ".webm", ".ts", ".m4v")
 _EXAMPLES = "rtsp://host/stream, file:///clip.mp4, device:///dev/video0 or synthetic://harbour?seed=1"
 
 
@@ -31,18 +33,30 @@ def checked(source: object) -> str:
     """
     if not isinstance(source, str) or not source:
         raise Rejected(f"spec.source is needed: a URL such as {_EXAMPLES}")
+    if _looks_like_a_path(source):
+        raise Rejected(f"spec.source is a path; write it as a URL: {_as_url(source)}")
     if len(source) > _MAX_LENGTH or not source.isprintable() or " " in source:
         raise Rejected(f"spec.source must be at most {_MAX_LENGTH} printable characters without spaces")
-    if source.startswith(("/", "./", "../", "~")):
-        raise Rejected(
-            "spec.source is a path; write it as a URL: file:// and the absolute path for a video on the box, such as "
-            "file:///srv/clip.mp4, or device:///dev/video0 for a device"
-        )
     parts = _split(source)
     if parts.scheme not in SCHEMES:
         raise Rejected(f"spec.source must start with one of {', '.join(SCHEMES)}, such as {_EXAMPLES}")
     _RULES[parts.scheme](parts)
     return source
+
+
+def _looks_like_a_path(source: str) -> bool:
+    """A video's name alone is one, too; what has a ':' or '@' may be a URL with a slip in it, and hold a password."""
+    if not source.isprintable() or len(source) > _MAX_LENGTH or source.startswith("//") or set(":@=?") & set(source):
+        return False
+    return source.startswith(("/", "./", "../", "~")) or source.lower().endswith(_VIDEOS)
+
+
+def _as_url(path: str) -> str:
+    if path.startswith("/dev/"):
+        return f"device://{quote(path)}"
+    if path.startswith("/"):
+        return f"file://{quote(path)}"
+    return f"file:// and its absolute path on the box, such as file:///srv/{quote(path.rpartition('/')[2])}"
 
 
 def _split(source: str) -> SplitResult:

@@ -49,6 +49,7 @@ class Progress:
     message: str
     state: str = ""
     active_digest: str = ""
+    variant: str = ""  # of what answers
 
 
 _UNDER_WAY = {
@@ -73,7 +74,7 @@ def progress(node: Node, deployment: Deployment, releases: Releases) -> Progress
     wanted = releases.get((spec.model, spec.version), "")
     report = node.report.deployment(deployment.name) or DeploymentReport(deployment.name)
     step, message = _step(node, report, wanted)
-    return Progress(node.name, step, message, report.state, report.active_digest)
+    return Progress(node.name, step, message, report.state, report.active_digest, report.variant)
 
 
 def _step(node: Node, report: DeploymentReport, wanted: str) -> tuple[Step, str]:
@@ -187,7 +188,20 @@ def deployment_conditions(deployment: Deployment, steps: list[Progress], fleet: 
     found = [_deployment_ready(steps), _deployment_converged(deployment, steps, fleet.releases)]
     spec = deployment.spec
     task = fleet.served_only.get((spec.model, spec.version))
-    return [*found, _served_only(f"{spec.model}", f"{spec.version}", task)] if task else found
+    if task is None or not _looks(deployment, fleet):
+        return found
+    return [*found, _served_only(f"{spec.model}", f"{spec.version}", task)]
+
+
+def _looks(deployment: Deployment, fleet: Fleet) -> bool:
+    """Whether a camera is in it; without one, nobody waits for pictures."""
+    chosen = deployment.spec.camera_selector
+    return any(
+        chosen.matches(camera.meta.labels)
+        for node in fleet.nodes
+        if desired.selects(deployment, node)
+        for camera in desired.cameras_of(node, fleet.cameras)
+    )
 
 
 def _served_only(model: str, version: str, task: str) -> Condition:

@@ -92,13 +92,14 @@ def text_of(selector: Document) -> str:
 
 def deployment(item: Document, nodes: Sequence[Document], releases: Sequence[StoredRelease]) -> Facts:
     """`releases` are those of its model, oldest first."""
-    spec = item["spec"]
+    spec, watching = item["spec"], condition(item, "Watching")
     return {
         **_line(item),
         "generation": item["metadata"]["generation"],
         "boxes": boxes(item, nodes, releases),
         "facts": _facts(spec),
         "classes": list(spec.get("classes", ())),
+        "unseen": watching["message"] if watching["status"] == "False" else "",
         "versions": _versions(item, releases),
         "conditions": [
             {
@@ -151,6 +152,7 @@ def _box(item: Document, step: Document, node: Document | None, versions: Mappin
         "doing": "" if step["state"] in ("", "IDLE") else step["state"].lower().replace("_", " "),
         "percent": round(100 * report["bytesDone"] / total) if pulling else None,
         "runs": versions.get(digest) or (f"release {figures.short(digest)}" if digest else "nothing yet"),
+        "variant": step["variant"],
         "message": step["message"],
     }
 

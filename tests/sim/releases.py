@@ -31,8 +31,8 @@ def content(seed: str, size: int) -> bytes:
     return hashlib.shake_128(seed.encode()).digest(size)
 
 
-def make(version: str, size: int = 60_000, name: str = "harbour") -> MadeRelease:
-    """A detection release of one model file, a labels file shared by all versions, and a card."""
+def make(version: str, size: int = 60_000, name: str = "harbour", task: str = "detection") -> MadeRelease:
+    """A release of one model file, a labels file shared by all versions, and a card."""
     files = {
         "model.onnx": ("model", content(f"{name} {version}", size)),
         "labels.txt": ("labels", b"boat\ncontainer\n"),
@@ -41,7 +41,7 @@ def make(version: str, size: int = 60_000, name: str = "harbour") -> MadeRelease
     described = Manifest(
         name=ModelName(name),
         version=Version(version),
-        task="detection",
+        task=task,
         input=ImageInput("image", 320, 320),
         labels=("boat", "container"),
         variants=(Variant("fp32", "fp32", "model.onnx"),),

@@ -148,6 +148,15 @@ def test_describe_tells_who_answers_for_a_camera_and_how_well(longshore: Run, ho
         assert "is too slow here for its deadline of 250 ms" in shown
 
 
+def test_describe_tells_which_variant_answers_on_a_box(longshore: Run, house: SimControlPlane) -> None:
+    made = HarbourFleet(house.services)
+    made.join()
+    made.report()
+    for what, table in (("deployment/harbour-watch", "Boxes"), ("node/north-quay", "Deployments")):
+        titles, first, *_ = longshore("describe", what).out.partition(f"\n{table}\n")[2].splitlines()
+        assert first[titles.index("VARIANT") :].startswith("fp32 ")
+
+
 def test_describe_shows_all_of_a_spec(fleet: Run) -> None:
     shown = fleet("describe", "settings", "fleet").out
     for field in ("detections.retention:", "registry.quota:", "boxes.releases.quota:", "boxes.outbox.quota:"):

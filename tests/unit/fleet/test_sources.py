@@ -66,17 +66,39 @@ def test_sources_no_box_could_open_are_refused(source: object) -> None:
 
 @given(SECRETS)
 def test_a_refusal_holds_no_part_of_the_source(secret: str) -> None:
-    for source in (f"rtsp://user:{secret}@", f"http://user:{secret}@cam/", f"rtsp://u:{secret}@cam:x/"):
+    for source in (
+        f"rtsp://user:{secret}@",
+        f"http://user:{secret}@cam/",
+        f"rtsp://u:{secret}@cam:x/",
+        f"/u:{secret}@cam/",
+    ):
         with pytest.raises(Rejected) as caught:
             sources.checked(source)
         assert secret not in str(caught.value)
         assert caught.value.__cause__ is None
 
 
-@pytest.mark.parametrize("source", ["/srv/clip.mp4", "./clip.mp4", "../clip.mp4", "~/clip.mp4"])
-def test_a_path_is_told_how_it_is_written_as_a_source(source: str) -> None:
-    with pytest.raises(Rejected, match="file:// and the absolute path"):
+@pytest.mark.parametrize(
+    ("source", "offered"),
+    [
+        ("/srv/clip.mp4", "file:///srv/clip.mp4"),
+        ("/home/ann/My quay.mp4", "file:///home/ann/My%20quay.mp4"),
+        ("/srv/50%.mp4", "file:///srv/50%25.mp4"),
+        ("/dev/video0", "device:///dev/video0"),
+    ],
+)
+def test_a_path_is_offered_as_the_url_to_copy(source: str, offered: str) -> None:
+    with pytest.raises(Rejected) as caught:
         sources.checked(source)
+    assert str(caught.value) == f"spec.source is a path; write it as a URL: {offered}"
+    assert sources.checked(offered) == offered
+
+
+@pytest.mark.parametrize("source", ["./clip.mp4", "../clip.mp4", "~/clip.mp4", "clip.mp4", "clips/clip.mp4"])
+def test_of_a_path_from_somewhere_the_absolute_one_is_asked_for(source: str) -> None:
+    with pytest.raises(Rejected) as caught:
+        sources.checked(source)
+    assert "file:// and its absolute path on the box, such as file:///srv/clip.mp4" in str(caught.value)
 
 
 @given(SECRETS, SECRETS)

@@ -102,7 +102,7 @@ def test_a_deployment_is_ready_when_some_release_answers_on_every_box() -> None:
 
 
 def test_a_release_that_finds_no_boxes_says_why_cameras_show_nothing_of_it() -> None:
-    fleet = Fleet((box("a", told("IDLE", active=NEW)),), (), (WATCH,), RELEASES)
+    fleet = Fleet((box("quay-1", told("IDLE", active=NEW)),), (GATE,), (WATCH,), RELEASES)
     steps = status.boxes(WATCH, fleet)
     kinds = [each.type for each in status.deployment_conditions(WATCH, steps, fleet)]
     assert kinds == ["Ready", "Converged"]
@@ -110,6 +110,12 @@ def test_a_release_that_finds_no_boxes_says_why_cameras_show_nothing_of_it() -> 
     told_too = status.deployment_conditions(WATCH, steps, served)[-1]
     assert (told_too.type, told_too.status, told_too.reason) == ("Watching", "False", "ServedOnly")
     assert "longshore try harbour@1.0.0" in told_too.message
+    blind = replace(served, cameras=())
+    assert len(status.deployment_conditions(WATCH, steps, blind)) == 2, "served to applications, as was meant"
+
+
+def test_the_step_of_a_box_tells_the_variant_that_answers() -> None:
+    assert status.progress(box("a", told("IDLE", active=NEW, variant="int8")), WATCH, RELEASES).variant == "int8"
 
 
 def test_a_node_has_converged_when_it_acts_on_the_newest_generation_and_runs_everything() -> None:

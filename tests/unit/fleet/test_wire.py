@@ -113,6 +113,12 @@ def test_a_box_that_quotes_its_camera_does_not_publish_the_password() -> None:
     assert report.cameras[0].reason == "cannot open rtsp://***@cam/live"
 
 
+def test_the_variant_that_answers_is_kept_and_an_older_agent_names_none() -> None:
+    told = [fleet_pb2.DeploymentReport(name="watch", variant="int8"), fleet_pb2.DeploymentReport(name="other")]
+    kept = wire.report(fleet_pb2.SyncRequest(deployments=told)).deployments
+    assert [each.variant for each in kept] == ["int8", ""]
+
+
 def test_numbers_no_database_can_hold_are_bounded() -> None:
     told = fleet_pb2.SyncRequest(
         observed_generation=(1 << 64) - 1,

@@ -14,7 +14,11 @@ from controlplane.insights.domain import Lost
 from controlplane.registry.difference import Side, difference
 from controlplane.registry.domain import StoredModel, StoredRelease
 from controlplane.ui import deployments, differences, events, models, plots, tokens
+from controlplane.ui.deployment_pages import one_deployment
 from controlplane.ui.events import Filters
+from controlplane.ui.fleet_pages import FleetPage
+from controlplane.ui.page import Asked
+from controlplane.ui.shell import render
 from protos import manifest as manifests
 from protos.errors import Rejected
 from protos.manifest import Manifest
@@ -167,6 +171,21 @@ def test_boxes_in_trouble_stand_first_and_a_pull_says_how_far(harbour: SimContro
     rows = deployments.boxes(item, nodes, harbour.registry.releases())
     assert [row["state"] for row in rows] == ["bad", "busy", "ok"]
     assert (rows[1]["percent"], rows[1]["doing"], rows[2]["runs"]) == (25, "pulling", "1.0.0")
+    assert rows[2]["variant"] == "fp32"
+
+
+def test_a_classifier_on_cameras_is_said_to_show_nothing_on_its_page_and_the_fleets(harbour: SimControlPlane) -> None:
+    services, words = harbour.services, "cameras show nothing of weather 1.0.0"
+
+    def page() -> str:
+        return render(one_deployment(services, Asked({"name": DEPLOYMENT})))
+
+    assert "cameras show nothing" not in page()
+    harbour.push(releases.make("1.0.0", name="weather", task="classification"))
+    spec = {**services.fleet.get_deployment(DEPLOYMENT)["spec"], "model": "weather", "version": "1.0.0"}
+    services.fleet.apply_deployment(DEPLOYMENT, {"spec": spec})
+    assert words in page()
+    assert words in str(FleetPage(services, Asked())().values["fleet.concerns"])
 
 
 def test_a_deployment_can_be_rolled_forward_and_back(harbour: SimControlPlane) -> None:
