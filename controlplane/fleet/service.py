@@ -38,6 +38,13 @@ class Applied:
     change: Change
 
 
+@dataclass(frozen=True)
+class Overview:
+    nodes: list[Document]
+    cameras: list[Document]
+    deployments: list[Document]
+
+
 class FleetService:
     """Blocking and thread-safe."""
 
@@ -186,6 +193,16 @@ class FleetService:
 
     # ---- all of it ----
 
+    def overview(self) -> Overview:
+        """Every node, camera and deployment, as of one moment."""
+        fleet, now = self._fleet(), self._now()
+        owners = {node.name: node for node in fleet.nodes}
+        return Overview(
+            nodes=[envelope.node(each, fleet, now) for each in _chosen(fleet.nodes)],
+            cameras=[envelope.camera(each, owners.get(each.spec.node), now) for each in _chosen(fleet.cameras)],
+            deployments=[envelope.deployment(each, fleet, now) for each in _chosen(fleet.deployments)],
+        )
+
     def look_at_camera(self, name: str) -> None:
         """Somebody looks at this camera: its box streams for the next 30 s. Raises NotFound."""
         with self._database.read() as session:
@@ -247,7 +264,7 @@ def _check_release(repository: FleetRepository, spec: DeploymentSpec) -> None:
         specs.check_classes(spec, manifests.parse(content).labels)
 
 
-def _chosen(items: Sequence[Item], label_selector: str, limit: int | None, after: str) -> list[Item]:
+def _chosen(items: Sequence[Item], label_selector: str = "", limit: int | None = None, after: str = "") -> list[Item]:
     """Sorted here, not by the database, whose order of names depends on its language."""
     selector = selectors.parse(label_selector)
     chosen = [item for item in items if item.name > after and selector.matches(_labels(item))]

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from controlplane.fleet.quantities import duration_ms
-from controlplane.insights import domain
-from controlplane.insights.domain import Sums, Window
+from controlplane.insights.domain import Part, Sums
 from protos.outcomes import Outcome, Stage
 
 SPAN_MS = 60_000  # of the windows that are judged
@@ -100,15 +99,10 @@ def objectives(deployments: Iterable[Mapping[str, Any]]) -> dict[str, Objective]
     return found
 
 
-def answering(windows: Iterable[Window], known: Mapping[str, Objective]) -> list[Answering]:
-    """In order of camera and Deployment; of Deployments that are gone nothing is told."""
-    found: dict[tuple[str, str, str], list[Window]] = {}
-    for window in windows:
-        if window.deployment in known:
-            found.setdefault((window.camera, window.deployment, window.node), []).append(window)
+def answering(parts: Iterable[Part], known: Mapping[str, Objective]) -> list[Answering]:
+    """In the order of `parts`; of Deployments that are gone nothing is told."""
     return [
-        Answering(camera, node, known[deployment], domain.sums(those))
-        for (camera, deployment, node), those in sorted(found.items())
+        Answering(each.camera, each.node, known[each.deployment], each) for each in parts if each.deployment in known
     ]
 
 

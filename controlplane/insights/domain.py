@@ -8,7 +8,6 @@ answered it; a frame that nobody answered ran nowhere. Times are those of the co
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -114,6 +113,15 @@ class Sums:
 
 
 @dataclass(frozen=True)
+class Part(Sums):
+    """Sums of one camera's windows for one deployment: few where windows are many, and they add up as windows do."""
+
+    node: str = ""
+    camera: str = ""
+    deployment: str = ""
+
+
+@dataclass(frozen=True)
 class Lost:
     """Records of one kind that a box dropped for one reason and declared; `at_ms`: when it told so last."""
 
@@ -146,18 +154,34 @@ class Span:
 
 
 def sums(items: Iterable[Summable]) -> Sums:
-    counts: Counter[str] = Counter()
-    box = cloud = Latencies()
+    """In one go: a fleet of hundreds is ten thousand windows a minute."""
+    listed = list(items)
+    counts: dict[str, int] = {}
     stages: dict[str, float] = {}
-    uplink_bytes = 0
-    for item in items:
+    for item in listed:
         for outcome, frames in item.counts.items():
-            counts[outcome] += frames
-        box, cloud = box.plus(item.box), cloud.plus(item.cloud)
-        uplink_bytes += item.uplink_bytes
+            counts[outcome] = counts.get(outcome, 0) + frames
         for stage, seconds in item.stages.items():
             stages[stage] = stages.get(stage, 0.0) + seconds
-    return Sums(dict(counts), box, cloud, uplink_bytes, stages)
+    box, cloud = _together([item.box for item in listed]), _together([item.cloud for item in listed])
+    return Sums(counts, box, cloud, sum(item.uplink_bytes for item in listed), stages)
+
+
+def _together(latencies: Iterable[Latencies]) -> Latencies:
+    told = [each for each in latencies if each.frames]
+    frames = [sum(column) for column in zip_longest(*(each.frames for each in told), fillvalue=0)]
+    return Latencies(frames, sum(each.seconds for each in told)) if told else Latencies()
+
+
+def parts(windows: Iterable[Window]) -> list[Part]:
+    """In order of camera, deployment and box."""
+    found: dict[tuple[str, str, str], list[Window]] = {}
+    for window in windows:
+        found.setdefault((window.camera, window.deployment, window.node), []).append(window)
+    return [
+        Part(**vars(sums(those)), node=node, camera=camera, deployment=deployment)
+        for (camera, deployment, node), those in sorted(found.items())
+    ]
 
 
 def spread(windows: Iterable[Counts], span: Span) -> list[dict[str, int]]:

@@ -6,7 +6,9 @@ wrong must not drop out.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import ColumnElement, case, func, or_, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
@@ -25,6 +27,27 @@ class Only:
     deployment: str = ""
 
 
+RecordKey = tuple[str, str, int]  # box, epoch, number: what makes a record that one
+_LENGTH = OutcomeCount.end_ms - OutcomeCount.start_ms
+_WINDOW = (
+    OutcomeCount.at_ms - _LENGTH,
+    OutcomeCount.at_ms,
+    OutcomeCount.counts,
+    OutcomeCount.node_id,
+    OutcomeCount.camera,
+    OutcomeCount.deployment,
+    OutcomeCount.box,
+    OutcomeCount.cloud,
+    OutcomeCount.uplink_bytes,
+    OutcomeCount.stages,
+)
+
+
+def _window(row: Iterable[Any]) -> Window:
+    start, end, counts, node, camera, deployment, box, cloud, *rest = row
+    return Window(start, end, counts, node, camera, deployment, Latencies(**box), Latencies(**cloud), *rest)
+
+
 class InsightsRepository:
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -32,22 +55,15 @@ class InsightsRepository:
     def windows(self, only: Only, since_ms: int, until_ms: int) -> list[Window]:
         """All that ended in [since, until), in no order."""
         table = OutcomeCount
-        length = table.end_ms - table.start_ms
-        columns = (
-            table.node_id,
-            table.camera,
-            table.deployment,
-            table.box,
-            table.cloud,
-            table.uplink_bytes,
-            table.stages,
-        )
-        query = select(table.at_ms - length, table.at_ms, table.counts, *columns)
-        query = query.where(*_conditions(table, only), table.at_ms >= since_ms, table.at_ms < until_ms)
-        return [
-            Window(start, end, counts, node, camera, deployment, Latencies(**box), Latencies(**cloud), *rest)
-            for start, end, counts, node, camera, deployment, box, cloud, *rest in self._session.execute(query)
-        ]
+        wanted = (*_conditions(table, only), table.at_ms >= since_ms, table.at_ms < until_ms)
+        return [_window(row) for row in self._session.execute(select(*_WINDOW).where(*wanted))]
+
+    def stored_since(self, stored_ms: int, since_ms: int) -> dict[RecordKey, Window]:
+        """What was stored from `stored_ms` on and ended from `since_ms` on; found by the first: that is less."""
+        table = OutcomeCount
+        query = select(table.node_id, table.epoch, table.seq + 0, *_WINDOW)
+        query = query.where(table.stored_ms >= stored_ms, table.at_ms + 0 >= since_ms)
+        return {(node, epoch, seq): _window(rest) for node, epoch, seq, *rest in self._session.execute(query)}
 
     def counts(self, since_ms: int, until_ms: int) -> list[Counts]:
         """Of all windows that ended in [since, until), what a chart needs: a third of the work of `windows`."""

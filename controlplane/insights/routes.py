@@ -72,7 +72,7 @@ def answers(services: Current, node: Name = "", camera: Name = "") -> schemas.An
     now = services.insights.now_ms
     windows = services.insights.windows(Only(node, camera, ""), now - answering.SPAN_MS, now + answering.SPAN_MS)
     known = answering.objectives(services.fleet.list_deployments())
-    return schemas.answering(answering.answering(windows, known))
+    return schemas.answering(answering.answering(domain.parts(windows), known))
 
 
 @router.get("/nodes/{name}/stats", summary="What a box spends, newest first")

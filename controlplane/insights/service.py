@@ -8,7 +8,8 @@ from controlplane.db import Database
 from controlplane.insights import domain
 from controlplane.insights.domain import Bucket, Counts, Lost, Span, Sums, Window
 from controlplane.insights.matching import Boxes, Place, Wanted
-from controlplane.insights.repository import InsightsRepository, Only
+from controlplane.insights.recent import RecentWindows
+from controlplane.insights.repository import InsightsRepository, Only, RecordKey
 from controlplane.ports import Clock
 from controlplane.tables import CameraHealth, Detection, NodeStat
 from protos.errors import Rejected
@@ -51,6 +52,7 @@ class InsightsService:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
+        self._recent = RecentWindows(self._stored_since)
 
     @property
     def now_ms(self) -> int:
@@ -78,6 +80,14 @@ class InsightsService:
     def windows(self, only: Only, since_ms: int, until_ms: int) -> list[Window]:
         with self._database.read() as session:
             return InsightsRepository(session).windows(only, since_ms, until_ms)
+
+    def recent(self, since_ms: int) -> list[Window]:
+        """Of the whole fleet, at most recent.SPAN_MS back; cheap to ask again and again."""
+        return self._recent.windows(self.now_ms, since_ms)
+
+    def _stored_since(self, stored_ms: int, since_ms: int) -> dict[RecordKey, Window]:
+        with self._database.read() as session:
+            return InsightsRepository(session).stored_since(stored_ms, since_ms)
 
     def counts(self, since_ms: int, until_ms: int) -> list[Counts]:
         with self._database.read() as session:

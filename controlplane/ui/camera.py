@@ -59,7 +59,7 @@ def camera(given: Input) -> View:
     document, name = given.camera, name_of(given.camera)
     spec, status, recent = document["spec"], document["status"], Recent(given.windows, given.now_ms)
     key = f"camera.{name}"
-    answers = answering.answering(given.windows, answering.objectives(given.deployments))
+    answers = answering.answering(recent.parts, answering.objectives(given.deployments))
     values: dict[str, Value] = {
         **cameras.values(document, recent, answers),
         "answers": [_answers(each) for each in answers],

@@ -2,66 +2,88 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from controlplane.container import Services
 from controlplane.fleet import sources
 from controlplane.insights.matching import Wanted
 from controlplane.insights.repository import Only
+from controlplane.insights.service import InsightsService
 from controlplane.shape import moment
 from controlplane.ui import camera, fleet, lists, node, spans, wall
 from controlplane.ui.boxes import Stats
+from controlplane.ui.live import Maker
 from controlplane.ui.outcomes import CHART_MS, SETTLE_MS, SHARE_MS, chart, chart_end, drawn_on
 from controlplane.ui.page import Asked, Value, View
 from controlplane.ui.shell import Page, each
 
 DAY_MS = 86_400_000
 MOST_STATS = 2_000
+NEWEST_MS = 20_000  # of the chart that a new column draws again, for boxes that tell a little late
 
 
-class FleetPage:
-    """It needs the windows of a minute. For a new column of the chart only those are read again; all of it, five times
-    as many, once in a while: a box that was away tells late.
+class FleetChart:
+    """The chart of the whole fleet, one for all who look. For a new column its end is drawn again, and all of it once
+    in a while: a box that was away tells late.
     """
 
-    def __init__(self, services: Services, asked: Asked) -> None:
-        self._services = services
-        self._asked = asked
-        self._whole_ms = 0  # when all of the chart was read last
+    def __init__(self, insights: InsightsService) -> None:
+        self._insights = insights
+        self._lock = threading.Lock()
+        self._whole_ms = 0  # when all of it was read last
         self._drawn: Mapping[str, Any] = {"end": 0}
 
-    def __call__(self) -> View:
+    def drawn(self) -> Mapping[str, Any]:
         """Raises Retryable."""
-        end_ms = chart_end(self._services.insights.now_ms)
-        if end_ms != self._drawn["end"]:
-            self._drawn = self._chart(end_ms)
-        return fleet.fleet(self._input())
+        with self._lock:
+            end_ms = chart_end(self._insights.now_ms)
+            if end_ms != self._drawn["end"]:
+                self._drawn = self._until(end_ms)
+            return self._drawn
 
-    def _chart(self, end_ms: int) -> Mapping[str, Any]:
-        insights = self._services.insights
+    def _until(self, end_ms: int) -> Mapping[str, Any]:
         if not 0 <= end_ms - self._whole_ms < SHARE_MS:
-            drawn = chart(insights.counts(end_ms - CHART_MS, end_ms + SHARE_MS), end_ms)
+            whole = chart(self._insights.counts(end_ms - CHART_MS, end_ms + SHARE_MS), end_ms)
             self._whole_ms = end_ms
-            return drawn
-        newest = chart(insights.counts(end_ms - SHARE_MS, end_ms + SHARE_MS), end_ms, SHARE_MS)
+            return whole
+        newest = chart(self._insights.recent(end_ms - NEWEST_MS), end_ms, NEWEST_MS)
         return drawn_on(self._drawn, newest)
 
-    def _input(self) -> fleet.Input:
-        services, now = self._services, self._services.insights.now_ms
-        return fleet.Input(
+
+class FleetPages:
+    """Makes the page of each address, with whatever filter, around one chart of each control plane."""
+
+    def __init__(self) -> None:
+        self._charts: WeakKeyDictionary[InsightsService, FleetChart] = WeakKeyDictionary()
+
+    def __call__(self, services: Services, asked: Asked) -> Maker:
+        found = self._charts.setdefault(services.insights, FleetChart(services.insights))
+        return partial(fleet_page, services, asked, found)
+
+
+def fleet_page(services: Services, asked: Asked, drawn: FleetChart) -> View:
+    """Raises Retryable."""
+    insights, now = services.insights, services.insights.now_ms
+    seen = services.fleet.overview()
+    return fleet.fleet(
+        fleet.Input(
             now_ms=now,
-            nodes=services.fleet.list_nodes(),
-            cameras=services.fleet.list_cameras(),
-            deployments=services.fleet.list_deployments(),
-            windows=services.insights.windows(Only(), now - SHARE_MS - SETTLE_MS, now + SHARE_MS),
+            nodes=seen.nodes,
+            cameras=seen.cameras,
+            deployments=seen.deployments,
+            windows=insights.recent(now - SHARE_MS - SETTLE_MS),
             stats=newest_stats(services),
-            lost=services.insights.lost(),
-            chart=self._drawn,
+            lost=insights.lost(),
+            chart=drawn.drawn(),
             trouble=services.telemetry.trouble,
-            filter=lists.asked(self._asked.query, "boxes"),
-            look=self._asked.query.get("boxes", ""),
+            filter=lists.asked(asked.query, "boxes"),
+            look=asked.query.get("boxes", ""),
         )
+    )
 
 
 def newest_stats(services: Services) -> dict[str, Stats]:
@@ -72,17 +94,9 @@ def newest_stats(services: Services) -> dict[str, Stats]:
 
 
 def wall_page(services: Services, asked: Asked) -> View:
-    now = services.insights.now_ms
-    return wall.wall(
-        wall.Input(
-            now_ms=now,
-            nodes=services.fleet.list_nodes(),
-            cameras=services.fleet.list_cameras(),
-            windows=services.insights.windows(Only(), now - SHARE_MS - SETTLE_MS, now + SHARE_MS),
-            deployments=services.fleet.list_deployments(),
-            filter=lists.asked(asked.query),
-        )
-    )
+    now, seen = services.insights.now_ms, services.fleet.overview()
+    windows = services.insights.recent(now - SHARE_MS - SETTLE_MS)
+    return wall.wall(wall.Input(now, seen.nodes, seen.cameras, windows, seen.deployments, lists.asked(asked.query)))
 
 
 class Spans:
@@ -180,7 +194,7 @@ class CameraPage:
 
 
 PAGES = (
-    Page("/", FleetPage),
+    Page("/", FleetPages()),
     Page("/cameras", each(wall_page)),
     Page("/cameras/{name}", CameraPage),
     Page("/nodes/{name}", NodePage),

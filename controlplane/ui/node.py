@@ -51,7 +51,7 @@ def node(given: Input) -> View:
     document, name = given.node, name_of(given.node)
     recent, status = Recent(given.windows, given.now_ms), document["status"]
     of_camera = recent.by(lambda each: each.camera)
-    answers = answering.by_camera(answering.answering(given.windows, answering.objectives(given.deployments)))
+    answers = answering.by_camera(answering.answering(recent.parts, answering.objectives(given.deployments)))
     values: dict[str, Value] = {
         **boxes.values(document, given.around),
         **outcomes.overall("all", recent),

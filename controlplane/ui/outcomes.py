@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from controlplane.insights import domain
-from controlplane.insights.domain import Counts, Span, Sums, Window
+from controlplane.insights.domain import Counts, Part, Span, Sums, Window
 from controlplane.ui import figures
 from controlplane.ui.page import Value
 from protos.outcomes import WORDS, Outcome
@@ -38,14 +39,19 @@ class Recent:
 
     windows: Sequence[Window]
     now_ms: int
+    known: Sequence[Part] | None = None  # of the windows, where they are summed up already
 
-    def by(self, key: Callable[[Window], str]) -> Callable[[str], Recent]:
+    @cached_property
+    def parts(self) -> Sequence[Part]:
+        return domain.parts(self.windows) if self.known is None else self.known
+
+    def by(self, key: Callable[[Window | Part], str]) -> Callable[[str], Recent]:
         """What gives the windows of one camera, box or deployment."""
-        gathered = domain.gathered(self.windows, key)
-        return lambda name: Recent(gathered.get(name, ()), self.now_ms)
+        windows, parts = domain.gathered(self.windows, key), domain.gathered(self.parts, key)
+        return lambda name: Recent(windows.get(name, ()), self.now_ms, parts.get(name, ()))
 
     def sums(self) -> Sums:
-        return domain.sums(self.windows)
+        return domain.sums(self.parts)
 
     def per_second(self) -> float:
         """Frames due, over RATE_MS."""

@@ -27,8 +27,9 @@ class Input:
 
 
 def wall(given: Input) -> View:
-    of_camera = Recent(given.windows, given.now_ms).by(lambda each: each.camera)
-    answers = answering.by_camera(answering.answering(given.windows, answering.objectives(given.deployments)))
+    recent = Recent(given.windows, given.now_ms)
+    of_camera = recent.by(lambda each: each.camera)
+    answers = answering.by_camera(answering.answering(recent.parts, answering.objectives(given.deployments)))
     shown = chosen(given.cameras, given.filter, _state)
     running = sum(camera["status"]["state"] == "running" for camera in given.cameras)
     count = figures.plural(len(given.cameras), "camera", "cameras")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from controlplane.insights.answering import Answering, Objective, answering, by_camera, objectives
-from controlplane.insights.domain import Latencies, Sums, Window
+from controlplane.insights.domain import Latencies, Sums, Window, parts
 from protos.outcomes import Outcome, Stage
 
 OBJECTIVE = Objective("people-watch", "people 1.0.0", 250)
@@ -77,7 +77,7 @@ def test_each_deployment_of_a_camera_is_judged_by_itself_and_gone_ones_are_not_t
         Window(2_000, 4_000, {Outcome.OK_LOCAL: 20}, "quay-1", "gate", "boats", none, none, 0),
         Window(0, 2_000, {Outcome.OK_LOCAL: 20}, "quay-1", "gate", "deleted", none, none, 0),
     ]
-    found = by_camera(answering(windows, known))["gate"]
+    found = by_camera(answering(parts(windows), known))["gate"]
     assert [(each.objective.release, each.objective.deadline_ms, each.sums.due) for each in found] == [
         ("boats 1.0.0", 250, 40),
         ("people 1.0.0", 1500, 20),

@@ -14,7 +14,7 @@ from agent.telemetry.records import Latencies, NodeStats, OutcomeWindow, Waiting
 from agent.types import CameraState, Tap
 from controlplane.ingest import wire
 from controlplane.shape import moment
-from controlplane.ui.fleet_pages import FleetPage
+from controlplane.ui.fleet_pages import FleetPages
 from controlplane.ui.page import Asked
 from protos.ids import CameraName, DeploymentName, NodeId
 from tests.sim.clock import FakeClock
@@ -77,7 +77,7 @@ def test_what_it_told_carries_our_time(plane: SimControlPlane, path: str, ago_ms
 
 
 def test_it_is_on_the_page(plane: SimControlPlane) -> None:
-    values = FleetPage(plane.services, Asked())().values
+    values = FleetPages()(plane.services, Asked())().values
     assert values["camera.crane.inTime"] == "100"
     assert float(str(values["camera.crane.rate"])) > 3
     assert values[f"node.{BOX}.cpu"] == "0.50"

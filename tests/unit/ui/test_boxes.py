@@ -9,7 +9,7 @@ import pytest
 
 from controlplane.errors import NotFound
 from controlplane.ui import spans
-from controlplane.ui.fleet_pages import CameraPage, FleetPage, NodePage
+from controlplane.ui.fleet_pages import CameraPage, FleetPages, NodePage
 from controlplane.ui.page import Asked, View
 from controlplane.ui.shell import render
 from tests.sim.clock import FakeClock
@@ -45,7 +45,7 @@ def camera(fleet: HarbourFleet, name: str = "crane", **query: str) -> View:
 
 def concerns(fleet: HarbourFleet) -> list[dict[str, str]]:
     """What the fleet's page says needs somebody."""
-    found = FleetPage(fleet.services, Asked())().values["fleet.concerns"]
+    found = FleetPages()(fleet.services, Asked())().values["fleet.concerns"]
     assert isinstance(found, list)
     return found
 
@@ -139,7 +139,7 @@ def test_a_bad_day_is_told_in_sentences_worst_first(harbour: HarbourFleet) -> No
 def test_a_camera_whose_frames_are_given_up_does_not_look_well_anywhere(harbour: HarbourFleet) -> None:
     harbour.late.add("crane")
     harbour.history(minutes=1)
-    for view in (camera(harbour), node(harbour), FleetPage(harbour.services, Asked())()):
+    for view in (camera(harbour), node(harbour), FleetPages()(harbour.services, Asked())()):
         assert view.values["camera.crane.shown"] == "late"
         assert "too slow here for its deadline of 250 ms" in str(view.values["camera.crane.late"])
     assert "too slow" in attention(harbour)["crane"]

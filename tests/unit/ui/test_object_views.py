@@ -16,7 +16,7 @@ from controlplane.registry.domain import StoredModel, StoredRelease
 from controlplane.ui import deployments, differences, events, models, plots, tokens
 from controlplane.ui.deployment_pages import one_deployment
 from controlplane.ui.events import Filters
-from controlplane.ui.fleet_pages import FleetPage
+from controlplane.ui.fleet_pages import FleetPages
 from controlplane.ui.page import Asked
 from controlplane.ui.shell import render
 from protos import manifest as manifests
@@ -185,7 +185,7 @@ def test_a_classifier_on_cameras_is_said_to_show_nothing_on_its_page_and_the_fle
     spec = {**services.fleet.get_deployment(DEPLOYMENT)["spec"], "model": "weather", "version": "1.0.0"}
     services.fleet.apply_deployment(DEPLOYMENT, {"spec": spec})
     assert words in page()
-    assert words in str(FleetPage(services, Asked())().values["fleet.concerns"])
+    assert words in str(FleetPages()(services, Asked())().values["fleet.concerns"])
 
 
 def test_a_deployment_can_be_rolled_forward_and_back(harbour: SimControlPlane) -> None:
