@@ -8,6 +8,7 @@ import pytest
 
 from tests.sim.page_server import PageServer
 from tests.sim.person import Person
+from tests.sim.screenshots import emulate
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
@@ -15,6 +16,12 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 @pytest.fixture
 def person(browser: Any, server: PageServer) -> Person:
     return Person(browser, server)
+
+
+STAGE = (
+    "const at = document.querySelector('.zone-stage svg').getBoundingClientRect();"
+    "return [at.x, at.y, at.width, at.height]"
+)
 
 
 def zones(person: Person, camera: str = "gate") -> list[dict[str, Any]]:
@@ -43,6 +50,37 @@ def test_a_zone_is_drawn_with_the_mouse_named_and_kept(person: Person) -> None:
         (x, y) for x, y in stored["points"]
     ]
     assert person.complaints() == []
+
+
+def test_a_zone_is_drawn_and_moved_by_a_finger_on_a_phone(person: Person) -> None:
+    browser = person.browser
+    emulate(browser, 390)
+    browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    try:
+        person.open("/cameras/gate")
+        person.click('[data-dialog="zones"]')
+        person.until(lambda: (found := person.find(".zone-stage svg")) and found.size["height"] > 100)
+
+        def touch(kind: str, *at: tuple[float, float]) -> None:
+            left, top, wide, high = browser.execute_script(STAGE)  # the dialog grows with its list
+            points = [{"x": left + x * wide, "y": top + y * high} for x, y in at]
+            browser.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+        for corner in [(0.2, 0.2), (0.7, 0.2), (0.7, 0.8), (0.2, 0.2)]:  # the last closes it
+            touch("touchStart", corner)
+            touch("touchEnd")
+        person.until(lambda: person.find('[data-corner="2"]'))
+        touch("touchStart", (0.7, 0.8))
+        touch("touchMove", (0.6, 0.7))
+        touch("touchMove", (0.5, 0.6))
+        touch("touchEnd")
+        person.click("#zone-form .primary")
+        person.until(lambda: zones(person))
+    finally:
+        browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
+    assert [pytest.approx(each, abs=0.04) for each in ([0.2, 0.2], [0.7, 0.2], [0.5, 0.6])] == zones(person)[0][
+        "points"
+    ]
 
 
 def test_a_zone_is_made_and_moved_by_the_keyboard_alone(person: Person) -> None:

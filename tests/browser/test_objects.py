@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -105,6 +107,24 @@ def test_deleting_asks_for_the_name(person: Person) -> None:
     person.click("#delete .primary")
     person.until(lambda: person.browser.current_url.endswith("/deployments"))
     person.until(lambda: "Nothing is deployed" in person.text())
+
+
+def test_moments_are_those_of_the_readers_clock(person: Person) -> None:
+    browser = person.browser
+    office.events(person.server.fleet, 1)
+    person.open("/events?since=1h")
+    at = person.of(".events [data-local=time]", "data-at")
+    utc = datetime.fromisoformat(at)
+    try:
+        for zone in ("Asia/Tokyo", "UTC"):
+            browser.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": zone})
+            person.open("/events?since=1h")
+            there = utc.astimezone(ZoneInfo(zone))
+            shown = person.until(lambda: [each for each in person.texts(".events [data-local=time]") if each])
+            assert there.strftime("%H:%M:%S") in shown
+            assert zone in person.text(".head")
+    finally:
+        browser.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": ""})
 
 
 # ---- releases ----

@@ -67,6 +67,7 @@ function prepare(stage) {
   svg.addEventListener("pointerdown", pressed);
   svg.addEventListener("pointermove", moved);
   svg.addEventListener("pointerup", released);
+  svg.addEventListener("pointercancel", released); // a finger that the system took away
   svg.addEventListener("dblclick", close);
   svg.addEventListener("keydown", keyed);
   dialog().addEventListener("cancel", (event) => { if (drawing) { event.preventDefault(); drawing = null; changed(); } });
