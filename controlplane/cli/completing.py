@@ -42,6 +42,7 @@ def _names_of(plural: str) -> Callable[[click.Context, click.Parameter, str], li
 
 node, camera, deployment = _names_of("nodes"), _names_of("cameras"), _names_of("deployments")
 person, run, recipe = _names_of("people"), _names_of("runs"), _names_of("recipes")
+release = _names_of("releases")
 
 
 def context(_ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:

@@ -46,6 +46,7 @@ SECTIONS = {
         "package": ("package", "Make a release directory from an ONNX file."),
         "try": ("try_release", "Show what a release sees on a video, pictures or a camera, here."),
         "push": ("push", "Push a release directory or tar to the registry."),
+        "diff": ("diff", "What changed between two releases."),
         "train": ("train", "Train a model with a recipe, on the control plane's machine."),
         "cancel": ("cancel", "End a Run before its time."),
     },
