@@ -36,6 +36,7 @@ DEFAULTS: Mapping[str, Any] = {
     "minScore": 0.3,
     "detectionsPerSecond": 2,
     "classes": [],
+    "events": True,
 }
 
 
@@ -199,6 +200,7 @@ def fields_of(item: Document) -> Facts:
         "minScore": spec["minScore"],
         "detectionsPerSecond": spec["detectionsPerSecond"],
         "classes": list(spec.get("classes", ())),
+        "events": spec["events"],
     }
 
 
@@ -220,11 +222,13 @@ def document(fields: Mapping[str, Any]) -> Facts:
         spec[key] = _selector(str(fields.get(key, "")), key)
     spec["objective"] = {"deadline": fields.get("deadline", DEFAULTS["deadline"])}
     offload = {"uplink": fields.get("uplink", ""), "jpegQuality": _number(fields, "jpegQuality")}
-    spec["offload"] = {"enabled": True, **offload} if fields.get("offload") else {"enabled": False}
+    told = {key: value for key, value in offload.items() if value != ""}
+    spec["offload"] = {"enabled": True, **offload} if fields.get("offload") else {"enabled": False, **told}
     spec["minScore"] = _number(fields, "minScore")
     if fields.get("classes"):
         spec["classes"] = list(fields["classes"])
     spec["detectionsPerSecond"] = _number(fields, "detectionsPerSecond")
+    spec["events"] = bool(fields.get("events", DEFAULTS["events"]))
     name = {"name": fields.get("name", "")}
     return {"apiVersion": "longshore/v1", "kind": "Deployment", "metadata": name, "spec": spec}
 

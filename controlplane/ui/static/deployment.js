@@ -14,7 +14,7 @@ function fields() {
   const texts = ["name", "nodeSelector", "cameraSelector", "cloudSelector", "deadline", "uplink", "jpegQuality", "minScore", "detectionsPerSecond"];
   const read = Object.fromEntries(texts.map((name) => [name, form.elements[name].value.trim()]));
   const classes = [...by("classes").querySelectorAll("[aria-pressed=true]")].map((chip) => chip.textContent);
-  return { ...read, model, version, offload: form.elements.offload.checked, classes };
+  return { ...read, model, version, offload: form.elements.offload.checked, events: form.elements.events.checked, classes };
 }
 
 // ---- the preview ----

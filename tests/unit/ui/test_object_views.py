@@ -130,6 +130,27 @@ def test_the_form_of_a_deployment_writes_the_same_spec_again(harbour: SimControl
     assert harbour.services.fleet.apply_deployment(DEPLOYMENT, written).change == "unchanged"
 
 
+def test_the_form_loses_no_field_whatever_it_holds(harbour: SimControlPlane) -> None:
+    """Each field as nobody has it by default, with cloud help off: the form writes the whole spec."""
+    fleet = harbour.services.fleet
+    whole = {
+        **fleet.get_deployment(DEPLOYMENT)["spec"],
+        "nodeSelector": {"matchLabels": {"site": "harbour"}},
+        "cameraSelector": {"matchLabels": {"view": "gate"}},
+        "cloudSelector": {"matchLabels": {"role": "helper"}},
+        "objective": {"deadline": "400ms"},
+        "offload": {"enabled": False, "uplink": "1Mbit/s", "jpegQuality": 55},
+        "minScore": 0.55,
+        "detectionsPerSecond": 7,
+        "classes": ["boat"],
+        "events": False,
+    }
+    assert set(whole) == set(specs.deployment_document(specs.deployment_spec(whole))), "a field is not tried here"
+    stored = fleet.apply_deployment(DEPLOYMENT, {"spec": whole}).document
+    written = deployments.document(deployments.fields_of(stored))
+    assert fleet.apply_deployment(DEPLOYMENT, written).change == "unchanged"
+
+
 def test_the_yaml_of_a_form_is_what_apply_takes() -> None:
     form = {**deployments.DEFAULTS, "name": "d", "model": "m", "version": "1.10", "nodeSelector": "site in (a,b),gpu"}
     read = yaml.safe_load(deployments.as_yaml(deployments.document(form)))
