@@ -6,25 +6,15 @@ Each comes with its place, so that a refusal names the file and the document in 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from controlplane.cli import plain_yaml
-from controlplane.cli.kinds import WRITABLE, Kind, named, origin
+from controlplane.cli.kinds import Kind, named, origin
+from controlplane.written import WRITABLE, Written, parse
 from protos.errors import Rejected
 
 MAX_BYTES = 8 << 20  # of one file: objects are small, a larger file is a mistake
 _SUFFIXES = {".yaml", ".yml", ".json"}
-
-
-@dataclass(frozen=True)
-class Written:
-    """One object as somebody wrote it."""
-
-    place: str  # "fleet.yaml, document 2"
-    document: dict[str, Any]
 
 
 def read(path: str) -> list[Written]:
@@ -65,27 +55,6 @@ def _text(path: Path) -> str:
         raise Rejected(f"cannot read {path}: {error.strerror}") from error
 
 
-def parse(text: str, where: str) -> list[Written]:
-    """The objects in `text`. Raises Rejected."""
-    found = [each for place, value in plain_yaml.documents(text, where) for each in _objects(value, place)]
-    if not found:
-        raise Rejected(f"{where} holds no object")
-    return found
-
-
-def _objects(value: Any, place: str) -> Iterator[Written]:
-    if value is None:
-        return
-    if not isinstance(value, dict):
-        what = "a list; put '---' between objects, or make it a List" if isinstance(value, list) else "plain text"
-        raise Rejected(f"{place}: an object with apiVersion, kind, metadata and spec is needed, and this is {what}")
-    if str(value.get("kind") or "").endswith("List") and isinstance(value.get("items"), list):
-        for number, item in enumerate(value["items"], 1):
-            yield from _objects(item, f"{place}, item {number}")
-    else:
-        yield Written(place, value)
-
-
 def identity(written: Written) -> tuple[Kind, str]:
     """Kind and name of an object to write. Raises Rejected, naming its place."""
     try:
@@ -100,8 +69,4 @@ def _identity(document: dict[str, Any]) -> tuple[Kind, str]:
     kind = named(str(document["kind"]))
     if kind.name not in WRITABLE:
         raise Rejected(f"a {kind.name} is {origin(kind)}, not by 'apply'; {', '.join(WRITABLE)} can be applied")
-    metadata = document.get("metadata")
-    name = metadata.get("name") if isinstance(metadata, dict) else None
-    if not isinstance(name, str) or not name:
-        raise Rejected(f"a {kind.name} has no metadata.name; give it one of a-z, 0-9 and '-'")
-    return kind, name
+    return kind, Written("", {**document, "kind": kind.name}).name

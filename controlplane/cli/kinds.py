@@ -305,7 +305,6 @@ KINDS = (
 _BY_WORD = {word: kind for kind in KINDS for word in (kind.name.lower(), kind.plural, *kind.aliases)}
 _ALL = ", ".join(kind.plural for kind in KINDS)
 DETECTIONS = {"detections", "detection", "det"}  # no kind: they have no names, and are written by boxes
-WRITABLE = ("Node", "Camera", "Deployment", "Person", "Settings")
 _ORIGINS = {
     "Run": "made by 'longshore train'",
     "Recipe": "a folder on the control plane's machine",

@@ -51,6 +51,8 @@ class Answering:
             return ""
         lost = {outcome: self.sums.counts.get(outcome, 0) for outcome in _WHY}
         why = _WHY[max(lost, key=lambda outcome: lost[outcome])]
+        if why == _SLOW and 0 < ROOM * self.frame_ms <= self.objective.deadline_ms:
+            why = _BUSY
         told = {"share": f"{100 * late / due:.0f} %", "deadline": self.objective.deadline}
         return f"{self.objective.deployment} {why.format(**told, took=self._took(), longer=self._longer())}"
 
@@ -72,6 +74,10 @@ class Answering:
 _SLOW = (
     "is too slow here for its deadline of {deadline}: {share} of the frames are given up, {took}; give it {longer}, "
     "give the camera a lower rate, or take a smaller or int8 model"
+)
+_BUSY = (
+    "is late here: {share} of the frames are given up by the deadline of {deadline}, though {took}; the box has too "
+    "much to do: give its cameras a lower rate, let the cloud help, or move a camera to another box"
 )
 _WHY: Mapping[Outcome, str] = {
     Outcome.SHED: _SLOW,

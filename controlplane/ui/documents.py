@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import yaml
+
 from controlplane.ui.page import Document
+
+_OURS = ("name", "labels", "annotations")  # of metadata: what people write
+_STAND = ("uid", "resourceVersion")  # what makes a write of something newer a refusal
 
 
 def name_of(document: Document) -> str:
@@ -16,3 +21,11 @@ def labels_of(document: Document) -> tuple[tuple[str, str], ...]:
 def condition(document: Document, kind: str) -> Document:
     unknown = {"type": kind, "status": "Unknown", "reason": "Unknown", "message": ""}
     return next((each for each in document["status"]["conditions"] if each["type"] == kind), unknown)
+
+
+def as_written(item: Document) -> str:
+    """The object as text to change and write back: refused when somebody else wrote since."""
+    metadata = item["metadata"]
+    kept = {key: metadata[key] for key in _OURS if metadata.get(key)} | {key: metadata[key] for key in _STAND}
+    document = {"apiVersion": "longshore/v1", "kind": item["kind"], "metadata": kept, "spec": item["spec"]}
+    return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100))

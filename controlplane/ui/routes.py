@@ -19,7 +19,15 @@ from controlplane.identity import roles
 from controlplane.identity.access import Bearer, Cookie, Current, require_user
 from controlplane.identity.roles import Role
 from controlplane.identity.service import User
-from controlplane.ui import access_pages, deployment_pages, event_pages, fleet_pages, registry_pages, run_pages
+from controlplane.ui import (
+    access_pages,
+    applying,
+    deployment_pages,
+    event_pages,
+    fleet_pages,
+    registry_pages,
+    run_pages,
+)
 from controlplane.ui.live import LiveViews
 from controlplane.ui.shell import FOLDER, HEADERS, Pages, render
 from controlplane.ui.stream import EventStream
@@ -35,6 +43,7 @@ PAGES = Pages(
         *run_pages.PAGES,
         *event_pages.PAGES,
         *access_pages.PAGES,
+        *applying.PAGES,
     )
 )
 
@@ -49,6 +58,7 @@ def add_pages(app: FastAPI, services: Services) -> None:
     app.state.live = LiveViews(partial(PAGES.maker, services))
     app.include_router(router)
     app.include_router(deployment_pages.router)
+    app.include_router(applying.router)
     app.include_router(stream_router)
     for path in PAGES.paths:
         app.add_api_route(path, page, include_in_schema=False, response_class=HTMLResponse)

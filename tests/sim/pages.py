@@ -57,6 +57,8 @@ PAGES = (
     Shown("api-tokens", "/tokens/api", ("empty", "healthy")),
     Shown("people", "/people", ("empty", "healthy")),
     Shown("settings", "/settings", ("empty", "healthy")),
+    Shown("apply", "/apply", ("healthy",)),
+    Shown("apply-camera", "/apply?of=cameras/crane", ("healthy",)),
 )
 
 

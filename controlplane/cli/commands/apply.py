@@ -8,7 +8,7 @@ import click
 
 from controlplane.cli import documents, session
 from controlplane.cli.client import Client, address
-from controlplane.cli.documents import Written
+from controlplane.written import Written
 from protos.errors import Rejected
 
 EXAMPLES = """Create or update Nodes, Cameras, Deployments, People and Settings.

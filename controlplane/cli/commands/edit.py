@@ -14,7 +14,8 @@ import click
 from controlplane.cli import completing, documents, editing, kinds, output, session
 from controlplane.cli.client import Client, Document, address
 from controlplane.cli.exits import Conflict, NotFound
-from controlplane.cli.kinds import WRITABLE, Kind
+from controlplane.cli.kinds import Kind
+from controlplane.written import WRITABLE, parse
 from protos.errors import LongshoreError, Rejected
 
 EXAMPLES = """Change an object in your editor (VISUAL, EDITOR, else vi).
@@ -89,7 +90,7 @@ def _until_taken(client: Client, path: Path, label: str) -> str:
 
 
 def _write(client: Client, path: Path, label: str) -> str:
-    found = documents.parse(path.read_text(encoding="utf-8"), label)
+    found = parse(path.read_text(encoding="utf-8"), label)
     if len(found) != 1:
         raise Rejected("one object is edited at a time; use 'longshore apply -f' for several")
     kind, name = documents.identity(found[0])

@@ -145,7 +145,7 @@ def test_describe_tells_who_answers_for_a_camera_and_how_well(longshore: Run, ho
         shown = longshore("describe", what).out
         assert "Answering, last minute" in shown
         assert "harbour 1.0.0" in shown
-        assert "is too slow here for its deadline of 250 ms" in shown
+        assert "by the deadline of 250 ms" in shown
 
 
 def test_describe_tells_which_variant_answers_on_a_box(longshore: Run, house: SimControlPlane) -> None:

@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controlplane.cli import plain_yaml
+from controlplane import plain_yaml
 from protos.errors import Rejected
 from tests.sim import releases
 from tests.sim.command import Run

@@ -19,7 +19,7 @@ from tests.sim.pages import PAGES
 
 PATHS = sorted({shown.path for shown in PAGES if "healthy" in shown.states})
 ADMINS_PAGE = "/tokens/api"
-FORM_PAGES = ("/deploy", "/edit")  # links whose only use is to change something
+FORM_PAGES = ("/deploy", "/edit", "/apply")  # links whose only use is to change something
 Asked = tuple[str, str]  # method and path
 
 
@@ -75,7 +75,7 @@ class Offered(HTMLParser):
 
 
 def _form(given: dict[str, str]) -> Asked:
-    if given.get("id") == "deployment-form":
+    if given.get("id") in ("deployment-form", "apply-form"):
         return "PUT", "/api/v1/deployments/any"
     return _asks(given.get("data-api", " "))
 
