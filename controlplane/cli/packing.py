@@ -110,6 +110,11 @@ def _copied(path: Path, outlined: Model, wish: Wish) -> _Graph:
     image = form.image_input(seen, wish.graph.fit or "letterbox")
     task = wish.graph.task or form.task_of(seen, image)
     surgery.check_inside(outlined)
+    if task != "tensor" and image and image.name != IMAGE:
+        raise Rejected(
+            f"the graph is in Longshore's own form but for its input's name, {image.name!r}; boxes give it {IMAGE!r}: "
+            f"export it anew with input_names=[{IMAGE!r}]"
+        )
     check_heard(wish.graph, "a graph that is packaged as it is", heard=("fit",) if image else ())
     if task == "classification" and labels and form.classes_of(seen) not in (0, len(labels)):
         given = counted(form.classes_of(seen))

@@ -23,14 +23,19 @@ from tests.sim.command import Run
 LABELS = "boat\n\ncontainer\n"
 
 
-def write_model(path: Path, element: int = TensorProto.UINT8, shape: tuple[object, ...] = ("N", 320, 320, 3)) -> Path:
-    image = helper.make_tensor_value_info("image", element, shape)
+def write_model(
+    path: Path,
+    element: int = TensorProto.UINT8,
+    shape: tuple[object, ...] = ("N", 320, 320, 3),
+    name: str = "image",
+) -> Path:
+    image = helper.make_tensor_value_info(name, element, shape)
     outputs = [
         helper.make_tensor_value_info("boxes", TensorProto.FLOAT, ("N", 10, 4)),
         helper.make_tensor_value_info("scores", TensorProto.FLOAT, ("N", 10)),
         helper.make_tensor_value_info("classes", TensorProto.INT64, ("N", 10)),
     ]
-    nodes = [helper.make_node("Cast", ["image"], [item.name], to=TensorProto.FLOAT) for item in outputs]
+    nodes = [helper.make_node("Cast", [name], [item.name], to=TensorProto.FLOAT) for item in outputs]
     graph = helper.make_graph(nodes, "g", [image], outputs)
     path.write_bytes(helper.make_model(graph).SerializeToString())
     return path
@@ -147,6 +152,16 @@ def test_an_existing_folder_is_not_written_over(run: Run, tmp_path: Path) -> Non
     (tmp_path / "out" / "mine.txt").write_text("mine")
     made = run("package", str(model), "--name", "x", "--version", "1", "-o", str(tmp_path / "out"))
     assert (made.code, "not empty" in made.err) == (1, True)
+
+
+def test_an_input_by_another_name_is_told_before_a_box_would_refuse_it(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text(LABELS)
+    model = write_model(tmp_path / "boats.onnx", name="pixels")
+    words = ("--name", "b", "--version", "1", "--labels", str(tmp_path / "labels.txt"), "-o", str(tmp_path / "b"))
+    done = run("package", str(model), *words)
+    assert done.code == 1
+    assert "input's name, 'pixels'" in done.err
+    assert "input_names=['image']" in done.err
 
 
 def test_a_strangers_detector_is_brought_into_our_form(run: Run, tmp_path: Path) -> None:
