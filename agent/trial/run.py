@@ -134,7 +134,8 @@ class _Trial:
             return
         (self._wish.output / FIGURES).write_text(json.dumps(self._document(), indent=2, ensure_ascii=False) + "\n")
         title = f"{self._release.title} ({self._release.variant.name})"
-        self._say(f"{title}: {tally.pictures} pictures of {self._size} in {tally.seconds:.1f} s, {tally.rate:.1f}/s")
+        pictures = "1 picture" if tally.pictures == 1 else f"{tally.pictures} pictures"
+        self._say(f"{title}: {pictures} of {self._size} in {tally.seconds:.1f} s, {tally.rate:.1f}/s")
         if note := self._feed.note():
             self._say(note)
         self._say(f"\n{text(tally, self._wish.min_score)}\n")

@@ -79,7 +79,8 @@ def _job(release: Path, manifest: Manifest, wish: Wish, notes: list[str], progre
     calibration = _calibration(release, wish.calibrate, min(room, domain.CALIBRATION), notes, progress)
     dataset = dataset.without({Path(frame.name).resolve() for frame in calibration})
     if dataset.unknown:
-        notes.append(f"{dataset.unknown} annotations are of classes that the release does not know, and were left out")
+        left_out = "1 annotation was" if dataset.unknown == 1 else f"{dataset.unknown} annotations were"
+        notes.append(f"{left_out} left out: of classes that the release does not know")
     judged = _stream(release, [str(path) for path in dataset.pictures], notes)
     return service.Job(model, calibration, judged, judge(manifest.task, dataset), wish.exclude)
 
