@@ -40,6 +40,9 @@ FOCUSED = (
 )
 
 
+PASSES = 4
+
+
 @pytest.fixture(scope="module")
 def fleets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, PageServer]]:
     with servers(tmp_path_factory.mktemp("pages")) as found:
@@ -80,16 +83,26 @@ def test_it_fits_is_quiet_and_is_there_for_everybody(
 def test_every_control_is_reached_by_the_keyboard_and_shows_where_one_is(
     window: Any, fleets: Mapping[str, PageServer], shown: Shown, state: str
 ) -> None:
-    from selenium.webdriver.common.action_chains import ActionChains
-
     if shown.open:
         pytest.skip("a dialog keeps the focus to itself; the page below is another line of the table")
     emulate(window, 1440)
-    open_page(window, fleets[state], shown.path)
-    controls, unseen = window.execute_script(CONTROLS), []
+    for _ in range(PASSES):
+        open_page(window, fleets[state], shown.path)
+        controls, reached, unseen = tabbed(window)
+        if window.execute_script("return document.getElementById('board').dataset.tabbed"):
+            break  # else the page was renewed meanwhile, and forgot what had been reached
+    assert unseen == []
+    assert reached >= controls
+
+
+def tabbed(window: Any) -> tuple[int, int, list[str]]:
+    """Tab through the whole page: its controls, how many of them were reached, and those that did not show it."""
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    window.execute_script("document.getElementById('board').dataset.tabbed = 'yes'")
+    controls, told = window.execute_script(CONTROLS), []
     for _ in range(controls + 2):
         ActionChains(window).send_keys("\ue004").perform()
-        unseen.append(window.execute_script(FOCUSED))
+        told.append(window.execute_script(FOCUSED))
     reached = window.execute_script("return document.querySelectorAll('[data-reached]').length")
-    assert [each for each in unseen if each] == []
-    assert reached >= controls
+    return controls, reached, [each for each in told if each]

@@ -129,6 +129,15 @@ def test_a_button_held_by_the_keyboard_stays_and_a_menu_that_was_opened_stops_no
     until(browser, lambda: browser.find_elements("css selector", '[data-camera="slipway"]'))
 
 
+def test_who_is_on_a_link_stays_on_it_when_the_page_is_renewed(browser: Any, server: PageServer) -> None:
+    sign_in(browser, server)
+    browser.execute_script("arguments[0].focus()", browser.find_element("link text", "Table"))
+    browser.execute_script("document.getElementById('board').dataset.old = 'yes'")
+    add_camera(server)
+    until(browser, lambda: browser.execute_script("return !document.getElementById('board').dataset.old"))
+    assert browser.execute_script("return document.activeElement.textContent") == "Table"
+
+
 # ---- hiccups ----
 
 

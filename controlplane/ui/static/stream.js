@@ -71,18 +71,24 @@ function replace(fresh) {
   for (const act of ready) act();
 }
 
-// Who is typing in the main part goes on typing in the new one.
+// Who is typing in the main part goes on typing in the new one, and who is on a link or button stays on it.
 function hold() {
   const element = document.activeElement;
-  if (!element || !element.id || !board().contains(element)) return () => {};
-  const { id, value, selectionStart, selectionEnd } = element;
+  if (!element || element === board() || !board().contains(element)) return () => {};
+  const { id, value, selectionStart, selectionEnd } = element, place = alike(element).indexOf(element);
   return () => {
-    const again = document.getElementById(id);
+    const again = id ? document.getElementById(id) : alike(element)[place];
     if (!again) return;
     if (value !== undefined && again.matches("input, textarea")) again.value = value;
     again.focus({ preventScroll: true });
     if (selectionStart !== undefined && selectionStart !== null) again.setSelectionRange(selectionStart, selectionEnd);
   };
+}
+
+// What in the main part one would take for the same thing, in order.
+function alike(element) {
+  const seen = (each) => `${each.tagName} ${each.getAttribute("href")} ${each.getAttribute("name")} ${each.textContent.trim()}`;
+  return [...board().querySelectorAll(element.tagName)].filter((each) => seen(each) === seen(element));
 }
 
 // ---- the stream ----
