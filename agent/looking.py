@@ -104,15 +104,16 @@ class Looking:
         """A frame ended: draw it, if anybody looks and it is time for a new picture of its camera."""
         if not self.wanted:
             return
-        others = self._others(finished)
-        gap = ANSWERED_SECONDS if finished.release else UNANSWERED_SECONDS
+        others, camera = self._others(finished), finished.tap.camera
+        if not self._is_due(camera, ANSWERED_SECONDS if finished.release else UNANSWERED_SECONDS):
+            return
         picture = fleet_pb2.Picture(
-            camera=finished.tap.camera,
+            camera=camera,
             captured_unix_ms=finished.captured_unix_ns // 1_000_000,
             outcome=finished.outcome,
             latency_ms=finished.latency * 1000,
         )
-        self._paint(gap, picture, together(finished, others))
+        self._paint(picture, together(finished, others))
 
     def say(self, line: fleet_pb2.LogLine) -> None:
         """A log line; kept for the next viewer when nobody looks now. Called in any thread, so it wakes nobody."""
@@ -143,13 +144,17 @@ class Looking:
                 del camera[name]
         return [each for name, each in sorted(camera.items()) if name != finished.tap.deployment]
 
-    def _paint(self, gap: float, picture: fleet_pb2.Picture, drawing: _Drawing) -> None:
-        camera, now = CameraName(picture.camera), self._clock.monotonic()
-        due = now - self._drawn.get(camera, float("-inf")) >= max(gap, self._fair_gap(camera, now))
-        if due and self.wanted and camera not in self._drawing:
-            self._drawn[camera] = now
-            self._drawing.add(camera)
-            self._tasks.once(f"draw {camera}", self._draw(camera, picture, drawing))
+    def _is_due(self, camera: CameraName, gap: float) -> bool:
+        """Whether it is time for a new picture of it, `gap` seconds at least after the last."""
+        now = self._clock.monotonic()
+        passed = now - self._drawn.get(camera, -math.inf)
+        return self.wanted and camera not in self._drawing and passed >= max(gap, self._fair_gap(camera, now))
+
+    def _paint(self, picture: fleet_pb2.Picture, drawing: _Drawing) -> None:
+        camera = CameraName(picture.camera)
+        self._drawn[camera] = self._clock.monotonic()
+        self._drawing.add(camera)
+        self._tasks.once(f"draw {camera}", self._draw(camera, picture, drawing))
 
     def _fair_gap(self, camera: CameraName, now: float) -> float:
         """Seconds between pictures of this camera at which all cameras keep within PICTURE_BITS."""
@@ -183,8 +188,9 @@ class Looking:
     def _paint_idle(self) -> None:
         now_ms = int(self._clock.unix() * 1000)
         for camera in self._cameras():
-            picture = fleet_pb2.Picture(camera=camera, captured_unix_ms=now_ms)
-            self._paint(IDLE_SECONDS, picture, _Drawing((), "no deployment answers for this camera", None))
+            if self._is_due(camera, IDLE_SECONDS):
+                picture = fleet_pb2.Picture(camera=camera, captured_unix_ms=now_ms)
+                self._paint(picture, _Drawing((), "no deployment answers for this camera", None))
 
     async def _wait(self) -> None:
         """Until something new is there, or a second has passed (somebody may have stopped looking)."""

@@ -164,7 +164,9 @@ def predict(release: Path, images: Path, output: Path, min_score: float) -> None
 @click.argument("release", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--source", required=True, help="Video, picture, folder of pictures, rtsp://… or synthetic://harbour.")
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to make.")
-@click.option("--seconds", type=click.FloatRange(0.0, min_open=True), help="Of a film [default: all; live: 10].")
+@click.option(
+    "--seconds", type=click.FloatRange(0.0, min_open=True), help="Of a film [default: what a minute gives; live: 10]."
+)
 @click.option("--min-score", type=click.FloatRange(0.0, 1.0), default=0.3, show_default=True)
 @click.option("--variant", default="", help="Which ONNX file of the release [default: what a box would run].")
 @click.option("--threads", type=click.IntRange(0), default=0, help="Of the engine [default: one per core].")

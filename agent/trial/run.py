@@ -30,6 +30,7 @@ from agent.trial.tally import Tally, text
 from protos.errors import Rejected
 
 FILM, FIRST, FIGURES = "annotated.mp4", "first.jpg", "figures.json"
+PATIENCE = 60.0  # seconds of work at a film that nobody said a length of
 Say = Callable[[str], None]
 
 
@@ -44,6 +45,7 @@ class Wish:
     min_score: float = 0.3
     variant: str = ""
     threads: int = 0  # of the engine; 0: one per core
+    patience: float = PATIENCE  # seconds of work after which a film ends where `seconds` does not say so
 
 
 def run(wish: Wish, say: Say) -> bool:
@@ -68,6 +70,7 @@ class _Trial:
         self._wish, self._release, self._feed, self._say = wish, release, feed, say
         self._tally = Tally()
         self._stopped = False
+        self._enough = False
         self._sink: Sink | None = None
         self._size = ""
 
@@ -92,13 +95,15 @@ class _Trial:
     async def _look(self, eyes: Seer) -> None:
         progress, started = Progress(), time.perf_counter()
         try:
-            while not self._stopped and (seen := await in_thread(self._feed.next)) is not None:
+            while not (self._stopped or self._enough) and (seen := await in_thread(self._feed.next)) is not None:
                 sight = await eyes.see(seen.picture, self._wish.min_score)
                 drawn = time.perf_counter()
                 await in_thread(self._draw, seen, sight)
                 self._count(seen, sight, time.perf_counter() - drawn)
                 self._tally.seconds = time.perf_counter() - started
                 progress.show(self._tally.pictures, seen.share)
+                is_long = self._tally.seconds >= self._wish.patience
+                self._enough = bool(self._feed.rate and self._wish.seconds is None and is_long and seen.share < 1)
         finally:
             progress.clear()
             if self._sink is not None:
@@ -136,6 +141,8 @@ class _Trial:
         title = f"{self._release.title} ({self._release.variant.name})"
         pictures = "1 picture" if tally.pictures == 1 else f"{tally.pictures} pictures"
         self._say(f"{title}: {pictures} of {self._size} in {tally.seconds:.1f} s, {tally.rate:.1f}/s")
+        if self._enough:
+            self._say("the film goes on, but this took long enough for a look; --seconds says how much of it to take")
         if note := self._feed.note():
             self._say(note)
         self._say(f"\n{text(tally, self._wish.min_score)}\n")

@@ -9,15 +9,8 @@ from typing import Any
 from controlplane.cli import kinds, output
 from controlplane.cli.kinds import Document, Kind, at, human_bytes
 
-_TABLES = {
-    "conditions",
-    "boxes",
-    "deployments",
-    "cameras",
-    "problems",
-    "gaps",
-    "answering",
-}  # of a status: shown below the fields
+# Of a status: shown below the fields.
+_TABLES = {"conditions", "boxes", "deployments", "cameras", "problems", "gaps", "answering"}
 _SPEC_TABLES = {"Recipe": {"settings"}}
 
 
@@ -124,7 +117,7 @@ def _tables(document: Document, now: datetime) -> Iterator[Table]:
     heard, cameras = kinds.heard(document), at(document, "status.cameras", [])
     yield (
         "Cameras" if heard else f"Cameras as last heard {_ago(at(document, 'status.lastSeen'), now)}",
-        ("NAME", "STATE", "FPS", "REASON"),
+        ("NAME", "STATE", "FPS/DUE", "REASON"),
         [[item["name"], item["state"], _rate(item) if heard else kinds.NONE, item["reason"]] for item in cameras],
     )
     yield (

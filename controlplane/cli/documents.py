@@ -6,8 +6,8 @@ Each comes with its place, so that a refusal names the file and the document in 
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from controlplane.cli.kinds import Kind, named, origin
 from controlplane.written import WRITABLE, Written, parse
@@ -58,15 +58,15 @@ def _text(path: Path) -> str:
 def identity(written: Written) -> tuple[Kind, str]:
     """Kind and name of an object to write. Raises Rejected, naming its place."""
     try:
-        return _identity(written.document)
+        return _identity(written)
     except Rejected as error:
         raise Rejected(f"{written.place}: {error}") from error
 
 
-def _identity(document: dict[str, Any]) -> tuple[Kind, str]:
-    if not document.get("kind"):
+def _identity(written: Written) -> tuple[Kind, str]:
+    if not written.kind:
         raise Rejected(f"an object needs a kind; {', '.join(WRITABLE)} can be applied")
-    kind = named(str(document["kind"]))
+    kind = named(written.kind)
     if kind.name not in WRITABLE:
         raise Rejected(f"a {kind.name} is {origin(kind)}, not by 'apply'; {', '.join(WRITABLE)} can be applied")
-    return kind, Written("", {**document, "kind": kind.name}).name
+    return kind, replace(written, document={**written.document, "kind": kind.name}).name

@@ -202,7 +202,7 @@ KINDS = (
             _NAME,
             Column("NODE", text("spec.node")),
             Column("STATE", text("status.state")),
-            Column("FPS", _rate),
+            Column("FPS/DUE", _rate),
             Column("PICTURE", _size),
             Column("SOURCE", text("spec.source")),
             _AGE,

@@ -93,10 +93,10 @@ def structured(document: Any, form: str) -> str:
 
 
 def show(document: dict[str, Any], rows: Sequence[Sequence[str]], form: str, *, none: str) -> None:
-    """A list in `form`; `rows` begins with the titles. Where nothing is listed, `none` goes to standard error."""
+    """Rows, or their document, in `form`; `rows` begins with the titles. Without others, `none` is said on stderr."""
     if form != "table":
         click.echo(structured(document, form))
-    elif not document["items"]:
+    elif len(rows) == 1:
         click.echo(none, err=True)
     else:
         click.echo(table(rows[0], rows[1:], colour=coloured()))

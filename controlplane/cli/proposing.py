@@ -6,7 +6,6 @@ things too. Pure.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,24 +13,14 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from controlplane import pace
 from controlplane.cli.kinds import Document
 from controlplane.cli.output import as_yaml
+from controlplane.pace import Pace
 from protos.manifest import Manifest
 
-USUAL_RATE = 10.0  # frames a second
-USUAL_DEADLINE_MS = 250
-BUSY = 0.5  # of the time, at most, the model works for this camera
-ROOM = 3.0  # times what a slow picture took
-LONGEST_MS = 10_000  # a deadline that the control plane takes
+MUCH = 0.5  # load a core of a machine that is not idle
 SOMEWHERE = "quay-1"  # stands for a box where none is known
-
-
-@dataclass(frozen=True)
-class Pace:
-    """What a release can keep up with."""
-
-    rate: float = USUAL_RATE  # frames a second
-    deadline_ms: int = USUAL_DEADLINE_MS
 
 
 @dataclass(frozen=True)
@@ -43,18 +32,14 @@ class Tried:
     min_score: float
     pace: Pace
     node: str = ""
+    load: float = 0.0  # of the machine before the trial: what wanted to run, a core
 
 
-def pace(figures: Mapping[str, Any]) -> Pace:
+def measured(figures: Mapping[str, Any]) -> Pace:
     """From the figures that the agent leaves: median and p95 of decoding and inference, in seconds."""
     stages = [figures.get("stages", {}).get(name, {}) for name in ("decode", "inference")]
     usual, slow = (sum(stage.get(key, 0.0) for stage in stages) for key in ("medianSeconds", "p95Seconds"))
-    if usual <= 0:
-        return Pace()
-    most = min(USUAL_RATE, BUSY / usual)
-    rate = float(math.floor(most)) if most >= 1 else max(0.1, math.floor(most * 10) / 10)
-    wanted = math.ceil(round(ROOM * slow * 1000, 3) / 50) * 50
-    return Pace(rate, min(LONGEST_MS, max(USUAL_DEADLINE_MS, wanted)))
+    return pace.pace(usual, slow)
 
 
 def documents(tried: Tried) -> list[Document]:
@@ -77,7 +62,16 @@ def as_text(tried: Tried, proposed: Sequence[Document]) -> str:
         hints.append("# Set node to the box that reads the source; 'longshore get nodes' lists yours.")
     elif proposed[0]["spec"]["source"].startswith("file://"):
         hints.append(f"# The file has to lie there on {tried.node}, which it does where that box is this machine.")
+    if busy := busy_note(tried):
+        hints.append(f"# {busy}")
     return "\n".join([*hints, "---\n".join(f"{as_yaml(each)}\n" for each in proposed)])
+
+
+def busy_note(tried: Tried) -> str:
+    """What was measured beside other work is no measure of the machine."""
+    if tried.load < MUCH:
+        return ""
+    return f"This machine had other work (load {tried.load:.1f} a core), so rate and deadline may be too cautious."
 
 
 def box_of(nodes: Sequence[Document]) -> str:
@@ -96,7 +90,7 @@ def _deployment(tried: Tried, labels: Mapping[str, str]) -> Document:
         "spec": {
             "model": str(tried.release.name),
             "version": str(tried.release.version),
-            "nodeSelector": {"matchLabels": {}},
+            "nodeSelector": {"matchLabels": {"node": tried.node} if labels and tried.node else {}},
             **chosen,
             "objective": {"deadline": f"{tried.pace.deadline_ms}ms"},
             "minScore": tried.min_score,

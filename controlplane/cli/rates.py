@@ -15,7 +15,7 @@ from controlplane.cli.kinds import NONE, Document, at, frames, heard, human_byte
 WINDOW_SECONDS = 10  # of the shares: a few reports of each box, so that they move but do not jump
 _LOST = ("superseded", "shed", "expired", "cloud_late", "error")
 NODE_TITLES = ("NODE", "ROLE", "PHASE", "CAMERAS", "CPU", "MEMORY", "IN TIME", "CLOUD", "LOST", "P50", "P95", "UPLINK")
-CAMERA_TITLES = ("CAMERA", "NODE", "STATE", "FPS", "IN TIME", "LOCAL", "CLOUD", "LOST", "P50", "P95")
+CAMERA_TITLES = ("CAMERA", "NODE", "STATE", "FPS/DUE", "IN TIME", "LOCAL", "CLOUD", "LOST", "P50", "P95")
 
 Row = list[str]
 

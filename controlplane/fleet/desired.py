@@ -103,7 +103,7 @@ def desired_state(node: Node, fleet: Fleet, broker: Broker | None, sync_interval
 def selects(deployment: Deployment, node: Node) -> bool:
     """Whether `node` should run `deployment`."""
     selector = deployment.spec.cloud_selector if node.role == CLOUD else deployment.spec.node_selector
-    return selector.matches(node.labels)
+    return selector.matches(node.selected_by)
 
 
 def deployments_of(node: Node, deployments: Iterable[Deployment]) -> list[Deployment]:

@@ -56,8 +56,13 @@ class Node:
 
     @property
     def labels(self) -> dict[str, str]:
-        """Its labels, and its role as one: what selectors see."""
+        """Its labels, and its role as one."""
         return {**self.meta.labels, "role": self.role}
+
+    @property
+    def selected_by(self) -> dict[str, str]:
+        """What selectors see: its labels, and its name as `node` unless it has another label of that key."""
+        return {"node": self.name, **self.labels}
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,8 @@ def selection(spec: DeploymentSpec, fleet: Fleet) -> Selection:
     wanted = Deployment(DeploymentName("any"), Meta("", 0), spec)
     chosen = sorted((node for node in fleet.nodes if desired.selects(wanted, node)), key=lambda node: node.name)
     edge = tuple(node for node in chosen if node.role == EDGE)
-    cameras = [camera for node in edge for camera in desired.cameras_of(node, fleet.cameras)]
+    names = {node.name for node in edge}
+    cameras = [camera for camera in fleet.cameras if camera.spec.node in names]
     matching = [camera for camera in cameras if spec.camera_selector.matches(camera.meta.labels)]
     cloud = tuple(node for node in chosen if node.role != EDGE)
     return Selection(edge, cloud, tuple(sorted(matching, key=lambda camera: camera.name)))

@@ -272,4 +272,4 @@ def _chosen(items: Sequence[Item], label_selector: str = "", limit: int | None =
 
 
 def _labels(item: Node | Camera | Deployment) -> Any:
-    return item.labels if isinstance(item, Node) else item.meta.labels
+    return item.selected_by if isinstance(item, Node) else item.meta.labels

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from controlplane import pace
 from controlplane.fields import Fields, duration, flag, number, text, whole
 from controlplane.fleet import quantities, selectors, sources, zones
 from controlplane.fleet.selectors import Selector
@@ -19,7 +20,6 @@ from protos.ids import ModelName, NodeId, Version
 
 MAX_RATE = 60.0  # frames per second of one camera: above it decoding alone fills a core
 MAX_SLOW_DOWN_MS = 10_000
-MAX_DEADLINE_MS = 60_000
 _LABELS_SHOWN = 20  # in one sentence
 MOST_CLASSES = 256  # of one Deployment: above it, leave the others out by minScore or in the model
 
@@ -34,7 +34,7 @@ class NodeSpec:
 class CameraSpec:
     node: NodeId
     source: str = field(repr=False)  # whole, credentials included: never shown, see sources.stripped
-    rate: float = 10.0  # frames due per second
+    rate: float = pace.RATE  # frames due per second
     zones: tuple[Zone, ...] = ()
 
 
@@ -52,7 +52,7 @@ class DeploymentSpec:
     node_selector: Selector = selectors.EVERYTHING
     camera_selector: Selector = selectors.EVERYTHING
     cloud_selector: Selector = selectors.EVERYTHING
-    deadline_ms: int = 250  # from capture
+    deadline_ms: int = pace.DEADLINE_MS  # from capture
     offload: OffloadSpec = OffloadSpec()
     min_score: float = 0.3
     detections_per_second: float = 2.0  # recorded per camera, at most
@@ -147,7 +147,7 @@ def check_classes(spec: DeploymentSpec, labels: Sequence[str]) -> None:
 
 def _objective(value: object, where: str) -> int:
     fields = Fields(value, where)
-    deadline = fields.take("deadline", duration(1, MAX_DEADLINE_MS), default=DeploymentSpec.deadline_ms)
+    deadline = fields.take("deadline", duration(1, pace.MAX_DEADLINE_MS), default=DeploymentSpec.deadline_ms)
     fields.done()
     return deadline
 

@@ -15,6 +15,9 @@ from enum import StrEnum
 from controlplane.fleet import desired
 from controlplane.fleet.objects import CLOUD, Camera, Condition, Deployment, Fleet, Node, Releases, Transitions
 from controlplane.fleet.reports import CameraReport, DeploymentReport
+from controlplane.fleet.selection import selection
+from controlplane.fleet.selectors import EVERYTHING
+from controlplane.fleet.specs import DeploymentSpec
 
 READY = "Ready"
 CONVERGED = "Converged"
@@ -186,29 +189,28 @@ def _camera_ready(camera: Camera, node: Node | None, report: CameraReport) -> Co
 
 def deployment_conditions(deployment: Deployment, steps: list[Progress], fleet: Fleet) -> list[Condition]:
     found = [_deployment_ready(steps), _deployment_converged(deployment, steps, fleet.releases)]
-    spec = deployment.spec
-    task = fleet.served_only.get((spec.model, spec.version))
-    if task is None or not _looks(deployment, fleet):
-        return found
-    return [*found, _served_only(f"{spec.model}", f"{spec.version}", task)]
+    return [*found, *_watching(deployment.spec, fleet)]
 
 
-def _looks(deployment: Deployment, fleet: Fleet) -> bool:
-    """Whether a camera is in it; without one, nobody waits for pictures."""
-    chosen = deployment.spec.camera_selector
-    return any(
-        chosen.matches(camera.meta.labels)
-        for node in fleet.nodes
-        if desired.selects(deployment, node)
-        for camera in desired.cameras_of(node, fleet.cameras)
-    )
+def _watching(spec: DeploymentSpec, fleet: Fleet) -> list[Condition]:
+    """It converges, and cameras show nothing: that has to be said where somebody waits for pictures."""
+    task, asked = fleet.served_only.get((spec.model, spec.version)), spec.camera_selector != EVERYTHING
+    if not task and not asked:
+        return []
+    chosen = selection(spec, fleet)
+    if asked and chosen.nodes and not chosen.cameras:
+        message = (
+            f"no camera of {_count(len(chosen.nodes))} matches cameraSelector ({spec.camera_selector}), so nothing is "
+            "looked at; give a camera these labels, or choose others"
+        )
+        return [_condition(WATCHING, "NoCameraSelected", message, ok=False)]
+    return [_served_only(spec, task)] if task and chosen.cameras else []
 
 
-def _served_only(model: str, version: str, task: str) -> Condition:
-    """It converges, and cameras show nothing: that has to be said."""
+def _served_only(spec: DeploymentSpec, task: str) -> Condition:
     message = (
-        f"cameras show nothing of {model} {version}: it is a {task} release, which finds no boxes; it is served to "
-        f"applications, and 'longshore try {model}@{version} --source VIDEO' shows what it says"
+        f"cameras show nothing of {spec.model} {spec.version}: it is a {task} release, which finds no boxes; it is "
+        f"served to applications, and 'longshore try {spec.model}@{spec.version} --source VIDEO' shows what it says"
     )
     return _condition(WATCHING, "ServedOnly", message, ok=False)
 

@@ -55,7 +55,10 @@ def check(role: Role, method: str, path: str, who: str) -> None:
     """Raises Forbidden, with who could do it."""
     least = needed(method, path)
     if not role.covers(least):
-        raise Forbidden(f"{who} is {_one(role)} here, and this needs {_one(least)}; ask an admin of this control plane")
+        raise Forbidden(
+            f"{who} is {_one(role)} here, and this needs {_one(least)}; an admin can make you one "
+            "('longshore get people' shows who is)"
+        )
 
 
 def parsed(role: object) -> Role:

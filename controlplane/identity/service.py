@@ -296,7 +296,8 @@ class IdentityService:
             or (row.expires_ms is not None and row.expires_ms <= now_ms)
         ):
             raise Unauthenticated(
-                "this API token is not known or has expired; use one from admin.token or make a new one"
+                "this API token is not known or has expired; use the one in admin.token of the control plane's state "
+                "folder, or make a new one there with 'longshore apitoken create'"
             )
         if row.last_used_ms is None or row.last_used_ms + TOUCH_MS <= now_ms:
             with self._database.begin() as session:

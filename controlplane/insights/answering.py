@@ -6,19 +6,19 @@ said in words, with what would help, wherever the camera is shown.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any
 
 from controlplane.fleet.quantities import duration_ms
-from controlplane.insights.domain import Part, Sums
+from controlplane.insights.domain import Part, Sums, gathered
+from controlplane.pace import deadline_ms, pace
 from protos.outcomes import Outcome, Stage
 
 SPAN_MS = 60_000  # of the windows that are judged
 FEW_FRAMES = 10  # of fewer a share says little
 WELL = 0.9  # in time at least, or it is told
-ROOM = 1.5  # of the time one frame takes: a deadline that leaves it room
 
 
 @dataclass(frozen=True)
@@ -46,15 +46,38 @@ class Answering:
     @property
     def trouble(self) -> str:
         """Why many of the frames are not answered in time, and what to do; empty when most are."""
-        due, late = self.sums.due, self.sums.due - self.sums.in_time
-        if due < FEW_FRAMES or self.sums.in_time >= WELL * due:
+        cause = self._cause()
+        if cause is None:
             return ""
-        lost = {outcome: self.sums.counts.get(outcome, 0) for outcome in _WHY}
-        why = _WHY[max(lost, key=lambda outcome: lost[outcome])]
-        if why == _SLOW and 0 < ROOM * self.frame_ms <= self.objective.deadline_ms:
-            why = _BUSY
-        told = {"share": f"{100 * late / due:.0f} %", "deadline": self.objective.deadline}
-        return f"{self.objective.deployment} {why.format(**told, took=self._took(), longer=self._longer())}"
+        told = {
+            "share": f"{100 * (self.sums.due - self.sums.in_time) / self.sums.due:.0f} %",
+            "deadline": self.objective.deadline,
+            "took": f"one takes {self.frame_ms:.0f} ms on the box" if self.frame_ms else "the box answered none",
+            "keeps": self._keeps(),
+        }
+        return f"{self.objective.deployment} {_SAID[cause].format(**told)}"
+
+    def _cause(self) -> Cause | None:
+        """Of the most of what was lost; None where little was lost or seen."""
+        if self.sums.due < FEW_FRAMES or self.sums.in_time >= WELL * self.sums.due:
+            return None
+        lost = {outcome: self.sums.counts.get(outcome, 0) for outcome in _CAUSES}
+        cause = _CAUSES[max(lost, key=lambda outcome: lost[outcome])]
+        return Cause.BUSY if cause is Cause.SLOW and self._fits() else cause
+
+    def _fits(self) -> bool:
+        """One frame after the other would be answered in time here."""
+        return self.frame_ms > 0 and deadline_ms(self.frame_ms / 1000) <= self.objective.deadline_ms
+
+    def _keeps(self) -> str:
+        """What the release could keep up with here, in words."""
+        if not self.frame_ms:
+            return "a lower rate and a longer deadline ('longshore try' measures both)"
+        kept = pace(self.frame_ms / 1000, self.frame_ms / 1000)
+        rate = f"a rate of {kept.rate:g}"
+        if kept.deadline_ms <= self.objective.deadline_ms:
+            return rate
+        return f"{rate} and the deployment a deadline of {kept.deadline_ms}ms"
 
     @property
     def frame_ms(self) -> float:
@@ -62,36 +85,45 @@ class Answering:
         answered = self.sums.box.answered
         return 1000 * self.sums.stages.get(Stage.INFER, 0.0) / answered if answered else 0.0
 
-    def _took(self) -> str:
-        return f"one takes {self.frame_ms:.0f} ms on the box" if self.frame_ms else "the box answered none"
 
-    def _longer(self) -> str:
-        """A deadline that one frame fits into, where that is the trouble."""
-        wanted = math.ceil(ROOM * self.frame_ms / 50) * 50
-        return f"a longer deadline ({wanted}ms)" if wanted > self.objective.deadline_ms else "a longer deadline"
+class Cause(Enum):
+    """What most of the frames that got no answer in time came to."""
+
+    SLOW = auto()
+    BUSY = auto()
+    OVERTAKEN = auto()
+    CLOUD = auto()
+    ERROR = auto()
+    TRACKED = auto()
 
 
-_SLOW = (
-    "is too slow here for its deadline of {deadline}: {share} of the frames are given up, {took}; give it {longer}, "
-    "give the camera a lower rate, or take a smaller or int8 model"
-)
-_BUSY = (
-    "is late here: {share} of the frames are given up by the deadline of {deadline}, though {took}; the box has too "
-    "much to do: give its cameras a lower rate, let the cloud help, or move a camera to another box"
-)
-_WHY: Mapping[Outcome, str] = {
-    Outcome.SHED: _SLOW,
-    Outcome.EXPIRED: _SLOW,
-    Outcome.SUPERSEDED: (
-        "cannot keep up with this camera: {share} of the frames are overtaken by newer ones, {took}; give the camera a "
-        "lower rate, or take a smaller or int8 model"
+_CAUSES: Mapping[Outcome, Cause] = {
+    Outcome.SHED: Cause.SLOW,
+    Outcome.EXPIRED: Cause.SLOW,
+    Outcome.SUPERSEDED: Cause.OVERTAKEN,
+    Outcome.CLOUD_LATE: Cause.CLOUD,
+    Outcome.ERROR: Cause.ERROR,
+    Outcome.STALE_TRACK: Cause.TRACKED,
+}
+_SAID: Mapping[Cause, str] = {
+    Cause.SLOW: (
+        "is too slow here for its deadline of {deadline}: {share} of the frames are given up, {took}; give the camera "
+        "{keeps}, or take a smaller or int8 model"
     ),
-    Outcome.CLOUD_LATE: (
-        "gets its answers from the cloud too late for {deadline}: {share} of the frames are lost; give it {longer}, or "
-        "look at the box's uplink"
+    Cause.BUSY: (
+        "is late here: {share} of the frames are given up by the deadline of {deadline}, though {took}; the box has "
+        "too much to do: give the camera {keeps}, let the cloud help, or move a camera to another box"
     ),
-    Outcome.ERROR: "fails: {share} of the frames end in an error; the box's log says why (longshore logs)",
-    Outcome.STALE_TRACK: "is told by the tracker alone for {share} of the frames, {took}",
+    Cause.OVERTAKEN: (
+        "cannot keep up with this camera: {share} of the frames are overtaken by newer ones, {took}; give the camera "
+        "{keeps}, or take a smaller or int8 model"
+    ),
+    Cause.CLOUD: (
+        "gets its answers from the cloud too late for {deadline}: {share} of the frames are lost; see how busy the "
+        "cloud node is and how its uplink fares ('longshore top'), or give the deployment a longer deadline"
+    ),
+    Cause.ERROR: "fails: {share} of the frames end in an error; the box's log says why (longshore logs)",
+    Cause.TRACKED: "is told by the tracker alone for {share} of the frames, {took}",
 }
 
 
@@ -112,8 +144,5 @@ def answering(parts: Iterable[Part], known: Mapping[str, Objective]) -> list[Ans
     ]
 
 
-def by_camera(found: Iterable[Answering]) -> dict[str, Sequence[Answering]]:
-    gathered: dict[str, list[Answering]] = {}
-    for each in found:
-        gathered.setdefault(each.camera, []).append(each)
-    return dict(gathered)
+def by_camera(parts: Iterable[Part], deployments: Iterable[Mapping[str, Any]]) -> dict[str, list[Answering]]:
+    return gathered(answering(parts, objectives(deployments)), lambda each: each.camera)

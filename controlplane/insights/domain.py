@@ -19,7 +19,8 @@ from protos.errors import Rejected
 from protos.outcomes import IN_TIME, LATENCY_BOUNDS_MS
 
 MAX_BUCKETS = 2_000
-Item = TypeVar("Item", bound="Summable")
+Item = TypeVar("Item")
+Key = TypeVar("Key", bound="str | tuple[str, ...]")
 
 
 @dataclass(frozen=True)
@@ -175,12 +176,10 @@ def _together(latencies: Iterable[Latencies]) -> Latencies:
 
 def parts(windows: Iterable[Window]) -> list[Part]:
     """In order of camera, deployment and box."""
-    found: dict[tuple[str, str, str], list[Window]] = {}
-    for window in windows:
-        found.setdefault((window.camera, window.deployment, window.node), []).append(window)
+    found = gathered(windows, lambda each: (each.camera, each.deployment, each.node))
     return [
         Part(**vars(sums(those)), node=node, camera=camera, deployment=deployment)
-        for (camera, deployment, node), those in sorted(found.items())
+        for (camera, deployment, node), those in found.items()
     ]
 
 
@@ -208,9 +207,9 @@ def between(windows: Iterable[Counts], since_ms: int, until_ms: int) -> dict[str
     return spread(windows, Span(since_ms, until_ms, until_ms - since_ms))[0]
 
 
-def gathered(items: Iterable[Item], key: Callable[[Item], str]) -> dict[str, list[Item]]:
+def gathered(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list[Item]]:
     """The items of each key, by key."""
-    found: dict[str, list[Item]] = {}
+    found: dict[Key, list[Item]] = {}
     for item in items:
         found.setdefault(key(item), []).append(item)
     return {name: found[name] for name in sorted(found)}

@@ -90,9 +90,10 @@ def plan(source: Opened, wish: Wish) -> Plan:
 
 
 def hint(model: ModelProto) -> tuple[str, ...]:
-    """For a model that nobody said a task of, and that is about to be served as it is: why, and what it could be.
+    """For a model that nobody said a task of, and that is about to be served as it is: why. Needs no weights.
 
-    Needs no weights.
+    Raises:
+        Rejected: it fits cameras and only lacks names; whoever wants it served as it is has to say so.
     """
     try:
         decided = plan(opened(model, whole=False), Wish())
@@ -101,7 +102,10 @@ def hint(model: ModelProto) -> tuple[str, ...]:
     except Exception:  # noqa: BLE001 - nothing has checked this file yet, and a hint is only a hint
         return ()
     what = f"a detector with the {decided.head} head" if decided.head else "a classifier"
-    return (f"this looks like {what}: for cameras, add --task {decided.task} --labels FILE (see --inspect)",)
+    raise Rejected(
+        f"this looks like {what}, and the names of its classes are wanted: add --labels FILE, one name a line "
+        "(--inspect says more); to serve its outputs as they are instead, say --task tensor"
+    )
 
 
 def _question(source: Opened, wish: Wish) -> tuple[Question, str]:

@@ -14,7 +14,7 @@ from controlplane.people import schemas as people
 from controlplane.settings.domain import NAME
 from controlplane.shape import moment
 from controlplane.ui import deployments, settings, tokens
-from controlplane.ui.documents import name_of
+from controlplane.ui.documents import name_of, to_write
 from controlplane.ui.page import Asked, View
 from controlplane.ui.shell import Page, each
 
@@ -27,7 +27,7 @@ def show_settings(services: Services, _asked: Asked) -> View:
         "yaml": deployments.as_yaml(item),
         "changed": item["metadata"]["generation"] > 1,
     }
-    values: dict[str, Any] = {"form": {"spec": item["spec"], "base": deployments.written(item)}}
+    values: dict[str, Any] = {"form": {"spec": item["spec"], "base": to_write(item)}}
     return View("settings.html", "Settings", "settings", facts, values)
 
 

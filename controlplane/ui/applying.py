@@ -15,7 +15,7 @@ from controlplane.container import Services
 from controlplane.errors import NotFound
 from controlplane.identity.access import require_user
 from controlplane.people import schemas as people
-from controlplane.ui.documents import as_written
+from controlplane.ui.documents import as_text, to_write
 from controlplane.ui.page import Asked, Document, View
 from controlplane.ui.shell import Page, each
 from controlplane.written import WRITABLE, Written, parse
@@ -50,7 +50,7 @@ def _text(services: Services, of: str) -> str:
     plural, _, name = of.partition("/")
     if plural not in _STORED:
         raise NotFound(f"no object is at {of}; {', '.join(_STORED)} can be written")
-    return as_written(_STORED[plural](services, name))
+    return as_text(to_write(_STORED[plural](services, name)))
 
 
 @router.post("/ui/documents")

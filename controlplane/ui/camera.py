@@ -11,8 +11,7 @@ from controlplane.insights import answering
 from controlplane.insights.answering import Answering
 from controlplane.insights.domain import Window
 from controlplane.ui import cameras, figures, outcomes, spans
-from controlplane.ui.documents import labels_of, name_of
-from controlplane.ui.node import document_to_write
+from controlplane.ui.documents import labels_of, name_of, to_write
 from controlplane.ui.outcomes import Recent
 from controlplane.ui.page import Crumb, Document, Value, View
 from protos.outcomes import WORDS, Outcome
@@ -76,7 +75,7 @@ def camera(given: Input) -> View:
         "address": spec["source"],
         "rate": spec["rate"],
         "zones": spec["zones"],
-        "document": document_to_write(document),
+        "document": to_write(document),
         "nodes": sorted({*given.nodes, spec["node"]}),
         "fared": [vars(each) for each in given.fared[:NEWEST]],
         "any": bool(given.found),
@@ -85,6 +84,12 @@ def camera(given: Input) -> View:
         "stages": spans.STAGES,
     }
     return View("camera.html", name, "cameras", facts, values, (Crumb("Cameras", "/cameras"),), (name,))
+
+
+def deadline_of(windows: Iterable[Window], deployments: Iterable[Document]) -> int:
+    """Milliseconds: the shortest deadline of what looks at the camera of these windows; 0 when nothing does."""
+    known, looking = answering.objectives(deployments), {each.deployment for each in windows}
+    return min((known[name].deadline_ms for name in looking if name in known), default=0)
 
 
 def _answers(each: Answering) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from controlplane.container import Services
 from controlplane.identity.access import Current, require_user
 from controlplane.registry.domain import StoredRelease
 from controlplane.ui import deployments
-from controlplane.ui.documents import labels_of
+from controlplane.ui.documents import labels_of, to_write
 from controlplane.ui.page import Asked, Crumb, Document, View
 from controlplane.ui.shell import Page, each, fragment
 from protos.errors import Rejected
@@ -53,7 +53,7 @@ def new_deployment(services: Services, asked: Asked) -> View:
 def edit_deployment(services: Services, asked: Asked) -> View:
     item = services.fleet.get_deployment(asked.name)
     crumbs = (DEPLOYMENTS, Crumb(asked.name, f"/deployments/{asked.name}"))
-    fields = {**deployments.fields_of(item), "metadata": deployments.written(item)["metadata"]}
+    fields = {**deployments.fields_of(item), "metadata": to_write(item)["metadata"]}
     return _form(services, services.registry.releases(), fields, f"Edit {asked.name}", crumbs)
 
 

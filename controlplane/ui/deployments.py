@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import yaml
-
 from controlplane.fleet import selectors
 from controlplane.fleet.selection import Selected
 from controlplane.registry.domain import StoredRelease
 from controlplane.shape import moment
 from controlplane.ui import figures
-from controlplane.ui.documents import condition, labels_of, name_of
+from controlplane.ui.documents import as_text, condition, labels_of, name_of, to_write
 from controlplane.ui.page import Document
 from protos.errors import Rejected
 from protos.ids import ModelName, Version, release_name
@@ -170,19 +168,13 @@ def _versions(item: Document, releases: Sequence[StoredRelease]) -> list[Facts]:
             "created": moment(each.created_ms),
             "current": index == at,
             "way": "forward" if index > at else "back",
-            "document": {**written(item), "spec": {**spec, "version": each.version}},
+            "document": {**to_write(item), "spec": {**spec, "version": each.version}},
         }
         for index, each in reversed(list(enumerate(releases)))
     ]
 
 
 # ---- the form ----
-
-
-def written(item: Document) -> Facts:
-    """What a PUT begins with: refused when somebody else wrote since."""
-    kept = {key: item["metadata"][key] for key in ("name", "uid", "resourceVersion")}
-    return {"apiVersion": "longshore/v1", "kind": item["kind"], "metadata": kept}
 
 
 def fields_of(item: Document) -> Facts:
@@ -254,7 +246,7 @@ def as_yaml(item: Document) -> str:
     """To copy into a file that `longshore apply -f` takes."""
     metadata = {key: item["metadata"][key] for key in ("name", "labels") if item["metadata"].get(key)}
     kept = {"apiVersion": "longshore/v1", "kind": item["kind"], "metadata": metadata, "spec": dict(item["spec"])}
-    return str(yaml.safe_dump(kept, sort_keys=False, allow_unicode=True, width=100))
+    return as_text(kept)
 
 
 def preview(selected: Selected, spec: Document) -> Facts:

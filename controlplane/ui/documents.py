@@ -23,9 +23,13 @@ def condition(document: Document, kind: str) -> Document:
     return next((each for each in document["status"]["conditions"] if each["type"] == kind), unknown)
 
 
-def as_written(item: Document) -> str:
-    """The object as text to change and write back: refused when somebody else wrote since."""
+def to_write(item: Document) -> Document:
+    """What changing an object begins with: it says what was read, so that nobody undoes another's change."""
     metadata = item["metadata"]
     kept = {key: metadata[key] for key in _OURS if metadata.get(key)} | {key: metadata[key] for key in _STAND}
-    document = {"apiVersion": "longshore/v1", "kind": item["kind"], "metadata": kept, "spec": item["spec"]}
+    return {"apiVersion": "longshore/v1", "kind": item["kind"], "metadata": kept, "spec": item["spec"]}
+
+
+def as_text(document: Document) -> str:
+    """YAML that `longshore apply -f` takes."""
     return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100))

@@ -47,7 +47,7 @@ class Input:
 
 def fleet(given: Input) -> View:
     recent = Recent(given.windows, given.now_ms)
-    answers = answering.by_camera(answering.answering(recent.parts, answering.objectives(given.deployments)))
+    answers = answering.by_camera(recent.parts, given.deployments)
     of_camera, of_deployment = recent.by(lambda each: each.camera), recent.by(lambda each: each.deployment)
     concerns = attention.concerns(given.nodes, given.cameras, given.around, answers)
     shown_boxes = chosen(sorted(given.nodes, key=_edges_first), given.filter, box_state)

@@ -166,17 +166,18 @@ class CameraPage:
         """Raises NotFound, Retryable."""
         services, name, insights = self._services, self._name, self._services.insights
         document, now = services.fleet.get_camera(name), insights.now_ms
-        owner, deployments = document["spec"]["node"], services.fleet.list_deployments()
+        deployments = services.fleet.list_deployments()
+        windows = insights.windows(Only(camera=name), now - SHARE_MS - SETTLE_MS, now + SHARE_MS)
         return camera.camera(
             camera.Input(
                 now_ms=now,
                 camera=document,
                 nodes=wall.edges(services.fleet.list_nodes()),
-                windows=insights.windows(Only(camera=name), now - SHARE_MS - SETTLE_MS, now + SHARE_MS),
+                windows=windows,
                 deployments=deployments,
                 found=self._found(now),
                 fared=self._fared(now),
-                drawn=self._spans.drawn(node.deadline_of(owner, deployments), lambda _since, _until: {}),
+                drawn=self._spans.drawn(camera.deadline_of(windows, deployments), lambda _since, _until: {}),
                 span=self._spans.key,
             )
         )

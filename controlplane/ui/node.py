@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from controlplane.fleet.quantities import duration_ms
 from controlplane.insights import answering
 from controlplane.insights.domain import Lost, Window
 from controlplane.ui import boxes, cameras, figures, outcomes, spans
 from controlplane.ui.boxes import Around, Stats
-from controlplane.ui.documents import condition, labels_of, name_of
+from controlplane.ui.documents import condition, labels_of, name_of, to_write
 from controlplane.ui.outcomes import Recent
 from controlplane.ui.page import Crumb, Document, Value, View
 from protos.outcomes import Stage
@@ -51,7 +50,7 @@ def node(given: Input) -> View:
     document, name = given.node, name_of(given.node)
     recent, status = Recent(given.windows, given.now_ms), document["status"]
     of_camera = recent.by(lambda each: each.camera)
-    answers = answering.by_camera(answering.answering(recent.parts, answering.objectives(given.deployments)))
+    answers = answering.by_camera(recent.parts, given.deployments)
     values: dict[str, Value] = {
         **boxes.values(document, given.around),
         **outcomes.overall("all", recent),
@@ -66,7 +65,7 @@ def node(given: Input) -> View:
         "labels": labels_of(document),
         "role": status["role"],
         "paused": document["spec"]["paused"],
-        "document": document_to_write(document),
+        "document": to_write(document),
         "machine": _machine(status["inventory"]),
         "runs": [run.deployment for run in boxes.runs(document, given.around)],
         "cameras": [cameras.facts(camera) for camera in given.cameras],
@@ -77,12 +76,6 @@ def node(given: Input) -> View:
     }
     shown = tuple(name_of(camera) for camera in given.cameras)
     return View("node.html", name, "fleet", facts, values, (Crumb("Fleet", "/"),), shown)
-
-
-def document_to_write(document: Document) -> dict[str, Any]:
-    """What a form begins with: written back against what was read, so that nobody undoes what another did."""
-    metadata = {key: document["metadata"][key] for key in ("name", "labels", "annotations", "uid", "resourceVersion")}
-    return {"kind": document["kind"], "metadata": metadata, "spec": document["spec"]}
 
 
 def deadline_of(node_name: str, deployments: Sequence[Document]) -> int:

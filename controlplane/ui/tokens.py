@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from controlplane.ui import deployments
-from controlplane.ui.documents import name_of
+from controlplane.ui.documents import name_of, to_write
 from controlplane.ui.page import Document
 
 Facts = dict[str, Any]
@@ -58,7 +57,7 @@ def person(item: Document) -> Facts:
         "seen": item["status"]["lastSeen"] or "",
         "api_tokens": item["status"]["apiTokens"],
         "first": name_of(item) == "admin",
-        "base": deployments.written(item),
+        "base": to_write(item),
     }
 
 

@@ -29,7 +29,7 @@ class Input:
 def wall(given: Input) -> View:
     recent = Recent(given.windows, given.now_ms)
     of_camera = recent.by(lambda each: each.camera)
-    answers = answering.by_camera(answering.answering(recent.parts, answering.objectives(given.deployments)))
+    answers = answering.by_camera(recent.parts, given.deployments)
     shown = chosen(given.cameras, given.filter, _state)
     running = sum(camera["status"]["state"] == "running" for camera in given.cameras)
     count = figures.plural(len(given.cameras), "camera", "cameras")

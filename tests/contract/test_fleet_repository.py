@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from controlplane import tables
+from controlplane import pace, tables
 from controlplane.db import Database
-from controlplane.fleet import selectors, specs
+from controlplane.fleet import selectors
 from controlplane.fleet.objects import Camera, Deployment, Meta, Node
 from controlplane.fleet.reports import CameraReport, DeploymentReport, Inventory, Problem, Report
 from controlplane.fleet.repository import FleetRepository
@@ -133,7 +133,7 @@ def test_a_deployment_survives_being_stored(database: Database) -> None:
 
 
 def test_a_deployment_taken_under_other_rules_still_loads(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    taken = replace(WATCH, spec=replace(WATCH.spec, deadline_ms=10 * specs.MAX_DEADLINE_MS, min_score=7.0))
+    taken = replace(WATCH, spec=replace(WATCH.spec, deadline_ms=10 * pace.MAX_DEADLINE_MS, min_score=7.0))
     with database.begin() as session:
         FleetRepository(session).put_deployment(taken)
     monkeypatch.setattr(selectors, "MOST_REQUIREMENTS", 0)

@@ -63,6 +63,17 @@ def test_seconds_end_a_film(release: Path, tmp_path: Path) -> None:
     assert len(played(tmp_path / "out" / "annotated.mp4")) == 5
 
 
+def test_a_slow_look_at_a_film_ends_when_it_took_long_enough_unless_a_length_was_asked_for(
+    release: Path, tmp_path: Path
+) -> None:
+    clip, said = str(write_clip(tmp_path / "clip.mp4")), list[str]()
+    assert run(Wish(release, clip, tmp_path / "out", min_score=SURE, patience=0.0), said.append)
+    assert len(played(tmp_path / "out" / "annotated.mp4")) == 1
+    assert "--seconds says how much of it to take" in "\n".join(said)
+    assert run(Wish(release, clip, tmp_path / "whole", 99.0, SURE, patience=0.0), said.append)
+    assert len(played(tmp_path / "whole" / "annotated.mp4")) == 12
+
+
 def test_odd_sides_lose_their_last_line_in_the_film(release: Path, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mkv", pictures=2, size=(91, 61), codec="ffv1")
     tried(release, clip, tmp_path / "out")

@@ -35,14 +35,8 @@ def command(before: str, after: str, *, whole: bool, form: str) -> None:
     with session.client() as client:
         path = address("releases", _named(after), "difference")
         found = client.document("GET", path, params={"from": _named(before)})
-    if form != "table":
-        click.echo(output.structured(found, form))
-        return
-    rows = list(_rows(found, whole=whole))
-    if rows:
-        click.echo(output.table(TITLES, rows, colour=output.coloured()))
-    else:
-        click.echo(f"nothing differs between {before} and {after}", err=True)
+    rows = [TITLES, *_rows(found, whole=whole)]
+    output.show(found, rows, form, none=f"nothing differs between {before} and {after}")
 
 
 def _named(text: str) -> str:

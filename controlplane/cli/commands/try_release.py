@@ -7,6 +7,7 @@ import os
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -40,10 +41,13 @@ PICTURES = (".jpg", ".jpeg", ".png")
 @click.argument("release")
 @click.option("--source", required=True, help="Video, picture, folder of pictures, rtsp://… or synthetic://harbour.")
 @click.option("--output", type=click.Path(path_type=Path), help="Folder to make [default: NAME-VERSION-try].")
-@click.option("--seconds", type=click.FloatRange(0.0, min_open=True), help="Of a film [default: all; live: 10].")
+@click.option(
+    "--seconds", type=click.FloatRange(0.0, min_open=True), help="Of a film [default: what a minute gives; live: 10]."
+)
 @click.option("--min-score", type=click.FloatRange(0.0, 1.0), default=0.3, show_default=True)
 @click.option("--variant", help="Which ONNX file of the release [default: what a box would run].")
 def command(release: str, source: str, output: Path | None, min_score: float, **options: float | str | None) -> None:
+    load = os.getloadavg()[0] / (os.cpu_count() or 1)
     with _release(release) as (folder, made):
         target = output or trying.free_folder(made, Path.cwd())
         words = ["try", str(folder), "--source", source, "--output", str(target), "--min-score", f"{min_score}"]
@@ -51,7 +55,7 @@ def command(release: str, source: str, output: Path | None, min_score: float, **
             words += [] if value is None else [f"--{key.replace('_', '-')}", f"{value}"]
         code = trying.run_agent(words)
         if made.task == "detection" and code in (Exit.OK, Exit.INTERRUPTED) and target.is_dir():
-            _next(release, _tried(made, source, target, min_score), target)
+            _next(release, replace(_tried(made, source, target, min_score), load=load), target)
     if code:
         # The agent has said why. Its 4 is a machine to mend, which scripts would take for "no such object" here.
         raise click.exceptions.Exit(Exit.REJECTED if code == Exit.NOT_FOUND else code)
@@ -80,6 +84,8 @@ def _next(release: str, tried: Tried, target: Path) -> None:
     if len(proposed) > 1:
         camera, paced = proposed[0]["metadata"]["name"], tried.pace
         click.echo(f"{file}: camera {camera} at {paced.rate:g} frames a second, answers within {paced.deadline_ms} ms")
+    if busy := proposing.busy_note(tried):
+        click.echo(f"  {busy}")
     words = [] if trying.named(release) else [["longshore", "push", release]]
     for number, each in enumerate([*words, ["longshore", "apply", "-f", str(file)]]):
         click.echo(f"{'      ' if number else 'next: '}{shlex.join(each)}")
@@ -90,7 +96,7 @@ def _next(release: str, tried: Tried, target: Path) -> None:
 def _tried(made: Manifest, source: str, target: Path, min_score: float) -> Tried:
     figures = target / FIGURES
     measured = json.loads(figures.read_text(encoding="utf-8")) if figures.is_file() else {}
-    return Tried(made, _camera_source(source), min_score, proposing.pace(measured), _box())
+    return Tried(made, _camera_source(source), min_score, proposing.measured(measured), _box())
 
 
 def _camera_source(source: str) -> str:

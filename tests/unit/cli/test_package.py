@@ -231,11 +231,17 @@ def test_an_empty_file_is_no_model_for_anybody(run: Run, tmp_path: Path, words: 
     assert (made.code, "holds no ONNX graph" in made.err, (tmp_path / "out").exists()) == (1, True, False)
 
 
-def test_a_model_served_as_it_is_says_what_it_could_be(run: Run, tmp_path: Path) -> None:
+def test_a_model_for_cameras_without_names_is_refused_unless_it_is_meant_to_be_served_as_it_is(
+    run: Run, tmp_path: Path
+) -> None:
     (tmp_path / "x.onnx").write_bytes(exports.yolox(exports.Net()).SerializeToString())
-    made = run("package", str(tmp_path / "x.onnx"), "--name", "x", "--version", "1", "-o", str(tmp_path / "out"))
+    given = ("package", str(tmp_path / "x.onnx"), "--name", "x", "--version", "1", "-o", str(tmp_path / "out"))
+    refused = run(*given)
+    assert (refused.code, (tmp_path / "out").exists()) == (1, False)
+    assert "this looks like a detector with the yolox head" in refused.err
+    assert "add --labels FILE" in refused.err
+    made = run(*given, "--task", "tensor")
     assert (made.code, "a tensor model" in made.out) == (0, True)
-    assert "this looks like a detector with the yolox head: for cameras, add --task detection --labels FILE" in made.out
 
 
 def test_a_model_that_no_camera_can_use_says_why_and_how_to_have_it_all_the_same(run: Run, tmp_path: Path) -> None:

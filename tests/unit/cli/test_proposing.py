@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from controlplane.cli.proposing import SOMEWHERE, Pace, Tried, as_text, box_of, documents, pace
+from controlplane.cli.proposing import SOMEWHERE, Tried, as_text, box_of, documents, measured
 from controlplane.fleet import specs
+from controlplane.pace import Pace
 from protos import manifest
 from tests.sim import releases
 
@@ -17,7 +18,7 @@ RELEASE = manifest.parse(releases.make("1.0.0").manifest)
 TRIED = Tried(RELEASE, "file:///srv/My%20quay.mp4", 0.4, Pace(2, 900), "south-quay")
 
 
-def measured(decode_ms: float, inference_ms: float) -> dict[str, Any]:
+def took(decode_ms: float, inference_ms: float) -> dict[str, Any]:
     """Half as long again at its slowest."""
     return {
         "stages": {
@@ -30,16 +31,16 @@ def measured(decode_ms: float, inference_ms: float) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("figures", "proposed"),
     [
-        (measured(1, 7), Pace(10, 250)),
-        (measured(10, 90), Pace(5, 450)),
-        (measured(20, 410), Pace(1, 1950)),
-        (measured(50, 1950), Pace(0.2, 9000)),
-        (measured(0, 60_000), Pace(0.1, 10_000)),
+        (took(1, 7), Pace(10, 250)),
+        (took(10, 90), Pace(5, 450)),
+        (took(20, 410), Pace(1, 1950)),
+        (took(50, 1950), Pace(0.2, 9000)),
+        (took(0, 60_000), Pace(0.1, 60_000)),
         ({}, Pace(10, 250)),
     ],
 )
 def test_rate_and_deadline_leave_room_around_what_was_measured(figures: dict[str, Any], proposed: Pace) -> None:
-    assert pace(figures) == proposed
+    assert measured(figures) == proposed
 
 
 def test_what_is_proposed_is_a_camera_and_a_deployment_of_it_alone() -> None:
@@ -49,6 +50,7 @@ def test_what_is_proposed_is_a_camera_and_a_deployment_of_it_alone() -> None:
     assert (found.node, found.rate, camera["spec"]["source"]) == ("south-quay", 2, TRIED.source)
     wanted = specs.deployment_spec(deployment["spec"])
     assert (wanted.deadline_ms, wanted.min_score) == (900, 0.4)
+    assert deployment["spec"]["nodeSelector"]["matchLabels"] == {"node": "south-quay"}
     labels = {"view": camera["metadata"]["name"]}
     assert deployment["spec"]["cameraSelector"]["matchLabels"] == camera["metadata"]["labels"] == labels
     assert "south-quay" in text.partition("apiVersion")[0]
@@ -59,6 +61,11 @@ def test_without_a_fleet_the_box_is_left_to_say() -> None:
     text = as_text(alone, documents(alone))
     assert next(yaml.safe_load_all(text))["spec"]["node"] == SOMEWHERE
     assert "longshore get nodes" in text
+
+
+def test_a_machine_that_had_other_work_is_told_of() -> None:
+    assert "other work (load 1.5 a core)" in as_text(replace(TRIED, load=1.5), documents(TRIED))
+    assert "other work" not in as_text(replace(TRIED, load=0.2), documents(TRIED))
 
 
 def test_pictures_make_no_camera() -> None:

@@ -31,7 +31,7 @@ def test_shares_are_of_all_frames_due() -> None:
         "CAMERA": "gate",
         "NODE": "quay-1",
         "STATE": "running",
-        "FPS": "10.0/10",
+        "FPS/DUE": "10.0/10",
         "IN TIME": "95.0 %",
         "LOCAL": "55.0 %",
         "CLOUD": "40.0 %",

@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controlplane.fleet.desired import Broker, DesiredState, desired_state
+from controlplane.fleet.desired import Broker, DesiredState, desired_state, selects
 from controlplane.fleet.generations import next_generation
 from controlplane.fleet.objects import CLOUD, EDGE, Camera, Deployment, Fleet, Meta, Node
 from controlplane.fleet.reports import Inventory, Report
@@ -160,3 +160,10 @@ def test_a_restored_control_plane_never_reuses_a_number_the_box_has_seen() -> No
 def test_a_box_cannot_exhaust_the_numbers() -> None:
     told = replace(node("quay-1"), desired_generation=7, desired_fingerprint="a", report=Report((1 << 63) - 1))
     assert next_generation(told, "b") == 8
+
+
+def test_a_box_is_chosen_by_its_name_unless_its_label_says_otherwise() -> None:
+    chosen = deployment(nodes="node=quay-1")
+    assert selects(chosen, node("quay-1"))
+    assert not selects(chosen, node("quay-2"))
+    assert not selects(chosen, node("quay-1", node="other"))

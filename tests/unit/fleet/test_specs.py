@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controlplane import pace
 from controlplane.fleet import selectors, specs
 from controlplane.fleet.specs import CameraSpec, DeploymentSpec, NodeSpec, OffloadSpec
 from controlplane.fleet.zones import Zone
@@ -44,7 +45,7 @@ def test_a_camera_spec_shows_its_credentials_nowhere() -> None:
         node_selector=st.sampled_from([selectors.EVERYTHING, selectors.parse("site=quay,!old")]),
         camera_selector=st.sampled_from([selectors.EVERYTHING, selectors.parse("view in (gate,berth)")]),
         cloud_selector=st.just(selectors.parse("role=cloud")),
-        deadline_ms=st.integers(1, specs.MAX_DEADLINE_MS),
+        deadline_ms=st.integers(1, pace.MAX_DEADLINE_MS),
         offload=st.builds(OffloadSpec, st.booleans(), st.integers(0, 10**9), st.integers(1, 100)),
         min_score=st.floats(0, 1),
         detections_per_second=st.floats(0, 60),

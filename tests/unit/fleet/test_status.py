@@ -114,6 +114,18 @@ def test_a_release_that_finds_no_boxes_says_why_cameras_show_nothing_of_it() -> 
     assert len(status.deployment_conditions(WATCH, steps, blind)) == 2, "served to applications, as was meant"
 
 
+def test_a_deployment_whose_cameras_are_all_gone_says_so_and_one_without_a_choice_of_cameras_does_not() -> None:
+    chosen = replace(WATCH, spec=replace(WATCH.spec, camera_selector=parse("view=gate")))
+    there = replace(GATE, meta=replace(META, labels={"view": "gate"}))
+    fleet = Fleet((box("quay-1", told("IDLE", active=NEW)),), (there,), (chosen,), RELEASES)
+    assert [each.type for each in status.deployment_conditions(chosen, [], fleet)] == ["Ready", "Converged"]
+    gone = replace(fleet, cameras=(GATE,))
+    blind = status.deployment_conditions(chosen, [], gone)[-1]
+    assert (blind.type, blind.status, blind.reason) == ("Watching", "False", "NoCameraSelected")
+    assert "no camera of 1 box matches cameraSelector (view=gate)" in blind.message
+    assert len(status.deployment_conditions(WATCH, [], gone)) == 2
+
+
 def test_the_step_of_a_box_tells_the_variant_that_answers() -> None:
     assert status.progress(box("a", told("IDLE", active=NEW, variant="int8")), WATCH, RELEASES).variant == "int8"
 

@@ -132,5 +132,5 @@ def test_a_name_that_begins_alike_is_another_door(path: str) -> None:
 
 
 def test_whoever_may_not_is_told_who_could() -> None:
-    with pytest.raises(Forbidden, match="ann is a viewer here, and this needs an operator; ask an admin"):
+    with pytest.raises(Forbidden, match="ann is a viewer here, and this needs an operator; an admin can make you one"):
         roles.check(Role.VIEWER, "DELETE", "/api/v1/cameras/gate", "ann")

@@ -58,7 +58,7 @@ def test_what_answers_for_a_camera_is_told_with_what_is_wrong(plane: SimControlP
     fleet.history(minutes=1)
     items = plane.client.get("/api/v1/answering?node=north-quay").json()["items"]
     of_box = {each["camera"]: each["trouble"] for each in items}
-    assert "by the deadline of 250 ms" in of_box["crane"]
+    assert "too slow here for its deadline of 250 ms" in of_box["crane"]
     assert of_box["berth"] == ""
 
 
