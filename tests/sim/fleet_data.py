@@ -14,6 +14,7 @@ from typing import Any
 from agent.cameras.harbour_scene.scene import HarbourScene
 from agent.telemetry.counts import OpenLatencies
 from controlplane.container import Services
+from controlplane.errors import Forbidden
 from controlplane.fleet.looking import Picture
 from controlplane.fleet.reports import CameraReport, DeploymentReport, Inventory, Problem, Report
 from controlplane.identity.domain import Admission
@@ -156,12 +157,15 @@ class HarbourFleet:
         return batch
 
     def report(self) -> None:
-        """Every box that is there calls in."""
+        """Every box that is there calls in; one that was deleted is told so, and calls no more."""
         for name, role, _ in NODES:
             if name in self.offline:
                 continue
-            answer = self.services.boxes.sync(NodeId(name), self._report(name, role, 0))
-            self.services.boxes.sync(NodeId(name), self._report(name, role, answer.generation))
+            try:
+                answer = self.services.boxes.sync(NodeId(name), self._report(name, role, 0))
+                self.services.boxes.sync(NodeId(name), self._report(name, role, answer.generation))
+            except Forbidden:
+                self.offline.add(name)
 
     def show(self) -> None:
         """A new picture of each camera."""
