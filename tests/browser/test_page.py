@@ -108,6 +108,23 @@ def test_a_button_that_is_held_down_stays_where_it_is_until_it_is_let_go(browser
     until(browser, lambda: browser.find_elements("css selector", "tr[data-node]"))
 
 
+def test_dialogs_of_what_came_while_one_was_open_are_there_when_it_is_closed(browser: Any, server: PageServer) -> None:
+    sign_in(browser, server)
+    identity = server.services.identity
+    browser.get(server.url + "/tokens/api")
+    until(browser, lambda: browser.find_elements("css selector", "#link[data-is=live]"))
+    browser.find_element("css selector", "[data-dialog=new]").click()
+    browser.find_element("id", "token-name").send_keys("half a na")
+    identity.create_api_token("later", person=None, role=Role.VIEWER)
+    (made,) = [each.id for each in identity.api_tokens() if each.name == "later"]
+    until(browser, lambda: browser.find_elements("css selector", f'[data-dialog="revoke-{made}"]'))
+    assert browser.find_element("id", "token-name").get_attribute("value") == "half a na", "nobody loses what they type"
+    browser.find_element("css selector", "#new [data-close]").click()
+    until(browser, lambda: browser.find_elements("id", f"revoke-{made}"))
+    until(browser, lambda: browser.find_element("css selector", f'[data-dialog="revoke-{made}"]').click() or True)
+    until(browser, lambda: browser.find_element("id", f"revoke-{made}").is_displayed())
+
+
 def test_a_button_held_by_the_keyboard_stays_and_a_menu_that_was_opened_stops_nothing(
     browser: Any, server: PageServer
 ) -> None:

@@ -11,6 +11,7 @@ const ready = []; // what else there is to do for a new main part
 let wanted = ""; // the newest shape told
 let rebuilding = false;
 let stream = null;
+let dialogs = null; // of the newest main part, while one of those before is open
 
 const board = () => document.getElementById("board");
 const address = () => location.pathname + location.search;
@@ -61,8 +62,8 @@ async function fetched() {
 function replace(fresh) {
   const held = hold();
   board().replaceWith(document.adoptNode(fresh.getElementById("board")));
-  const dialogs = document.getElementById("dialogs");
-  if (!dialogs.querySelector("dialog[open]")) dialogs.replaceWith(document.adoptNode(fresh.getElementById("dialogs")));
+  dialogs = document.adoptNode(fresh.getElementById("dialogs"));
+  renewDialogs();
   document.title = fresh.title;
   held();
   apply({ ...known });
@@ -70,6 +71,20 @@ function replace(fresh) {
   look();
   for (const act of ready) act();
 }
+
+// Nobody loses the dialog they are in: the new ones, which the new main part may ask for, come when it is closed.
+function renewDialogs() {
+  const before = document.getElementById("dialogs");
+  if (!dialogs || before.querySelector("dialog[open]")) return;
+  before.replaceWith(dialogs);
+  dialogs = null;
+}
+
+document.addEventListener("close", () => setTimeout(() => { // what else is done at its end is done first
+  if (!dialogs) return;
+  renewDialogs();
+  for (const act of ready) act();
+}), true);
 
 // Who is typing in the main part goes on typing in the new one, and who is on a link or button stays on it.
 function hold() {
