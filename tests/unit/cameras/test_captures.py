@@ -56,7 +56,7 @@ async def test_every_due_frame_is_announced_or_superseded(yard: Yard) -> None:
 
 async def test_moments_that_a_busy_worker_left_out_are_due_and_superseded(yard: Yard) -> None:
     """The clock says how many frames were due; drawing so large a picture sixty times a second is too much."""
-    await yard.apply(plan("quay", "synthetic://harbour?seed=1&width=3840&height=2160", rate=60))
+    await yard.apply(plan("quay", "synthetic://harbour?seed=1&width=2560&height=1440", rate=60))
     frames = await yard.frames(tap("quay"), 6)
     due = round((frames[-1].captured - frames[0].captured) * 60)
     assert due > len(frames)

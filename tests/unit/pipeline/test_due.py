@@ -24,7 +24,7 @@ from tests.sim.models import Sample, detector
 HARBOUR, QUAY = DeploymentName("harbour"), CameraName("quay")
 TAP = Tap(QUAY, HARBOUR)
 RATE = 60.0
-TOO_LARGE = "synthetic://harbour?seed=1&width=3840&height=2160"  # to be drawn sixty times a second
+TOO_LARGE = "synthetic://harbour?seed=1&width=2560&height=1440"  # to be drawn sixty times a second
 SMALL = "synthetic://harbour?seed=1&width=160&height=96"
 SAMPLES = [detector(), detector(64, 64)]
 
