@@ -81,7 +81,9 @@ async def rest_port(rest_server: RestServer) -> AsyncIterator[int]:
 
 @pytest.fixture
 async def rest(rest_port: int) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{rest_port}", trust_env=False) as client:
+    """Its connections are given up long before the server's short idle time ends them under a request."""
+    few = httpx.Limits(keepalive_expiry=LIMITS.idle_seconds / 10)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{rest_port}", trust_env=False, limits=few) as client:
         yield client
 
 
