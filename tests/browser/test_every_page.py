@@ -87,6 +87,8 @@ def test_every_control_is_reached_by_the_keyboard_and_shows_where_one_is(
     open_page(window, fleets[state], shown.path)
     with held_still(window):
         controls, reached, unseen = tabbed(window)
+        if reached < controls:  # a new main part may have been under way when the wire was cut: it is the last
+            controls, reached, unseen = tabbed(window)
     assert unseen == []
     assert reached >= controls
 
@@ -97,6 +99,7 @@ def held_still(window: Any) -> Iterator[None]:
     cut = {"offline": True, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
     window.execute_cdp_cmd("Network.enable", {})
     window.execute_cdp_cmd("Network.emulateNetworkConditions", cut)
+    window.execute_async_script("setTimeout(arguments[0], 300)")  # what had come before takes its place
     try:
         yield
     finally:
