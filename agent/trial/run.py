@@ -102,13 +102,17 @@ class _Trial:
                 self._count(seen, sight, time.perf_counter() - drawn)
                 self._tally.seconds = time.perf_counter() - started
                 progress.show(self._tally.pictures, seen.share)
-                is_long = self._tally.seconds >= self._wish.patience
-                self._enough = bool(self._feed.rate and self._wish.seconds is None and is_long and seen.share < 1)
+                self._enough = self._is_enough(seen)
         finally:
             progress.clear()
             if self._sink is not None:
                 await in_thread(self._sink.close)
         self._tell()
+
+    def _is_enough(self, seen: Seen) -> bool:
+        """Whether a film that goes on took long enough for a look, where nobody said how much of it to take."""
+        is_film = self._feed.rate > 0 and self._wish.seconds is None
+        return is_film and seen.share < 1 and self._tally.seconds >= self._wish.patience
 
     def _draw(self, seen: Seen, sight: Sight) -> None:
         canvas = seen.picture.rgb(MAX_SIDE)

@@ -70,14 +70,15 @@ class Answering:
         return self.frame_ms > 0 and deadline_ms(self.frame_ms / 1000) <= self.objective.deadline_ms
 
     def _keeps(self) -> str:
-        """What the release could keep up with here, in words."""
+        """What to give to whom, so that the release keeps up here; nothing that is there already."""
         if not self.frame_ms:
-            return "a lower rate and a longer deadline ('longshore try' measures both)"
-        kept = pace(self.frame_ms / 1000, self.frame_ms / 1000)
-        rate = f"a rate of {kept.rate:g}"
-        if kept.deadline_ms <= self.objective.deadline_ms:
-            return rate
-        return f"{rate} and the deployment a deadline of {kept.deadline_ms}ms"
+            return "the camera a lower rate and the deployment a longer deadline ('longshore try' measures both)"
+        kept, rate = pace(self.frame_ms / 1000, self.frame_ms / 1000), 1000 * self.sums.due / SPAN_MS
+        wanted = [
+            f"the camera a rate of {kept.rate:g}" if kept.rate < rate else "",
+            f"the deployment a deadline of {kept.deadline_ms}ms" if not self._fits() else "",
+        ]
+        return " and ".join(filter(None, wanted)) or "its cameras a lower rate"
 
     @property
     def frame_ms(self) -> float:
@@ -107,16 +108,16 @@ _CAUSES: Mapping[Outcome, Cause] = {
 }
 _SAID: Mapping[Cause, str] = {
     Cause.SLOW: (
-        "is too slow here for its deadline of {deadline}: {share} of the frames are given up, {took}; give the camera "
-        "{keeps}, or take a smaller or int8 model"
+        "is too slow here for its deadline of {deadline}: {share} of the frames are given up, {took}; give {keeps}, "
+        "or take a smaller or int8 model"
     ),
     Cause.BUSY: (
         "is late here: {share} of the frames are given up by the deadline of {deadline}, though {took}; the box has "
-        "too much to do: give the camera {keeps}, let the cloud help, or move a camera to another box"
+        "too much to do: give {keeps}, let the cloud help, or move a camera to another box"
     ),
     Cause.OVERTAKEN: (
-        "cannot keep up with this camera: {share} of the frames are overtaken by newer ones, {took}; give the camera "
-        "{keeps}, or take a smaller or int8 model"
+        "cannot keep up with this camera: {share} of the frames are overtaken by newer ones, {took}; give {keeps}, "
+        "or take a smaller or int8 model"
     ),
     Cause.CLOUD: (
         "gets its answers from the cloud too late for {deadline}: {share} of the frames are lost; see how busy the "
@@ -135,6 +136,12 @@ def objectives(deployments: Iterable[Mapping[str, Any]]) -> dict[str, Objective]
         deadline = duration_ms(spec["objective"]["deadline"], "deadline")
         found[name] = Objective(name, f"{spec['model']} {spec['version']}", deadline)
     return found
+
+
+def shortest_ms(names: Iterable[str], deployments: Iterable[Mapping[str, Any]]) -> int:
+    """The shortest deadline of the named ones, in milliseconds; 0 without any."""
+    known = objectives(deployments)
+    return min((known[name].deadline_ms for name in names if name in known), default=0)
 
 
 def answering(parts: Iterable[Part], known: Mapping[str, Objective]) -> list[Answering]:

@@ -88,8 +88,7 @@ def camera(given: Input) -> View:
 
 def deadline_of(windows: Iterable[Window], deployments: Iterable[Document]) -> int:
     """Milliseconds: the shortest deadline of what looks at the camera of these windows; 0 when nothing does."""
-    known, looking = answering.objectives(deployments), {each.deployment for each in windows}
-    return min((known[name].deadline_ms for name in looking if name in known), default=0)
+    return answering.shortest_ms({each.deployment for each in windows}, deployments)
 
 
 def _answers(each: Answering) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from controlplane.fleet.quantities import duration_ms
 from controlplane.insights import answering
 from controlplane.insights.domain import Lost, Window
 from controlplane.ui import boxes, cameras, figures, outcomes, spans
@@ -80,12 +79,8 @@ def node(given: Input) -> View:
 
 def deadline_of(node_name: str, deployments: Sequence[Document]) -> int:
     """Milliseconds: the shortest deadline of what runs there; 0 when nothing does."""
-    found = [
-        duration_ms(item["spec"]["objective"]["deadline"], "deadline")
-        for item in deployments
-        if any(box["node"] == node_name for box in item["status"]["boxes"])
-    ]
-    return min(found, default=0)
+    there = [item for item in deployments if any(box["node"] == node_name for box in item["status"]["boxes"])]
+    return answering.shortest_ms(map(name_of, there), there)
 
 
 def resources(spent: Sequence[Spent], since_ms: int, until_ms: int) -> dict[str, Value]:

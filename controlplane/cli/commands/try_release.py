@@ -7,7 +7,6 @@ import os
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -55,7 +54,7 @@ def command(release: str, source: str, output: Path | None, min_score: float, **
             words += [] if value is None else [f"--{key.replace('_', '-')}", f"{value}"]
         code = trying.run_agent(words)
         if made.task == "detection" and code in (Exit.OK, Exit.INTERRUPTED) and target.is_dir():
-            _next(release, replace(_tried(made, source, target, min_score), load=load), target)
+            _next(release, _tried(made, source, target, min_score, load), target)
     if code:
         # The agent has said why. Its 4 is a machine to mend, which scripts would take for "no such object" here.
         raise click.exceptions.Exit(Exit.REJECTED if code == Exit.NOT_FOUND else code)
@@ -93,10 +92,10 @@ def _next(release: str, tried: Tried, target: Path) -> None:
         click.echo(f"before apply: set node in {file} to one of 'longshore get nodes'")
 
 
-def _tried(made: Manifest, source: str, target: Path, min_score: float) -> Tried:
+def _tried(made: Manifest, source: str, target: Path, min_score: float, load: float) -> Tried:
     figures = target / FIGURES
     measured = json.loads(figures.read_text(encoding="utf-8")) if figures.is_file() else {}
-    return Tried(made, _camera_source(source), min_score, proposing.measured(measured), _box())
+    return Tried(made, _camera_source(source), min_score, proposing.measured(measured), _box(), load)
 
 
 def _camera_source(source: str) -> str:

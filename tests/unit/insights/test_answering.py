@@ -26,7 +26,7 @@ def answers(counts: dict[Outcome, int], *, frame_ms: float = 0.0, answered: int 
 
 
 def test_a_model_slower_than_its_deadline_is_named_with_its_time_and_a_deadline_that_fits() -> None:
-    slow = answers({Outcome.SHED: 50, Outcome.EXPIRED: 10, Outcome.OK_LOCAL: 0}, frame_ms=410, answered=10)
+    slow = answers({Outcome.SHED: 500, Outcome.EXPIRED: 100, Outcome.OK_LOCAL: 0}, frame_ms=410, answered=10)
     assert slow.trouble == (
         "people-watch is too slow here for its deadline of 250 ms: 100 % of the frames are given up, one takes 410 ms "
         "on the box; give the camera a rate of 1 and the deployment a deadline of 1250ms, or take a smaller or int8 "
@@ -36,17 +36,25 @@ def test_a_model_slower_than_its_deadline_is_named_with_its_time_and_a_deadline_
 
 def test_what_is_advised_cures_or_is_not_advised_again() -> None:
     """At 986 ms a frame and 15 frames a second only a lower rate helps, once the deadline is long enough."""
-    slow = answers({Outcome.SHED: 90, Outcome.OK_LOCAL: 6}, frame_ms=986, answered=6)
-    assert "a rate of 0.5 and the deployment a deadline of 3000ms" in slow.trouble
+    slow = answers({Outcome.SHED: 840, Outcome.OK_LOCAL: 60}, frame_ms=986, answered=60)
+    assert "give the camera a rate of 0.5 and the deployment a deadline of 3000ms" in slow.trouble
     followed = replace(slow, objective=replace(OBJECTIVE, deadline_ms=3000))
     assert "the box has too much to do: give the camera a rate of 0.5, let the cloud help" in followed.trouble
     assert "a deadline of 3000ms" not in followed.trouble.replace("the deadline of 3000 ms", "")
 
 
+def test_a_rate_that_the_camera_keeps_already_is_not_advised() -> None:
+    """At two frames a second: one of 70 ms waits for others, one of 200 ms for a longer deadline."""
+    crowded = answers({Outcome.SHED: 60, Outcome.OK_LOCAL: 60}, frame_ms=70, answered=60)
+    assert "give its cameras a lower rate, let the cloud help" in crowded.trouble
+    short = answers({Outcome.SHED: 60, Outcome.OK_LOCAL: 60}, frame_ms=200, answered=60)
+    assert "give the deployment a deadline of 600ms, or take" in short.trouble
+
+
 def test_where_nothing_came_back_at_all_no_time_is_made_up() -> None:
     told = answers({Outcome.SHED: 50}).trouble
     assert "the box answered none" in told
-    assert "give the camera a lower rate and a longer deadline ('longshore try' measures both)" in told
+    assert "give the camera a lower rate and the deployment a longer deadline ('longshore try' measures both)" in told
 
 
 def test_frames_that_fit_one_by_one_but_not_together_do_not_ask_for_a_deadline_they_have() -> None:
