@@ -149,6 +149,16 @@ def test_a_camera_whose_frames_are_given_up_does_not_look_well_anywhere(harbour:
     assert (row["deployment"], row["release"], row["deadline"]) == ("harbour-watch", "harbour 1.0.0", "250 ms")
 
 
+def test_a_cameras_chart_draws_the_deadline_of_what_looks_at_it_and_not_that_of_its_box(harbour: HarbourFleet) -> None:
+    fleet = harbour.services.fleet
+    watch = fleet.get_deployment("harbour-watch")["spec"]
+    beside = {**watch, "cameraSelector": {"matchLabels": {"view": "none"}}, "objective": {"deadline": "100ms"}}
+    fleet.apply_deployment("beside", {"kind": "Deployment", "metadata": {"name": "beside"}, "spec": beside})
+    harbour.report()
+    charts = [view.values["span.latency"] for view in (camera(harbour), node(harbour))]
+    assert [chart["limit"] for chart in charts if isinstance(chart, dict)] == [250, 100]
+
+
 def test_a_switch_somebody_may_have_forgotten_is_a_note(harbour: HarbourFleet) -> None:
     stored = harbour.services.fleet.get_node("north-quay")
     harbour.services.fleet.apply_node("north-quay", {"spec": {**stored["spec"], "paused": True}})
