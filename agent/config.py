@@ -32,7 +32,7 @@ class AgentConfig:
     advertise: str = ""  # host under which others reach this one; default: `listen`
     bearer_file: Path | None = None  # token that REST callers beyond loopback must show
     provider: str = "cpu"  # cpu, cuda, tensorrt
-    threads: int = 1  # per engine; more is faster alone and slower together
+    threads: int = 0  # per engine; 0: one per core
     slots: int = 6  # frames per tap in shared memory: one being written, one waiting, one running, three in the cloud
     confirm_seconds: float = 10.0  # a new release must behave this long before it is kept
     outbox_bytes: int = 0  # of disk, for telemetry that waits, at most; 0: as much as the fleet's settings say

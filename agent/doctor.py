@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from agent import outside
 from agent.adapters.hold import holder
 from agent.adapters.x509 import X509Keys
@@ -24,6 +26,8 @@ from agent.config import AgentConfig
 from agent.findings import Finding, as_json, ordered, report
 from agent.identity.decisions import expiry_problem
 from agent.inference import runtime
+from agent.workers.process import ENVIRONMENT
+from agent.workers.sandbox.report import Confined
 from protos.errors import Rejected
 
 __all__ = ["Finding", "as_json", "diagnose", "examine", "gather", "report"]
@@ -47,6 +51,7 @@ class Facts:
     state_dir: Path = Path()
     state_writable: bool = True
     free_bytes: int = 1 << 40
+    sandbox: Confined | None = None  # what a worker here gives up; None: it could not be tried
     joined: bool = True
     certificate: str = ""  # what is wrong with it
     no_address: str = ""  # to listen on, which this machine does not have
@@ -60,6 +65,7 @@ def diagnose(facts: Facts) -> list[Finding]:
         *_runtime(facts),
         *_devices(facts),
         *_libraries(facts),
+        *_sandbox(facts),
         *_state(facts),
         *_certificate(facts),
         *_ports(facts),
@@ -84,6 +90,7 @@ def gather(config: AgentConfig) -> Facts:
         errors=errors,
         gpu=Path("/dev/nvidia0").exists() or Path("/dev/nvhost-gpu").exists(),
         accelerators=_accelerators(),
+        sandbox=_entered(),
         state_dir=state,
         state_writable=os.access(there, os.W_OK),
         free_bytes=shutil.disk_usage(there).free,
@@ -153,6 +160,20 @@ def _libraries(facts: Facts) -> list[Finding]:
     return findings
 
 
+def _sandbox(facts: Facts) -> list[Finding]:
+    """Workers go on without a layer, so none is more than worth knowing."""
+    if facts.sandbox is None:
+        return [
+            Finding("sandbox", "it could not be tried; run 'python -m agent.workers.sandbox' and read why", note=True)
+        ]
+    if not facts.sandbox.missing:
+        return [Finding("sandbox", str(facts.sandbox))]
+    return [
+        Finding("sandbox", f"workers run without {layer.name}: {layer.sentence}", note=True)
+        for layer in facts.sandbox.missing
+    ]
+
+
 def _state(facts: Facts) -> list[Finding]:
     if not facts.state_writable:
         sentence = f"{facts.state_dir} cannot be written; run as its owner or choose --state-dir"
@@ -194,7 +215,9 @@ def _probe() -> tuple[dict[str, list[str]], dict[str, str]]:
     """Ask another process, for a broken library may take its process along."""
     command = [sys.executable, "-m", "agent.inference.probe"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_SECONDS, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=PROBE_SECONDS, check=False, env=ENVIRONMENT | os.environ
+        )
     except subprocess.TimeoutExpired:
         return {}, {"providers": f"no answer within {PROBE_SECONDS:.0f} s"}
     if done.returncode != 0:
@@ -203,6 +226,16 @@ def _probe() -> tuple[dict[str, list[str]], dict[str, str]]:
     said = json.loads(done.stdout)
     errors = {name.removesuffix("_error"): value for name, value in said.items() if name.endswith("_error")}
     return {name: value for name, value in said.items() if not name.endswith("_error")}, errors
+
+
+def _entered() -> Confined | None:
+    """As a process of its own, which gives its rights up."""
+    command = [sys.executable, "-m", "agent.workers.sandbox"]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=PROBE_SECONDS, check=True)
+        return msgspec.json.decode(done.stdout, type=Confined)
+    except (OSError, subprocess.SubprocessError, msgspec.MsgspecError):
+        return None
 
 
 def _certificate_trouble(path: Path) -> str:

@@ -16,6 +16,8 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import uvloop
+
 from agent import logs, report
 from agent.adapters import notify
 from agent.adapters.blob_https import Grant, HttpsBlobs, pinned
@@ -60,6 +62,7 @@ from agent.update.runner import Updater, UpdateSettings
 from agent.update.steps import Ports
 from agent.version import VERSION
 from agent.wires import BrokerWire, CloudWire
+from agent.workers.sandbox.report import Sandboxes
 from protos.errors import Fatal, Rejected
 from protos.fleet_pb2 import DesiredState, SyncRequest
 from protos.ids import CameraName, DeploymentName
@@ -98,8 +101,9 @@ class Node:
         self._was_connected = False  # before the Sync under way
         self._box = Box(config.role, self._boot_id, config.state_dir, Addresses(), ())
         self.metrics = Metrics(VERSION, identity.member.node_id)
-        self.captures = Captures(self._clock, self._on_frame, self._on_superseded, self._on_health, config.slots)
-        self.board = Board(config, self._clock, self.captures, OnnxEngine, self._finished)
+        self._sandboxes = Sandboxes()
+        self.captures = self._new_captures()
+        self.board = Board(config, self._clock, self.captures, self._new_engine, self._finished)
         self._link = GrpcFleetLink(lambda: self._identity)
         self._reporter = Reporter(disk.outbox, self.metrics, self._clock, config.state_dir, self._tell)
         self._sender = Sender(disk.outbox, self._clock, random.random)
@@ -115,7 +119,8 @@ class Node:
         self._renewal = self._new_renewal()
         access = self._access()
         table = BoardTable(self.board, self._updater.refusal)
-        plane = DataPlane(table, VERSION, self._clock.monotonic, self.metrics)
+        plane = DataPlane(table, VERSION, self._clock.monotonic, self.metrics, self._clock.unix)
+        self._regions = plane.regions
         self._rest, self._grpc = RestServer(plane, access), GrpcServer(plane, access)
         self._metrics_server = MetricsServer(self.metrics.render, access)
 
@@ -156,6 +161,7 @@ class Node:
         return [
             ("inference over REST", self._rest.stop),
             ("inference over gRPC", self._grpc.stop),
+            ("shared memory", self._regions.close),
             ("metrics", self._metrics_server.stop),
             ("updates", self._updater.close),
             ("engines", self.board.close),
@@ -244,7 +250,12 @@ class Node:
         return report.request(self._box, epoch, self._updater.reports(), self.captures.stats(), self._problems())
 
     def _problems(self) -> list[Problem]:
-        found = [*self._sync.problems(), *self._updater.problems(), *self._broker.problems()]
+        found = [
+            *self._sync.problems(),
+            *self._updater.problems(),
+            *self._broker.problems(),
+            *self._sandboxes.problems(),
+        ]
         trouble = self._disk.outbox.summary().trouble
         if trouble:
             found.append(Problem("outbox", trouble))
@@ -299,6 +310,15 @@ class Node:
             ),
             (config.provider,),
         )
+
+    def _new_captures(self) -> Captures:
+        told = self._sandboxes.told
+        return Captures(
+            self._clock, self._on_frame, self._on_superseded, self._on_health, self.config.slots, on_confined=told
+        )
+
+    def _new_engine(self, name: str) -> OnnxEngine:
+        return OnnxEngine(name, on_confined=self._sandboxes.told)
 
     def _access(self) -> Access:
         """Loopback is open; beyond it, callers show a certificate of this fleet or the bearer token."""
@@ -417,5 +437,5 @@ def run_node(config: AgentConfig) -> None:
         Rejected: this box has not joined, or in the other role.
     """
     _check_runtime(config.provider)
-    with hold(config.state_dir):
-        asyncio.run(_run(config))
+    with hold(config.state_dir), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_run(config))

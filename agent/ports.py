@@ -68,6 +68,18 @@ class TensorSpec:
 
 
 @dataclass(frozen=True)
+class Place:
+    """`nbytes` at `offset` of a caller's own memory, behind `fd`, which stays open while his request runs.
+
+    He may shrink or change it at any moment, so it is read and written with calls that can fail, and never mapped.
+    """
+
+    fd: int
+    offset: int
+    nbytes: int
+
+
+@dataclass(frozen=True)
 class Tensor:
     """A tensor by value: row-major little-endian bytes (BYTES: each element 4-byte length + content)."""
 
@@ -75,6 +87,11 @@ class Tensor:
     datatype: str
     shape: tuple[int, ...]
     data: bytes | memoryview
+    place: Place | None = None  # where the bytes lie instead; `data` is then empty
+
+    @property
+    def nbytes(self) -> int:
+        return len(self.data) if self.place is None else self.place.nbytes
 
 
 @dataclass(frozen=True)
@@ -95,7 +112,7 @@ class EngineSpec:
     input: ModelInput | None
     model: bytes = field(repr=False)
     provider: str = "cpu"  # cpu, cuda, tensorrt
-    threads: int = 1
+    threads: int = 0  # it may use; 0: one per core
 
 
 @dataclass(frozen=True)
@@ -106,11 +123,55 @@ class Detections:
     infer_seconds: float
 
 
+@dataclass
+class Tally:
+    """What an engine did for requests since its start; seconds are sums. Camera frames are not in it.
+
+    Of a request that was run, `seconds` is everything between its call and its result: its tensors are handed to the
+    worker (`input`), run there (`infer`) and handed back (`output`); the rest it waited.
+    """
+
+    runs: int = 0
+    rows: int = 0  # examples in them
+    seconds: float = 0.0
+    input: float = 0.0
+    infer: float = 0.0
+    output: float = 0.0
+    answered: int = 0  # requests that were served from here, by what their callers got
+    answered_seconds: float = 0.0
+    failed: int = 0
+    failed_seconds: float = 0.0
+    last: float | None = None  # monotonic, of the newest request that ended
+
+    def ran(self, rows: int, seconds: float, infer: float, output: float) -> None:
+        """A request of so many examples was run."""
+        self.runs += 1
+        self.rows += rows
+        self.seconds += seconds
+        self.infer += infer
+        self.output += output
+
+    def ended(self, now: float, seconds: float, *, ok: bool) -> None:
+        """A request has its answer, or never gets one."""
+        self.last = now
+        if ok:
+            self.answered += 1
+            self.answered_seconds += seconds
+        else:
+            self.failed += 1
+            self.failed_seconds += seconds
+
+    @property
+    def waited(self) -> float:
+        return max(0.0, self.seconds - self.input - self.infer - self.output)
+
+
 class Engine(Protocol):
     """One loaded release in a worker process of its own.
 
-    Calls may be made concurrently; they are run in order of arrival, but a camera's frame waits for one `infer` at
-    most. A crash of the worker fails what was in flight with Retryable, and the worker is started again.
+    Calls may be made concurrently; they begin in order of arrival, `width` at once, but a camera's frame waits for one
+    `infer` at most, or a few short ones. A crash of the worker fails what was in flight with Retryable, and the worker
+    is started again.
     """
 
     @property
@@ -127,8 +188,18 @@ class Engine(Protocol):
         ...
 
     @property
+    def width(self) -> int:
+        """How many calls are run at once."""
+        ...
+
+    @property
     def restarts(self) -> int:
         """How often the worker had to be started again."""
+        ...
+
+    @property
+    def tally(self) -> Tally:
+        """What it did for requests; whoever calls `infer` for somebody else says there how it ended."""
         ...
 
     async def start(self, spec: EngineSpec) -> None:
@@ -155,8 +226,14 @@ class Engine(Protocol):
         outputs: Sequence[str] | None = None,
         min_score: float = 0.0,
         deadline: float | None = None,
+        priority: int = 0,
+        into: Mapping[str, Place] | None = None,
     ) -> list[Tensor]:
         """Plain inference for serving; `outputs` None means all. Past `deadline` (monotonic) it may be given up.
+
+        Requests that wait are run by `priority`, the lowest first, where 0 is the usual one, and of one priority in
+        order of arrival. An output named by `into` is written there and comes back without data, its `place` as long
+        as it is.
 
         A release with an image input also takes one BYTES input `image` of shape [1]: JPEG or PNG, decoded and fitted
         in the worker; boxes are then normalised to that picture, those under `min_score` left out, and a further

@@ -33,7 +33,7 @@ class ReleaseFolder:
         return f"{self.manifest.name} {self.manifest.version}"
 
 
-def opened(folder: Path, variant: str = "", threads: int = 1) -> ReleaseFolder:
+def opened(folder: Path, variant: str = "", threads: int = 0) -> ReleaseFolder:
     """The variant of that name, or the one that this machine's processor should run.
 
     Raises:

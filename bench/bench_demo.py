@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import sys
 import tempfile
@@ -19,9 +18,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench.machine import describe
+from bench.processes import cpu_seconds, pss_mb
 from tests.servers.demo import DemoTree, Document
 
-TICKS = os.sysconf("SC_CLK_TCK")
 ROLES = {
     "longshore up": "cli.main up",
     "control plane": "controlplane.main",
@@ -55,16 +54,6 @@ class Figure:
     @property
     def verdict(self) -> str:
         return "  MISSED" if self.missed else ""
-
-
-def pss_mb(pid: int) -> float:
-    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:")) / 1024
-
-
-def cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 def watched(tree: DemoTree) -> Iterator[tuple[int, str, str]]:

@@ -14,35 +14,21 @@ import signal
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from agent.cameras import placement, spec
+from agent.cameras import messages, placement, spec
 from agent.cameras.calls import Calls
 from agent.cameras.captured import CameraPlan, Captured
 from agent.cameras.group import Group
 from agent.cameras.ledger import Ledger
-from agent.cameras.messages import (
-    Draw,
-    DropCamera,
-    DropTap,
-    Encode,
-    Encoded,
-    Failed,
-    FrameReady,
-    FromWorker,
-    HealthChanged,
-    Hung,
-    Measured,
-    Release,
-    SetCamera,
-    SetTap,
-    Superseded,
-)
-from agent.cameras.roster import Camera, Feed
+from agent.cameras.lender import Lender
+from agent.cameras.needs import Needs
+from agent.cameras.roster import Camera, Feed, place
 from agent.cameras.stats import CameraStats
 from agent.ports import Clock
 from agent.supervise import Tasks
 from agent.types import Box, CameraState, ModelInput, Tap, Zone
 from agent.workers.memory import SharedSlots
 from agent.workers.restarts import RestartBudget
+from agent.workers.sandbox.report import Confined
 from protos.errors import Rejected, Retryable
 from protos.ids import CameraName
 
@@ -81,11 +67,13 @@ class Captures:
         on_health: Callable[[CameraName, CameraStats], None],
         slots: int = SLOTS,
         rng: random.Random | None = None,
+        on_confined: Callable[[Confined], None] = lambda _: None,
     ) -> None:
         self._clock = clock
         self._on_frame = on_frame
         self._on_superseded = on_superseded
         self._on_health = on_health
+        self._on_confined = on_confined
         self._slots = slots
         self._rng = rng or random.Random()  # noqa: S311 - spreads restarts
         self._cameras: dict[CameraName, Camera] = {}
@@ -99,6 +87,7 @@ class Captures:
         self._resting: set[int] = set()  # groups that wait for their restart
         self._strikes = placement.Strikes()
         self._calls = Calls()
+        self._lender = Lender()
         self._paused = False
         self._closed = False
         self._converging = asyncio.Lock()
@@ -154,7 +143,7 @@ class Captures:
             and camera is not None
             and camera.told_by
         ):
-            camera.told_by.post(Release(feed.number, slot))
+            camera.told_by.post(messages.Release(feed.number, slot))
 
     async def encode(self, tap: Tap, slot: int, max_side: int, quality: int) -> bytes:
         """JPEG, at most 150 kB, of the decoded picture behind a held slot. Raises Retryable when it is gone."""
@@ -162,7 +151,9 @@ class Captures:
         if seq is None or feed is None:
             raise Retryable(f"the picture of {tap.camera} was given back")
         group = self._group_of(tap.camera)
-        return await self._calls.ask(group, lambda call: Encode(call, feed.number, slot, seq, max_side, quality))
+        return await self._calls.ask(
+            group, lambda call: messages.Encode(call, feed.number, slot, seq, max_side, quality)
+        )
 
     async def preview(
         self,
@@ -177,9 +168,9 @@ class Captures:
         Per camera only the newest wish is drawn; an older one that still waits raises Retryable, as does a camera that
         has no picture.
         """
-        drawn, outlined = list(boxes), list(zones)
+        at, drawn, outlined = captured_unix_ns, list(boxes), list(zones)
         group = self._group_of(camera)
-        return await self._calls.ask(group, lambda call: Draw(call, camera, drawn, caption, captured_unix_ns, outlined))
+        return await self._calls.ask(group, lambda call: messages.Draw(call, camera, drawn, caption, at, outlined))
 
     def stats(self) -> dict[CameraName, CameraStats]:
         """How every camera is, those included that were refused and never ran."""
@@ -220,8 +211,7 @@ class Captures:
             camera = self._cameras[plan.name] = Camera(plan.name, plan.source, plan.rate)
         elif camera.source != plan.source:
             self._strikes.forget(plan.name)
-            camera.worker_lost = False
-        camera.source, camera.rate = plan.source, plan.rate
+        camera.become(plan.source, plan.rate)
         if self._refused.pop(plan.name, None) is not None:
             self._tell_health(plan.name)
 
@@ -234,11 +224,12 @@ class Captures:
     def _remove(self, name: CameraName) -> None:
         self._refused.pop(name, None)
         self._strikes.forget(name)
+        self._lender.forget(name)
         camera = self._cameras.pop(name, None)
         if camera is None:
             return
         if camera.told_by is not None:
-            camera.told_by.post(DropCamera(name))
+            camera.told_by.post(messages.DropCamera(name))
         self._on_health(name, replace(camera.stats, state=CameraState.REMOVED, reason=""))
 
     def _feed(self, wanted: Mapping[Tap, ModelInput]) -> None:
@@ -267,7 +258,7 @@ class Captures:
     def _stop_feed(self, feed: Feed) -> None:
         camera = self._cameras.get(feed.tap.camera)
         if feed.told and camera is not None and camera.told_by is not None:
-            camera.told_by.post(DropTap(feed.number, feed.tap.camera))
+            camera.told_by.post(messages.DropTap(feed.number, feed.tap.camera))
         self._retire(feed)
 
     def _retire(self, feed: Feed) -> None:
@@ -283,10 +274,7 @@ class Captures:
             return
         if self._watching is None:
             self._watching = self._tasks.eternal("watch capture workers", self._watch())
-        now = {name: camera.group for name, camera in self._cameras.items() if camera.group >= 0}
-        alone = self._strikes.alone | {name for name, camera in self._cameras.items() if camera.lives_alone}
-        for name, number in placement.assign(now, self._cameras, alone).items():
-            self._cameras[name].group = number
+        place(self._cameras, self._strikes)
         used = {camera.group for camera in self._cameras.values()}
         await self._start_groups(used)
         for camera in self._cameras.values():
@@ -299,12 +287,22 @@ class Captures:
 
     async def _start_groups(self, used: set[int]) -> None:
         for number in sorted(used):
+            needs = Needs.of(camera.spoken for camera in self._cameras.values() if camera.group == number)
             group = self._groups.get(number)
-            if group is None:
-                budget = RestartBudget(rng=self._rng)
-                group = self._groups[number] = Group(number, self._clock, self._received, self._died, budget)
+            if group is None or not group.needs.covers(needs):
+                budget = await self._end(group) if group else RestartBudget(rng=self._rng)
+                group = Group(number, self._clock, self._received, self._died, budget, needs, self._on_confined)
+                self._groups[number] = group
             if not group.alive and number not in self._resting:
                 await self._start(group)
+
+    async def _end(self, group: Group) -> RestartBudget:
+        """Its cameras need what it gave up: another takes its place, with what is left of its budget."""
+        self._calls.fail(group, "the picture was lost with its capture worker")
+        for camera in self._hosted(group):
+            self._forget_told(camera)
+        await group.stop()
+        return group.budget
 
     async def _start(self, group: Group) -> None:
         """One that cannot be started now is tried again later, as after a death; the others go on."""
@@ -321,10 +319,10 @@ class Captures:
 
     def _tell_camera(self, camera: Camera) -> None:
         group = self._groups[camera.group]
-        wish = SetCamera(camera.name, camera.source, camera.rate, self._paused, camera.stats.restarts)
+        wish = messages.SetCamera(camera.name, camera.source, camera.rate, self._paused, camera.stats.restarts)
         if camera.told_by is not group:
             if camera.told_by is not None:
-                camera.told_by.post(DropCamera(camera.name))
+                camera.told_by.post(messages.DropCamera(camera.name))
             self._forget_told(camera)
         if not camera.knows(wish) and group.post(wish):
             camera.told, camera.told_by = wish, group
@@ -336,7 +334,7 @@ class Captures:
         ledger, tap = self._ledger, feed.tap
         busy = [slot for slot in ledger.busy(tap) if slot < feed.memory.slots]
         next_seq, instead_of = ledger.next_seq(tap), feed.instead_of
-        wish = SetTap(feed.number, tap.camera, feed.memory.slots, feed.wanted, next_seq, busy, instead_of)
+        wish = messages.SetTap(feed.number, tap.camera, feed.memory.slots, feed.wanted, next_seq, busy, instead_of)
         feed.told = self._groups[camera.group].post(wish, [feed.memory.fd])
 
     def _forget_told(self, camera: Camera) -> None:
@@ -347,24 +345,26 @@ class Captures:
 
     # ---- what workers say ----
 
-    def _received(self, group: Group, message: FromWorker) -> None:
+    def _received(self, group: Group, message: messages.FromWorker) -> None:
         match message:
-            case FrameReady():
+            case messages.FrameReady():
                 self._frame(group, message)
-            case Superseded():
+            case messages.Superseded():
                 self._superseded(message)
-            case HealthChanged():
+            case messages.HealthChanged():
                 self._health(group, message)
-            case Hung():
+            case messages.Hung():
                 self._hung(group, message)
-            case Measured():
+            case messages.Measured():
                 self._measured(message)
-            case Encoded():
+            case messages.Encoded():
                 self._calls.answer(message.call, message.jpeg)
-            case Failed():
+            case messages.Failed():
                 self._calls.answer(message.call, Retryable(message.message))
+            case messages.Ask():
+                self._lender.asked(message, self._hosted(group), group.post)
 
-    def _frame(self, group: Group, told: FrameReady) -> None:
+    def _frame(self, group: Group, told: messages.FrameReady) -> None:
         feed = self._by_number.get(told.tap)
         if feed is None:
             self._late(told.tap, 1)
@@ -375,7 +375,7 @@ class Captures:
             return
         self._on_frame(Captured.told(feed.tap, feed.wanted, told))
 
-    def _superseded(self, told: Superseded) -> None:
+    def _superseded(self, told: messages.Superseded) -> None:
         feed = self._by_number.get(told.tap)
         if feed is None:
             self._late(told.tap, told.count)
@@ -389,7 +389,7 @@ class Captures:
         if tap is not None:
             self._on_superseded(tap, count)
 
-    def _health(self, group: Group, told: HealthChanged) -> None:
+    def _health(self, group: Group, told: messages.HealthChanged) -> None:
         camera = self._cameras.get(CameraName(told.camera))
         if camera is None or camera.told_by is not group:
             return
@@ -400,7 +400,7 @@ class Captures:
         camera.worker_lost = False
         self._set_health(camera, told.state, told.reason, told.restarts)
 
-    def _hung(self, group: Group, told: Hung) -> None:
+    def _hung(self, group: Group, told: messages.Hung) -> None:
         """Its thread is freed by the end of its process alone, and that may cost nobody else a frame."""
         camera = self._cameras.get(CameraName(told.camera))
         if camera is None or camera.told_by is not group:
@@ -412,7 +412,7 @@ class Captures:
             self._strikes.alone.add(camera.name)
             self._tasks.once(f"move camera {camera.name}", self._converge_again())
 
-    def _measured(self, told: Measured) -> None:
+    def _measured(self, told: messages.Measured) -> None:
         now = self._clock.monotonic()
         for measure in told.cameras:
             camera = self._cameras.get(CameraName(measure.camera))
@@ -440,7 +440,7 @@ class Captures:
     # ---- a worker's death ----
 
     def _died(self, group: Group, code: int, last_words: str) -> None:
-        hosted = [camera for camera in self._cameras.values() if camera.told_by is group]
+        hosted = self._hosted(group)
         threads = {number: CameraName(name) for number, name in group.threads.items()}
         blamed = placement.culprit(last_words, threads)
         self._strikes.died([camera.name for camera in hosted], blamed, self._clock.monotonic())
@@ -476,6 +476,10 @@ class Captures:
             await self._clock.sleep(WATCH_SECONDS)
             for group in self._groups.values():
                 group.check()
+
+    def _hosted(self, group: Group) -> list[Camera]:
+        """The cameras that this worker was told of."""
+        return [camera for camera in self._cameras.values() if camera.told_by is group]
 
     def _group_of(self, camera: CameraName) -> Group:
         """Raises Retryable."""

@@ -9,13 +9,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import msgspec
 
 from agent.cameras.messages import FromWorker, Hello
+from agent.cameras.needs import Needs
 from agent.ports import Clock
 from agent.workers.process import WorkerProcess
 from agent.workers.restarts import RestartBudget
+from agent.workers.sandbox.report import Confined
 from protos.errors import Retryable
 
 MODULE = "agent.cameras.worker"
@@ -33,6 +36,8 @@ class Group:
     on_message: Callable[[Group, FromWorker], None]
     on_death: Callable[[Group, int, str], None]
     budget: RestartBudget = field(default_factory=RestartBudget)
+    needs: Needs = field(default_factory=Needs)  # all that its worker may have
+    on_confined: Callable[[Confined], None] = lambda _: None  # what of that holds
     threads: dict[int, str] = field(default_factory=dict)  # interpreter's thread number -> camera
 
     def __post_init__(self) -> None:
@@ -40,6 +45,7 @@ class Group:
         self._last_words: int | None = None
         self._heard: float = 0.0
         self._patience = START_SECONDS
+        self._device: tuple[int, int] | None = None  # as it was when the worker started
 
     @property
     def alive(self) -> bool:
@@ -53,10 +59,22 @@ class Group:
         """Raises Retryable when the box has no process, descriptor or memory left for it."""
         self.threads.clear()
         self._heard, self._patience = self.clock.monotonic(), START_SECONDS
-        name = f"capture-{self.number}"
-        process = WorkerProcess(name, MODULE, FromWorker, self._received, self._exited)
+        self._settle()
+        process = WorkerProcess(
+            f"capture-{self.number}",
+            MODULE,
+            FromWorker,
+            self._received,
+            self._exited,
+            self.on_confined,
+            self.needs.words,
+        )
         await process.start()
         self._process = process
+
+    def _settle(self) -> None:
+        """Remember the device that the worker will be allowed."""
+        self._device = _identity(self.needs.device)
 
     def post(self, message: msgspec.Struct, fds: Sequence[int] = ()) -> bool:
         """Send, if the worker lives; one that does not read is killed."""
@@ -70,8 +88,12 @@ class Group:
         return True
 
     def check(self) -> None:
-        """Kill a worker that has been silent for too long."""
-        if self._process is not None and self.clock.monotonic() - self._heard > self._patience:
+        """Kill a worker that has been silent for too long, or may not open the device that was plugged in since."""
+        if self._process is None:
+            return
+        device = _identity(self.needs.device)
+        replaced = device is not None and device != self._device
+        if replaced or self.clock.monotonic() - self._heard > self._patience:
             self._process.kill()
 
     def kill(self) -> None:
@@ -108,3 +130,14 @@ class Group:
         if self._last_words is not None:
             os.close(self._last_words)
             self._last_words = None
+
+
+def _identity(device: str) -> tuple[int, int] | None:
+    """Which node lies there; it is another one after the device was plugged in again."""
+    if not device:
+        return None
+    try:
+        found = Path(device).stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_rdev

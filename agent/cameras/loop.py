@@ -20,6 +20,7 @@ from collections.abc import Callable
 import msgspec
 
 from agent.cameras.health import Backoff, Event, Health
+from agent.cameras.loans import OWN_HANDS, Loans
 from agent.cameras.messages import CameraMeasure, HealthChanged, Hung
 from agent.cameras.pacer import Pacer
 from agent.cameras.source import HUNG_SECONDS, SENTENCES, FrameSource, Reason, Shot, SourceLost
@@ -243,7 +244,7 @@ class CaptureLoop(threading.Thread):
                 word()
 
 
-def make_source(spec: CameraSpec) -> FrameSource:
+def make_source(spec: CameraSpec, loans: Loans = OWN_HANDS) -> FrameSource:
     """The adapter for a spec; FFmpeg is loaded only by a worker that needs it."""
     match spec.source:
         case Synthetic():
@@ -253,7 +254,7 @@ def make_source(spec: CameraSpec) -> FrameSource:
         case File():
             from agent.cameras.source_av import FileSource
 
-            return FileSource(spec.source)
+            return FileSource(spec.source, loans)
         case Device():
             from agent.cameras.source_av import DeviceSource
 
@@ -261,7 +262,7 @@ def make_source(spec: CameraSpec) -> FrameSource:
         case Rtsp():
             from agent.cameras.source_av import RtspSource
 
-            return RtspSource(spec.source)
+            return RtspSource(spec.source, loans)
 
 
 def _same_stream(before: CameraSpec, after: CameraSpec) -> bool:

@@ -81,6 +81,14 @@ class Draw(msgspec.Struct, tag="draw"):
     max_width: int = 640
 
 
+class Lent(msgspec.Struct, tag="lent"):
+    """Answers an Ask: a descriptor beside it, an address, or `error` as errno."""
+
+    call: int
+    address: str = ""
+    error: int = 0
+
+
 class Hello(msgspec.Struct, tag="hello"):
     """First word of a worker. Beside it: the descriptor of the memory its last words will lie in."""
 
@@ -146,5 +154,12 @@ class Failed(msgspec.Struct, tag="failed"):
     message: str
 
 
-ToWorker = SetCamera | DropCamera | SetTap | DropTap | Release | Encode | Draw
-FromWorker = Hello | FrameReady | Superseded | HealthChanged | Hung | Measured | Encoded | Failed
+class Ask(msgspec.Struct, tag="ask"):
+    """Wants the file, or the address of the host, that this camera's source names."""
+
+    call: int
+    camera: str
+
+
+ToWorker = SetCamera | DropCamera | SetTap | DropTap | Release | Encode | Draw | Lent
+FromWorker = Hello | FrameReady | Superseded | HealthChanged | Hung | Measured | Encoded | Failed | Ask

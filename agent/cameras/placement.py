@@ -22,9 +22,16 @@ _DYING_THREAD = re.compile(r"^Current thread 0x([0-9a-f]+)", re.MULTILINE)
 
 
 def assign(
-    now: Mapping[CameraName, int], wanted: Iterable[CameraName], alone: Collection[CameraName], limit: int = LIMIT
+    now: Mapping[CameraName, int],
+    wanted: Iterable[CameraName],
+    alone: Collection[CameraName],
+    limit: int = LIMIT,
+    kinds: Mapping[CameraName, str] = {},
 ) -> dict[CameraName, int]:
-    """Worker number of each wanted camera, from those of the cameras that run now."""
+    """Worker number of each wanted camera, from those of the cameras that run now.
+
+    Only cameras of the same kind share a worker; one whose kind has changed is not in `now`.
+    """
     names = sorted(set(wanted))
     placed = {name: now[name] for name in names if name in now}
     members: defaultdict[int, set[CameraName]] = defaultdict(set)
@@ -35,7 +42,8 @@ def assign(
             continue
         if name in placed:
             members[placed[name]].discard(name)
-        room = None if name in alone else _room(members, alone, limit)
+        alike = {number: names for number, names in members.items() if names and _kind(kinds, names) == kinds.get(name)}
+        room = None if name in alone else _room(alike, alone, limit)
         placed[name] = _unused(members) if room is None else room
         members[placed[name]].add(name)
     return placed
@@ -76,6 +84,10 @@ class Strikes:
             times.popleft()
         if len(times) >= limit:
             self.alone.add(camera)
+
+
+def _kind(kinds: Mapping[CameraName, str], names: Iterable[CameraName]) -> str | None:
+    return kinds.get(next(iter(names)))
 
 
 def _room(members: Mapping[int, set[CameraName]], alone: Collection[CameraName], limit: int) -> int | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from agent.cameras import spec
+from agent.cameras import placement, spec
 from agent.cameras.group import Group
 from agent.cameras.messages import SetCamera
+from agent.cameras.needs import Needs
 from agent.cameras.stats import CameraStats, Meter
 from agent.types import CameraState, ModelInput, Tap
 from agent.workers.memory import SharedSlots
@@ -33,6 +35,24 @@ class Camera:
         told = self.told
         return told is not None and (told.source, told.rate, told.paused) == (wish.source, wish.rate, wish.paused)
 
+    def become(self, source: str, rate: float) -> None:
+        """It is told anew. One that comes to need something else has no worker yet."""
+        before = self.needs.kind
+        if source != self.source:
+            self.worker_lost = False
+        self.source, self.rate = source, rate
+        if self.needs.kind is not before:
+            self.group = -1
+
+    @property
+    def spoken(self) -> spec.Source:
+        """Its source, parsed; what is here was accepted before."""
+        return spec.parse_source(self.source)
+
+    @property
+    def needs(self) -> Needs:
+        return Needs.of([self.spoken])
+
     @property
     def lives_alone(self) -> bool:
         return spec.hangs_in_its_driver(self.source)
@@ -55,3 +75,12 @@ class Feed:
     memory: SharedSlots
     told: bool = False
     instead_of: int = 0  # the number before, which its worker still feeds
+
+
+def place(cameras: Mapping[CameraName, Camera], strikes: placement.Strikes) -> None:
+    """Give every camera its worker; those that have one keep it."""
+    now = {name: camera.group for name, camera in cameras.items() if camera.group >= 0}
+    alone = strikes.alone | {name for name, camera in cameras.items() if camera.lives_alone}
+    kinds = {name: camera.needs.kind for name, camera in cameras.items()}
+    for name, number in placement.assign(now, cameras, alone, kinds=kinds).items():
+        cameras[name].group = number

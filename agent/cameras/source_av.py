@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import importlib
+import os
+import pkgutil
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +22,7 @@ import numpy as np
 from agent.cameras.access_units import AccessUnits
 from agent.cameras.colour import Matrix, guess
 from agent.cameras.letterbox import Pixels
+from agent.cameras.loans import OWN_HANDS, Loans, at_address
 from agent.cameras.pacer import ArrivalClock, LoopClock
 from agent.cameras.picture import PlanarPicture, RgbPicture
 from agent.cameras.source import CONNECT_SECONDS, STALL_SECONDS, Picture, Reason, Shot, SourceLost, unix_ns_of
@@ -32,6 +36,7 @@ BEHIND_SECONDS = 1.0  # a file that fell back further goes on from now, as a liv
 _UNDECODED = 64  # packets whose arrival is remembered
 _MATRICES = {1: Matrix.BT709, 4: Matrix.BT601, 5: Matrix.BT601, 6: Matrix.BT601}  # ITU-T H.273
 _FULL_RANGE = 2
+_APART = frozenset({"av.__main__", "av.datasets"})  # not for reading streams
 _PLANAR = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p"})
 _RGB = frozenset({"rgb24", "bgr24", "gbrp", "rgba", "bgra", "rgb0", "bgr0"})
 _REASONS: tuple[tuple[type[Exception], Reason], ...] = (
@@ -52,12 +57,24 @@ _REASONS: tuple[tuple[type[Exception], Reason], ...] = (
 
 
 _BY_NUMBER = {
+    errno.ENOENT: Reason.NOT_FOUND,
+    errno.ENOTDIR: Reason.NOT_FOUND,
+    errno.EISDIR: Reason.NOT_FOUND,
+    errno.EACCES: Reason.REFUSED,
+    errno.EPERM: Reason.REFUSED,
     errno.EBUSY: Reason.BUSY,
     errno.ENODEV: Reason.NOT_FOUND,  # unplugged
     errno.ENXIO: Reason.NOT_FOUND,
     errno.EHOSTUNREACH: Reason.UNREACHABLE,
     errno.ENETUNREACH: Reason.UNREACHABLE,
 }
+
+
+def load_all() -> None:
+    """Import what av would import when it first meets a kind of stream, for a process that may open no file then."""
+    for module in pkgutil.walk_packages(av.__path__, "av."):
+        if module.name not in _APART:
+            importlib.import_module(module.name)
 
 
 def _reason(error: Exception) -> Reason | None:
@@ -156,6 +173,15 @@ class _Decoder:
         self.seconds += time.perf_counter() - started
 
 
+def _of_file(fd: int) -> _Decoder:
+    """Of a descriptor, which is closed here: FFmpeg keeps its own. It may follow no name that the file holds."""
+    options = {"protocol_whitelist": "fd", "format_whitelist": CONTAINERS, "fd": str(fd)}
+    try:
+        return _Decoder("fd:", options, live=False)
+    finally:
+        os.close(fd)
+
+
 class _Live:
     """What network cameras and devices share: pictures come when they come."""
 
@@ -206,11 +232,16 @@ class _Live:
 class RtspSource(_Live):
     """FrameSource over a network camera."""
 
-    def __init__(self, spec: Rtsp) -> None:
+    def __init__(self, spec: Rtsp, loans: Loans = OWN_HANDS) -> None:
         super().__init__()
         self._spec = spec
+        self._loans = loans
 
     def _connect(self) -> _Decoder:
+        try:
+            url = at_address(self._spec.url, self._loans)
+        except TimeoutError:
+            raise SourceLost(Reason.UNREACHABLE) from None
         options = {
             **self.OPTIONS,
             "fflags": "nobuffer+noparse",
@@ -220,7 +251,7 @@ class RtspSource(_Live):
             "analyzeduration": "500000",
             "fpsprobesize": "0",
         }
-        return _Decoder(self._spec.url, options, live=True)
+        return _Decoder(url, options, live=True)
 
 
 class DeviceSource(_Live):
@@ -242,8 +273,9 @@ class DeviceSource(_Live):
 class FileSource:
     """FrameSource over a file, played in real time and again from its start, as if it were a camera."""
 
-    def __init__(self, spec: File) -> None:
+    def __init__(self, spec: File, loans: Loans = OWN_HANDS) -> None:
         self._spec = spec
+        self._loans = loans
         self._decoder: _Decoder | None = None
         self._interrupted = threading.Event()
         self._clock = LoopClock()
@@ -282,10 +314,13 @@ class FileSource:
             self._decoder = None
 
     def _opened(self) -> _Decoder:
-        options = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
+        self._shown = 0
         with _translated(Reason.UNSUPPORTED):
-            self._shown = 0
-            return _Decoder(f"file:{self._spec.path}", options, live=False)
+            try:
+                fd = self._loans.file(self._spec.path)
+            except TimeoutError:
+                raise SourceLost(Reason.HUNG) from None
+            return _of_file(fd)
 
     def _next_frame(self, decoder: _Decoder) -> Any:
         with _translated(Reason.ENDED):
@@ -318,9 +353,8 @@ class Clip:
 
     def __init__(self, path: str) -> None:
         """Raises SourceLost."""
-        options = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
         with _translated(Reason.UNSUPPORTED):
-            self._decoder = _Decoder(f"file:{path}", options, live=False)
+            self._decoder = _of_file(OWN_HANDS.file(path))
         self.rate = self._decoder.rate
         self.length = self._decoder.length
         self._shown = 0

@@ -1,19 +1,22 @@
 """The capture worker process: up to four cameras, a thread each, and the pixels of their frames.
 
-    python -m agent.cameras.worker      (started by agent.workers.process)
+    python -m agent.cameras.worker [what its cameras need]      (started by agent.workers.process)
 
-The main thread takes the agent's messages and encodes pictures for the cloud; a second one draws previews, the newest
-wish of each camera only. Capture threads fill slots and announce them. A crash in native code leaves its last words,
-which name the thread, in a memory that the agent holds.
+Before it hears of a camera it gives up its rights (see agent.cameras.confinement). The main thread takes the agent's
+messages and encodes pictures for the cloud; a second one draws previews, the newest wish of each camera only. Capture
+threads fill slots and announce them. A crash in native code leaves its last words, which name the thread, in a memory
+that the agent holds.
 """
 
 from __future__ import annotations
 
 import faulthandler
+import functools
 import gc
 import logging
 import os
 import resource
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -21,8 +24,9 @@ from collections.abc import Callable, Sequence
 import cv2
 import msgspec
 
-from agent.cameras import drawing, spec
-from agent.cameras.loop import Camera
+from agent.cameras import confinement, drawing, spec
+from agent.cameras.loans import Borrowed, Borrower
+from agent.cameras.loop import Camera, make_source
 from agent.cameras.messages import (
     Draw,
     DropCamera,
@@ -31,12 +35,14 @@ from agent.cameras.messages import (
     Encoded,
     Failed,
     Hello,
+    Lent,
     Measured,
     Release,
     SetCamera,
     SetTap,
     ToWorker,
 )
+from agent.cameras.needs import Needs
 from agent.cameras.tap import TapWriter
 from agent.workers.channel import WorkerChannel
 
@@ -53,6 +59,7 @@ class Worker:
         self._cameras: dict[str, Camera] = {}
         self._taps: dict[int, TapWriter] = {}
         self._artist = Artist(self)
+        self._borrower = Borrower(self.say)
 
     def run(self) -> None:
         """Until the agent is gone (EOFError)."""
@@ -91,6 +98,8 @@ class Worker:
                 self._set_tap(message, fds[0])
             case DropTap():
                 self._drop_tap(message)
+            case Lent():
+                self._borrower.lent(message, fds)
 
     def draw(self, wish: Draw) -> None:
         camera = self._cameras.get(wish.camera)
@@ -104,7 +113,8 @@ class Worker:
     def _set_camera(self, message: SetCamera) -> None:
         camera = self._cameras.get(message.camera)
         if camera is None:
-            camera = self._cameras[message.camera] = Camera(message.camera, self.say, message.restarts)
+            sources = functools.partial(make_source, loans=Borrowed(message.camera, self._borrower))
+            camera = self._cameras[message.camera] = Camera(message.camera, self.say, message.restarts, sources)
         # The agent has parsed it before: what arrives here is good.
         camera.configure(spec.parse(message.camera, message.source, message.rate), paused=message.paused)
 
@@ -185,6 +195,7 @@ def main() -> None:
     last_words = os.memfd_create("longshore-last-words", os.MFD_CLOEXEC)
     faulthandler.enable(last_words, all_threads=True)  # only then are threads named
     worker = Worker(WorkerChannel.from_environment(ToWorker))
+    worker.say(confinement.confine(Needs.parse(sys.argv[1:])))
     worker.say(Hello(), [last_words])
     gc.freeze()
     try:

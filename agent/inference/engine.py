@@ -1,8 +1,8 @@
 """The Engine port over a worker process: ONNX Runtime behind a socket, pixels and tensors in shared memory.
 
 Owned by the agent's event loop. Rules that hold here:
-- Calls are checked before anything is sent. Frames go to the worker at once, other requests one at a time in order of
-  arrival: a frame waits for one of them at most. The worker answers each once, in the order they were sent.
+- Calls are checked before anything is sent. Frames go to the worker at once, other requests by priority and arrival,
+  as many as it runs at once (see `turns`): a frame waits for one of them at most. The worker answers each once.
 - A worker that dies or hangs fails what is in flight with Retryable and is started again, ever more patiently; the
   model (a sealed memfd kept here) and the taps are given to the new one. Calls meanwhile fail at once: frames do not
   wait.
@@ -17,25 +17,27 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from agent.inference import lifecycle, messages, requests
+from agent.inference import lifecycle, messages, places, requests, turns
 from agent.inference.calls import Calls, Reply, Terms, close_all
 from agent.inference.contract import DETECTION
 from agent.inference.errors import BadInput, Overloaded
 from agent.inference.lifecycle import Event, State
 from agent.inference.messages import INLINE, Detected, FromWorker, Inferred, Loaded, TensorIn, ToWorker
-from agent.inference.outputs import boxes_of, tensors_of, with_labels
+from agent.inference.outputs import boxes_of, in_places, tensors_of, with_labels
 from agent.inference.patience import LOAD_SECONDS, Patience
 from agent.inference.regions import Lease, Pool
-from agent.ports import Detections, EngineSpec, ModelSignature, Tensor
+from agent.inference.turns import USUAL, Turns
+from agent.ports import Detections, EngineSpec, ModelSignature, Place, Tally, Tensor
 from agent.supervise import Tasks, in_thread
 from agent.types import Geometry, ModelInput, Tap
 from agent.workers import memory
 from agent.workers.memory import SharedSlots
 from agent.workers.process import WorkerProcess
 from agent.workers.restarts import RestartBudget
+from agent.workers.sandbox.report import Confined
 from protos.errors import LongshoreError, Rejected, Retryable
 from protos.ids import hex_of
 
@@ -79,16 +81,17 @@ class OnnxEngine:
         limits: EngineLimits = EngineLimits(),
         budget: RestartBudget | None = None,
         monotonic: Callable[[], float] = time.monotonic,
+        on_confined: Callable[[Confined], None] = lambda _: None,
     ) -> None:
         self._limits = limits
         self._budget = budget or RestartBudget(longest_delay=LONGEST_RESTART_SECONDS)
         self._now = monotonic
         self._process: WorkerProcess[FromWorker] = WorkerProcess(
-            name, MODULE, messages.FromWorker, self._answered, self._exited
+            name, MODULE, messages.FromWorker, self._answered, self._exited, on_confined
         )
         self._tasks = Tasks()
         self._calls = Calls()
-        self._turn = asyncio.Lock()  # of requests; given back when the worker has answered, not when the caller leaves
+        self._turns = Turns()  # of requests; given back when the worker has answered, not when the caller leaves
         self._queued = 0  # requests that wait for it
         self._patience = Patience()
         self._pool = self._new_pool()
@@ -104,6 +107,8 @@ class OnnxEngine:
         self._closing: asyncio.Task[None] | None = None
         self.restarts = 0
         self.warm_seconds = 0.0
+        self.width = 1
+        self.tally = Tally()
 
     @property
     def signature(self) -> ModelSignature:
@@ -157,6 +162,7 @@ class OnnxEngine:
     def slow_down(self, seconds: float) -> None:
         """See the port. Holds from the next call on."""
         self._slow_down = max(0.0, seconds)
+        self._allow()
 
     async def _seal(self, model: bytes) -> None:
         try:
@@ -195,8 +201,9 @@ class OnnxEngine:
         )
         assert isinstance(loaded, Loaded)
         self._signature = ModelSignature(loaded.inputs, loaded.outputs)
-        self.warm_seconds = loaded.warm_seconds
+        self.warm_seconds, self.width = loaded.warm_seconds, loaded.width
         self._patience.learn(loaded.warm_seconds)
+        self._allow()
         for tap in self._taps.values():
             self._process.send(tap.message, [tap.fd])
 
@@ -237,7 +244,7 @@ class OnnxEngine:
     async def _drain_and_end(self) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._limits.drain_seconds):
-                await self._turn.acquire()  # behind all requests that wait
+                await self._turns.take()  # behind all requests that wait
                 await self._calls.drained()
         await self._end()
 
@@ -304,47 +311,66 @@ class OnnxEngine:
         outputs: Sequence[str] | None = None,
         min_score: float = 0.0,
         deadline: float | None = None,
+        priority: int = 0,
+        into: Mapping[str, Place] | None = None,
     ) -> list[Tensor]:
         """See the port."""
+        arrived = self._now()
         lifecycle.check_ready(self._state)
         assert self._spec is not None
         image = self._spec.input is not None
         requests.check(self._signature, inputs, outputs, image=image)
         self._check_room(inputs)
         picture = image and requests.is_picture(inputs)
+        if picture and into:
+            places.check_picture(outputs, into)
         asked = _of_graph(outputs, picture=picture)
         rows = 1 if picture else requests.rows(self._signature, inputs)
-        items, leases = await self._in_turn(inputs)
+        away = places.outside(inputs, into)
+        items, leases = await self._in_turn(inputs, priority)
         slow_down = self._slow_down
         reply, fds = await self._ask(
-            lambda call: messages.Infer(call, items, asked, picture, min_score, deadline, slow_down),
-            Terms(self._patience.limit(slow_down, rows), rows, leases, self._turn.release),
+            lambda call: messages.Infer(
+                call, items, asked, picture, min_score, deadline, slow_down, away.fetch, away.put
+            ),
+            Terms(self._patience.limit(slow_down, rows), rows, leases, self._turns.give),
+            away.files,
         )
-        return self._result(reply, fds, outputs if picture else None, picture=picture)
+        assert isinstance(reply, Inferred)
+        tensors = self._result(reply, fds, outputs if picture else None, picture=picture)
+        self._count(reply, rows, arrived)
+        return in_places(tensors, reply, into) if into else tensors
 
-    async def _in_turn(self, inputs: Sequence[Tensor]) -> tuple[list[TensorIn], list[Lease]]:
+    def _count(self, reply: Inferred, rows: int, arrived: float) -> None:
+        now = self._now()
+        handed_back = max(0.0, now - reply.began - reply.infer_seconds)
+        self.tally.ran(rows, now - arrived, reply.infer_seconds, handed_back)
+
+    async def _in_turn(self, inputs: Sequence[Tensor], priority: int) -> tuple[list[TensorIn], list[Lease]]:
         """Wait for the requests before this one; then its tensors, where the worker finds them."""
         self._queued += 1
         try:
-            await self._turn.acquire()
+            await self._turns.take(priority or USUAL)
         finally:
             self._queued -= 1
         try:
             if self._state is not State.CLOSED:  # what waited when it was closed is still answered
                 lifecycle.check_ready(self._state)
-            return self._write(inputs)
+            began = self._now()
+            written = self._write(inputs)
+            self.tally.input += self._now() - began
+            return written
         except BaseException:
-            self._turn.release()
+            self._turns.give()
             raise
 
-    def _result(self, reply: FromWorker, fds: list[int], asked: Sequence[str] | None, *, picture: bool) -> list[Tensor]:
-        assert isinstance(reply, Inferred)
+    def _result(self, reply: Inferred, fds: list[int], asked: Sequence[str] | None, *, picture: bool) -> list[Tensor]:
         assert self._spec is not None
         tensors = tensors_of(reply, fds)
         return with_labels(tensors, self._spec.labels, asked) if picture else tensors
 
     def _check_room(self, inputs: Sequence[Tensor]) -> None:
-        nbytes = sum(len(tensor.data) for tensor in inputs)
+        nbytes = sum(tensor.nbytes for tensor in inputs)
         if nbytes > self._limits.request_bytes:
             raise BadInput(f"{nbytes} bytes of tensors are more than the {self._limits.request_bytes} taken at once")
         if self.waiting >= self._limits.waiting:
@@ -395,7 +421,11 @@ class OnnxEngine:
         self._give(call.terms.leases)
         if isinstance(message, (Detected, Inferred)):
             self._patience.learn(message.infer_seconds, call.terms.rows)
+            self._allow()
         call.end(message, fds)
+
+    def _allow(self) -> None:
+        self._turns.limit = turns.limit(self.width, self._patience.usual + self._slow_down)
 
     def _give(self, leases: Sequence[Lease]) -> None:
         for lease in leases:

@@ -1,12 +1,15 @@
 """What the agent and an engine worker say to each other: tagged msgpack structs, one socket message each.
 
-Order is the protocol: the worker handles messages one by one as they come, and answers every call with exactly one
-`Loaded`, `Detected`, `Inferred` or `Failed`. Bytes beyond `INLINE` travel in shared memory: inputs in chunks the agent
-owns (`Chunk`, `DropChunk`), outputs in one fresh memfd beside `Inferred`, each output starting at a multiple of ALIGN.
+Order is the protocol: the worker begins with messages in the order in which they come, `width` calls at once, and
+answers every call with exactly one `Loaded`, `Detected`, `Inferred` or `Failed`. Bytes beyond `INLINE` travel in shared
+memory: inputs in chunks the agent owns (`Chunk`, `DropChunk`), outputs in one fresh memfd beside `Inferred`, each
+output starting at a multiple of ALIGN. Tensors in a caller's own memory are named by `fetch` and `put` of
+`Infer`, whose descriptors come beside it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 import msgspec
@@ -40,7 +43,7 @@ class Load(msgspec.Struct, tag="load"):
     task: str
     input: ModelInput | None
     provider: str
-    threads: int
+    threads: int  # it may use; 0: one per core
 
 
 class Attach(msgspec.Struct, tag="attach"):
@@ -88,7 +91,16 @@ class TensorIn(msgspec.Struct, array_like=True):
     inline: bytes | None = None
 
 
-class Infer(msgspec.Struct, tag="infer"):
+class Part(msgspec.Struct, array_like=True):
+    """Tensor `name` is `nbytes` at `offset` of descriptor number `file` beside the message; see agent.ports.Place."""
+
+    name: str
+    file: int
+    offset: int
+    nbytes: int
+
+
+class Infer(msgspec.Struct, tag="infer", omit_defaults=True):
     call: int
     inputs: list[TensorIn]
     outputs: list[str] | None
@@ -96,6 +108,8 @@ class Infer(msgspec.Struct, tag="infer"):
     min_score: float
     deadline: float | None  # monotonic seconds
     slow_down: float
+    fetch: Sequence[Part] = ()  # inputs to read; their `inputs` hold nothing
+    put: Sequence[Part] = ()  # outputs to write
 
 
 class Loaded(msgspec.Struct, tag="loaded"):
@@ -103,6 +117,7 @@ class Loaded(msgspec.Struct, tag="loaded"):
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     warm_seconds: float  # one inference after the first
+    width: int  # calls it runs at once
 
 
 class Detected(msgspec.Struct, tag="detected"):
@@ -117,12 +132,14 @@ class TensorOut(msgspec.Struct, array_like=True):
     shape: tuple[int, ...]
     nbytes: int
     inline: bytes | None = None
+    placed: bool = False  # written where `put` said
 
 
 class Inferred(msgspec.Struct, tag="inferred"):
     call: int
     outputs: list[TensorOut]
     infer_seconds: float
+    began: float = 0.0  # monotonic
 
 
 class Failed(msgspec.Struct, tag="failed"):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import mmap
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from agent.inference.datatypes import BYTES, pack_bytes
 from agent.inference.messages import Inferred, Rows, TensorOut, aligned
 from agent.inference.requests import LABELS
-from agent.ports import Tensor
+from agent.ports import Place, Tensor
 from agent.types import Box
 
 
@@ -33,9 +34,21 @@ def tensors_of(message: Inferred, fds: list[int]) -> list[Tensor]:
         os.close(fd)
     tensors, start = [], 0
     for out in message.outputs:
+        if out.placed:
+            tensors.append(_tensor(out, b""))
+            continue
         tensors.append(_tensor(out, view[start : start + out.nbytes]))
         start += aligned(out.nbytes)
     return tensors
+
+
+def in_places(tensors: Sequence[Tensor], answer: Inferred, into: Mapping[str, Place]) -> list[Tensor]:
+    """Those that were written where `into` says, with their place."""
+    sizes = {out.name: out.nbytes for out in answer.outputs if out.placed}
+    return [
+        replace(tensor, place=replace(into[tensor.name], nbytes=sizes[tensor.name])) if tensor.name in sizes else tensor
+        for tensor in tensors
+    ]
 
 
 def with_labels(tensors: Sequence[Tensor], labels: tuple[str, ...], asked: Sequence[str] | None) -> list[Tensor]:

@@ -59,7 +59,7 @@ def _check_tensors(signature: ModelSignature, tensors: Sequence[Tensor]) -> None
 def _check_tensor(spec: TensorSpec, tensor: Tensor) -> None:
     if tensor.datatype != spec.datatype:
         raise BadInput(f"input {spec.name!r} must be {spec.datatype}, but {tensor.datatype} came")
-    check_size(tensor.name, tensor.datatype, tensor.shape, len(tensor.data))
+    check_size(tensor.name, tensor.datatype, tensor.shape, tensor.nbytes)
     if not fits(spec.shape, tensor.shape):
         raise BadInput(f"input {spec.name!r} must have shape {list(spec.shape)}, but {list(tensor.shape)} came")
 

@@ -1,9 +1,10 @@
 """ONNX Runtime, and nowhere else: a session from verified bytes, its signature, one run.
 
-Only worker processes import this module. A session is built with exactly one provider chain and fails when the runtime
-would quietly fall back to another. Threads: `intra_op` as asked, `inter_op` 1, no spinning, since cameras share the
-cores. Vendor errors end here, in one sentence: BadModel or BadInput where model or input are at fault, Retryable where
-the box is (memory, GPU), Fatal where it will stay so until somebody mends it.
+Only worker processes import this module, and `bench`, which is a process of its own. A session is built with exactly
+one provider chain and fails when the runtime would quietly fall back to another. Threads: `intra_op` as asked,
+`inter_op` 1, no spinning, since cameras share the cores. Vendor errors end here, in one sentence: BadModel or BadInput
+where model or input are at fault, Retryable where the box is (memory, GPU), Fatal where it will stay so until somebody
+mends it.
 """
 
 from __future__ import annotations
@@ -73,9 +74,9 @@ def preload_gpu_libraries() -> str:
 class Session:
     """One loaded graph."""
 
-    def __init__(self, model: bytes, provider: str = "cpu", threads: int = 1) -> None:
-        """Raises BadModel, Retryable, Fatal."""
-        self._session = _load(model, provider, _options(threads))
+    def __init__(self, model: bytes, provider: str = "cpu", threads: int = 1, *, spins: bool = False) -> None:
+        """`spins`: threads wait busily, as the runtime's own default has it. Raises BadModel, Retryable, Fatal."""
+        self._session = _load(model, provider, _options(threads, spins=spins))
         self.signature = _signature(self._session)
 
     def run(self, feeds: Mapping[str, Array], outputs: Sequence[str] | None = None) -> list[Array]:
@@ -104,13 +105,13 @@ def _chain(provider: str) -> list[str]:
     return [name for name in chain if name in ort.get_available_providers()]
 
 
-def _options(threads: int) -> ort.SessionOptions:
+def _options(threads: int, *, spins: bool) -> ort.SessionOptions:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = _SILENT
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spins else "0")
     return options
 
 

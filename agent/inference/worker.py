@@ -1,9 +1,10 @@
-"""The engine worker process: one session, one thread, messages in order of arrival.
+"""The engine worker process: one graph, a thread per call that runs at once, messages in order of arrival.
 
     python -m agent.inference.worker      (started by agent.workers.process)
 
 It opens no file: the model, camera frames and request tensors come as memory descriptors over its channel, and its
-working directory is a deleted one, so that a model naming external data finds none. It ends when its channel closes.
+working directory is a deleted one, so that a model naming external data finds none. Before it looks at the model it
+gives up its rights (see agent.inference.confinement), and says what of that holds. It ends when its channel closes.
 Every call is answered once; what goes wrong with one call is that call's answer, what goes wrong otherwise ends the
 process, and the agent starts another.
 """
@@ -13,18 +14,21 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import math
 import mmap
 import os
 import resource
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+import traceback
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from agent.inference import boxes, contract, messages, tensors
+from agent.inference import boxes, confinement, contract, messages, places, tensors
 from agent.inference.errors import BadInput, BadModel, Expired
+from agent.inference.lanes import Lanes, Sessions, planned
 from agent.inference.messages import (
     Attach,
     Chunk,
@@ -45,6 +49,7 @@ from agent.inference.messages import (
 )
 from agent.inference.session import Array, Session
 from agent.inference.tensors import Buffer
+from agent.ports import ModelSignature
 from agent.types import ModelInput
 from agent.workers.channel import WorkerChannel
 from agent.workers.memory import SharedSlots
@@ -76,10 +81,13 @@ class TapFrames:
 
 
 class Worker:
-    """What the process holds; one method per message."""
+    """What the process holds; one method per message. Calls may be handled by several threads, `width` at once."""
 
-    def __init__(self) -> None:
-        self._session: Session | None = None
+    def __init__(self, confine: Callable[[Load, int], None] = lambda *_: None) -> None:
+        """`confine` gives up the process's rights; told what is to be loaded, and how many bytes the model has."""
+        self._confine = confine
+        self._sessions: Sessions | None = None
+        self.width = 1
         self._input: ModelInput | None = None
         self._task = "tensor"
         self._taps: dict[int, TapFrames] = {}
@@ -91,7 +99,7 @@ class Worker:
             case Detect():
                 return self._detect(message), []
             case Infer():
-                return self._infer(message)
+                return places.run(message, fds, self._infer) if fds else self._infer(message)
             case Load():
                 return self._load(message, fds[0]), []
             case Attach():
@@ -105,12 +113,20 @@ class Worker:
         return None
 
     def _load(self, message: Load, fd: int) -> Loaded:
-        session = Session(_read(fd), message.provider, message.threads)
+        self._confine(message, os.fstat(fd).st_size)
+        model, cores = _read(fd), message.threads or len(os.sched_getaffinity(0))
+        session = Session(model, message.provider)
         contract.check(session.signature, message.task, message.input)
         warm_seconds = _warm(session, message.input)
-        self._session, self._input, self._task = session, message.input, message.task
+        plan = planned(cores, message.provider, len(model), warm_seconds)
+        self._sessions, self._input, self._task = Sessions(session), message.input, message.task
+        self.width = plan.width
+        if plan.alone:
+            self._sessions.alone = Session(model, message.provider, cores)
+            warm_seconds = _warm(self._sessions.alone, message.input)
+        del model
         _settle()
-        return Loaded(message.call, session.signature.inputs, session.signature.outputs, warm_seconds)
+        return Loaded(message.call, session.signature.inputs, session.signature.outputs, warm_seconds, plan.width)
 
     def _detect(self, message: Detect) -> Detected:
         tap = self._taps[message.tap]
@@ -119,19 +135,19 @@ class Worker:
         rows = boxes.rows((found[0], scores[0], classes[0]), message.geometry, tap.size, message.min_score)
         return Detected(message.call, rows, time.perf_counter() - started)
 
-    def _infer(self, message: Infer) -> Answer:
-        if message.deadline is not None and time.monotonic() >= message.deadline:
+    def _infer(self, message: Infer) -> tuple[Inferred, Sequence[Buffer]]:
+        started = time.monotonic()
+        if message.deadline is not None and started >= message.deadline:
             raise Expired("the request's time had passed before its turn came")
-        started = time.perf_counter()
         data = [self._bytes_of(item) for item in message.inputs]
         named = self._picture(data[0], message) if message.picture else self._tensors(data, message)
-        seconds = time.perf_counter() - started
+        seconds = time.monotonic() - started
         outputs, large = tensors.to_wire(named)
-        return Inferred(message.call, outputs, seconds), large
+        return Inferred(message.call, outputs, seconds, started), large
 
     def _tensors(self, data: list[memoryview], message: Infer) -> list[tuple[str, Array]]:
         feeds = {item.name: tensors.to_array(item, view) for item, view in zip(message.inputs, data, strict=True)}
-        names = message.outputs or [spec.name for spec in self._loaded().signature.outputs]
+        names = message.outputs or [spec.name for spec in self._signature.outputs]
         return list(zip(names, self._run(feeds, names, message.slow_down), strict=True))
 
     def _picture(self, data: memoryview, message: Infer) -> list[tuple[str, Array]]:
@@ -140,7 +156,7 @@ class Worker:
         assert self._input is not None
         (content,) = tensors.unpack_bytes("image", data, 1)
         pixels, geometry = pictures.fit(content, self._input)
-        names = [spec.name for spec in self._loaded().signature.outputs]
+        names = [spec.name for spec in self._signature.outputs]
         result = dict(zip(names, self._run({"image": pixels[np.newaxis]}, names, message.slow_down), strict=True))
         if self._task == "detection":
             boxes.refit(result, geometry, (self._input.height, self._input.width), message.min_score)
@@ -149,11 +165,17 @@ class Worker:
     def _run(self, feeds: dict[str, Array], outputs: Sequence[str], slow_down: float) -> list[Array]:
         if slow_down > 0:
             time.sleep(slow_down)
-        return self._loaded().run(feeds, outputs)
+        with self._loaded.taken() as session:
+            return session.run(feeds, outputs)
 
-    def _loaded(self) -> Session:
-        assert self._session is not None  # the agent sends nothing else before `Loaded`
-        return self._session
+    @property
+    def _loaded(self) -> Sessions:
+        assert self._sessions is not None  # the agent sends nothing else before `Loaded`
+        return self._sessions
+
+    @property
+    def _signature(self) -> ModelSignature:
+        return self._loaded.many.signature
 
     def _bytes_of(self, item: TensorIn) -> memoryview:
         if item.inline is not None:
@@ -182,7 +204,7 @@ def _failed(call: int, error: Exception) -> Failed:
 
 
 def _warm(session: Session, model_input: ModelInput | None) -> float:
-    """Run once to make the runtime allocate, once to time it; seconds of the second.
+    """Run once to make the runtime allocate, then to time it; seconds of the fastest of three, or of one that is long.
 
     A tensor model with free dimensions may refuse our guess of 1; that is no fault of its.
     """
@@ -192,13 +214,23 @@ def _warm(session: Session, model_input: ModelInput | None) -> float:
     guessed = model_input is None and any(-1 in spec.shape for spec in session.signature.inputs)
     try:
         session.run(feeds)
-        started = time.perf_counter()
-        session.run(feeds)
+        return _fastest(lambda: session.run(feeds))
     except BadInput as error:
         if guessed:
             return 0.0
         raise BadModel(f"the model loads but does not run: {error}") from error
-    return time.perf_counter() - started
+
+
+def _fastest(act: Callable[[], object], times: int = 3, long_seconds: float = 0.1) -> float:
+    """Whatever else the machine does can only make it look slower."""
+    best = math.inf
+    for _ in range(times):
+        started = time.perf_counter()
+        act()
+        best = min(best, time.perf_counter() - started)
+        if best >= long_seconds:
+            break
+    return best
 
 
 def _read(fd: int) -> bytes:
@@ -237,9 +269,7 @@ def _leave_the_file_system() -> None:
 
 
 def _send(channel: WorkerChannel[ToWorker], message: FromWorker, large: Sequence[Buffer]) -> None:
-    if not large:
-        channel.send(message)
-        return
+    """With large tensors in memory of their own."""
     with os.fdopen(os.memfd_create("longshore-output", os.MFD_CLOEXEC), "wb", buffering=0) as memory:
         end = 0
         for content in large:
@@ -249,18 +279,63 @@ def _send(channel: WorkerChannel[ToWorker], message: FromWorker, large: Sequence
         channel.send(message, [memory.fileno()])
 
 
+def _answer(channel: WorkerChannel[ToWorker], message: FromWorker, large: Sequence[Buffer]) -> None:
+    """In the thread that receives."""
+    if large:
+        _send(channel, message, large)
+    else:
+        channel.answer(message)
+
+
 def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a dump of a hostile model's memory would fill the disk
     channel: WorkerChannel[ToWorker] = WorkerChannel.from_environment(messages.ToWorker)
     _leave_the_file_system()
-    worker = Worker()
+    worker = Worker(lambda load, nbytes: channel.send(confinement.confine(load, nbytes)))
     with contextlib.suppress(EOFError):  # the agent is gone, and with it the reason to be here
-        while True:
-            received = channel.receive()
-            assert received is not None
-            result = answer(worker, *received)
-            if result is not None:
-                _send(channel, *result)
+        _serve(channel, worker)
+
+
+def _serve(channel: WorkerChannel[ToWorker], worker: Worker) -> None:
+    """Calls go to the lanes once there are several; the rest is done here, in its order.
+
+    Raises:
+        EOFError: the agent is gone.
+    """
+    lanes: Lanes[tuple[Detect | Infer, list[int]]] | None = None
+    while True:
+        received = channel.receive()
+        assert received is not None
+        message, fds = received
+        if lanes is not None and isinstance(message, (Detect, Infer)):
+            lanes.put((message, fds))
+            continue
+        if lanes is not None and isinstance(message, (Detach, DropChunk)):
+            lanes.drain()  # what runs may still read there
+        result = answer(worker, message, fds)
+        if result is not None:
+            _answer(channel, *result)
+        if lanes is None and worker.width > 1:
+            lanes = Lanes(worker.width, lambda call: _answer_apart(channel, worker, *call))
+
+
+def _answer_apart(
+    channel: WorkerChannel[ToWorker], worker: Worker, message: Detect | Infer, fds: Sequence[int]
+) -> None:
+    """In a thread of its own; what ends the process elsewhere ends it here too."""
+    try:
+        result = answer(worker, message, fds)
+        assert result is not None
+        message_out, large = result
+        if large:
+            _send(channel, message_out, large)
+        else:
+            channel.send(message_out)
+    except EOFError:
+        os._exit(0)
+    except Exception:  # noqa: BLE001 - the root of a thread
+        traceback.print_exc()
+        os._exit(1)
 
 
 if __name__ == "__main__":

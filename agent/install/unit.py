@@ -1,8 +1,9 @@
 """The systemd unit of an agent, as text. Pure: what it needs to know comes in.
 
-What an agent does beside the obvious, and the unit therefore allows: worker processes that share memory files with it,
-Unix sockets between them, cameras and accelerators below /dev, netlink (gRPC asks which addresses there are). Memory
-that is both written and executed is refused where no runtime compiles while it runs: with the CPU provider.
+What an agent does beside the obvious, and the unit therefore allows: worker processes that share memory files with it
+and lock themselves into sandboxes, Unix sockets between them, cameras and accelerators below /dev, netlink (gRPC asks
+which addresses there are). Memory that is both written and executed is refused where no runtime compiles while it runs:
+with the CPU provider.
 """
 
 from __future__ import annotations
@@ -80,6 +81,7 @@ RemoveIPC=yes
 SystemCallArchitectures=native
 SystemCallFilter=@system-service
 SystemCallFilter=~@privileged
+SystemCallFilter=seccomp landlock_create_ruleset landlock_add_rule landlock_restrict_self
 SystemCallErrorNumber=EPERM
 
 [Install]

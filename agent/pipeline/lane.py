@@ -5,7 +5,7 @@ so). The caller does what it is told and reports back. Rules that hold here:
 
 - every frame handed in ends in exactly one Finish, whatever the world does;
 - a tap has at most one frame waiting: the newest (mailbox of depth 1);
-- frames that wait start in order of deadline, one inference at a time per engine;
+- frames that wait start in order of deadline, as many inferences at once as the engine runs (`width`);
 - a frame in the cloud ends at its deadline, not when the cloud answers;
 - a slot is given back once, as soon as nothing can read it any more: with a frame in the cloud when its picture is
   encoded, unless the box may still run it too;
@@ -14,6 +14,7 @@ so). The caller does what it is told and reports back. Rules that hold here:
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -121,12 +122,12 @@ class Lane:
     breaker: Breaker
     budget: UplinkBudget
     ready: bool = False  # an engine answers
+    width: int = 1  # inferences it runs at once
     cloud_allowed: bool = False  # by the deployment, and a cloud node is known
     round_trip: Estimate = field(default_factory=lambda: Estimate(FIRST_CLOUD_SECONDS))
     _jobs: dict[int, _Job] = field(default_factory=dict)
     _mailbox: dict[Tap, int] = field(default_factory=dict)
-    _running: int | None = None
-    _started: float = 0.0
+    _running: dict[int, float] = field(default_factory=dict)  # job -> since when
     _next: int = 0
     _jpeg_bytes: float = FIRST_JPEG_BYTES
 
@@ -144,8 +145,9 @@ class Lane:
         What counts for the next frames is how long it was away: others ask the engine too, and are waited for.
         """
         away = answer.infer_seconds
-        if self._running == number:
-            self._running, away = None, max(away, now - self._started)
+        since = self._running.pop(number, None)
+        if since is not None:
+            away = max(away, now - since)
         job = self._jobs.get(number)
         if job is None:
             return self._dispatch(now)
@@ -240,22 +242,29 @@ class Lane:
                 return [*self._finish(job, Outcome.SHED, now), *self._clean(number, job)]
 
     def _local_view(self, frame: Frame, now: float) -> LocalView:
-        planned = self.local.planned
         ahead = sum(
             self._jobs[other].frame.deadline <= frame.deadline
             for tap, other in self._mailbox.items()
             if tap != frame.tap
         )
-        residual = max(0.0, self._started + planned - now) if self._running is not None else 0.0
         return LocalView(
             ready=self.ready,
-            free_at=now + residual + ahead * planned,
-            planned=planned,
-            idle=self._running is None and not self._mailbox,
+            free_at=self._free_at(ahead, now),
+            planned=self.local.planned,
+            idle=len(self._running) < self.width and not self._mailbox,
             waiting=frame.tap in self._mailbox,
             measured_at=self.local.last_at,
             improving=self.local.improving,
         )
+
+    def _free_at(self, ahead: int, now: float) -> float:
+        """When the engine takes up a frame that has so many before it."""
+        planned = self.local.planned
+        free = sorted(max(now, since + planned) for since in self._running.values())
+        free = [now] * (self.width - len(free)) + free
+        for _ in range(ahead):
+            heapq.heapreplace(free, free[0] + planned)  # sorted is a heap
+        return free[0]
 
     def _cloud_view(self, now: float) -> CloudView:
         usable = (
@@ -295,9 +304,9 @@ class Lane:
     # ---- running ----
 
     def _dispatch(self, now: float) -> list[Action]:
-        """Start the frame with the earliest deadline, if the engine is free."""
+        """Start the frames with the earliest deadlines, as the engine is free."""
         actions: list[Action] = []
-        while self.ready and self._running is None and self._mailbox:
+        while self.ready and len(self._running) < self.width and self._mailbox:
             tap = min(self._mailbox, key=lambda tap: self._jobs[self._mailbox[tap]].frame.deadline)
             number = self._mailbox.pop(tap)
             actions += self._start(number, self._jobs[number], now)
@@ -311,7 +320,7 @@ class Lane:
             return self._send_up(number, job, now)
         job.local = _Leg.RUNNING
         job.stages["queue"] = now - job.frame.captured
-        self._running, self._started = number, now
+        self._running[number] = now
         return [Infer(number, job.frame)]
 
     def _hedge(self, number: int, job: _Job, now: float) -> list[Action]:

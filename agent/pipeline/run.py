@@ -88,7 +88,7 @@ class LaneRunner:
         """Swap between two frames: what starts from now on is answered by `active`, whose cost was measured warm."""
         self._before, self.active = self.active, active
         self.lane.local = Estimate(active.engine.warm_seconds)
-        self.lane.ready = True
+        self.lane.width, self.lane.ready = active.engine.width, True
         self._act(self.lane.tick(self._clock.monotonic()))
 
     def idle(self) -> None:

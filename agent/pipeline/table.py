@@ -8,6 +8,7 @@ from agent.pipeline.board import Board, DeploymentWish
 from agent.pipeline.stand import Loaded
 from agent.serving.dataplane import Served
 from agent.serving.errors import NotReady, RefusedRelease, UnknownModel
+from agent.serving.repository import Awaited
 from protos.errors import LongshoreError
 from protos.ids import DeploymentName, Digest
 
@@ -38,6 +39,25 @@ class BoardTable:
 
     def ready(self) -> bool:
         return self._board.complete and all(loaded.engine.ready for loaded in self._board.answering.values())
+
+    def served(self) -> list[Served]:
+        found: dict[tuple[str, str], Served] = {}
+        for loaded in self._board.askable:
+            manifest = loaded.release.manifest
+            served = Served(manifest.name, manifest.version, loaded.engine)
+            found.setdefault((served.name, served.version), served)  # the first, as `lookup` has it
+        return list(found.values())
+
+    def awaited(self) -> list[Awaited]:
+        there = {(each.name, each.version) for each in self.served()}
+        found: dict[tuple[str, str], Awaited] = {}
+        for wish in self._board.wishes:
+            wanted = (str(wish.model), str(wish.version))
+            if wanted not in there:
+                awaited = Awaited(*wanted, self._refusal(wish.name, wish.digest))
+                if not awaited.refused or wanted not in found:  # one deployment that still loads it is enough
+                    found[wanted] = awaited
+        return list(found.values())
 
     def _named(self, name: str) -> list[Loaded]:
         return [loaded for loaded in self._board.askable if loaded.release.manifest.name == name]

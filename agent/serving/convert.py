@@ -14,6 +14,9 @@ from agent.ports import Tensor, TensorSpec
 from agent.serving import bounds, parameters
 from agent.serving.dataplane import InferRequest, InferResult, ModelMetadata, ServerMetadata
 from agent.serving.errors import BadRequest, TooLarge
+from agent.serving.repository import Indexed
+from agent.serving.shared_memory import RegionPart, RegionStatus
+from agent.serving.statistics import Duration, ModelStatistics
 from protos import inference_pb2 as pb
 
 # Which typed field carries a datatype; FP16 has none.
@@ -35,26 +38,34 @@ _FIELDS: dict[str, str] = {
 
 def infer_request(message: pb.ModelInferRequest, remaining: float | None) -> InferRequest:
     """`remaining`: seconds of the call's own deadline. Raises BadRequest."""
-    values = _parameters(message.parameters)
-    for output in message.outputs:
-        parameters.check_supported(output.name, _parameters(output.parameters))
-    timeouts = [seconds for seconds in (parameters.timeout_seconds(values), remaining) if seconds is not None]
+    policy = parameters.policy(_parameters(message.parameters)) if message.parameters else parameters.USUAL
+    inputs, shared = _inputs(message)
+    timeouts = [seconds for seconds in (policy.timeout, remaining) if seconds is not None]
     return InferRequest(
         model=message.model_name,
         version=message.model_version or None,
-        inputs=_inputs(message),
+        inputs=inputs,
         outputs=[output.name for output in message.outputs] or None,
         id=message.id,
         timeout=min(timeouts, default=None),
-        min_score=parameters.min_score(values),
+        min_score=policy.min_score,
+        priority=policy.priority,
+        deadline_unix_ns=policy.deadline_unix_ns,
+        shared=shared,
+        into=_into(message),
     )
 
 
 def infer_response(result: InferResult) -> pb.ModelInferResponse:
     response = pb.ModelInferResponse(model_name=result.model, model_version=result.version, id=result.id)
     for tensor in result.outputs:
-        response.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
-        response.raw_output_contents.append(bytes(tensor.data))
+        output = response.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
+        response.raw_output_contents.append(bytes(tensor.data))  # empty for one in shared memory: clients count them
+        if tensor.place is not None:
+            part = result.into[tensor.name]
+            output.parameters[parameters.REGION].string_param = part.region
+            output.parameters[parameters.OFFSET].int64_param = part.offset
+            output.parameters[parameters.BYTE_SIZE].int64_param = tensor.nbytes
     return response
 
 
@@ -72,6 +83,38 @@ def model_metadata(metadata: ModelMetadata) -> pb.ModelMetadataResponse:
     )
 
 
+def model_statistics(found: list[ModelStatistics]) -> pb.ModelStatisticsResponse:
+    return pb.ModelStatisticsResponse(model_stats=[_statistics(each) for each in found])
+
+
+def _statistics(each: ModelStatistics) -> pb.ModelStatistics:
+    durations: dict[str, Duration] = vars(each.inference_stats)
+    return pb.ModelStatistics(
+        name=each.name,
+        version=each.version,
+        last_inference=each.last_inference,
+        inference_count=each.inference_count,
+        execution_count=each.execution_count,
+        inference_stats=pb.InferStatistics(
+            **{name: pb.StatisticDuration(count=spent.count, ns=spent.ns) for name, spent in durations.items()}
+        ),
+    )
+
+
+def repository_index(lines: list[Indexed]) -> pb.RepositoryIndexResponse:
+    models = [pb.RepositoryIndexResponse.ModelIndex(**vars(line)) for line in lines]
+    return pb.RepositoryIndexResponse(models=models)
+
+
+def region(message: pb.SystemSharedMemoryRegisterRequest) -> RegionStatus:
+    return RegionStatus(message.name, message.key, message.offset, message.byte_size)
+
+
+def region_statuses(found: list[RegionStatus]) -> pb.SystemSharedMemoryStatusResponse:
+    regions = {each.name: pb.SystemSharedMemoryStatusResponse.RegionStatus(**vars(each)) for each in found}
+    return pb.SystemSharedMemoryStatusResponse(regions=regions)
+
+
 def _described(spec: TensorSpec) -> pb.ModelMetadataResponse.TensorMetadata:
     return pb.ModelMetadataResponse.TensorMetadata(name=spec.name, datatype=spec.datatype, shape=spec.shape)
 
@@ -81,18 +124,36 @@ def _parameters(message: Mapping[str, pb.InferParameter]) -> dict[str, object]:
     return {name: getattr(value, choice) for name, value, choice in chosen if choice}
 
 
-def _inputs(message: pb.ModelInferRequest) -> list[Tensor]:
+def _inputs(message: pb.ModelInferRequest) -> tuple[list[Tensor], dict[str, RegionPart]]:
+    """The tensors, and which of them lie in shared memory; for those no raw contents come."""
+    shared = {item.name: part for item in message.inputs if item.parameters and (part := _part(item))}
     raw = message.raw_input_contents
-    if raw and len(raw) != len(message.inputs):
-        raise BadRequest(f"{len(message.inputs)} inputs, but {len(raw)} raw_input_contents came; send one for each")
+    if raw and len(raw) != len(message.inputs) - len(shared):
+        raise BadRequest(
+            f"{len(message.inputs) - len(shared)} inputs to be sent, but {len(raw)} raw_input_contents came;"
+            " send one for each"
+        )
     if raw and any(item.HasField("contents") for item in message.inputs):
         raise BadRequest("both raw_input_contents and typed contents came; send all inputs one way")
-    tensors = []
-    for index, item in enumerate(message.inputs):
-        parameters.check_supported(item.name, _parameters(item.parameters))
-        data = raw[index] if raw else _typed(item)
+    tensors, contents = [], iter(raw)
+    for item in message.inputs:
+        data = b"" if item.name in shared else next(contents) if raw else _typed(item)
         tensors.append(Tensor(item.name, item.datatype, tuple(item.shape), data))
-    return tensors
+    return tensors, shared
+
+
+def _into(message: pb.ModelInferRequest) -> dict[str, RegionPart]:
+    """Which outputs go into shared memory."""
+    return {output.name: part for output in message.outputs if output.parameters and (part := _part(output))}
+
+
+def _part(
+    item: pb.ModelInferRequest.InferInputTensor | pb.ModelInferRequest.InferRequestedOutputTensor,
+) -> RegionPart | None:
+    part = parameters.region_part(item.name, _parameters(item.parameters))
+    if part is not None and isinstance(item, pb.ModelInferRequest.InferInputTensor) and item.HasField("contents"):
+        raise BadRequest(f"input {item.name!r}: data came beside its place in shared memory; send one of them")
+    return part
 
 
 def _typed(item: pb.ModelInferRequest.InferInputTensor) -> bytes:

@@ -1,22 +1,39 @@
 """The Open Inference Protocol without a transport: what is served, what it takes, one inference.
 
 A request finds its engine once; a release that takes over meanwhile changes nothing for it, since the old engine drains
-before it ends. A request with a time limit is answered at that time, whatever the engine does.
+before it ends. A request with a time limit is answered at that time, whatever the engine does. What is served is
+desired state's to say: callers may look at it here, and change nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from agent.ports import Engine, Tensor, TensorSpec
+import msgspec
+
+from agent.ports import Engine, Place, Tensor, TensorSpec
+from agent.serving import repository, statistics
+from agent.serving.callers import Caller
 from agent.serving.errors import BadInput, Expired, NotReady, Overloaded, RefusedRelease, UnknownModel
+from agent.serving.repository import Awaited, Indexed
+from agent.serving.shared_memory import RegionPart, Regions
+from agent.serving.statistics import ModelStatistics
 from protos.errors import LongshoreError, Rejected, Retryable
 
 SERVER_NAME = "longshore"
-EXTENSIONS = ("binary_tensor_data", "longshore_image_bytes")
+EXTENSIONS = (
+    "binary_tensor_data",
+    "model_repository",
+    "parameters",
+    "schedule_policy",
+    "statistics",
+    "system_shared_memory",
+    "longshore_image_bytes",
+)
 PLATFORM = "onnxruntime_onnx"
 # What an answered request counts as; the most specific kind first.
 RESULTS: tuple[tuple[type[LongshoreError], str], ...] = (
@@ -61,6 +78,14 @@ class ModelTable(Protocol):
         """Is everything this node should serve loaded?"""
         ...
 
+    def served(self) -> list[Served]:
+        """Everything `lookup` finds, once."""
+        ...
+
+    def awaited(self) -> list[Awaited]:
+        """What is wanted here and not loaded."""
+        ...
+
 
 class Observer(Protocol):
     """Who counts; `model` is empty for models that do not exist, so that callers cannot make up labels."""
@@ -73,9 +98,11 @@ class _Nobody:
         pass
 
 
-@dataclass(frozen=True)
-class InferRequest:
-    """One inference. `outputs` None means all; `timeout` is in seconds from now."""
+class InferRequest(msgspec.Struct, frozen=True):
+    """One inference. `outputs` None means all; `timeout` is in seconds from now.
+
+    `shared` and `into`: inputs and outputs that lie in shared memory, by name; such an input has no data.
+    """
 
     model: str
     version: str | None
@@ -84,14 +111,20 @@ class InferRequest:
     id: str = ""
     timeout: float | None = None
     min_score: float = 0.0
+    priority: int = 0
+    deadline_unix_ns: int = 0  # 0: none
+    shared: Mapping[str, RegionPart] = {}
+    into: Mapping[str, RegionPart] = {}
 
 
-@dataclass(frozen=True)
-class InferResult:
+class InferResult(msgspec.Struct, frozen=True):
+    """`into`: as it was asked for."""
+
     model: str
     version: str
     id: str
-    outputs: list[Tensor] = field(default_factory=list)
+    outputs: list[Tensor] = []
+    into: Mapping[str, RegionPart] = {}
 
 
 @dataclass(frozen=True)
@@ -114,12 +147,20 @@ class DataPlane:
     """The one core behind both transports."""
 
     def __init__(
-        self, models: ModelTable, version: str, monotonic: Callable[[], float], observer: Observer | None = None
+        self,
+        models: ModelTable,
+        version: str,
+        monotonic: Callable[[], float],
+        observer: Observer | None = None,
+        unix: Callable[[], float] = time.time,
+        regions: Regions | None = None,
     ) -> None:
         self._models = models
         self._version = version
         self._now = monotonic
+        self._unix = unix
         self._observer = observer or _Nobody()
+        self.regions = regions or Regions()
 
     def live(self) -> bool:
         return True
@@ -143,31 +184,93 @@ class DataPlane:
         signature = served.engine.signature
         return ModelMetadata(served.name, self._models.versions(name), signature.inputs, signature.outputs)
 
-    async def infer(self, request: InferRequest, transport: str) -> InferResult:
-        """Run it, and count how it ended.
+    def statistics(self, name: str, version: str | None) -> list[ModelStatistics]:
+        """Of one version, of all of a model, or with "" of all models. Raises UnknownModel, NotReady."""
+        found = [each for each in self._models.served() if each.name == name or not name]
+        if version:
+            found = [self._models.lookup(name, version)]
+        elif name and not found:
+            self._models.lookup(name, None)  # raises, and says why
+        offset = self._unix() - self._now()
+        return [statistics.of(each.name, each.version, each.engine.tally, lambda at: at + offset) for each in found]
+
+    # --- the repository: desired state, seen from here --------------------------------------------------------------
+
+    def index(self, *, ready: bool) -> list[Indexed]:
+        """What is served and what is awaited; `ready`: only what answers now."""
+        loaded = [(each.name, each.version, each.engine.ready) for each in self._models.served()]
+        return [each for each in repository.index(loaded, self._models.awaited()) if each.ready or not ready]
+
+    def load(self, name: str, parameters: Mapping[str, object]) -> None:
+        """Nothing is to be done for a model that is served. Raises UnknownModel, NotReady, Conflict."""
+        repository.check_load(name, parameters)
+        try:
+            self._models.lookup(name, None)
+        except RefusedRelease:
+            raise
+        except UnknownModel as error:
+            raise repository.not_deployed(name) from error
+
+    def unload(self, name: str) -> None:
+        """Raises UnknownModel, Conflict: a deployment wants it, or it is not there."""
+        served = {each.name for each in self._models.served()}
+        if name in served | {each.name for each in self._models.awaited()}:
+            raise repository.wanted(name)
+        raise repository.not_deployed(name)
+
+    # --- inference --------------------------------------------------------------------------------------------------
+
+    async def infer(self, request: InferRequest, transport: str, caller: Caller | None = None) -> InferResult:
+        """Run it, and count how it ended. `caller` matters to requests that use shared memory.
 
         Raises:
-            UnknownModel, NotReady, BadInput, Overloaded, Expired, Retryable.
+            UnknownModel, NotReady, BadInput, Overloaded, Expired, Retryable; BadRequest, UnknownRegion, Forbidden.
         """
-        started, model, result = self._now(), "", "cancelled"
+        started, served, result = self._now(), None, "cancelled"
         try:
             served = self._models.lookup(request.model, request.version)
-            model = served.name
-            outputs = await self._run(served, request, started)
+            if request.shared or request.into:
+                outputs = await self._with_regions(served, request, started, caller)
+            else:
+                outputs = await self._in_time(served, request, started, request.inputs, None)
             result = "ok"
         except LongshoreError as error:
             result = next((name for kind, name in RESULTS if isinstance(error, kind)), "failed")
             raise
         finally:
-            self._observer.answered(transport, model, result, self._now() - started)
-        return InferResult(served.name, served.version, request.id, outputs)
+            now = self._now()
+            self._observer.answered(transport, served.name if served else "", result, now - started)
+            if served is not None:
+                served.engine.tally.ended(now, now - started, ok=result == "ok")
+        return InferResult(served.name, served.version, request.id, outputs, request.into)
 
-    async def _run(self, served: Served, request: InferRequest, now: float) -> list[Tensor]:
-        if request.timeout is None:
-            return await served.engine.infer(request.inputs, request.outputs, request.min_score)
-        deadline = now + request.timeout
+    async def _with_regions(
+        self, served: Served, request: InferRequest, now: float, caller: Caller | None
+    ) -> list[Tensor]:
+        with self.regions.lent(request.inputs, request.shared, request.into, caller) as (inputs, into):
+            return await self._in_time(served, request, now, inputs, into)
+
+    async def _in_time(
+        self,
+        served: Served,
+        request: InferRequest,
+        now: float,
+        inputs: Sequence[Tensor],
+        into: Mapping[str, Place] | None,
+    ) -> list[Tensor]:
+        timeout = self._time_left(request) if request.deadline_unix_ns else request.timeout
+        infer, outputs = served.engine.infer, request.outputs
+        if timeout is None:
+            return await infer(inputs, outputs, request.min_score, None, request.priority, into)
         try:
-            async with asyncio.timeout(request.timeout):
-                return await served.engine.infer(request.inputs, request.outputs, request.min_score, deadline)
+            async with asyncio.timeout(timeout):
+                return await infer(inputs, outputs, request.min_score, now + timeout, request.priority, into)
         except TimeoutError as error:
-            raise Expired(f"no answer within the {request.timeout * 1000:.0f} ms the request gave") from error
+            raise Expired(f"no answer within the {timeout * 1000:.0f} ms the request gave") from error
+
+    def _time_left(self, request: InferRequest) -> float:
+        """Seconds until the deadline by the wall clock, or the timeout where that is sooner. Raises Expired."""
+        left = request.deadline_unix_ns / 1e9 - self._unix()
+        if left <= 0:
+            raise Expired(f"the request came {-left * 1000:.0f} ms after its deadline_unix_ns; compare the clocks")
+        return left if request.timeout is None else min(left, request.timeout)

@@ -2,7 +2,8 @@
 
 LongshoreError
 ├── Retryable   Overloaded, Expired (agent.inference.errors), NotReady
-└── Rejected    BadInput (agent.inference.errors), UnknownModel (RefusedRelease), BadRequest, TooLarge, Denied
+└── Rejected    BadInput (agent.inference.errors), UnknownModel (RefusedRelease), UnknownRegion, BadRequest, TooLarge,
+                Conflict, Denied, Forbidden
 """
 
 from __future__ import annotations
@@ -13,13 +14,16 @@ from protos.errors import Rejected, Retryable
 __all__ = [
     "BadInput",
     "BadRequest",
+    "Conflict",
     "Denied",
     "Expired",
+    "Forbidden",
     "NotReady",
     "Overloaded",
     "RefusedRelease",
     "TooLarge",
     "UnknownModel",
+    "UnknownRegion",
 ]
 
 
@@ -29,6 +33,10 @@ class UnknownModel(Rejected):
 
 class RefusedRelease(UnknownModel):
     """It is wanted here and this node has refused it for good: waiting brings nothing, another version does."""
+
+
+class UnknownRegion(Rejected):
+    """No shared memory of that name was registered."""
 
 
 class NotReady(Retryable):
@@ -45,3 +53,11 @@ class TooLarge(Rejected):
 
 class Denied(Rejected):
     """No token, or a wrong one."""
+
+
+class Forbidden(Rejected):
+    """Who the caller is, is known, and it is not for him."""
+
+
+class Conflict(Rejected):
+    """It cannot be had beside what is so already; the sentence says what to change."""

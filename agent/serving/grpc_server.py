@@ -2,7 +2,8 @@
 
 `CODES` is the one place where the kind of an error becomes a gRPC code. Metadata and inference ask for the token where
 one is set; health is open to probes. With `client_ca` no caller without its certificate gets that far. What callers
-may have under way is bounded by calls times message; larger tensors go over REST, which counts bytes.
+may have under way is bounded by calls times message; larger tensors go over REST, which counts bytes. A call that may
+be tried again is told when, in the metadata that gRPC clients heed (`grpc-retry-pushback-ms`).
 """
 
 from __future__ import annotations
@@ -14,11 +15,20 @@ from typing import TypeAlias, TypeVar
 import grpc
 import grpc.aio
 
-from agent.serving import binding, convert
+from agent.serving import binding, callers, convert
 from agent.serving.access import Access, ServerCredentials
 from agent.serving.certificates import Certificates
 from agent.serving.dataplane import DataPlane
-from agent.serving.errors import Denied, Expired, Overloaded, TooLarge, UnknownModel
+from agent.serving.errors import (
+    Conflict,
+    Denied,
+    Expired,
+    Forbidden,
+    Overloaded,
+    TooLarge,
+    UnknownModel,
+    UnknownRegion,
+)
 from protos import inference_pb2 as pb
 from protos import inference_pb2_grpc
 from protos.errors import LongshoreError, Rejected, Retryable
@@ -30,10 +40,13 @@ R = TypeVar("R")
 # The most specific kind first.
 CODES: tuple[tuple[type[LongshoreError], grpc.StatusCode], ...] = (
     (UnknownModel, grpc.StatusCode.NOT_FOUND),
+    (UnknownRegion, grpc.StatusCode.NOT_FOUND),
     (Overloaded, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (Expired, grpc.StatusCode.DEADLINE_EXCEEDED),
     (TooLarge, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (Denied, grpc.StatusCode.UNAUTHENTICATED),
+    (Forbidden, grpc.StatusCode.PERMISSION_DENIED),
+    (Conflict, grpc.StatusCode.FAILED_PRECONDITION),
     (Retryable, grpc.StatusCode.UNAVAILABLE),
     (Rejected, grpc.StatusCode.INVALID_ARGUMENT),
 )
@@ -56,6 +69,7 @@ class _Servicer(inference_pb2_grpc.GRPCInferenceServiceServicer):
         self._access = access
         # The handshake lets nobody through who shows no certificate.
         self._proven = access.credentials is not None and access.credentials.client_ca is not None
+        self.port = 0  # as bound
 
     async def ServerLive(self, request: pb.ServerLiveRequest, context: Context) -> pb.ServerLiveResponse:  # noqa: ARG002, N802
         return pb.ServerLiveResponse(live=self._plane.live())
@@ -92,9 +106,77 @@ class _Servicer(inference_pb2_grpc.GRPCInferenceServiceServicer):
     async def ModelInfer(self, request: pb.ModelInferRequest, context: Context) -> pb.ModelInferResponse:  # noqa: N802
         async def answer() -> pb.ModelInferResponse:
             wanted = convert.infer_request(request, context.time_remaining())
-            return convert.infer_response(await self._plane.infer(wanted, "grpc"))
+            caller = self._caller(context) if wanted.shared or wanted.into else None
+            return convert.infer_response(await self._plane.infer(wanted, "grpc", caller))
 
         return await self._admitted(context, answer)
+
+    # --- extensions -------------------------------------------------------------------------------------------------
+
+    async def ModelStatistics(  # noqa: N802
+        self, request: pb.ModelStatisticsRequest, context: Context
+    ) -> pb.ModelStatisticsResponse:
+        async def answer() -> pb.ModelStatisticsResponse:
+            return convert.model_statistics(self._plane.statistics(request.name, request.version or None))
+
+        return await self._admitted(context, answer)
+
+    async def RepositoryIndex(  # noqa: N802
+        self, request: pb.RepositoryIndexRequest, context: Context
+    ) -> pb.RepositoryIndexResponse:
+        async def answer() -> pb.RepositoryIndexResponse:
+            return convert.repository_index(self._plane.index(ready=request.ready))
+
+        return await self._admitted(context, answer)
+
+    async def RepositoryModelLoad(  # noqa: N802
+        self, request: pb.RepositoryModelLoadRequest, context: Context
+    ) -> pb.RepositoryModelLoadResponse:
+        async def answer() -> pb.RepositoryModelLoadResponse:
+            self._plane.load(request.model_name, dict(request.parameters))
+            return pb.RepositoryModelLoadResponse()
+
+        return await self._admitted(context, answer)
+
+    async def RepositoryModelUnload(  # noqa: N802
+        self, request: pb.RepositoryModelUnloadRequest, context: Context
+    ) -> pb.RepositoryModelUnloadResponse:
+        async def answer() -> pb.RepositoryModelUnloadResponse:
+            self._plane.unload(request.model_name)
+            return pb.RepositoryModelUnloadResponse()
+
+        return await self._admitted(context, answer)
+
+    async def SystemSharedMemoryStatus(  # noqa: N802
+        self, request: pb.SystemSharedMemoryStatusRequest, context: Context
+    ) -> pb.SystemSharedMemoryStatusResponse:
+        async def answer() -> pb.SystemSharedMemoryStatusResponse:
+            return convert.region_statuses(self._plane.regions.status(request.name, self._caller(context)))
+
+        return await self._admitted(context, answer)
+
+    async def SystemSharedMemoryRegister(  # noqa: N802
+        self, request: pb.SystemSharedMemoryRegisterRequest, context: Context
+    ) -> pb.SystemSharedMemoryRegisterResponse:
+        async def answer() -> pb.SystemSharedMemoryRegisterResponse:
+            self._plane.regions.register(convert.region(request), self._caller(context))
+            return pb.SystemSharedMemoryRegisterResponse()
+
+        return await self._admitted(context, answer)
+
+    async def SystemSharedMemoryUnregister(  # noqa: N802
+        self, request: pb.SystemSharedMemoryUnregisterRequest, context: Context
+    ) -> pb.SystemSharedMemoryUnregisterResponse:
+        async def answer() -> pb.SystemSharedMemoryUnregisterResponse:
+            self._plane.regions.unregister(request.name, self._caller(context))
+            return pb.SystemSharedMemoryUnregisterResponse()
+
+        return await self._admitted(context, answer)
+
+    # --- every call -------------------------------------------------------------------------------------------------
+
+    def _caller(self, context: Context) -> callers.Caller | None:
+        return callers.of_grpc(context.peer(), self.port)
 
     async def _admitted(self, context: Context, answer: Callable[[], Awaitable[R]]) -> R:
         """Check the caller, run, and end the call with the code of an error."""
@@ -103,7 +185,7 @@ class _Servicer(inference_pb2_grpc.GRPCInferenceServiceServicer):
             return await answer()
         except LongshoreError as error:
             code = next((code for kind, code in CODES if isinstance(error, kind)), grpc.StatusCode.INTERNAL)
-            await context.abort(code, str(error))
+            await context.abort(code, str(error), _pushback(error))
         except Exception:  # the root of one call: a bug of ours costs this call only
             log.exception("a gRPC call failed")
             await context.abort(grpc.StatusCode.INTERNAL, "this node made a mistake; its log says more")
@@ -126,7 +208,7 @@ class GrpcServer:
         inference_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, server)
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         try:
-            bound = _bind(server, address, self._access.credentials)
+            bound = servicer.port = _bind(server, address, self._access.credentials)
         except RuntimeError as error:  # it tells no more than that it could not bind
             raise binding.trouble("gRPC inference", host, port, "grpc") from error
         await server.start()
@@ -149,3 +231,10 @@ def _bind(server: grpc.aio.Server, address: str, credentials: ServerCredentials 
 def _authorization(context: Context) -> str | None:
     metadata = context.invocation_metadata() or ()
     return next((str(value) for name, value in metadata if name == "authorization"), None)
+
+
+def _pushback(error: LongshoreError) -> tuple[tuple[str, str], ...]:
+    """When to try again, in milliseconds, where that helps."""
+    if isinstance(error, Expired) or not isinstance(error, Retryable) or error.after_seconds is None:
+        return ()
+    return (("grpc-retry-pushback-ms", str(max(1, round(error.after_seconds * 1000)))),)

@@ -15,10 +15,11 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
-from typing import Protocol
+from typing import Protocol, cast
 
 import httptools
 
+_PHRASES = {int(status): status.phrase for status in HTTPStatus}  # the enum takes a while to say it
 READ_AHEAD = 16  # whole requests behind the one being answered
 PIECE = 64 << 10  # bytes of an answer handed over at once; each that goes is a sign of life of its reader
 
@@ -40,13 +41,17 @@ class HttpLimits:
 
 @dataclass(frozen=True)
 class Request:
-    """`headers` by lower-case name; `proven`: the caller showed a certificate we trust."""
+    """`headers` by lower-case name; `proven`: the caller showed a certificate we trust.
+
+    `ends`: address and port of the caller, and the port of ours he came to.
+    """
 
     method: str
     target: str
     headers: dict[str, str]
     body: memoryview
     proven: bool = False
+    ends: tuple[str, int, int] = ("", 0, 0)
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ class Response:
     def head(self, *, keep_alive: bool) -> bytes:
         length = sum(len(part) for part in self.body)
         lines = [
-            f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}",
+            f"HTTP/1.1 {self.status} {_PHRASES[self.status]}",
             f"Content-Type: {self.content_type}",
             f"Content-Length: {length}",
             *(f"{name}: {value}" for name, value in self.headers.items()),
@@ -109,6 +114,7 @@ class Connection(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._readable = True
         self._proven = False
+        self._ends = ("", 0, 0)
         self._writable = asyncio.Event()
         self._writable.set()
         self._reserved = 0  # bytes of the bodies held here
@@ -124,9 +130,9 @@ class Connection(asyncio.Protocol):
     # --- the event loop's side --------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but name
         self._proven = bool(transport.get_extra_info("peercert"))
+        self._ends = _ends(transport)
         if len(self._owner.connections) >= self._owner.limits.connections or self._owner.stopping:
             self._refusal = self._owner.refusal(503, "too many connections; try again later")
             self._transport.write(b"".join(_pieces(self._refusal, keep_alive=False)))
@@ -207,7 +213,7 @@ class Connection(asyncio.Protocol):
             return
         method = self._parser.get_method().decode("latin-1")
         body = memoryview(self._body).toreadonly()
-        request = Request(method, self._target.decode("latin-1"), self._headers, body, self._proven)
+        request = Request(method, self._target.decode("latin-1"), self._headers, body, self._proven, self._ends)
         self._body = bytearray()  # the request has it now
         self._waiting.append((request, self._parser.should_keep_alive()))
         self._framing = 0
@@ -335,6 +341,11 @@ class Connection(asyncio.Protocol):
             self._written = self._now()
             self._transport.write(piece)
             await self._writable.wait()
+
+
+def _ends(transport: asyncio.BaseTransport) -> tuple[str, int, int]:
+    peer, ours = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+    return (peer[0], peer[1], ours[1]) if peer and ours else ("", 0, 0)
 
 
 def _pieces(response: Response, *, keep_alive: bool) -> Iterator[bytes | memoryview]:

@@ -1,37 +1,67 @@
 """Request parameters of the Open Inference Protocol that we honour; pure. Unknown ones are ignored, as it says.
 
-`timeout`: microseconds from arrival, 0 means none. `min_score`: boxes of an encoded picture below it are left out.
-What would need more than we have (shared memory, classification strings) is refused rather than ignored.
+`timeout`: microseconds from arrival, 0 means none. `deadline_unix_ns`: the moment after which no answer is wanted, by
+this box's clock; 0 means none. `priority`: 1 goes first, 0 means the usual one. `min_score`: boxes of an encoded
+picture below it are left out. What would need more than we have (classification strings) is refused, not ignored.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from agent.serving.errors import BadRequest
+from agent.serving.shared_memory import RegionPart
 
-REFUSED = ("shared_memory_region", "classification")
 LARGEST = 1 << 53  # what a float holds exactly; 285 years of microseconds
+LARGEST_WHOLE = (1 << 63) - 1
+REGION, OFFSET, BYTE_SIZE = "shared_memory_region", "shared_memory_offset", "shared_memory_byte_size"
 
 
-def timeout_seconds(parameters: Mapping[str, object]) -> float | None:
+@dataclass(frozen=True)
+class Policy:
+    """How a request is to be run; `timeout` in seconds."""
+
+    timeout: float | None = None
+    min_score: float = 0.0
+    priority: int = 0
+    deadline_unix_ns: int = 0
+
+
+USUAL = Policy()
+_NAMES = frozenset({"timeout", "min_score", "priority", "deadline_unix_ns"})
+
+
+def policy(parameters: Mapping[str, object]) -> Policy:
     """Raises BadRequest."""
-    value = _number(parameters, "timeout")
-    return value / 1e6 if value else None
+    if _NAMES.isdisjoint(parameters):
+        return USUAL
+    timeout = _number(parameters, "timeout")
+    return Policy(
+        timeout / 1e6 if timeout else None,
+        _number(parameters, "min_score"),
+        _whole(parameters, "priority"),
+        _whole(parameters, "deadline_unix_ns"),
+    )
 
 
-def min_score(parameters: Mapping[str, object]) -> float:
-    """Raises BadRequest."""
-    return _number(parameters, "min_score")
+def region_part(tensor: str, parameters: Mapping[str, object]) -> RegionPart | None:
+    """Where a tensor's bytes lie, if not in the message. Raises BadRequest, also for an extension we do not have."""
+    if parameters.get("classification"):
+        raise BadRequest(f"tensor {tensor!r}: the 'classification' extension is not supported; ask for the tensor")
+    region = parameters.get(REGION)
+    if region is None or region == "":
+        if BYTE_SIZE in parameters or OFFSET in parameters:
+            raise BadRequest(f"tensor {tensor!r}: a place in shared memory needs {REGION!r}")
+        return None
+    if not isinstance(region, str) or BYTE_SIZE not in parameters:
+        raise BadRequest(f"tensor {tensor!r}: {REGION!r} is a text, and {BYTE_SIZE!r} comes with it")
+    return RegionPart(region, _whole(parameters, OFFSET), _whole(parameters, BYTE_SIZE))
 
 
-def check_supported(tensor: str, parameters: Mapping[str, object]) -> None:
-    """Raises BadRequest for an extension we do not have."""
-    for name in REFUSED:
-        if parameters.get(name):
-            raise BadRequest(
-                f"tensor {tensor!r}: the {name!r} extension is not supported; send and receive tensor data"
-            )
+def of_region(region: str, offset: int, nbytes: int) -> dict[str, str | int]:
+    """What an output's parameters say of where it was written."""
+    return {REGION: region, OFFSET: offset, BYTE_SIZE: nbytes}
 
 
 def _number(parameters: Mapping[str, object], name: str) -> float:
@@ -39,3 +69,10 @@ def _number(parameters: Mapping[str, object], name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= LARGEST:
         raise BadRequest(f"parameter {name!r} must be a number from 0 to {LARGEST}")
     return float(value)
+
+
+def _whole(parameters: Mapping[str, object], name: str) -> int:
+    value = parameters.get(name, 0)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LARGEST_WHOLE:
+        raise BadRequest(f"parameter {name!r} must be a whole number from 0 to {LARGEST_WHOLE}")
+    return value

@@ -17,6 +17,7 @@ from agent.ports import Tensor
 from agent.serving import json_tensors, parameters
 from agent.serving.dataplane import InferRequest, InferResult, ModelMetadata, ServerMetadata
 from agent.serving.errors import BadRequest, TooLarge
+from agent.serving.shared_memory import RegionPart
 
 MAX_JSON = 2 << 20  # bytes, 60 ms of parsing at the worst; a picture of 320x320 as numbers fits
 HEADER_LENGTH = "inference-header-content-length"
@@ -71,6 +72,7 @@ class Wanted:
 
 
 _decoder = msgspec.json.Decoder(RequestJson)
+_NOTHING: bytes | memoryview = b""
 
 
 def infer_request(
@@ -79,16 +81,23 @@ def infer_request(
     """The request in a body. Raises BadRequest, TooLarge."""
     header, binary = _split(body, header_length)
     document = _document(header)
+    inputs, shared = _inputs(document.inputs, binary)
+    wanted, into = _wanted(document)
+    policy = parameters.policy(document.parameters)
     request = InferRequest(
         model=model,
         version=version,
-        inputs=_inputs(document.inputs, binary),
+        inputs=inputs,
         outputs=[output.name for output in document.outputs] if document.outputs else None,
         id=document.id,
-        timeout=parameters.timeout_seconds(document.parameters),
-        min_score=parameters.min_score(document.parameters),
+        timeout=policy.timeout,
+        min_score=policy.min_score,
+        priority=policy.priority,
+        deadline_unix_ns=policy.deadline_unix_ns,
+        shared=shared,
+        into=into,
     )
-    return request, _wanted(document)
+    return request, wanted
 
 
 def infer_response(result: InferResult, binary: Wanted) -> tuple[bytes, list[bytes | memoryview]]:
@@ -96,7 +105,10 @@ def infer_response(result: InferResult, binary: Wanted) -> tuple[bytes, list[byt
     outputs, raw = [], []
     for tensor in result.outputs:
         described = TensorJson(tensor.name, tensor.datatype, tensor.shape)
-        if binary(tensor.name):
+        if tensor.place is not None:
+            part = result.into[tensor.name]
+            described.parameters = parameters.of_region(part.region, part.offset, tensor.nbytes)
+        elif binary(tensor.name):
             described.parameters = {"binary_data_size": len(tensor.data)}
             raw.append(tensor.data)
         else:
@@ -111,6 +123,11 @@ def server_metadata(metadata: ServerMetadata) -> bytes:
 
 def model_metadata(metadata: ModelMetadata) -> bytes:
     return msgspec.json.encode(metadata)
+
+
+def readiness(model: str, *, ready: bool) -> bytes:
+    """Of a model, or with "" of the node."""
+    return msgspec.json.encode({"name": model, "ready": ready} if model else {"ready": ready})
 
 
 def error(message: str) -> bytes:
@@ -141,20 +158,29 @@ def _document(header: memoryview) -> RequestJson:
         raise BadRequest(f"the body is no inference request: {str(error).splitlines()[0][:200]}") from error
 
 
-def _inputs(described: list[InputJson], binary: memoryview) -> list[Tensor]:
-    tensors, at = [], 0
+def _inputs(described: list[InputJson], binary: memoryview) -> tuple[list[Tensor], dict[str, RegionPart]]:
+    """The tensors, and which of them lie in shared memory."""
+    tensors, shared, at = [], {}, 0
     for item in described:
-        parameters.check_supported(item.name, item.parameters)
         size = item.parameters.get("binary_data_size")
-        if size is None:
-            data: bytes | memoryview = json_tensors.to_bytes(item.name, item.datatype, item.data)
-        else:
+        part = parameters.region_part(item.name, item.parameters) if item.parameters else None
+        if part is not None:
+            _check_no_data(item)
+            shared[item.name], data = part, _NOTHING
+        elif size is not None:
             data = _binary(item.name, size, binary, at)
             at += len(data)
+        else:
+            data = json_tensors.to_bytes(item.name, item.datatype, item.data)
         tensors.append(Tensor(item.name, item.datatype, tuple(item.shape), data))
     if at != len(binary):
         raise BadRequest(f"{len(binary) - at} bytes follow the last tensor; check every binary_data_size")
-    return tensors
+    return tensors, shared
+
+
+def _check_no_data(item: InputJson) -> None:
+    if bytes(item.data) or "binary_data_size" in item.parameters:
+        raise BadRequest(f"input {item.name!r}: data came beside its place in shared memory; send one of them")
 
 
 def _binary(name: str, size: object, binary: memoryview, at: int) -> memoryview:
@@ -163,10 +189,15 @@ def _binary(name: str, size: object, binary: memoryview, at: int) -> memoryview:
     return binary[at : at + size]
 
 
-def _wanted(document: RequestJson) -> Wanted:
-    named = {}
+def _wanted(document: RequestJson) -> tuple[Wanted, dict[str, RegionPart]]:
+    """How outputs travel, and which go into shared memory."""
+    named, into = {}, {}
     for output in document.outputs or ():
-        parameters.check_supported(output.name, output.parameters)
+        if not output.parameters:
+            continue
+        part = parameters.region_part(output.name, output.parameters)
+        if part is not None:
+            into[output.name] = part
         if "binary_data" in output.parameters:
             named[output.name] = bool(output.parameters["binary_data"])
-    return Wanted(bool(document.parameters.get("binary_data_output", False)), named)
+    return Wanted(bool(document.parameters.get("binary_data_output", False)), named), into

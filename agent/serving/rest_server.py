@@ -2,6 +2,7 @@
 
     GET  /v2   /v2/health/live   /v2/health/ready
     GET  /v2/models/{m}[/versions/{v}]         GET …/ready         POST …/infer
+    and what `rest_extensions` lists
 
 Every error is `{"error": "<one sentence>"}`; `STATUS` is the one place where its kind becomes a code. Metadata and
 inference ask for the token where one is set; health is open to probes.
@@ -12,13 +13,25 @@ from __future__ import annotations
 import logging
 import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from urllib.parse import unquote
 
-from agent.serving import rest_codec
+from agent.serving import rest_codec, rest_extensions
 from agent.serving.access import Access
+from agent.serving.callers import Caller
 from agent.serving.dataplane import DataPlane
-from agent.serving.errors import BadRequest, Denied, Expired, Overloaded, TooLarge, UnknownModel
+from agent.serving.errors import (
+    BadRequest,
+    Conflict,
+    Denied,
+    Expired,
+    Forbidden,
+    Overloaded,
+    TooLarge,
+    UnknownModel,
+    UnknownRegion,
+)
 from agent.serving.http1 import HttpLimits, Request, Response
 from agent.serving.http_server import HttpServer
 from protos.errors import LongshoreError, Rejected, Retryable
@@ -28,14 +41,18 @@ log = logging.getLogger(__name__)
 # The most specific kind first.
 STATUS: tuple[tuple[type[LongshoreError], int], ...] = (
     (UnknownModel, 404),
+    (UnknownRegion, 404),
     (Overloaded, 429),
     (Expired, 504),
     (TooLarge, 413),
     (Denied, 401),
+    (Forbidden, 403),
+    (Conflict, 409),
     (Retryable, 503),
     (Rejected, 400),
 )
 _MAX_INFLATED = 16 << 20  # bytes: inflating runs on the event loop
+_SHORT = 256  # characters of a target that is remembered
 _INFLATE = 47  # zlib's window bits for gzip and zlib, whichever comes
 
 
@@ -74,7 +91,7 @@ class RestServer(HttpServer):
     # --- routes -----------------------------------------------------------------------------------------------------
 
     async def _route(self, request: Request) -> Response:
-        path = [unquote(part) for part in _path(request.target).strip("/").split("/")]
+        path = _parts(request.target)
         match path:
             case ["v2", "health", "live"]:
                 return _get(request) or Response(200, [b'{"live":true}'])
@@ -84,20 +101,26 @@ class RestServer(HttpServer):
         match path:
             case ["v2"]:
                 return _get(request) or Response(200, [rest_codec.server_metadata(self._plane.server_metadata())])
-            case ["v2", "models", name, "versions", version, *verb]:
-                return await self._model(request, name, version, verb)
-            case ["v2", "models", name, *verb]:
-                return await self._model(request, name, None, verb)
-        return _nothing_here()
-
-    async def _model(self, request: Request, name: str, version: str | None, verb: list[str]) -> Response:
-        match verb:
-            case []:
-                return _get(request) or self._metadata(name, version)
-            case ["ready"]:
-                return _get(request) or _ready(self._plane.model_ready(name, version))
-            case ["infer"]:
+            case ["v2", "models", name, "versions", version, "infer"]:
                 return _only(request, "POST") or await self._infer(request, name, version)
+            case ["v2", "models", name, "infer"]:
+                return _only(request, "POST") or await self._infer(request, name, None)
+        extension = rest_extensions.find(self._plane, request, path)
+        if extension is not None:
+            method, answer = extension
+            return _only(request, method) or rest_extensions.answered(answer)
+        return self._model(request, path)
+
+    def _model(self, request: Request, path: Sequence[str]) -> Response:
+        match path:
+            case ["v2", "models", name, "versions", version]:
+                return _get(request) or self._metadata(name, version)
+            case ["v2", "models", name, "versions", version, "ready"]:
+                return _get(request) or _ready(self._plane.model_ready(name, version), name)
+            case ["v2", "models", name]:
+                return _get(request) or self._metadata(name, None)
+            case ["v2", "models", name, "ready"]:
+                return _get(request) or _ready(self._plane.model_ready(name, None), name)
         return _nothing_here()
 
     def _metadata(self, name: str, version: str | None) -> Response:
@@ -108,7 +131,8 @@ class RestServer(HttpServer):
         wanted_request, binary = rest_codec.infer_request(
             name, version, body, request.headers.get(rest_codec.HEADER_LENGTH)
         )
-        result = await self._plane.infer(wanted_request, "rest")
+        caller = Caller(*request.ends) if wanted_request.shared or wanted_request.into else None
+        result = await self._plane.infer(wanted_request, "rest", caller)
         document, raw = rest_codec.infer_response(result, binary)
         if not raw:
             return Response(200, [document])
@@ -116,12 +140,19 @@ class RestServer(HttpServer):
         return Response(200, [document, *raw], "application/octet-stream", headers)
 
 
-def _path(target: str) -> str:
-    """The path of a request target; the absolute form, as proxies send it, included."""
+def _parts(target: str) -> tuple[str, ...]:
+    return _few_parts(target) if len(target) <= _SHORT else _all_parts(target)
+
+
+def _all_parts(target: str) -> tuple[str, ...]:
+    """The path of a request target, in parts; the absolute form, as proxies send it, included."""
     path = target.partition("?")[0]
     if path.startswith(("http://", "https://")):
         path = path.partition("://")[2].partition("/")[2]
-    return path
+    return tuple(unquote(part) for part in path.strip("/").split("/"))
+
+
+_few_parts = lru_cache(maxsize=256)(_all_parts)  # callers ask for the same few models again and again
 
 
 def _failure(error: LongshoreError) -> Response:
@@ -135,8 +166,8 @@ def _failure(error: LongshoreError) -> Response:
     return Response(status, [rest_codec.error(str(error))], headers=headers)
 
 
-def _ready(ready: bool) -> Response:  # noqa: FBT001 - it is the whole answer
-    return Response(200 if ready else 503, [b'{"ready":true}' if ready else b'{"ready":false}'])
+def _ready(ready: bool, model: str = "") -> Response:  # noqa: FBT001 - it is the whole answer
+    return Response(200 if ready else 503, [rest_codec.readiness(model, ready=ready)])
 
 
 def _get(request: Request) -> Response | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import time
 from collections.abc import Callable
@@ -56,7 +55,7 @@ def run(wish: Wish, say: Say) -> bool:
         Retryable: a live source gives nothing now, or the engine worker died.
         Fatal: no fitting ONNX Runtime is installed.
     """
-    release = opened(wish.release, wish.variant, wish.threads or os.cpu_count() or 1)
+    release = opened(wish.release, wish.variant, wish.threads)
     _check_output(wish.output)
     source = feeds.opened(wish.source, wish.seconds)
     try:

@@ -1,7 +1,9 @@
 """One end of the socket between the agent and a worker: whole messages in order, descriptors beside them.
 
 Messages are tagged `msgspec.Struct` unions in msgpack; a worker parses hostile input, so nothing it sends is unpickled.
-A message must fit one datagram: `MAX_MESSAGE` bytes. Larger things travel in shared memory.
+One datagram is a packet: a msgpack array of messages, so that many small ones cost one system call and one waking of
+the other side. A packet holds at most `MAX_PACKET` bytes; a message with descriptors has one for itself. Larger things
+travel in shared memory.
 """
 
 from __future__ import annotations
@@ -10,15 +12,17 @@ import os
 import select
 import socket
 import threading
-from collections.abc import Sequence
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
 from types import UnionType
 from typing import Generic, TypeVar
 
 import msgspec
 
-from protos.errors import Retryable
-
-MAX_MESSAGE = 200 * 1024  # bytes; stays below the kernel's default socket buffer of 208 KiB
+MAX_PACKET = 200 * 1024  # bytes; stays below the kernel's default socket buffer of 208 KiB
+MAX_MESSAGE = MAX_PACKET - 5  # without the head of its packet
+HOLD_SECONDS = 0.001  # an answer may wait for others of its packet
 MAX_DESCRIPTORS = 8
 ENVIRONMENT = "LONGSHORE_WORKER_FD"
 
@@ -30,7 +34,7 @@ def pair() -> tuple[socket.socket, socket.socket]:
     """A connected pair with buffers as large as the kernel lets us have."""
     ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     for end in ends:
-        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * MAX_MESSAGE)
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * MAX_PACKET)
     return ends
 
 
@@ -42,32 +46,44 @@ def encode(message: msgspec.Struct) -> bytes:
     return content
 
 
-def send(sock: socket.socket, message: msgspec.Struct, fds: Sequence[int] = ()) -> None:
-    """Send one message and its descriptors (duplicated by the kernel; the sender keeps his own).
+def packet(messages: Sequence[bytes]) -> bytes:
+    """Encoded messages as one msgpack array."""
+    return b"".join((b"\xdd", len(messages).to_bytes(4, "big"), *messages))
+
+
+def fitting(messages: Iterable[bytes]) -> int:
+    """How many of them, in order, go into one packet."""
+    count, size = 0, 5
+    for message in messages:
+        size += len(message)
+        if size > MAX_PACKET:
+            break
+        count += 1
+    return count
+
+
+def send(sock: socket.socket, content: bytes, fds: Sequence[int] = ()) -> None:
+    """Send one packet and its descriptors (duplicated by the kernel; the sender keeps his own).
 
     Raises:
-        Retryable: the other end is gone, or does not read.
+        BlockingIOError: the other end has not read enough of what came before (non-blocking socket).
+        OSError: it is gone.
     """
-    try:
-        if fds:
-            socket.send_fds(sock, [encode(message)], list(fds))
-        else:
-            sock.send(encode(message))
-    except BlockingIOError as error:
-        raise Retryable("a worker does not read its messages") from error
-    except OSError as error:
-        raise Retryable("a worker process is gone") from error
+    if fds:
+        socket.send_fds(sock, [content], list(fds))
+    else:
+        sock.send(content)
 
 
 def receive(sock: socket.socket) -> tuple[bytes, list[int]]:
-    """One raw message and its descriptors, which the receiver now owns.
+    """One packet and its descriptors, which the receiver now owns.
 
     Raises:
         EOFError: the other end is gone.
         BlockingIOError: nothing there (non-blocking socket).
     """
     try:
-        content, fds, _, _ = socket.recv_fds(sock, MAX_MESSAGE + 1, MAX_DESCRIPTORS)
+        content, fds, _, _ = socket.recv_fds(sock, MAX_PACKET + 1, MAX_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
     except ConnectionError as error:
         raise EOFError from error
     if not content:
@@ -80,8 +96,11 @@ class WorkerChannel(Generic[M]):
 
     def __init__(self, sock: socket.socket, receives: type[M] | UnionType) -> None:
         self._sock = sock
-        self._decoder: msgspec.msgpack.Decoder[M] = msgspec.msgpack.Decoder(receives)
+        self._decoder: msgspec.msgpack.Decoder[list[M]] = msgspec.msgpack.Decoder(list[receives])  # type: ignore[valid-type]  # a value at run time
         self._lock = threading.Lock()
+        self._held: list[bytes] = []
+        self._held_since = 0.0
+        self._received: deque[tuple[M, list[int]]] = deque()
 
     @classmethod
     def from_environment(cls, receives: type[M] | UnionType) -> WorkerChannel[M]:
@@ -92,11 +111,21 @@ class WorkerChannel(Generic[M]):
 
     def send(self, message: msgspec.Struct, fds: Sequence[int] = ()) -> None:
         """Raises EOFError: the agent is gone; the worker must end."""
-        try:
-            with self._lock:
-                send(self._sock, message, fds)
-        except Retryable as error:
-            raise EOFError("the agent is gone") from error
+        with self._lock:
+            self._let_go()
+            self._put(packet([encode(message)]), fds)
+
+    def answer(self, message: msgspec.Struct) -> None:
+        """Send, together with the answers to what else came with its question, as long as none waits for long.
+
+        For the thread that receives. Raises EOFError.
+        """
+        with self._lock:
+            if not self._held:
+                self._held_since = time.monotonic()
+            self._held.append(encode(message))
+            if not self._received or time.monotonic() - self._held_since > HOLD_SECONDS:
+                self._let_go()
 
     def receive(self, timeout: float | None = None) -> tuple[M, list[int]] | None:
         """The next message, or None after `timeout` seconds.
@@ -104,8 +133,22 @@ class WorkerChannel(Generic[M]):
         Raises:
             EOFError: the agent is gone; the worker must end.
         """
-        readable, _, _ = select.select([self._sock], [], [], timeout)
-        if not readable:
-            return None
-        content, fds = receive(self._sock)
-        return self._decoder.decode(content), fds
+        if not self._received:
+            if timeout is not None and not select.select([self._sock], [], [], timeout)[0]:
+                return None
+            content, fds = receive(self._sock)
+            self._received.extend((message, []) for message in self._decoder.decode(content))
+            self._received[0][1].extend(fds)
+        return self._received.popleft()
+
+    def _let_go(self) -> None:
+        while self._held:
+            count = fitting(self._held)
+            self._put(packet(self._held[:count]))
+            del self._held[:count]
+
+    def _put(self, content: bytes, fds: Sequence[int] = ()) -> None:
+        try:
+            send(self._sock, content, fds)
+        except OSError as error:
+            raise EOFError("the agent is gone") from error

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 import socket
 import sys
+from collections import deque
 from collections.abc import Callable, Sequence
 from types import UnionType
 from typing import Generic, TypeVar
@@ -20,18 +22,22 @@ from typing import Generic, TypeVar
 import msgspec
 
 from agent.workers import channel
+from agent.workers.sandbox.report import Confined
 from protos.errors import Retryable
 
 M = TypeVar("M", bound=msgspec.Struct)
-# numpy's BLAS would start a thread per core in each worker at import; none of them needs it.
-_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-# prctl(PR_SET_PDEATHSIG) must be set by the child itself; runpy then runs the worker's module as usual.
+# numpy's BLAS would start a thread per core in each worker at import; none of them needs it. ONNX Runtime would start
+# one that sends its maker telemetry: nothing leaves a box that its owner did not ask for.
+ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "ORT_DISABLE_TELEMETRY": "1"}
+# prctl(PR_SET_PDEATHSIG) must be set by the child itself; runpy then runs the worker's module as usual. Before that,
+# what else of the agent's is open in the child is closed: uvloop leaves that to those who opened it.
 _PRELUDE = (
     "import ctypes,os,runpy,signal,sys;"
     "ctypes.CDLL(None).prctl(1,signal.SIGKILL);"
     "os.getppid()==int(sys.argv[1]) or os._exit(1);"
+    f"c=int(os.environ['{channel.ENVIRONMENT}']);os.closerange(3,c);os.closerange(c+1,1<<20);"
     "signal.signal(signal.SIGINT,signal.SIG_IGN);"
-    "m=sys.argv[2];sys.argv[:]=[m];"
+    "m=sys.argv[2];sys.argv[:]=sys.argv[2:];"
     "runpy.run_module(m,run_name='__main__',alter_sys=True)"
 )
 
@@ -46,15 +52,23 @@ class WorkerProcess(Generic[M]):
         receives: type[M] | UnionType,
         on_message: Callable[[M, list[int]], None],
         on_exit: Callable[[int], None],
+        on_confined: Callable[[Confined], None] = lambda _: None,
+        words: Sequence[str] = (),
     ) -> None:
+        """`on_confined` hears what of the worker's sandbox holds; `words` are its arguments."""
         self.name = name
         self._module = module
-        self._decoder: msgspec.msgpack.Decoder[M] = msgspec.msgpack.Decoder(receives)
+        self._words = words
+        self._on_confined = on_confined
+        heard: type = list[receives | Confined]  # type: ignore[valid-type]  # a value at run time
+        self._decoder: msgspec.msgpack.Decoder[list[M | Confined]] = msgspec.msgpack.Decoder(heard)
         self._on_message = on_message
         self._on_exit = on_exit
         self._sock: socket.socket | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._reaper: asyncio.Task[None] | None = None
+        self._unsent: deque[tuple[bytes, list[int]]] = deque()  # with descriptors of our own
+        self._sending = False
 
     @property
     def pid(self) -> int | None:
@@ -79,10 +93,21 @@ class WorkerProcess(Generic[M]):
         self._reaper = asyncio.create_task(self._reap(self._process), name=f"reap {self.name}")
 
     def send(self, message: M | msgspec.Struct, fds: Sequence[int] = ()) -> None:
-        """Raises Retryable when the worker is gone or does not read."""
+        """At the end of this turn of the loop, with what else was sent in it; a worker that is behind gets it later.
+
+        Raises:
+            Retryable: the worker is gone, or there is no descriptor left to send one.
+        """
         if self._sock is None:
             raise Retryable(f"the {self.name} worker is not running")
-        channel.send(self._sock, message, fds)
+        content = channel.encode(message)
+        try:
+            self._unsent.append((content, [os.dup(fd) for fd in fds]))
+        except OSError as error:
+            raise Retryable(f"nothing can be sent to the {self.name} worker now: {error.strerror}") from error
+        if not self._sending:
+            self._sending = True
+            asyncio.get_running_loop().call_soon(self._flush)
 
     def kill(self) -> None:
         """SIGKILL, for a worker that hangs; `on_exit` follows."""
@@ -104,7 +129,7 @@ class WorkerProcess(Generic[M]):
         """Our end of the channel, and the process that has the other."""
         ours, theirs = channel.pair()
         ours.setblocking(False)
-        environment = {**_ONE_THREAD, **os.environ, channel.ENVIRONMENT: str(theirs.fileno())}
+        environment = {**ENVIRONMENT, **os.environ, channel.ENVIRONMENT: str(theirs.fileno())}
         try:
             with theirs:
                 return ours, await asyncio.create_subprocess_exec(
@@ -115,7 +140,7 @@ class WorkerProcess(Generic[M]):
             raise
 
     def _command(self) -> list[str]:
-        return [sys.executable, "-c", _PRELUDE, str(os.getpid()), self._module]
+        return [sys.executable, "-c", _PRELUDE, str(os.getpid()), self._module, *self._words]
 
     async def _reap(self, process: asyncio.subprocess.Process) -> None:
         code = await process.wait()
@@ -144,18 +169,69 @@ class WorkerProcess(Generic[M]):
             self._close_channel()
             return False
         try:
-            message = self._decoder.decode(content)
+            said = self._decoder.decode(content)
+            if fds and len(said) != 1:
+                raise msgspec.ValidationError("descriptors of nobody")
         except msgspec.MsgspecError:
             # A worker that talks nonsense is as good as dead: it may have been taken over by its input.
             for fd in fds:
                 os.close(fd)
             self.kill()
             return False
-        self._on_message(message, fds)
+        for message in said:
+            self._deliver(message, fds)
         return True
 
+    def _deliver(self, message: M | Confined, fds: list[int]) -> None:
+        if not isinstance(message, Confined):
+            self._on_message(message, fds)
+            return
+        for fd in fds:  # none belongs beside this word
+            os.close(fd)
+        self._on_confined(message)
+
+    def _flush(self) -> None:
+        """Send what is unsent, and the rest when there is room."""
+        loop, sock = asyncio.get_running_loop(), self._sock
+        try:
+            while sock is not None and self._unsent:
+                self._send_packet(sock)
+        except BlockingIOError:
+            assert sock is not None
+            loop.add_writer(sock.fileno(), self._flush)  # until it has read some
+            return
+        except OSError:
+            self._forget_unsent()  # it is gone, and its exit will be told
+        if sock is not None:
+            loop.remove_writer(sock.fileno())
+        self._sending = False
+
+    def _send_packet(self, sock: socket.socket) -> None:
+        first, fds = self._unsent[0]
+        together = [first] if fds else [content for content, _ in itertools.takewhile(_is_plain, self._unsent)]
+        count = channel.fitting(together)
+        channel.send(sock, channel.packet(together[:count]), fds)
+        for _ in range(count):
+            self._unsent.popleft()
+        for fd in fds:
+            os.close(fd)
+
+    def _forget_unsent(self) -> None:
+        for _, fds in self._unsent:
+            for fd in fds:
+                os.close(fd)
+        self._unsent.clear()
+
     def _close_channel(self) -> None:
+        self._forget_unsent()
+        self._sending = False
         if self._sock is not None:
-            asyncio.get_running_loop().remove_reader(self._sock.fileno())
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self._sock.fileno())
+            loop.remove_writer(self._sock.fileno())
             self._sock.close()
             self._sock = None
+
+
+def _is_plain(item: tuple[bytes, list[int]]) -> bool:
+    return not item[1]

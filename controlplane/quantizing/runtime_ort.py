@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import os
 import statistics
 import time
 import warnings
@@ -27,6 +28,7 @@ from protos.errors import Fatal, Rejected
 
 OPSET = 17  # when a graph is older than LEAST_OPSET
 LEAST_OPSET = 13  # quantising per channel came with it
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # heard when it is imported, below; it would tell its maker
 ROUNDS = 31  # of a measurement
 MOST_SECONDS = 20.0  # of a measurement
 REQUIREMENT = "onnxruntime>=1.32,<1.33"  # as in pyproject.toml; a test holds the two together

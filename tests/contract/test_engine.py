@@ -6,8 +6,8 @@ import asyncio
 import os
 import signal
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -18,7 +18,7 @@ from agent.inference.datatypes import FIXED, pack_bytes
 from agent.inference.engine import OnnxEngine
 from agent.inference.errors import BadInput, Expired
 from agent.inference.requests import MAX_PICTURES
-from agent.ports import Engine, Tensor
+from agent.ports import Engine, Place, Tensor
 from agent.types import Geometry, Tap
 from agent.workers.memory import SharedSlots
 from protos.errors import Rejected, Retryable
@@ -76,6 +76,11 @@ async def harness(request: pytest.FixtureRequest) -> AsyncIterator[Harness]:
     yield made
     for engine in made.made:
         await engine.close()
+
+
+def one_at_a_time(sample: Sample) -> Sample:
+    """On one core, so that the second request waits for the first."""
+    return replace(sample, spec=replace(sample.spec, threads=1))
 
 
 def floats(name: str, *values: float, shape: tuple[int, ...]) -> Tensor:
@@ -400,7 +405,7 @@ async def test_an_engine_is_ready_while_it_can_answer(harness: Harness) -> None:
 
 
 async def test_a_frame_waits_for_one_request_at_most(harness: Harness) -> None:
-    engine = await harness.started(DETECTOR)
+    engine = await harness.started(replace(DETECTOR, spec=replace(DETECTOR.spec, threads=1)))
     assert DETECTOR.spec.input
     memory = SharedSlots.create(1, DETECTOR.spec.input.nbytes)
     await engine.attach(TAP, memory.fd, 1, DETECTOR.spec.input)
@@ -432,3 +437,133 @@ async def test_closing_lets_what_is_in_flight_finish_and_refuses_more(harness: H
     with pytest.raises(Retryable):
         await engine.infer([one])
     await engine.close()
+
+
+@pytest.fixture
+def region() -> Iterator[int]:
+    """A caller's memory of one page."""
+    fd = os.memfd_create("caller")
+    os.ftruncate(fd, 4096)
+    yield fd
+    os.close(fd)
+
+
+async def test_requests_that_wait_are_run_by_priority_and_then_by_arrival(harness: Harness) -> None:
+    engine = await harness.started(one_at_a_time(identity("INT64")))
+    one = Tensor("x", "INT64", (1,), bytes(8))
+    ended: list[int] = []
+
+    async def ask(number: int, priority: int) -> None:
+        await engine.infer([one], priority=priority)
+        ended.append(number)
+
+    engine.slow_down(0.02)
+    asked = [0, 200, 0, 1, 100, 2, 1]  # the first runs at once
+    await asyncio.gather(*(ask(number, priority) for number, priority in enumerate(asked)))
+    assert ended == [0, 3, 6, 5, 2, 4, 1]
+
+
+async def test_a_caller_who_leaves_the_queue_takes_nobodys_turn(harness: Harness) -> None:
+    engine = await harness.started(one_at_a_time(identity("INT64")))
+    one = Tensor("x", "INT64", (1,), bytes(8))
+    engine.slow_down(0.02)
+    calls = [asyncio.ensure_future(engine.infer([one])) for _ in range(4)]
+    await settle()
+    calls[1].cancel()
+    calls[2].cancel()
+    await asyncio.wait(calls)
+    assert calls[3].result()
+    await engine.infer([one])
+
+
+async def test_what_requests_cost_is_tallied(harness: Harness) -> None:
+    engine = await harness.started(one_at_a_time(sum_model()))
+    engine.slow_down(0.02)
+    shape = (2, 3)
+    numbers = [floats(name, *range(6), shape=shape) for name in ("a", "b")]
+    await asyncio.gather(engine.infer(numbers), engine.infer(numbers))
+    tally = engine.tally
+    assert (tally.runs, tally.rows) == (2, 4)
+    assert tally.infer >= 0.04
+    assert tally.waited >= 0.01  # the second waited for the first
+    assert tally.waited + tally.input + tally.infer + tally.output == pytest.approx(tally.seconds)
+
+
+async def test_inputs_are_read_from_a_callers_memory_and_outputs_written_there(harness: Harness, region: int) -> None:
+    engine = await harness.started(sum_model())
+    os.pwrite(region, struct.pack("<6f", 1, 2, 3, 10, 20, 30), 8)
+    inputs = [Tensor(name, "FP32", (1, 3), b"", Place(region, 8 + at, 12)) for name, at in (("a", 0), ("b", 12))]
+    (total,) = await engine.infer(inputs, ["total"], into={"total": Place(region, 100, 64)})
+    assert (total.shape, total.data, total.place) == ((1, 3), b"", Place(region, 100, 12))
+    assert struct.unpack("<3f", os.pread(region, 12, 100)) == (11, 22, 33)
+    assert os.fstat(region).st_size == 4096
+
+
+async def test_tensors_of_one_request_may_lie_here_and_there(harness: Harness) -> None:
+    """Large ones, small ones, in the message, in our memory and in the caller's."""
+    engine = await harness.started(sum_model())
+    for rows in (1, 10_000):
+        numbers = np.arange(rows * 3, dtype=np.float32)
+        fd = os.memfd_create("caller")
+        os.write(fd, numbers.tobytes())
+        place = Place(fd, 0, numbers.nbytes)
+        inputs = [Tensor("a", "FP32", (rows, 3), b"", place), Tensor("b", "FP32", (rows, 3), numbers.tobytes())]
+        (total,) = await engine.infer(inputs)
+        assert bytes(total.data) == (2 * numbers).tobytes()
+        (total,) = await engine.infer(inputs, ["total"], into={"total": place})
+        assert os.pread(fd, place.nbytes, 0) == (2 * numbers).tobytes()
+        os.close(fd)
+
+
+async def test_outputs_go_where_each_was_asked_for(harness: Harness, region: int) -> None:
+    engine = await harness.started(DETECTOR)
+    pixels = np.full((2, 32, 64, 3), 255, dtype=np.uint8)
+    into = {"scores": Place(region, 0, 64)}
+    boxes, scores, classes = await engine.infer([Tensor("image", "UINT8", pixels.shape, pixels.tobytes())], into=into)
+    assert (bytes(boxes.data), scores.data, len(classes.data)) == (np.tile(BOXES, (2, 1, 1)).tobytes(), b"", 64)
+    assert struct.unpack("<f", os.pread(region, 4, 0)) == pytest.approx((0.9,))
+
+
+async def test_an_encoded_picture_may_lie_in_a_callers_memory(harness: Harness, region: int) -> None:
+    engine = await harness.started(DETECTOR)
+    picture = encoded(grey(64, 64))
+    size = os.pwrite(region, picture.data, 0)
+    image = Tensor("image", "BYTES", (1,), b"", Place(region, 0, size))
+    into = {"boxes": Place(region, 2048, 256)}
+    _, labels = await engine.infer([image], ["boxes", "labels"], 0.5, into=into)
+    assert bytes(labels.data) == pack_bytes([b"boat", b"truck"])
+    assert np.frombuffer(os.pread(region, 16, 2048), np.float32) == pytest.approx([0.0, 0.25, 0.5, 0.75], abs=1e-6)
+    for name, asked in (("labels", ["labels"]), ("classes", ["classes", "labels"])):
+        with pytest.raises(BadInput, match="without a region"):
+            await engine.infer([image], asked, into={name: Place(region, 2048, 256)})
+
+
+async def test_a_caller_who_shrinks_his_memory_costs_his_own_request_alone(harness: Harness, region: int) -> None:
+    engine = await harness.started(identity("UINT8"))
+    place = Place(region, 1024, 2048)
+    inside, there = Tensor("x", "UINT8", (2048,), b"", place), Tensor("x", "UINT8", (2048,), bytes(2048))
+    await engine.infer([inside], ["y"], into={"y": place})
+    os.ftruncate(region, 1024)
+    with pytest.raises(BadInput, match="made smaller"):
+        await engine.infer([inside])
+    with pytest.raises(BadInput, match="smaller"):
+        await engine.infer([there], ["y"], into={"y": place})
+    assert (len((await engine.infer([there]))[0].data), engine.restarts) == (2048, 0)
+    assert os.fstat(region).st_size == 1024
+
+
+async def test_an_output_that_does_not_fit_its_memory_is_not_written(harness: Harness, region: int) -> None:
+    engine = await harness.started(identity("UINT8"))
+    with pytest.raises(BadInput, match="output 'y' is 100 bytes"):
+        await engine.infer([Tensor("x", "UINT8", (100,), b"\1" * 100)], ["y"], into={"y": Place(region, 0, 99)})
+    assert os.pread(region, 4096, 0) == bytes(4096)
+
+
+async def test_tensors_in_more_memories_than_a_message_carries_are_refused(harness: Harness) -> None:
+    engine = await harness.started(menagerie())
+    fds = [os.memfd_create(name) for name in FIXED]
+    inputs = [Tensor(name, name, (0,), b"", Place(fd, 0, 0)) for (name, fd) in zip([*FIXED], fds, strict=True)]
+    with pytest.raises(BadInput, match="at most 8"):
+        await engine.infer([*inputs, Tensor("BYTES", "BYTES", (0,), b"")])
+    for fd in fds:
+        os.close(fd)

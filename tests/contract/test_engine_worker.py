@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import resource
@@ -18,9 +19,9 @@ import numpy as np
 import pytest
 
 from agent.inference.engine import EngineLimits, OnnxEngine
-from agent.inference.errors import BadModel, Overloaded
+from agent.inference.errors import BadInput, BadModel, Expired, Overloaded
 from agent.inference.lifecycle import State
-from agent.ports import EngineSpec, ModelSignature, Tensor, TensorSpec
+from agent.ports import EngineSpec, ModelSignature, Place, Tensor, TensorSpec
 from agent.types import Geometry, ModelInput, Tap
 from agent.workers import memory
 from agent.workers.memory import SharedSlots
@@ -28,7 +29,7 @@ from agent.workers.restarts import RestartBudget
 from protos.errors import Fatal, Rejected, Retryable
 from protos.ids import CameraName, DeploymentName
 from tests.sim.clock import settle
-from tests.sim.models import as_spec, detector, endless, identity, model_bytes, node, sum_model
+from tests.sim.models import as_spec, convolutions, detector, endless, identity, model_bytes, node, sum_model
 
 DETECTOR = detector()
 TAP = Tap(CameraName("quay"), DeploymentName("harbour"))
@@ -51,6 +52,10 @@ async def make() -> AsyncIterator[MakeEngine]:
 
 def descriptors() -> int:
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+def worker_descriptors(engine: OnnxEngine) -> int:
+    return sum(1 for _ in Path(f"/proc/{engine.pid}/fd").iterdir())
 
 
 def pss(pid: int) -> int:
@@ -369,7 +374,7 @@ async def test_a_worker_that_keeps_falling_is_started_again_all_the_same(make: M
 async def test_a_caller_who_leaves_gives_no_other_request_his_turn_early(make: MakeEngine) -> None:
     """Else callers with little time would fill the worker's queue, and frames would wait behind all of them."""
     engine = make()
-    await engine.start(DETECTOR.spec)
+    await engine.start(replace(DETECTOR.spec, threads=1))
     engine.slow_down(0.3)
     first = asyncio.ensure_future(engine.infer([PIXELS]))
     await settle()
@@ -378,6 +383,105 @@ async def test_a_caller_who_leaves_gives_no_other_request_his_turn_early(make: M
     await settle()
     assert engine.under_way == 1
     await asyncio.gather(*others)
+
+
+async def test_calls_that_meet_find_their_own_callers_memory_and_leave_none_of_it_open(make: MakeEngine) -> None:
+    sample, engine = convolutions(320, 8), make()
+    await engine.start(replace(sample.spec, threads=2))
+    pixels = np.zeros((1, 320, 320, 3), np.uint8)
+    here = Tensor("image", "UINT8", pixels.shape, pixels.tobytes())
+    wanted = [bytes(out.data) for out in await engine.infer([here])]
+    before = worker_descriptors(engine)
+    fds = [os.memfd_create("caller") for _ in range(4)]
+    for fd in fds:
+        os.write(fd, pixels.tobytes())
+    names = [spec.name for spec in engine.signature.outputs]
+    starts = [pixels.nbytes + index * (1 << 20) for index in range(len(names))]
+    for fd in fds:
+        os.ftruncate(fd, starts[-1] + (1 << 20))
+
+    async def ask(fd: int) -> None:
+        there = Tensor("image", "UINT8", pixels.shape, b"", Place(fd, 0, pixels.nbytes))
+        into = {name: Place(fd, start, 1 << 20) for name, start in zip(names, starts, strict=True)}
+        answer = await engine.infer([there], names, into=into)
+        places = [out.place for out in answer if out.place is not None]
+        assert [os.pread(place.fd, place.nbytes, place.offset) for place in places] == wanted
+
+    for _ in range(3):
+        await asyncio.gather(*map(ask, fds))
+    assert (worker_descriptors(engine), engine.restarts) == (before, 0)
+    for fd in fds:
+        os.close(fd)
+
+
+async def test_a_request_that_expired_leaves_nothing_of_its_callers_memory_open(make: MakeEngine) -> None:
+    engine = make()
+    await engine.start(identity("UINT8").spec)
+    fd = os.memfd_create("caller")
+    os.ftruncate(fd, 4096)
+    before = worker_descriptors(engine)
+    for tensor, deadline in (
+        (Tensor("x", "UINT8", (4096,), b"", Place(fd, 0, 4096)), time.monotonic() - 1),
+        (Tensor("x", "UINT8", (4097,), b"", Place(fd, 0, 4097)), None),
+    ):
+        with pytest.raises((Expired, BadInput)):
+            await engine.infer([tensor], deadline=deadline)
+    assert worker_descriptors(engine) == before
+    os.close(fd)
+
+
+async def test_a_caller_who_shrinks_his_memory_again_and_again_never_ends_the_worker(make: MakeEngine) -> None:
+    engine = make()
+    await engine.start(identity("UINT8").spec)
+    size = 1 << 20
+    fd, done = os.memfd_create("caller"), threading.Event()
+
+    def shrink_and_grow() -> None:
+        while not done.is_set():
+            os.ftruncate(fd, 0)
+            os.ftruncate(fd, 2 * size)
+
+    shrinking = threading.Thread(target=shrink_and_grow)
+    shrinking.start()
+    there = Tensor("x", "UINT8", (size,), b"", Place(fd, 0, size))
+    try:
+        for _ in range(200):
+            with contextlib.suppress(BadInput):
+                await engine.infer([there], ["y"], into={"y": Place(fd, size, size)})
+    finally:
+        done.set()
+        shrinking.join()
+    assert engine.restarts == 0
+    os.close(fd)
+
+
+async def test_tensors_in_a_callers_memory_count_against_the_bound_of_a_request(make: MakeEngine) -> None:
+    engine = make(EngineLimits(request_bytes=1000))
+    await engine.start(identity("UINT8").spec)
+    fd = os.memfd_create("caller")
+    os.ftruncate(fd, 4096)
+    with pytest.raises(BadInput, match="1001 bytes of tensors"):
+        await engine.infer([Tensor("x", "UINT8", (1001,), b"", Place(fd, 0, 1001))])
+    await engine.infer([Tensor("x", "UINT8", (1000,), b"", Place(fd, 0, 1000))])
+    os.close(fd)
+
+
+async def test_calls_that_meet_run_at_once_and_a_camera_may_leave_meanwhile(make: MakeEngine) -> None:
+    sample, engine = convolutions(640, 32), make()
+    assert sample.spec.input
+    await engine.start(replace(sample.spec, threads=2))
+    assert engine.width == 2
+    slots = SharedSlots.create(2, sample.spec.input.nbytes)
+    await engine.attach(TAP, slots.fd, 2, sample.spec.input)
+    engine.slow_down(0.4)
+    began = time.monotonic()
+    frames = [asyncio.ensure_future(engine.detect_slot(TAP, slot, GEOMETRY, 0.5)) for slot in (0, 1)]
+    await settle()
+    await engine.detach(TAP)
+    found = await asyncio.gather(*frames)
+    assert [len(each.boxes) for each in found] == [len(found[0].boxes)] * 2
+    assert time.monotonic() - began < 0.75 * crowding()
+    slots.close()
 
 
 async def test_too_many_requests_are_turned_away_at_once(make: MakeEngine) -> None:

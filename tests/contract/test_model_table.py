@@ -11,6 +11,7 @@ import pytest
 from agent.pipeline.table import BoardTable
 from agent.serving.dataplane import ModelTable
 from agent.serving.errors import NotReady, RefusedRelease, UnknownModel
+from agent.serving.repository import Awaited
 from protos.errors import Retryable
 from protos.ids import Version
 from tests.sim.engine import FakeEngine, RealClock
@@ -103,3 +104,20 @@ async def test_what_nobody_wants_is_unknown(hand: Hand) -> None:
         with pytest.raises(UnknownModel) as found:
             hand.table.lookup(name, version)
         assert not isinstance(found.value, RefusedRelease)
+
+
+async def test_what_is_loaded_is_listed_and_awaited_no_more(hand: Hand) -> None:
+    hand.wanted()
+    assert hand.table.served() == []
+    assert hand.table.awaited() == [Awaited("harbour", "1")]
+    if isinstance(hand, OfTests):
+        hand.fake.loading.clear()
+    await hand.loaded()
+    assert [(each.name, each.version, each.engine.ready) for each in hand.table.served()] == [("harbour", "1", True)]
+    assert hand.table.awaited() == []
+
+
+async def test_what_is_refused_for_good_is_listed_with_the_reason(hand: Hand) -> None:
+    hand.refused("an unknown operator")
+    assert hand.table.awaited() == [Awaited("harbour", "1", "an unknown operator")]
+    assert hand.table.served() == []

@@ -29,7 +29,9 @@ class AgentProcess:
     def start(self) -> None:
         flags = [part for name, port in self.ports.items() for part in (f"--{name}-port", str(port))]
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(self._command("run", *flags), env=self._environment, stderr=log)
+            self._process = subprocess.Popen(  # its workers would take code from the folder it stands in
+                self._command("run", *flags), env=self._environment, cwd=self._environment["PYTHONPATH"], stderr=log
+            )
 
     def kill(self) -> None:
         """kill -9."""

@@ -9,20 +9,22 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
 
 from agent.cameras.letterbox import letterbox
-from agent.inference import boxes, lifecycle, picture_header, requests
+from agent.inference import boxes, lifecycle, picture_header, places, requests
 from agent.inference.datatypes import unpack_bytes
 from agent.inference.errors import BadInput, BadModel, Expired
 from agent.inference.lifecycle import Event, State
 from agent.inference.messages import TensorIn
 from agent.inference.outputs import boxes_of, with_labels
 from agent.inference.tensors import datatype_of, to_array, to_wire
-from agent.ports import Clock, Detections, EngineSpec, ModelSignature, Tensor
+from agent.inference.turns import USUAL, Turns
+from agent.ports import Clock, Detections, EngineSpec, ModelSignature, Place, Tally, Tensor
 from agent.types import Geometry, ModelInput, Tap
 from agent.workers.memory import SharedSlots
 from protos.errors import Rejected, Retryable
@@ -53,11 +55,13 @@ class FakeEngine:
         self._slow_down = 0.0
         self._taps: dict[Tap, SharedSlots] = {}
         self._turn = asyncio.Lock()
-        self._request_turn = asyncio.Lock()
+        self._turns = Turns()
         self._running: set[asyncio.Future[None]] = set()
         self._sample: Sample | None = None
         self.restarts = 0
         self.warm_seconds = 0.0
+        self.width = 1
+        self.tally = Tally()
 
     @property
     def signature(self) -> ModelSignature:
@@ -114,22 +118,35 @@ class FakeEngine:
         outputs: Sequence[str] | None = None,
         min_score: float = 0.0,
         deadline: float | None = None,
+        priority: int = 0,
+        into: Mapping[str, Place] | None = None,
     ) -> list[Tensor]:
         lifecycle.check_ready(self._state)
         sample = self._loaded
         requests.check(sample.signature, inputs, outputs, image=sample.spec.input is not None)
         picture = sample.spec.input is not None and requests.is_picture(inputs)
-        async with self._request_turn:
-            await self._take_time(deadline)
+        if picture and into:
+            places.check_picture(outputs, into)
+        places.outside(inputs, into)
+        arrived = self._clock.monotonic()
+        await self._turns.take(priority or USUAL)
         try:
-            result = self._picture(inputs[0], min_score) if picture else sample.compute(_arrays(inputs))
+            spent = await self._take_time(deadline)
+        finally:
+            self._turns.give()
+        tensors = self._computed([_fetched(tensor) for tensor in inputs], min_score, picture=picture)
+        self.tally.ran(requests.rows(sample.signature, inputs), self._clock.monotonic() - arrived, spent, 0.0)
+        if picture:
+            tensors = with_labels(tensors, sample.spec.labels, outputs)
+        named = {tensor.name: tensor for tensor in tensors}
+        return [_put(named[name], (into or {}).get(name)) for name in outputs or named]
+
+    def _computed(self, inputs: Sequence[Tensor], min_score: float, *, picture: bool) -> list[Tensor]:
+        try:
+            result = self._picture(inputs[0], min_score) if picture else self._loaded.compute(_arrays(inputs))
         except ValueError as error:
             raise BadInput(f"the model cannot run on this input: {error}") from error
-        tensors = [_tensor(name, array) for name, array in result.items()]
-        if picture:
-            return with_labels(tensors, sample.spec.labels, outputs)
-        named = {tensor.name: tensor for tensor in tensors}
-        return [named[name] for name in outputs or named]
+        return [_tensor(name, array) for name, array in result.items()]
 
     def slow_down(self, seconds: float) -> None:
         self._slow_down = seconds
@@ -146,7 +163,9 @@ class FakeEngine:
 
     async def close(self) -> None:
         self._state = lifecycle.after(self._state, Event.CLOSE)
-        async with self._request_turn, self._turn:
+        await self._turns.take()
+        self._turns.give()
+        async with self._turn:
             for tap in list(self._taps):
                 await self.detach(tap)
 
@@ -188,6 +207,26 @@ class FakeEngine:
         result = self._loaded.compute({"image": pixels[np.newaxis]})
         boxes.refit(result, geometry, (wanted.height, wanted.width), min_score)
         return result
+
+
+def _fetched(tensor: Tensor) -> Tensor:
+    """The tensor with its bytes, wherever they lie."""
+    if tensor.place is None:
+        return tensor
+    data = os.pread(tensor.place.fd, tensor.place.nbytes, tensor.place.offset)
+    if len(data) < tensor.place.nbytes:
+        raise BadInput(f"input {tensor.name!r}: its shared memory was made smaller; register the region again")
+    return replace(tensor, data=data, place=None)
+
+
+def _put(tensor: Tensor, place: Place | None) -> Tensor:
+    if place is None:
+        return tensor
+    size = len(tensor.data)
+    if size > place.nbytes or os.fstat(place.fd).st_size < place.offset + size:
+        raise BadInput(f"output {tensor.name!r} is {size} bytes, and its shared memory is smaller")
+    os.pwrite(place.fd, tensor.data, place.offset)
+    return replace(tensor, data=b"", place=replace(place, nbytes=size))
 
 
 def _arrays(inputs: Sequence[Tensor]) -> dict[str, Array]:

@@ -32,9 +32,9 @@ def frame(seq: int, captured: float, deadline: float = 0.25, camera: int = 0) ->
     return Frame(tap(camera), seq, seq % 6, captured, int(captured * 1e9), captured + deadline, GEOMETRY)
 
 
-def lane(*, bits_per_second: float = 8e6, cloud: bool = True, planned: float = 0.01) -> Lane:
-    rng = random.Random(7)
-    return Lane(Estimate(planned), Breaker(rng=rng), UplinkBudget(bits_per_second), ready=True, cloud_allowed=cloud)
+def lane(*, bits_per_second: float = 8e6, cloud: bool = True, planned: float = 0.01, width: int = 1) -> Lane:
+    breaker, budget = Breaker(rng=random.Random(7)), UplinkBudget(bits_per_second)
+    return Lane(Estimate(planned), breaker, budget, ready=True, cloud_allowed=cloud, width=width)
 
 
 @dataclass

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from agent.ports import Engine
 from agent.serving.dataplane import Served
 from agent.serving.errors import NotReady, RefusedRelease, UnknownModel
+from agent.serving.repository import Awaited
 
 
 @dataclass
@@ -39,6 +40,20 @@ class FakeTable:
 
     def ready(self) -> bool:
         return not self.loading
+
+    def served(self) -> list[Served]:
+        absent = self.loading | self.refused.keys()
+        return [
+            Served(name, version, engine)
+            for name, versions in self.models.items()
+            for version, engine in versions.items()
+            if name not in absent
+        ]
+
+    def awaited(self) -> list[Awaited]:
+        """Their versions are not told; 1 it is."""
+        names = sorted(self.loading | self.refused.keys())
+        return [Awaited(name, "1", self.refused.get(name, "")) for name in names]
 
 
 @dataclass

@@ -15,6 +15,7 @@ from agent.adapters.clock import SystemClock
 from agent.cameras.capture import Captured, Captures
 from agent.cameras.stats import CameraStats
 from agent.types import CameraState, ModelInput, Tap
+from agent.workers.sandbox.report import Confined
 from protos.ids import CameraName, DeploymentName
 
 PATIENCE = 30.0  # seconds until a test is given up; workers start slowly on a busy machine
@@ -43,8 +44,15 @@ class Yard:
 
     def __init__(self, slots: int = 4) -> None:
         self.captures = Captures(
-            SystemClock(), self._on_frame, self._on_superseded, self._on_health, slots, random.Random(1)
+            SystemClock(),
+            self._on_frame,
+            self._on_superseded,
+            self._on_health,
+            slots,
+            random.Random(1),
+            self._on_confined,
         )
+        self.confined: list[Confined] = []  # what each worker said of its sandbox
         self.seen: defaultdict[Tap, list[Captured]] = defaultdict(list)
         self.superseded: Counter[Tap] = Counter()
         self.unaccounted: list[Captured] = []  # frames whose number says that one before was never told, or is old
@@ -90,6 +98,10 @@ class Yard:
             self.order[captured.tap].append((captured.slot, captured.seq))
         else:
             self.captures.release(captured.tap, captured.slot)
+        self._changed.set()
+
+    def _on_confined(self, word: Confined) -> None:
+        self.confined.append(word)
         self._changed.set()
 
     def _on_superseded(self, of: Tap, count: int) -> None:

@@ -8,14 +8,16 @@ any surprise is an exception.
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
-from tritonclient.utils import InferenceServerException
+from tritonclient.utils import InferenceServerException, shared_memory
 
 A = np.array([[1, 2, 3]], dtype=np.float32)
 B = np.array([[10, 20, 30]], dtype=np.float32)
@@ -35,7 +37,7 @@ def main() -> None:
 
 
 def drive(transport: str, module: Any, client: Any, picture: bytes) -> None:
-    for check in (health, metadata, tensors, text, pixels, errors):
+    for check in (health, metadata, tensors, text, pixels, errors, policy, statistics, repository, regions):
         check(module, client)
         print(transport, check.__name__, "ok")
     image(module, client, picture)
@@ -109,13 +111,79 @@ def errors(module: Any, client: Any) -> None:
     refused(client, "harbour", _inputs(module, image=np.array([b"nothing"], dtype=object)), "neither JPEG nor PNG")
 
 
-def refused(client: Any, model: str, inputs: list[Any], words: str) -> None:
+def refused(client: Any, model: str, inputs: list[Any], words: str, **options: Any) -> None:
     said = ""
     try:
-        client.infer(model, inputs)
+        client.infer(model, inputs, **options)
     except InferenceServerException as error:
         said = str(error)
     assert words in said, said or f"{model} took what it should refuse"
+
+
+def policy(module: Any, client: Any) -> None:
+    result = client.infer("sum", _inputs(module, a=A, b=B), priority=1, timeout=5_000_000)
+    assert (result.as_numpy("total") == A + B).all()
+    deadline = {"deadline_unix_ns": time.time_ns() + 10**10}
+    assert client.infer("sum", _inputs(module, a=A, b=B), parameters=deadline).as_numpy("total") is not None
+    refused(client, "sum", _inputs(module, a=A, b=B), "deadline_unix_ns", parameters={"deadline_unix_ns": 1})
+
+
+def statistics(module: Any, client: Any) -> None:
+    options = {"as_json": True} if module is triton_grpc else {}
+    before = _statistics_of_sum(client, options)
+    client.infer("sum", _inputs(module, a=np.ones((5, 3), np.float32), b=np.ones((5, 3), np.float32)))
+    after = _statistics_of_sum(client, options)
+    assert int(after["inference_count"]) - int(before["inference_count"]) == 5
+    assert int(after["execution_count"]) - int(before["execution_count"]) == 1
+    assert int(after["inference_stats"]["success"]["ns"]) > int(before["inference_stats"]["success"]["ns"])
+    assert len(client.get_inference_statistics(**options)["model_stats"]) == 3
+
+
+def _statistics_of_sum(client: Any, options: dict[str, Any]) -> Any:
+    (found,) = client.get_inference_statistics("sum", "1.0.0", **options)["model_stats"]
+    return found
+
+
+def repository(module: Any, client: Any) -> None:
+    options = {"as_json": True} if module is triton_grpc else {}
+    index = client.get_model_repository_index(**options)
+    lines = index["models"] if module is triton_grpc else index
+    assert {(line["name"], line["state"]) for line in lines} >= {("sum", "READY"), ("text", "READY")}
+    client.load_model("sum")
+    said = []
+    for change, model in ((client.unload_model, "sum"), (client.load_model, "nobody")):
+        try:
+            change(model)
+        except InferenceServerException as error:
+            said.append(str(error))
+    assert len(said) == 2
+    assert all("longshore apply" in each for each in said)
+
+
+def regions(module: Any, client: Any) -> None:
+    """Inputs in one region and the output in another, as NVIDIA's examples do it; small and large."""
+    for rows in (1, 50_000):
+        a, b = (np.full((rows, 3), value, np.float32) for value in (1, 2))
+        given = shared_memory.create_shared_memory_region("given", f"/longshore-given-{os.getpid()}", 2 * a.nbytes)
+        taken = shared_memory.create_shared_memory_region("taken", f"/longshore-taken-{os.getpid()}", a.nbytes)
+        try:
+            shared_memory.set_shared_memory_region(given, [a, b])
+            client.register_system_shared_memory("given", f"/longshore-given-{os.getpid()}", 2 * a.nbytes)
+            client.register_system_shared_memory("taken", f"/longshore-taken-{os.getpid()}", a.nbytes)
+            inputs = [module.InferInput(name, [rows, 3], "FP32") for name in ("a", "b")]
+            inputs[0].set_shared_memory("given", a.nbytes)
+            inputs[1].set_shared_memory("given", b.nbytes, offset=a.nbytes)
+            output = module.InferRequestedOutput("total")
+            output.set_shared_memory("taken", a.nbytes)
+            client.infer("sum", inputs, outputs=[output])
+            assert (shared_memory.get_contents_as_numpy(taken, np.float32, [rows, 3]) == 3).all()
+            assert (client.infer("sum", inputs).as_numpy("total") == 3).all()
+            client.unregister_system_shared_memory("given")
+            refused(client, "sum", inputs, "no shared memory region")
+            client.unregister_system_shared_memory()
+        finally:
+            shared_memory.destroy_shared_memory_region(given)
+            shared_memory.destroy_shared_memory_region(taken)
 
 
 def json_and_binary(client: Any) -> None:

@@ -21,6 +21,10 @@ from tests.sim.serving import FakeTable
 ROOT = Path(__file__).parents[2]
 CLIENT = ROOT / ".venv-triton" / "bin" / "python"
 MODELS = {"sum": sum_model(), "text": identity("BYTES"), "harbour": detector()}
+CHECKS = (
+    *("health", "metadata", "tensors", "text", "image", "pixels", "errors", "async"),
+    *("policy", "statistics", "repository", "regions"),
+)
 
 pytestmark = pytest.mark.triton
 
@@ -54,8 +58,9 @@ async def test_tritonclient_is_served_over_http_and_grpc(picture: Path) -> None:
     )
     said, _ = await client.communicate()
     await asyncio.gather(rest.stop(1.0), grpc.stop(1.0), *(engine.close() for engine in engines))
+    plane.regions.close()
     text = said.decode()
     assert client.returncode == 0, text
     for transport in ("http", "grpc"):
-        for check in ("health", "metadata", "tensors", "text", "image", "pixels", "errors", "async"):
+        for check in CHECKS:
             assert f"{transport} {check} ok" in text

@@ -15,6 +15,8 @@ from agent.adapters.x509 import X509Keys
 from agent.config import AgentConfig
 from agent.doctor import Facts, Finding, diagnose, report
 from agent.main import cli
+from agent.workers.sandbox import kernel
+from agent.workers.sandbox.report import MENDS, Confined, Layer
 from tests.sim.authority import DAY, SimAuthority
 
 WELL = Facts(
@@ -87,6 +89,37 @@ def test_what_is_only_worth_knowing_is_not_broken() -> None:
     assert "agent-gpu" in text
     assert "longshore-agent join" in text
     assert "--http-port" in text
+
+
+def sandbox_told(facts: Facts) -> list[Finding]:
+    return [finding for finding in diagnose(facts) if finding.subject == "sandbox"]
+
+
+def test_a_whole_sandbox_is_told_with_its_layers() -> None:
+    layers = (Layer("landlock", holds=True, detail="abi 7"), Layer("seccomp", holds=True, detail=""))
+    (told,) = sandbox_told(replace(WELL, sandbox=Confined("pictures", layers)))
+    assert (told.level, told.sentence) == ("ok", "landlock abi 7, seccomp")
+
+
+@pytest.mark.parametrize("name", MENDS)
+def test_a_missing_layer_is_worth_knowing_with_what_mends_it(name: str) -> None:
+    word = Confined("pictures", (Layer(name, holds=False, detail="this kernel does not offer it"),))
+    (told,) = sandbox_told(replace(WELL, sandbox=word))
+    assert told.level == "note"
+    assert told.sentence == f"workers run without {name}: this kernel does not offer it; {MENDS[name]}"
+
+
+def test_a_sandbox_that_could_not_be_tried_says_how_to_try_it() -> None:
+    (told,) = sandbox_told(replace(WELL, sandbox=None))
+    assert told.level == "note"
+    assert "python -m agent.workers.sandbox" in told.sentence
+
+
+def test_the_sandbox_of_this_box_is_tried_in_a_process_of_its_own() -> None:
+    word = doctor._entered()
+    assert word is not None
+    assert [layer.name for layer in word.layers] == list(MENDS)
+    assert kernel.machine() is None or not {layer.name for layer in word.missing} & {"seccomp", "rlimits"}
 
 
 def test_ports_of_the_agent_that_runs_here_are_its_own() -> None:

@@ -37,6 +37,27 @@ def test_slowed_with_the_cloud_on_nine_in_ten_are_in_time_and_the_cloud_did_it(s
     assert shares(finished)[Outcome.OK_CLOUD] >= 0.3
 
 
+def test_an_engine_that_runs_two_at_once_answers_what_one_could_not() -> None:
+    """Forty frames a second of 45 ms each: 1.8 of one, 0.9 of two."""
+
+    def answered(width: int) -> float:
+        box = Box(lane(cloud=False, width=width), cameras=4, infer=lambda _: 0.045)
+        box.run(3)
+        return in_time(box.run(20))
+
+    assert answered(1) < 0.65
+    assert answered(2) > 0.95
+
+
+def test_a_swap_to_an_engine_of_one_at_a_time_waits_for_what_runs() -> None:
+    box = Box(lane(cloud=False, width=3), cameras=4, infer=lambda _: 0.06)
+    box.run(2)
+    box.lane.width = 1
+    box.run(2)
+    box.settle()
+    assert len(box.finished) == box.due
+
+
 def test_an_engine_that_others_keep_busy_is_a_slow_one() -> None:
     beside = [0.31]
     box = Box(lane(), beside=lambda _: beside[0])

@@ -10,6 +10,7 @@ import grpc.aio
 import httpx
 import pytest
 
+from agent.inference.datatypes import FIXED
 from agent.serving.dataplane import DataPlane
 from agent.serving.grpc_server import GrpcServer
 from agent.serving.http1 import HttpLimits
@@ -18,6 +19,7 @@ from protos.inference_pb2_grpc import GRPCInferenceServiceStub
 from tests.sim.engine import FakeEngine, RealClock
 from tests.sim.models import detector, identity, sum_model
 from tests.sim.serving import Counted, FakeTable
+from tests.unit.serving.doors import Door, GrpcDoor, RestDoor
 
 LIMITS = HttpLimits(
     head_bytes=8 << 10,
@@ -33,7 +35,7 @@ LIMITS = HttpLimits(
 SAMPLES = {
     "sum": sum_model(),
     "harbour": detector(),
-    **{name.lower(): identity(name) for name in ("BYTES", "FP16", "BOOL", "INT64", "UINT8", "FP32", "INT8")},
+    **{name.lower(): identity(name) for name in (*FIXED, "BYTES")},
 }
 
 
@@ -62,7 +64,9 @@ async def node() -> AsyncIterator[Node]:
         engine = FakeEngine([sample], RealClock())
         await engine.start(sample.spec)
         table.add(name, "1.0.0", engine)
-    yield Node(table, DataPlane(table, "0.1.0", RealClock().monotonic, counted), counted)
+    plane = DataPlane(table, "0.1.0", RealClock().monotonic, counted)
+    yield Node(table, plane, counted)
+    plane.regions.close()
     for versions in table.models.values():
         for served in versions.values():
             await served.close()
@@ -98,3 +102,8 @@ async def grpc_port(node: Node) -> AsyncIterator[int]:
 async def stub(grpc_port: int) -> AsyncIterator[GRPCInferenceServiceStub]:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{grpc_port}") as channel:
         yield GRPCInferenceServiceStub(channel)
+
+
+@pytest.fixture(params=["rest", "grpc"])
+def door(request: pytest.FixtureRequest, rest: httpx.AsyncClient, stub: GRPCInferenceServiceStub) -> Door:
+    return RestDoor(rest) if request.param == "rest" else GrpcDoor(stub)

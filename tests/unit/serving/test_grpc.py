@@ -86,7 +86,13 @@ async def test_raw_tensors_are_inferred(stub: GRPCInferenceServiceStub, node: No
         ("fp32", pb.InferTensorContents(fp32_contents=[0.5, 2]), struct.pack("<2f", 0.5, 2)),
         ("int64", pb.InferTensorContents(int64_contents=[-1, 2**62]), struct.pack("<2q", -1, 2**62)),
         ("int8", pb.InferTensorContents(int_contents=[-128, 127]), struct.pack("<2b", -128, 127)),
+        ("int16", pb.InferTensorContents(int_contents=[-(2**15), 2**15 - 1]), struct.pack("<2h", -(2**15), 2**15 - 1)),
+        ("int32", pb.InferTensorContents(int_contents=[-(2**31), 2**31 - 1]), struct.pack("<2i", -(2**31), 2**31 - 1)),
         ("uint8", pb.InferTensorContents(uint_contents=[0, 255]), bytes([0, 255])),
+        ("uint16", pb.InferTensorContents(uint_contents=[0, 2**16 - 1]), struct.pack("<2H", 0, 2**16 - 1)),
+        ("uint32", pb.InferTensorContents(uint_contents=[0, 2**32 - 1]), struct.pack("<2I", 0, 2**32 - 1)),
+        ("uint64", pb.InferTensorContents(uint64_contents=[0, 2**64 - 1]), struct.pack("<2Q", 0, 2**64 - 1)),
+        ("fp64", pb.InferTensorContents(fp64_contents=[0.5, 1e300]), struct.pack("<2d", 0.5, 1e300)),
         ("bool", pb.InferTensorContents(bool_contents=[True, False]), bytes([1, 0])),
         ("bytes", pb.InferTensorContents(bytes_contents=[b"quay", b""]), pack_bytes([b"quay", b""])),
     ],
@@ -97,6 +103,13 @@ async def test_typed_contents_are_inferred(
     request = pb.ModelInferRequest(model_name=model)
     request.inputs.add(name="x", datatype=model.upper(), shape=[2], contents=contents)
     assert list((await stub.ModelInfer(request)).raw_output_contents) == [raw]
+
+
+async def test_half_precision_travels_raw(stub: GRPCInferenceServiceStub) -> None:
+    request = pb.ModelInferRequest(model_name="fp16")
+    request.inputs.add(name="x", datatype="FP16", shape=[2])
+    request.raw_input_contents.append(struct.pack("<2e", 0.5, -2))
+    assert list((await stub.ModelInfer(request)).raw_output_contents) == [struct.pack("<2e", 0.5, -2)]
 
 
 async def test_a_picture_gives_boxes_on_that_picture(stub: GRPCInferenceServiceStub) -> None:
@@ -212,7 +225,7 @@ async def test_what_the_engine_says_becomes_a_code(
     error: LongshoreError,
     code: grpc.StatusCode,
 ) -> None:
-    async def fail(*_: object) -> None:
+    async def fail(*_: object, **__: object) -> None:
         raise error
 
     monkeypatch.setattr(node.engine("sum"), "infer", fail)

@@ -90,8 +90,9 @@ async def test_a_release_that_was_refused_for_good_is_answered_with_the_reason_a
 
 async def test_a_model_whose_worker_is_started_is_not_ready(rest: httpx.AsyncClient, node: Node) -> None:
     node.table.add("cold", "1", FakeEngine([], RealClock()))
-    assert (await rest.get("/v2/models/cold/ready")).status_code == 503
-    assert (await rest.get("/v2/models/sum/ready")).status_code == 200
+    cold, warm = await rest.get("/v2/models/cold/ready"), await rest.get("/v2/models/sum/ready")
+    assert (cold.status_code, cold.json()) == (503, {"name": "cold", "ready": False})
+    assert (warm.status_code, warm.json()) == (200, {"name": "sum", "ready": True})
 
 
 @pytest.mark.parametrize("path", ["/v2/models/sum", "/v2/models/sum/versions/1.0.0"])
@@ -141,8 +142,15 @@ async def test_all_outputs_travel_binary_when_the_request_says_so(rest: httpx.As
         ("bytes", ["quay", "", "Süd"]),
         ("fp16", [0.5, -1.0, 2.0]),
         ("bool", [True, False, True]),
+        ("int16", [-(2**15), 0, 2**15 - 1]),
+        ("int32", [-(2**31), 0, 2**31 - 1]),
         ("int64", [2**62, -1, 0]),
         ("uint8", [0, 128, 255]),
+        ("uint16", [0, 1, 2**16 - 1]),
+        ("uint32", [0, 1, 2**32 - 1]),
+        ("uint64", [0, 1, 2**64 - 1]),
+        ("fp32", [0.5, -1.0, 3.0]),
+        ("fp64", [0.5, 1e300, -1.0]),
         ("int8", [-128, 0, 127]),
     ],
 )
@@ -316,7 +324,7 @@ async def test_a_wrong_path_or_method_says_so(rest: httpx.AsyncClient, method: s
 async def test_what_the_engine_says_becomes_a_code(
     rest: httpx.AsyncClient, node: Node, monkeypatch: pytest.MonkeyPatch, error: LongshoreError, status: int, retry: str
 ) -> None:
-    async def fail(*_: object) -> None:
+    async def fail(*_: object, **__: object) -> None:
         raise error
 
     monkeypatch.setattr(node.engine("sum"), "infer", fail)

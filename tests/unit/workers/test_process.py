@@ -10,11 +10,12 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from agent.workers.memory import SharedSlots
 from agent.workers.process import WorkerProcess
@@ -47,6 +48,11 @@ def descriptors_left(count: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def links(pid: int | None) -> list[str]:
+    """What a process has open beside its standard streams."""
+    return [str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir() if int(each.name) > 2]
 
 
 def open_descriptors() -> int:
@@ -147,3 +153,43 @@ def test_a_worker_dies_with_a_parent_that_was_killed(tmp_path: Path) -> None:
     while Path(f"/proc/{worker}").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not Path(f"/proc/{worker}").exists()
+
+
+async def test_what_is_sent_in_one_turn_of_the_loop_arrives_in_order_however_far_behind_the_worker_is() -> None:
+    owner = Owner()
+    await owner.worker.start()
+    for number in range(20_000):
+        owner.worker.send(Ask(number))
+    said = [(await owner.answers.get()).number for _ in range(20_000)]
+    assert said == [2 * number for number in range(20_000)]
+    await owner.worker.stop()
+
+
+async def test_what_was_not_sent_when_the_worker_is_stopped_leaves_no_descriptor() -> None:
+    owner, open_before = Owner(), open_descriptors()
+    await owner.worker.start()
+    memory = SharedSlots.create(1, 5)
+    owner.worker.send(Ask(1), [memory.fd])
+    await owner.worker.stop()
+    memory.close()
+    assert open_descriptors() <= open_before
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_worker_has_nothing_open_that_it_was_not_given(loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    async def opened() -> list[str]:
+        owner = Owner()
+        await owner.worker.start()
+        owner.worker.send(Ask(1))
+        await owner.answers.get()
+        found = links(owner.worker.pid)
+        await owner.worker.stop()
+        return found
+
+    ours = os.memfd_create("ours", 0)  # as a native library may open one: for every child to have
+    try:
+        with asyncio.Runner(loop_factory=loop) as runner:
+            found = runner.run(opened())
+    finally:
+        os.close(ours)
+    assert [each.partition(":")[0] for each in found] == ["socket"]

@@ -1,0 +1,35 @@
+"""What a capture worker keeps, by what its cameras need: a device or connections out; files come as descriptors."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from agent.cameras.needs import Kind, Needs
+from agent.workers.sandbox import profiles
+from agent.workers.sandbox.entry import enter
+from agent.workers.sandbox.report import Confined
+
+ROOM = 8 << 30  # bytes of address space: sixteen cameras of 4K, each with sixteen pictures in its decoder, take half
+
+
+def confine(needs: Needs) -> Confined:
+    """Give up all else, for good; libraries first, since no file is opened later."""
+    _load(needs.kind)
+    pid = os.getpid()
+    match needs.kind:
+        case Kind.NETWORK:
+            return enter(profiles.network(pid, ROOM, tuple(sorted(needs.ports))))
+        case Kind.DEVICE:
+            return enter(profiles.device(pid, ROOM, Path(needs.device)))
+        case _:
+            return enter(profiles.pictures(pid, ROOM))
+
+
+def _load(kind: Kind) -> None:
+    if kind is Kind.DRAWN:
+        from agent.cameras import source_synthetic  # noqa: F401
+    else:
+        from agent.cameras import source_av
+
+        source_av.load_all()

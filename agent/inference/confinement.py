@@ -1,0 +1,46 @@
+"""What an engine worker keeps: on the CPU nothing but its channel, on a GPU the driver's devices and libraries.
+
+Entered once, when it is told what to load and before it looks at the model: by then it knows which libraries it needs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+from pathlib import Path
+
+from agent.inference.messages import Load
+from agent.inference.runtime import GPU_PROVIDERS
+from agent.workers.sandbox import profiles
+from agent.workers.sandbox.entry import enter
+from agent.workers.sandbox.report import Confined
+
+# Measured on ONNX Runtime 1.32: loading takes 3 to 6 times a model of 90 to 190 MB, frames of 640 pixels 0.1 GB, a
+# thread 0.1 GB. Requests may bring 0.25 GB, and batches more inside the graph. Whoever asks for 16 GB finds an end.
+ROOM = 4 << 30  # bytes of address space, beside what the model's own size explains
+TIMES_MODEL = 12  # twice what was measured
+
+_DRIVER = ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/local", "/etc/ld.so.cache", "/usr/share/nvidia")
+_KERNEL = ("/proc/self", "/proc/driver/nvidia", "/proc/devices", "/proc/meminfo", "/proc/cpuinfo", "/sys")
+_DEVICES = ("nvidia*", "nvidia-caps/*", "dri/*", "nvhost*", "nvmap", "nvgpu/**/*")
+
+
+def confine(load: Load, model_bytes: int) -> Confined:
+    """Give up all else. Raises ImportError where a library is not there."""
+    if load.input is not None:
+        from agent.inference import pictures  # noqa: F401 - cv2, for requests that bring a picture; no file later
+
+    if load.provider in GPU_PROVIDERS:
+        return enter(profiles.engine_on_gpu(os.getpid(), _folders(), _devices()))
+    return enter(profiles.engine(os.getpid(), ROOM + TIMES_MODEL * model_bytes))
+
+
+def _folders() -> tuple[Path, ...]:
+    """Where a driver's libraries lie, and what it asks of the system. None of it is a secret."""
+    ours = {sys.prefix, sys.base_prefix, sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+    return tuple(Path(place) for place in (*_DRIVER, *_KERNEL, *sorted(ours)))
+
+
+def _devices() -> tuple[Path, ...]:
+    return tuple(path for pattern in _DEVICES for path in Path("/dev").glob(pattern) if not path.is_dir())

@@ -1,0 +1,15 @@
+"""Which layers of a worker's sandbox this box offers, as JSON: `python -m agent.workers.sandbox`, for `doctor`."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import msgspec
+
+from agent.workers.sandbox import profiles
+from agent.workers.sandbox.entry import enter
+
+if __name__ == "__main__":
+    word = enter(profiles.pictures(os.getpid(), growth=1 << 30))
+    sys.stdout.buffer.write(msgspec.json.encode(word))

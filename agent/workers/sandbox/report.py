@@ -1,0 +1,71 @@
+"""What a worker says of its own sandbox, and what the agent makes of it."""
+
+from __future__ import annotations
+
+import logging
+
+import msgspec
+
+from agent.types import Problem
+
+log = logging.getLogger(__name__)
+
+# In the order in which they are entered; each sentence ends what was found missing.
+MENDS = {
+    "rlimits": "look at the limits of the agent's service or container",
+    "no_new_privs": "use Linux 3.5 or newer",
+    "capabilities": "run the agent as a user of its own ('longshore-agent join --install' makes one)",
+    "landlock": "use Linux 5.13 or newer with CONFIG_SECURITY_LANDLOCK, and 'landlock' in its lsm= line if it has one",
+    "seccomp": "use x86_64 or aarch64 with CONFIG_SECCOMP_FILTER, in a container whose own filter allows 'seccomp'",
+}
+
+
+class Layer(msgspec.Struct, array_like=True, frozen=True):
+    """One layer as the worker tried it. `detail`: what it is, or what was found missing."""
+
+    name: str
+    holds: bool
+    detail: str
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.detail}; {MENDS[self.name]}"
+
+
+class Confined(msgspec.Struct, tag="confined", frozen=True):
+    """The first word of a worker that has given up its rights, before it reads what others made."""
+
+    profile: str
+    layers: tuple[Layer, ...]
+
+    @property
+    def missing(self) -> tuple[Layer, ...]:
+        return tuple(layer for layer in self.layers if not layer.holds)
+
+    def __str__(self) -> str:
+        return ", ".join(" ".join(filter(None, (layer.name, layer.detail))) for layer in self.layers if layer.holds)
+
+
+class Sandboxes:
+    """The last word of each kind of worker. A missing layer is a problem of the node, and stops nothing."""
+
+    def __init__(self) -> None:
+        self._words: dict[str, Confined] = {}
+
+    def told(self, word: Confined) -> None:
+        if self._words.get(word.profile) != word:
+            self._words[word.profile] = word
+            for layer in word.missing:
+                log.warning("%s workers run without %s: %s", word.profile, layer.name, layer.sentence)
+
+    def problems(self) -> list[Problem]:
+        """One for each missing layer."""
+        return [Problem("sandbox", self._sentence(name)) for name in MENDS if self._without(name)]
+
+    def _without(self, name: str) -> dict[str, Layer]:
+        return {profile: layer for profile, word in self._words.items() for layer in word.missing if layer.name == name}
+
+    def _sentence(self, name: str) -> str:
+        lacking = self._without(name)
+        layer = next(iter(lacking.values()))
+        return f"workers ({', '.join(sorted(lacking))}) run without {name}: {layer.sentence}"

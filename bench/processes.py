@@ -1,0 +1,78 @@
+"""What processes and the machine cost, as the kernel counts it: seconds of CPU, proportional memory, descendants."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def pss_mb(pid: int) -> float:
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:")) / 1024
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = _stat(pid)
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def family(pid: int) -> list[int]:
+    """The process and all its descendants that are there now."""
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with suppress(OSError):  # it ended meanwhile
+                parents[int(entry.name)] = int(_stat(int(entry.name))[1])
+    found, last = [pid], [pid]
+    while last:
+        last = [child for child, parent in parents.items() if parent in last]
+        found += last
+    return found
+
+
+def runs(pid: int) -> bool:
+    """Is it there, and not only waited for by its parent?"""
+    try:
+        return _stat(pid)[0] != "Z"
+    except OSError:
+        return False
+
+
+def cpu_seconds_of(pids: Iterable[int]) -> float:
+    """Of all that are still there."""
+    total = 0.0
+    for pid in pids:
+        with suppress(OSError):
+            total += cpu_seconds(pid)
+    return total
+
+
+def pss_mb_of(pids: Iterable[int]) -> float:
+    """Of all that are still there."""
+    total = 0.0
+    for pid in pids:
+        with suppress(OSError, StopIteration):
+            total += pss_mb(pid)
+    return total
+
+
+def busy_seconds() -> float:
+    """Seconds that all cores together worked since the machine started."""
+    fields = Path("/proc/stat").read_text().splitlines()[0].split()
+    user, nice, system, _, _, interrupts, soft = map(int, fields[1:8])
+    return (user + nice + system + interrupts + soft) / TICKS
+
+
+def own_seconds() -> float:
+    """Of these, this process and those of its descendants that have ended."""
+    told = os.times()
+    return told.user + told.system + told.children_user + told.children_system
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields behind the command's name: state, parent, …"""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
