@@ -1,4 +1,4 @@
-"""`longshore-agent`: join a fleet, run on a box, serve as a cloud node, try a release, find what is wrong.
+"""`longshore-agent`: join a fleet, run on a box, serve as a cloud node, try a release, measure, find what is wrong.
 
 Importing this module must stay cheap (no cv2, av, onnxruntime, torch; a test holds it to that): the main process never
 touches pixels, and an edge box has little memory. Errors reach the user as one sentence; exit codes are in `EXIT`.
@@ -108,7 +108,7 @@ def _config_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--metrics-port", type=int, help="Prometheus metrics [default: 8002]."),
         click.option("--events-broker", metavar="URL", help="On this box, for applications: mqtt://127.0.0.1:1883."),
         click.option("--provider", type=click.Choice(["cpu", "cuda", "tensorrt"]), help="Execution provider."),
-        click.option("--threads", type=int, help="Threads per engine [default: 1]."),
+        click.option("--threads", type=int, help="Threads per engine [default: one per core]."),
         click.option("--log-level", help="DEBUG, INFO, WARNING or ERROR [default: INFO]."),
         _state,
     ):
@@ -176,6 +176,25 @@ def try_(**options: Any) -> None:
     Ctrl-C keeps what was written.
     """
     from agent.trial.run import Wish, run  # a process of its own: here, and only here, main loads pixels
+
+    if not run(Wish(**options), click.echo):
+        sys.exit(INTERRUPTED)
+
+
+@cli.command(epilog="Example: longshore-agent bench ./release --source clip.mp4 --folder ./measured")
+@click.argument("release", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--source", default="", help="Video or rtsp://… whose decoding is measured [default: a drawn one].")
+@click.option("--seconds", type=click.FloatRange(1.0), default=30.0, show_default=True, help="Of measuring.")
+@click.option("--variant", default="", help="Only this ONNX file of the release [default: each that runs here].")
+@click.option("--threads", type=click.IntRange(0), default=0, help="Cores to use [default: all].")
+@click.option("--folder", type=click.Path(path_type=Path, file_okay=False), help="To make: figures.json, plot.svg.")
+@click.option("-o", "--output", "form", type=click.Choice(["table", "json"]), default="table", help="[default: table]")
+def bench(**options: Any) -> None:
+    """Measure what this box can do with a release, what the agent reaches of it, and how many cameras that is.
+
+    Ctrl-C keeps what was measured.
+    """
+    from agent.bench.run import Wish, run  # a process of its own, as `try` is
 
     if not run(Wish(**options), click.echo):
         sys.exit(INTERRUPTED)

@@ -56,7 +56,7 @@ def run(wish: Wish, say: Say) -> bool:
         Fatal: no fitting ONNX Runtime is installed.
     """
     release = opened(wish.release, wish.variant, wish.threads)
-    _check_output(wish.output)
+    check_output(wish.output)
     source = feeds.opened(wish.source, wish.seconds)
     try:
         return asyncio.run(_Trial(wish, release, source, say).run())
@@ -166,6 +166,7 @@ class _Trial:
         }
 
 
-def _check_output(folder: Path) -> None:
+def check_output(folder: Path, option: str = "--output") -> None:
+    """Raises Rejected where something lies there; `option` names another."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise Rejected(f"{folder} is there already and not empty; name another folder with --output")
+        raise Rejected(f"{folder} is there already and not empty; name another folder with {option}")

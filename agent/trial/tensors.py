@@ -34,7 +34,7 @@ async def report(engine: Engine, feed: Feed) -> str:
     times: list[float] = []
     loop = asyncio.get_running_loop()
     while len(outputs) < (MOST if picture else 1) and (seen := await asyncio.to_thread(feed.next)) is not None:
-        given = [_pixels(spec, seen.picture) if spec is picture else _zeros(spec) for spec in inputs]
+        given = [_pixels(spec, seen.picture) if spec is picture else zeros(spec) for spec in inputs]
         started = loop.time()
         outputs.append(await engine.infer(given))
         times.append(loop.time() - started)
@@ -62,7 +62,8 @@ def _pixels(spec: TensorSpec, picture: Picture) -> Tensor:
     return Tensor(spec.name, spec.datatype, array.shape, array.tobytes())
 
 
-def _zeros(spec: TensorSpec) -> Tensor:
+def zeros(spec: TensorSpec) -> Tensor:
+    """A free dimension is 1."""
     shape = tuple(1 if side < 0 else side for side in spec.shape)
     if spec.datatype == BYTES:
         return Tensor(spec.name, BYTES, shape, pack_bytes([b""] * int(np.prod(shape))))

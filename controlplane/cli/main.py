@@ -45,6 +45,7 @@ SECTIONS = {
     "Models": {
         "package": ("package", "Make a release directory from an ONNX file."),
         "try": ("try_release", "Show what a release sees on a video, pictures or a camera, here."),
+        "bench": ("bench", "Measure how many cameras this machine has room for with a release."),
         "push": ("push", "Push a release directory or tar to the registry."),
         "diff": ("diff", "What changed between two releases."),
         "train": ("train", "Train a model with a recipe, on the control plane's machine."),

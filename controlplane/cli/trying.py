@@ -1,6 +1,6 @@
-"""What `longshore try` needs around the agent: the release as a folder, and the agent as a process. No printing.
+"""What `longshore try` and `bench` need around the agent: the release as a folder, and the agent as a process.
 
-The two planes are siblings, so what is shown comes from `longshore-agent try`, never from an import. A release of the
+The two planes are siblings, so what is shown comes from a process of the agent, never from an import. A release of the
 registry is fetched by digest into the user's cache, in pieces, and proven before it counts as there; the agent proves
 every file again.
 """
@@ -19,8 +19,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from controlplane.cli.bars import Progress
+import click
+
+from controlplane.cli import session
+from controlplane.cli.bars import Progress, bars
 from controlplane.cli.client import Client
+from controlplane.cli.exits import Exit
 from controlplane.cli.parcels import MANIFEST, FolderParcel, opened
 from protos import manifest as manifests
 from protos.errors import Fatal, Rejected, Retryable
@@ -37,6 +41,28 @@ def named(text: str) -> tuple[str, str] | None:
     """Model and version, when `text` names a release of the registry and nothing that lies here."""
     match = _NAMED.fullmatch(text)
     return (match[1], match[2]) if match and not Path(text).exists() else None
+
+
+@contextmanager
+def release(text: str) -> Iterator[tuple[Path, Manifest]]:
+    """What a user names, as a folder: one that lies here, a tar of one, or NAME@VERSION of the registry.
+
+    Raises:
+        Rejected: nothing there, or no release.
+        NotFound: the registry has no such release.
+        Retryable: the control plane stayed away.
+    """
+    wished = named(text)
+    if wished is None:
+        if not Path(text).exists():
+            raise Rejected(f"{text} is not there; name a release folder, a tar of one, or NAME@VERSION of the registry")
+        with folder_of(Path(text)) as found:
+            yield found
+        return
+    with session.client() as client, bars() as progress:
+        folder = fetched(client, *wished, cache_path(os.environ), progress)
+    with folder_of(folder) as found:
+        yield found
 
 
 @contextmanager
@@ -115,9 +141,9 @@ def cache_path(environment: Mapping[str, str]) -> Path:
     return Path(base) / "longshore" / "releases"
 
 
-def free_folder(release: Manifest, here: Path) -> Path:
-    """Where the output goes when nobody says: beside whatever earlier tries left."""
-    name = f"{release.name}-{release.version}-try"
+def free_folder(release: Manifest, here: Path, verb: str = "try") -> Path:
+    """Where the output goes when nobody says: beside whatever earlier ones left."""
+    name = f"{release.name}-{release.version}-{verb}"
     names = (name if number == 1 else f"{name}-{number}" for number in range(1, 10_000))
     return next(path for path in map(here.__truediv__, names) if not path.exists())
 
@@ -145,3 +171,12 @@ def run_agent(words: Sequence[str]) -> int:
                 return agent.wait()
             except KeyboardInterrupt:
                 continue  # it got the signal too, and keeps what it wrote
+
+
+def check_ended(code: int) -> None:
+    """Raises what ends this command as the agent ended, which has said why.
+
+    Its 4 is a machine to mend, which scripts would take for "no such object" here.
+    """
+    if code:
+        raise click.exceptions.Exit(Exit.REJECTED if code == Exit.NOT_FOUND else code)

@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from controlplane.cli import proposing, session, trying
-from controlplane.cli.bars import bars
 from controlplane.cli.exits import Exit
 from controlplane.cli.proposing import Tried
-from protos.errors import LongshoreError, Rejected
+from protos.errors import LongshoreError
 from protos.manifest import Manifest
 
 EXAMPLES = """Show what a release sees on a video, on pictures or on a live camera, on this machine.
@@ -47,7 +44,7 @@ PICTURES = (".jpg", ".jpeg", ".png")
 @click.option("--variant", help="Which ONNX file of the release [default: what a box would run].")
 def command(release: str, source: str, output: Path | None, min_score: float, **options: float | str | None) -> None:
     load = os.getloadavg()[0] / (os.cpu_count() or 1)
-    with _release(release) as (folder, made):
+    with trying.release(release) as (folder, made):
         target = output or trying.free_folder(made, Path.cwd())
         words = ["try", str(folder), "--source", source, "--output", str(target), "--min-score", f"{min_score}"]
         for key, value in options.items():
@@ -55,24 +52,7 @@ def command(release: str, source: str, output: Path | None, min_score: float, **
         code = trying.run_agent(words)
         if made.task == "detection" and code in (Exit.OK, Exit.INTERRUPTED) and target.is_dir():
             _next(release, _tried(made, source, target, min_score, load), target)
-    if code:
-        # The agent has said why. Its 4 is a machine to mend, which scripts would take for "no such object" here.
-        raise click.exceptions.Exit(Exit.REJECTED if code == Exit.NOT_FOUND else code)
-
-
-@contextmanager
-def _release(text: str) -> Iterator[tuple[Path, Manifest]]:
-    wished = trying.named(text)
-    if wished is None:
-        if not Path(text).exists():
-            raise Rejected(f"{text} is not there; name a release folder, a tar of one, or NAME@VERSION of the registry")
-        with trying.folder_of(Path(text)) as found:
-            yield found
-        return
-    with session.client() as client, bars() as progress:
-        folder = trying.fetched(client, *wished, trying.cache_path(os.environ), progress)
-    with trying.folder_of(folder) as found:
-        yield found
+    trying.check_ended(code)
 
 
 def _next(release: str, tried: Tried, target: Path) -> None:
