@@ -2,7 +2,8 @@
 
 Owned by the agent's event loop. Rules that hold here:
 - Calls are checked before anything is sent. Frames go to the worker at once, other requests by priority and arrival,
-  as many as it runs at once (see `turns`): a frame waits for one of them at most. The worker answers each once.
+  as many as it runs at once and one more (see `turns`); it takes frames first, so a frame waits for one of them at
+  most. The worker answers each once, and does not begin what nobody waits for.
 - A worker that dies or hangs fails what is in flight with Retryable and is started again, ever more patiently; the
   model (a sealed memfd kept here) and the taps are given to the new one. Calls meanwhile fail at once: frames do not
   wait.
@@ -108,6 +109,7 @@ class OnnxEngine:
         self.restarts = 0
         self.warm_seconds = 0.0
         self.width = 1
+        self._in_hand = 0
         self.tally = Tally()
 
     @property
@@ -201,7 +203,7 @@ class OnnxEngine:
         )
         assert isinstance(loaded, Loaded)
         self._signature = ModelSignature(loaded.inputs, loaded.outputs)
-        self.warm_seconds, self.width = loaded.warm_seconds, loaded.width
+        self.warm_seconds, self.width, self._in_hand = loaded.warm_seconds, loaded.width, loaded.in_hand
         self._patience.learn(loaded.warm_seconds)
         self._allow()
         for tap in self._taps.values():
@@ -410,7 +412,11 @@ class OnnxEngine:
             raise
         if first:
             self._next_head()
-        return await call.answer()
+        try:
+            return await call.answer()
+        except asyncio.CancelledError:
+            self._tell(messages.Cancel(call.number))  # it may not have begun
+            raise
 
     def _answered(self, message: FromWorker, fds: list[int]) -> None:
         call = self._calls.settle(message.call)
@@ -425,7 +431,7 @@ class OnnxEngine:
         call.end(message, fds)
 
     def _allow(self) -> None:
-        self._turns.limit = turns.limit(self.width, self._patience.usual + self._slow_down)
+        self._turns.limit = turns.limit(self.width, self._in_hand, self._patience.usual + self._slow_down)
 
     def _give(self, leases: Sequence[Lease]) -> None:
         for lease in leases:

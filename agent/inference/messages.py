@@ -112,12 +112,19 @@ class Infer(msgspec.Struct, tag="infer", omit_defaults=True):
     put: Sequence[Part] = ()  # outputs to write
 
 
+class Cancel(msgspec.Struct, tag="cancel"):
+    """Nobody waits for this request any more; it is answered with Failed, unless it runs or was answered."""
+
+    call: int
+
+
 class Loaded(msgspec.Struct, tag="loaded"):
     call: int
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     warm_seconds: float  # one inference after the first
     width: int  # calls it runs at once
+    in_hand: int  # requests it takes beyond those
 
 
 class Detected(msgspec.Struct, tag="detected"):
@@ -148,5 +155,5 @@ class Failed(msgspec.Struct, tag="failed"):
     message: str
 
 
-ToWorker = Load | Attach | Detach | Chunk | DropChunk | Detect | Infer
+ToWorker = Load | Attach | Detach | Chunk | DropChunk | Detect | Infer | Cancel
 FromWorker = Loaded | Detected | Inferred | Failed

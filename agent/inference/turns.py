@@ -1,4 +1,4 @@
-"""Whose turn it is to have a request run: by priority, then in order of arrival, as many at once as `limit` says."""
+"""Whose turn it is to be with the worker: by priority, then in order of arrival, as many at once as `limit` says."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ LAST = 1 << 63  # behind everything that waits
 Waiting = tuple[int, int, asyncio.Future[None]]  # priority, number of arrival
 
 
-def limit(width: int, usual_seconds: float) -> int:
+def limit(width: int, in_hand: int, usual_seconds: float) -> int:
     """How many requests may be with a worker that runs `width` at once and takes `usual_seconds` for one. Pure.
 
-    As many as it runs; of short ones more, since each would else wait for a message to come and go.
+    As many as it runs and those `in_hand`, which frames pass, so that no core waits for a message to come and go; of
+    short ones more.
     """
-    return max(width, min(MOST, int(AHEAD_SECONDS / usual_seconds))) if usual_seconds > 0 else width
+    return max(width + in_hand, min(MOST, int(AHEAD_SECONDS / usual_seconds))) if usual_seconds > 0 else width
 
 
 class Turns:

@@ -1,4 +1,4 @@
-"""The engine worker process: one graph, a thread per call that runs at once, messages in order of arrival.
+"""The engine worker process: one graph, a thread per call that runs at once, frames before requests.
 
     python -m agent.inference.worker      (started by agent.workers.process)
 
@@ -28,9 +28,10 @@ import numpy as np
 
 from agent.inference import boxes, confinement, contract, messages, places, tensors
 from agent.inference.errors import BadInput, BadModel, Expired
-from agent.inference.lanes import Lanes, Sessions, planned
+from agent.inference.lanes import Lanes, Place, Plan, Sessions, planned
 from agent.inference.messages import (
     Attach,
+    Cancel,
     Chunk,
     Detach,
     Detect,
@@ -56,6 +57,13 @@ from agent.workers.memory import SharedSlots
 from protos.errors import Fatal, LongshoreError, Retryable
 
 Answer = tuple[FromWorker, Sequence[Buffer]]  # the message, and large tensors to go beside it
+Received = tuple[ToWorker, list[int]]
+PLACES: dict[type, Place] = {
+    Detect: Place.FIRST,
+    Infer: Place.NEXT,
+    Detach: Place.APART,  # what runs may still read there
+    DropChunk: Place.APART,
+}
 REASONS = (
     (Expired, Reason.EXPIRED),
     (Retryable, Reason.AGAIN),
@@ -87,7 +95,7 @@ class Worker:
         """`confine` gives up the process's rights; told what is to be loaded, and how many bytes the model has."""
         self._confine = confine
         self._sessions: Sessions | None = None
-        self.width = 1
+        self.plan: Plan | None = None  # once a model is loaded
         self._input: ModelInput | None = None
         self._task = "tensor"
         self._taps: dict[int, TapFrames] = {}
@@ -120,13 +128,14 @@ class Worker:
         warm_seconds = _warm(session, message.input)
         plan = planned(cores, message.provider, len(model), warm_seconds)
         self._sessions, self._input, self._task = Sessions(session), message.input, message.task
-        self.width = plan.width
+        self.plan = plan
         if plan.alone:
             self._sessions.alone = Session(model, message.provider, cores)
             warm_seconds = _warm(self._sessions.alone, message.input)
         del model
         _settle()
-        return Loaded(message.call, session.signature.inputs, session.signature.outputs, warm_seconds, plan.width)
+        signature = session.signature
+        return Loaded(message.call, signature.inputs, signature.outputs, warm_seconds, plan.width, plan.in_hand)
 
     def _detect(self, message: Detect) -> Detected:
         tap = self._taps[message.tap]
@@ -297,45 +306,61 @@ def main() -> None:
 
 
 def _serve(channel: WorkerChannel[ToWorker], worker: Worker) -> None:
-    """Calls go to the lanes once there are several; the rest is done here, in its order.
+    """Here, until a model is loaded whose calls are worth a thread each.
 
     Raises:
-        EOFError: the agent is gone.
+        EOFError: the agent is gone, before that.
     """
-    lanes: Lanes[tuple[Detect | Infer, list[int]]] | None = None
-    while True:
+    while worker.plan is None or worker.plan.short:
         received = channel.receive()
         assert received is not None
-        message, fds = received
-        if lanes is not None and isinstance(message, (Detect, Infer)):
-            lanes.put((message, fds))
-            continue
-        if lanes is not None and isinstance(message, (Detach, DropChunk)):
-            lanes.drain()  # what runs may still read there
-        result = answer(worker, message, fds)
+        result = answer(worker, *received)
         if result is not None:
             _answer(channel, *result)
-        if lanes is None and worker.width > 1:
-            lanes = Lanes(worker.width, lambda call: _answer_apart(channel, worker, *call))
+    _Threads(channel, worker).lanes.run(worker.plan.width)
+    os._exit(0)  # a call that still runs would be in the way of the interpreter's end
 
 
-def _answer_apart(
-    channel: WorkerChannel[ToWorker], worker: Worker, message: Detect | Infer, fds: Sequence[int]
-) -> None:
-    """In a thread of its own; what ends the process elsewhere ends it here too."""
-    try:
-        result = answer(worker, message, fds)
-        assert result is not None
-        message_out, large = result
+class _Threads:
+    """The worker's calls, in a thread each; what ends the process elsewhere ends it in each of them."""
+
+    def __init__(self, channel: WorkerChannel[ToWorker], worker: Worker) -> None:
+        self._channel = channel
+        self._worker = worker
+        self.lanes: Lanes[Received] = Lanes(self._receive, _place, self._act)
+
+    def _receive(self, wait: bool) -> Received | None:  # noqa: FBT001 - as Lanes calls it
+        return self._channel.receive(None if wait else 0.0)
+
+    def _act(self, received: Received) -> None:
+        try:
+            message, fds = received
+            result = self._cancel(message) if isinstance(message, Cancel) else answer(self._worker, message, fds)
+            if result is not None:
+                self._send(*result)
+        except EOFError:
+            os._exit(0)
+        except Exception:  # noqa: BLE001 - the root of a thread
+            traceback.print_exc()
+            os._exit(1)
+
+    def _send(self, message: FromWorker, large: Sequence[Buffer]) -> None:
         if large:
-            _send(channel, message_out, large)
+            _send(self._channel, message, large)
         else:
-            channel.send(message_out)
-    except EOFError:
-        os._exit(0)
-    except Exception:  # noqa: BLE001 - the root of a thread
-        traceback.print_exc()
-        os._exit(1)
+            self._channel.send(message)
+
+    def _cancel(self, message: Cancel) -> Answer | None:
+        found = self.lanes.withdraw(lambda each: isinstance(each[0], Infer) and each[0].call == message.call)
+        if found is None:
+            return None
+        for fd in found[1]:
+            os.close(fd)
+        return Failed(message.call, Reason.EXPIRED, "nobody waits for it any more"), []
+
+
+def _place(received: Received) -> Place:
+    return PLACES.get(type(received[0]), Place.AT_ONCE)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import resource
 import signal
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -67,6 +67,12 @@ def pss(pid: int) -> int:
 def kill(engine: OnnxEngine) -> None:
     assert engine.pid is not None
     os.kill(engine.pid, signal.SIGKILL)
+
+
+async def under_way(engine: OnnxEngine, calls: int) -> None:
+    async with asyncio.timeout(10):
+        while engine.under_way != calls:  # noqa: ASYNC110 - a real process is watched
+            await asyncio.sleep(0.005)
 
 
 async def until(state: State, engine: OnnxEngine, restarts: int, seconds: float = 10.0) -> float:
@@ -482,6 +488,43 @@ async def test_calls_that_meet_run_at_once_and_a_camera_may_leave_meanwhile(make
     assert [len(each.boxes) for each in found] == [len(found[0].boxes)] * 2
     assert time.monotonic() - began < 0.75 * crowding()
     slots.close()
+
+
+async def test_a_frame_goes_before_the_request_that_the_worker_has_in_hand(make: MakeEngine) -> None:
+    sample, engine = convolutions(640, 32), make()
+    assert sample.spec.input
+    await engine.start(replace(sample.spec, threads=1))
+    slots = SharedSlots.create(1, sample.spec.input.nbytes)
+    await engine.attach(TAP, slots.fd, 1, sample.spec.input)
+    engine.slow_down(0.2)
+    ended = list[str]()
+
+    async def ask(name: str, work: Awaitable[object]) -> None:
+        await work
+        ended.append(name)
+
+    picture = Tensor("image", "UINT8", (1, 640, 640, 3), bytes(sample.spec.input.nbytes))
+    asked = [asyncio.ensure_future(ask(f"request {number}", engine.infer([picture]))) for number in range(3)]
+    await under_way(engine, 2)
+    asked.append(asyncio.ensure_future(ask("frame", engine.detect_slot(TAP, 0, GEOMETRY, 0.5))))
+    await asyncio.gather(*asked)
+    assert ended == ["request 0", "frame", "request 1", "request 2"]
+    slots.close()
+
+
+async def test_a_request_whose_caller_left_is_not_begun(make: MakeEngine) -> None:
+    sample, engine = convolutions(640, 32), make()
+    await engine.start(replace(sample.spec, threads=1))
+    picture = Tensor("image", "UINT8", (1, 640, 640, 3), bytes(640 * 640 * 3))
+    engine.slow_down(0.3)
+    runs = asyncio.ensure_future(engine.infer([picture]))
+    await under_way(engine, 1)
+    engine.slow_down(30.0)  # for the next, if it began
+    left = asyncio.ensure_future(engine.infer([picture]))
+    await under_way(engine, 2)
+    left.cancel()
+    await runs
+    await under_way(engine, 0)
 
 
 async def test_too_many_requests_are_turned_away_at_once(make: MakeEngine) -> None:

@@ -11,11 +11,21 @@ from tests.sim.clock import settle
 
 
 @pytest.mark.parametrize(
-    ("width", "seconds", "allowed"),
-    [(1, 0.0, 1), (2, 0.03, 2), (1, 0.001, 4), (2, 0.0025, 2), (1, 0.00001, MOST), (1, 0.3, 1)],
+    ("width", "in_hand", "seconds", "allowed"),
+    [
+        (1, 1, 0.0, 1),
+        (2, 1, 0.03, 3),
+        (1, 1, 0.001, 4),
+        (2, 1, 0.0025, 3),
+        (1, 0, 0.00001, MOST),
+        (1, 0, 0.3, 1),
+        (1, 1, 0.3, 2),
+    ],
 )
-def test_short_requests_may_be_many_and_long_ones_as_many_as_run(width: int, seconds: float, allowed: int) -> None:
-    assert limit(width, seconds) == allowed
+def test_short_requests_may_be_many_and_of_long_ones_one_is_in_hand(
+    width: int, in_hand: int, seconds: float, allowed: int
+) -> None:
+    assert limit(width, in_hand, seconds) == allowed
 
 
 async def test_turns_are_given_in_order_of_arrival() -> None:
