@@ -318,7 +318,8 @@ class Node:
         )
 
     def _new_engine(self, name: str) -> OnnxEngine:
-        return OnnxEngine(name, on_confined=self._sandboxes.told)
+        awaits_pictures = self.config.role == "cloud"  # those that boxes send
+        return OnnxEngine(name, on_confined=self._sandboxes.told, awaits_pictures=awaits_pictures)
 
     def _access(self) -> Access:
         """Loopback is open; beyond it, callers show a certificate of this fleet or the bearer token."""

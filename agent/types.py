@@ -31,6 +31,10 @@ class ModelInput:
     pad: int = 114
 
     @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.height, self.width, 3
+
+    @property
     def nbytes(self) -> int:
         return self.height * self.width * 3
 

@@ -13,7 +13,7 @@ from agent.inference.regions import Lease
 from protos.errors import Fatal, LongshoreError, Retryable
 
 Reply = tuple[FromWorker, list[int]]
-_ERRORS: dict[Reason, type[LongshoreError]] = {
+ERRORS: dict[Reason, type[LongshoreError]] = {
     Reason.INPUT: BadInput,
     Reason.MODEL: BadModel,
     Reason.EXPIRED: Expired,
@@ -55,7 +55,7 @@ class Call:
         if self.future.done():
             close_all(fds)
         elif isinstance(message, Failed):
-            self.future.set_exception(_ERRORS[message.reason](message.message))
+            self.future.set_exception(ERRORS[message.reason](message.message))
         else:
             self.future.set_result((message, fds))
 

@@ -1,6 +1,7 @@
-"""What an engine worker keeps: on the CPU nothing but its channel, on a GPU the driver's devices and libraries.
+"""What workers of an engine keep: on the CPU nothing but their channel, on a GPU the driver's devices and libraries.
 
-Entered once, when it is told what to load and before it looks at the model: by then it knows which libraries it needs.
+Entered once: by an engine when it is told what to load and before it looks at the model, since by then it knows which
+libraries it needs; by a decoder at its start.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from agent.workers.sandbox.report import Confined
 # thread 0.1 GB. Requests may bring 0.25 GB, and batches more inside the graph. Whoever asks for 16 GB finds an end.
 ROOM = 4 << 30  # bytes of address space, beside what the model's own size explains
 TIMES_MODEL = 12  # twice what was measured
+DECODER_ROOM = 2 << 30  # bytes of address space: four pictures of the largest size, twice each, and a thread for each
 
 _DRIVER = ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/local", "/etc/ld.so.cache", "/usr/share/nvidia")
 _KERNEL = ("/proc/self", "/proc/driver/nvidia", "/proc/devices", "/proc/meminfo", "/proc/cpuinfo", "/sys")
@@ -27,13 +29,15 @@ _DEVICES = ("nvidia*", "nvidia-caps/*", "dri/*", "nvhost*", "nvmap", "nvgpu/**/*
 
 
 def confine(load: Load, model_bytes: int) -> Confined:
-    """Give up all else. Raises ImportError where a library is not there."""
-    if load.input is not None:
-        from agent.inference import pictures  # noqa: F401 - cv2, for requests that bring a picture; no file later
-
+    """Give up all else."""
     if load.provider in GPU_PROVIDERS:
         return enter(profiles.engine_on_gpu(os.getpid(), _folders(), _devices()))
     return enter(profiles.engine(os.getpid(), ROOM + TIMES_MODEL * model_bytes))
+
+
+def confine_decoder() -> Confined:
+    """Give up all else; its libraries are loaded."""
+    return enter(profiles.pictures(os.getpid(), DECODER_ROOM))
 
 
 def _folders() -> tuple[Path, ...]:

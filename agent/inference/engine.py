@@ -21,13 +21,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from agent.inference import inputs as sent
 from agent.inference import lifecycle, messages, places, requests, turns
 from agent.inference.calls import Calls, Reply, Terms, close_all
-from agent.inference.contract import DETECTION
+from agent.inference.decoder import Decoder
 from agent.inference.errors import BadInput, Overloaded
+from agent.inference.fitting import Fitting
 from agent.inference.lifecycle import Event, State
-from agent.inference.messages import INLINE, Detected, FromWorker, Inferred, Loaded, TensorIn, ToWorker
-from agent.inference.outputs import boxes_of, in_places, tensors_of, with_labels
+from agent.inference.messages import Detected, FromWorker, Inferred, Loaded, TensorIn, ToWorker
+from agent.inference.outputs import boxes_of, in_places, of_graph, tensors_of, with_labels
 from agent.inference.patience import LOAD_SECONDS, Patience
 from agent.inference.regions import Lease, Pool
 from agent.inference.turns import USUAL, Turns
@@ -83,7 +85,10 @@ class OnnxEngine:
         budget: RestartBudget | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         on_confined: Callable[[Confined], None] = lambda _: None,
+        *,
+        awaits_pictures: bool = False,
     ) -> None:
+        """`awaits_pictures`: their decoder is there before the first comes."""
         self._limits = limits
         self._budget = budget or RestartBudget(longest_delay=LONGEST_RESTART_SECONDS)
         self._now = monotonic
@@ -96,6 +101,8 @@ class OnnxEngine:
         self._queued = 0  # requests that wait for it
         self._patience = Patience()
         self._pool = self._new_pool()
+        self._awaits_pictures = awaits_pictures
+        self._fitting = Fitting(Decoder(f"{name} pictures", on_confined, monotonic))
         self._taps: dict[Tap, _Attached] = {}
         self._state = State.NEW
         self._signature = ModelSignature((), ())
@@ -148,6 +155,8 @@ class OnnxEngine:
         try:
             await self._seal(spec.model)
             await self._first_launch()
+            if self._awaits_pictures and spec.input is not None:
+                await self._fitting.ready()
         except BaseException:
             self._state = lifecycle.after(self._state, Event.CLOSE)
             await self._end()
@@ -252,7 +261,7 @@ class OnnxEngine:
 
     async def _end(self) -> None:
         await self._tasks.stop()
-        await self._process.stop()
+        await asyncio.gather(self._process.stop(), self._fitting.close())
         self._pool.close()
         for tap in self._taps.values():
             os.close(tap.fd)
@@ -326,14 +335,14 @@ class OnnxEngine:
         picture = image and requests.is_picture(inputs)
         if picture and into:
             places.check_picture(outputs, into)
-        asked = _of_graph(outputs, picture=picture)
+        asked = of_graph(outputs, picture=picture)
         rows = 1 if picture else requests.rows(self._signature, inputs)
-        away = places.outside(inputs, into)
-        items, leases = await self._in_turn(inputs, priority)
+        away = places.outside([] if picture else inputs, into)
+        items, leases, fitted = await self._in_turn(inputs, priority, deadline, picture=picture)
         slow_down = self._slow_down
         reply, fds = await self._ask(
             lambda call: messages.Infer(
-                call, items, asked, picture, min_score, deadline, slow_down, away.fetch, away.put
+                call, items, asked, fitted, min_score, deadline, slow_down, away.fetch, away.put
             ),
             Terms(self._patience.limit(slow_down, rows), rows, leases, self._turns.give),
             away.files,
@@ -348,23 +357,51 @@ class OnnxEngine:
         handed_back = max(0.0, now - reply.began - reply.infer_seconds)
         self.tally.ran(rows, now - arrived, reply.infer_seconds, handed_back)
 
-    async def _in_turn(self, inputs: Sequence[Tensor], priority: int) -> tuple[list[TensorIn], list[Lease]]:
-        """Wait for the requests before this one; then its tensors, where the worker finds them."""
+    async def _in_turn(
+        self, inputs: Sequence[Tensor], priority: int, deadline: float | None, *, picture: bool
+    ) -> tuple[list[TensorIn], list[Lease], Geometry | None]:
+        """Wait for the requests before this one; then its tensors, where the worker finds them.
+
+        A picture is decoded meanwhile; the geometry says how it lies in the tensor.
+        """
         self._queued += 1
         try:
+            if picture:
+                return await self._picture_in_turn(inputs[0], priority or USUAL, deadline)
             await self._turns.take(priority or USUAL)
         finally:
             self._queued -= 1
         try:
-            if self._state is not State.CLOSED:  # what waited when it was closed is still answered
-                lifecycle.check_ready(self._state)
+            self._check_turn()
             began = self._now()
-            written = self._write(inputs)
+            written = sent.written(inputs, self._pool)
             self.tally.input += self._now() - began
-            return written
+            return *written, None
         except BaseException:
             self._turns.give()
             raise
+
+    async def _picture_in_turn(
+        self, picture: Tensor, priority: int, deadline: float | None
+    ) -> tuple[list[TensorIn], list[Lease], Geometry]:
+        assert self._spec is not None
+        assert self._spec.input is not None
+        wanted = self._spec.input
+        async with self._fitting.pixels(picture, wanted, lambda: self._pool, deadline, priority) as pixels:
+            self.tally.input += pixels.seconds
+            await self._turns.take(priority)
+        try:
+            self._check_turn()
+            pixels.check(self._pool)
+        except BaseException:
+            pixels.give()
+            self._turns.give()
+            raise
+        return [sent.of_pixels(pixels, wanted)], [pixels.lease], pixels.geometry
+
+    def _check_turn(self) -> None:
+        if self._state is not State.CLOSED:  # what waited when it was closed is still answered
+            lifecycle.check_ready(self._state)
 
     def _result(self, reply: Inferred, fds: list[int], asked: Sequence[str] | None, *, picture: bool) -> list[Tensor]:
         assert self._spec is not None
@@ -378,24 +415,6 @@ class OnnxEngine:
         if self.waiting >= self._limits.waiting:
             seconds = max(0.1, self.waiting * self._patience.usual)
             raise Overloaded(f"{self.waiting} requests wait for this model; try again later", seconds)
-
-    def _write(self, inputs: Sequence[Tensor]) -> tuple[list[TensorIn], list[Lease]]:
-        """Where each tensor's bytes are: in the message while they are small together, else in shared memory."""
-        if sum(len(tensor.data) for tensor in inputs) <= INLINE:
-            return [TensorIn(t.name, t.datatype, t.shape, len(t.data), inline=bytes(t.data)) for t in inputs], []
-        items: list[TensorIn] = []
-        leases: list[Lease] = []
-        try:
-            for tensor in inputs:
-                lease = self._pool.write(tensor.data)
-                leases.append(lease)
-                items.append(
-                    TensorIn(tensor.name, tensor.datatype, tensor.shape, lease.nbytes, lease.chunk, lease.offset)
-                )
-        except LongshoreError:
-            self._give(leases)
-            raise
-        return items, leases
 
     # --- the worker -----------------------------------------------------------------------------------------------
 
@@ -471,12 +490,3 @@ class OnnxEngine:
         """For the log: whose engine, and of which release."""
         release = hex_of(self._spec.digest)[:12] if self._spec else "no release"
         return f"{self._process.name} ({release})"
-
-
-def _of_graph(asked: Sequence[str] | None, *, picture: bool) -> list[str] | None:
-    """What to ask the graph for; the names of classes are made here from `classes`."""
-    if not asked:
-        return None
-    if not picture or requests.LABELS not in asked:
-        return list(asked)
-    return list(dict.fromkeys([*(name for name in asked if name != requests.LABELS), DETECTION[2]]))

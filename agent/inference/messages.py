@@ -1,10 +1,10 @@
 """What the agent and an engine worker say to each other: tagged msgpack structs, one socket message each.
 
-Order is the protocol: the worker begins with messages in the order in which they come, `width` calls at once, and
-answers every call with exactly one `Loaded`, `Detected`, `Inferred` or `Failed`. Bytes beyond `INLINE` travel in shared
-memory: inputs in chunks the agent owns (`Chunk`, `DropChunk`), outputs in one fresh memfd beside `Inferred`, each
-output starting at a multiple of ALIGN. Tensors in a caller's own memory are named by `fetch` and `put` of
-`Infer`, whose descriptors come beside it.
+Order is the protocol: the worker begins with messages in the order in which they come, frames before requests, `width`
+calls at once, and answers every call with exactly one `Loaded`, `Detected`, `Inferred` or `Failed`; a decoder answers
+`Decode` with `Decoded` or `Failed`. Bytes beyond `INLINE` travel in shared memory: inputs in chunks the agent owns
+(`Chunk`, `DropChunk`), outputs in one fresh memfd beside `Inferred`, each output starting at a multiple of ALIGN.
+Tensors in a caller's own memory are named by `fetch` and `put` of `Infer`, whose descriptors come beside it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from agent.ports import TensorSpec
 from agent.types import Geometry, ModelInput
 
 INLINE = 32 * 1024  # bytes of tensors in a message: a copy is then cheaper than a page mapping
+INLINE_PICTURE = 128 * 1024  # bytes of an encoded picture in a message; most of a camera's are smaller
 ALIGN = 64  # bytes; a cache line, and what vector loads like
 Rows = list[tuple[float, float, float, float, float, int]]  # x0, y0, x1, y1, score, class
 
@@ -104,7 +105,7 @@ class Infer(msgspec.Struct, tag="infer", omit_defaults=True):
     call: int
     inputs: list[TensorIn]
     outputs: list[str] | None
-    picture: bool  # the one input is a JPEG or PNG to be decoded and fitted
+    picture: Geometry | None  # the input is a picture that lies so in it: boxes are to be those of the picture
     min_score: float
     deadline: float | None  # monotonic seconds
     slow_down: float
@@ -153,6 +154,26 @@ class Failed(msgspec.Struct, tag="failed"):
     call: int
     reason: Reason
     message: str
+
+
+class Decode(msgspec.Struct, tag="decode"):
+    """To a decoder: a JPEG or PNG as a BYTES tensor, whose pixels go to `target` of the first descriptor.
+
+    It is `content`, or else `nbytes` at `offset` of the second descriptor.
+    """
+
+    call: int
+    content: bytes
+    offset: int
+    nbytes: int
+    target: int
+    input: ModelInput
+    deadline: float | None  # monotonic seconds
+
+
+class Decoded(msgspec.Struct, tag="decoded"):
+    call: int
+    geometry: Geometry
 
 
 ToWorker = Load | Attach | Detach | Chunk | DropChunk | Detect | Infer | Cancel

@@ -8,6 +8,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from agent.inference.contract import DETECTION
 from agent.inference.datatypes import BYTES, pack_bytes
 from agent.inference.messages import Inferred, Rows, TensorOut, aligned
 from agent.inference.requests import LABELS
@@ -17,6 +18,15 @@ from agent.types import Box
 
 def label_of(labels: tuple[str, ...], index: int) -> str:
     return labels[index] if 0 <= index < len(labels) else str(index)
+
+
+def of_graph(asked: Sequence[str] | None, *, picture: bool) -> list[str] | None:
+    """What to ask the graph for; the names of classes are made later from `classes`."""
+    if not asked:
+        return None
+    if not picture or LABELS not in asked:
+        return list(asked)
+    return list(dict.fromkeys([*(name for name in asked if name != LABELS), DETECTION[2]]))
 
 
 def boxes_of(rows: Rows, labels: tuple[str, ...]) -> tuple[Box, ...]:

@@ -1,4 +1,4 @@
-"""An encoded picture → the model's input, inside the engine worker. The size it claims is checked before it is decoded.
+"""An encoded picture → the model's input, inside a decoder. The size it claims is checked before it is decoded.
 
 The picture is turned upright as its EXIF orientation says, since that is how people and detections see it.
 """
@@ -14,12 +14,12 @@ from agent.inference import picture_header
 from agent.inference.errors import BadInput
 from agent.types import Geometry, ModelInput
 
-cv2.setNumThreads(1)  # the threads of this process belong to the session
+cv2.setNumThreads(1)  # the cores belong to the models
 
 
-def fit(content: memoryview, model_input: ModelInput) -> tuple[NDArray[np.uint8], Geometry]:
-    """RGB [height, width, 3] as the model wants it, and how the picture lies in it. Raises BadInput."""
-    return letterbox(decode(content), model_input.height, model_input.width, fit=model_input.fit, pad=model_input.pad)
+def fit(content: memoryview, wanted: ModelInput, out: NDArray[np.uint8]) -> Geometry:
+    """Write it to `out`, RGB [height, width, 3], as the model wants it; how the picture lies there. Raises BadInput."""
+    return letterbox(decode(content), wanted.height, wanted.width, wanted.fit, wanted.pad, out)[1]
 
 
 def decode(content: memoryview) -> NDArray[np.uint8]:

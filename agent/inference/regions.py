@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from agent.inference.messages import aligned
+from agent.ports import Place
 from agent.workers.memory import SharedSlots
 from protos.errors import Retryable
 
@@ -77,16 +78,26 @@ class Pool:
     def nbytes(self) -> int:
         return sum(memory.nbytes for memory, _ in self._chunks.values())
 
+    def take(self, nbytes: int) -> Lease:
+        """Memory to be written. Raises Retryable when the box has none, or the worker cannot be told of it."""
+        return self._take(nbytes) or self._grow(nbytes)
+
+    def place(self, lease: Lease) -> Place:
+        """Where it lies, for another process to write; the descriptor stays the pool's."""
+        return Place(self._chunks[lease.chunk][0].fd, lease.offset, lease.nbytes)
+
     def write(self, data: bytes | memoryview) -> Lease:
-        """Copy `data` in. Raises Retryable when the box has no memory, or the worker cannot be told of it."""
+        """Copy `data` in. Raises Retryable, as `take`."""
         nbytes = len(data)
-        lease = self._take(nbytes) or self._grow(nbytes)
+        lease = self.take(nbytes)
         with self._chunks[lease.chunk][0].view(0) as view:
             view[lease.offset : lease.offset + nbytes] = data
         return lease
 
     def give(self, lease: Lease) -> None:
-        """The lease's bytes are free again."""
+        """The lease's bytes are free again. Nothing, once the pool was closed."""
+        if lease.chunk not in self._chunks:
+            return
         memory, free = self._chunks[lease.chunk]
         free.give(lease.offset, lease.nbytes)
         if free.empty and self.nbytes > self._keep:

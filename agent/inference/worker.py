@@ -148,27 +148,23 @@ class Worker:
         started = time.monotonic()
         if message.deadline is not None and started >= message.deadline:
             raise Expired("the request's time had passed before its turn came")
-        data = [self._bytes_of(item) for item in message.inputs]
-        named = self._picture(data[0], message) if message.picture else self._tensors(data, message)
+        feeds = {item.name: tensors.to_array(item, self._bytes_of(item)) for item in message.inputs}
+        named = self._outputs(feeds, message) if message.picture is None else self._picture(feeds, message)
         seconds = time.monotonic() - started
         outputs, large = tensors.to_wire(named)
         return Inferred(message.call, outputs, seconds, started), large
 
-    def _tensors(self, data: list[memoryview], message: Infer) -> list[tuple[str, Array]]:
-        feeds = {item.name: tensors.to_array(item, view) for item, view in zip(message.inputs, data, strict=True)}
+    def _outputs(self, feeds: dict[str, Array], message: Infer) -> list[tuple[str, Array]]:
         names = message.outputs or [spec.name for spec in self._signature.outputs]
         return list(zip(names, self._run(feeds, names, message.slow_down), strict=True))
 
-    def _picture(self, data: memoryview, message: Infer) -> list[tuple[str, Array]]:
-        from agent.inference import pictures  # cv2 costs 15 MB; a box whose engine sees only slots never pays
-
+    def _picture(self, feeds: dict[str, Array], message: Infer) -> list[tuple[str, Array]]:
         assert self._input is not None
-        (content,) = tensors.unpack_bytes("image", data, 1)
-        pixels, geometry = pictures.fit(content, self._input)
+        assert message.picture is not None
         names = [spec.name for spec in self._signature.outputs]
-        result = dict(zip(names, self._run({"image": pixels[np.newaxis]}, names, message.slow_down), strict=True))
+        result = dict(zip(names, self._run(feeds, names, message.slow_down), strict=True))
         if self._task == "detection":
-            boxes.refit(result, geometry, (self._input.height, self._input.width), message.min_score)
+            boxes.refit(result, message.picture, (self._input.height, self._input.width), message.min_score)
         return [(name, result[name]) for name in message.outputs or names]
 
     def _run(self, feeds: dict[str, Array], outputs: Sequence[str], slow_down: float) -> list[Array]:

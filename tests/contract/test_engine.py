@@ -417,7 +417,7 @@ async def test_a_frame_waits_for_one_request_at_most(harness: Harness) -> None:
         ended.append(name)
 
     engine.slow_down(0.15)
-    picture = encoded(grey(8, 8))
+    picture = Tensor("image", "UINT8", (1, 32, 64, 3), bytes(32 * 64 * 3))
     tasks = [asyncio.ensure_future(ask(f"request {number}", engine.infer([picture]))) for number in range(3)]
     await settle()
     tasks.append(asyncio.ensure_future(ask("frame", engine.detect_slot(TAP, 0, geometry, 0.5))))

@@ -62,11 +62,11 @@ def test_texts_of_a_shape_that_claims_more_than_came_cost_nothing() -> None:
     assert loaded is not None
     assert isinstance(loaded[0], Loaded)
     for shape in ((2**15, 2**15), (2**31 - 1, 2**31 - 1)):
-        said = answer(worker, Infer(2, [_texts(shape)], None, False, 0.0, None, 0.0), [])
+        said = answer(worker, Infer(2, [_texts(shape)], None, None, 0.0, None, 0.0), [])
         assert said is not None
         assert isinstance(said[0], Failed)
         assert said[0].reason is Reason.INPUT
-    said = answer(worker, Infer(3, [_texts((2, 1), b"a", b"b")], None, False, 0.0, None, 0.0), [])
+    said = answer(worker, Infer(3, [_texts((2, 1), b"a", b"b")], None, None, 0.0, None, 0.0), [])
     assert said is not None
     assert isinstance(said[0], Inferred)
 

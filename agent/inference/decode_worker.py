@@ -1,0 +1,91 @@
+"""The process that decodes pictures: bytes that came from anywhere, by a large native library, and so on its own.
+
+    python -m agent.inference.decode_worker      (started by agent.workers.process)
+
+It opens nothing, and gives up its rights before it hears of a picture. A picture's claim of its size is checked before
+it is decoded; the pixels go straight into the caller's memory, which stays the model's. Pictures are decoded by a few
+threads at once. What is wrong with one is its answer; it ends when its channel closes.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import resource
+import time
+import traceback
+from collections.abc import Sequence
+
+import numpy as np
+
+from agent.inference import confinement, pictures
+from agent.inference.datatypes import unpack_bytes
+from agent.inference.errors import BadInput, Expired
+from agent.inference.lanes import Lanes, Place
+from agent.inference.messages import Decode, Decoded, Failed, Reason
+from agent.workers.channel import WorkerChannel
+from protos.errors import LongshoreError
+
+MOST_THREADS = 4  # they compete with the models for the cores
+
+
+def decoded(message: Decode, fds: Sequence[int], now: float) -> Decoded:
+    """Write the pixels; takes the descriptors. Raises BadInput, Expired."""
+    try:
+        if message.deadline is not None and now >= message.deadline:
+            raise Expired("the request's time had passed before its picture's turn came")
+        content = memoryview(_read(fds[1], message.offset, message.nbytes) if len(fds) > 1 else message.content)
+        (picture,) = unpack_bytes("image", content, 1)
+        wanted = message.input
+        # The mapping goes with the array that looks at it.
+        out = np.frombuffer(mmap.mmap(fds[0], 0), np.uint8, wanted.nbytes, message.target)
+        return Decoded(message.call, pictures.fit(picture, wanted, out.reshape(wanted.shape)))
+    finally:
+        for fd in fds:
+            os.close(fd)
+
+
+def answer(message: Decode, fds: Sequence[int]) -> Decoded | Failed:
+    """`decoded`, or why not."""
+    try:
+        return decoded(message, fds, time.monotonic())
+    except Expired as error:
+        return Failed(message.call, Reason.EXPIRED, str(error))
+    except LongshoreError as error:
+        return Failed(message.call, Reason.INPUT, str(error))
+    except MemoryError:
+        return Failed(message.call, Reason.AGAIN, "the box has not enough memory for this picture")
+
+
+def _read(fd: int, offset: int, nbytes: int) -> bytes:
+    """With calls that can fail: it may be the caller's own memory, which he may have made smaller."""
+    try:
+        content = os.pread(fd, nbytes, offset)
+    except OSError as error:
+        raise BadInput(f"input 'image': its shared memory cannot be read: {error.strerror}") from error
+    if len(content) < nbytes:
+        raise BadInput("input 'image': its shared memory was made smaller; register the region again")
+    return content
+
+
+def main() -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a dump of a hostile picture's memory would fill the disk
+    channel: WorkerChannel[Decode] = WorkerChannel.from_environment(Decode)
+    channel.send(confinement.confine_decoder())
+
+    def act(received: tuple[Decode, list[int]]) -> None:
+        try:
+            channel.send(answer(*received))
+        except EOFError:
+            os._exit(0)
+        except Exception:  # noqa: BLE001 - the root of a thread
+            traceback.print_exc()
+            os._exit(1)
+
+    lanes = Lanes(lambda wait: channel.receive(None if wait else 0.0), lambda _: Place.NEXT, act)
+    lanes.run(min(MOST_THREADS, len(os.sched_getaffinity(0))))
+    os._exit(0)  # a picture that is still decoded would be in the way of the interpreter's end
+
+
+if __name__ == "__main__":
+    main()
