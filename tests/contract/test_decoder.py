@@ -54,6 +54,13 @@ class Box:
         for each in signals:
             os.kill(self.decoder, each)
 
+    async def stop(self) -> None:
+        """All its threads: on a busy machine one may answer while another has yet to hear of it."""
+        self.signal(signal.SIGSTOP)
+        async with asyncio.timeout(10):
+            while not all(state == "T" for state in states(self.decoder)):  # noqa: ASYNC110 - real threads
+                await asyncio.sleep(0.005)
+
     @property
     def lent(self) -> bool:
         """Is memory of a request still held?"""
@@ -80,6 +87,10 @@ def process(pid: int | None, what: str) -> str:
     return Path(f"/proc/{pid}/{what}").read_text()
 
 
+def states(pid: int) -> list[str]:
+    return [(task / "stat").read_text().rpartition(")")[2].split()[0] for task in Path(f"/proc/{pid}/task").iterdir()]
+
+
 def descriptors(pid: int) -> int:
     return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
 
@@ -98,7 +109,7 @@ async def box() -> AsyncIterator[Box]:
 
 async def test_a_picture_that_crashes_its_decoder_is_refused_and_the_model_never_notices(box: Box) -> None:
     model = box.engine.pid
-    box.signal(signal.SIGSTOP)
+    await box.stop()
     asked = asyncio.ensure_future(box.engine.infer([picture()]))
     await asyncio.sleep(0.05)
     box.signal(signal.SIGSEGV, signal.SIGCONT)
@@ -110,7 +121,7 @@ async def test_a_picture_that_crashes_its_decoder_is_refused_and_the_model_never
 
 
 async def test_pictures_that_were_lost_with_another_may_be_sent_again(box: Box) -> None:
-    box.signal(signal.SIGSTOP)
+    await box.stop()
     asked = [asyncio.ensure_future(box.engine.infer([picture()])) for _ in range(3)]
     await asyncio.sleep(0.05)
     box.signal(signal.SIGKILL)
@@ -123,7 +134,7 @@ async def test_pictures_that_were_lost_with_another_may_be_sent_again(box: Box) 
 async def test_a_decoder_that_hangs_is_killed(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoder, "LONGEST_SECONDS", 0.2)
     before = box.decoder
-    box.signal(signal.SIGSTOP)
+    await box.stop()
     with pytest.raises(Retryable):
         await box.engine.infer([picture()])
     monkeypatch.undo()
@@ -145,7 +156,7 @@ async def test_pictures_do_not_wait_for_a_decoder_that_keeps_falling(box: Box) -
 
 @pytest.mark.parametrize("content", [WELL, LARGE], ids=["in the message", "in shared memory"])
 async def test_who_leaves_while_his_picture_is_decoded_leaves_nothing_behind(box: Box, content: bytes) -> None:
-    box.signal(signal.SIGSTOP)
+    await box.stop()
     asked = asyncio.ensure_future(box.engine.infer([picture(content)]))
     await asyncio.sleep(0.05)
     asked.cancel()
