@@ -1,7 +1,11 @@
-"""Free loopback ports, and waiting until somebody listens there."""
+"""Free loopback ports, and waiting until somebody listens there.
+
+`LONGSHORE_TEST_PORTS=LOWEST-HIGHEST` gives a run ports that no other takes.
+"""
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import time
@@ -20,7 +24,7 @@ def free_port(following: int = 0) -> int:
     raise RuntimeError("no free port found below the ephemeral range")
 
 
-_LOWEST, _HIGHEST = 20_000, 32_000
+_LOWEST, _HIGHEST = (int(end) for end in os.environ.get("LONGSHORE_TEST_PORTS", "20000-32000").split("-"))
 _next = _LOWEST + time.monotonic_ns() // 1_000 % (_HIGHEST - _LOWEST)
 
 
