@@ -19,6 +19,8 @@ from typing import Protocol, cast
 
 import httptools
 
+from agent.serving.http1_body import APART, BodyProtocol
+
 _PHRASES = {int(status): status.phrase for status in HTTPStatus}  # the enum takes a while to say it
 READ_AHEAD = 16  # whole requests behind the one being answered
 PIECE = 64 << 10  # bytes of an answer handed over at once; each that goes is a sign of life of its reader
@@ -165,6 +167,23 @@ class Connection(asyncio.Protocol):
             self._refuse(400, "this is not HTTP/1.1")
         if self._framing > self._owner.limits.head_bytes:
             self._refuse(431, "the head of the request, or what stands between the parts of its body, is too long")
+        if self._length - len(self._body) >= APART and self._readable and self._refusal is None:
+            self._hand_over(BodyProtocol(self, self._body, self._length))
+
+    def body_came(self, nbytes: int) -> bool:
+        """See BodyProtocol."""
+        self._heard = self._now()
+        if self._take(nbytes):
+            return True
+        self._hand_over(self)
+        return False
+
+    def body_ended(self, body: bytearray) -> None:
+        """See BodyProtocol."""
+        self._body = body
+        self.on_message_complete()
+        self._parser = httptools.HttpRequestParser(self)  # the one before still waits for this body
+        self._hand_over(self)
 
     def eof_received(self) -> bool:
         return False
@@ -193,6 +212,7 @@ class Connection(asyncio.Protocol):
         self._head_done = True
         chunked = "transfer-encoding" in self._headers
         length = int(self._headers.get("content-length") or 0)
+        self._length = 0 if chunked else length
         if self._refusal is not None or not (chunked or length):
             return
         denial = self._owner.denial(self._headers, proven=self._proven)
@@ -214,7 +234,7 @@ class Connection(asyncio.Protocol):
         method = self._parser.get_method().decode("latin-1")
         body = memoryview(self._body).toreadonly()
         request = Request(method, self._target.decode("latin-1"), self._headers, body, self._proven, self._ends)
-        self._body = bytearray()  # the request has it now
+        self._body, self._taken, self._length = bytearray(), 0, 0  # the request has it now
         self._waiting.append((request, self._parser.should_keep_alive()))
         self._framing = 0
         self._request_since = None
@@ -257,7 +277,9 @@ class Connection(asyncio.Protocol):
         self._target = b""
         self._headers: dict[str, str] = {}
         self._head_done = False
+        self._length = 0  # of the body, where it is told beforehand
         self._body = bytearray()
+        self._taken = 0  # of it, counted
 
     def _fits(self, nbytes: int) -> bool:
         """Is a body that grows by so much still taken? It is refused if not."""
@@ -271,9 +293,19 @@ class Connection(asyncio.Protocol):
         """Count bytes that came; what was only announced takes nothing from others. It is refused if they are many."""
         if self._owner.reserve(nbytes):
             self._reserved += nbytes
+            self._taken += nbytes
             return True
         self._refuse(429, "too many request bytes wait on this node; try again later")
         return False
+
+    def _hand_over(self, protocol: asyncio.BaseProtocol) -> None:
+        """Who reads from now on; the pause has the event loop read in that one's way."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        self._transport.pause_reading()
+        self._transport.set_protocol(protocol)
+        if self._readable:
+            self._transport.resume_reading()
 
     def _go_on(self) -> None:
         """Tell a caller who asked first. Behind answers under way it would be read as one of them."""
@@ -287,8 +319,8 @@ class Connection(asyncio.Protocol):
         """This is the last answer here: what comes now cannot be read on, or is not to be."""
         if self._refusal is None:
             self._refusal = refusal
-            self._give_back(len(self._body))
-            self._body = bytearray()
+            self._give_back(self._taken)
+            self._body, self._taken = bytearray(), 0
             self._answer()
 
     def _flow(self) -> None:
