@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 from onnx import ModelProto, TensorProto, ValueInfoProto
 
 from protos.errors import Rejected
@@ -34,7 +35,22 @@ def parsed(content: bytes) -> ModelProto:
         model.ParseFromString(content)
     except (DecodeError, ValueError) as error:
         raise Rejected("this is no ONNX file, or a part of it is missing; export the model again") from error
+    if not all(isinstance(text, str) for text in _texts(model)):
+        raise Rejected("the file is damaged: a name in it is no text; export the model again")
     return model
+
+
+def _texts(message: Message) -> Iterator[object]:
+    """All that are in it; what is no UTF-8 comes as bytes. Of a tensor its name alone: its content may be large."""
+    if isinstance(message, TensorProto):
+        yield from (message.name, message.doc_string)
+        return
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for each in (value,) if isinstance(value, Message) else value:
+                yield from _texts(each)
+        elif field.type == field.TYPE_STRING:
+            yield from (value,) if isinstance(value, (str, bytes)) else value
 
 
 def signature(model: ModelProto) -> Signature:

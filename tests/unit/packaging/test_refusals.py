@@ -214,6 +214,14 @@ def test_a_wish_that_cannot_be(wish: dict[str, Any], said: str) -> None:
 SOUND = exports.yolox(Net(batch=1)).SerializeToString()
 
 
+@pytest.mark.parametrize("name", [b"main_graph", b"images", b"output", b"Conv_1"])
+def test_a_name_that_is_no_text_is_refused_as_damage(name: bytes) -> None:
+    damaged = SOUND.replace(name, b"\x80" + name[1:])
+    assert damaged != SOUND
+    with pytest.raises(Rejected, match="no text"):
+        form.parsed(damaged)
+
+
 @given(st.data())
 @settings(deadline=None, max_examples=150)
 def test_no_damage_to_a_file_gets_past_as_anything_but_a_sentence(data: st.DataObject) -> None:
