@@ -216,11 +216,12 @@ def caption(finished: Finished) -> str:
     if finished.outcome in IN_TIME:
         where = f" ({finished.where})" if finished.outcome is Outcome.OK_CLOUD else ""
         return f"{WORDS[finished.outcome]}{where}, {finished.latency * 1000:.0f} ms"
+    if finished.outcome is Outcome.STALE_TRACK:
+        return f"{WORDS[finished.outcome]}: nothing moved, looked at {finished.age:.1f} s before"
     return f"{WORDS[finished.outcome]}: {_UNANSWERED[finished.outcome]}"
 
 
 _UNANSWERED = {
-    Outcome.STALE_TRACK: "as the tracker expects it",
     Outcome.SUPERSEDED: "a newer picture took its place",
     Outcome.SHED: "no answer was possible by the deadline",
     Outcome.EXPIRED: "the answer came after the deadline",

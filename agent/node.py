@@ -33,6 +33,7 @@ from agent.adapters.release_store import DiskReleaseStore
 from agent.adapters.state_sqlite import SqliteState
 from agent.adapters.x509 import X509Keys
 from agent.cameras.capture import CameraStats, Captured, Captures
+from agent.cameras.captured import PassedOver
 from agent.config import AgentConfig
 from agent.desired import Desired, desired
 from agent.identity.decisions import role_problem
@@ -218,6 +219,9 @@ class Node:
         self.metrics.stage(captured.tap.deployment, "decode", captured.decode_seconds + captured.fit_seconds)
         self.board.arrive(captured)
 
+    def _on_still(self, frame: PassedOver) -> None:
+        self.board.still(frame)
+
     def _on_superseded(self, tap: Tap, frames: int) -> None:
         self._reporter.superseded(tap, frames)
 
@@ -314,7 +318,13 @@ class Node:
     def _new_captures(self) -> Captures:
         told = self._sandboxes.told
         return Captures(
-            self._clock, self._on_frame, self._on_superseded, self._on_health, self.config.slots, on_confined=told
+            self._clock,
+            self._on_frame,
+            self._on_superseded,
+            self._on_health,
+            self.config.slots,
+            on_confined=told,
+            on_still=self._on_still,
         )
 
     def _new_engine(self, name: str) -> OnnxEngine:

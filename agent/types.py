@@ -108,6 +108,7 @@ class Finished:
     where: str = "local"  # "local" or the cloud node's id
     ts_source: str = "arrival"
     uplink_bytes: int = 0
+    age: float = 0.0  # seconds that the boxes are older than the frame: of one that was passed over
     stages: dict[str, float] = field(default_factory=dict, compare=False)  # stage -> seconds
 
     @property

@@ -9,7 +9,7 @@ class Outcome(StrEnum):
     OK_LOCAL = "ok_local"  # answered on the box by the deadline
     OK_CLOUD = "ok_cloud"  # answered by a cloud node by the deadline
     OK_HEDGE = "ok_hedge"  # sent to the cloud and run locally too; the local answer came first, by the deadline
-    STALE_TRACK = "stale_track"  # answered by the tracker's prediction, no inference
+    STALE_TRACK = "stale_track"  # nothing moved in it: it has the answer of the frame looked at last
     SUPERSEDED = "superseded"  # a newer frame of the same camera took its place before it started
     SHED = "shed"  # given up on purpose: it could not have met its deadline
     EXPIRED = "expired"  # its deadline passed first (a late local answer included)
@@ -33,7 +33,7 @@ WORDS: dict[Outcome, str] = {
     Outcome.OK_LOCAL: "on the box",
     Outcome.OK_CLOUD: "in the cloud",
     Outcome.OK_HEDGE: "hedged",
-    Outcome.STALE_TRACK: "tracked",
+    Outcome.STALE_TRACK: "still",
     Outcome.SUPERSEDED: "superseded",
     Outcome.SHED: "shed",
     Outcome.EXPIRED: "expired",

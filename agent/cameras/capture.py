@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from agent.cameras import messages, placement, spec
 from agent.cameras.calls import Calls
-from agent.cameras.captured import CameraPlan, Captured
+from agent.cameras.captured import CameraPlan, Captured, PassedOver
 from agent.cameras.group import Group
 from agent.cameras.ledger import Ledger
 from agent.cameras.lender import Lender
@@ -47,9 +47,10 @@ class Captures:
 
     What a caller can rely on:
 
-    * Every due frame of a tap is reported exactly once, by `on_frame` or in a count of `on_superseded`; its number is
-      one higher than the last, also across a worker's death. Their sum is the number of frames due. Only a frame that
-      was under way when its memory was taken away has no number; it is counted as superseded.
+    * Every due frame of a tap is reported exactly once: by `on_frame`, by `on_still` where nothing moves in it and the
+      camera's plan lets such frames be passed over, or in a count of `on_superseded`. Its number is one higher than the
+      last, also across a worker's death. Their sum is the number of frames due. Only a frame that was under way when
+      its memory was taken away has no number; it is counted as superseded.
     * A slot told by `on_frame` is the caller's until `release`, whatever happens to the worker: **a worker's death
       takes no announced frame away**. Its pixels stay where they are, the memory behind `slots_fd` stays the same, and
       nothing needs to be attached again. Only `encode` of such a frame raises Retryable from then on.
@@ -68,12 +69,14 @@ class Captures:
         slots: int = SLOTS,
         rng: random.Random | None = None,
         on_confined: Callable[[Confined], None] = lambda _: None,
+        on_still: Callable[[PassedOver], None] = lambda _: None,
     ) -> None:
         self._clock = clock
         self._on_frame = on_frame
         self._on_superseded = on_superseded
         self._on_health = on_health
         self._on_confined = on_confined
+        self._on_still = on_still
         self._slots = slots
         self._rng = rng or random.Random()  # noqa: S311 - spreads restarts
         self._cameras: dict[CameraName, Camera] = {}
@@ -136,14 +139,13 @@ class Captures:
     def release(self, tap: Tap, slot: int) -> None:
         """Give a slot back. Giving back what is not held does nothing."""
         feed, camera = self._feeds.get(tap), self._cameras.get(tap.camera)
-        if (
-            self._ledger.released(tap, slot)
-            and feed is not None
-            and feed.told
-            and camera is not None
-            and camera.told_by
-        ):
-            camera.told_by.post(messages.Release(feed.number, slot))
+        if self._ledger.released(tap, slot) and feed is not None and feed.told and camera is not None:
+            camera.post(messages.Release(feed.number, slot))
+
+    def look(self, camera: CameraName, until: float) -> None:
+        """Pass over no frame of this camera until then, in monotonic seconds."""
+        if camera in self._cameras:
+            self._cameras[camera].post(messages.Look(camera, until))
 
     async def encode(self, tap: Tap, slot: int, max_side: int, quality: int) -> bytes:
         """JPEG, at most 150 kB, of the decoded picture behind a held slot. Raises Retryable when it is gone."""
@@ -211,7 +213,7 @@ class Captures:
             camera = self._cameras[plan.name] = Camera(plan.name, plan.source, plan.rate)
         elif camera.source != plan.source:
             self._strikes.forget(plan.name)
-        camera.become(plan.source, plan.rate)
+        camera.become(plan)
         if self._refused.pop(plan.name, None) is not None:
             self._tell_health(plan.name)
 
@@ -228,8 +230,7 @@ class Captures:
         camera = self._cameras.pop(name, None)
         if camera is None:
             return
-        if camera.told_by is not None:
-            camera.told_by.post(messages.DropCamera(name))
+        camera.post(messages.DropCamera(name))
         self._on_health(name, replace(camera.stats, state=CameraState.REMOVED, reason=""))
 
     def _feed(self, wanted: Mapping[Tap, ModelInput]) -> None:
@@ -257,8 +258,8 @@ class Captures:
 
     def _stop_feed(self, feed: Feed) -> None:
         camera = self._cameras.get(feed.tap.camera)
-        if feed.told and camera is not None and camera.told_by is not None:
-            camera.told_by.post(messages.DropTap(feed.number, feed.tap.camera))
+        if feed.told and camera is not None:
+            camera.post(messages.DropTap(feed.number, feed.tap.camera))
         self._retire(feed)
 
     def _retire(self, feed: Feed) -> None:
@@ -319,10 +320,9 @@ class Captures:
 
     def _tell_camera(self, camera: Camera) -> None:
         group = self._groups[camera.group]
-        wish = messages.SetCamera(camera.name, camera.source, camera.rate, self._paused, camera.stats.restarts)
+        wish = camera.wish(paused=self._paused)
         if camera.told_by is not group:
-            if camera.told_by is not None:
-                camera.told_by.post(messages.DropCamera(camera.name))
+            camera.post(messages.DropCamera(camera.name))
             self._forget_told(camera)
         if not camera.knows(wish) and group.post(wish):
             camera.told, camera.told_by = wish, group
@@ -349,6 +349,8 @@ class Captures:
         match message:
             case messages.FrameReady():
                 self._frame(group, message)
+            case messages.Still():
+                self._still(message)
             case messages.Superseded():
                 self._superseded(message)
             case messages.HealthChanged():
@@ -365,9 +367,8 @@ class Captures:
                 self._lender.asked(message, self._hosted(group), group.post)
 
     def _frame(self, group: Group, told: messages.FrameReady) -> None:
-        feed = self._by_number.get(told.tap)
+        feed = self._feed_of(told.tap, 1)
         if feed is None:
-            self._late(told.tap, 1)
             return
         if not 0 <= told.slot < feed.memory.slots or not self._ledger.announced(feed.tap, told.slot, told.seq):
             log.error("capture worker %s announced a frame that cannot be; it is restarted", group.number)
@@ -375,19 +376,24 @@ class Captures:
             return
         self._on_frame(Captured.told(feed.tap, feed.wanted, told))
 
-    def _superseded(self, told: messages.Superseded) -> None:
-        feed = self._by_number.get(told.tap)
-        if feed is None:
-            self._late(told.tap, told.count)
-            return
-        self._ledger.superseded(feed.tap, told.seq)
-        self._on_superseded(feed.tap, told.count)
+    def _still(self, told: messages.Still) -> None:
+        feed = self._feed_of(told.tap, 1)
+        if feed is not None:
+            self._ledger.passed(feed.tap, told.seq)
+            self._on_still(PassedOver.told(feed.tap, told))
 
-    def _late(self, number: int, count: int) -> None:
-        """Frames that were under way when their tap's memory was taken away: nobody can answer them any more."""
+    def _superseded(self, told: messages.Superseded) -> None:
+        feed = self._feed_of(told.tap, told.count)
+        if feed is not None:
+            self._ledger.passed(feed.tap, told.seq)
+            self._on_superseded(feed.tap, told.count)
+
+    def _feed_of(self, number: int, frames: int) -> Feed | None:
+        """Whose frames these are. Those under way when their memory was taken away nobody can answer any more."""
         tap = self._retired.get(number)
         if tap is not None:
-            self._on_superseded(tap, count)
+            self._on_superseded(tap, frames)
+        return self._by_number.get(number)
 
     def _health(self, group: Group, told: messages.HealthChanged) -> None:
         camera = self._cameras.get(CameraName(told.camera))

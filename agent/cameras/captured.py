@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from agent.cameras.messages import FrameReady
-from agent.types import Finished, Frame, Geometry, ModelInput, Tap
+from agent.cameras.messages import FrameReady, Still
+from agent.types import Box, Finished, Frame, Geometry, ModelInput, Tap, Zone
 from protos.ids import CameraName
 from protos.outcomes import Outcome
 
@@ -22,6 +23,16 @@ class CameraPlan(Protocol):
 
     @property
     def rate(self) -> float: ...
+
+    @property
+    def look_every(self) -> float:
+        """Seconds, at most, that frames in which nothing moves are passed over; 0: none is."""
+        ...
+
+    @property
+    def masks(self) -> Sequence[Zone]:
+        """In which motion does not count."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -81,3 +92,33 @@ class Captured:
             decode_seconds=message.decode_seconds,
             fit_seconds=message.fit_seconds,
         )
+
+
+@dataclass(frozen=True)
+class PassedOver:
+    """A due frame in which nothing moved: there are no pixels of it."""
+
+    tap: Tap
+    seq: int
+    captured: float  # monotonic seconds
+    captured_unix_ns: int
+    ts_source: str
+
+    def ended(self, outcome: Outcome, now: float, boxes: tuple[Box, ...] = (), age: float = 0.0) -> Finished:
+        """`boxes` and `age`: what the tap was answered last, and how long before this frame."""
+        return Finished(
+            tap=self.tap,
+            seq=self.seq,
+            outcome=outcome,
+            captured=self.captured,
+            captured_unix_ns=self.captured_unix_ns,
+            finished=now,
+            boxes=boxes,
+            ts_source=self.ts_source,
+            age=age,
+        )
+
+    @classmethod
+    def told(cls, tap: Tap, message: Still) -> PassedOver:
+        """From a worker's word."""
+        return cls(tap, message.seq, message.captured, message.captured_unix_ns, message.ts_source)

@@ -29,7 +29,8 @@ class Ledger:
         self._next[tap] = seq + 1
         return True
 
-    def superseded(self, tap: Tap, seq: int) -> None:
+    def passed(self, tap: Tap, seq: int) -> None:
+        """Frames up to this one lie in no slot."""
         self._next[tap] = max(self._next[tap], seq + 1)
 
     def released(self, tap: Tap, slot: int) -> bool:

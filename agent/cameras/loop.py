@@ -15,18 +15,20 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
+from agent.cameras.gate import Gate
 from agent.cameras.health import Backoff, Event, Health
 from agent.cameras.loans import OWN_HANDS, Loans
 from agent.cameras.messages import CameraMeasure, HealthChanged, Hung
+from agent.cameras.motion import SIDE, MotionDetector
 from agent.cameras.pacer import Pacer
 from agent.cameras.source import HUNG_SECONDS, SENTENCES, FrameSource, Reason, Shot, SourceLost
 from agent.cameras.spec import CameraSpec, Device, File, Rtsp, Synthetic
 from agent.cameras.tap import TapWriter
-from agent.types import CameraState
+from agent.types import CameraState, Zone
 
 WATCHED_SECONDS = 5.0  # after a preview was asked for
 WATCHED_PICTURES = 4  # kept meanwhile, so that boxes meet their own picture
@@ -47,6 +49,9 @@ class Camera:
         self.sources = sources or make_source
         self.health = Health(restarts=restarts)
         self.taps: tuple[TapWriter, ...] = ()
+        self._gate = Gate()
+        self._detector = MotionDetector()
+        self._masks: Sequence[Zone] = ()
         self._recent: deque[Shot] = deque()
         self._watched_until = 0.0
         self._pictures = 0
@@ -72,6 +77,16 @@ class Camera:
         self.health = Health(restarts=self.health.restarts)
         self._loop = CaptureLoop(self, spec, self._before)
         self._loop.start()
+
+    def watch_for_motion(self, every: float, masks: Sequence[Zone] = ()) -> None:
+        """Pass frames over in which nothing moves, for `every` seconds at most; 0 passes none over."""
+        if (every, masks) != (self._gate.every, self._masks):
+            self._detector = MotionDetector([mask.points for mask in masks])
+            self._gate, self._masks = Gate(every), masks
+
+    def look_until(self, until: float) -> None:
+        """Pass no frame over until then."""
+        self._gate.ask(until)
 
     def end(self) -> None:
         self._stop_loop()
@@ -113,17 +128,30 @@ class Camera:
             self._recent.popleft()
         self._offer(shot)
 
+    def opened(self) -> None:
+        """Its source gives pictures from now on: maybe of another place than before."""
+        self._detector.forget()
+        self.turn(Event.OPENED)
+
     def _offer(self, shot: Shot) -> None:
         """To every tap; where a picture cannot be fitted its frame was due all the same."""
         failure: Exception | None = None
+        opens = self._opens(shot)
         for tap in self.taps:
             try:
-                self.say(tap.offer(shot))
+                looks = opens or self._gate.overdue(tap.looked_at, shot.captured)
+                self.say(tap.offer(shot) if looks else tap.pass_over(shot))
             except Exception as error:  # noqa: BLE001 - raised below, once every tap has had its word
                 failure = error
                 self.say(tap.miss(1))
         if failure is not None:
             raise failure
+
+    def _opens(self, shot: Shot) -> bool:
+        """Whether every tap looks at this picture."""
+        if not self._gate.every or not self.taps:
+            return True
+        return self._gate.open(self._detector.see(shot.picture.grey(SIDE), shot.captured), shot.captured)
 
     def turn(self, event: Event, reason: str = "") -> None:
         """The one place where the health changes."""
@@ -208,7 +236,7 @@ class CaptureLoop(threading.Thread):
             self._calls()
             try:
                 source.open()
-                self._turn(Event.OPENED)
+                self._speak(self._camera.opened)
                 while not self._stopped.is_set():
                     self._take(source.read())
             finally:

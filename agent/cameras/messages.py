@@ -22,6 +22,8 @@ class SetCamera(msgspec.Struct, tag="set_camera"):
     rate: float
     paused: bool = False
     restarts: int = 0  # so far
+    look_every: float = 0.0  # seconds, at most, that frames in which nothing moves are passed over; 0: none is
+    masks: list[Zone] = []  # in which motion does not count
 
     def __repr__(self) -> str:
         return f"SetCamera(camera={self.camera!r}, rate={self.rate!r}, paused={self.paused!r})"
@@ -56,6 +58,13 @@ class DropTap(msgspec.Struct, tag="drop_tap"):
 class Release(msgspec.Struct, tag="release"):
     tap: int
     slot: int
+
+
+class Look(msgspec.Struct, tag="look"):
+    """Pass over no frame of this camera until then, in monotonic seconds."""
+
+    camera: str
+    until: float
 
 
 class Encode(msgspec.Struct, tag="encode"):
@@ -105,6 +114,16 @@ class FrameReady(msgspec.Struct, tag="frame"):
     ts_source: str
     decode_seconds: float
     fit_seconds: float
+
+
+class Still(msgspec.Struct, tag="still"):
+    """A due frame in which nothing moves: it was passed over and lies in no slot."""
+
+    tap: int
+    seq: int
+    captured: float
+    captured_unix_ns: int
+    ts_source: str
 
 
 class Superseded(msgspec.Struct, tag="superseded"):
@@ -161,5 +180,5 @@ class Ask(msgspec.Struct, tag="ask"):
     camera: str
 
 
-ToWorker = SetCamera | DropCamera | SetTap | DropTap | Release | Encode | Draw | Lent
-FromWorker = Hello | FrameReady | Superseded | HealthChanged | Hung | Measured | Encoded | Failed | Ask
+ToWorker = SetCamera | DropCamera | SetTap | DropTap | Release | Look | Encode | Draw | Lent
+FromWorker = Hello | FrameReady | Still | Superseded | HealthChanged | Hung | Measured | Encoded | Failed | Ask

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from agent.cameras import geometry
 from agent.cameras.colour import YuvColour
-from agent.cameras.letterbox import Pixels, letterbox, letterbox_planes, planes_to_rgb, resize_rgb
+from agent.cameras.letterbox import Pixels, letterbox, letterbox_planes, planes_to_rgb, resize_rgb, small_grey
 from agent.types import Geometry, ModelInput
 
 
@@ -34,6 +35,10 @@ class RgbPicture:
         resized = resize_rgb(self.pixels, height, width)
         return resized.copy() if resized is self.pixels else resized
 
+    def grey(self, max_side: int) -> Pixels:
+        width, height = geometry.shrink(self.width, self.height, max_side)
+        return np.asarray(cv2.cvtColor(small_grey(self.pixels, height, width), cv2.COLOR_RGB2GRAY), np.uint8)
+
 
 @dataclass(frozen=True)
 class PlanarPicture:
@@ -58,3 +63,7 @@ class PlanarPicture:
         pixels = np.empty((height, width, 3), np.uint8)
         planes_to_rgb(self.planes, self.colour, pixels)
         return pixels
+
+    def grey(self, max_side: int) -> Pixels:
+        width, height = geometry.shrink(self.width, self.height, max_side)
+        return small_grey(self.planes[0], height, width)

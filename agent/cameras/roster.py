@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from msgspec import structs
+
 from agent.cameras import placement, spec
+from agent.cameras.captured import CameraPlan
 from agent.cameras.group import Group
-from agent.cameras.messages import SetCamera
+from agent.cameras.messages import SetCamera, ToWorker
 from agent.cameras.needs import Needs
 from agent.cameras.stats import CameraStats, Meter
-from agent.types import CameraState, ModelInput, Tap
+from agent.types import CameraState, ModelInput, Tap, Zone
 from agent.workers.memory import SharedSlots
 from protos.ids import CameraName
 
@@ -22,6 +25,8 @@ class Camera:
     name: CameraName
     source: str = field(repr=False)
     rate: float
+    look_every: float = 0.0
+    masks: list[Zone] = field(default_factory=list)
     group: int = -1
     told: SetCamera | None = None  # what its worker knows; None: nothing
     told_by: Group | None = None
@@ -32,15 +37,24 @@ class Camera:
 
     def knows(self, wish: SetCamera) -> bool:
         """Does its worker know all of it? Restarts are history, no wish."""
-        told = self.told
-        return told is not None and (told.source, told.rate, told.paused) == (wish.source, wish.rate, wish.paused)
+        return self.told is not None and structs.replace(self.told, restarts=wish.restarts) == wish
 
-    def become(self, source: str, rate: float) -> None:
+    def post(self, message: ToWorker) -> None:
+        """To its worker, where it has one."""
+        if self.told_by is not None:
+            self.told_by.post(message)
+
+    def wish(self, *, paused: bool) -> SetCamera:
+        """What its worker is told."""
+        return SetCamera(self.name, self.source, self.rate, paused, self.stats.restarts, self.look_every, self.masks)
+
+    def become(self, plan: CameraPlan) -> None:
         """It is told anew. One that comes to need something else has no worker yet."""
         before = self.needs.kind
-        if source != self.source:
+        if plan.source != self.source:
             self.worker_lost = False
-        self.source, self.rate = source, rate
+        self.source, self.rate = plan.source, plan.rate
+        self.look_every, self.masks = plan.look_every, list(plan.masks)
         if self.needs.kind is not before:
             self.group = -1
 

@@ -77,6 +77,10 @@ class Picture(Protocol):
         """RGB with its longer side at most `max_side`; a fresh array."""
         ...
 
+    def grey(self, max_side: int) -> Pixels:
+        """[height, width] with the longer side at most `max_side`: made to be cheap, not to be looked at."""
+        ...
+
 
 @dataclass(frozen=True)
 class Shot:

@@ -1,18 +1,19 @@
 """A tap as the capture worker sees it: slots to fill, and the decoded pictures behind those in use.
 
 Every frame offered gets the next number and is either announced with its slot or counted as superseded, as are frames
-that were due and never taken; numbers have no gaps. Frames are offered by one capture thread at a time; slots come back
-on the worker's main thread.
+that were due and never taken; one that is passed over is told without a slot. Numbers have no gaps. Frames are offered
+by one capture thread at a time; slots come back on the worker's main thread.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 
 import numpy as np
 
-from agent.cameras.messages import FrameReady, SetTap, Superseded
+from agent.cameras.messages import FrameReady, SetTap, Still, Superseded
 from agent.cameras.source import Picture, Shot
 from agent.workers.memory import SharedSlots
 
@@ -22,6 +23,7 @@ class TapWriter:
 
     def __init__(self, message: SetTap, fd: int) -> None:
         self.number = message.tap
+        self.looked_at = -math.inf  # when the last announced frame was captured
         self._wanted = message.wanted
         self._memory = SharedSlots.attach(fd, message.slots, message.wanted.nbytes)
         shape = (message.wanted.height, message.wanted.width, 3)
@@ -46,6 +48,12 @@ class TapWriter:
             except BaseException:
                 self._free.append(slot)
                 raise
+
+    def pass_over(self, shot: Shot) -> Still:
+        """A due frame in which nothing moves."""
+        with self._lock:
+            self._seq += 1
+            return Still(self.number, self._seq, shot.captured, shot.captured_unix_ns, shot.ts_source)
 
     def miss(self, count: int) -> Superseded:
         """Frames were due that nobody took, because the box was busy."""
@@ -76,6 +84,7 @@ class TapWriter:
         seconds = time.perf_counter() - started
         self._seq += 1
         self._kept[slot] = (self._seq, shot.picture)
+        self.looked_at = shot.captured
         return FrameReady(
             self.number,
             self._seq,

@@ -36,6 +36,7 @@ from agent.cameras.messages import (
     Failed,
     Hello,
     Lent,
+    Look,
     Measured,
     Release,
     SetCamera,
@@ -86,6 +87,9 @@ class Worker:
             case Release():
                 if message.tap in self._taps:
                     self._taps[message.tap].release(message.slot)
+            case Look():
+                if message.camera in self._cameras:
+                    self._cameras[message.camera].look_until(message.until)
             case Encode():
                 self._encode(message)
             case Draw():
@@ -115,6 +119,7 @@ class Worker:
         if camera is None:
             sources = functools.partial(make_source, loans=Borrowed(message.camera, self._borrower))
             camera = self._cameras[message.camera] = Camera(message.camera, self.say, message.restarts, sources)
+        camera.watch_for_motion(message.look_every, message.masks)
         # The agent has parsed it before: what arrives here is good.
         camera.configure(spec.parse(message.camera, message.source, message.rate), paused=message.paused)
 

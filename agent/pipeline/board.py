@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from agent.cameras.captured import Captured
+from agent.cameras.captured import Captured, PassedOver
 from agent.config import AgentConfig
 from agent.offload.breaker import Breaker
 from agent.offload.budget import UplinkBudget
@@ -30,6 +30,7 @@ from agent.types import Finished, ModelInput, Tap, Zone
 from agent.update.verify import VerifiedBytes, VerifiedRelease
 from protos.errors import LongshoreError, Retryable
 from protos.ids import CameraName, DeploymentName, Digest, ModelName, Version
+from protos.outcomes import Outcome
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,8 @@ class CameraWish:
     source: str = field(repr=False)  # may hold credentials
     rate: float
     zones: tuple[Zone, ...] = ()
+    masks: tuple[Zone, ...] = ()  # where motion does not count, and nothing found is told
+    look_every: float = 0.0  # seconds, at most, that frames in which nothing moves are passed over; 0: none is
 
 
 @dataclass(frozen=True)
@@ -148,6 +151,14 @@ class Board:
             self._report(captured.shed(self._clock.monotonic()))
             return
         stand.runner.arrive(captured.due_in(stand.runner.settings.deadline))
+
+    def still(self, frame: PassedOver) -> None:
+        """A due frame in which nothing moved was passed over."""
+        stand = self._stands.get(frame.tap.deployment)
+        if stand is None:
+            self._report(frame.ended(Outcome.SHED, self._clock.monotonic()))
+        else:
+            stand.runner.still(frame)
 
     # ---- agent.update.serving.Serving ----
 
@@ -274,7 +285,10 @@ class Board:
         if wish is None:
             return  # the updater removes it
         stand.cameras = wish.cameras
-        stand.runner.settings = wish.settings
+        masks = {camera.name: camera.masks for camera in self._cameras if camera.masks}
+        if (wish.settings, masks) != (stand.runner.settings, stand.runner.masks):
+            stand.runner.settings, stand.runner.masks = wish.settings, masks
+            stand.runner.look_again()
         stand.runner.lane.budget.bits_per_second = wish.bits_per_second
         stand.runner.offer_cloud(self._cloud)
 
@@ -336,6 +350,8 @@ class Board:
         """Engines give back the memory of taps that are fed no more."""
         for tap in gone:
             stand = self._stands.get(tap.deployment)
+            if stand is not None:
+                stand.runner.drop(tap)
             for loaded in stand.loaded if stand else ():
                 loaded.attached.pop(tap, None)
                 await loaded.engine.detach(tap)

@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from agent.cameras.captured import PassedOver
 from agent.offload.estimate import Estimate
+from agent.pipeline import zones
+from agent.pipeline.answers import LastAnswers
 from agent.pipeline.health import Health
 from agent.pipeline.lane import Action, Answer, Finish, Infer, Lane, Release, SendUp
 from agent.ports import Clock, CloudInference, CloudModel, Engine
-from agent.types import Box, Finished, Frame, ModelInput, Tap
+from agent.types import Box, Finished, Frame, ModelInput, Tap, Zone
 from protos.errors import LongshoreError, Retryable
-from protos.ids import Digest
+from protos.ids import CameraName, Digest
+from protos.outcomes import Outcome
 
 log = logging.getLogger(__name__)
 
+LOOK_SECONDS = 2.0  # that a camera with news is looked at on
 JPEG_SIDE = 640  # pixels, the longer side of a picture sent up for a model that does not say what it looks at
 
 
@@ -29,6 +34,10 @@ class Pixels(Protocol):
     """The capture side, as the pipeline needs it (see agent.cameras.capture)."""
 
     def release(self, tap: Tap, slot: int) -> None: ...
+
+    def look(self, camera: CameraName, until: float) -> None:
+        """Pass over no frame of this camera until then, in monotonic seconds."""
+        ...
 
     async def encode(self, tap: Tap, slot: int, max_side: int, quality: int) -> bytes:
         """JPEG of the decoded picture behind a slot. Raises Retryable when its worker died."""
@@ -74,7 +83,10 @@ class LaneRunner:
     ) -> None:
         self.lane = lane
         self.settings = settings
+        self.masks: Mapping[CameraName, tuple[Zone, ...]] = {}  # what stands in one is not told
         self.active: ActiveRelease | None = None
+        self._answers = LastAnswers()
+        self._looked_at: dict[CameraName, float] = {}  # until when, as its camera was told last
         self._before: ActiveRelease | None = None
         self._cloud_node = ""  # the last one asked
         self._clock = clock
@@ -89,6 +101,7 @@ class LaneRunner:
         self._before, self.active = self.active, active
         self.lane.local = Estimate(active.engine.warm_seconds)
         self.lane.width, self.lane.ready = active.engine.width, True
+        self.look_again()
         self._act(self.lane.tick(self._clock.monotonic()))
 
     def idle(self) -> None:
@@ -112,6 +125,24 @@ class LaneRunner:
     def arrive(self, frame: Frame) -> None:
         self._act(self.lane.arrive(frame, self._clock.monotonic()))
 
+    def still(self, frame: PassedOver) -> None:
+        """Nothing moved: it ends with what was answered last. Where nothing was, nobody can tell what it shows."""
+        now = self._clock.monotonic()
+        finished = self._answers.still(frame, now)
+        if finished is None:
+            self._look(frame.tap.camera)
+        self._report(finished or frame.ended(Outcome.SHED, now))
+
+    def look_again(self) -> None:
+        """What was answered so far is no answer any more."""
+        for camera in self._answers.forget():
+            self._look(camera)
+
+    def drop(self, tap: Tap) -> None:
+        """It feeds this lane no more."""
+        self._answers.drop(tap)
+        self._looked_at.pop(tap.camera, None)
+
     async def close(self) -> None:
         """End every frame, then what still runs."""
         self._act(self.lane.clear(self._clock.monotonic()))
@@ -131,8 +162,21 @@ class LaneRunner:
                 case Release(tap, slot):
                     self._pixels.release(tap, slot)
                 case Finish(finished):
+                    if self._answers.heard(finished):
+                        self._look(finished.tap.camera)
                     self._report(finished)
         self._set_timer()
+
+    def _look(self, camera: CameraName) -> None:
+        """At every frame, for a while; said once in half of that."""
+        until = self._clock.monotonic() + LOOK_SECONDS
+        if until - self._looked_at.get(camera, 0.0) >= LOOK_SECONDS / 2:
+            self._looked_at[camera] = until
+            self._pixels.look(camera, until)
+
+    def _kept(self, tap: Tap, boxes: tuple[Box, ...]) -> tuple[Box, ...]:
+        """Those that are asked for, and stand in no mask."""
+        return zones.outside(self.settings.chosen(boxes), self.masks.get(tap.camera, ()))
 
     def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work, name=name)
@@ -156,7 +200,7 @@ class LaneRunner:
             return Answer(error=str(error))
         finally:
             active.health.ended += 1
-        return Answer(self.settings.chosen(found.boxes), active.digest, infer_seconds=found.infer_seconds)
+        return Answer(self._kept(frame.tap, found.boxes), active.digest, infer_seconds=found.infer_seconds)
 
     def _fitting(self, frame: Frame) -> ActiveRelease | None:
         """The release that answers; or the one before, for a frame that was fitted to its input before the swap."""
@@ -183,7 +227,7 @@ class LaneRunner:
         except LongshoreError as error:
             log.debug("cloud: %s", error)
             return Answer(error=str(error))
-        return Answer(self.settings.chosen(boxes), active.digest, where=cloud.node_id)
+        return Answer(self._kept(frame.tap, boxes), active.digest, where=cloud.node_id)
 
     def _set_timer(self) -> None:
         if self._timer is not None:

@@ -1,4 +1,4 @@
-"""Which zones of its camera a detection stands in. Pure.
+"""Which zones and masks of its camera a detection stands in. Pure.
 
 A box stands where the middle of its lower edge is: that is where a person, boat or vehicle meets the ground, however
 tall the box is. The edge of a zone belongs to it, so that a box cut off by the lower edge of the
@@ -24,6 +24,11 @@ def tagged(boxes: Iterable[Box], zones: Sequence[Zone]) -> tuple[Box, ...]:
 def standing(box: Box, zones: Iterable[Zone]) -> tuple[str, ...]:
     foot = ((box.x0 + box.x1) / 2, box.y1)
     return tuple(zone.name for zone in zones if contains(zone.points, foot))
+
+
+def outside(boxes: tuple[Box, ...], masks: Sequence[Zone]) -> tuple[Box, ...]:
+    """Those that stand in no mask."""
+    return tuple(box for box in boxes if not standing(box, masks)) if masks else boxes
 
 
 def contains(corners: Sequence[Point], point: Point) -> bool:

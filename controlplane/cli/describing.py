@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from controlplane.cli import kinds, output
+from controlplane.cli import kinds, output, rates
 from controlplane.cli.kinds import Document, Kind, at, human_bytes
 
 # Of a status: shown below the fields.
@@ -145,7 +145,8 @@ def _tables(document: Document, now: datetime) -> Iterator[Table]:
 
 
 def _answering(item: Document) -> list[str]:
-    in_time = f"{100 * item['inTime'] / item['due']:.0f} %" if item["due"] else kinds.NONE
+    looked_at = rates.looked_at(item)
+    in_time = f"{100 * item['inTime'] / looked_at:.0f} %" if looked_at else kinds.NONE
     times = [item[key] for key in ("frameSeconds", "latencyP95Seconds")]
     measured = [f"{1000 * seconds:.0f} ms" if seconds else kinds.NONE for seconds in times]
     deadline = f"{1000 * item['deadlineSeconds']:.0f} ms"

@@ -47,7 +47,7 @@ def headline(look: Look) -> str:
         (
             f"{online} of {len(look.nodes)} boxes online",
             f"{_running(look.cameras)} cameras running",
-            f"{share(total, total.get('inTime', 0))} in time",
+            f"{in_time(total)} in time",
             f"{share(total, at(total, 'counts', {}).get('ok_cloud', 0))} by the cloud",
             f"{_uplink(total)} up",
         )
@@ -84,7 +84,7 @@ def _node_row(node: Document, look: Look) -> Row:
     sums, stats = look.of_node(name), look.stats.get(name, {})
     cpu = f"{stats['cpuCoresUsed']:.2f}" if stats else NONE
     memory = human_bytes(stats["memoryBytes"]) if stats else NONE
-    return [*head, cpu, memory, share(sums, sums.get("inTime", 0)), *_ends(sums), *latency(sums), _uplink(sums)]
+    return [*head, cpu, memory, in_time(sums), *_ends(sums), *latency(sums), _uplink(sums)]
 
 
 def camera_rows(look: Look) -> list[Row]:
@@ -96,7 +96,7 @@ def _camera_row(camera: Document, look: Look) -> Row:
     sums = look.of_camera(name) if heard(camera) else {}
     local = share(sums, at(sums, "counts", {}).get("ok_local", 0))
     head = [name, camera["spec"]["node"], at(camera, "status.state", NONE), frames(camera)]
-    return [*head, share(sums, sums.get("inTime", 0)), local, *_ends(sums), *latency(sums)]
+    return [*head, in_time(sums), local, *_ends(sums), *latency(sums)]
 
 
 def metrics(look: Look) -> list[Document]:
@@ -136,6 +136,16 @@ def _running(cameras: Sequence[Document]) -> str:
 def share(sums: Mapping[str, Any], part: float) -> str:
     due = sums.get("due", 0)
     return f"{100 * part / due:.1f} %" if due else NONE
+
+
+def in_time(sums: Mapping[str, Any]) -> str:
+    """The share answered by the deadline, of the frames that were looked at."""
+    return share({"due": looked_at(sums)}, sums.get("inTime", 0))
+
+
+def looked_at(sums: Mapping[str, Any]) -> int:
+    """Frames due but those in which nothing moved."""
+    return int(sums.get("due", 0) - sums.get("counts", {}).get("stale_track", 0))
 
 
 def latency(sums: Mapping[str, Any]) -> Row:

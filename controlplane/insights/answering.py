@@ -1,7 +1,8 @@
 """What answers for a camera: each Deployment that was due its frames of late, how they ended, and what is wrong. Pure.
 
 A camera that gives pictures may still show nothing, because its frames are given up before or after inference. That is
-said in words, with what would help, wherever the camera is shown.
+said in words, with what would help, wherever the camera is shown. A frame in which nothing moved is not given up: it is
+judged neither way, so that a quiet camera is not late.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class Answering:
         if cause is None:
             return ""
         told = {
-            "share": f"{100 * (self.sums.due - self.sums.in_time) / self.sums.due:.0f} %",
+            "share": f"{100 * (self.sums.looked_at - self.sums.in_time) / self.sums.looked_at:.0f} %",
             "deadline": self.objective.deadline,
             "took": f"one takes {self.frame_ms:.0f} ms on the box" if self.frame_ms else "the box answered none",
             "keeps": self._keeps(),
@@ -59,7 +60,7 @@ class Answering:
 
     def _cause(self) -> Cause | None:
         """Of the most of what was lost; None where little was lost or seen."""
-        if self.sums.due < FEW_FRAMES or self.sums.in_time >= WELL * self.sums.due:
+        if self.sums.looked_at < FEW_FRAMES or self.sums.in_time >= WELL * self.sums.looked_at:
             return None
         lost = {outcome: self.sums.counts.get(outcome, 0) for outcome in _CAUSES}
         cause = _CAUSES[max(lost, key=lambda outcome: lost[outcome])]
@@ -95,7 +96,6 @@ class Cause(Enum):
     OVERTAKEN = auto()
     CLOUD = auto()
     ERROR = auto()
-    TRACKED = auto()
 
 
 _CAUSES: Mapping[Outcome, Cause] = {
@@ -104,7 +104,6 @@ _CAUSES: Mapping[Outcome, Cause] = {
     Outcome.SUPERSEDED: Cause.OVERTAKEN,
     Outcome.CLOUD_LATE: Cause.CLOUD,
     Outcome.ERROR: Cause.ERROR,
-    Outcome.STALE_TRACK: Cause.TRACKED,
 }
 _SAID: Mapping[Cause, str] = {
     Cause.SLOW: (
@@ -124,7 +123,6 @@ _SAID: Mapping[Cause, str] = {
         "cloud node is and how its uplink fares ('longshore top'), or give the deployment a longer deadline"
     ),
     Cause.ERROR: "fails: {share} of the frames end in an error; the box's log says why (longshore logs)",
-    Cause.TRACKED: "is told by the tracker alone for {share} of the frames, {took}",
 }
 
 

@@ -16,7 +16,7 @@ from typing import Protocol, TypeVar
 
 from controlplane.fleet.quantities import duration_ms
 from protos.errors import Rejected
-from protos.outcomes import IN_TIME, LATENCY_BOUNDS_MS
+from protos.outcomes import IN_TIME, LATENCY_BOUNDS_MS, Outcome
 
 MAX_BUCKETS = 2_000
 Item = TypeVar("Item")
@@ -106,6 +106,11 @@ class Sums:
     @property
     def in_time(self) -> int:
         return sum(frames for outcome, frames in self.counts.items() if outcome in IN_TIME)
+
+    @property
+    def looked_at(self) -> int:
+        """Frames due but those in which nothing moved: the ones whose answers may come in time, or not."""
+        return self.due - self.counts.get(Outcome.STALE_TRACK, 0)
 
     @property
     def answers(self) -> Latencies:

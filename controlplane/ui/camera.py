@@ -98,7 +98,7 @@ def _answers(each: Answering) -> dict[str, Any]:
         "href": f"/deployments/{each.objective.deployment}",
         "release": each.objective.release,
         "deadline": each.objective.deadline,
-        "inTime": figures.percent(sums.in_time, sums.due),
+        "inTime": figures.percent(sums.in_time, sums.looked_at),
         "p50": outcomes.latency(sums, 0.5),
         "p95": outcomes.latency(sums, 0.95),
         "frame": figures.milliseconds(each.frame_ms / 1000),

@@ -36,7 +36,7 @@ def values(camera: Document, recent: Recent, answering: Sequence[Answering]) -> 
         f"{key}.rate": figures.rate(recent.per_second()),
         f"{key}.p50": outcomes.latency(sums, 0.5),
         f"{key}.p95": outcomes.latency(sums, 0.95),
-        f"{key}.inTime": figures.percent(sums.in_time, sums.due),
+        f"{key}.inTime": figures.percent(sums.in_time, sums.looked_at),
         f"{key}.verdict": outcomes.verdict(sums),
         f"{key}.inCloud": outcomes.in_cloud(sums),
         f"{key}.bar": outcomes.bar(sums),

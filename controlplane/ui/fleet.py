@@ -158,7 +158,7 @@ def deployment_values(item: Document, recent: Recent) -> dict[str, Value]:
     return {
         f"{key}.state": "converged" if converged["status"] == "True" else converged["reason"].lower(),
         f"{key}.why": converged["message"],
-        f"{key}.inTime": figures.percent(sums.in_time, sums.due),
+        f"{key}.inTime": figures.percent(sums.in_time, sums.looked_at),
         f"{key}.p95": outcomes.latency(sums, 0.95),
         f"{key}.uplink": figures.bit_rate(recent.uplink()),
         **outcomes.where(key, sums),

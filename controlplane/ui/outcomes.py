@@ -24,7 +24,7 @@ LEGEND: tuple[tuple[Outcome, str, str], ...] = (
     (Outcome.OK_LOCAL, WORDS[Outcome.OK_LOCAL], "answered on the box by the deadline"),
     (Outcome.OK_CLOUD, WORDS[Outcome.OK_CLOUD], "answered by a cloud node by the deadline"),
     (Outcome.OK_HEDGE, WORDS[Outcome.OK_HEDGE], "sent up and run locally too; the local answer came first"),
-    (Outcome.STALE_TRACK, WORDS[Outcome.STALE_TRACK], "answered by the tracker's prediction"),
+    (Outcome.STALE_TRACK, WORDS[Outcome.STALE_TRACK], "nothing moved in it: it has the answer of the frame before"),
     (Outcome.SUPERSEDED, WORDS[Outcome.SUPERSEDED], "a newer frame of the same camera took its place"),
     (Outcome.SHED, WORDS[Outcome.SHED], "given up on purpose: it could not have met its deadline"),
     (Outcome.EXPIRED, WORDS[Outcome.EXPIRED], "its deadline passed first"),
@@ -72,7 +72,7 @@ def overall(prefix: str, recent: Recent) -> dict[str, Value]:
     total = recent.sums()
     return {
         f"{prefix}.rate": figures.rate(recent.per_second()),
-        f"{prefix}.inTime": figures.percent(total.in_time, total.due),
+        f"{prefix}.inTime": figures.percent(total.in_time, total.looked_at),
         f"{prefix}.verdict": verdict(total),
         f"{prefix}.p50": latency(total, 0.5),
         f"{prefix}.p95": latency(total, 0.95),
@@ -109,9 +109,9 @@ def drawn_on(before: Mapping[str, Any], newest: Mapping[str, Any]) -> dict[str, 
 
 def verdict(total: Sums) -> str:
     """A word for the share in time, for colour."""
-    if not total.due:
+    if not total.looked_at:
         return "none"
-    share = total.in_time / total.due
+    share = total.in_time / total.looked_at
     return "well" if share >= 0.98 else "attention" if share >= 0.9 else "bad"
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
-from agent.cameras.captured import Captured
+from agent.cameras.captured import Captured, PassedOver
 from agent.pipeline.board import CameraWish
 from agent.types import Geometry, ModelInput, Tap
 from agent.workers.memory import SharedSlots
 from protos.errors import Retryable
+from protos.ids import CameraName
 
 SLOTS = 4
 
@@ -26,6 +27,7 @@ class SimCaptures:
         self.taps: dict[Tap, ModelInput] = {}
         self.held: Counter[tuple[Tap, int]] = Counter()
         self.encoded = 0
+        self.looked: list[tuple[CameraName, float]] = []  # what was asked
         self.short_of_memory = False
         self._memory: dict[Tap, SharedSlots] = {}
         self._seq: Counter[Tap] = Counter()
@@ -55,6 +57,14 @@ class SimCaptures:
         geometry = Geometry(pixels.width, pixels.height, 1.0, 1.0, 0, 0)
         self.deliver(Captured(tap, seq, slot, now, int(now * 1e9), geometry, pixels, "clock", 0.0, 0.0))
         return seq
+
+    def look(self, camera: CameraName, until: float) -> None:
+        self.looked.append((camera, until))
+
+    def pass_over(self, tap: Tap, now: float) -> PassedOver:
+        """A frame of a tap is due in which nothing moves; the test says where it goes."""
+        self._seq[tap] += 1
+        return PassedOver(tap, self._seq[tap], now, int(now * 1e9), "clock")
 
     def release(self, tap: Tap, slot: int) -> None:
         self.held[tap, slot] -= 1

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 
 from agent.adapters.clock import SystemClock
 from agent.cameras.capture import Captured, Captures
+from agent.cameras.captured import PassedOver
 from agent.cameras.stats import CameraStats
-from agent.types import CameraState, ModelInput, Tap
+from agent.types import CameraState, ModelInput, Tap, Zone
 from agent.workers.sandbox.report import Confined
 from protos.ids import CameraName, DeploymentName
 
@@ -29,6 +30,8 @@ class Plan:
     name: CameraName
     source: str = field(default=SMALL, repr=False)
     rate: float = 30.0
+    look_every: float = 0.0
+    masks: tuple[Zone, ...] = ()
 
 
 def plan(name: str, source: str = SMALL, rate: float = 30.0) -> Plan:
@@ -51,10 +54,12 @@ class Yard:
             slots,
             random.Random(1),
             self._on_confined,
+            self._on_still,
         )
         self.confined: list[Confined] = []  # what each worker said of its sandbox
         self.seen: defaultdict[Tap, list[Captured]] = defaultdict(list)
         self.superseded: Counter[Tap] = Counter()
+        self.still: defaultdict[Tap, list[PassedOver]] = defaultdict(list)
         self.unaccounted: list[Captured] = []  # frames whose number says that one before was never told, or is old
         self.numbers: Counter[Tap] = Counter()  # the last of each tap
         self.health: defaultdict[str, list[CameraStats]] = defaultdict(list)
@@ -90,7 +95,9 @@ class Yard:
 
     def _on_frame(self, captured: Captured) -> None:
         self.seen[captured.tap].append(captured)
-        told = len(self.seen[captured.tap]) + self.superseded[captured.tap]  # more where a memory was taken away
+        told = (
+            len(self.seen[captured.tap]) + len(self.still[captured.tap]) + self.superseded[captured.tap]
+        )  # more where a memory was taken away
         if not self.numbers[captured.tap] < captured.seq <= told:
             self.unaccounted.append(captured)
         self.numbers[captured.tap] = captured.seq
@@ -102,6 +109,10 @@ class Yard:
 
     def _on_confined(self, word: Confined) -> None:
         self.confined.append(word)
+        self._changed.set()
+
+    def _on_still(self, frame: PassedOver) -> None:
+        self.still[frame.tap].append(frame)
         self._changed.set()
 
     def _on_superseded(self, of: Tap, count: int) -> None:

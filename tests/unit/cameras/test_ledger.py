@@ -45,7 +45,7 @@ def test_giving_back_twice_frees_nothing() -> None:
 def test_numbers_go_on_over_superseded_frames() -> None:
     ledger = Ledger()
     ledger.announced(TAP, 0, 1)
-    ledger.superseded(TAP, 3)
+    ledger.passed(TAP, 3)
     assert ledger.next_seq(TAP) == 4
     assert ledger.next_seq(tap("gate")) == 1
 

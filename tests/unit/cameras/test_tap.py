@@ -11,7 +11,7 @@ import pytest
 
 from agent.cameras.letterbox import Pixels
 from agent.cameras.loop import Camera
-from agent.cameras.messages import FrameReady, SetTap, Superseded
+from agent.cameras.messages import FrameReady, SetTap, Still, Superseded
 from agent.cameras.picture import RgbPicture
 from agent.cameras.source import Picture, Shot
 from agent.cameras.tap import TapWriter
@@ -119,6 +119,83 @@ def test_frames_that_nobody_took_use_their_numbers(memory: SharedSlots) -> None:
     assert isinstance(told, FrameReady)
     assert told.seq == 4
     tap.close()
+
+
+def test_a_frame_that_is_passed_over_uses_its_number_and_no_slot(memory: SharedSlots) -> None:
+    tap = writer(memory)
+    looked_at = tap.offer(shot())
+    assert tap.pass_over(shot()) == Still(7, 2, 1.0, 1_000_000_000, "clock")
+    told = [tap.offer(shot()) for _ in range(2)]
+    assert [type(looked_at), *map(type, told)] == [FrameReady] * 3
+    tap.close()
+
+
+class Yard:
+    """A camera in the worker that sees the same still picture once a second, but for what a test does."""
+
+    def __init__(self, memory: SharedSlots, every: float) -> None:
+        self.said: list[msgspec.Struct] = []
+        self.camera = Camera("quay", self.said.append, 0)
+        self.camera.watch_for_motion(every)
+        self.taps = [writer(memory)]
+        self.camera.taps = tuple(self.taps)
+        self.now = 100.0
+
+    def see(self, pictures: int, tone: int = 90) -> str:
+        """How the frames ended: `L`ooked at, `s`till, `d`ropped."""
+        kinds, heard = {FrameReady: "L", Still: "s", Superseded: "d"}, len(self.said)
+        picture = RgbPicture(np.full((64, 96, 3), tone, np.uint8))
+        picture.pixels[:, 48:] //= 2
+        for _ in range(pictures):
+            self.now += 1.0
+            self.camera.take(Shot(picture, self.now, self.now, int(self.now * 1e9), "clock", 0.0), due=True, missed=0)
+            for told in self.said[heard:]:
+                if isinstance(told, FrameReady):
+                    next(tap for tap in self.taps if tap.number == told.tap).release(told.slot)
+        return "".join(kinds[type(told)] for told in self.said[heard:])
+
+
+@pytest.fixture
+def still(memory: SharedSlots) -> Iterator[Yard]:
+    """Twelve seconds after the start: what is looked at because of that is over."""
+    yard = Yard(memory, every=5.0)
+    assert yard.see(12) == "LLLLssssLsss"
+    yield yard
+    yard.camera.end()
+
+
+def test_a_still_camera_is_looked_at_when_its_time_has_come(still: Yard) -> None:
+    assert still.see(11) == "sLssssLssss"
+
+
+def test_a_camera_that_asks_for_no_gate_is_looked_at_always(still: Yard) -> None:
+    still.camera.watch_for_motion(0.0)
+    assert still.see(5) == "LLLLL"
+
+
+def test_what_the_agent_asks_for_is_looked_at(still: Yard) -> None:
+    still.camera.look_until(still.now + 2.0)
+    assert still.see(4) == "LLss"
+
+
+def test_another_place_after_a_reconnect_is_looked_at(still: Yard) -> None:
+    still.camera.opened()
+    assert still.see(5)[:4] == "LLLL"
+
+
+def test_a_new_tap_is_looked_at_by_itself(still: Yard, memory: SharedSlots) -> None:
+    newcomer = TapWriter(SetTap(8, "quay", 3, WANTED, 1, []), os.dup(memory.fd))
+    still.taps.append(newcomer)
+    still.camera.taps = tuple(still.taps)
+    assert still.see(1) == "sL"
+
+
+def test_a_look_that_found_no_slot_is_made_up_for(still: Yard, memory: SharedSlots) -> None:
+    (tap,) = still.taps
+    busy, tap._free = tap._free, []
+    assert still.see(3) == "sdd"
+    tap._free = busy
+    assert still.see(2) == "Ls"
 
 
 def test_a_picture_that_cannot_be_fitted_was_due_for_every_tap(memory: SharedSlots) -> None:

@@ -41,6 +41,12 @@ def test_shares_are_of_all_frames_due() -> None:
     }
 
 
+def test_frames_in_which_nothing_moved_count_neither_as_in_time_nor_as_late() -> None:
+    quiet = {**SUMS, "due": 1300, "counts": {**SUMS["counts"], "stale_track": 1000}}  # type: ignore[dict-item]
+    assert "95.0 % in time" in rates.headline(Look([NODE], [CAMERA], {"total": quiet}))
+    assert "- in time" in rates.headline(Look([NODE], [CAMERA], {"total": {"due": 9, "counts": {"stale_track": 9}}}))
+
+
 def test_what_a_box_spends_stands_beside_its_rates() -> None:
     spent = {"cpuCoresUsed": 0.734, "memoryBytes": 241_000_000}
     look = Look([NODE], [], {"nodes": {"quay-1": SUMS}}, {"quay-1": spent})

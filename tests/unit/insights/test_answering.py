@@ -71,16 +71,23 @@ def test_frames_that_fit_one_by_one_but_not_together_do_not_ask_for_a_deadline_t
         (Outcome.SUPERSEDED, "cannot keep up"),
         (Outcome.CLOUD_LATE, "how busy the cloud node is and how its uplink fares"),
         (Outcome.ERROR, "longshore logs"),
-        (Outcome.STALE_TRACK, "tracker alone"),
     ],
 )
 def test_what_most_frames_came_to_decides_what_is_said(outcome: Outcome, said: str) -> None:
     assert said in answers({outcome: 40, Outcome.SHED: 10, Outcome.OK_LOCAL: 10}).trouble
 
 
-@pytest.mark.parametrize("counts", [{}, {Outcome.SHED: 9}, {Outcome.OK_LOCAL: 90, Outcome.SHED: 10}])
+@pytest.mark.parametrize(
+    "counts",
+    [{}, {Outcome.SHED: 9}, {Outcome.OK_LOCAL: 90, Outcome.SHED: 10}, {Outcome.STALE_TRACK: 590, Outcome.OK_LOCAL: 10}],
+)
 def test_little_lost_or_little_seen_is_no_trouble(counts: dict[Outcome, int]) -> None:
     assert answers(counts).trouble == ""
+
+
+def test_a_quiet_camera_is_late_only_if_the_frames_that_were_looked_at_are() -> None:
+    told = answers({Outcome.STALE_TRACK: 500, Outcome.OK_LOCAL: 40, Outcome.SHED: 60}).trouble
+    assert "60 % of the frames are given up" in told
 
 
 def test_each_deployment_of_a_camera_is_judged_by_itself_and_gone_ones_are_not_told() -> None:

@@ -75,7 +75,7 @@ def test_a_window_without_a_length_counts_whole_at_its_end() -> None:
 
 def test_only_answers_by_the_deadline_are_in_time() -> None:
     sums = domain.sums([window(1, {"ok_local": 5, "ok_cloud": 3, "ok_hedge": 1, "expired": 2, "stale_track": 4})])
-    assert (sums.due, sums.in_time) == (15, 9)
+    assert (sums.due, sums.looked_at, sums.in_time) == (15, 11, 9)
 
 
 def test_where_inference_ran_is_told_by_who_answered() -> None:

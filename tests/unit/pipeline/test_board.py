@@ -10,9 +10,10 @@ import pytest
 from agent.cameras.captured import Captured
 from agent.config import AgentConfig
 from agent.pipeline.board import Board, CameraWish, DeploymentWish
-from agent.pipeline.run import LaneSettings
+from agent.pipeline.run import LOOK_SECONDS, LaneSettings
+from agent.pipeline.zones import standing
 from agent.ports import Clock, CloudModel
-from agent.types import Box, Finished, Geometry, ModelInput, Tap
+from agent.types import Box, Finished, Geometry, ModelInput, Tap, Zone
 from agent.update.verify import VerifiedBytes, VerifiedRelease
 from protos.errors import LongshoreError, Rejected, Retryable
 from protos.ids import CameraName, DeploymentName, Digest, ModelName, Version, digest_of
@@ -384,6 +385,72 @@ async def test_a_frame_of_a_deployment_that_has_left_is_shed(world: World) -> No
     world.board.arrive(under_way[0])
     assert [(done.tap, done.seq, done.outcome) for done in world.finished] == [(TAP, 1, Outcome.SHED)]
     assert world.captures.outstanding == 0
+
+
+async def test_a_frame_in_which_nothing_moved_is_answered_with_what_the_one_before_was(world: World) -> None:
+    world.board.plan([CameraWish(CAMERA, "synthetic://harbour", 10.0)], [wish(min_score=0.0)])
+    await world.install("1")
+    (looked_at,) = await world.frames(1)
+    world.board.still(world.captures.pass_over(TAP, looked_at.captured + 1.5))
+    ended = world.finished[-1]
+    assert (ended.seq, ended.outcome, ended.boxes, ended.release) == (2, Outcome.STALE_TRACK, looked_at.boxes, None)
+    assert ended.age == pytest.approx(1.5)
+    assert looked_at.boxes
+
+
+async def test_after_a_swap_nothing_of_the_release_before_is_told_and_the_camera_is_looked_at(world: World) -> None:
+    await world.install("1")
+    await world.frames(1)
+    world.board.still(world.captures.pass_over(TAP, world.clock.monotonic()))
+    assert world.captures.looked == []
+    await world.install("2")
+    assert [camera for camera, _ in world.captures.looked] == [CAMERA]
+    world.board.still(world.captures.pass_over(TAP, world.clock.monotonic()))
+    assert (world.finished[-1].outcome, world.finished[-1].boxes) == (Outcome.SHED, ())
+
+
+async def test_other_settings_are_another_question_and_the_same_ones_none(world: World) -> None:
+    camera = CameraWish(CAMERA, "synthetic://harbour", 10.0)
+    await world.install("1")
+    await world.frames(1)
+    world.board.still(world.captures.pass_over(TAP, world.clock.monotonic()))
+    world.board.plan([camera], [wish()])
+    assert world.captures.looked == []
+    world.board.plan([camera], [wish(min_score=0.5)])
+    assert [camera for camera, _ in world.captures.looked] == [CAMERA]
+
+
+async def test_a_look_that_failed_is_made_up_for_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    await world.install("1")
+    await world.frames(1)
+    world.board.still(world.captures.pass_over(TAP, world.clock.monotonic()))
+    with monkeypatch.context() as broken:
+        broken.setattr(FakeEngine, "detect_slot", failing)
+        await world.frames(3)
+    (asked,) = world.captures.looked  # and not once for each frame
+    assert asked[1] == pytest.approx(world.clock.monotonic() + LOOK_SECONDS, abs=LOOK_SECONDS / 2)
+
+
+async def test_a_frame_passed_over_for_a_deployment_that_has_left_is_shed(world: World) -> None:
+    await world.install("1")
+    frame = world.captures.pass_over(TAP, world.clock.monotonic())
+    await world.board.remove(HARBOUR)
+    world.board.still(frame)
+    assert [(done.tap, done.seq, done.outcome) for done in world.finished] == [(TAP, 1, Outcome.SHED)]
+
+
+async def test_what_stands_in_a_mask_is_not_told_wherever_it_was_found(world: World) -> None:
+    world.board.plan([CameraWish(CAMERA, "synthetic://harbour", 10.0)], [wish(min_score=0.0)])
+    await world.install("1")
+    everything = (await world.frames(1))[0].boxes
+    hidden = everything[0]
+    x, y = (hidden.x0 + hidden.x1) / 2, hidden.y1
+    around = ((x - 0.01, y - 0.01), (x + 0.01, y - 0.01), (x + 0.01, y + 0.01), (x - 0.01, y + 0.01))
+    masked = CameraWish(CAMERA, "synthetic://harbour", 10.0, masks=(Zone("hatch", around),))
+    world.board.plan([masked], [wish(min_score=0.0)])
+    told = (await world.frames(1))[0].boxes
+    assert told == tuple(box for box in everything if not standing(box, masked.masks))
+    assert hidden not in told
 
 
 async def test_a_tap_without_memory_is_fed_as_soon_as_there_is_some(still: World, clock: FakeClock) -> None:
