@@ -18,6 +18,8 @@ from protos.errors import InvalidName
 from protos.fleet_pb2 import CameraSpec, CloudEndpoint, DeploymentSpec, DesiredState
 from protos.ids import CameraName, DeploymentName
 
+LOOK_EVERY_MS = 10_000  # at a camera in which nothing moves, where desired state does not say
+
 
 @dataclass(frozen=True)
 class CloudNode:
@@ -86,7 +88,14 @@ def desired(state: DesiredState) -> Desired:
 
 def _camera(spec: CameraSpec, refused: list[str]) -> CameraWish | None:
     try:
-        return CameraWish(ids.camera_name(spec.name), spec.source, spec.rate, tuple(map(_zone, spec.zones)))
+        return CameraWish(
+            name=ids.camera_name(spec.name),
+            source=spec.source,
+            rate=spec.rate,
+            zones=tuple(map(_zone, spec.zones)),
+            masks=tuple(mask for told in spec.masks if (mask := _mask(spec.name, told, refused))),
+            look_every=(spec.motion.every_ms or LOOK_EVERY_MS) / 1000 if spec.HasField("motion") else 0.0,
+        )
     except InvalidName as error:
         refused.append(str(error))
         return None
@@ -94,6 +103,16 @@ def _camera(spec: CameraSpec, refused: list[str]) -> CameraWish | None:
 
 def _zone(told: wire.Zone) -> Zone:
     return Zone(told.name, tuple((point.x, point.y) for point in told.points))
+
+
+def _mask(camera: str, told: wire.Zone, refused: list[str]) -> Zone | None:
+    if len(told.points) >= 3 and all(0 <= each <= 1 for point in told.points for each in (point.x, point.y)):
+        return _zone(told)
+    refused.append(
+        f"mask {told.name[:63]!r} of camera {camera} is no part of its picture; give it three corners or more, each "
+        "from 0,0 to 1,1"
+    )
+    return None
 
 
 def _deployment(spec: DeploymentSpec, refused: list[str]) -> DeploymentWish | None:

@@ -99,6 +99,8 @@ class Camera(ObjectColumns, Base):
     source: Mapped[str] = mapped_column(Text)  # with credentials: never shown whole
     rate: Mapped[float]
     zones: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")  # [{"name", "points": [[x, y]]}]
+    masks: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")  # the same
+    motion: Mapped[Json] = mapped_column(default=dict, server_default="{}")  # {"gate", "every_ms"}
     status: Mapped[Json] = mapped_column(default=dict)
 
 

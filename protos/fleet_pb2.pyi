@@ -576,6 +576,8 @@ class CameraSpec(_message.Message):
     LABELS_FIELD_NUMBER: _builtins.int
     GENERATION_FIELD_NUMBER: _builtins.int
     ZONES_FIELD_NUMBER: _builtins.int
+    MASKS_FIELD_NUMBER: _builtins.int
+    MOTION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     source: _builtins.str
     """rtsp://…, file:///…, device:///dev/video0, synthetic://harbour?seed=1"""
@@ -586,6 +588,14 @@ class CameraSpec(_message.Message):
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
     @_builtins.property
     def zones(self) -> _containers.RepeatedCompositeFieldContainer[Global___Zone]: ...
+    @_builtins.property
+    def masks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Zone]:
+        """where motion does not count, and nothing that is found is told"""
+
+    @_builtins.property
+    def motion(self) -> Global___MotionGate:
+        """absent: every frame is looked at"""
+
     def __init__(
         self,
         *,
@@ -595,14 +605,38 @@ class CameraSpec(_message.Message):
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         generation: _builtins.int = ...,
         zones: _abc.Iterable[Global___Zone] | None = ...,
+        masks: _abc.Iterable[Global___Zone] | None = ...,
+        motion: Global___MotionGate | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["motion", b"motion"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["generation", b"generation", "labels", b"labels", "name", b"name", "rate", b"rate", "source", b"source", "zones", b"zones"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["generation", b"generation", "labels", b"labels", "masks", b"masks", "motion", b"motion", "name", b"name", "rate", b"rate", "source", b"source", "zones", b"zones"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CameraSpec: _TypeAlias = CameraSpec  # noqa: Y015
+
+@_typing.final
+class MotionGate(_message.Message):
+    """Frames in which nothing moves are passed over."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVERY_MS_FIELD_NUMBER: _builtins.int
+    every_ms: _builtins.int
+    """at most so long"""
+    def __init__(
+        self,
+        *,
+        every_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["every_ms", b"every_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MotionGate: _TypeAlias = MotionGate  # noqa: Y015
 
 @_typing.final
 class Zone(_message.Message):

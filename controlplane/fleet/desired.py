@@ -18,8 +18,10 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from controlplane.fleet import watching
 from controlplane.fleet.objects import CLOUD, EDGE, Camera, Deployment, Fleet, Node, Releases
 from controlplane.fleet.specs import OffloadSpec
+from controlplane.fleet.watching import Motion
 from controlplane.fleet.zones import Zone
 from controlplane.settings.domain import BoxQuotas
 
@@ -32,6 +34,8 @@ class DesiredCamera:
     labels: tuple[tuple[str, str], ...] = ()
     generation: int = 1
     zones: tuple[Zone, ...] = ()
+    masks: tuple[Zone, ...] = ()
+    motion: Motion = watching.ALWAYS
 
 
 @dataclass(frozen=True)
@@ -128,6 +132,8 @@ def _camera(camera: Camera) -> DesiredCamera:
         labels=tuple(sorted(camera.meta.labels.items())),
         generation=camera.meta.generation,
         zones=camera.spec.zones,
+        masks=camera.spec.masks,
+        motion=camera.spec.motion,
     )
 
 

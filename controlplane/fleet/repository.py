@@ -18,6 +18,7 @@ from controlplane.fleet.objects import CLOUD, Camera, Deployment, Fleet, Node, T
 from controlplane.fleet.reports import Inventory, Report
 from controlplane.fleet.rows import meta, meta_columns
 from controlplane.fleet.specs import CameraSpec, DeploymentSpec, NodeSpec
+from controlplane.fleet.watching import Motion
 from controlplane.fleet.zones import Zone
 from controlplane.settings.domain import BoxQuotas
 from controlplane.settings.repository import SettingsRepository
@@ -147,6 +148,8 @@ class FleetRepository:
                 source=spec.source,
                 rate=spec.rate,
                 zones=msgspec.to_builtins(spec.zones),
+                masks=msgspec.to_builtins(spec.masks),
+                motion=msgspec.to_builtins(spec.motion),
                 **meta_columns(camera.meta),
             )
         )
@@ -223,8 +226,9 @@ def _report(row: tables.Node) -> Report:
 
 
 def _camera(row: tables.Camera) -> Camera:
-    zones = msgspec.convert(row.zones, tuple[Zone, ...])
-    spec = CameraSpec(NodeId(row.node_id), row.source, row.rate, zones)
+    zones, masks = (msgspec.convert(drawn, tuple[Zone, ...]) for drawn in (row.zones, row.masks))
+    motion = msgspec.convert(row.motion, Motion)
+    spec = CameraSpec(NodeId(row.node_id), row.source, row.rate, zones, masks=masks, motion=motion)
     return Camera(CameraName(row.name), meta(row), spec, _transitions(row))
 
 

@@ -107,6 +107,20 @@ class Zone(Answer):
     )
 
 
+class Mask(Answer):
+    """Where motion does not count, and nothing that is found is told."""
+
+    name: str = Field(description="a-z, 0-9 and '-'")
+    points: list[list[float]] = Field(description="3 to 32 corners in order, as those of a zone")
+
+
+class Motion(Answer):
+    """When its frames are looked at."""
+
+    gate: bool = Field(default=False, description="true: frames in which nothing moves are passed over")
+    every: str = Field(default="10s", description="and one of them is looked at so often all the same, 1s to 60s")
+
+
 class CameraSpec(Answer):
     node: str = Field(description="the box that reads it; it may join later")
     source: str = Field(
@@ -114,6 +128,8 @@ class CameraSpec(Answer):
     )
     rate: float = Field(default=10, description="frames due per second")
     zones: list[Zone] = Field(default_factory=list, description="named parts of the picture, at most 16")
+    masks: list[Mask] = Field(default_factory=list, description="parts of the picture that are left out, at most 16")
+    motion: Motion = Field(default=Motion(), description="whether frames in which nothing moves are passed over")
 
 
 class CameraStatus(Answer):

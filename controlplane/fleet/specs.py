@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 
 from controlplane import pace
 from controlplane.fields import Fields, duration, flag, number, text, whole
-from controlplane.fleet import quantities, selectors, sources, zones
+from controlplane.fleet import quantities, selectors, sources, watching, zones
 from controlplane.fleet.selectors import Selector
+from controlplane.fleet.watching import Motion
 from controlplane.fleet.zones import Zone
 from protos import ids
 from protos.errors import Rejected
@@ -36,6 +37,8 @@ class CameraSpec:
     source: str = field(repr=False)  # whole, credentials included: never shown, see sources.stripped
     rate: float = pace.RATE  # frames due per second
     zones: tuple[Zone, ...] = ()
+    masks: tuple[Zone, ...] = ()
+    motion: Motion = watching.ALWAYS
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,8 @@ def camera_spec(value: object, stored_source: str | None = None) -> CameraSpec:
         source=fields.need("source", lambda source, _: _source(source, stored_source)),
         rate=fields.take("rate", _rate, default=CameraSpec.rate),
         zones=fields.take("zones", zones.from_spec, default=()),
+        masks=fields.take("masks", watching.masks_from_spec, default=()),
+        motion=fields.take("motion", watching.motion_from_spec, default=watching.ALWAYS),
     )
     fields.done()
     return spec
@@ -173,7 +178,8 @@ def node_document(spec: NodeSpec) -> dict[str, object]:
 def camera_document(spec: CameraSpec) -> dict[str, object]:
     """As anybody may see it: without credentials."""
     shown = {"node": spec.node, "source": sources.stripped(spec.source), "rate": spec.rate}
-    return {**shown, "zones": zones.to_spec(spec.zones)}
+    watched = {"masks": watching.masks_to_spec(spec.masks), "motion": watching.motion_to_spec(spec.motion)}
+    return {**shown, "zones": zones.to_spec(spec.zones), **watched}
 
 
 def deployment_document(spec: DeploymentSpec) -> dict[str, object]:

@@ -139,6 +139,8 @@ def _camera_spec(value: DesiredCamera) -> fleet_pb2.CameraSpec:
         labels=dict(value.labels),
         generation=value.generation,
         zones=[_zone(item) for item in value.zones],
+        masks=[_zone(item) for item in value.masks],
+        motion=fleet_pb2.MotionGate(every_ms=value.motion.every_ms) if value.motion.gate else None,
     )
 
 

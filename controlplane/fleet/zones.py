@@ -27,17 +27,17 @@ class Zone:
     points: tuple[Point, ...]
 
 
-def from_spec(value: object, where: str) -> tuple[Zone, ...]:
-    """Raises Rejected, naming the zone that is wrong."""
+def from_spec(value: object, where: str, kind: str = "zone") -> tuple[Zone, ...]:
+    """Raises Rejected, naming the zone, or what else of its `kind`, that is wrong."""
     if not isinstance(value, list):
         raise Rejected(f"{where} must be a list of {{name, points}}")
     if len(value) > MOST_ZONES:
-        raise Rejected(f"{where}: {len(value)} zones are more than the {MOST_ZONES} of one camera")
-    found = tuple(_zone(item, f"{where}[{number}]") for number, item in enumerate(value))
+        raise Rejected(f"{where}: {len(value)} {kind}s are more than the {MOST_ZONES} of one camera")
+    found = tuple(_zone(item, f"{where}[{number}]", kind) for number, item in enumerate(value))
     names = [zone.name for zone in found]
     for name in names:
         if names.count(name) > 1:
-            raise Rejected(f"{where}: there are {names.count(name)} zones called {name}; give each a name of its own")
+            raise Rejected(f"{where}: there are {names.count(name)} {kind}s called {name}; give each a name of its own")
     return found
 
 
@@ -46,15 +46,17 @@ def to_spec(zones: Iterable[Zone]) -> list[dict[str, object]]:
     return [{"name": zone.name, "points": [list(point) for point in zone.points]} for zone in zones]
 
 
-def _zone(value: object, where: str) -> Zone:
+def _zone(value: object, where: str, kind: str) -> Zone:
     fields = Fields(value, where)
     zone = Zone(
-        name=fields.need("name", lambda name, _: ids.name(text(name, f"{where}.name"), "zone name")),
+        name=fields.need("name", lambda name, _: ids.name(text(name, f"{where}.name"), f"{kind} name")),
         points=fields.need("points", _points),
     )
     fields.done()
     if _area(zone.points) < LEAST_AREA:
-        raise Rejected(f"{where}.points: zone {zone.name} has no area; give its corners in order, one after the other")
+        raise Rejected(
+            f"{where}.points: {kind} {zone.name} has no area; give its corners in order, one after the other"
+        )
     return zone
 
 

@@ -17,6 +17,8 @@ from controlplane.fleet.reports import CameraReport, DeploymentReport, Inventory
 from controlplane.fleet.repository import FleetRepository
 from controlplane.fleet.selectors import parse
 from controlplane.fleet.specs import CameraSpec, DeploymentSpec, NodeSpec, OffloadSpec
+from controlplane.fleet.watching import Motion
+from controlplane.fleet.zones import Zone
 from controlplane.identity.domain import Admission
 from controlplane.identity.repository import IdentityRepository
 from controlplane.migrations.migrate import migrate
@@ -24,7 +26,12 @@ from protos.ids import CameraName, DeploymentName, ModelName, NodeId, Version
 
 QUAY = NodeId("quay-1")
 META = Meta(uid="u-1", created_unix_ms=5, labels={"site": "quay"}, annotations={"note": "north"})
-GATE = Camera(CameraName("gate"), META, CameraSpec(QUAY, "rtsp://u:hunter2@cam/live?ü=✓", 7.5))
+SKY = (Zone("sky", ((0.0, 0.0), (1.0, 0.0), (0.5, 0.2))),)
+GATE = Camera(
+    CameraName("gate"),
+    META,
+    CameraSpec(QUAY, "rtsp://u:hunter2@cam/live?ü=✓", 7.5, masks=SKY, motion=Motion(gate=True, every_ms=5_000)),
+)
 WATCH = Deployment(
     DeploymentName("watch"),
     META,

@@ -244,6 +244,17 @@ def test_zones_reach_the_box_of_the_camera_and_change_its_generation(fleet: SimF
     assert [(zone.name, zone.points) for zone in camera.zones] == [("water", ((0, 0.5), (1, 0.5), (1, 1)))]
 
 
+def test_a_cameras_masks_and_motion_gate_reach_its_box(fleet: SimFleet) -> None:
+    quay = fleet.join("quay-1")
+    masks = [{"name": "sky", "points": [[0, 0], [1, 0], [1, 0.2]]}]
+    spec = {"node": "quay-1", "source": "synthetic://harbour", "masks": masks, "motion": {"gate": True}}
+    document = fleet.service.apply_camera("gate", {"spec": spec}).document
+    assert (document["spec"]["masks"], document["spec"]["motion"]) == (masks, {"gate": True, "every": "10s"})
+    (camera,) = quay.sync().desired.cameras
+    assert [mask.name for mask in camera.masks] == ["sky"]
+    assert (camera.motion.gate, camera.motion.every_ms) == (True, 10_000)
+
+
 def test_classes_reach_the_box_without_another_release(fleet: SimFleet) -> None:
     quay = fleet.join("quay-1")
     fleet.push(manifest=make("1.0.0").manifest)

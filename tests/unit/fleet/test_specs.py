@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from controlplane import pace
 from controlplane.fleet import selectors, specs
 from controlplane.fleet.specs import CameraSpec, DeploymentSpec, NodeSpec, OffloadSpec
+from controlplane.fleet.watching import Motion
 from controlplane.fleet.zones import Zone
 from protos.errors import Rejected
 from protos.ids import ModelName, NodeId, Version
@@ -80,7 +81,7 @@ GOOD_DEPLOYMENT = {"model": "harbour", "version": "1.0.0"}
         ({**GOOD_CAMERA, "rate": "10"}, "spec.rate must be a number"),
         ({**GOOD_CAMERA, "rate": True}, "spec.rate must be a number"),
         ({**GOOD_CAMERA, "rate": float("nan")}, "spec.rate must be a number"),
-        ({**GOOD_CAMERA, "fps": 10}, "spec.fps is no field here; there are node, rate, source, zones"),
+        ({**GOOD_CAMERA, "fps": 10}, "spec.fps is no field here; there are masks, motion, node, rate, source, zones"),
     ],
 )
 def test_a_bad_camera_spec_is_refused_by_field(spec: object, said: str) -> None:
@@ -146,6 +147,34 @@ TRIANGLE = [[0, 0.5], [1, 0.5], [0.5, 1]]
 def test_a_zone_that_is_none_is_refused_by_its_place(zones: object, said: str) -> None:
     with pytest.raises(Rejected, match=re.escape(said)):
         specs.camera_spec({**GOOD_CAMERA, "zones": zones})
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"masks": [{"name": "a", "points": TRIANGLE}] * 17}, "17 masks are more than the 16 of one camera"),
+        ({"masks": [{"name": "a", "points": TRIANGLE}] * 2}, "there are 2 masks called a"),
+        ({"masks": [{"name": "a", "points": [[0, 0], [0.5, 0.5], [1, 1]]}]}, "mask a has no area"),
+        ({"masks": [{"name": "A b", "points": TRIANGLE}]}, "mask name 'A b' must be 1 to 63"),
+        ({"motion": True}, "spec.motion must be"),
+        ({"motion": {"gate": "yes"}}, "spec.motion.gate must be true or false"),
+        ({"motion": {"every": "0s"}}, "spec.motion.every must be"),
+        ({"motion": {"every": "61s"}}, "spec.motion.every must be"),
+        ({"motion": {"sensitivity": 3}}, "spec.motion.sensitivity is no field here; there are every, gate"),
+    ],
+)
+def test_masks_and_motion_that_are_none_are_refused_by_their_place(changes: dict[str, object], said: str) -> None:
+    with pytest.raises(Rejected, match=re.escape(said)):
+        specs.camera_spec({**GOOD_CAMERA, **changes})
+
+
+def test_masks_and_motion_survive_being_written_and_read_and_are_off_unless_said() -> None:
+    plain = specs.camera_spec(GOOD_CAMERA)
+    assert (plain.masks, plain.motion) == ((), Motion(gate=False, every_ms=10_000))
+    masks = [{"name": "road", "points": TRIANGLE}]
+    spec = specs.camera_spec({**GOOD_CAMERA, "masks": masks, "motion": {"gate": True, "every": "5s"}})
+    assert specs.camera_spec(specs.camera_document(spec)) == spec
+    assert (spec.masks[0].name, spec.motion) == ("road", Motion(gate=True, every_ms=5_000))
 
 
 def test_zones_survive_being_written_and_read() -> None:

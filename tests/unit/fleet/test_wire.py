@@ -11,6 +11,7 @@ from controlplane.fleet import wire
 from controlplane.fleet.boxes import Answer
 from controlplane.fleet.desired import Broker, CloudEndpoint, DesiredCamera, DesiredDeployment, DesiredState
 from controlplane.fleet.specs import OffloadSpec
+from controlplane.fleet.watching import Motion
 from controlplane.fleet.zones import Zone
 from controlplane.settings.domain import BoxQuotas
 from protos import fleet_pb2
@@ -21,8 +22,13 @@ ZONES_TOLD = [
         name="water", points=[fleet_pb2.Point(y=0.5), fleet_pb2.Point(x=1, y=0.5), fleet_pb2.Point(x=0.5, y=1)]
     )
 ]
+ROAD = (Zone("road", ZONES[0].points),)
 DESIRED = DesiredState(
-    cameras=(DesiredCamera("gate", "rtsp://u:hunter2@cam/", 5.0, (("view", "gate"),), 3, ZONES),),
+    cameras=(
+        DesiredCamera(
+            "gate", "rtsp://u:hunter2@cam/", 5.0, (("view", "gate"),), 3, ZONES, ROAD, Motion(gate=True, every_ms=5_000)
+        ),
+    ),
     deployments=(
         DesiredDeployment(
             "watch",
@@ -60,6 +66,8 @@ def test_a_desired_state_reaches_the_wire_whole() -> None:
                 labels={"view": "gate"},
                 generation=3,
                 zones=ZONES_TOLD,
+                masks=[fleet_pb2.Zone(name="road", points=ZONES_TOLD[0].points)],
+                motion=fleet_pb2.MotionGate(every_ms=5_000),
             )
         ],
         deployments=[

@@ -73,6 +73,30 @@ def test_a_senseless_deployment_is_left_out_and_named_and_the_rest_goes_on() -> 
     assert "../etc" in "".join(read.refused)
 
 
+def test_a_cameras_masks_and_how_often_it_is_looked_at_though_nothing_moves() -> None:
+    told = state()
+    told.cameras[0].masks.append(TRIANGLE)
+    told.cameras[0].motion.every_ms = 5_000
+    [camera] = desired(told).cameras
+    assert (camera.masks, camera.look_every) == (camera.zones, 5.0)
+
+
+def test_a_control_plane_that_knows_no_motion_gate_has_every_frame_looked_at() -> None:
+    assert desired(state()).cameras[0].look_every == 0.0
+
+
+@pytest.mark.parametrize(
+    "points", [[], [(0, 0), (1, 1)], [(0, 0), (1, 0), (1, 7)], [(0, 0), (1, 0), (1, float("nan"))]]
+)
+def test_a_mask_that_is_none_is_named_and_the_camera_goes_on(points: list[tuple[float, float]]) -> None:
+    broken = state()
+    broken.cameras[0].masks.add(name="road", points=[Point(x=x, y=y) for x, y in points])
+    read = desired(broken)
+    assert read.cameras[0].masks == ()
+    [sentence] = read.refused
+    assert "mask 'road' of camera quay" in sentence
+
+
 @pytest.mark.parametrize(
     "url",
     ["", "grpc://", "grpc://host", "grpc://host:banana", "grpc://[::1", "http://host:8001", "grpcs://u:s3cr3t@host:1"],
