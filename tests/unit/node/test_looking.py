@@ -120,6 +120,13 @@ async def test_a_wrong_clock_does_not_make_a_box_stream_for_ever(world: World) -
     assert not world.looking.wanted
 
 
+def test_a_picture_in_which_nothing_moved_says_when_it_was_looked_at() -> None:
+    tap = Tap(QUAY, DeploymentName("watch"))
+    still = Finished(tap, 1, Outcome.STALE_TRACK, 100.0, 10**18, 100.0, (Box(0, 0, 1, 1, 0.9, "boat"),), age=3.21)
+    drawn = together(still, [])
+    assert (drawn.boxes, drawn.caption) == (still.boxes, "still: nothing moved, looked at 3.2 s before")
+
+
 async def test_a_viewer_gets_pictures_with_outcome_latency_and_caption(world: World) -> None:
     world.look()
     world.looking.show(world.frame())

@@ -10,14 +10,16 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from agent.cameras.capture import Captured, Captures
+from agent.cameras.captured import PassedOver
 from agent.cameras.stats import CameraStats
 from agent.config import AgentConfig
 from agent.pipeline.board import Board, CameraWish, DeploymentWish
 from agent.pipeline.run import LaneSettings
-from agent.types import CameraState, Finished, Tap
+from agent.types import CameraState, Finished, Tap, Zone
 from agent.update.verify import VerifiedBytes, VerifiedRelease
 from protos.ids import CameraName, DeploymentName, ModelName, Version, digest_of
 from protos.manifest import ImageInput, Manifest, Variant
+from protos.outcomes import Outcome
 from tests.sim.engine import FakeEngine, RealClock
 from tests.sim.models import Sample, detector
 
@@ -26,6 +28,7 @@ TAP = Tap(QUAY, HARBOUR)
 RATE = 60.0
 TOO_LARGE = "synthetic://harbour?seed=1&width=2560&height=1440"  # to be drawn sixty times a second
 SMALL = "synthetic://harbour?seed=1&width=160&height=96"
+EVERYWHERE = (Zone("everywhere", ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))),)  # so that nothing moves
 SAMPLES = [detector(), detector(64, 64)]
 
 
@@ -36,16 +39,18 @@ class Box:
         self.state = CameraState.STARTING
         self.changed = asyncio.Event()
         clock = RealClock()
-        self.captures = Captures(clock, self._arrive, self._superseded, self._health, 4, random.Random(1))
+        self.captures = Captures(
+            clock, self._arrive, self._superseded, self._health, 4, random.Random(1), on_still=self._still
+        )
         self.board = Board(
             AgentConfig(), clock, self.captures, lambda _: FakeEngine(SAMPLES, clock, 0.03), self._finished
         )
 
-    async def run(self, source: str) -> None:
+    async def run(self, source: str, look_every: float = 0.0, masks: tuple[Zone, ...] = ()) -> None:
         settings = LaneSettings(0.25, 0.1, 80, offload=False)
         made = release("1", SAMPLES[0])
         wish = DeploymentWish(HARBOUR, ModelName("harbour"), Version("1"), made.digest, (QUAY,), settings, 0.0)
-        self.board.plan([CameraWish(QUAY, source, RATE)], [wish])
+        self.board.plan([CameraWish(QUAY, source, RATE, masks=masks, look_every=look_every)], [wish])
         await self.install("1", SAMPLES[0])
 
     async def install(self, version: str, sample: Sample) -> None:
@@ -72,6 +77,10 @@ class Box:
         await self.until(lambda: lane.wake_at is None and not lane.waiting)
 
     @property
+    def passed_over(self) -> int:
+        return sum(done.outcome is Outcome.STALE_TRACK for done in self.finished)
+
+    @property
     def due(self) -> int:
         """By the clock alone: the camera's grid from the first frame to the last."""
         times = [done.captured for done in self.finished]
@@ -83,6 +92,10 @@ class Box:
 
     def _arrive(self, captured: Captured) -> None:
         self.board.arrive(captured)
+        self.changed.set()
+
+    def _still(self, frame: PassedOver) -> None:
+        self.board.still(frame)
         self.changed.set()
 
     def _superseded(self, tap: Tap, count: int) -> None:
@@ -127,6 +140,16 @@ async def test_what_was_due_by_the_clock_has_ended(source: str, box: Box) -> Non
     await box.frames(12)
     await box.rest()
     assert box.ended == box.due
+
+
+async def test_with_a_motion_gate_all_that_was_due_has_ended_and_another_release_looks_at_once(box: Box) -> None:
+    await box.run(SMALL, look_every=60.0, masks=EVERYWHERE)
+    await box.until(lambda: box.passed_over >= 30)
+    await box.install("2", SAMPLES[0])
+    await box.until(lambda: box.finished[-1].release == release("2", SAMPLES[0]).digest)
+    await box.rest()
+    assert box.ended == box.due
+    assert box.passed_over < len(box.finished)
 
 
 async def test_a_swap_to_another_input_size_loses_no_frame(box: Box) -> None:
