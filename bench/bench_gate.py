@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import os
 import random
 import statistics
 import sys
@@ -26,7 +27,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -54,6 +55,7 @@ SOON = 1.0  # seconds within which a passage is to be looked at
 STARTED = 5.0  # seconds that are not judged: every camera is looked at when it starts
 SCENES = ((1, 100.0), (2, 0.0), (3, 0.0), (5, 90.0), (6, 0.0), (8, 0.0), (10, 0.0), (13, 200.0))  # seed, when it begins
 PASSING = (("truck", 8.0), ("person", 14.0), ("boat", 20.0))  # seconds from one side to the other
+SIZES = ((640, 360), (1280, 720), (1920, 1080))
 CLIP = Path(__file__).parents[1] / "controlplane/up/demo/harbour.mp4"
 TAP, RELEASE = Tap(CameraName("quay"), DeploymentName("watch")), digest_of(b"truth")
 FILTERED, RECALL = 70.0, 95.0  # percent
@@ -189,35 +191,36 @@ def _pictures() -> Iterator[tuple[Picture, float]]:
     film.close()
 
 
-def quiet_cost(pictures: int) -> dict[str, float]:
+def quiet_cost(pictures: int) -> dict[str, dict[str, float]]:
     """Milliseconds for a decoded picture of a still camera, by its size: the small grey one and the comparison."""
-    found = {}
-    for width, height in ((640, 360), (1280, 720), (1920, 1080)):
-        noise = np.random.default_rng(1).integers(100, 104, (height, width), dtype=np.uint8)
-        chroma = np.full((height // 2, width // 2), 128, np.uint8)
-        picture = PlanarPicture((noise, chroma, chroma), guess(None, height, full_range=False))
-        detector = MotionDetector()
-        started = time.thread_time()
-        for number in range(pictures):
-            detector.see(picture.grey(SIDE), number / 10)
-        found[f"{width}x{height}"] = round(1000 * (time.thread_time() - started) / pictures, 3)
-    return found
+    return {name: {f"{w}x{h}": _still(make(), w, h, pictures) for w, h in SIZES} for name, make in METHODS.items()}
 
 
-def table(harbours: dict[str, dict[str, float]], films: dict[str, dict[str, float]], still: dict[str, float]) -> str:
-    lines = [f"{'':17}{'filtered':>10}{'recall':>9}{'followed':>10}{'worst':>8}{'cpu':>9}   the demo's clip"]
-    for name, told in harbours.items():
-        filtered, cpu = films[name]["filtered"], films[name]["cpu"]
+def _still(detector: Detector, width: int, height: int, pictures: int) -> float:
+    noise = np.random.default_rng(1).integers(100, 104, (height, width), dtype=np.uint8)
+    chroma = np.full((height // 2, width // 2), 128, np.uint8)
+    picture = PlanarPicture((noise, chroma, chroma), guess(None, height, full_range=False))
+    started = time.thread_time()
+    for number in range(pictures):
+        detector.see(picture.grey(SIDE), number / 10)
+    return round(1000 * (time.thread_time() - started) / pictures, 3)
+
+
+def table(told: dict[str, dict[str, Any]]) -> str:
+    """Of what `main` writes: harbours, clip and still pictures, each by method."""
+    lines = [
+        f"{'':17}{'filtered':>10}{'recall':>9}{'followed':>10}{'worst':>8}{'cpu':>10}   still 360p, 1080p; demo clip"
+    ]
+    for name, figure in told["harbours"].items():
+        still, film = told["still_ms"][name], told["clip"][name]
         lines.append(
-            f"{name:17}{told['filtered']:9.1f}%{told['recall']:8.1f}%{told['followed']:9.1f}%{told['worst']:6.1f} s"
-            f"{told['cpu']:6.3f} ms   {filtered:.1f}% filtered, {cpu:.3f} ms"
+            f"{name:17}{figure['filtered']:9.1f}%{figure['recall']:8.1f}%{figure['followed']:9.1f}%"
+            f"{figure['worst']:6.1f} s{figure['cpu']:7.3f} ms   {still['640x360']:.3f}, {still['1920x1080']:.3f} ms; "
+            f"{film['filtered']:.1f}% filtered"
         )
-    ours = harbours["ours"]
-    costs = ", ".join(f"{milliseconds:.3f} ms at {size}" for size, milliseconds in still.items())
-    lines.append(
-        f"{ours['passages']:.0f} passages; in {ours['empty']:.1f}% of {ours['frames']:.0f} frames nobody passes"
-    )
-    return "\n".join([*lines, f"a still picture costs {costs}"])
+    ours = told["harbours"]["ours"]
+    passages, empty, frames = (ours[key] for key in ("passages", "empty", "frames"))
+    return "\n".join([*lines, f"{passages} passages; in {empty}% of {frames} frames nobody passes"])
 
 
 def main() -> None:
@@ -229,18 +232,18 @@ def main() -> None:
     scenes, seconds, turns = (SCENES[::3], 90.0, 1) if options.quick else (SCENES, 300.0, 5)
     found = [harbour(seed, start, seconds) for seed, start in scenes]
     harbours = {name: summary([each[name] for each in found]) for name in METHODS}
-    films, still = clip(turns), quiet_cost(200 if options.quick else 2000)
-    print(table(harbours, films, still))
     ours = harbours["ours"]
     missed = ours["filtered"] < FILTERED or ours["recall"] < RECALL
+    told = {"harbours": harbours, "clip": clip(turns), "still_ms": quiet_cost(200 if options.quick else 2000)}
+    print(table(told))
     by_scene = [
-        {"seed": seed, "start": start, **{name: asdict(told) for name, told in each.items()}}
-        for (seed, start), each in zip(scenes, found, strict=True)
+        {"seed": seed, "start": start, **{name: asdict(each) for name, each in methods.items()}}
+        for (seed, start), methods in zip(scenes, found, strict=True)
     ]
     goals = {"filtered": FILTERED, "recall": RECALL, "met": not missed}
-    result = {"machine": describe(), "quick": options.quick, "goals": goals, "harbours": harbours, "clip": films}
+    result = {"machine": describe(), "load": os.getloadavg()[0], "quick": options.quick, "goals": goals, **told}
     options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps({**result, "still_ms": still, "scenes": by_scene}, indent=2) + "\n")
+    options.json.write_text(json.dumps({**result, "scenes": by_scene}, indent=2) + "\n")
     sys.exit(missed)
 
 

@@ -7,7 +7,7 @@ faults of a running average:
 - waves, leaves, noise: a pixel that blinks is trusted less, until it is calm again;
 - a camera that trembles: a pixel may look as any of its neighbours did (Elgammal et al. 2000, section 3.2, here as a
   morphological envelope);
-- rain, snow, speckle: medians take lone pixels away, and a small patch counts only where one was the picture before;
+- rain, snow, speckle: a median takes lone pixels away, and a small patch counts only where one was the picture before;
 - slow light: the middle difference of the whole picture is taken off before anything is compared;
 - a lamp, or the camera's infrared filter: where much of the picture changed at once, that is motion once, and all is
   learned anew.
@@ -57,7 +57,6 @@ class MotionDetector:
 
     def see(self, grey: Pixels, at: float) -> Seen:
         """What `grey` [height, width], taken at `at`, shows."""
-        grey = np.asarray(cv2.medianBlur(grey, 3), np.uint8)
         gap, self._at = at - self._at, at
         if grey.shape != self._shape or not 0 <= gap <= GAP_SECONDS:
             return self._start(grey, at)
@@ -100,9 +99,10 @@ class MotionDetector:
         _, labels, stats, _ = cv2.connectedComponentsWithStats(self._patches)
         areas = stats[:, cv2.CC_STAT_AREA]
         areas[0] = 0  # what is no patch
-        self._patches = np.where(areas >= small, 255, 0).astype(np.uint8)[labels]
-        lasting = cv2.bitwise_and(self._patches, cv2.dilate(before, _NEAR))
-        return bool(areas.max() >= large) or cv2.countNonZero(lasting) >= small
+        if areas.max() >= large:
+            return True
+        patches = np.where(areas >= small, 255, 0).astype(np.uint8)[labels]
+        return cv2.countNonZero(cv2.bitwise_and(patches, cv2.dilate(before, _NEAR))) >= small
 
     def _learn(self, grey: Pixels, changed: Pixels, at: float) -> None:
         """Towards this picture: fast where it is as expected, slowly where something is in the way."""
