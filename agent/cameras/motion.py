@@ -8,7 +8,7 @@ faults of a running average:
 - a camera that trembles: a pixel may look as any of its neighbours did (Elgammal et al. 2000, section 3.2, here as a
   morphological envelope);
 - rain, snow, speckle: a median takes lone pixels away, and a small patch counts only where one was the picture before;
-- slow light: the middle difference of the whole picture is taken off before anything is compared;
+- clouds: the middle difference of the whole picture is taken off where less seems changed by that;
 - a lamp, or the camera's infrared filter: where much of the picture changed at once, that is motion once, and all is
   learned anew.
 
@@ -84,10 +84,16 @@ class MotionDetector:
         return Seen.ANEW
 
     def _changed(self, grey: Pixels) -> Pixels:
-        """255 where a pixel is darker or lighter than its background may be."""
+        """255 where a pixel is darker or lighter than its background may be, under whichever light explains more."""
+        changed = self._beyond(grey)
         shift = round(float(np.median(grey[::6, ::6].astype(np.int16) - self._sampled)))
-        level = cv2.add(grey, (float(-shift), 0, 0, 0)) if shift else grey
-        within = cv2.inRange(level, self._lowest, self._highest)
+        if not shift:
+            return changed
+        level = self._beyond(np.asarray(cv2.add(grey, (float(-shift), 0, 0, 0)), np.uint8))
+        return min(changed, level, key=cv2.countNonZero)
+
+    def _beyond(self, grey: Pixels) -> Pixels:
+        within = cv2.inRange(grey, self._lowest, self._highest)
         return np.asarray(cv2.bitwise_and(cv2.bitwise_not(within), self._keep), np.uint8)
 
     def _is_a_thing(self, changed: Pixels) -> bool:
