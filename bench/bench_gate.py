@@ -7,7 +7,7 @@ at each frame would have found. For our detector and two published ones, each be
     filtered   frames that were passed over, in percent
     recall     passages that were looked at within a second of coming into the picture, in percent
     followed   of the frames with somebody in them, those looked at, in percent
-    worst      seconds until a passage was looked at, the longest
+    worst      seconds until a passage was looked at, the longest; how many never were stands in the JSON
     cpu        milliseconds of one core for each picture, the small grey picture included
 
 What a look finds is fed back, as the agent does (agent.pipeline.answers). Beside them the demo's clip, a harbour in
@@ -159,7 +159,8 @@ def summary(found: Sequence[Figures]) -> dict[str, float]:
         "filtered": round(100 * sum(each.passed_over for each in found) / frames, 1),
         "recall": round(100 * sum(wait is not None and wait <= SOON for wait in came) / len(came), 1),
         "followed": round(100 * sum(each.followed for each in found) / sum(each.somebody for each in found), 1),
-        "worst": max(float("inf") if wait is None else wait for wait in came),
+        "worst": max((wait for wait in came if wait is not None), default=0.0),
+        "never": sum(wait is None for wait in came),
         "cpu": round(1000 * statistics.fmean(each.cpu for each in found), 3),
         "frames": frames,
         "empty": round(100 * (1 - sum(each.somebody for each in found) / frames), 1),

@@ -88,13 +88,30 @@ def test_a_zone_is_made_and_moved_by_the_keyboard_alone(person: Person) -> None:
 
     person.open("/cameras/gate")
     person.click('[data-dialog="zones"]')
-    person.click("#add-zone")
+    person.click("#zones .add-zone")
     person.press('[data-corner="0"]', Keys.ARROW_RIGHT)
     person.press('[data-corner="0"]', Keys.SHIFT, Keys.ARROW_DOWN)
     person.press('[data-corner="2"]', Keys.DELETE)
     person.click("#zone-form .primary")
     person.until(lambda: zones(person))
     assert zones(person)[0]["points"] == [[0.31, 0.35], [0.7, 0.3], [0.3, 0.7]]
+
+
+def test_a_mask_is_made_as_a_zone_is_and_the_gate_is_a_switch_of_the_camera(person: Person) -> None:
+    person.open("/cameras/gate")
+    person.click('[data-dialog="masks"]')
+    person.click("#masks .add-zone")
+    person.click("#mask-form .primary")
+    fleet = person.server.services.fleet
+    person.until(lambda: fleet.get_camera("gate")["spec"]["masks"])
+    person.open("/cameras/gate")
+    person.click('[data-dialog="edit-camera"]')
+    person.click("#edit-camera .switch")
+    person.click("#edit-camera .primary")
+    person.until(lambda: fleet.get_camera("gate")["spec"]["motion"]["gate"])
+    spec = fleet.get_camera("gate")["spec"]
+    assert [mask["name"] for mask in spec["masks"]] == ["mask-1"]
+    assert (spec["zones"], spec["motion"]["every"]) == ([], "10s")
 
 
 def test_a_camera_is_added_changed_and_deleted(person: Person) -> None:

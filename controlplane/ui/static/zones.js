@@ -1,4 +1,4 @@
-// Zones drawn over the live picture: polygons whose corners are normalised to the picture, each with a name. A click into
+// Zones, or masks, drawn over the live picture: polygons whose corners are normalised to the picture, each with a name. A click into
 // the picture begins one or adds a corner; clicking its first corner, Enter or a double click closes it; Escape drops it.
 // Corners are dragged, or moved by the arrow keys; Delete takes one away. Small corners between them make new ones.
 
@@ -6,9 +6,11 @@ import { shape } from "./charts.js";
 
 const FEWEST = 3, MOST_CORNERS = 32, MOST = 16, STEP = 0.01, NEAR = 12; // the last in pixels
 const PICTURE_EVERY = 700; // ms
-let zones = [], drawing = null, dragged = null, chosen = -1, timer = null;
+let kind = "zones", zones = [], drawing = null, dragged = null, chosen = -1, timer = null;
 
-const dialog = () => document.getElementById("zones");
+const dialog = () => document.getElementById(kind);
+const field = () => part(`[name="spec.${kind}"]`);
+const word = () => kind.slice(0, -1);
 const part = (selector) => dialog().querySelector(selector);
 const clamp = (value) => Math.min(1, Math.max(0, value));
 const round = (value) => Math.round(value * 10_000) / 10_000;
@@ -17,12 +19,14 @@ const size = () => part(".zone-stage").getBoundingClientRect();
 // ---- opening and closing ----
 
 document.addEventListener("click", (event) => {
-  if (event.target.closest('[data-dialog="zones"]')) opened();
-  if (event.target.closest("#add-zone")) addZone();
+  const opener = event.target.closest('[data-dialog="zones"], [data-dialog="masks"]');
+  if (opener) opened(opener.dataset.dialog);
+  if (event.target.closest(".add-zone")) addZone();
 });
 
-function opened() {
-  zones = JSON.parse(part('[name="spec.zones"]').value || "[]");
+function opened(which) {
+  kind = which;
+  zones = JSON.parse(field().value || "[]");
   drawing = null;
   chosen = zones.length ? 0 : -1;
   const stage = part(".zone-stage");
@@ -42,7 +46,7 @@ function refresh() {
     image.hidden = false;
     part(".zone-stage").style.setProperty("aspect-ratio", `${next.naturalWidth} / ${next.naturalHeight}`);
   };
-  next.src = `/ui/pictures/${encodeURIComponent(part("#zone-form").dataset.cameraName)}?at=${Date.now()}`;
+  next.src = `/ui/pictures/${encodeURIComponent(part("form").dataset.cameraName)}?at=${Date.now()}`;
 }
 
 function addZone() {
@@ -56,7 +60,7 @@ function addZone() {
 
 function freeName() {
   const names = new Set(zones.map((zone) => zone.name));
-  for (let number = zones.length + 1; ; number++) if (!names.has(`zone-${number}`)) return `zone-${number}`;
+  for (let number = zones.length + 1; ; number++) if (!names.has(`${word()}-${number}`)) return `${word()}-${number}`;
 }
 
 // ---- the pointer ----
@@ -162,8 +166,8 @@ function focusCorner(zone, corner) {
 // ---- showing ----
 
 function changed() {
-  part('[name="spec.zones"]').value = JSON.stringify(zones);
-  part("#add-zone").disabled = zones.length >= MOST;
+  field().value = JSON.stringify(zones);
+  part(".add-zone").disabled = zones.length >= MOST;
   list();
   draw();
 }
@@ -223,14 +227,14 @@ function list() {
 function item(_, index) {
   const row = document.createElement("li"), input = document.createElement("input"), count = document.createElement("span"), away = document.createElement("button");
   input.className = "input";
-  input.setAttribute("aria-label", `Name of zone ${index + 1}`);
+  input.setAttribute("aria-label", `Name of ${word()} ${index + 1}`);
   input.required = true;
   input.pattern = "[a-z0-9][a-z0-9\\-]*";
   input.maxLength = 63;
   input.addEventListener("focus", () => { if (chosen !== index) { chosen = index; draw(); list(); } });
   input.addEventListener("input", () => {
     zones[index].name = input.value.trim();
-    part('[name="spec.zones"]').value = JSON.stringify(zones);
+    field().value = JSON.stringify(zones);
     draw();
   });
   count.className = "small";
