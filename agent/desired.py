@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 from agent.pipeline.board import CameraWish, DeploymentWish
 from agent.pipeline.run import LaneSettings
-from agent.types import Zone
+from agent.tracking.rules import Marks
+from agent.types import Line, Tap, Zone
 from protos import fleet_pb2 as wire
 from protos import ids
 from protos.errors import InvalidName
@@ -59,9 +60,15 @@ class Desired:
     quotas: Quotas = Quotas()
 
     @property
-    def zones(self) -> dict[CameraName, tuple[Zone, ...]]:
+    def marks(self) -> dict[CameraName, Marks]:
         """Of the cameras that have any."""
-        return {camera.name: camera.zones for camera in self.cameras if camera.zones}
+        return {each.name: Marks(each.zones, each.lines) for each in self.cameras if each.zones or each.lines}
+
+    @property
+    def taps(self) -> set[Tap]:
+        """Of cameras that are here."""
+        here = {camera.name for camera in self.cameras}
+        return {Tap(camera, wish.name) for wish in self.deployments for camera in wish.cameras if camera in here}
 
 
 def desired(state: DesiredState) -> Desired:
@@ -86,14 +93,24 @@ def desired(state: DesiredState) -> Desired:
 
 def _camera(spec: CameraSpec, refused: list[str]) -> CameraWish | None:
     try:
-        return CameraWish(ids.camera_name(spec.name), spec.source, spec.rate, tuple(map(_zone, spec.zones)))
+        name = ids.camera_name(spec.name)
+        lines = tuple(line for told in spec.lines if (line := _line(name, told, refused)))
+        return CameraWish(name, spec.source, spec.rate, tuple(map(_zone, spec.zones)), lines)
     except InvalidName as error:
         refused.append(str(error))
         return None
 
 
 def _zone(told: wire.Zone) -> Zone:
-    return Zone(told.name, tuple((point.x, point.y) for point in told.points))
+    return Zone(told.name, tuple((point.x, point.y) for point in told.points), told.dwell_seconds)
+
+
+def _line(camera: CameraName, told: wire.Line, refused: list[str]) -> Line | None:
+    points = [(point.x, point.y) for point in told.points]
+    if len(points) == 2 and points[0] != points[1]:
+        return Line(told.name, (points[0], points[1]))
+    refused.append(f"line {told.name[:63]!r} of camera {camera} has no two points; give it two that differ")
+    return None
 
 
 def _deployment(spec: DeploymentSpec, refused: list[str]) -> DeploymentWish | None:

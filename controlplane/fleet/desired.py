@@ -20,7 +20,7 @@ import msgspec
 
 from controlplane.fleet.objects import CLOUD, EDGE, Camera, Deployment, Fleet, Node, Releases
 from controlplane.fleet.specs import OffloadSpec
-from controlplane.fleet.zones import Zone
+from controlplane.fleet.zones import Line, Zone
 from controlplane.settings.domain import BoxQuotas
 
 
@@ -32,6 +32,7 @@ class DesiredCamera:
     labels: tuple[tuple[str, str], ...] = ()
     generation: int = 1
     zones: tuple[Zone, ...] = ()
+    lines: tuple[Line, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,7 @@ def _camera(camera: Camera) -> DesiredCamera:
         labels=tuple(sorted(camera.meta.labels.items())),
         generation=camera.meta.generation,
         zones=camera.spec.zones,
+        lines=camera.spec.lines,
     )
 
 

@@ -18,7 +18,7 @@ from controlplane.fleet.objects import CLOUD, Camera, Deployment, Fleet, Node, T
 from controlplane.fleet.reports import Inventory, Report
 from controlplane.fleet.rows import meta, meta_columns
 from controlplane.fleet.specs import CameraSpec, DeploymentSpec, NodeSpec
-from controlplane.fleet.zones import Zone
+from controlplane.fleet.zones import Line, Zone
 from controlplane.settings.domain import BoxQuotas
 from controlplane.settings.repository import SettingsRepository
 from protos.ids import CameraName, DeploymentName, Digest, ModelName, NodeId, Version
@@ -147,6 +147,7 @@ class FleetRepository:
                 source=spec.source,
                 rate=spec.rate,
                 zones=msgspec.to_builtins(spec.zones),
+                lines=msgspec.to_builtins(spec.lines),
                 **meta_columns(camera.meta),
             )
         )
@@ -224,7 +225,8 @@ def _report(row: tables.Node) -> Report:
 
 def _camera(row: tables.Camera) -> Camera:
     zones = msgspec.convert(row.zones, tuple[Zone, ...])
-    spec = CameraSpec(NodeId(row.node_id), row.source, row.rate, zones)
+    lines = msgspec.convert(row.lines, tuple[Line, ...])
+    spec = CameraSpec(NodeId(row.node_id), row.source, row.rate, zones, lines)
     return Camera(CameraName(row.name), meta(row), spec, _transitions(row))
 
 

@@ -13,7 +13,7 @@ from controlplane import pace
 from controlplane.fields import Fields, duration, flag, number, text, whole
 from controlplane.fleet import quantities, selectors, sources, zones
 from controlplane.fleet.selectors import Selector
-from controlplane.fleet.zones import Zone
+from controlplane.fleet.zones import Line, Zone
 from protos import ids
 from protos.errors import Rejected
 from protos.ids import ModelName, NodeId, Version
@@ -36,6 +36,7 @@ class CameraSpec:
     source: str = field(repr=False)  # whole, credentials included: never shown, see sources.stripped
     rate: float = pace.RATE  # frames due per second
     zones: tuple[Zone, ...] = ()
+    lines: tuple[Line, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ def camera_spec(value: object, stored_source: str | None = None) -> CameraSpec:
         source=fields.need("source", lambda source, _: _source(source, stored_source)),
         rate=fields.take("rate", _rate, default=CameraSpec.rate),
         zones=fields.take("zones", zones.from_spec, default=()),
+        lines=fields.take("lines", zones.lines_from_spec, default=()),
     )
     fields.done()
     return spec
@@ -173,7 +175,7 @@ def node_document(spec: NodeSpec) -> dict[str, object]:
 def camera_document(spec: CameraSpec) -> dict[str, object]:
     """As anybody may see it: without credentials."""
     shown = {"node": spec.node, "source": sources.stripped(spec.source), "rate": spec.rate}
-    return {**shown, "zones": zones.to_spec(spec.zones)}
+    return {**shown, "zones": zones.to_spec(spec.zones), "lines": zones.lines_to_spec(spec.lines)}
 
 
 def deployment_document(spec: DeploymentSpec) -> dict[str, object]:

@@ -75,6 +75,7 @@ def camera(given: Input) -> View:
         "address": spec["source"],
         "rate": spec["rate"],
         "zones": spec["zones"],
+        "lines": spec["lines"],
         "document": to_write(document),
         "nodes": sorted({*given.nodes, spec["node"]}),
         "fared": [vars(each) for each in given.fared[:NEWEST]],
