@@ -1,7 +1,8 @@
 """Do numbers stay with things, and what does that cost: `python -m bench.bench_tracking [--seconds N] [--json FILE]`.
 
 Scenes with known truth (bench/tracking_scenes.py) at several rates, with frames lost, boxes missed and others of
-nothing, against limits. The cost is one frame with 30 boxes.
+nothing, against limits. `perfect` is the IDF1 of who knows every box's thing: nobody can number what is missed.
+The cost is one frame with 30 boxes, tracker alone, and with two zones and two lines as the agent does it.
 """
 
 from __future__ import annotations
@@ -11,22 +12,26 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agent.tracking.following import Following
+from agent.tracking.rules import Marks
 from agent.tracking.tracker import Tracker
-from agent.types import Box
+from agent.types import Box, Finished, Line, Tap, Zone
 from bench.machine import describe
 from bench.tracking_quality import HIDDEN, Quality
 from bench.tracking_scenes import Scene, crowd, harbour, watch
+from protos.ids import CameraName, DeploymentName, Digest
+from protos.outcomes import Outcome
 
 SEEDS = range(4)
 SCENES = {"harbour": harbour, "crowd": crowd}
 RATES = (2.0, 5.0, 10.0, 25.0)
 LOST = 0.1  # of the frames
-LEAST_IDF1 = {"harbour": 0.9, "crowd": 0.8}  # from 5 frames a second on
+LEAST_OF_PERFECT = {"harbour": 0.92, "crowd": 0.45}  # from 5 frames a second on
 MOST_MS = 0.3
 
 
@@ -38,23 +43,28 @@ class Case:
 
 def measured(case: Case, seconds: float) -> dict[str, Any]:
     """The mean of the seeds."""
-    runs = [run(SCENES[case.scene](seed), seconds, case.rate, seed) for seed in SEEDS]
+    both = [run(SCENES[case.scene](seed), seconds, case.rate, seed) for seed in SEEDS]
+    runs = [quality for quality, _ in both]
     return {
         "scene": case.scene,
         "rate": case.rate,
         "idf1": round(statistics.mean(each.idf1 for each in runs), 4),
+        "idf1_perfect": round(statistics.mean(perfect.idf1 for _, perfect in both), 4),
         "mota": round(statistics.mean(each.mota for each in runs), 4),
         "switches_per_1000_sightings": round(1000 * sum(r.switches for r in runs) / sum(r.right for r in runs), 2),
         "kept_when_unseen": dict(_kept(runs)),
     }
 
 
-def run(scene: Scene, seconds: float, rate: float, seed: int) -> Quality:
-    tracker, quality = Tracker(), Quality()
+def run(scene: Scene, seconds: float, rate: float, seed: int) -> tuple[Quality, Quality]:
+    """The tracker's, and that of who knows."""
+    tracker, quality, perfect = Tracker(), Quality(), Quality()
+    known: dict[Hashable, int] = {None: 0}
     for sight in watch(scene, seconds, rate, LOST, seed):
         seen = tracker.see(sight.boxes, sight.captured)
         quality.add(sight, [track.number if track else 0 for track in seen.tracks])
-    return quality
+        perfect.add(sight, [known.setdefault(who, len(known)) for who in sight.whose])
+    return quality, perfect
 
 
 def _kept(runs: list[Quality]) -> Iterator[tuple[str, dict[str, float | int]]]:
@@ -65,16 +75,30 @@ def _kept(runs: list[Quality]) -> Iterator[tuple[str, dict[str, float | int]]]:
             yield f"{least:g}{most}", {"times": hidden, "kept": round(sum(r.kept[place] for r in runs) / hidden, 4)}
 
 
-def cost_ms(boxes: int = 30, frames: int = 600) -> dict[str, float]:
+def cost_ms(see: Callable[[tuple[Box, ...], float], object], boxes: int = 30, frames: int = 600) -> dict[str, float]:
     """A frame of that many people who walk about."""
-    tracker, spent = Tracker(), []
+    spent = []
     for frame in range(frames):
-        found = [_walker(number, frame / 10) for number in range(boxes)]
+        found = tuple(_walker(number, frame / 10) for number in range(boxes))
         started = time.perf_counter()
-        tracker.see(found, 1000 + frame / 10)
+        see(found, 1000 + frame / 10)
         spent.append((time.perf_counter() - started) * 1000)
     spent.sort()
     return {"p50": round(statistics.median(spent), 4), "p99": round(spent[int(0.99 * len(spent))], 4)}
+
+
+def following() -> Callable[[tuple[Box, ...], float], object]:
+    """All that the agent does with an answer's boxes."""
+    tap, made = Tap(CameraName("quay"), DeploymentName("watch")), Following()
+    zones = tuple(Zone(f"zone-{x}", ((x, 0.2), (x + 0.4, 0.2), (x + 0.4, 1.0), (x, 1.0)), 5.0) for x in (0.0, 0.5))
+    lines = tuple(Line(f"line-{x}", ((x, 1.0), (x, 0.0))) for x in (0.3, 0.6))
+    made.plan({tap.camera: Marks(zones, lines)}, {tap})
+    release = Digest("sha256:" + "a" * 64)
+
+    def follow(boxes: tuple[Box, ...], captured: float) -> object:
+        return made.follow(Finished(tap, 1, Outcome.OK_LOCAL, captured, 0, captured, boxes, release))
+
+    return follow
 
 
 def _walker(number: int, t: float) -> Box:
@@ -83,25 +107,33 @@ def _walker(number: int, t: float) -> Box:
     return Box(x, y, x + 0.06, y + 0.16, 0.4 + 0.5 * (number % 10) / 10, "person")
 
 
+def row(case: dict[str, Any]) -> str:
+    kept = ", ".join(f"{span} {what['kept']:.1%} of {what['times']}" for span, what in case["kept_when_unseen"].items())
+    return (
+        f"{case['scene']:8} {case['rate']:4g}/s  IDF1 {case['idf1']:.3f} of {case['idf1_perfect']:.3f}  "
+        f"MOTA {case['mota']:.3f}  switches {case['switches_per_1000_sightings']:5.2f} of 1000  "
+        f"kept when unseen {kept}"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0, help="of each scene")
     parser.add_argument("--json", type=Path, default=Path("bench/results/tracking.json"))
     options = parser.parse_args()
     cases = [measured(Case(scene, rate), options.seconds) for scene in SCENES for rate in RATES]
-    cost = cost_ms()
+    cost = {"tracker": cost_ms(Tracker().see), "all": cost_ms(following())}
     for each in cases:
-        unseen = each["kept_when_unseen"].items()
-        kept = ", ".join(f"{span} {what['kept']:.1%} of {what['times']}" for span, what in unseen)
-        print(f"{each['scene']:8} {each['rate']:4g}/s  IDF1 {each['idf1']:.3f}  MOTA {each['mota']:.3f}  "
-              f"switches {each['switches_per_1000_sightings']:5.2f} of 1000  kept when unseen {kept}")  # fmt: skip
-    print(f"a frame with 30 boxes: {cost['p50']:.3f} ms, p99 {cost['p99']:.3f} ms")
+        print(row(each))
+    for what, spent in cost.items():
+        print(f"a frame with 30 boxes, {what}: {spent['p50']:.3f} ms, p99 {spent['p99']:.3f} ms")
     result = {"machine": describe(), "seconds": options.seconds, "seeds": len(SEEDS), "frames_lost": LOST,
               "cases": cases, "frame_of_30_boxes_ms": cost}  # fmt: skip
     options.json.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
-    missed = [f"{each['scene']} at {each['rate']:g}/s: IDF1 {each['idf1']}" for each in cases
-              if each["rate"] >= 5 and each["idf1"] < LEAST_IDF1[each["scene"]]]  # fmt: skip
-    missed += [f"{cost['p50']} ms a frame"] if cost["p50"] > MOST_MS else []
+    judged = [each for each in cases if each["rate"] >= 5]
+    missed = [f"{each['scene']} at {each['rate']:g}/s: IDF1 {each['idf1']}" for each in judged
+              if each["idf1"] < LEAST_OF_PERFECT[each["scene"]] * each["idf1_perfect"]]  # fmt: skip
+    missed += [f"{cost['tracker']['p50']} ms a frame"] if cost["tracker"]["p50"] > MOST_MS else []
     print("\n".join(f"missed: {what}" for what in missed), end="\n" if missed else "")
     sys.exit(bool(missed))
 

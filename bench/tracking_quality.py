@@ -25,7 +25,7 @@ class Quality:
     told: int = 0  # boxes with a number
     right: int = 0  # of them, those of something
     switches: int = 0
-    together: Counter[tuple[Hashable, int]] = field(default_factory=Counter)
+    together: Counter[tuple[Hashable, Hashable]] = field(default_factory=Counter)
     hidden: Counter[int] = field(default_factory=Counter)  # by place in HIDDEN
     kept: Counter[int] = field(default_factory=Counter)  # of them, came back with their number
     _last: dict[Hashable, tuple[int, float]] = field(default_factory=dict)
@@ -61,22 +61,16 @@ class Quality:
         return self.kept[place] / self.hidden[place] if self.hidden[place] else None
 
 
-def best_sum(together: Mapping[tuple[Hashable, int], int]) -> int:
+def best_sum(together: Mapping[tuple[Hashable, Hashable], int]) -> int:
     """The largest sum in which each thing has one number at most and each number one thing.
 
     Source: H. W. Kuhn, "The Hungarian Method for the Assignment Problem", 1955, in the form with potentials, O(n³).
     """
-    rows = list({who for who, _ in together})
-    columns = list({number for _, number in together})
+    rows, columns = (list({pair[side] for pair in together}) for side in (0, 1))
     if len(rows) > len(columns):
-        return best_sum({(number, place): count for (place, number), count in _numbered(together).items()})
+        return best_sum({(column, row): count for (row, column), count in together.items()})
     cost = [[-together.get((row, column), 0) for column in columns] for row in rows]
     return -sum(cost[row][column] for row, column in _assigned(cost))
-
-
-def _numbered(together: Mapping[tuple[Hashable, int], int]) -> dict[tuple[int, Hashable], int]:
-    places = {who: place for place, who in enumerate({who for who, _ in together})}
-    return {(places[who], number): count for (who, number), count in together.items()}
 
 
 def _assigned(cost: list[list[int]]) -> list[tuple[int, int]]:

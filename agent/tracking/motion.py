@@ -14,9 +14,7 @@ from agent.types import Box
 
 Area = tuple[float, float, float, float]  # x0, y0, x1, y1, shares of the picture
 # Chosen on bench/bench_tracking.py's scenes:
-_SEEN = (
-    0.08**2
-)  # variance of a detector's boxes, in sizes²; more than it is, for what is cut off by what stands before it
+_SEEN = 0.08**2  # variance of a detector's boxes, in sizes²: more than it is, because some are cut off
 _SIZE = 0.3  # of the gain of its place: a size changes slowly, and a box that is cut off is no smaller thing
 _STILL = 1.0  # variance of the speed of a thing seen once, in (sizes/s)²
 _TURNS = 0.3  # how fast speeds change: spectral density of acceleration, in sizes²/s³

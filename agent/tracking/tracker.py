@@ -132,7 +132,7 @@ class Tracker:
     def _pairs(self, boxes: Sequence[Box], captured: float) -> Iterator[_Pair]:
         """What may be the same."""
         by_label: dict[str, list[tuple[int, Box]]] = {}
-        for number, box in _surest(boxes):
+        for number, box in sorted(_surest(boxes), key=lambda each: each[1].x0):
             by_label.setdefault(box.label, []).append((number, box))
         for index, track in enumerate(self._tracks):
             if candidates := by_label.get(track.label):
@@ -150,7 +150,9 @@ def _surest(boxes: Sequence[Box]) -> list[tuple[int, Box]]:
 
 
 def _near(motion: Motion, captured: float, candidates: Sequence[tuple[int, Box]]) -> Iterator[tuple[int, Box, float]]:
-    """The boxes that are near enough to what is expected, and how much they overlap with it."""
+    """The boxes that are near enough to what is expected, and how much they overlap with it. `candidates` lie in the
+    order of their left sides.
+    """
     (x0, y0, x1, y1), spread = motion.at(captured)
     was = motion.was
     widen = min(_WIDEST, _WIDENED * spread)
@@ -160,7 +162,9 @@ def _near(motion: Motion, captured: float, candidates: Sequence[tuple[int, Box]]
     left, right = min(x0, was[0]) - 2 * by_x, max(x1, was[2]) + 2 * by_x
     top, bottom = min(y0, was[1]) - 2 * by_y, max(y1, was[3]) + 2 * by_y
     for number, box in candidates:
-        if box.x0 < right and box.x1 > left and box.y0 < bottom and box.y1 > top:
+        if box.x0 >= right:
+            return
+        if box.x1 > left and box.y0 < bottom and box.y1 > top:
             moved, stood = _overlap((x0, y0, x1, y1), box, by_x, by_y), _overlap(was, box, by_x, by_y)
             overlap = max(moved, _STANDING * stood)
             if overlap >= _LEAST:

@@ -158,8 +158,9 @@ def test_series_of_cameras_and_deployments_that_are_gone_end_even_if_a_frame_com
         metrics.model(tap.deployment, "harbour", "1.0.0", "sha256:aa")
         metrics.camera(tap.camera, CameraState.RUNNING, 9.8)
         metrics.queue(tap.deployment, 1, 1)
+    half_gone = (Tap(other.camera, TAP.deployment), Tap(TAP.camera, other.deployment))
     for _ in range(2):
-        for tap in (TAP, other):
+        for tap in (TAP, other, *half_gone):
             rig.reporter.finished(finished(tap=tap, uplink_bytes=9, stages={"infer": 0.01}, happened=(CROSSED,)))
         text = metrics.render().decode()
         assert TAP.camera not in re.findall('camera="([^"]*)"', text)

@@ -152,6 +152,13 @@ def test_the_same_frames_give_the_same_numbers() -> None:
     assert numbers(walkers, moments(8, 7)) == numbers(walkers, moments(8, 7))
 
 
-def test_a_thing_that_turns_round_keeps_its_number() -> None:
-    walker = Walker(through((0, 0.2, 0.6), (3, 0.5, 0.6), (6, 0.2, 0.6), (8, 0.2, 0.8)))
-    assert numbers([walker], moments(10, 5)) == {0: [1]}
+@pytest.mark.parametrize(("rate", "pace"), [(1, 0.1), (2, 0.15), (3, 0.2)])
+def test_a_thing_that_stops_short_keeps_its_number(rate: float, pace: float) -> None:
+    walker = Walker(through((0, 0.2, 0.6), (4, 0.2 + 4 * pace, 0.6)), wide=0.06)
+    assert numbers([walker], moments(8, rate)) == {0: [1]}
+
+
+@pytest.mark.parametrize(("rate", "pace"), [(1, 0.06), (2, 0.1), (3, 0.1), (5, 0.15)])
+def test_a_thing_that_turns_on_the_spot_keeps_its_number(rate: float, pace: float) -> None:
+    walker = Walker(through((0, 0.2, 0.6), (4, 0.2 + 4 * pace, 0.6), (8, 0.2, 0.6)), wide=0.06)
+    assert numbers([walker], moments(8, rate)) == {0: [1]}
