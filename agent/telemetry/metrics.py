@@ -170,13 +170,14 @@ class Metrics:
             self._camera.labels(camera, each).set(each is state)
         self._fps.labels(camera).set(frames_per_second)
 
-    def keep(self, cameras: Set[str], deployments: Set[str]) -> None:
-        """End every series of other cameras and deployments, or a box whose cameras change would grow for ever."""
+    def keep(self, cameras: Set[str], deployments: Set[str], lines: Set[str]) -> None:
+        """End every series of other cameras, deployments and lines, or a box where these change would grow for ever."""
         of_deployments = (self._stages, self._uplink, self._queue, self._in_cloud, self._update, self._model)
         for family in (self._frames, self._crossings, *of_deployments):
             _prune(family, "deployment", deployments)
         for of_camera in (self._frames, self._crossings, self._camera, self._fps):
             _prune(of_camera, "camera", cameras)
+        _prune(self._crossings, "line", lines)
 
     # ---- outbox and process ----
 

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,12 @@ async def test_crossings_are_counted_by_line_and_direction(rig: Rig) -> None:
     assert rig.sample("longshore_happenings_dropped") == "7.0"
 
 
+async def test_a_line_that_is_gone_is_counted_no_more(rig: Rig) -> None:
+    rig.reporter.finished(finished(happened=(CROSSED, replace(CROSSED, place="door"))))
+    rig.metrics.keep({TAP.camera}, {TAP.deployment}, {"door"})
+    assert set(re.findall('line="([^"]*)"', rig.metrics.render().decode())) == {"door"}
+
+
 async def test_windows_close_every_two_seconds_and_the_box_is_measured(rig: Rig, clock: FakeClock) -> None:
     put = asyncio.Event()
     rig.outbox.on_waiting(put.set)
@@ -152,7 +159,7 @@ def test_states_models_and_the_outbox_are_shown(rig: Rig) -> None:
 
 def test_series_of_cameras_and_deployments_that_are_gone_end_even_if_a_frame_comes_late(rig: Rig) -> None:
     metrics, other = rig.metrics, Tap(CameraName("gate"), DeploymentName("yard"))
-    metrics.before_render(lambda: metrics.keep({other.camera}, {other.deployment}))
+    metrics.before_render(lambda: metrics.keep({other.camera}, {other.deployment}, {CROSSED.place}))
     for tap in (TAP, other):
         metrics.update_state(tap.deployment, "PULLING", ["IDLE", "PULLING"])
         metrics.model(tap.deployment, "harbour", "1.0.0", "sha256:aa")
