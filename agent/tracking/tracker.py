@@ -79,17 +79,20 @@ class Tracker:
     def __len__(self) -> int:
         return len(self._tracks)
 
-    def see(self, boxes: Sequence[Box], captured: float) -> Seen:
-        """A frame captured then, in monotonic seconds."""
+    def see(self, boxes: Sequence[Box], captured: float, *, still: bool = False) -> Seen:
+        """A frame captured then, in monotonic seconds. `still`: nobody looked, as nothing has moved since these boxes
+        were found: things are where they were, and nothing is known better by that.
+        """
         if captured <= self._newest:
             return Seen(self._told(boxes, self._matched(boxes, captured)), late=True)
         self._newest = captured
         ended = self._give_up(captured)
         matched = self._matched(boxes, captured)
         for number, track in sorted(matched.items(), key=lambda each: each[0]):
-            self._meet(track, boxes[number], captured)
+            self._meet(track, boxes[number], captured, still=still)
         self._forget_fleeting(captured)
-        self._begin(boxes, matched, captured)
+        if not still:
+            self._begin(boxes, matched, captured)
         return Seen(self._told(boxes, matched), ended)
 
     def _told(self, boxes: Sequence[Box], matched: dict[int, Track]) -> tuple[Track | None, ...]:
@@ -106,9 +109,9 @@ class Tracker:
     def _forget_fleeting(self, now: float) -> None:
         self._tracks = [track for track in self._tracks if track.number or now - track.motion.seen <= FLEETING_SECONDS]
 
-    def _meet(self, track: Track, box: Box, captured: float) -> None:
+    def _meet(self, track: Track, box: Box, captured: float, *, still: bool) -> None:
         track.motion.saw(box, captured)
-        track.sightings += 1
+        track.sightings += not still
         track.surest = max(track.surest, box.score)
         if not track.number and track.sufficient:
             self._numbered += 1

@@ -76,6 +76,30 @@ def test_a_frame_nobody_answered_says_nothing_of_who_is_there() -> None:
             assert told.boxes[0].track == (1 if t else 0)
 
 
+def still(t: float, *boxes: Box) -> Finished:
+    """Nothing moved in it: nobody looked, and it has the boxes that were found last."""
+    return finished(1, Outcome.STALE_TRACK, at=1_000.05 + t, boxes=boxes, release=None)
+
+
+def test_who_stands_still_is_there_while_nothing_moves_and_nobody_looks() -> None:
+    zone = Zone("yard", YARD.points, dwell_seconds=4.0)
+    made, box = following(), Box(0.4, 0.4, 0.5, 0.8, 0.9, "person")
+    made.plan({TAP.camera: Marks((zone,))}, (TAP,))
+    looks = [made.follow(frame(t / 5, box)) for t in range(3)]
+    rests = [made.follow(still(t / 2, box)) for t in range(1, 20)]
+    last = made.follow(frame(10, box))
+    assert [[box.track for box in each.boxes] for each in (*looks, *rests, last)] == [[0], *[[1]] * 22]
+    assert [each.what for one in (*looks, last) for each in one.happened] == [What.ENTERED, What.DWELT]
+    assert all(each.happened == () for each in rests)  # they are not recorded: it would be lost with them
+    assert 4 <= last.happened[0].seconds < 5
+
+
+def test_a_box_that_was_found_once_is_no_thing_because_nothing_moves() -> None:
+    made, ghost = following(), Box(0.4, 0.4, 0.5, 0.8, 0.9, "person")
+    made.follow(frame(0, ghost))
+    assert all(made.follow(still(t / 5, ghost)).boxes[0].track == 0 for t in range(1, 20))
+
+
 def test_an_answer_that_comes_late_tells_nothing_twice() -> None:
     made = following()
     told: list[Happening] = []
