@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 from agent.pipeline.board import CameraWish, DeploymentWish
 from agent.pipeline.run import LaneSettings
-from agent.types import Zone
+from agent.tracking.rules import Marks
+from agent.types import Line, Tap, Zone
 from protos import fleet_pb2 as wire
 from protos import ids
 from protos.errors import InvalidName
@@ -61,9 +62,15 @@ class Desired:
     quotas: Quotas = Quotas()
 
     @property
-    def zones(self) -> dict[CameraName, tuple[Zone, ...]]:
+    def marks(self) -> dict[CameraName, Marks]:
         """Of the cameras that have any."""
-        return {camera.name: camera.zones for camera in self.cameras if camera.zones}
+        return {each.name: Marks(each.zones, each.lines) for each in self.cameras if each.zones or each.lines}
+
+    @property
+    def taps(self) -> set[Tap]:
+        """Of cameras that are here."""
+        here = {camera.name for camera in self.cameras}
+        return {Tap(camera, wish.name) for wish in self.deployments for camera in wish.cameras if camera in here}
 
 
 def desired(state: DesiredState) -> Desired:
@@ -93,6 +100,7 @@ def _camera(spec: CameraSpec, refused: list[str]) -> CameraWish | None:
             source=spec.source,
             rate=spec.rate,
             zones=tuple(map(_zone, spec.zones)),
+            lines=tuple(line for told in spec.lines if (line := _line(spec.name, told, refused))),
             masks=tuple(mask for told in spec.masks if (mask := _mask(spec.name, told, refused))),
             look_every=(spec.motion.every_ms or LOOK_EVERY_MS) / 1000 if spec.HasField("motion") else 0.0,
         )
@@ -102,7 +110,15 @@ def _camera(spec: CameraSpec, refused: list[str]) -> CameraWish | None:
 
 
 def _zone(told: wire.Zone) -> Zone:
-    return Zone(told.name, tuple((point.x, point.y) for point in told.points))
+    return Zone(told.name, tuple((point.x, point.y) for point in told.points), told.dwell_seconds)
+
+
+def _line(camera: str, told: wire.Line, refused: list[str]) -> Line | None:
+    points = [(point.x, point.y) for point in told.points]
+    if len(points) == 2 and points[0] != points[1]:
+        return Line(told.name, (points[0], points[1]))
+    refused.append(f"line {told.name[:63]!r} of camera {camera} has no two points; give it two that differ")
+    return None
 
 
 def _mask(camera: str, told: wire.Zone, refused: list[str]) -> Zone | None:

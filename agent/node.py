@@ -14,7 +14,7 @@ import random
 import signal
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import uvloop
 
@@ -43,7 +43,6 @@ from agent.inference import runtime
 from agent.inference.engine import OnnxEngine
 from agent.link.loop import Handlers, SyncLoop, kept
 from agent.looking import Looking
-from agent.pipeline import zones
 from agent.pipeline.board import Board
 from agent.pipeline.table import BoardTable
 from agent.report import Addresses, Box
@@ -57,6 +56,7 @@ from agent.telemetry import events
 from agent.telemetry.metrics import Metrics
 from agent.telemetry.reporter import Reporter
 from agent.telemetry.sender import Sender
+from agent.tracking.following import Following
 from agent.types import Finished, Problem, Tap, Zone
 from agent.update.machine import State
 from agent.update.runner import Updater, UpdateSettings
@@ -98,7 +98,7 @@ class Node:
         self._desired = Desired()
         self._wished = asyncio.Event()
         self._refused: tuple[str, ...] = ()
-        self._zones: dict[CameraName, tuple[Zone, ...]] = {}
+        self._following = Following()
         self._was_connected = False  # before the Sync under way
         self._box = Box(config.role, self._boot_id, config.state_dir, Addresses(), ())
         self.metrics = Metrics(VERSION, identity.member.node_id)
@@ -108,9 +108,7 @@ class Node:
         self._link = GrpcFleetLink(lambda: self._identity)
         self._reporter = Reporter(disk.outbox, self.metrics, self._clock, config.state_dir, self._tell)
         self._sender = Sender(disk.outbox, self._clock, random.random)
-        self._looking = Looking(
-            self._clock, self.captures, self._idle_cameras, lambda camera: self._zones.get(camera, ())
-        )
+        self._looking = Looking(self._clock, self.captures, self._idle_cameras, self._drawn)
         self._updater = self._new_updater()
         self._sync = SyncLoop(self._link, disk.state, self._clock, self._report, self._handlers())
         self._broker = self._new_broker()
@@ -196,7 +194,8 @@ class Node:
     def _wish(self, state: DesiredState) -> None:
         """Plan at once, so that the updater's first release finds its settings; the rest follows in `_apply`."""
         wished = self._desired = desired(state)
-        self._refused, self._zones = wished.refused, wished.zones
+        self._refused = wished.refused
+        self._following.plan(wished.marks, wished.taps)
         self.board.plan(wished.cameras if self.config.role == "edge" else (), wished.deployments)
         self.board.slow_down(wished.slow_down)
         self._reporter.per_second = wished.records_per_second
@@ -232,8 +231,7 @@ class Node:
     # ---- reports ----
 
     def _finished(self, frame: Finished) -> None:
-        if frame.boxes and (known := self._zones.get(frame.tap.camera)):
-            frame = replace(frame, boxes=zones.tagged(frame.boxes, known))
+        frame = self._following.follow(frame)
         self._reporter.finished(frame)
         self._looking.show(frame)
 
@@ -274,7 +272,9 @@ class Node:
         self.metrics.outbox(self._disk.outbox.summary(), self._sender.counts)
         wanted = {wish.name for wish in self._desired.deployments}
         cameras = {wish.name for wish in self._desired.cameras}
-        self.metrics.keep(cameras, wanted)
+        lines = {line.name for wish in self._desired.cameras for line in wish.lines}
+        self.metrics.keep(cameras, wanted, lines)
+        self.metrics.happenings_dropped(self._following.dropped)
         for name in wanted & self.board.lanes().keys():
             self._refresh_deployment(name)
         for update in self._updater.reports():
@@ -292,6 +292,11 @@ class Node:
         else:
             manifest = loaded.release.manifest
             self.metrics.model(name, manifest.name, manifest.version, loaded.digest)
+
+    def _drawn(self, camera: CameraName) -> tuple[Zone, ...]:
+        """What is drawn into its picture; a line is a zone without breadth."""
+        marks = self._desired.marks.get(camera)
+        return (*marks.zones, *(Zone(line.name, line.points) for line in marks.lines)) if marks else ()
 
     def _idle_cameras(self) -> list[CameraName]:
         return [wish.name for wish in self._desired.cameras if wish.name not in self.board.fed]

@@ -78,6 +78,7 @@ class Box:
     score: float
     label: str
     zones: tuple[str, ...] = ()  # of its camera, in which it stands; see agent.pipeline.zones
+    track: int = 0  # the thing's number, see agent.tracking; 0: not known as one yet
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,43 @@ class Zone:
 
     name: str
     points: tuple[tuple[float, float], ...]
+    dwell_seconds: float = 0.0  # a stay that long is told; 0: none is
+
+
+@dataclass(frozen=True)
+class Line:
+    """A named line across a camera's picture, from its first point to its second, normalised to the picture."""
+
+    name: str
+    points: tuple[tuple[float, float], tuple[float, float]]
+
+
+class What(StrEnum):
+    """What a thing did at a line or in a zone of its camera."""
+
+    CROSSED = "crossed"
+    ENTERED = "entered"
+    LEFT = "left"
+    DWELT = "dwelt"
+
+
+class Direction(StrEnum):
+    """Across a line, as seen by who looks along it from its first point to its second."""
+
+    TO_RIGHT = "left-to-right"
+    TO_LEFT = "right-to-left"
+
+
+@dataclass(frozen=True)
+class Happening:
+    """What a thing did. `place`: the line it crossed, else the zone."""
+
+    what: What
+    place: str
+    label: str
+    track: int
+    direction: Direction | None = None  # of a crossing
+    seconds: float = 0.0  # in the zone so far, of `left` and `dwelt`
 
 
 class Where(StrEnum):
@@ -110,6 +148,7 @@ class Finished:
     uplink_bytes: int = 0
     age: float = 0.0  # seconds that the boxes are older than the frame: of one that was passed over
     stages: dict[str, float] = field(default_factory=dict, compare=False)  # stage -> seconds
+    happened: tuple[Happening, ...] = ()  # since the frame of this tap before it
 
     @property
     def latency(self) -> float:

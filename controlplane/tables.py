@@ -99,6 +99,7 @@ class Camera(ObjectColumns, Base):
     source: Mapped[str] = mapped_column(Text)  # with credentials: never shown whole
     rate: Mapped[float]
     zones: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")  # [{"name", "points": [[x, y]]}]
+    lines: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")  # the same, of two points
     masks: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")  # the same
     motion: Mapped[Json] = mapped_column(default=dict, server_default="{}")  # {"gate", "every_ms"}
     status: Mapped[Json] = mapped_column(default=dict)
@@ -296,7 +297,8 @@ class Detection(RecordColumns, Base):
     outcome: Mapped[str] = mapped_column(String(16))
     latency_seconds: Mapped[float]
     ran_on: Mapped[str] = mapped_column(_NAME)  # "local" or the cloud node's id
-    boxes: Mapped[list[Any]]  # [{"x0","y0","x1","y1","score","label","zones"}]; zones where it has any
+    boxes: Mapped[list[Any]]  # [{"x0","y0","x1","y1","score","label","zones","track"}]; the last two where it has any
+    happened: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")  # as HappeningAnswer tells it
     frame_seq: Mapped[int]
     labels: Mapped[str | None] = mapped_column(
         Text

@@ -576,6 +576,7 @@ class CameraSpec(_message.Message):
     LABELS_FIELD_NUMBER: _builtins.int
     GENERATION_FIELD_NUMBER: _builtins.int
     ZONES_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
     MASKS_FIELD_NUMBER: _builtins.int
     MOTION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
@@ -588,6 +589,8 @@ class CameraSpec(_message.Message):
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
     @_builtins.property
     def zones(self) -> _containers.RepeatedCompositeFieldContainer[Global___Zone]: ...
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___Line]: ...
     @_builtins.property
     def masks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Zone]:
         """where motion does not count, and nothing that is found is told"""
@@ -605,12 +608,13 @@ class CameraSpec(_message.Message):
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         generation: _builtins.int = ...,
         zones: _abc.Iterable[Global___Zone] | None = ...,
+        lines: _abc.Iterable[Global___Line] | None = ...,
         masks: _abc.Iterable[Global___Zone] | None = ...,
         motion: Global___MotionGate | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["motion", b"motion"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["generation", b"generation", "labels", b"labels", "masks", b"masks", "motion", b"motion", "name", b"name", "rate", b"rate", "source", b"source", "zones", b"zones"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["generation", b"generation", "labels", b"labels", "lines", b"lines", "masks", b"masks", "motion", b"motion", "name", b"name", "rate", b"rate", "source", b"source", "zones", b"zones"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -646,9 +650,40 @@ class Zone(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     POINTS_FIELD_NUMBER: _builtins.int
+    DWELL_SECONDS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    dwell_seconds: _builtins.float
+    """a stay that long is told; 0 = none is"""
     @_builtins.property
     def points(self) -> _containers.RepeatedCompositeFieldContainer[Global___Point]: ...
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        points: _abc.Iterable[Global___Point] | None = ...,
+        dwell_seconds: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dwell_seconds", b"dwell_seconds", "name", b"name", "points", b"points"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Zone: _TypeAlias = Zone  # noqa: Y015
+
+@_typing.final
+class Line(_message.Message):
+    """A named line across the picture, from its first point to its second. Right and left are seen looking along it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    @_builtins.property
+    def points(self) -> _containers.RepeatedCompositeFieldContainer[Global___Point]:
+        """two"""
+
     def __init__(
         self,
         *,
@@ -661,7 +696,7 @@ class Zone(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Zone: _TypeAlias = Zone  # noqa: Y015
+Global___Line: _TypeAlias = Line  # noqa: Y015
 
 @_typing.final
 class Point(_message.Message):

@@ -106,6 +106,7 @@ class FrameResult(_message.Message):
     WHERE_FIELD_NUMBER: _builtins.int
     BOXES_FIELD_NUMBER: _builtins.int
     FRAME_SEQ_FIELD_NUMBER: _builtins.int
+    HAPPENED_FIELD_NUMBER: _builtins.int
     camera: _builtins.str
     deployment: _builtins.str
     release_digest: _builtins.str
@@ -122,6 +123,10 @@ class FrameResult(_message.Message):
     frame_seq: _builtins.int
     @_builtins.property
     def boxes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Box]: ...
+    @_builtins.property
+    def happened(self) -> _containers.RepeatedCompositeFieldContainer[Global___Happening]:
+        """since the frame before it that this deployment answered"""
+
     def __init__(
         self,
         *,
@@ -135,14 +140,56 @@ class FrameResult(_message.Message):
         where: _builtins.str = ...,
         boxes: _abc.Iterable[Global___Box] | None = ...,
         frame_seq: _builtins.int = ...,
+        happened: _abc.Iterable[Global___Happening] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["boxes", b"boxes", "camera", b"camera", "captured_unix_ns", b"captured_unix_ns", "deployment", b"deployment", "frame_seq", b"frame_seq", "latency_seconds", b"latency_seconds", "outcome", b"outcome", "release_digest", b"release_digest", "ts_source", b"ts_source", "where", b"where"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boxes", b"boxes", "camera", b"camera", "captured_unix_ns", b"captured_unix_ns", "deployment", b"deployment", "frame_seq", b"frame_seq", "happened", b"happened", "latency_seconds", b"latency_seconds", "outcome", b"outcome", "release_digest", b"release_digest", "ts_source", b"ts_source", "where", b"where"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FrameResult: _TypeAlias = FrameResult  # noqa: Y015
+
+@_typing.final
+class Happening(_message.Message):
+    """What a thing did at a line or in a zone of its camera."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WHAT_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
+    DIRECTION_FIELD_NUMBER: _builtins.int
+    SECONDS_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    TRACK_FIELD_NUMBER: _builtins.int
+    what: _builtins.str
+    """"crossed", "entered", "left", "dwelt" """
+    place: _builtins.str
+    """the line it crossed, else the zone"""
+    direction: _builtins.str
+    """of a crossing: "left-to-right", "right-to-left" """
+    seconds: _builtins.float
+    """in the zone, of "left" and "dwelt" """
+    label: _builtins.str
+    track: _builtins.int
+    """its number, see Box"""
+    def __init__(
+        self,
+        *,
+        what: _builtins.str = ...,
+        place: _builtins.str = ...,
+        direction: _builtins.str = ...,
+        seconds: _builtins.float = ...,
+        label: _builtins.str = ...,
+        track: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["direction", b"direction", "label", b"label", "place", b"place", "seconds", b"seconds", "track", b"track", "what", b"what"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Happening: _TypeAlias = Happening  # noqa: Y015
 
 @_typing.final
 class Box(_message.Message):
@@ -155,6 +202,7 @@ class Box(_message.Message):
     SCORE_FIELD_NUMBER: _builtins.int
     LABEL_FIELD_NUMBER: _builtins.int
     ZONES_FIELD_NUMBER: _builtins.int
+    TRACK_FIELD_NUMBER: _builtins.int
     x0: _builtins.float
     """Corners, normalised to the picture: 0,0 top left to 1,1 bottom right."""
     y0: _builtins.float
@@ -162,6 +210,8 @@ class Box(_message.Message):
     y1: _builtins.float
     score: _builtins.float
     label: _builtins.str
+    track: _builtins.int
+    """the same thing has the same number; of this camera and deployment since the agent started; 0 = none yet"""
     @_builtins.property
     def zones(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """of its camera, in which the middle of its lower edge lies"""
@@ -176,10 +226,11 @@ class Box(_message.Message):
         score: _builtins.float = ...,
         label: _builtins.str = ...,
         zones: _abc.Iterable[_builtins.str] | None = ...,
+        track: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["label", b"label", "score", b"score", "x0", b"x0", "x1", b"x1", "y0", b"y0", "y1", b"y1", "zones", b"zones"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["label", b"label", "score", b"score", "track", b"track", "x0", b"x0", "x1", b"x1", "y0", b"y0", "y1", b"y1", "zones", b"zones"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -109,7 +109,7 @@ def _unit(canvas: Pixels) -> float:
 
 
 def _draw_zone(canvas: Pixels, zone: Zone) -> None:
-    """A thin line and its name at the first corner: what stands in it matters more."""
+    """A thin line and its name at the first corner: what stands in it matters more. Of two points it is a line."""
     height, width = canvas.shape[:2]
     unit = _unit(canvas)
     corners = np.array([(round(x * (width - 1)), round(y * (height - 1))) for x, y in zone.points], dtype=np.int32)
@@ -135,11 +135,16 @@ def _draw_tags(canvas: Pixels, surest_first: Iterable[Box]) -> None:
     """A label for each box that has room for one: the colour tells the rest of a crowd."""
     placed: list[Area] = []
     for box in surest_first:
-        text = f"{box.label} {box.score * 100:.0f}"
+        text = tag(box)
         area = _tag_area(canvas, text, box)
         if not any(_overlap(area, other) for other in placed):
             placed.append(area)
             _draw_tag(canvas, text, area, colour_of(box.label))
+
+
+def tag(box: Box) -> str:
+    """A known thing is called by its number."""
+    return f"{box.label} #{box.track}" if box.track else f"{box.label} {box.score * 100:.0f}"
 
 
 def _tag_area(canvas: Pixels, text: str, box: Box) -> Area:

@@ -26,7 +26,7 @@ from agent.pipeline.run import LaneRunner, LaneSettings, Pixels
 from agent.pipeline.stand import Loaded, Stand
 from agent.ports import Clock, CloudInference, Engine, EngineSpec
 from agent.supervise import Tasks
-from agent.types import Finished, ModelInput, Tap, Zone
+from agent.types import Finished, Line, ModelInput, Tap, Zone
 from agent.update.verify import VerifiedBytes, VerifiedRelease
 from protos.errors import LongshoreError, Retryable
 from protos.ids import CameraName, DeploymentName, Digest, ModelName, Version
@@ -48,6 +48,7 @@ class CameraWish:
     source: str = field(repr=False)  # may hold credentials
     rate: float
     zones: tuple[Zone, ...] = ()
+    lines: tuple[Line, ...] = ()
     masks: tuple[Zone, ...] = ()  # where motion does not count, and nothing found is told
     look_every: float = 0.0  # seconds, at most, that frames in which nothing moves are passed over; 0: none is
 

@@ -7,6 +7,7 @@ picture stands in a zone that ends there. Where a zone's outline crosses itself,
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -22,8 +23,13 @@ def tagged(boxes: Iterable[Box], zones: Sequence[Zone]) -> tuple[Box, ...]:
 
 
 def standing(box: Box, zones: Iterable[Zone]) -> tuple[str, ...]:
-    foot = ((box.x0 + box.x1) / 2, box.y1)
-    return tuple(zone.name for zone in zones if contains(zone.points, foot))
+    here = foot(box)
+    return tuple(zone.name for zone in zones if contains(zone.points, here))
+
+
+def foot(box: Box) -> Point:
+    """Where a box stands."""
+    return (box.x0 + box.x1) / 2, box.y1
 
 
 def outside(boxes: tuple[Box, ...], masks: Sequence[Zone]) -> tuple[Box, ...]:
@@ -47,9 +53,20 @@ def _crosses(start: Point, end: Point, point: Point) -> bool:
     return (y0 > y) != (y1 > y) and x < x0 + (y - y0) / (y1 - y0) * (x1 - x0)
 
 
+def distance(corners: Sequence[Point], point: Point) -> float:
+    """From the outline."""
+    edges = zip(corners, (*corners[1:], corners[0]), strict=True)
+    return math.sqrt(min(_squared(start, end, point) for start, end in edges))
+
+
 def _touches(start: Point, end: Point, point: Point) -> bool:
+    return _squared(start, end, point) <= _ON**2
+
+
+def _squared(start: Point, end: Point, point: Point) -> float:
+    """Of the distance from an edge."""
     (x0, y0), (x1, y1), (x, y) = start, end, point
     along = (x1 - x0) ** 2 + (y1 - y0) ** 2
     share = ((x - x0) * (x1 - x0) + (y - y0) * (y1 - y0)) / along if along else 0.0
     share = min(1.0, max(0.0, share))
-    return (x - x0 - share * (x1 - x0)) ** 2 + (y - y0 - share * (y1 - y0)) ** 2 <= _ON**2
+    return (x - x0 - share * (x1 - x0)) ** 2 + (y - y0 - share * (y1 - y0)) ** 2

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from agent.types import Box, Finished
+from agent.types import Box, Finished, Happening, What
 from protos.ids import NodeId
 
 SCHEMA = "longshore.event/v1"
@@ -35,13 +35,27 @@ def event(node: NodeId, frame: Finished) -> bytes:
             "ranOn": frame.where,
             "frameSeq": frame.seq,
             "boxes": [_box(box) for box in sorted(frame.boxes, key=lambda box: -box.score)[:MOST_BOXES]],
+            "happened": [_happening(happening) for happening in frame.happened],
         }
     )
 
 
 def _box(box: Box) -> dict[str, Any]:
     corners = {side: round(float(getattr(box, side)), 5) for side in ("x0", "y0", "x1", "y1", "score")}
-    return {**corners, "label": box.label, "zones": list(box.zones)}
+    return {**corners, "label": box.label, "zones": list(box.zones), "track": box.track or None}
+
+
+def _happening(happening: Happening) -> dict[str, Any]:
+    crossing = happening.direction is not None
+    return {
+        "what": happening.what,
+        "line": happening.place if crossing else None,
+        "direction": happening.direction,
+        "zone": None if crossing else happening.place,
+        "seconds": round(happening.seconds, 3) if happening.what in (What.LEFT, What.DWELT) else None,
+        "label": happening.label,
+        "track": happening.track,
+    }
 
 
 def _moment(unix_ns: int) -> str:

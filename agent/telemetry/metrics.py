@@ -44,6 +44,16 @@ class Metrics:
         self._uplink = Counter(
             "longshore_uplink_bytes", "Bytes of pictures sent to cloud nodes.", ["deployment"], registry=registry
         )
+        self._crossings = Counter(
+            "longshore_line_crossings",
+            "Things that crossed a line of a camera, by direction.",
+            ["camera", "deployment", "line", "direction"],
+            registry=registry,
+        )
+        self._happenings_dropped = Gauge(
+            "longshore_happenings_dropped", "Crossings, entries, exits and stays beyond what is told a second.",
+            registry=registry,
+        )  # fmt: skip
         self._queue = Gauge(
             "longshore_queue_frames", "Frames that wait for the engine.", ["deployment"], registry=registry
         )
@@ -115,6 +125,13 @@ class Metrics:
                 self._stages.labels(tap.deployment, stage).observe(seconds)
         if frame.release is not None:
             self._stages.labels(tap.deployment, "total").observe(frame.latency)
+        for happening in frame.happened:
+            if happening.direction is not None:
+                self._crossings.labels(tap.camera, tap.deployment, happening.place, happening.direction).inc()
+
+    def happenings_dropped(self, count: int) -> None:
+        """Since the start."""
+        self._happenings_dropped.set(count)
 
     def stage(self, deployment: DeploymentName, stage: str, seconds: float) -> None:
         self._stages.labels(deployment, stage).observe(seconds)
@@ -153,13 +170,14 @@ class Metrics:
             self._camera.labels(camera, each).set(each is state)
         self._fps.labels(camera).set(frames_per_second)
 
-    def keep(self, cameras: Set[str], deployments: Set[str]) -> None:
-        """End every series of other cameras and deployments, or a box whose cameras change would grow for ever."""
+    def keep(self, cameras: Set[str], deployments: Set[str], lines: Set[str]) -> None:
+        """End every series of other cameras, deployments and lines, or a box where these change would grow for ever."""
         of_deployments = (self._stages, self._uplink, self._queue, self._in_cloud, self._update, self._model)
-        for family in (self._frames, *of_deployments):
+        for family in (self._frames, self._crossings, *of_deployments):
             _prune(family, "deployment", deployments)
-        for of_camera in (self._frames, self._camera, self._fps):
+        for of_camera in (self._frames, self._crossings, self._camera, self._fps):
             _prune(of_camera, "camera", cameras)
+        _prune(self._crossings, "line", lines)
 
     # ---- outbox and process ----
 

@@ -19,7 +19,7 @@ from enum import IntEnum
 
 from google.protobuf.message import DecodeError
 
-from agent.types import CameraState, Finished, Tap
+from agent.types import CameraState, Finished, Happening, Tap
 from protos import telemetry_pb2 as wire
 from protos.errors import Rejected
 from protos.ids import CameraName
@@ -123,9 +123,12 @@ class Ack:
 def frame(finished: Finished) -> Draft:
     """A frame that a release answered."""
     boxes = [
-        wire.Box(x0=box.x0, y0=box.y0, x1=box.x1, y1=box.y1, score=box.score, label=box.label, zones=box.zones)
+        wire.Box(
+            x0=box.x0, y0=box.y0, x1=box.x1, y1=box.y1, score=box.score, label=box.label, zones=box.zones,
+            track=box.track,
+        )
         for box in finished.boxes[:MAX_BOXES]
-    ]
+    ]  # fmt: skip
     result = wire.FrameResult(
         camera=finished.tap.camera,
         deployment=finished.tap.deployment,
@@ -137,8 +140,20 @@ def frame(finished: Finished) -> Draft:
         where=finished.where,
         boxes=boxes,
         frame_seq=finished.seq,
+        happened=map(_happening, finished.happened),
     )
     return _draft(RecordClass.FRAME, wire.Record(frame=result))
+
+
+def _happening(happening: Happening) -> wire.Happening:
+    return wire.Happening(
+        what=happening.what,
+        place=happening.place,
+        direction=happening.direction or "",
+        seconds=happening.seconds,
+        label=happening.label,
+        track=happening.track,
+    )
 
 
 def outcomes(window: OutcomeWindow) -> Draft:

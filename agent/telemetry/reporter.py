@@ -1,7 +1,8 @@
 """Everything the box has to tell, brought to the outbox and the metrics: frames, windows, camera health, its own cost.
 
 Rules that hold here: every due frame is counted, in a window and in the metrics; only answered frames become
-detections, at most so many a second as desired state says; nothing here waits for the network, or for the disk.
+detections, at most so many a second as desired state says, and beside these each in which something happened; nothing
+here waits for the network, or for the disk.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ class Reporter:
         self._windows.finished(frame)
         self.metrics.finished(frame)
         wanted = self.per_second.get(frame.tap.deployment, 0.0)
-        if frame.release is not None and self._sampling.wanted(frame.tap, wanted, self.clock.monotonic()):
+        if frame.release is None:
+            return
+        if self._sampling.wanted(frame.tap, wanted, self.clock.monotonic()) or frame.happened:
             self.outbox.put(records.frame(frame))
             self.tell(frame)
 

@@ -22,7 +22,7 @@ from controlplane.fleet import watching
 from controlplane.fleet.objects import CLOUD, EDGE, Camera, Deployment, Fleet, Node, Releases
 from controlplane.fleet.specs import OffloadSpec
 from controlplane.fleet.watching import Motion
-from controlplane.fleet.zones import Zone
+from controlplane.fleet.zones import Line, Zone
 from controlplane.settings.domain import BoxQuotas
 
 
@@ -34,6 +34,7 @@ class DesiredCamera:
     labels: tuple[tuple[str, str], ...] = ()
     generation: int = 1
     zones: tuple[Zone, ...] = ()
+    lines: tuple[Line, ...] = ()
     masks: tuple[Zone, ...] = ()
     motion: Motion = watching.ALWAYS
 
@@ -132,6 +133,7 @@ def _camera(camera: Camera) -> DesiredCamera:
         labels=tuple(sorted(camera.meta.labels.items())),
         generation=camera.meta.generation,
         zones=camera.spec.zones,
+        lines=camera.spec.lines,
         masks=camera.spec.masks,
         motion=camera.spec.motion,
     )

@@ -19,7 +19,7 @@ from controlplane.fleet.reports import Inventory, Report
 from controlplane.fleet.rows import meta, meta_columns
 from controlplane.fleet.specs import CameraSpec, DeploymentSpec, NodeSpec
 from controlplane.fleet.watching import Motion
-from controlplane.fleet.zones import Zone
+from controlplane.fleet.zones import Line, Zone
 from controlplane.settings.domain import BoxQuotas
 from controlplane.settings.repository import SettingsRepository
 from protos.ids import CameraName, DeploymentName, Digest, ModelName, NodeId, Version
@@ -148,6 +148,7 @@ class FleetRepository:
                 source=spec.source,
                 rate=spec.rate,
                 zones=msgspec.to_builtins(spec.zones),
+                lines=msgspec.to_builtins(spec.lines),
                 masks=msgspec.to_builtins(spec.masks),
                 motion=msgspec.to_builtins(spec.motion),
                 **meta_columns(camera.meta),
@@ -227,8 +228,8 @@ def _report(row: tables.Node) -> Report:
 
 def _camera(row: tables.Camera) -> Camera:
     zones, masks = (msgspec.convert(drawn, tuple[Zone, ...]) for drawn in (row.zones, row.masks))
-    motion = msgspec.convert(row.motion, Motion)
-    spec = CameraSpec(NodeId(row.node_id), row.source, row.rate, zones, masks=masks, motion=motion)
+    lines, motion = msgspec.convert(row.lines, tuple[Line, ...]), msgspec.convert(row.motion, Motion)
+    spec = CameraSpec(NodeId(row.node_id), row.source, row.rate, zones, lines, masks, motion)
     return Camera(CameraName(row.name), meta(row), spec, _transitions(row))
 
 

@@ -105,6 +105,16 @@ class Zone(Answer):
     points: list[list[float]] = Field(
         description="3 to 32 corners in order, [x, y] from [0, 0], left top, to [1, 1], right bottom"
     )
+    dwell_seconds: float = Field(default=0, description="a stay that long is told as an event; 0: none is")
+
+
+class Line(Answer):
+    """What crosses it is counted and told as an event."""
+
+    name: str = Field(description="a-z, 0-9 and '-'")
+    points: list[list[float]] = Field(
+        description="two, [x, y]; left-to-right is seen looking from the first to the second"
+    )
 
 
 class Mask(Answer):
@@ -128,6 +138,7 @@ class CameraSpec(Answer):
     )
     rate: float = Field(default=10, description="frames due per second")
     zones: list[Zone] = Field(default_factory=list, description="named parts of the picture, at most 16")
+    lines: list[Line] = Field(default_factory=list, description="named lines across the picture, at most 16")
     masks: list[Mask] = Field(default_factory=list, description="parts of the picture that are left out, at most 16")
     motion: Motion = Field(default=Motion(), description="whether frames in which nothing moves are passed over")
 

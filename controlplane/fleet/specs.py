@@ -14,7 +14,7 @@ from controlplane.fields import Fields, duration, flag, number, text, whole
 from controlplane.fleet import quantities, selectors, sources, watching, zones
 from controlplane.fleet.selectors import Selector
 from controlplane.fleet.watching import Motion
-from controlplane.fleet.zones import Zone
+from controlplane.fleet.zones import Line, Zone
 from protos import ids
 from protos.errors import Rejected
 from protos.ids import ModelName, NodeId, Version
@@ -37,6 +37,7 @@ class CameraSpec:
     source: str = field(repr=False)  # whole, credentials included: never shown, see sources.stripped
     rate: float = pace.RATE  # frames due per second
     zones: tuple[Zone, ...] = ()
+    lines: tuple[Line, ...] = ()
     masks: tuple[Zone, ...] = ()
     motion: Motion = watching.ALWAYS
 
@@ -100,6 +101,7 @@ def camera_spec(value: object, stored_source: str | None = None) -> CameraSpec:
         source=fields.need("source", lambda source, _: _source(source, stored_source)),
         rate=fields.take("rate", _rate, default=CameraSpec.rate),
         zones=fields.take("zones", zones.from_spec, default=()),
+        lines=fields.take("lines", zones.lines_from_spec, default=()),
         masks=fields.take("masks", watching.masks_from_spec, default=()),
         motion=fields.take("motion", watching.motion_from_spec, default=watching.ALWAYS),
     )
@@ -179,7 +181,8 @@ def camera_document(spec: CameraSpec) -> dict[str, object]:
     """As anybody may see it: without credentials."""
     shown = {"node": spec.node, "source": sources.stripped(spec.source), "rate": spec.rate}
     watched = {"masks": watching.masks_to_spec(spec.masks), "motion": watching.motion_to_spec(spec.motion)}
-    return {**shown, "zones": zones.to_spec(spec.zones), **watched}
+    drawn = {"zones": zones.to_spec(spec.zones), "lines": zones.lines_to_spec(spec.lines)}
+    return {**shown, **drawn, **watched}
 
 
 def deployment_document(spec: DeploymentSpec) -> dict[str, object]:

@@ -16,7 +16,7 @@ from controlplane.fleet.desired import DesiredCamera, DesiredDeployment, Desired
 from controlplane.fleet.looking import LogLine, Picture
 from controlplane.fleet.reports import CameraReport, DeploymentReport, Inventory, Problem, Report
 from controlplane.fleet.sources import scrubbed
-from controlplane.fleet.zones import Zone
+from controlplane.fleet.zones import Point, Zone
 from controlplane.trust.ports import Issued
 from protos import fleet_pb2
 from protos.ids import CameraName
@@ -139,13 +139,18 @@ def _camera_spec(value: DesiredCamera) -> fleet_pb2.CameraSpec:
         labels=dict(value.labels),
         generation=value.generation,
         zones=[_zone(item) for item in value.zones],
+        lines=[fleet_pb2.Line(name=item.name, points=_points(item.points)) for item in value.lines],
         masks=[_zone(item) for item in value.masks],
         motion=fleet_pb2.MotionGate(every_ms=value.motion.every_ms) if value.motion.gate else None,
     )
 
 
 def _zone(value: Zone) -> fleet_pb2.Zone:
-    return fleet_pb2.Zone(name=value.name, points=[fleet_pb2.Point(x=x, y=y) for x, y in value.points])
+    return fleet_pb2.Zone(name=value.name, points=_points(value.points), dwell_seconds=value.dwell_seconds)
+
+
+def _points(points: Iterable[Point]) -> list[fleet_pb2.Point]:
+    return [fleet_pb2.Point(x=x, y=y) for x, y in points]
 
 
 def _deployment_spec(value: DesiredDeployment) -> fleet_pb2.DeploymentSpec:

@@ -28,6 +28,7 @@ MAX_RECORDS = 5_000  # of one message
 MAX_BOXES = 1_000  # of one frame
 MAX_WORDS = 1_000  # bytes of all labels, or all zones, of one frame
 MAX_ZONES = 16  # of one box
+MAX_HAPPENINGS = 100  # of one frame
 OUTCOMES = frozenset(Outcome)
 
 
@@ -109,6 +110,7 @@ def _frame(frame: wire.FrameResult, arrival: Arrival) -> dict[str, Any]:
         "latency_seconds": _finite(frame.latency_seconds),
         "ran_on": ids.name(frame.where, "where a frame ran"),
         "boxes": boxes,
+        "happened": [_happening(each) for each in frame.happened[:MAX_HAPPENINGS]],
         "frame_seq": _integer(frame.frame_seq),
         **_found(boxes),
     }
@@ -126,7 +128,22 @@ def _found(boxes: list[dict[str, Any]]) -> dict[str, Any]:
 def _box(box: wire.Box) -> dict[str, Any]:
     corners = {side: round(_finite(getattr(box, side)), 5) for side in ("x0", "y0", "x1", "y1", "score")}
     zones = {"zones": [ids.name(zone, "zone") for zone in box.zones[:MAX_ZONES]]} if box.zones else {}
-    return {**corners, "label": _text(box.label, 63), **zones}
+    track = {"track": _integer(box.track)} if box.track else {}
+    return {**corners, "label": _text(box.label, 63), **zones, **track}
+
+
+def _happening(said: wire.Happening) -> dict[str, Any]:
+    """Of one that this version does not know, what it says all the same."""
+    crossed, place = bool(said.direction), ids.name(said.place, "line or zone")
+    return {
+        "what": _text(said.what, 32),
+        "line": place if crossed else None,
+        "direction": _text(said.direction, 32) or None,
+        "zone": None if crossed else place,
+        "seconds": round(_finite(said.seconds), 3) if said.what in ("left", "dwelt") else None,
+        "label": _text(said.label, 63),
+        "track": _integer(said.track),
+    }
 
 
 def _words(words: Iterable[str]) -> str | None:

@@ -27,6 +27,19 @@ class BoxAnswer(Answer):
     score: float
     label: str
     zones: list[str] = Field(default_factory=list, description="of its camera, in which the box stands")
+    track: int | None = Field(default=None, description="the same thing has the same number; null: none yet")
+
+
+class HappeningAnswer(Answer):
+    """What a thing did at a line or in a zone."""
+
+    what: str = Field(description="crossed, entered, left or dwelt")
+    line: str | None = Field(description="that it crossed")
+    direction: str | None = Field(description="left-to-right or right-to-left, along the line from its first point")
+    zone: str | None = Field(description="that it entered, left or dwelt in")
+    seconds: float | None = Field(description="in the zone so far, when it left or dwelt")
+    label: str
+    track: int
 
 
 class DetectionAnswer(Answer):
@@ -42,6 +55,9 @@ class DetectionAnswer(Answer):
     latency_seconds: float
     ran_on: str = Field(description='"local" or the cloud node')
     boxes: list[BoxAnswer]
+    happened: list[HappeningAnswer] = Field(
+        default_factory=list, description="at lines and zones, since the frame before"
+    )
     frame_seq: int
     stored: str
 
@@ -150,6 +166,7 @@ def detection(row: Detection, boxes: Boxes) -> DetectionAnswer:
         latency_seconds=row.latency_seconds,
         ran_on=row.ran_on,
         boxes=[BoxAnswer(**box) for box in boxes],
+        happened=[HappeningAnswer(**each) for each in row.happened],
         frame_seq=row.frame_seq,
         stored=moment(row.stored_ms),
     )

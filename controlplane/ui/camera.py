@@ -75,6 +75,7 @@ def camera(given: Input) -> View:
         "address": spec["source"],
         "rate": spec["rate"],
         "zones": spec["zones"],
+        "lines": spec["lines"],
         "masks": spec["masks"],
         "motion": spec["motion"],
         "document": to_write(document),

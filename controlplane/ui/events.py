@@ -103,13 +103,14 @@ def detection(row: Document, at_ms: int) -> Facts:
     counts = Counter(str(box["label"]) for box in boxes)
     found = ", ".join(f"{count} × {label}" if count > 1 else label for label, count in counts.most_common())
     zones = sorted({zone for box in boxes for zone in box.get("zones", ())})
+    happened = dict.fromkeys(f"{each['what']} {each['line'] or each['zone']}" for each in row.get("happened", ()))
     best = max((box["score"] for box in boxes), default=0.0)
     latency = figures.milliseconds(row["latencySeconds"])
     where = "on the box" if row["ranOn"] == "local" else f"by {row['ranOn']}"
     return {
         **_moment("detection", at_ms),
         "title": found or "nothing found",
-        "tags": [f"in {zone}" for zone in zones[:MOST_TAGS]],
+        "tags": [*happened, *(f"in {zone}" for zone in zones)][:MOST_TAGS],
         "sentence": f"best {best:.2f} · answered {where} in {latency} ms · {row['deployment']}",
         "state": "seen",
         "camera": row["camera"],

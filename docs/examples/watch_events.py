@@ -26,8 +26,14 @@ def show(payload: bytes) -> None:
     event = json.loads(payload)
     if event["schema"] != "longshore.event/v1":
         return  # of a later version; fields may be added within one
-    seen = ", ".join(f"{box['label']} {box['score']:.2f}{_where(box)}" for box in event["boxes"])
-    print(f"{event['captured']}  {event['node']}/{event['camera']}  {seen or 'nothing'}", flush=True)
+    seen = ", ".join(f"{_who(box)} {box['score']:.2f}{_where(box)}" for box in event["boxes"])
+    happened = (f"; {_who(each)} {each['what']} {each['line'] or each['zone']}" for each in event.get("happened", []))
+    print(f"{event['captured']}  {event['node']}/{event['camera']}  {seen or 'nothing'}{''.join(happened)}", flush=True)
+
+
+def _who(thing: dict[str, Any]) -> str:
+    """Boxes before 0.2 tell no track; a thing seen for the first time has none yet."""
+    return f"{thing['label']} #{thing['track']}" if thing.get("track") else str(thing["label"])
 
 
 def _where(box: dict[str, Any]) -> str:

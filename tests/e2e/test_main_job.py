@@ -121,6 +121,31 @@ def test_what_to_look_for_changes_within_two_seconds_and_every_worker_runs_on(tr
     assert before <= set(tree.processes())
 
 
+def test_things_keep_their_numbers_and_what_crosses_a_line_is_told(tree: DemoTree) -> None:
+    tree.change("cameras", SYNTHETIC, set_line)
+    applied = time.time()
+    tree.until("a crossing", lambda: "crossed" in {each["what"] for each in happened_since(tree, applied)}, 60)
+    tree.until("a long stay", lambda: "dwelt" in {each["what"] for each in happened_since(tree, applied)}, 30)
+    told = happened_since(tree, applied)
+    crossed = next(each for each in told if each["what"] == "crossed")
+    assert (crossed["line"], crossed["zone"]) == ("middle", None)
+    assert crossed["direction"] in ("left-to-right", "right-to-left")
+    assert next(each for each in told if each["what"] == "dwelt")["seconds"] >= 3
+    numbered = [box.get("track") for box in seen_since(tree, applied) if box["score"] > 0.6]
+    assert sum(map(bool, numbered)) > 0.8 * len(numbered)
+
+
+def set_line(camera: Document) -> None:
+    camera["spec"]["lines"] = [{"name": "middle", "points": [[0.5, 1], [0.5, 0]]}]
+    camera["spec"]["zones"] = [{"name": "all", "points": [[0, 0], [1, 0], [1, 1], [0, 1]], "dwellSeconds": 3}]
+
+
+def happened_since(tree: DemoTree, unix: float) -> list[dict[str, Any]]:
+    """At the drawn camera, by when the picture was taken."""
+    query = "SELECT happened FROM detections WHERE camera = ? AND captured_unix_ns > ?"
+    return [each for row in tree.rows(query, SYNTHETIC, int(unix * 1e9)) for each in json.loads(row["happened"])]
+
+
 def set_zones(camera: Document) -> None:
     camera["spec"]["zones"] = [{"name": "quay", "points": [[0, 0.3], [1, 0.3], [1, 1], [0, 1]]}]
 

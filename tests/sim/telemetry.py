@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from agent.telemetry import records
 from agent.telemetry.records import Draft, Latencies, NodeStats, OutcomeWindow, RecordClass
-from agent.types import Box, CameraState, Finished, Tap
+from agent.types import Box, CameraState, Direction, Finished, Happening, Tap, What
 from protos import telemetry_pb2 as wire
 from protos.ids import CameraName, DeploymentName, Digest, NodeId
 from protos.outcomes import Outcome
@@ -18,6 +18,8 @@ NODE = NodeId("quay-1")
 RELEASE = Digest("sha256:" + "ab" * 32)
 TAP = Tap(CameraName("quay"), DeploymentName("harbour"))
 BOX = Box(0.1, 0.2, 0.3, 0.4, 0.9, "boat")
+CROSSED = Happening(What.CROSSED, "gate", "boat", 12, Direction.TO_RIGHT)
+DWELT = Happening(What.DWELT, "berth", "boat", 3, seconds=30.25)
 
 
 def finished(

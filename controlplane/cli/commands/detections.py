@@ -32,14 +32,14 @@ Examples:
 \b
 CSV has one line for each box, and one for a result without any, with these columns:
   at, node, camera, deployment, outcome, ran_on, latency_ms, label, score, x0, y0, x1, y1, zones, release, captured,
-  frame
+  frame, track, happened
 """
 WORDS = kinds.DETECTIONS
 PAGE = 1_000  # asked for at a time
 TABLE_ROWS = 50  # unless --limit says otherwise
 COLUMNS = (
     "at", "node", "camera", "deployment", "outcome", "ran_on", "latency_ms",
-    "label", "score", "x0", "y0", "x1", "y1", "zones", "release", "captured", "frame",
+    "label", "score", "x0", "y0", "x1", "y1", "zones", "release", "captured", "frame", "track", "happened",
 )  # fmt: skip
 _NO_BOX: dict[str, Any] = {}
 
@@ -97,7 +97,7 @@ def _show(found: list[Document], limit: int | None) -> None:
             "no detections; ask for more with --since, or see 'longshore get cameras' for what is running", err=True
         )
         return
-    titles = ("AT", "CAMERA", "NODE", "DEPLOYMENT", "WHAT", "ZONES", "RAN ON", "LATENCY")
+    titles = ("AT", "CAMERA", "NODE", "DEPLOYMENT", "WHAT", "ZONES", "HAPPENED", "RAN ON", "LATENCY")
     click.echo(output.table(titles, [_row(item) for item in found], colour=output.coloured()))
     if limit is None and len(found) == TABLE_ROWS:
         click.echo(f"the newest {TABLE_ROWS}; --limit shows more, -o csv and -o json all of them", err=True)
@@ -112,9 +112,19 @@ def _row(item: Document) -> list[str]:
         item["deployment"],
         seen(item["boxes"]),
         ",".join(zones) or kinds.NONE,
+        ", ".join(map(told, item["happened"])) or kinds.NONE,
         item["ranOn"],
         f"{item['latencySeconds'] * 1000:.0f} ms",
     ]
+
+
+def told(happening: Document) -> str:
+    """Such as `person #12 crossed gate left-to-right` or `boat #3 dwelt in berth 30 s`."""
+    who = f"{happening['label']} #{happening['track']} {happening['what']}"
+    if happening["line"]:
+        return f"{who} {happening['line']} {happening['direction']}"
+    where = f"{who} in {happening['zone']}" if happening["what"] == "dwelt" else f"{who} {happening['zone']}"
+    return where if happening["seconds"] is None else f"{where} {happening['seconds']:.0f} s"
 
 
 def seen(boxes: Iterable[Document]) -> str:
@@ -154,8 +164,9 @@ def _line(item: Document, box: Mapping[str, Any]) -> str:
     latency = f"{item['latencySeconds'] * 1000:.1f}"
     sight = [box.get(key, "") for key in ("label", "score", "x0", "y0", "x1", "y1")]
     rest = [" ".join(box.get("zones", ())), item["releaseDigest"], item["captured"], item["frameSeq"]]
+    things = [box.get("track") or "", "; ".join(map(told, item["happened"]))]
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow([*frame, latency, *sight, *rest])
+    csv.writer(text, lineterminator="\n").writerow([*frame, latency, *sight, *rest, *things])
     return text.getvalue()
 
 

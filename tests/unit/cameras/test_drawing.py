@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -52,6 +54,15 @@ def test_boxes_anywhere_are_drawn_inside_the_picture(size: tuple[int, int]) -> N
     out = decoded(drawing.preview(grey(*size), drawing.Drawn(boxes, "ok_cloud  91 ms  cloud-1", [CORNER]), 640))
     assert out.shape[1] <= 640
     assert out.std() > 5
+
+
+def test_a_known_thing_is_called_by_its_number() -> None:
+    box = Box(0.2, 0.3, 0.6, 0.9, 0.87, "person")
+    known = replace(box, track=12)
+    plain, numbered = (decoded(drawing.preview(grey(), drawing.Drawn([each]), 640)) for each in (box, known))
+    assert drawing.tag(box) == "person 87"
+    assert drawing.tag(known) == "person #12"
+    assert np.abs(plain.astype(int) - numbered.astype(int)).max() > 60
 
 
 def test_a_picture_without_boxes_or_caption_is_left_as_it_is() -> None:

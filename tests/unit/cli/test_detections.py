@@ -16,9 +16,9 @@ from controlplane.ingest import wire
 from protos.ids import NodeId
 from tests.sim.command import Run
 from tests.sim.control_plane import SimControlPlane
-from tests.sim.telemetry import finished
+from tests.sim.telemetry import CROSSED, DWELT, finished
 
-BOAT = Box(0.1, 0.2, 0.3, 0.4, 0.91, "boat", ("water", "gate"))
+BOAT = Box(0.1, 0.2, 0.3, 0.4, 0.91, "boat", ("water", "gate"), track=12)
 TRUCK = Box(0.5, 0.2, 0.6, 0.4, 0.5, 'truck, "red"')
 
 
@@ -31,7 +31,14 @@ def seen(house: SimControlPlane, quay: str) -> None:
         Waiting(
             RecordClass.FRAME,
             n,
-            records.frame(finished(n, boxes=crowds[n % 3], captured_unix_ns=(now - n) * 10**9)).body,
+            records.frame(
+                finished(
+                    n,
+                    boxes=crowds[n % 3],
+                    captured_unix_ns=(now - n) * 10**9,
+                    happened=(CROSSED, DWELT) if n == 6 else (),
+                )
+            ).body,
         )
         for n in range(1, 121)
     ]
@@ -53,6 +60,18 @@ def test_what_is_asked_for_is_shown(longshore: Run) -> None:
     assert all("boat 0.91" in line and "truck" not in line and "water,gate" in line for line in lines[1:])
 
 
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ({"what": "entered"}, "boat #3 entered berth"),
+        ({"what": "left", "seconds": 12.4}, "boat #3 left berth 12 s"),
+    ],
+)
+def test_what_things_do_is_told_in_words(what: dict[str, object], said: str) -> None:
+    happening = {"label": "boat", "track": 3, "line": None, "zone": "berth", "seconds": None, **what}
+    assert detections.told(happening) == said
+
+
 def test_csv_is_whole_with_a_line_for_each_box(longshore: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(detections, "PAGE", 7)
     rows = list(csv.DictReader(longshore("get", "detections", "-o", "csv").out.splitlines()))
@@ -61,6 +80,9 @@ def test_csv_is_whole_with_a_line_for_each_box(longshore: Run, monkeypatch: pyte
     assert len(rows) == 40 * (2 + 1 + 1)
     assert {row["label"] for row in rows} == {"boat", 'truck, "red"', ""}
     assert {row["zones"] for row in rows} == {"water gate", ""}
+    assert {(row["label"], row["track"]) for row in rows} == {("boat", "12"), ('truck, "red"', ""), ("", "")}
+    said = "boat #12 crossed gate left-to-right; boat #3 dwelt in berth 30 s"
+    assert {row["frame"]: row["happened"] for row in rows if row["happened"]} == {"6": said}
 
 
 def test_json_is_one_document_whole(longshore: Run, monkeypatch: pytest.MonkeyPatch) -> None:

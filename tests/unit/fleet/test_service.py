@@ -255,6 +255,18 @@ def test_a_cameras_masks_and_motion_gate_reach_its_box(fleet: SimFleet) -> None:
     assert (camera.motion.gate, camera.motion.every_ms) == (True, 10_000)
 
 
+def test_lines_and_stays_reach_the_box_of_the_camera(fleet: SimFleet) -> None:
+    quay = fleet.join("quay-1")
+    zone = {"name": "water", "points": [[0, 0.5], [1, 0.5], [1, 1]], "dwellSeconds": 30}
+    line = {"name": "gate", "points": [[0.5, 0.9], [0.5, 0.3]]}
+    spec = {"node": "quay-1", "source": "synthetic://harbour", "zones": [zone], "lines": [line]}
+    document = fleet.service.apply_camera("gate", {"spec": spec}).document
+    assert (document["spec"]["zones"], document["spec"]["lines"]) == ([zone], [line])
+    (camera,) = quay.sync().desired.cameras
+    assert camera.zones[0].dwell_seconds == 30
+    assert [(each.name, each.points) for each in camera.lines] == [("gate", ((0.5, 0.9), (0.5, 0.3)))]
+
+
 def test_classes_reach_the_box_without_another_release(fleet: SimFleet) -> None:
     quay = fleet.join("quay-1")
     fleet.push(manifest=make("1.0.0").manifest)

@@ -12,7 +12,7 @@ from controlplane import pace
 from controlplane.fleet import selectors, specs
 from controlplane.fleet.specs import CameraSpec, DeploymentSpec, NodeSpec, OffloadSpec
 from controlplane.fleet.watching import Motion
-from controlplane.fleet.zones import Zone
+from controlplane.fleet.zones import Line, Zone
 from protos.errors import Rejected
 from protos.ids import ModelName, NodeId, Version
 
@@ -81,7 +81,10 @@ GOOD_DEPLOYMENT = {"model": "harbour", "version": "1.0.0"}
         ({**GOOD_CAMERA, "rate": "10"}, "spec.rate must be a number"),
         ({**GOOD_CAMERA, "rate": True}, "spec.rate must be a number"),
         ({**GOOD_CAMERA, "rate": float("nan")}, "spec.rate must be a number"),
-        ({**GOOD_CAMERA, "fps": 10}, "spec.fps is no field here; there are masks, motion, node, rate, source, zones"),
+        (
+            {**GOOD_CAMERA, "fps": 10},
+            "spec.fps is no field here; there are lines, masks, motion, node, rate, source, zones",
+        ),
     ],
 )
 def test_a_bad_camera_spec_is_refused_by_field(spec: object, said: str) -> None:
@@ -155,6 +158,7 @@ def test_a_zone_that_is_none_is_refused_by_its_place(zones: object, said: str) -
         ({"masks": [{"name": "a", "points": TRIANGLE}] * 17}, "17 masks are more than the 16 of one camera"),
         ({"masks": [{"name": "a", "points": TRIANGLE}] * 2}, "there are 2 masks called a"),
         ({"masks": [{"name": "a", "points": [[0, 0], [0.5, 0.5], [1, 1]]}]}, "mask a has no area"),
+        ({"masks": [{"name": "a", "points": TRIANGLE, "dwellSeconds": 3}]}, "masks[0].dwellSeconds is no field here"),
         ({"masks": [{"name": "A b", "points": TRIANGLE}]}, "mask name 'A b' must be 1 to 63"),
         ({"motion": True}, "spec.motion must be"),
         ({"motion": {"gate": "yes"}}, "spec.motion.gate must be true or false"),
@@ -175,6 +179,45 @@ def test_masks_and_motion_survive_being_written_and_read_and_are_off_unless_said
     spec = specs.camera_spec({**GOOD_CAMERA, "masks": masks, "motion": {"gate": True, "every": "5s"}})
     assert specs.camera_spec(specs.camera_document(spec)) == spec
     assert (spec.masks[0].name, spec.motion) == ("road", Motion(gate=True, every_ms=5_000))
+
+
+ACROSS = [[0.5, 0.9], [0.5, 0.3]]
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ({"name": "a"}, "spec.lines must be a list"),
+        ([{"name": "a", "points": ACROSS}] * 17, "17 lines are more than the 16 of one camera"),
+        ([{"name": "a", "points": ACROSS}] * 2, "there are 2 lines called a; give each a name of its own"),
+        ([{"name": "By the gate", "points": ACROSS}], "line name 'By the gate' must be 1 to 63"),
+        ([{"name": "a", "points": ACROSS[:1]}], "spec.lines[0].points must be two points"),
+        ([{"name": "a", "points": [*ACROSS, [0, 0]]}], "spec.lines[0].points must be two points"),
+        ([{"name": "a", "points": [[0.5, 0.9], [0.5, -0.3]]}], "spec.lines[0].points[1] must be [x, y], both from 0"),
+        ([{"name": "a", "points": [[0.5, 0.9], [0.5, 0.89]]}], "line a is too short to be crossed; draw it across"),
+        ([{"name": "a", "points": ACROSS, "direction": "up"}], "spec.lines[0].direction is no field here"),
+    ],
+)
+def test_a_line_that_is_none_is_refused_by_its_place(lines: object, said: str) -> None:
+    with pytest.raises(Rejected, match=re.escape(said)):
+        specs.camera_spec({**GOOD_CAMERA, "lines": lines})
+
+
+@pytest.mark.parametrize("seconds", [-1, 86_401, "30s", True])
+def test_a_stay_that_is_none_is_refused(seconds: object) -> None:
+    zones = [{"name": "water", "points": TRIANGLE, "dwellSeconds": seconds}]
+    with pytest.raises(Rejected, match=re.escape("spec.zones[0].dwellSeconds must be a number from 0 to 86400")):
+        specs.camera_spec({**GOOD_CAMERA, "zones": zones})
+
+
+def test_lines_and_stays_survive_being_written_and_read() -> None:
+    zones = [{"name": "water", "points": TRIANGLE, "dwellSeconds": 30}, {"name": "quay", "points": TRIANGLE}]
+    spec = specs.camera_spec({**GOOD_CAMERA, "zones": zones, "lines": [{"name": "gate", "points": ACROSS}]})
+    assert spec.lines == (Line("gate", ((0.5, 0.9), (0.5, 0.3))),)
+    assert [zone.dwell_seconds for zone in spec.zones] == [30.0, 0.0]
+    document = specs.camera_document(spec)
+    assert (document["zones"], document["lines"]) == (zones, [{"name": "gate", "points": ACROSS}])
+    assert specs.camera_spec(document) == spec
 
 
 def test_zones_survive_being_written_and_read() -> None:

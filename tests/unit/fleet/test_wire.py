@@ -12,21 +12,32 @@ from controlplane.fleet.boxes import Answer
 from controlplane.fleet.desired import Broker, CloudEndpoint, DesiredCamera, DesiredDeployment, DesiredState
 from controlplane.fleet.specs import OffloadSpec
 from controlplane.fleet.watching import Motion
-from controlplane.fleet.zones import Zone
+from controlplane.fleet.zones import Line, Zone
 from controlplane.settings.domain import BoxQuotas
 from protos import fleet_pb2
 
-ZONES = (Zone("water", ((0.0, 0.5), (1.0, 0.5), (0.5, 1.0))),)
+ZONES = (Zone("water", ((0.0, 0.5), (1.0, 0.5), (0.5, 1.0)), 30.0),)
+LINES = (Line("door", ((0.5, 1.0), (0.5, 0.0))),)
 ZONES_TOLD = [
     fleet_pb2.Zone(
-        name="water", points=[fleet_pb2.Point(y=0.5), fleet_pb2.Point(x=1, y=0.5), fleet_pb2.Point(x=0.5, y=1)]
+        name="water",
+        points=[fleet_pb2.Point(y=0.5), fleet_pb2.Point(x=1, y=0.5), fleet_pb2.Point(x=0.5, y=1)],
+        dwell_seconds=30,
     )
 ]
 ROAD = (Zone("road", ZONES[0].points),)
 DESIRED = DesiredState(
     cameras=(
         DesiredCamera(
-            "gate", "rtsp://u:hunter2@cam/", 5.0, (("view", "gate"),), 3, ZONES, ROAD, Motion(gate=True, every_ms=5_000)
+            "gate",
+            "rtsp://u:hunter2@cam/",
+            5.0,
+            (("view", "gate"),),
+            3,
+            ZONES,
+            LINES,
+            ROAD,
+            Motion(gate=True, every_ms=5_000),
         ),
     ),
     deployments=(
@@ -68,6 +79,7 @@ def test_a_desired_state_reaches_the_wire_whole() -> None:
                 zones=ZONES_TOLD,
                 masks=[fleet_pb2.Zone(name="road", points=ZONES_TOLD[0].points)],
                 motion=fleet_pb2.MotionGate(every_ms=5_000),
+                lines=[fleet_pb2.Line(name="door", points=[fleet_pb2.Point(x=0.5, y=1), fleet_pb2.Point(x=0.5)])],
             )
         ],
         deployments=[

@@ -66,6 +66,39 @@ def test_a_frame_becomes_a_row_with_its_boxes() -> None:
     assert row.values["boxes"] == [{"x0": 0.1, "y0": 0.2, "x1": 0.3, "y1": 0.4, "score": 0.9, "label": "boat"}]
 
 
+def test_numbers_and_what_happened_are_kept() -> None:
+    record = frame()
+    record.frame.boxes[0].track = 12
+    record.frame.happened.extend(
+        [
+            wire.Happening(what="crossed", place="gate", direction="left-to-right", label="boat", track=12),
+            wire.Happening(what="left", place="berth", seconds=4.25, label="boat", track=3),
+        ]
+    )
+    (row,) = read(payload(record)).rows
+    assert row.values["boxes"][0]["track"] == 12
+    nothing = dict.fromkeys(("line", "direction", "zone", "seconds"))
+    assert row.values["happened"] == [
+        {**nothing, "what": "crossed", "line": "gate", "direction": "left-to-right", "label": "boat", "track": 12},
+        {**nothing, "what": "left", "zone": "berth", "seconds": 4.25, "label": "boat", "track": 3},
+    ]
+
+
+@pytest.mark.parametrize(
+    "happening",
+    [
+        wire.Happening(what="crossed", place="By the gate", direction="left-to-right", label="boat"),
+        wire.Happening(what="left", place="gate", seconds=math.inf, label="boat"),
+        wire.Happening(what="left", place="gate", label="boat", track=2**64 - 1),
+    ],
+)
+def test_what_cannot_have_happened_leaves_a_gap(happening: wire.Happening) -> None:
+    record = frame()
+    record.frame.happened.append(happening)
+    (row,) = read(payload(record)).rows
+    assert row.kind is Kind.GAP
+
+
 def test_stages_are_kept_as_they_were_told_but_for_those_nobody_here_knows() -> None:
     (row,) = read(payload(spent(infer=0.25, wait=0.5, dream=1.0))).rows
     assert row.values["stages"] == {"wait": 0.5, "infer": 0.25}

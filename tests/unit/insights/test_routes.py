@@ -121,6 +121,20 @@ def test_detections_are_paged_and_chosen_by_what_was_seen(plane: SimControlPlane
     assert plane.client.get("/api/v1/detections?since=5m&until=3s").json()["items"][0]["frameSeq"] == 1
 
 
+def test_a_detection_tells_which_things_are_in_it_and_what_they_did(
+    plane: SimControlPlane, fleet: HarbourFleet
+) -> None:
+    crossed = {"what": "crossed", "line": "gate", "direction": "left-to-right", "zone": None, "seconds": None}
+    happened = [{**crossed, "label": "boat", "track": 12}]
+    known, unknown = seen("boat", 1), seen("boat", 2)  # the second as a box of before 0.2 tells it
+    known["boxes"][0]["track"], known["happened"] = 12, happened
+    for row in (known, unknown):
+        fleet.say("north-quay", Kind.FRAME, row)
+    second, first = plane.client.get("/api/v1/detections").json()["items"]
+    assert (first["boxes"][0]["track"], first["happened"]) == (12, happened)
+    assert (second["boxes"][0]["track"], second["happened"]) == (None, [])
+
+
 def seen(label: str, number: int) -> dict[str, Any]:
     box = {"x0": 0.1, "y0": 0.1, "x1": 0.2, "y1": 0.2, "score": 0.9, "label": label, "zones": ["water"]}
     return {

@@ -6,27 +6,31 @@ import pytest
 
 from agent import types
 from agent.desired import CloudNode, desired
+from agent.tracking.rules import Marks
 from agent.wires import chosen
 from protos.fleet_pb2 import (
     CameraSpec,
     CloudEndpoint,
     DeploymentSpec,
     DesiredState,
+    Line,
     OffloadSpec,
     Point,
     Quotas,
     Switches,
     Zone,
 )
+from protos.ids import CameraName, DeploymentName
 
-TRIANGLE = Zone(name="water", points=[Point(x=0, y=0.5), Point(x=1, y=0.5), Point(x=0.5, y=1)])
+TRIANGLE = Zone(name="water", points=[Point(x=0, y=0.5), Point(x=1, y=0.5), Point(x=0.5, y=1)], dwell_seconds=30)
+GATE = Line(name="gate", points=[Point(x=0.5, y=0.9), Point(x=0.5, y=0.3)])
 DIGEST = "sha256:" + "a" * 64
 
 
 def state() -> DesiredState:
     return DesiredState(
         generation=7,
-        cameras=[CameraSpec(name="quay", source="synthetic://harbour", rate=10, zones=[TRIANGLE])],
+        cameras=[CameraSpec(name="quay", source="synthetic://harbour", rate=10, zones=[TRIANGLE], lines=[GATE])],
         deployments=[
             DeploymentSpec(
                 name="watch",
@@ -56,10 +60,21 @@ def test_what_makes_sense_becomes_wishes() -> None:
     assert deployment.bits_per_second == 4_000_000
     assert read.records_per_second == {"watch": 2.0}
     assert read.broker is None
-    assert read.zones == {"quay": (types.Zone("water", ((0, 0.5), (1, 0.5), (0.5, 1))),)}
+    water = types.Zone("water", ((0, 0.5), (1, 0.5), (0.5, 1)), dwell_seconds=30)
+    assert read.marks == {"quay": Marks((water,), (types.Line("gate", ((0.5, 0.9), (0.5, 0.3))),))}
+    assert read.taps == {types.Tap(CameraName("quay"), DeploymentName("watch"))}
     assert deployment.settings.classes == {"boat"}
     assert read.silent == {"watch"}
     assert (read.quotas.release_bytes, read.quotas.outbox_bytes) == (1 << 30, 0)
+
+
+@pytest.mark.parametrize("points", [[], [Point(x=0.5, y=0.5)], [Point(x=0.5, y=0.5)] * 2, [Point(x=0, y=0)] * 3])
+def test_a_line_that_is_none_is_left_out_and_named_and_its_camera_goes_on(points: list[Point]) -> None:
+    told = state()
+    told.cameras[0].lines.append(Line(name="bad", points=points))
+    read = desired(told)
+    assert [line.name for line in read.cameras[0].lines] == ["gate"]
+    assert read.refused == ("line 'bad' of camera quay has no two points; give it two that differ",)
 
 
 def test_a_senseless_deployment_is_left_out_and_named_and_the_rest_goes_on() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,10 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from agent.telemetry.events import MOST_BOXES, event
 from agent.types import Box
-from controlplane.insights.schemas import DetectionAnswer
+from controlplane.insights.schemas import BoxAnswer, DetectionAnswer, HappeningAnswer
 from protos.ids import NodeId
 from protos.outcomes import Outcome
-from tests.sim.telemetry import finished
+from tests.sim.telemetry import CROSSED, DWELT, finished
 
 DOCS = Path(__file__).parents[3] / "docs"
 SCHEMA = Draft202012Validator(json.loads((DOCS / "events.schema.json").read_text()))
@@ -47,6 +48,22 @@ def test_a_crowd_is_cut_to_the_surest() -> None:
     assert [box["score"] for box in found["boxes"]][:2] == [0.299, 0.298]
     assert len(found["boxes"]) == MOST_BOXES
     assert len(json.dumps(found)) < 32 << 10
+
+
+def test_things_have_numbers_and_what_they_did_stands_beside() -> None:
+    found = told(boxes=(replace(BOAT, track=12), FAINT), happened=(CROSSED, DWELT))
+    assert [box["track"] for box in found["boxes"]] == [12, None]
+    boat = {"label": "boat", "track": 12}
+    assert found["happened"] == [
+        {"what": "crossed", "line": "gate", "direction": "left-to-right", "zone": None, "seconds": None, **boat},
+        {"what": "dwelt", "line": None, "direction": None, "zone": "berth", "seconds": 30.25, **boat, "track": 3},
+    ]
+
+
+def test_what_is_in_an_event_has_the_words_of_the_rest_api_too() -> None:
+    found = told(boxes=(BOAT,), happened=(CROSSED,))
+    for answer, given in ((BoxAnswer, found["boxes"][0]), (HappeningAnswer, found["happened"][0])):
+        assert set(given) == {field.serialization_alias or field.alias for field in answer.model_fields.values()}
 
 
 def test_the_words_are_those_of_the_rest_api() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from agent.telemetry import records
@@ -11,7 +13,7 @@ from protos import telemetry_pb2 as wire
 from protos.errors import Rejected
 from protos.ids import CameraName
 from protos.outcomes import Outcome
-from tests.sim.telemetry import BOX, RELEASE, draft, finished
+from tests.sim.telemetry import BOX, CROSSED, DWELT, RELEASE, draft, finished
 
 
 def sent(*drafts: records.Draft) -> wire.TelemetryBatch:
@@ -28,6 +30,16 @@ def test_a_frame_result_carries_capture_time_release_place_and_boxes() -> None:
     assert record.frame.latency_seconds == pytest.approx(0.125)
     assert record.frame.boxes[0].label == BOX.label
     assert record.frame.boxes[0].x1 == pytest.approx(BOX.x1)
+
+
+def test_a_frame_result_carries_numbers_and_what_happened() -> None:
+    told = finished(boxes=(BOX, replace(BOX, track=12)), happened=(CROSSED, DWELT))
+    frame = sent(records.frame(told)).records[0].frame
+    assert [box.track for box in frame.boxes] == [0, 12]
+    crossed, dwelt = frame.happened
+    assert (crossed.what, crossed.place, crossed.direction) == ("crossed", "gate", "left-to-right")
+    assert (dwelt.what, dwelt.place, dwelt.direction, dwelt.seconds) == ("dwelt", "berth", "", 30.25)
+    assert (dwelt.label, dwelt.track) == ("boat", 3)
 
 
 def test_a_frame_with_absurdly_many_boxes_is_cut_to_a_size_that_travels() -> None:

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from protos import telemetry_pb2 as wire
 from protos.ids import CameraName, DeploymentName
 from protos.outcomes import Outcome
 from tests.sim.clock import FakeClock, settle
-from tests.sim.telemetry import TAP, Oracle, finished
+from tests.sim.telemetry import CROSSED, DWELT, TAP, Oracle, finished
 
 
 class Rig:
@@ -79,6 +80,34 @@ async def test_answered_frames_are_recorded_at_the_rate_that_desired_state_gives
     assert len(await rig.told("frame")) == pytest.approx(20, abs=1)
 
 
+async def test_a_frame_in_which_something_happened_is_recorded_beside_those_that_are_anyway(
+    rig: Rig, clock: FakeClock
+) -> None:
+    told: list[int] = []
+    rig.reporter.tell = lambda frame: told.append(frame.seq)
+    for number in range(20):
+        clock.tick(0.1)
+        rig.reporter.finished(finished(number, happened=(CROSSED,) if number in (3, 4) else ()))
+    assert told == [0, 3, 4, 5, 10, 15]
+    assert told == [record.frame.frame_seq for record in await rig.told("frame")]
+
+
+async def test_crossings_are_counted_by_line_and_direction(rig: Rig) -> None:
+    for number in range(3):
+        rig.reporter.finished(finished(number, happened=(CROSSED, DWELT)))
+    labels = 'camera="quay",deployment="harbour",direction="left-to-right",line="gate"'
+    assert rig.sample(f"longshore_line_crossings_total{{{labels}}}") == "3.0"
+    assert 'line="berth"' not in rig.metrics.render().decode()
+    rig.metrics.happenings_dropped(7)
+    assert rig.sample("longshore_happenings_dropped") == "7.0"
+
+
+async def test_a_line_that_is_gone_is_counted_no_more(rig: Rig) -> None:
+    rig.reporter.finished(finished(happened=(CROSSED, replace(CROSSED, place="door"))))
+    rig.metrics.keep({TAP.camera}, {TAP.deployment}, {"door"})
+    assert set(re.findall('line="([^"]*)"', rig.metrics.render().decode())) == {"door"}
+
+
 async def test_windows_close_every_two_seconds_and_the_box_is_measured(rig: Rig, clock: FakeClock) -> None:
     put = asyncio.Event()
     rig.outbox.on_waiting(put.set)
@@ -130,15 +159,16 @@ def test_states_models_and_the_outbox_are_shown(rig: Rig) -> None:
 
 def test_series_of_cameras_and_deployments_that_are_gone_end_even_if_a_frame_comes_late(rig: Rig) -> None:
     metrics, other = rig.metrics, Tap(CameraName("gate"), DeploymentName("yard"))
-    metrics.before_render(lambda: metrics.keep({other.camera}, {other.deployment}))
+    metrics.before_render(lambda: metrics.keep({other.camera}, {other.deployment}, {CROSSED.place}))
     for tap in (TAP, other):
         metrics.update_state(tap.deployment, "PULLING", ["IDLE", "PULLING"])
         metrics.model(tap.deployment, "harbour", "1.0.0", "sha256:aa")
         metrics.camera(tap.camera, CameraState.RUNNING, 9.8)
         metrics.queue(tap.deployment, 1, 1)
+    half_gone = (Tap(other.camera, TAP.deployment), Tap(TAP.camera, other.deployment))
     for _ in range(2):
-        for tap in (TAP, other):
-            rig.reporter.finished(finished(tap=tap, uplink_bytes=9, stages={"infer": 0.01}))
+        for tap in (TAP, other, *half_gone):
+            rig.reporter.finished(finished(tap=tap, uplink_bytes=9, stages={"infer": 0.01}, happened=(CROSSED,)))
         text = metrics.render().decode()
         assert TAP.camera not in re.findall('camera="([^"]*)"', text)
         assert TAP.deployment not in re.findall('deployment="([^"]*)"', text)

@@ -90,9 +90,11 @@ def test_a_camera_shows_where_it_is_and_its_own_picture_alone(harbour: HarbourFl
 
 def test_zones_are_given_to_the_drawing_as_they_are_stored(harbour: HarbourFleet) -> None:
     stored = harbour.services.fleet.get_camera("crane")
-    spec = {**stored["spec"], "zones": [{"name": "water", "points": TRIANGLE}]}
+    zones, lines = [{"name": "water", "points": TRIANGLE}], [{"name": "door", "points": TRIANGLE[:2]}]
+    spec = {**stored["spec"], "zones": zones, "lines": lines}
     harbour.services.fleet.apply_camera("crane", {"spec": spec})
-    assert camera(harbour).facts["zones"] == [{"name": "water", "points": TRIANGLE}]
+    facts = camera(harbour).facts
+    assert (facts["zones"], facts["lines"]) == (zones, lines)
 
 
 def test_who_is_not_there_has_no_page(harbour: HarbourFleet) -> None:

@@ -239,6 +239,14 @@ def test_a_detection_is_told_in_words() -> None:
     assert shown["at"] == "1970-01-01T00:00:00.000Z"
 
 
+def test_what_happened_at_lines_and_in_zones_stands_before_where_things_are() -> None:
+    crossed, dwelt = {"what": "crossed", "line": "door", "zone": None}, {"what": "dwelt", "line": None, "zone": "quay"}
+    boxes = [{"label": "boat", "score": 0.9, "zones": ["quay"]}]
+    row = {"boxes": boxes, "happened": [crossed, crossed, dwelt], "ranOn": "local", "latencySeconds": 0.03}
+    shown = events.detection({**row, "deployment": "d", "camera": "gate", "node": "south"}, 0)
+    assert shown["tags"] == ["crossed door", "dwelt quay", "in quay"]
+
+
 def test_pages_of_events_follow_each_other_without_a_hole_or_a_repeat() -> None:
     all_events = [frame(moment // 3, "boat") for moment in range(160)]  # three in each millisecond
     seen, filters = [], Filters()
