@@ -283,6 +283,7 @@ class Node:
     def _refresh_deployment(self, name: DeploymentName) -> None:
         lane, loaded = self.board.lanes()[name], self.board.answering.get(name)
         self.metrics.queue(name, lane.waiting, lane.in_cloud)
+        self.metrics.cost(name, lane.local)
         if loaded is None:
             self.metrics.forget_model(name)
         else:

@@ -20,7 +20,7 @@ from agent.cameras.captured import Captured
 from agent.config import AgentConfig
 from agent.offload.breaker import Breaker
 from agent.offload.budget import UplinkBudget
-from agent.offload.estimate import Estimate
+from agent.offload.cost import CostLine
 from agent.pipeline.lane import Lane
 from agent.pipeline.run import LaneRunner, LaneSettings, Pixels
 from agent.pipeline.stand import Loaded, Stand
@@ -264,7 +264,8 @@ class Board:
     def _new_stand(self, deployment: DeploymentName) -> Stand:
         wish = self._wishes.get(deployment)
         settings = wish.settings if wish else LaneSettings(1.0, 0.3, 80, offload=False)
-        lane = Lane(Estimate(FIRST_INFERENCE_SECONDS), Breaker(), UplinkBudget(wish.bits_per_second if wish else 0.0))
+        guess = CostLine(((1, FIRST_INFERENCE_SECONDS),))
+        lane = Lane(guess, Breaker(), UplinkBudget(wish.bits_per_second if wish else 0.0))
         stand = Stand(LaneRunner(lane, settings, self._clock, self._captures, self._report))
         self._stands[deployment] = stand
         self._configure(stand, wish)

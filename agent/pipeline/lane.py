@@ -22,6 +22,7 @@ from enum import Enum, auto
 from agent.offload import policy
 from agent.offload.breaker import Breaker
 from agent.offload.budget import UplinkBudget
+from agent.offload.cost import CostLine
 from agent.offload.estimate import Estimate
 from agent.offload.policy import CloudView, LocalView, Route
 from agent.types import Box, Finished, Frame, Tap
@@ -118,7 +119,7 @@ class Answer:
 class Lane:
     """See the module's rules. All times are monotonic seconds."""
 
-    local: Estimate
+    local: CostLine
     breaker: Breaker
     budget: UplinkBudget
     ready: bool = False  # an engine answers
@@ -153,7 +154,7 @@ class Lane:
             return self._dispatch(now)
         job.local = _Leg.OVER
         if not answer.error:
-            self.local.observe(away, now)
+            self.local.observe(1, away, now)
         return [*self._settle_local(job, answer, now), *self._clean(number, job), *self._dispatch(now)]
 
     def encoded(self, number: int, nbytes: int, now: float) -> list[Action]:
@@ -250,7 +251,7 @@ class Lane:
         return LocalView(
             ready=self.ready,
             free_at=self._free_at(ahead, now),
-            planned=self.local.planned,
+            planned=self.local.planned(),
             idle=len(self._running) < self.width and not self._mailbox,
             waiting=frame.tap in self._mailbox,
             measured_at=self.local.last_at,
@@ -259,7 +260,7 @@ class Lane:
 
     def _free_at(self, ahead: int, now: float) -> float:
         """When the engine takes up a frame that has so many before it."""
-        planned = self.local.planned
+        planned = self.local.planned()
         free = sorted(max(now, since + planned) for since in self._running.values())
         free = [now] * (self.width - len(free)) + free
         for _ in range(ahead):
@@ -295,7 +296,7 @@ class Lane:
     def _send_up(self, number: int, job: _Job, now: float) -> list[Action]:
         job.cloud = _Leg.RUNNING
         job.sent_at = now
-        job.hedge_at = policy.hedge_at(job.frame.deadline, self.local.planned) if self.ready else None
+        job.hedge_at = policy.hedge_at(job.frame.deadline, self.local.planned()) if self.ready else None
         job.reserved_bytes = self._jpeg_bytes
         self.breaker.reserved()
         self.budget.spend(job.reserved_bytes * 8, now)
@@ -313,7 +314,7 @@ class Lane:
         return actions
 
     def _start(self, number: int, job: _Job, now: float) -> list[Action]:
-        late = now + self.local.planned > job.frame.deadline
+        late = now + self.local.planned() > job.frame.deadline
         cloud = self._cloud_view(now)
         if late and job.cloud is _Leg.UNUSED and cloud.usable and now + cloud.typical <= job.frame.deadline:
             job.local = _Leg.UNUSED

@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from agent.offload.estimate import Estimate
+from agent.offload.cost import CostLine
 from agent.pipeline.health import Health
 from agent.pipeline.lane import Action, Answer, Finish, Infer, Lane, Release, SendUp
 from agent.ports import Clock, CloudInference, CloudModel, Engine
@@ -87,7 +87,7 @@ class LaneRunner:
     def use(self, active: ActiveRelease) -> None:
         """Swap between two frames: what starts from now on is answered by `active`, whose cost was measured warm."""
         self._before, self.active = self.active, active
-        self.lane.local = Estimate(active.engine.warm_seconds)
+        self.lane.local = CostLine(((1, active.engine.warm_seconds),))
         self.lane.width, self.lane.ready = active.engine.width, True
         self._act(self.lane.tick(self._clock.monotonic()))
 

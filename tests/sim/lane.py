@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from agent.offload.breaker import Breaker
 from agent.offload.budget import UplinkBudget
-from agent.offload.estimate import Estimate
+from agent.offload.cost import CostLine
 from agent.pipeline.lane import Action, Answer, Finish, Infer, Lane, Release, SendUp
 from agent.types import Finished, Frame, Geometry, Tap
 from protos.ids import CameraName, DeploymentName
@@ -34,7 +34,7 @@ def frame(seq: int, captured: float, deadline: float = 0.25, camera: int = 0) ->
 
 def lane(*, bits_per_second: float = 8e6, cloud: bool = True, planned: float = 0.01, width: int = 1) -> Lane:
     breaker, budget = Breaker(rng=random.Random(7)), UplinkBudget(bits_per_second)
-    return Lane(Estimate(planned), breaker, budget, ready=True, cloud_allowed=cloud, width=width)
+    return Lane(CostLine(((1, planned),)), breaker, budget, ready=True, cloud_allowed=cloud, width=width)
 
 
 @dataclass
