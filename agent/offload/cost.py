@@ -4,12 +4,12 @@ One line for each loaded release, provider and layout; a swap begins another, fr
 Rules that hold here:
 
 - The line is fitted to the last 64 calls at most every 5 s, by least squares over the median of each n, so that a call
-  the machine held up bends nothing. What was measured while warming stays in the fit, at the level of the calls: where
-  all of them had one n, they say nothing of its shape.
+  the machine held up bends nothing. The line before has the weight of a few calls in it, at the level of the others:
+  where all of them had one n, they say nothing of its shape. The first is what was measured while warming.
 - Between fits a load factor φ follows the calls. One call, however long, raises it by a tenth at most.
 - What is planned is what 95 of 100 calls keep, by how the last 64 compared with what was expected of them.
 - Three calls in a row far beyond that, or far below what was expected, are no noise: the box has become another one
-  (throttled, crowded, free again). Their level holds, and what was known before goes.
+  (throttled, crowded, free again). Their level holds, with the shape of the first line, and what was learned goes.
 
 Sources: the line fitted to recent calls is BentoML's dispatcher's; planning by a quantile of the ratio of taken to
 expected is split conformal prediction (Vovk et al., 2005) over a sliding window.
@@ -33,7 +33,6 @@ SLOWER = 1.4  # and so is this, or more
 IN_A_ROW = 3  # calls that make the box another one
 PAYS = 0.9  # of the cost of a frame alone: what a frame in a batch must cost less than
 LEAST_SECONDS = 1e-5
-_WARM_CALLS = 1  # that one point measured while warming counts for
 _WINDOW = 64  # calls looked at
 _JUDGED = 256  # plans looked at
 
@@ -42,7 +41,7 @@ Point = tuple[int, float]  # frames in a call, and its seconds
 
 @dataclass
 class CostLine:
-    """Seconds. `profile`: calls as measured while warming, or one careful guess; a frame alone first."""
+    """Seconds. `profile`: calls as measured while warming, or one careful guess; from a frame alone to the most."""
 
     profile: Sequence[Point]
     load: float = 1.0  # φ
@@ -61,6 +60,11 @@ class CostLine:
         self._warm = self._now = fitted([(n, seconds, 1) for n, seconds in self.profile])
 
     # ---- questions ----
+
+    @property
+    def most(self) -> int:
+        """Frames that a call may hold: no more than were measured together."""
+        return self.profile[-1][0]
 
     def line(self, n: int) -> float:
         """t(n) as of the last fit."""
@@ -86,7 +90,8 @@ class CostLine:
 
     def pays(self, n: int) -> bool:
         """Does a frame cost clearly less in a call of `n` than in one of its own?"""
-        return n > 1 and self.line(n) / n < PAYS * self.line(1)
+        frame, call = self._now
+        return n > 1 and frame + call / n < PAYS * (frame + call)
 
     @property
     def improving(self) -> bool:
@@ -120,6 +125,7 @@ class CostLine:
     def _begin_again(self) -> None:
         """From the last calls alone."""
         newest = list(self._calls)[-IN_A_ROW:]
+        self._now = self._warm
         self.load = median(seconds / self.line(n) for n, seconds in newest)
         self._calls = deque(newest, maxlen=_WINDOW)
         self._ratios = deque((seconds / self.expected(n) for n, seconds in newest), maxlen=_WINDOW)
@@ -130,9 +136,9 @@ class CostLine:
         self._fitted_at = now
         newest, _ = self._calls[-1]
         before = self.line(newest)
-        level = median(seconds / _at(self._warm, n) for n, seconds in self._calls)
-        warm = ((n, level * max(LEAST_SECONDS, seconds), _WARM_CALLS) for n, seconds in self.profile)
-        self._now = fitted([*warm, *_medians(self._calls)])
+        level = median(seconds / self.line(n) for n, seconds in self._calls)
+        known = ((n, level * self.line(n), 1) for n, _ in self.profile)
+        self._now = fitted([*known, *_medians(self._calls)])
         self.load *= before / self.line(newest)
 
 

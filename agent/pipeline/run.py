@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from agent.offload.cost import CostLine
 from agent.pipeline.health import Health
 from agent.pipeline.lane import Action, Answer, Finish, Infer, Lane, Release, SendUp
-from agent.ports import Clock, CloudInference, CloudModel, Engine
+from agent.ports import Clock, CloudInference, CloudModel, Detections, Engine, InSlot
 from agent.types import Box, Finished, Frame, ModelInput, Tap
-from protos.errors import LongshoreError, Retryable
+from protos.errors import LongshoreError, Rejected, Retryable
 from protos.ids import Digest
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+MISTAKE = Answer(error="the agent made a mistake; its log says which")
 JPEG_SIDE = 640  # pixels, the longer side of a picture sent up for a model that does not say what it looks at
 
 
@@ -87,7 +89,7 @@ class LaneRunner:
     def use(self, active: ActiveRelease) -> None:
         """Swap between two frames: what starts from now on is answered by `active`, whose cost was measured warm."""
         self._before, self.active = self.active, active
-        self.lane.local = CostLine(((1, active.engine.warm_seconds),))
+        self.lane.local = CostLine(active.engine.profile)
         self.lane.width, self.lane.ready = active.engine.width, True
         self._act(self.lane.tick(self._clock.monotonic()))
 
@@ -124,8 +126,8 @@ class LaneRunner:
     def _act(self, actions: list[Action]) -> None:
         for action in actions:
             match action:
-                case Infer(job, frame):
-                    self._spawn(f"infer {frame.tap.camera}#{frame.seq}", self._infer(job, frame))
+                case Infer(jobs, frames):
+                    self._spawn(f"infer {frames[0].tap.camera}#{frames[0].seq}", self._infer(jobs, frames))
                 case SendUp(job, frame):
                     self._spawn(f"cloud {frame.tap.camera}#{frame.seq}", self._send_up(job, frame))
                 case Release(tap, slot):
@@ -139,23 +141,33 @@ class LaneRunner:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
-    async def _infer(self, job: int, frame: Frame) -> None:
-        answer = await _whatever_happens(self._ask_engine(frame))
-        self._act(self.lane.local_done(job, answer, self._clock.monotonic()))
+    async def _infer(self, jobs: tuple[int, ...], frames: tuple[Frame, ...]) -> None:
+        answers = await _whatever_happens(self._ask_engines(frames), [MISTAKE] * len(frames))
+        self._act(self.lane.local_done(jobs, answers, self._clock.monotonic()))
 
-    async def _ask_engine(self, frame: Frame) -> Answer:
-        active = self._fitting(frame)
+    async def _ask_engines(self, frames: tuple[Frame, ...]) -> list[Answer]:
+        """In one call, unless a swap has just parted them."""
+        active = self._fitting(frames[0])
+        if all(self._fitting(frame) is active for frame in frames):
+            return await self._ask_engine(active, frames)
+        return [answer for frame in frames for answer in await self._ask_engine(self._fitting(frame), (frame,))]
+
+    async def _ask_engine(self, active: ActiveRelease | None, frames: tuple[Frame, ...]) -> list[Answer]:
         if active is None:
-            return Answer(error="no release answers here yet")
-        active.health.asked += 1
+            return [Answer(error="no release answers here yet")] * len(frames)
+        wanted = [InSlot(frame.tap, frame.slot, frame.geometry) for frame in frames]
+        active.health.asked += len(frames)
         try:
-            found = await active.engine.detect_slot(frame.tap, frame.slot, frame.geometry, self.settings.min_score)
-            active.health.answered += 1
-        except LongshoreError as error:
-            active.health.interrupted += isinstance(error, Retryable)
-            return Answer(error=str(error))
+            found = await _found(active.engine, wanted, self.settings.min_score)
         finally:
-            active.health.ended += 1
+            active.health.ended += len(frames)
+        return [self._answer(active, each) for each in found]
+
+    def _answer(self, active: ActiveRelease, found: Detections | LongshoreError) -> Answer:
+        if isinstance(found, LongshoreError):
+            active.health.interrupted += isinstance(found, Retryable)
+            return Answer(error=str(found))
+        active.health.answered += 1
         return Answer(self.settings.chosen(found.boxes), active.digest, infer_seconds=found.infer_seconds)
 
     def _fitting(self, frame: Frame) -> ActiveRelease | None:
@@ -166,7 +178,7 @@ class LaneRunner:
         return before if frame.input == before.pixels != active.pixels else active
 
     async def _send_up(self, job: int, frame: Frame) -> None:
-        answer = await _whatever_happens(self._ask_cloud(job, frame))
+        answer = await _whatever_happens(self._ask_cloud(job, frame), MISTAKE)
         self._act(self.lane.cloud_done(job, answer, self._clock.monotonic()))
 
     async def _ask_cloud(self, job: int, frame: Frame) -> Answer:
@@ -199,13 +211,25 @@ class LaneRunner:
         self._act(self.lane.tick(self._clock.monotonic()))
 
 
-async def _whatever_happens(asking: Coroutine[Any, Any, Answer]) -> Answer:
+async def _found(engine: Engine, frames: Sequence[InSlot], min_score: float) -> list[Detections | LongshoreError]:
+    """What was seen on each. Frames refused together are asked one by one: none pays for another's fault."""
+    try:
+        return list(await engine.detect_slots(frames, min_score))
+    except Rejected as error:
+        if len(frames) == 1:
+            return [error]
+    except LongshoreError as error:
+        return [error] * len(frames)
+    return [found for frame in frames for found in await _found(engine, [frame], min_score)]
+
+
+async def _whatever_happens(asking: Coroutine[Any, Any, T], otherwise: T) -> T:
     """The answer: a lane that never heard of a frame again would hold its slot, and its turn, for ever."""
     try:
         return await asking
-    except Exception:  # the root of one frame: a bug of ours costs this frame only
+    except Exception:  # the root of one call: a bug of ours costs its frames only
         log.exception("a frame failed")
-        return Answer(error="the agent made a mistake; its log says which")
+        return otherwise
 
 
 def _side(active: ActiveRelease) -> int:

@@ -72,9 +72,12 @@ def test_a_batch_pays_where_a_frame_in_it_costs_clearly_less(eight: float, pays:
 
 
 def test_a_batch_that_paid_while_warming_and_does_not_in_life_is_found_out() -> None:
+    """And not forgotten while only single frames follow."""
     line = CostLine(GPU)
     assert line.pays(8)
     assert not lived(line, 400, frame=0.006, call=0.0, most=8, noise=busy).pays(8)
+    assert not lived(line, 2000, frame=0.006, call=0.0, noise=busy).pays(8)
+    assert lived(line, 3, frame=0.018, call=0.0).pays(8), "another box may be worth another try"
 
 
 @pytest.mark.parametrize("noise", [busy, held_up])

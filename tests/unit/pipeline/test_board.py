@@ -349,7 +349,7 @@ async def test_a_cloud_that_fails_is_an_end_of_the_frame_not_of_the_box(world: W
 async def test_a_bug_costs_its_frame_and_not_the_lane(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     await world.install("1")
     with monkeypatch.context() as broken:
-        broken.setattr(FakeEngine, "detect_slot", failing)
+        broken.setattr(FakeEngine, "detect_slots", failing)
         assert [frame.outcome for frame in await world.frames(1)] == [Outcome.ERROR]
     assert [frame.outcome for frame in await world.frames(2)] == [Outcome.OK_LOCAL] * 2
 
