@@ -74,11 +74,13 @@ class OnnxEngine:
         on_confined: Callable[[Confined], None] = lambda _: None,
         *,
         awaits_pictures: bool = False,
+        idle_only: bool = False,
     ) -> None:
-        """`awaits_pictures`: their decoder is there before the first comes."""
+        """`awaits_pictures`: their decoder is there before the first comes. `idle_only`: on cores nobody else wants."""
         self._limits = limits
         self._budget = budget or RestartBudget(longest_delay=LONGEST_RESTART_SECONDS)
         self._now = monotonic
+        self._idle_only = idle_only
         self._process: WorkerProcess[FromWorker] = WorkerProcess(
             name, MODULE, messages.FromWorker, self._answered, self._exited, on_confined
         )
@@ -187,6 +189,8 @@ class OnnxEngine:
         self._last_exit = None
         self._pool = self._new_pool()
         await self._process.start()
+        if self._idle_only:
+            self._process.step_back()
 
     async def _load(self) -> None:
         """Have a fresh worker load the model and attach all taps."""

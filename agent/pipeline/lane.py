@@ -218,6 +218,11 @@ class Lane:
         return min(times) if times else None
 
     @property
+    def calm(self) -> bool:
+        """Nothing runs here, and nothing waits."""
+        return not self._running and not self._mailbox
+
+    @property
     def waiting(self) -> int:
         return len(self._mailbox)
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeVar
 from agent.offload.cost import CostLine
 from agent.pipeline.health import Health
 from agent.pipeline.lane import Action, Answer, Finish, Infer, Lane, Release, SendUp
+from agent.pipeline.shadow import LONGEST_LOOK, Shadow, ShadowTally
 from agent.ports import Clock, CloudInference, CloudModel, Detections, Engine, InSlot
 from agent.types import Box, Finished, Frame, ModelInput, Tap
 from protos.errors import LongshoreError, Rejected, Retryable
@@ -77,6 +78,7 @@ class LaneRunner:
         self.lane = lane
         self.settings = settings
         self.active: ActiveRelease | None = None
+        self.shadow: Shadow | None = None
         self._before: ActiveRelease | None = None
         self._cloud_node = ""  # the last one asked
         self._clock = clock
@@ -89,6 +91,8 @@ class LaneRunner:
     def use(self, active: ActiveRelease) -> None:
         """Swap between two frames: what starts from now on is answered by `active`, whose cost was measured warm."""
         self._before, self.active = self.active, active
+        if self.shadow is not None:
+            self.shadow.tally = ShadowTally()  # another release to compare with
         self.lane.local = CostLine(active.engine.profile)
         self.lane.width, self.lane.ready = active.engine.width, True
         self._act(self.lane.tick(self._clock.monotonic()))
@@ -143,7 +147,10 @@ class LaneRunner:
 
     async def _infer(self, jobs: tuple[int, ...], frames: tuple[Frame, ...]) -> None:
         answers = await _whatever_happens(self._ask_engines(frames), [MISTAKE] * len(frames))
-        self._act(self.lane.local_done(jobs, answers, self._clock.monotonic()))
+        actions = self.lane.local_done(jobs, answers, self._clock.monotonic())
+        for frame, answer in zip(frames, answers, strict=True):
+            actions = self._shadowed(actions, frame, answer)
+        self._act(actions)
 
     async def _ask_engines(self, frames: tuple[Frame, ...]) -> list[Answer]:
         """In one call, unless a swap has just parted them."""
@@ -169,6 +176,32 @@ class LaneRunner:
             return Answer(error=str(found))
         active.health.answered += 1
         return Answer(self.settings.chosen(found.boxes), active.digest, infer_seconds=found.infer_seconds)
+
+    def _shadowed(self, actions: list[Action], frame: Frame, answer: Answer) -> list[Action]:
+        """The shadow may look at a frame whose slot would be given back now: then it is, once that has looked."""
+        given_back = Release(frame.tap, frame.slot)
+        if self.shadow is None or answer.error or given_back not in actions:
+            return actions
+        if not self.shadow.takes(frame, calm=self.lane.calm):
+            return actions
+        self._spawn(f"shadow {frame.tap.camera}#{frame.seq}", self._look(self.shadow, frame, answer))
+        return [action for action in actions if action != given_back]
+
+    async def _look(self, shadow: Shadow, frame: Frame, answer: Answer) -> None:
+        wanted, tally = [InSlot(frame.tap, frame.slot, frame.geometry)], shadow.tally
+        try:
+            async with asyncio.timeout(LONGEST_LOOK):
+                (found,) = await _found(shadow.engine, wanted, self.settings.min_score)
+        except TimeoutError:
+            found = Retryable("it took too long")
+        finally:
+            shadow.looked()
+            self._pixels.release(frame.tap, frame.slot)
+        if isinstance(found, LongshoreError):
+            tally.failed += 1
+        else:
+            own = Detections(self.settings.chosen(found.boxes), found.infer_seconds)
+            tally.compare(Detections(answer.boxes, answer.infer_seconds), own)
 
     def _fitting(self, frame: Frame) -> ActiveRelease | None:
         """The release that answers; or the one before, for a frame that was fitted to its input before the swap."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Set
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
 
 from agent.offload.cost import CostLine
+from agent.pipeline.shadow import ShadowTally
 from agent.telemetry.books import Summary
 from agent.telemetry.nodestats import Usage
 from agent.telemetry.records import NodeStats, RecordClass
@@ -59,6 +60,7 @@ class Metrics:
             registry=registry,
         )
         self._make_cost(registry)
+        self._make_shadow(registry)
         self._make_objects(registry)
         self._make_outbox(registry)
         self._make_process(registry)
@@ -77,6 +79,18 @@ class Metrics:
         self._kept = Gauge(
             "longshore_inference_planned_share", "Share of the last calls that took no longer than was planned.",
             ["deployment"], registry=registry,
+        )  # fmt: skip
+
+    def _make_shadow(self, registry: CollectorRegistry) -> None:
+        self._shadow = Gauge(
+            "longshore_shadow_frames",
+            "Frames that a deployment's shadow looked at, since it and the release that answers are loaded.",
+            ["deployment", "result"],
+            registry=registry,
+        )
+        self._shadow_seconds = Gauge(
+            "longshore_shadow_inference_seconds", "Inference of these frames, of the shadow and of what answers.",
+            ["deployment", "of"], registry=registry,
         )  # fmt: skip
 
     def _make_objects(self, registry: CollectorRegistry) -> None:
@@ -153,6 +167,17 @@ class Metrics:
         else:
             self._kept.labels(deployment).set(line.kept)
 
+    def shadow(self, deployment: DeploymentName, tally: ShadowTally | None) -> None:
+        """None: it has none, or that is not loaded."""
+        if tally is None:
+            for family in (self._shadow, self._shadow_seconds):
+                family.remove_by_labels({"deployment": deployment})
+            return
+        for result in ("agreed", "differed", "failed"):
+            self._shadow.labels(deployment, result).set(getattr(tally, result))
+        self._shadow_seconds.labels(deployment, "shadow").set(tally.seconds)
+        self._shadow_seconds.labels(deployment, "active").set(tally.active_seconds)
+
     # ---- applications beside the box (agent.serving.dataplane.Observer) ----
 
     def answered(self, transport: str, model: str, result: str, seconds: float) -> None:
@@ -183,7 +208,8 @@ class Metrics:
     def keep(self, cameras: Set[str], deployments: Set[str]) -> None:
         """End every series of other cameras and deployments, or a box whose cameras change would grow for ever."""
         of_lanes = (self._stages, self._uplink, self._queue, self._in_cloud, self._cost, self._load, self._kept)
-        for family in (self._frames, self._update, self._model, *of_lanes):
+        of_shadows = (self._shadow, self._shadow_seconds)
+        for family in (self._frames, self._update, self._model, *of_lanes, *of_shadows):
             _prune(family, "deployment", deployments)
         for of_camera in (self._frames, self._camera, self._fps):
             _prune(of_camera, "camera", cameras)

@@ -6,6 +6,7 @@ import pytest
 
 from agent import types
 from agent.desired import CloudNode, desired
+from agent.pipeline.board import ShadowWish
 from agent.wires import chosen
 from protos.fleet_pb2 import (
     CameraSpec,
@@ -15,12 +16,15 @@ from protos.fleet_pb2 import (
     OffloadSpec,
     Point,
     Quotas,
+    ShadowSpec,
     Switches,
     Zone,
 )
+from protos.ids import Digest
 
 TRIANGLE = Zone(name="water", points=[Point(x=0, y=0.5), Point(x=1, y=0.5), Point(x=0.5, y=1)])
 DIGEST = "sha256:" + "a" * 64
+SHADOW = "sha256:" + "b" * 64
 
 
 def state() -> DesiredState:
@@ -40,6 +44,7 @@ def state() -> DesiredState:
                 detections_per_second=2,
                 classes=["boat"],
                 silent=True,
+                shadow=ShadowSpec(digest=SHADOW, share=0.1),
             )
         ],
         quotas=Quotas(release_bytes=1 << 30),
@@ -59,7 +64,15 @@ def test_what_makes_sense_becomes_wishes() -> None:
     assert read.zones == {"quay": (types.Zone("water", ((0, 0.5), (1, 0.5), (0.5, 1))),)}
     assert deployment.settings.classes == {"boat"}
     assert read.silent == {"watch"}
+    assert deployment.shadow == ShadowWish(Digest(SHADOW), 0.1)
     assert (read.quotas.release_bytes, read.quotas.outbox_bytes) == (1 << 30, 0)
+
+
+@pytest.mark.parametrize("share", [0.0, -1.0, 1.5, float("nan")])
+def test_a_shadow_with_a_share_that_is_none_leaves_the_deployment_without_one(share: float) -> None:
+    told = state()
+    told.deployments[0].shadow.share = share
+    assert [wish.shadow for wish in desired(told).deployments] == [None]
 
 
 def test_a_senseless_deployment_is_left_out_and_named_and_the_rest_goes_on() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from agent.cameras.captured import Captured
 from agent.config import AgentConfig
-from agent.pipeline.board import Board, CameraWish, DeploymentWish
+from agent.pipeline.board import Board, CameraWish, DeploymentWish, ShadowWish
 from agent.pipeline.run import LaneSettings
 from agent.ports import Clock, CloudModel
 from agent.types import Box, Finished, Geometry, ModelInput, Tap
@@ -44,7 +44,13 @@ def release(version: str, sample: Sample = SMALL) -> VerifiedRelease:
     return VerifiedRelease(digest_of(f"{version}".encode()), manifest)
 
 
-def wish(*, offload: bool = False, classes: frozenset[str] = frozenset(), min_score: float = 0.1) -> DeploymentWish:
+def wish(
+    *,
+    offload: bool = False,
+    classes: frozenset[str] = frozenset(),
+    min_score: float = 0.1,
+    shadow: ShadowWish | None = None,
+) -> DeploymentWish:
     return DeploymentWish(
         HARBOUR,
         ModelName("harbour"),
@@ -53,6 +59,7 @@ def wish(*, offload: bool = False, classes: frozenset[str] = frozenset(), min_sc
         (CAMERA,),
         LaneSettings(0.25, min_score, 80, offload, classes),
         1e7,
+        shadow,
     )
 
 
