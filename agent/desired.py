@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from agent.pipeline.board import CameraWish, DeploymentWish
+from agent.pipeline.board import CameraWish, DeploymentWish, ShadowWish
 from agent.pipeline.run import LaneSettings
 from agent.tracking.rules import Marks
 from agent.types import Line, Tap, Zone
@@ -147,10 +147,17 @@ def _deployment(spec: DeploymentSpec, refused: list[str]) -> DeploymentWish | No
                 classes=frozenset(spec.classes),
             ),
             bits_per_second=float(spec.offload.bits_per_second),
+            shadow=_shadow(spec),
         )
     except InvalidName as error:
         refused.append(str(error))
         return None
+
+
+def _shadow(spec: DeploymentSpec) -> ShadowWish | None:
+    """A share that is no share is none: the deployment goes on without."""
+    told = spec.shadow
+    return ShadowWish(ids.digest(told.digest), told.share) if told.digest and 0.0 < told.share <= 1.0 else None
 
 
 def _cloud_node(told: CloudEndpoint, refused: list[str]) -> CloudNode | None:

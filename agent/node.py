@@ -44,6 +44,7 @@ from agent.inference.engine import OnnxEngine
 from agent.link.loop import Handlers, SyncLoop, kept
 from agent.looking import Looking
 from agent.pipeline.board import Board
+from agent.pipeline.shadow import ShadowTally
 from agent.pipeline.table import BoardTable
 from agent.report import Addresses, Box
 from agent.serving.access import Access, ServerCredentials
@@ -54,12 +55,14 @@ from agent.serving.rest_server import RestServer
 from agent.supervise import Tasks
 from agent.telemetry import events
 from agent.telemetry.metrics import Metrics
+from agent.telemetry.nodestats import available_memory
 from agent.telemetry.reporter import Reporter
 from agent.telemetry.sender import Sender
 from agent.tracking.following import Following
 from agent.types import Finished, Problem, Tap, Zone
 from agent.update.machine import State
 from agent.update.runner import Updater, UpdateSettings
+from agent.update.shadow import Shadows
 from agent.update.steps import Ports
 from agent.version import VERSION
 from agent.wires import BrokerWire, CloudWire
@@ -104,12 +107,14 @@ class Node:
         self.metrics = Metrics(VERSION, identity.member.node_id)
         self._sandboxes = Sandboxes()
         self.captures = self._new_captures()
-        self.board = Board(config, self._clock, self.captures, self._new_engine, self._finished)
+        self.board = Board(config, self._clock, self.captures, self._new_engine, self._finished, self._new_shadow)
         self._link = GrpcFleetLink(lambda: self._identity)
         self._reporter = Reporter(disk.outbox, self.metrics, self._clock, config.state_dir, self._tell)
         self._sender = Sender(disk.outbox, self._clock, random.random)
         self._looking = Looking(self._clock, self.captures, self._idle_cameras, self._drawn)
-        self._updater = self._new_updater()
+        ports = self._update_ports()
+        self._shadows = Shadows(ports, self.board, self._clock, self._changed, available_memory)
+        self._updater = self._new_updater(ports)
         self._sync = SyncLoop(self._link, disk.state, self._clock, self._report, self._handlers())
         self._broker = self._new_broker()
         node_id = identity.member.node_id
@@ -163,6 +168,7 @@ class Node:
             ("shared memory", self._regions.close),
             ("metrics", self._metrics_server.stop),
             ("updates", self._updater.close),
+            ("shadows", self._shadows.close),
             ("engines", self.board.close),
             ("cameras", self.captures.close),
             ("last counts", self._flush),
@@ -201,6 +207,7 @@ class Node:
         self._reporter.per_second = wished.records_per_second
         self._disk.outbox.bound(self.config.outbox_bound(wished.quotas.outbox_bytes))
         self._updater.offer({wish.name: wish.digest for wish in wished.deployments})
+        self._shadows.offer({wish.name: wish.shadow.digest for wish in wished.deployments if wish.shadow})
         self._wished.set()
 
     async def _apply(self) -> None:
@@ -249,7 +256,19 @@ class Node:
     def _report(self) -> SyncRequest:
         self._was_connected = self._sync.connected
         epoch = self._disk.outbox.summary().epoch
-        return report.request(self._box, epoch, self._updater.reports(), self.captures.stats(), self._problems())
+        deployments, cameras = self._updater.reports(), self.captures.stats()
+        return report.request(self._box, epoch, deployments, cameras, self._problems(), self._shadow_reports())
+
+    def _shadow_reports(self) -> dict[DeploymentName, report.ShadowReport]:
+        loaded = self.board.shadows
+        return {
+            name: report.ShadowReport(
+                self._shadows.digest(name),
+                message or self.board.shadow_trouble(name),
+                loaded[name].tally if name in loaded else ShadowTally(),
+            )
+            for name, message in self._shadows.messages.items()
+        }
 
     def _problems(self) -> list[Problem]:
         found = [
@@ -287,6 +306,8 @@ class Node:
     def _refresh_deployment(self, name: DeploymentName) -> None:
         lane, loaded = self.board.lanes()[name], self.board.answering.get(name)
         self.metrics.queue(name, lane.waiting, lane.in_cloud)
+        self.metrics.cost(name, lane.local)
+        self.metrics.shadow(name, shadow.tally if (shadow := self.board.shadows.get(name)) else None)
         if loaded is None:
             self.metrics.forget_model(name)
         else:
@@ -336,6 +357,9 @@ class Node:
         awaits_pictures = self.config.role == "cloud"  # those that boxes send
         return OnnxEngine(name, on_confined=self._sandboxes.told, awaits_pictures=awaits_pictures)
 
+    def _new_shadow(self, name: str) -> OnnxEngine:
+        return OnnxEngine(name, on_confined=self._sandboxes.told, idle_only=True)
+
     def _access(self) -> Access:
         """Loopback is open; beyond it, callers show a certificate of this fleet or the bearer token."""
         if self.config.on_loopback:
@@ -344,12 +368,14 @@ class Node:
         token = self.config.bearer_file.read_text().strip() if self.config.bearer_file else ""
         return Access(token, ServerCredentials(folder / "cert.pem", folder / "key.pem", folder / "ca.pem"))
 
-    def _new_updater(self) -> Updater:
+    def _update_ports(self) -> Ports:
         blobs = HttpsBlobs(lambda: self._grant, lambda: pinned(self._identity.ca))
-        settings = UpdateSettings(confirm_seconds=self.config.confirm_seconds)
         quota, provider = lambda: self._desired.quotas.release_bytes, self.config.provider
-        ports = Ports(blobs, self._disk.releases, self.board, quota, provider=provider)
-        return Updater(ports, self._disk.state, self._clock, settings, self._changed)
+        return Ports(blobs, self._disk.releases, self.board, quota, provider=provider)
+
+    def _new_updater(self, ports: Ports) -> Updater:
+        settings = UpdateSettings(confirm_seconds=self.config.confirm_seconds)
+        return Updater(ports, self._disk.state, self._clock, settings, self._changed, lambda: self._shadows.releases)
 
     def _changed(self) -> None:
         self._sync.changed()

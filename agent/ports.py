@@ -123,6 +123,15 @@ class Detections:
     infer_seconds: float
 
 
+@dataclass(frozen=True)
+class InSlot:
+    """A frame in a slot of its tap's shared memory."""
+
+    tap: Tap
+    slot: int
+    geometry: Geometry
+
+
 @dataclass
 class Tally:
     """What an engine did for requests since its start; seconds are sums. Camera frames are not in it.
@@ -183,8 +192,8 @@ class Engine(Protocol):
         ...
 
     @property
-    def warm_seconds(self) -> float:
-        """One inference, as measured while warming."""
+    def profile(self) -> Sequence[tuple[int, float]]:
+        """Calls of n frames and their seconds, as measured while warming; from a frame alone to the most in a call."""
         ...
 
     @property
@@ -219,6 +228,13 @@ class Engine(Protocol):
     async def detach(self, tap: Tap) -> None: ...
 
     async def detect_slot(self, tap: Tap, slot: int, geometry: Geometry, min_score: float) -> Detections: ...
+
+    async def detect_slots(self, frames: Sequence[InSlot], min_score: float) -> list[Detections]:
+        """As `detect_slot` for each, in one call, which they spend together: at most as many as `profile` ends with.
+
+        Raises Rejected where one of them is refused, Retryable (worker died).
+        """
+        ...
 
     async def infer(
         self,

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.cameras.stats import CameraStats
+from agent.pipeline.shadow import ShadowTally
 from agent.types import Problem
 from agent.update.deployment import Report
 from agent.version import VERSION
 from protos import fleet_pb2
-from protos.ids import CameraName
+from protos.ids import CameraName, DeploymentName, Digest
 
 
 @dataclass(frozen=True)
@@ -37,19 +38,29 @@ class Box:
     providers: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class ShadowReport:
+    """`message`: why it sees no frames, completing "it …"; empty: it may."""
+
+    digest: Digest
+    message: str
+    tally: ShadowTally
+
+
 def request(
     box: Box,
     epoch: str,
     deployments: Iterable[Report],
     cameras: Mapping[CameraName, CameraStats],
     problems: Iterable[Problem],
+    shadows: Mapping[DeploymentName, ShadowReport] = {},
 ) -> fleet_pb2.SyncRequest:
     """The report; generation and clock are the sync loop's to fill in."""
     return fleet_pb2.SyncRequest(
         boot_id=box.boot_id,
         epoch=epoch,
         inventory=_inventory(box),
-        deployments=[_deployment(report) for report in deployments],
+        deployments=[_deployment(report, shadows.get(report.deployment)) for report in deployments],
         cameras=[_camera(name, stats) for name, stats in cameras.items()],
         problems=[fleet_pb2.Problem(code=problem.code, message=problem.message) for problem in problems],
     )
@@ -70,7 +81,7 @@ def _inventory(box: Box) -> fleet_pb2.Inventory:
     )
 
 
-def _deployment(report: Report) -> fleet_pb2.DeploymentReport:
+def _deployment(report: Report, shadow: ShadowReport | None) -> fleet_pb2.DeploymentReport:
     return fleet_pb2.DeploymentReport(
         name=report.deployment,
         state=report.state,
@@ -81,6 +92,21 @@ def _deployment(report: Report) -> fleet_pb2.DeploymentReport:
         bytes_done=report.bytes_done,
         bytes_total=report.bytes_total,
         variant=report.variant,
+        shadow=_shadow(shadow) if shadow else None,
+    )
+
+
+def _shadow(report: ShadowReport) -> fleet_pb2.ShadowReport:
+    tally = report.tally
+    frames = max(1, tally.answered)
+    return fleet_pb2.ShadowReport(
+        digest=report.digest,
+        message=report.message,
+        agreed=tally.agreed,
+        differed=tally.differed,
+        failed=tally.failed,
+        infer_seconds=tally.seconds / frames,
+        active_infer_seconds=tally.active_seconds / frames,
     )
 
 

@@ -310,6 +310,7 @@ class DeploymentReport(_message.Message):
     BYTES_DONE_FIELD_NUMBER: _builtins.int
     BYTES_TOTAL_FIELD_NUMBER: _builtins.int
     VARIANT_FIELD_NUMBER: _builtins.int
+    SHADOW_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     state: _builtins.str
     """update.machine State, e.g. "PULLING" """
@@ -325,6 +326,10 @@ class DeploymentReport(_message.Message):
     """of the release answering now, such as "int8"; "" from agents before 0.2"""
     @_builtins.property
     def refused_digests(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def shadow(self) -> Global___ShadowReport:
+        """absent: none"""
+
     def __init__(
         self,
         *,
@@ -337,14 +342,59 @@ class DeploymentReport(_message.Message):
         bytes_done: _builtins.int = ...,
         bytes_total: _builtins.int = ...,
         variant: _builtins.str = ...,
+        shadow: Global___ShadowReport | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["shadow", b"shadow"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_digest", b"active_digest", "bytes_done", b"bytes_done", "bytes_total", b"bytes_total", "message", b"message", "name", b"name", "refused_digests", b"refused_digests", "state", b"state", "target_digest", b"target_digest", "variant", b"variant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_digest", b"active_digest", "bytes_done", b"bytes_done", "bytes_total", b"bytes_total", "message", b"message", "name", b"name", "refused_digests", b"refused_digests", "shadow", b"shadow", "state", b"state", "target_digest", b"target_digest", "variant", b"variant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeploymentReport: _TypeAlias = DeploymentReport  # noqa: Y015
+
+@_typing.final
+class ShadowReport(_message.Message):
+    """Counts since the release answers that it is compared with, or since it was loaded, whatever came last."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DIGEST_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    AGREED_FIELD_NUMBER: _builtins.int
+    DIFFERED_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    INFER_SECONDS_FIELD_NUMBER: _builtins.int
+    ACTIVE_INFER_SECONDS_FIELD_NUMBER: _builtins.int
+    digest: _builtins.str
+    message: _builtins.str
+    """why it sees no frames, completing "it …"; empty: it may"""
+    agreed: _builtins.int
+    """frames on which both saw the same"""
+    differed: _builtins.int
+    failed: _builtins.int
+    """frames that it did not answer in time"""
+    infer_seconds: _builtins.float
+    """one inference of its own, in the mean"""
+    active_infer_seconds: _builtins.float
+    """of the release that answers, on the same frames"""
+    def __init__(
+        self,
+        *,
+        digest: _builtins.str = ...,
+        message: _builtins.str = ...,
+        agreed: _builtins.int = ...,
+        differed: _builtins.int = ...,
+        failed: _builtins.int = ...,
+        infer_seconds: _builtins.float = ...,
+        active_infer_seconds: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_infer_seconds", b"active_infer_seconds", "agreed", b"agreed", "differed", b"differed", "digest", b"digest", "failed", b"failed", "infer_seconds", b"infer_seconds", "message", b"message"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShadowReport: _TypeAlias = ShadowReport  # noqa: Y015
 
 @_typing.final
 class CameraReport(_message.Message):
@@ -735,6 +785,7 @@ class DeploymentSpec(_message.Message):
     DETECTIONS_PER_SECOND_FIELD_NUMBER: _builtins.int
     CLASSES_FIELD_NUMBER: _builtins.int
     SILENT_FIELD_NUMBER: _builtins.int
+    SHADOW_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     model: _builtins.str
     version: _builtins.str
@@ -757,6 +808,10 @@ class DeploymentSpec(_message.Message):
     def classes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """labels to look for; empty = all"""
 
+    @_builtins.property
+    def shadow(self) -> Global___ShadowSpec:
+        """absent: none"""
+
     def __init__(
         self,
         *,
@@ -771,14 +826,41 @@ class DeploymentSpec(_message.Message):
         detections_per_second: _builtins.float = ...,
         classes: _abc.Iterable[_builtins.str] | None = ...,
         silent: _builtins.bool = ...,
+        shadow: Global___ShadowSpec | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["offload", b"offload"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["offload", b"offload", "shadow", b"shadow"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cameras", b"cameras", "classes", b"classes", "deadline_ms", b"deadline_ms", "detections_per_second", b"detections_per_second", "digest", b"digest", "min_score", b"min_score", "model", b"model", "name", b"name", "offload", b"offload", "silent", b"silent", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cameras", b"cameras", "classes", b"classes", "deadline_ms", b"deadline_ms", "detections_per_second", b"detections_per_second", "digest", b"digest", "min_score", b"min_score", "model", b"model", "name", b"name", "offload", b"offload", "shadow", b"shadow", "silent", b"silent", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeploymentSpec: _TypeAlias = DeploymentSpec  # noqa: Y015
+
+@_typing.final
+class ShadowSpec(_message.Message):
+    """A candidate release that sees a share of the frames, to be compared and never shown."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DIGEST_FIELD_NUMBER: _builtins.int
+    SHARE_FIELD_NUMBER: _builtins.int
+    digest: _builtins.str
+    """sha256:… of its manifest"""
+    share: _builtins.float
+    """of the frames, above 0 to 1"""
+    def __init__(
+        self,
+        *,
+        digest: _builtins.str = ...,
+        share: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "share", b"share"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShadowSpec: _TypeAlias = ShadowSpec  # noqa: Y015
 
 @_typing.final
 class OffloadSpec(_message.Message):

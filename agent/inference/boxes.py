@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from agent.inference.messages import Rows
 from agent.types import Geometry
 
-MAX_ROWS = 2000  # best first; what fits one message
+MAX_ROWS = 2000  # of a frame, best first
+MESSAGE_ROWS = 3500  # of all frames of a call: what fits one message
 
 
 def to_picture(corners: NDArray[np.float32], geometry: Geometry, height: int, width: int) -> NDArray[np.float32]:
@@ -39,10 +40,11 @@ def rows(
     geometry: Geometry,
     size: tuple[int, int],
     min_score: float,
+    most: int = MAX_ROWS,
 ) -> Rows:
     """The kept detections of one frame; `outputs` are its [K, 4] boxes, [K] scores, [K] classes, `size` (h, w)."""
     boxes, scores, classes = outputs
-    likely = np.flatnonzero(scores >= min_score)[:MAX_ROWS]  # mostly few of K: the rest is not worth the arithmetic
+    likely = np.flatnonzero(scores >= min_score)[:most]  # mostly few of K: the rest is not worth the arithmetic
     if not likely.size:
         return []
     clipped, keep = select(to_picture(boxes[likely], geometry, *size), scores[likely], min_score)

@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 
 from agent.inference import inputs as sent
 from agent.inference import lifecycle, messages, places, requests, turns
+from agent.inference.attached import Attached, in_slot
 from agent.inference.calls import Calls, Reply, Terms, close_all
 from agent.inference.decoder import Decoder
 from agent.inference.errors import BadInput, Overloaded
@@ -33,7 +34,7 @@ from agent.inference.outputs import boxes_of, in_places, of_graph, tensors_of, w
 from agent.inference.patience import LOAD_SECONDS, Patience
 from agent.inference.regions import Lease, Pool
 from agent.inference.turns import USUAL, Turns
-from agent.ports import Detections, EngineSpec, ModelSignature, Place, Tally, Tensor
+from agent.ports import Detections, EngineSpec, InSlot, ModelSignature, Place, Tally, Tensor
 from agent.supervise import Tasks, in_thread
 from agent.types import Geometry, ModelInput, Tap
 from agent.workers import memory
@@ -61,20 +62,6 @@ class EngineLimits:
     look_seconds: float = 0.5  # between looks at a worker that runs
 
 
-@dataclass(frozen=True)
-class _Attached:
-    """A tap as the worker knows it; `fd` is our own duplicate."""
-
-    number: int
-    fd: int
-    slots: int
-    input: ModelInput
-
-    @property
-    def message(self) -> messages.Attach:
-        return messages.Attach(self.number, self.slots, self.input.height, self.input.width)
-
-
 class OnnxEngine:
     """See agent.ports.Engine."""
 
@@ -87,11 +74,13 @@ class OnnxEngine:
         on_confined: Callable[[Confined], None] = lambda _: None,
         *,
         awaits_pictures: bool = False,
+        idle_only: bool = False,
     ) -> None:
-        """`awaits_pictures`: their decoder is there before the first comes."""
+        """`awaits_pictures`: their decoder is there before the first comes. `idle_only`: on cores nobody else wants."""
         self._limits = limits
         self._budget = budget or RestartBudget(longest_delay=LONGEST_RESTART_SECONDS)
         self._now = monotonic
+        self._idle_only = idle_only
         self._process: WorkerProcess[FromWorker] = WorkerProcess(
             name, MODULE, messages.FromWorker, self._answered, self._exited, on_confined
         )
@@ -103,7 +92,7 @@ class OnnxEngine:
         self._pool = self._new_pool()
         self._awaits_pictures = awaits_pictures
         self._fitting = Fitting(Decoder(f"{name} pictures", on_confined, monotonic))
-        self._taps: dict[Tap, _Attached] = {}
+        self._taps: dict[Tap, Attached] = {}
         self._state = State.NEW
         self._signature = ModelSignature((), ())
         self._spec: EngineSpec | None = None
@@ -114,7 +103,7 @@ class OnnxEngine:
         self._timer: asyncio.TimerHandle | None = None
         self._closing: asyncio.Task[None] | None = None
         self.restarts = 0
-        self.warm_seconds = 0.0
+        self.profile: Sequence[tuple[int, float]] = ()
         self.width = 1
         self._in_hand = 0
         self.tally = Tally()
@@ -200,6 +189,8 @@ class OnnxEngine:
         self._last_exit = None
         self._pool = self._new_pool()
         await self._process.start()
+        if self._idle_only:
+            self._process.step_back()
 
     async def _load(self) -> None:
         """Have a fresh worker load the model and attach all taps."""
@@ -212,7 +203,8 @@ class OnnxEngine:
         )
         assert isinstance(loaded, Loaded)
         self._signature = ModelSignature(loaded.inputs, loaded.outputs)
-        self.warm_seconds, self.width, self._in_hand = loaded.warm_seconds, loaded.width, loaded.in_hand
+        self.profile = [(1, loaded.warm_seconds), *loaded.batches]
+        self.width, self._in_hand = loaded.width, loaded.in_hand
         self._patience.learn(loaded.warm_seconds)
         self._allow()
         for tap in self._taps.values():
@@ -282,7 +274,7 @@ class OnnxEngine:
             raise Rejected(f"camera {tap.camera} is fitted for another picture size than this release takes")
         await self.detach(tap)
         self._tap_number += 1
-        attached = self._taps[tap] = _Attached(self._tap_number, os.dup(fd), slots, model_input)
+        attached = self._taps[tap] = Attached(self._tap_number, os.dup(fd), slots, model_input)
         self._tell(attached.message, [attached.fd])
 
     async def detach(self, tap: Tap) -> None:
@@ -295,18 +287,21 @@ class OnnxEngine:
 
     async def detect_slot(self, tap: Tap, slot: int, geometry: Geometry, min_score: float) -> Detections:
         """See the port."""
+        (found,) = await self.detect_slots([InSlot(tap, slot, geometry)], min_score)
+        return found
+
+    async def detect_slots(self, frames: Sequence[InSlot], min_score: float) -> list[Detections]:
+        """See the port."""
         lifecycle.check_ready(self._state)
-        attached = self._taps.get(tap)
-        if attached is None or not 0 <= slot < attached.slots:
-            raise Rejected(f"slot {slot} of camera {tap.camera} is not attached to this engine")
-        number, slow_down = attached.number, self._slow_down
+        named, slow_down = [in_slot(self._taps, frame) for frame in frames], self._slow_down
         reply, _ = await self._ask(
-            lambda call: messages.Detect(call, number, slot, geometry, min_score, slow_down),
-            Terms(self._patience.limit(slow_down)),
+            lambda call: messages.Detect(call, named, min_score, slow_down),
+            Terms(self._patience.limit(slow_down, len(named)), len(named)),
         )
         assert isinstance(reply, Detected)
         assert self._spec is not None
-        return Detections(boxes_of(reply.rows, self._spec.labels), reply.infer_seconds)
+        labels = self._spec.labels
+        return [Detections(boxes_of(rows, labels), reply.infer_seconds) for rows in reply.frames]
 
     def _tell(self, message: ToWorker, fds: Sequence[int] = ()) -> None:
         """Send what needs no answer. A worker that is not there learns it when it comes back."""

@@ -71,11 +71,17 @@ class DropChunk(msgspec.Struct, tag="drop"):
     chunk: int
 
 
-class Detect(msgspec.Struct, tag="detect"):
-    call: int
+class SlotIn(msgspec.Struct, array_like=True):
+    """A frame in slot `slot` of tap number `tap`."""
+
     tap: int
     slot: int
     geometry: Geometry
+
+
+class Detect(msgspec.Struct, tag="detect"):
+    call: int
+    frames: list[SlotIn]  # run together
     min_score: float
     slow_down: float  # seconds of waiting to add
 
@@ -124,13 +130,14 @@ class Loaded(msgspec.Struct, tag="loaded"):
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     warm_seconds: float  # one inference after the first
+    batches: list[tuple[int, float]]  # frames in a call, and its seconds, where calls may hold several
     width: int  # calls it runs at once
     in_hand: int  # requests it takes beyond those
 
 
 class Detected(msgspec.Struct, tag="detected"):
     call: int
-    rows: Rows
+    frames: list[Rows]
     infer_seconds: float
 
 

@@ -1,5 +1,7 @@
 """How long an engine worker may take before it counts as hung. Pure: values and `now` in, a verdict out.
 
+What may be planned with is `agent.offload.cost`'s; this one running mean only tells slow from hung.
+
 Only the oldest call runs, the others wait behind it; so only its time counts. A call is given the longer of ten
 seconds and fifty times the usual for as many examples as it holds, and any waiting that was added on purpose on top.
 Loading has a limit of its own: TensorRT builds an engine for minutes.

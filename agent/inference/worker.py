@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
-import math
 import mmap
 import os
 import resource
@@ -26,7 +25,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from agent.inference import boxes, confinement, contract, messages, places, tensors
+from agent.inference import boxes, confinement, contract, messages, places, tensors, warming
 from agent.inference.errors import BadInput, BadModel, Expired
 from agent.inference.lanes import Lanes, Place, Plan, Sessions, planned
 from agent.inference.messages import (
@@ -129,19 +128,28 @@ class Worker:
         plan = planned(cores, message.provider, len(model), warm_seconds)
         self._sessions, self._input, self._task = Sessions(session), message.input, message.task
         self.plan = plan
+        batches = warming.batches(session, message.task, message.input, message.provider, warm_seconds)
         if plan.alone:
             self._sessions.alone = Session(model, message.provider, cores)
             warm_seconds = _warm(self._sessions.alone, message.input)
         del model
         _settle()
         signature = session.signature
-        return Loaded(message.call, signature.inputs, signature.outputs, warm_seconds, plan.width, plan.in_hand)
+        return Loaded(
+            message.call, signature.inputs, signature.outputs, warm_seconds, batches, plan.width, plan.in_hand
+        )
 
     def _detect(self, message: Detect) -> Detected:
-        tap = self._taps[message.tap]
         started = time.perf_counter()
-        found, scores, classes = self._run({"image": tap.arrays[message.slot]}, contract.DETECTION, message.slow_down)
-        rows = boxes.rows((found[0], scores[0], classes[0]), message.geometry, tap.size, message.min_score)
+        taps = [self._taps[frame.tap] for frame in message.frames]
+        pixels = [tap.arrays[frame.slot] for tap, frame in zip(taps, message.frames, strict=True)]
+        image = pixels[0] if len(pixels) == 1 else np.concatenate(pixels)
+        outputs = self._run({"image": image}, contract.DETECTION, message.slow_down)
+        most = min(boxes.MAX_ROWS, boxes.MESSAGE_ROWS // len(taps))
+        rows = [
+            boxes.rows((found, scores, classes), frame.geometry, tap.size, message.min_score, most)
+            for frame, tap, found, scores, classes in zip(message.frames, taps, *outputs, strict=True)
+        ]
         return Detected(message.call, rows, time.perf_counter() - started)
 
     def _infer(self, message: Infer) -> tuple[Inferred, Sequence[Buffer]]:
@@ -219,23 +227,11 @@ def _warm(session: Session, model_input: ModelInput | None) -> float:
     guessed = model_input is None and any(-1 in spec.shape for spec in session.signature.inputs)
     try:
         session.run(feeds)
-        return _fastest(lambda: session.run(feeds))
+        return warming.fastest(lambda: session.run(feeds))
     except BadInput as error:
         if guessed:
             return 0.0
         raise BadModel(f"the model loads but does not run: {error}") from error
-
-
-def _fastest(act: Callable[[], object], times: int = 3, long_seconds: float = 0.1) -> float:
-    """Whatever else the machine does can only make it look slower."""
-    best = math.inf
-    for _ in range(times):
-        started = time.perf_counter()
-        act()
-        best = min(best, time.perf_counter() - started)
-        if best >= long_seconds:
-            break
-    return best
 
 
 def _read(fd: int) -> bytes:

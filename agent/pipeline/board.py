@@ -20,9 +20,10 @@ from agent.cameras.captured import Captured, PassedOver
 from agent.config import AgentConfig
 from agent.offload.breaker import Breaker
 from agent.offload.budget import UplinkBudget
-from agent.offload.estimate import Estimate
+from agent.offload.cost import CostLine
 from agent.pipeline.lane import Lane
 from agent.pipeline.run import LaneRunner, LaneSettings, Pixels
+from agent.pipeline.shadow import Shadow
 from agent.pipeline.stand import Loaded, Stand
 from agent.ports import Clock, CloudInference, Engine, EngineSpec
 from agent.supervise import Tasks
@@ -54,6 +55,14 @@ class CameraWish:
 
 
 @dataclass(frozen=True)
+class ShadowWish:
+    """A candidate that sees a share of a deployment's frames; see agent.pipeline.shadow."""
+
+    digest: Digest
+    share: float  # 0 to 1
+
+
+@dataclass(frozen=True)
 class DeploymentWish:
     """A deployment as desired state has it."""
 
@@ -64,6 +73,7 @@ class DeploymentWish:
     cameras: tuple[CameraName, ...]
     settings: LaneSettings
     bits_per_second: float
+    shadow: ShadowWish | None = None
 
 
 class Captures(Pixels, Protocol):
@@ -88,11 +98,14 @@ class Board:
         captures: Captures,
         make_engine: Callable[[str], Engine],
         report: Callable[[Finished], None],
+        make_shadow: Callable[[str], Engine] | None = None,
     ) -> None:
+        """`make_shadow`: an engine that takes no core which anything else wants."""
         self._config = config
         self._clock = clock
         self._captures = captures
         self._make_engine = make_engine
+        self._make_shadow = make_shadow or make_engine
         self._report = report
         self._stands: dict[DeploymentName, Stand] = {}
         self._wishes: dict[DeploymentName, DeploymentWish] = {}
@@ -168,15 +181,7 @@ class Board:
         await self._close(stand.candidate)
         stand.candidate = None
         engine = self._make_engine(f"engine {deployment}")
-        engine.slow_down(self._slow_down)
-        loaded = Loaded(release, engine)
-        try:
-            await engine.start(self._spec(loaded, model))
-            await self._attach_all(stand, loaded)
-        except BaseException:
-            await self._close(loaded)
-            raise
-        stand.candidate = loaded
+        stand.candidate = await self._load(stand, Loaded(release, engine), model)
 
     async def swap(self, deployment: DeploymentName, digest: Digest) -> None:
         stand = self._stands[deployment]
@@ -217,7 +222,40 @@ class Board:
         for loaded in stand.loaded:
             await self._close(loaded)
 
+    # ---- agent.update.shadow.Shadowing ----
+
+    async def shadow(self, deployment: DeploymentName, release: VerifiedRelease, model: VerifiedBytes) -> None:
+        stand = self._stands.get(deployment)
+        if stand is None or stand.current is None:
+            raise Retryable("nothing answers here yet that it could be compared with", after_seconds=AGAIN_SECONDS)
+        await self.unshadow(deployment)
+        if trouble := stand.unfit(Loaded(release, stand.current.engine)):
+            raise Retryable(trouble, after_seconds=AGAIN_SECONDS)
+        loaded = await self._load(stand, Loaded(release, self._make_shadow(f"shadow {deployment}")), model)
+        wish = self._wishes.get(deployment)
+        if self._stands.get(deployment) is not stand or wish is None or wish.shadow is None:
+            await self._close(loaded)  # it is wanted no more
+            return
+        stand.shadow = loaded
+        stand.runner.shadow = Shadow(loaded.digest, loaded.engine, loaded.pixels, wish.shadow.share)
+
+    async def unshadow(self, deployment: DeploymentName) -> None:
+        stand = self._stands.get(deployment)
+        if stand is not None:
+            before, stand.shadow, stand.runner.shadow = stand.shadow, None, None
+            await self._close(before)
+
     # ---- questions ----
+
+    @property
+    def shadows(self) -> dict[DeploymentName, Shadow]:
+        """Those that are loaded, by deployment."""
+        return {name: stand.runner.shadow for name, stand in self._stands.items() if stand.runner.shadow is not None}
+
+    def shadow_trouble(self, deployment: DeploymentName) -> str:
+        """Why the one that is loaded sees no frames all the same, or ""."""
+        stand = self._stands.get(deployment)
+        return stand.unfit(stand.shadow) if stand is not None and stand.shadow is not None else ""
 
     @property
     def askable(self) -> list[Loaded]:
@@ -258,6 +296,16 @@ class Board:
 
     # ---- inside ----
 
+    async def _load(self, stand: Stand, loaded: Loaded, model: VerifiedBytes) -> Loaded:
+        loaded.engine.slow_down(self._slow_down)
+        try:
+            await loaded.engine.start(self._spec(loaded, model))
+            await self._attach_all(stand, loaded)
+        except BaseException:
+            await self._close(loaded)
+            raise
+        return loaded
+
     async def _behaves(self, stand: Stand, seconds: float) -> bool:
         """Watch it for `seconds`, and then until every frame it was asked for meanwhile has ended: one that hangs is
         found out so, by the engine's patience or by ours. A worker that fell must be back. Where no frame is asked of
@@ -276,7 +324,8 @@ class Board:
     def _new_stand(self, deployment: DeploymentName) -> Stand:
         wish = self._wishes.get(deployment)
         settings = wish.settings if wish else LaneSettings(1.0, 0.3, 80, offload=False)
-        lane = Lane(Estimate(FIRST_INFERENCE_SECONDS), Breaker(), UplinkBudget(wish.bits_per_second if wish else 0.0))
+        guess = CostLine(((1, FIRST_INFERENCE_SECONDS),))
+        lane = Lane(guess, Breaker(), UplinkBudget(wish.bits_per_second if wish else 0.0))
         stand = Stand(LaneRunner(lane, settings, self._clock, self._captures, self._report))
         self._stands[deployment] = stand
         self._configure(stand, wish)
@@ -292,6 +341,8 @@ class Board:
             stand.runner.look_again()
         stand.runner.lane.budget.bits_per_second = wish.bits_per_second
         stand.runner.offer_cloud(self._cloud)
+        if stand.runner.shadow is not None and wish.shadow is not None:
+            stand.runner.shadow.share = wish.shadow.share
 
     def _spec(self, loaded: Loaded, model: VerifiedBytes) -> EngineSpec:
         manifest = loaded.release.manifest

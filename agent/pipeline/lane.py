@@ -5,7 +5,9 @@ so). The caller does what it is told and reports back. Rules that hold here:
 
 - every frame handed in ends in exactly one Finish, whatever the world does;
 - a tap has at most one frame waiting: the newest (mailbox of depth 1);
-- frames that wait start in order of deadline, as many inferences at once as the engine runs (`width`);
+- frames that wait start in order of deadline, as many calls at once as the engine runs (`width`);
+- a call takes all that wait, up to what it may hold, where that pays, and as long as none that would be in time alone
+  is late by its company; nothing waits for company;
 - a frame in the cloud ends at its deadline, not when the cloud answers;
 - a slot is given back once, as soon as nothing can read it any more: with a frame in the cloud when its picture is
   encoded, unless the box may still run it too;
@@ -15,13 +17,15 @@ so). The caller does what it is told and reports back. Rules that hold here:
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from agent.offload import policy
 from agent.offload.breaker import Breaker
 from agent.offload.budget import UplinkBudget
+from agent.offload.cost import CostLine
 from agent.offload.estimate import Estimate
 from agent.offload.policy import CloudView, LocalView, Route
 from agent.types import Box, Finished, Frame, Tap
@@ -35,10 +39,10 @@ FIRST_CLOUD_SECONDS = 0.08
 
 @dataclass(frozen=True)
 class Infer:
-    """Run this frame on the box, then report `local_done`."""
+    """Run these frames on the box, in one call, then report `local_done`."""
 
-    job: int
-    frame: Frame
+    jobs: tuple[int, ...]
+    frames: tuple[Frame, ...]
 
 
 @dataclass(frozen=True)
@@ -118,16 +122,16 @@ class Answer:
 class Lane:
     """See the module's rules. All times are monotonic seconds."""
 
-    local: Estimate
+    local: CostLine
     breaker: Breaker
     budget: UplinkBudget
     ready: bool = False  # an engine answers
-    width: int = 1  # inferences it runs at once
+    width: int = 1  # calls it runs at once
     cloud_allowed: bool = False  # by the deployment, and a cloud node is known
     round_trip: Estimate = field(default_factory=lambda: Estimate(FIRST_CLOUD_SECONDS))
     _jobs: dict[int, _Job] = field(default_factory=dict)
     _mailbox: dict[Tap, int] = field(default_factory=dict)
-    _running: dict[int, float] = field(default_factory=dict)  # job -> since when
+    _running: dict[tuple[int, ...], float] = field(default_factory=dict)  # jobs of a call -> since when
     _next: int = 0
     _jpeg_bytes: float = FIRST_JPEG_BYTES
 
@@ -139,22 +143,24 @@ class Lane:
         self._jobs[number] = job
         return [*self._route(number, job, now), *self._dispatch(now)]
 
-    def local_done(self, number: int, answer: Answer, now: float) -> list[Action]:
-        """The engine answered; `answer.error` when it failed.
+    def local_done(self, numbers: tuple[int, ...], answers: Sequence[Answer], now: float) -> list[Action]:
+        """The engine answered a call, frame by frame; `error` of an answer when it failed.
 
         What counts for the next frames is how long it was away: others ask the engine too, and are waited for.
         """
-        away = answer.infer_seconds
-        since = self._running.pop(number, None)
+        away = max(answer.infer_seconds for answer in answers)
+        since = self._running.pop(numbers, None)
         if since is not None:
             away = max(away, now - since)
-        job = self._jobs.get(number)
-        if job is None:
-            return self._dispatch(now)
-        job.local = _Leg.OVER
-        if not answer.error:
-            self.local.observe(away, now)
-        return [*self._settle_local(job, answer, now), *self._clean(number, job), *self._dispatch(now)]
+        if not any(answer.error for answer in answers):
+            self.local.observe(len(numbers), away, now)
+        actions: list[Action] = []
+        for number, answer in zip(numbers, answers, strict=True):
+            job = self._jobs.get(number)
+            if job is not None:
+                job.local = _Leg.OVER
+                actions += [*self._settle_local(job, answer, now), *self._clean(number, job)]
+        return [*actions, *self._dispatch(now)]
 
     def encoded(self, number: int, nbytes: int, now: float) -> list[Action]:
         """The picture of a frame that goes up is there: the cloud is asked now."""
@@ -212,6 +218,11 @@ class Lane:
         return min(times) if times else None
 
     @property
+    def calm(self) -> bool:
+        """Nothing runs here, and nothing waits."""
+        return not self._running and not self._mailbox
+
+    @property
     def waiting(self) -> int:
         return len(self._mailbox)
 
@@ -247,23 +258,28 @@ class Lane:
             for tap, other in self._mailbox.items()
             if tap != frame.tap
         )
+        size = self._usual_size
         return LocalView(
             ready=self.ready,
-            free_at=self._free_at(ahead, now),
-            planned=self.local.planned,
+            free_at=self._free_at(ahead // size, now),
+            planned=self.local.planned(ahead % size + 1),
             idle=len(self._running) < self.width and not self._mailbox,
             waiting=frame.tap in self._mailbox,
             measured_at=self.local.last_at,
             improving=self.local.improving,
         )
 
-    def _free_at(self, ahead: int, now: float) -> float:
-        """When the engine takes up a frame that has so many before it."""
-        planned = self.local.planned
-        free = sorted(max(now, since + planned) for since in self._running.values())
+    @property
+    def _usual_size(self) -> int:
+        """Frames in a call while many wait."""
+        return self.local.most if self.local.pays(self.local.most) else 1
+
+    def _free_at(self, calls: int, now: float) -> float:
+        """When the engine takes up a call that has so many full ones before it."""
+        free = sorted(max(now, since + self.local.planned(len(jobs))) for jobs, since in self._running.items())
         free = [now] * (self.width - len(free)) + free
-        for _ in range(ahead):
-            heapq.heapreplace(free, free[0] + planned)  # sorted is a heap
+        for _ in range(calls):
+            heapq.heapreplace(free, free[0] + self.local.planned(self._usual_size))  # sorted is a heap
         return free[0]
 
     def _cloud_view(self, now: float) -> CloudView:
@@ -295,7 +311,7 @@ class Lane:
     def _send_up(self, number: int, job: _Job, now: float) -> list[Action]:
         job.cloud = _Leg.RUNNING
         job.sent_at = now
-        job.hedge_at = policy.hedge_at(job.frame.deadline, self.local.planned) if self.ready else None
+        job.hedge_at = policy.hedge_at(job.frame.deadline, self.local.planned()) if self.ready else None
         job.reserved_bytes = self._jpeg_bytes
         self.breaker.reserved()
         self.budget.spend(job.reserved_bytes * 8, now)
@@ -307,21 +323,43 @@ class Lane:
         """Start the frames with the earliest deadlines, as the engine is free."""
         actions: list[Action] = []
         while self.ready and len(self._running) < self.width and self._mailbox:
-            tap = min(self._mailbox, key=lambda tap: self._jobs[self._mailbox[tap]].frame.deadline)
-            number = self._mailbox.pop(tap)
-            actions += self._start(number, self._jobs[number], now)
+            waiting = sorted(self._mailbox.values(), key=lambda number: self._jobs[number].frame.deadline)
+            if self._goes_up_late(self._jobs[waiting[0]], now):
+                actions += self._send_up_late(waiting[0], now)
+            else:
+                actions.append(self._start(tuple(waiting[: self._size(waiting, now)]), now))
         return actions
 
-    def _start(self, number: int, job: _Job, now: float) -> list[Action]:
-        late = now + self.local.planned > job.frame.deadline
+    def _goes_up_late(self, job: _Job, now: float) -> bool:
+        """Would it be late here, and not in the cloud?"""
+        if job.cloud is not _Leg.UNUSED or now + self.local.planned() <= job.frame.deadline:
+            return False
         cloud = self._cloud_view(now)
-        if late and job.cloud is _Leg.UNUSED and cloud.usable and now + cloud.typical <= job.frame.deadline:
-            job.local = _Leg.UNUSED
-            return self._send_up(number, job, now)
-        job.local = _Leg.RUNNING
-        job.stages["queue"] = now - job.frame.captured
-        self._running[number] = now
-        return [Infer(number, job.frame)]
+        return cloud.usable and now + cloud.typical <= job.frame.deadline
+
+    def _send_up_late(self, number: int, now: float) -> list[Action]:
+        job = self._jobs[number]
+        self._drop_from_mailbox(number, job)
+        job.local = _Leg.UNUSED
+        return self._send_up(number, job, now)
+
+    def _size(self, waiting: list[int], now: float) -> int:
+        """How many of those that wait, by deadline, share the next call."""
+        deadlines = [self._jobs[number].frame.deadline for number in waiting[: self.local.most]]
+        soonest = next((deadline for deadline in deadlines if now + self.local.planned() <= deadline), math.inf)
+        for size in range(len(deadlines), 1, -1):
+            if self.local.pays(size) and now + self.local.planned(size) <= soonest:
+                return size
+        return 1
+
+    def _start(self, numbers: tuple[int, ...], now: float) -> Infer:
+        jobs = [self._jobs[number] for number in numbers]
+        for number, job in zip(numbers, jobs, strict=True):
+            self._drop_from_mailbox(number, job)
+            job.local = _Leg.RUNNING
+            job.stages["queue"] = now - job.frame.captured
+        self._running[numbers] = now
+        return Infer(numbers, tuple(job.frame for job in jobs))
 
     def _hedge(self, number: int, job: _Job, now: float) -> list[Action]:
         job.hedge_at = None

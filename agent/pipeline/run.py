@@ -8,24 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from agent.cameras.captured import PassedOver
-from agent.offload.estimate import Estimate
+from agent.offload.cost import CostLine
 from agent.pipeline import zones
 from agent.pipeline.answers import LastAnswers
 from agent.pipeline.health import Health
 from agent.pipeline.lane import Action, Answer, Finish, Infer, Lane, Release, SendUp
-from agent.ports import Clock, CloudInference, CloudModel, Engine
+from agent.pipeline.shadow import LONGEST_LOOK, Shadow, ShadowTally
+from agent.ports import Clock, CloudInference, CloudModel, Detections, Engine, InSlot
 from agent.types import Box, Finished, Frame, ModelInput, Tap, Zone
-from protos.errors import LongshoreError, Retryable
+from protos.errors import LongshoreError, Rejected, Retryable
 from protos.ids import CameraName, Digest
 from protos.outcomes import Outcome
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+MISTAKE = Answer(error="the agent made a mistake; its log says which")
 LOOK_SECONDS = 2.0  # that a camera with news is looked at on
 JPEG_SIDE = 640  # pixels, the longer side of a picture sent up for a model that does not say what it looks at
 
@@ -85,6 +88,7 @@ class LaneRunner:
         self.settings = settings
         self.masks: Mapping[CameraName, tuple[Zone, ...]] = {}  # what stands in one is not told
         self.active: ActiveRelease | None = None
+        self.shadow: Shadow | None = None
         self._answers = LastAnswers()
         self._looked_at: dict[CameraName, float] = {}  # until when, as its camera was told last
         self._before: ActiveRelease | None = None
@@ -99,7 +103,9 @@ class LaneRunner:
     def use(self, active: ActiveRelease) -> None:
         """Swap between two frames: what starts from now on is answered by `active`, whose cost was measured warm."""
         self._before, self.active = self.active, active
-        self.lane.local = Estimate(active.engine.warm_seconds)
+        if self.shadow is not None:
+            self.shadow.tally = ShadowTally()  # another release to compare with
+        self.lane.local = CostLine(active.engine.profile)
         self.lane.width, self.lane.ready = active.engine.width, True
         self.look_again()
         self._act(self.lane.tick(self._clock.monotonic()))
@@ -155,8 +161,8 @@ class LaneRunner:
     def _act(self, actions: list[Action]) -> None:
         for action in actions:
             match action:
-                case Infer(job, frame):
-                    self._spawn(f"infer {frame.tap.camera}#{frame.seq}", self._infer(job, frame))
+                case Infer(jobs, frames):
+                    self._spawn(f"infer {frames[0].tap.camera}#{frames[0].seq}", self._infer(jobs, frames))
                 case SendUp(job, frame):
                     self._spawn(f"cloud {frame.tap.camera}#{frame.seq}", self._send_up(job, frame))
                 case Release(tap, slot):
@@ -183,24 +189,63 @@ class LaneRunner:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
-    async def _infer(self, job: int, frame: Frame) -> None:
-        answer = await _whatever_happens(self._ask_engine(frame))
-        self._act(self.lane.local_done(job, answer, self._clock.monotonic()))
+    async def _infer(self, jobs: tuple[int, ...], frames: tuple[Frame, ...]) -> None:
+        answers = await _whatever_happens(self._ask_engines(frames), [MISTAKE] * len(frames))
+        actions = self.lane.local_done(jobs, answers, self._clock.monotonic())
+        for frame, answer in zip(frames, answers, strict=True):
+            actions = self._shadowed(actions, frame, answer)
+        self._act(actions)
 
-    async def _ask_engine(self, frame: Frame) -> Answer:
-        active = self._fitting(frame)
+    async def _ask_engines(self, frames: tuple[Frame, ...]) -> list[Answer]:
+        """In one call, unless a swap has just parted them."""
+        active = self._fitting(frames[0])
+        if all(self._fitting(frame) is active for frame in frames):
+            return await self._ask_engine(active, frames)
+        return [answer for frame in frames for answer in await self._ask_engine(self._fitting(frame), (frame,))]
+
+    async def _ask_engine(self, active: ActiveRelease | None, frames: tuple[Frame, ...]) -> list[Answer]:
         if active is None:
-            return Answer(error="no release answers here yet")
-        active.health.asked += 1
+            return [Answer(error="no release answers here yet")] * len(frames)
+        wanted = [InSlot(frame.tap, frame.slot, frame.geometry) for frame in frames]
+        active.health.asked += len(frames)
         try:
-            found = await active.engine.detect_slot(frame.tap, frame.slot, frame.geometry, self.settings.min_score)
-            active.health.answered += 1
-        except LongshoreError as error:
-            active.health.interrupted += isinstance(error, Retryable)
-            return Answer(error=str(error))
+            found = await _found(active.engine, wanted, self.settings.min_score)
         finally:
-            active.health.ended += 1
-        return Answer(self._kept(frame.tap, found.boxes), active.digest, infer_seconds=found.infer_seconds)
+            active.health.ended += len(frames)
+        return [self._answer(active, frame.tap, each) for frame, each in zip(frames, found, strict=True)]
+
+    def _answer(self, active: ActiveRelease, tap: Tap, found: Detections | LongshoreError) -> Answer:
+        if isinstance(found, LongshoreError):
+            active.health.interrupted += isinstance(found, Retryable)
+            return Answer(error=str(found))
+        active.health.answered += 1
+        return Answer(self._kept(tap, found.boxes), active.digest, infer_seconds=found.infer_seconds)
+
+    def _shadowed(self, actions: list[Action], frame: Frame, answer: Answer) -> list[Action]:
+        """The shadow may look at a frame whose slot would be given back now: then it is, once that has looked."""
+        given_back = Release(frame.tap, frame.slot)
+        if self.shadow is None or answer.error or given_back not in actions:
+            return actions
+        if not self.shadow.takes(frame, calm=self.lane.calm):
+            return actions
+        self._spawn(f"shadow {frame.tap.camera}#{frame.seq}", self._look_in_shadow(self.shadow, frame, answer))
+        return [action for action in actions if action != given_back]
+
+    async def _look_in_shadow(self, shadow: Shadow, frame: Frame, answer: Answer) -> None:
+        wanted, tally = [InSlot(frame.tap, frame.slot, frame.geometry)], shadow.tally
+        try:
+            async with asyncio.timeout(LONGEST_LOOK):
+                (found,) = await _found(shadow.engine, wanted, self.settings.min_score)
+        except TimeoutError:
+            found = Retryable("it took too long")
+        finally:
+            shadow.looked()
+            self._pixels.release(frame.tap, frame.slot)
+        if isinstance(found, LongshoreError):
+            tally.failed += 1
+        else:
+            own = Detections(self._kept(frame.tap, found.boxes), found.infer_seconds)
+            tally.compare(Detections(answer.boxes, answer.infer_seconds), own)
 
     def _fitting(self, frame: Frame) -> ActiveRelease | None:
         """The release that answers; or the one before, for a frame that was fitted to its input before the swap."""
@@ -210,7 +255,7 @@ class LaneRunner:
         return before if frame.input == before.pixels != active.pixels else active
 
     async def _send_up(self, job: int, frame: Frame) -> None:
-        answer = await _whatever_happens(self._ask_cloud(job, frame))
+        answer = await _whatever_happens(self._ask_cloud(job, frame), MISTAKE)
         self._act(self.lane.cloud_done(job, answer, self._clock.monotonic()))
 
     async def _ask_cloud(self, job: int, frame: Frame) -> Answer:
@@ -243,13 +288,25 @@ class LaneRunner:
         self._act(self.lane.tick(self._clock.monotonic()))
 
 
-async def _whatever_happens(asking: Coroutine[Any, Any, Answer]) -> Answer:
+async def _found(engine: Engine, frames: Sequence[InSlot], min_score: float) -> list[Detections | LongshoreError]:
+    """What was seen on each. Frames refused together are asked one by one: none pays for another's fault."""
+    try:
+        return list(await engine.detect_slots(frames, min_score))
+    except Rejected as error:
+        if len(frames) == 1:
+            return [error]
+    except LongshoreError as error:
+        return [error] * len(frames)
+    return [found for frame in frames for found in await _found(engine, [frame], min_score)]
+
+
+async def _whatever_happens(asking: Coroutine[Any, Any, T], otherwise: T) -> T:
     """The answer: a lane that never heard of a frame again would hold its slot, and its turn, for ever."""
     try:
         return await asking
-    except Exception:  # the root of one frame: a bug of ours costs this frame only
+    except Exception:  # the root of one call: a bug of ours costs its frames only
         log.exception("a frame failed")
-        return Answer(error="the agent made a mistake; its log says which")
+        return otherwise
 
 
 def _side(active: ActiveRelease) -> int:

@@ -55,10 +55,11 @@ class Stand:
     candidate: Loaded | None = None
     current: Loaded | None = None
     previous: Loaded | None = None
+    shadow: Loaded | None = None  # seen by nobody; see agent.pipeline.shadow
 
     @property
     def loaded(self) -> list[Loaded]:
-        return [one for one in (self.candidate, self.current, self.previous) if one is not None]
+        return [one for one in (self.candidate, self.current, self.previous, self.shadow) if one is not None]
 
     @property
     def health(self) -> Health:
@@ -74,6 +75,14 @@ class Stand:
     def ready(self) -> bool:
         """The worker of the release that answers is there."""
         return self.current is not None and self.current.engine.ready
+
+    def unfit(self, shadow: Loaded) -> str:
+        """Why no frame can be shown to it as well as to the release that answers, or ""."""
+        if shadow.pixels is None:
+            return "it finds no boxes on cameras' frames, so there is nothing to compare"
+        if self.current is not None and shadow.pixels != self.current.pixels:
+            return "it looks at pictures of another size or fit than the release that answers, so no frame suits both"
+        return ""
 
     def find(self, digest: Digest) -> Loaded | None:
         return next((one for one in self.loaded if one.digest == digest), None)

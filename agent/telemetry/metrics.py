@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Set
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
 
+from agent.offload.cost import CostLine
+from agent.pipeline.shadow import ShadowTally
 from agent.telemetry.books import Summary
 from agent.telemetry.nodestats import Usage
 from agent.telemetry.records import NodeStats, RecordClass
@@ -67,9 +69,39 @@ class Metrics:
             buckets=BUCKETS,
             registry=registry,
         )
+        self._make_cost(registry)
+        self._make_shadow(registry)
         self._make_objects(registry)
         self._make_outbox(registry)
         self._make_process(registry)
+
+    def _make_cost(self, registry: CollectorRegistry) -> None:
+        self._cost = Gauge(
+            "longshore_inference_cost_seconds",
+            "A call of the model on this box, as learned: what each frame in it costs, and what the call costs beside.",
+            ["deployment", "of"],
+            registry=registry,
+        )
+        self._load = Gauge(
+            "longshore_inference_load_factor", "The last calls, in times of what the cost says.", ["deployment"],
+            registry=registry,
+        )  # fmt: skip
+        self._kept = Gauge(
+            "longshore_inference_planned_share", "Share of the last calls that took no longer than was planned.",
+            ["deployment"], registry=registry,
+        )  # fmt: skip
+
+    def _make_shadow(self, registry: CollectorRegistry) -> None:
+        self._shadow = Gauge(
+            "longshore_shadow_frames",
+            "Frames that a deployment's shadow looked at, since it and the release that answers are loaded.",
+            ["deployment", "result"],
+            registry=registry,
+        )
+        self._shadow_seconds = Gauge(
+            "longshore_shadow_inference_seconds", "Inference of these frames, of the shadow and of what answers.",
+            ["deployment", "of"], registry=registry,
+        )  # fmt: skip
 
     def _make_objects(self, registry: CollectorRegistry) -> None:
         self._update = Gauge(
@@ -143,6 +175,26 @@ class Metrics:
         self._queue.labels(deployment).set(waiting)
         self._in_cloud.labels(deployment).set(in_cloud)
 
+    def cost(self, deployment: DeploymentName, line: CostLine) -> None:
+        self._cost.labels(deployment, "frame").set(line.per_frame)
+        self._cost.labels(deployment, "call").set(line.per_call)
+        self._load.labels(deployment).set(line.load)
+        if line.kept is None:  # another release, and too few calls of it
+            self._kept.remove_by_labels({"deployment": deployment})
+        else:
+            self._kept.labels(deployment).set(line.kept)
+
+    def shadow(self, deployment: DeploymentName, tally: ShadowTally | None) -> None:
+        """None: it has none, or that is not loaded."""
+        if tally is None:
+            for family in (self._shadow, self._shadow_seconds):
+                family.remove_by_labels({"deployment": deployment})
+            return
+        for result in ("agreed", "differed", "failed"):
+            self._shadow.labels(deployment, result).set(getattr(tally, result))
+        self._shadow_seconds.labels(deployment, "shadow").set(tally.seconds)
+        self._shadow_seconds.labels(deployment, "active").set(tally.active_seconds)
+
     # ---- applications beside the box (agent.serving.dataplane.Observer) ----
 
     def answered(self, transport: str, model: str, result: str, seconds: float) -> None:
@@ -172,8 +224,9 @@ class Metrics:
 
     def keep(self, cameras: Set[str], deployments: Set[str], lines: Set[str]) -> None:
         """End every series of other cameras, deployments and lines, or a box where these change would grow for ever."""
-        of_deployments = (self._stages, self._uplink, self._queue, self._in_cloud, self._update, self._model)
-        for family in (self._frames, self._crossings, *of_deployments):
+        of_lanes = (self._stages, self._uplink, self._queue, self._in_cloud, self._cost, self._load, self._kept)
+        of_shadows = (self._shadow, self._shadow_seconds)
+        for family in (self._frames, self._crossings, self._update, self._model, *of_lanes, *of_shadows):
             _prune(family, "deployment", deployments)
         for of_camera in (self._frames, self._crossings, self._camera, self._fps):
             _prune(of_camera, "camera", cameras)

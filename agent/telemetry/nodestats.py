@@ -52,6 +52,15 @@ def parse_pss(text: str) -> int:
     return 0
 
 
+def parse_available(text: str) -> int:
+    """Bytes of memory that can be had without swapping, from /proc/meminfo; of a kernel that does not tell, 0."""
+    return next((int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("MemAvailable:")), 0)
+
+
+def available_memory() -> int:
+    return parse_available(Path("/proc/meminfo").read_text())
+
+
 def tree(parents: dict[int, int], root: int) -> set[int]:
     """`root` and all its descendants."""
     found, fresh = {root}, {root}

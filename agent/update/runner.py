@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from agent.ports import Clock, StateStore
@@ -45,8 +45,13 @@ class Updater:
         clock: Clock,
         settings: UpdateSettings = UpdateSettings(),
         changed: Callable[[], None] = lambda: None,
+        kept: Callable[[], Iterable[Digest]] = lambda: (),
     ) -> None:
-        """`changed`: called on the loop whenever a report or a problem may have changed; make it cheap."""
+        """`changed`: called on the loop whenever a report or a problem may have changed; make it cheap.
+
+        `kept`: releases whose files stay besides those of the updates.
+        """
+        self._kept = kept
         self._state = state
         self._tasks = Tasks()
         self._updates: dict[DeploymentName, DeploymentUpdate] = {}
@@ -126,7 +131,7 @@ class Updater:
     def _sweep(self) -> None:
         kept = [digest for update in self._updates.values() for digest in update.record.releases]
         try:
-            steps.sweep(self._around.ports.releases, kept)
+            steps.sweep(self._around.ports.releases, [*kept, *self._kept()])
         except LongshoreError as error:  # what stays behind costs room only; the next sweep tries again
             log.warning("old releases were not deleted: %s", error)
 

@@ -76,7 +76,7 @@ async def warm(ports: Ports, deployment: DeploymentName, release: VerifiedReleas
         log.info("%s %s: its variant %s runs here", release.manifest.name, release.manifest.version, variant.name)
     ports.variants[release.digest] = variant.name
     entry = release.manifest.file(variant.file)
-    await ports.serving.warm(deployment, release, await in_thread(_proven, ports.releases, entry))
+    await ports.serving.warm(deployment, release, await in_thread(proven, ports.releases, entry))
 
 
 async def swap(ports: Ports, deployment: DeploymentName, digest: Digest) -> None:
@@ -158,7 +158,8 @@ async def _file(ports: Ports, entry: FileEntry, report: Callable[[], None]) -> N
     await in_thread(ports.releases.complete, entry.digest)
 
 
-def _proven(releases: ReleaseStore, entry: FileEntry) -> VerifiedBytes:
+def proven(releases: ReleaseStore, entry: FileEntry) -> VerifiedBytes:
+    """The file's content from disk. What is damaged is thrown away before Damaged is raised."""
     try:
         return proof.content_of(entry, releases.read(entry.digest))
     except Damaged:

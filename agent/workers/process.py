@@ -109,6 +109,11 @@ class WorkerProcess(Generic[M]):
             self._sending = True
             asyncio.get_running_loop().call_soon(self._flush)
 
+    def step_back(self) -> None:
+        """Let it run only where no other process wants the core; so will threads that it starts from now on."""
+        with contextlib.suppress(OSError):  # it is gone, or the box forbids it: then it runs as the others do
+            os.sched_setscheduler(self.pid or -1, os.SCHED_IDLE, os.sched_param(0))
+
     def kill(self) -> None:
         """SIGKILL, for a worker that hangs; `on_exit` follows."""
         if self._process is not None and self._process.returncode is None:

@@ -78,6 +78,14 @@ def _value(key: str, value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
+def _shadow(node: str, told: Document) -> list[str]:
+    answered = told["agreed"] + told["differed"]
+    agreed = f"{100 * told['agreed'] / answered:.1f} %" if answered else kinds.NONE
+    times = [f"{1000 * told[key]:.1f} ms" if answered else kinds.NONE for key in ("inferSeconds", "activeInferSeconds")]
+    seen = [str(answered + told["failed"]), agreed, str(told["failed"])]
+    return [node, _short(told["digest"]), *seen, *times, told["message"]]
+
+
 Table = tuple[str, Sequence[str], list[list[str]]]
 
 
@@ -101,6 +109,11 @@ def _tables(document: Document, now: datetime) -> Iterator[Table]:
             ]
             for item in boxes
         ],
+    )
+    yield (
+        "Shadow",
+        ("NODE", "DIGEST", "FRAMES", "AGREED", "FAILED", "ONE FRAME", "ACTIVE", "MESSAGE"),
+        [_shadow(item["node"], item["shadow"]) for item in boxes if item.get("shadow")],
     )
     reports = at(document, "status.deployments", [])
     yield (

@@ -20,7 +20,7 @@ import msgspec
 
 from controlplane.fleet import watching
 from controlplane.fleet.objects import CLOUD, EDGE, Camera, Deployment, Fleet, Node, Releases
-from controlplane.fleet.specs import OffloadSpec
+from controlplane.fleet.specs import OffloadSpec, ShadowSpec
 from controlplane.fleet.watching import Motion
 from controlplane.fleet.zones import Line, Zone
 from controlplane.settings.domain import BoxQuotas
@@ -40,6 +40,12 @@ class DesiredCamera:
 
 
 @dataclass(frozen=True)
+class DesiredShadow:
+    digest: str
+    share: float
+
+
+@dataclass(frozen=True)
 class DesiredDeployment:
     name: str
     model: str
@@ -52,6 +58,7 @@ class DesiredDeployment:
     detections_per_second: float
     classes: tuple[str, ...] = ()
     events: bool = True
+    shadow: DesiredShadow | None = None
 
 
 @dataclass(frozen=True)
@@ -153,7 +160,14 @@ def _deployment(deployment: Deployment, cameras: list[Camera], releases: Release
         detections_per_second=spec.detections_per_second,
         classes=spec.classes,
         events=spec.events,
+        shadow=_shadow(spec.shadow, releases),
     )
+
+
+def _shadow(spec: ShadowSpec, releases: Releases) -> DesiredShadow | None:
+    """None for a release that the registry lost, too: there is nothing to compare with."""
+    digest = releases.get(spec.candidate) if spec.candidate else None
+    return DesiredShadow(digest, spec.share) if digest else None
 
 
 def _endpoints(node: Node, deployments: list[Deployment], nodes: Iterable[Node]) -> list[CloudEndpoint]:

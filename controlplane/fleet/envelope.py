@@ -14,7 +14,7 @@ import msgspec
 from controlplane.fleet import sources, specs, status
 from controlplane.fleet.desired import DesiredState
 from controlplane.fleet.objects import Camera, Condition, Deployment, Fleet, Meta, Node
-from controlplane.fleet.reports import CameraReport, DeploymentReport
+from controlplane.fleet.reports import CameraReport, DeploymentReport, ShadowReport
 from controlplane.fleet.status import Progress, Step
 from controlplane.shape import API_VERSION, moment_or_never
 
@@ -101,6 +101,21 @@ def _deployment_report(report: DeploymentReport) -> Document:
         "bytesDone": report.bytes_done,
         "bytesTotal": report.bytes_total,
         "variant": report.variant,
+        "shadow": _shadow(report.shadow),
+        "message": sources.scrubbed(report.message),
+    }
+
+
+def _shadow(report: ShadowReport | None) -> Document | None:
+    if report is None:
+        return None
+    return {
+        "digest": report.digest,
+        "agreed": report.agreed,
+        "differed": report.differed,
+        "failed": report.failed,
+        "inferSeconds": round(report.infer_seconds, 6),
+        "activeInferSeconds": round(report.active_infer_seconds, 6),
         "message": sources.scrubbed(report.message),
     }
 
@@ -162,5 +177,6 @@ def _box(step: Progress) -> Document:
         "state": step.state,
         "activeDigest": step.active_digest,
         "variant": step.variant,
+        "shadow": _shadow(step.shadow),
         "message": sources.scrubbed(step.message),
     }

@@ -23,6 +23,19 @@ class Inventory:
 
 
 @dataclass(frozen=True)
+class ShadowReport:
+    """Of a release that is compared with what answers: frames by how it went, and the mean inference of both."""
+
+    digest: str
+    message: str = ""  # why it sees no frames, completing "it …"
+    agreed: int = 0
+    differed: int = 0
+    failed: int = 0
+    infer_seconds: float = 0.0
+    active_infer_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
 class DeploymentReport:
     name: str
     state: str = ""
@@ -33,6 +46,7 @@ class DeploymentReport:
     bytes_done: int = 0
     bytes_total: int = 0
     variant: str = ""  # of what answers; "": an agent of before 0.2
+    shadow: ShadowReport | None = None
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,18 @@ class Inventory(Answer):
     metrics_url: str
 
 
+class ShadowStatus(Answer):
+    """Frames that a box showed to the shadow of what answers, by how the two compare; and the mean of both."""
+
+    digest: str
+    agreed: int
+    differed: int
+    failed: int = Field(description="frames that it did not answer, or not within 2 s")
+    infer_seconds: float = Field(description="at most: it runs on processor time that is left over")
+    active_infer_seconds: float = Field(description="of the release that answers, on the same frames")
+    message: str = Field(description="why it sees no frames; empty: it does")
+
+
 class NodeDeployment(Answer):
     name: str
     state: str
@@ -62,6 +74,7 @@ class NodeDeployment(Answer):
     bytes_done: int
     bytes_total: int
     variant: str
+    shadow: ShadowStatus | None
     message: str
 
 
@@ -173,6 +186,11 @@ class Offload(Answer):
     jpeg_quality: int = Field(default=80, ge=1, le=100, description="of the pictures that it sends")
 
 
+class Shadow(Answer):
+    release: str = Field(default="", description="a candidate, as NAME:VERSION; empty: none")
+    share: float = Field(default=0.1, gt=0, le=1, description="of the frames, as far as boxes have time for them")
+
+
 class DeploymentSpec(Answer):
     model: str = Field(description="name of the model line")
     version: str = Field(description="the release, by its version; never an implicit newest one")
@@ -184,6 +202,7 @@ class DeploymentSpec(Answer):
     min_score: float = Field(default=0.3, ge=0, le=1, description="detections below it are left out")
     classes: list[str] = Field(default_factory=list, description="labels to look for; empty: all the release has")
     detections_per_second: float = Field(default=2, ge=0, description="recorded per camera, at most")
+    shadow: Shadow = Field(default=Shadow(), description="a release that is compared and never shown")
     events: bool = Field(default=True, description="whether boxes tell applications over MQTT what they record")
 
 
@@ -199,6 +218,7 @@ class DeploymentBox(Answer):
     state: str
     active_digest: str
     variant: str = Field(description="of the release that answers; empty of agents before 0.2")
+    shadow: ShadowStatus | None
     message: str
 
 

@@ -25,6 +25,7 @@ from controlplane.ports import Clock, Notifier
 from protos import ids
 from protos import manifest as manifests
 from protos.errors import Rejected
+from protos.ids import ModelName, Version
 
 Document = dict[str, Any]
 
@@ -256,12 +257,19 @@ def _found(item: Item | None, kind: str, name: str) -> Item:
 
 def _check_release(repository: FleetRepository, spec: DeploymentSpec) -> None:
     """The registry has it, and it can tell the classes that are asked for. Raises Rejected."""
-    content = repository.release_manifest(spec.model, spec.version)
-    if content is None:
-        missing = f"release {spec.version} of model {spec.model} is not in the registry"
-        raise Rejected(f"{missing}; push it with 'longshore push DIR' or see 'longshore get releases'")
+    content = _manifest(repository, spec.model, spec.version)
     if spec.classes:
         specs.check_classes(spec, manifests.parse(content).labels)
+    if spec.shadow.candidate is not None:
+        _manifest(repository, *spec.shadow.candidate)
+
+
+def _manifest(repository: FleetRepository, model: ModelName, version: Version) -> bytes:
+    content = repository.release_manifest(model, version)
+    if content is None:
+        missing = f"release {version} of model {model} is not in the registry"
+        raise Rejected(f"{missing}; push it with 'longshore push DIR' or see 'longshore get releases'")
+    return content
 
 
 def _chosen(items: Sequence[Item], label_selector: str = "", limit: int | None = None, after: str = "") -> list[Item]:

@@ -50,6 +50,19 @@ class OffloadSpec:
 
 
 @dataclass(frozen=True)
+class ShadowSpec:
+    """A candidate that sees some of the frames, to be compared and never shown."""
+
+    candidate: tuple[ModelName, Version] | None = None
+    share: float = 0.1  # of the frames, as far as boxes have time for them
+
+    @property
+    def release(self) -> str:
+        """As it is written; empty: none."""
+        return ":".join(self.candidate or ())
+
+
+@dataclass(frozen=True)
 class DeploymentSpec:
     model: ModelName
     version: Version
@@ -62,6 +75,7 @@ class DeploymentSpec:
     detections_per_second: float = 2.0  # recorded per camera, at most
     classes: tuple[str, ...] = ()  # labels to look for; empty: all that the release has
     events: bool = True  # what is recorded is told to applications as well
+    shadow: ShadowSpec = ShadowSpec()
 
 
 def _rate(value: object, where: str) -> float:
@@ -127,6 +141,7 @@ def deployment_spec(value: object) -> DeploymentSpec:
         min_score=fields.take("minScore", number(0, 1), default=DeploymentSpec.min_score),
         classes=fields.take("classes", _classes, default=()),
         events=fields.take("events", flag, default=True),
+        shadow=fields.take("shadow", _shadow, default=ShadowSpec()),
         detections_per_second=fields.take(
             "detectionsPerSecond", number(0, MAX_RATE), default=DeploymentSpec.detections_per_second
         ),
@@ -172,6 +187,24 @@ def _offload(value: object, where: str) -> OffloadSpec:
     return spec
 
 
+def _shadow(value: object, where: str) -> ShadowSpec:
+    fields = Fields(value, where)
+    candidate = fields.take("release", _candidate, default=None)
+    share = fields.take("share", number(0, 1), default=ShadowSpec.share)
+    fields.done()
+    if share == 0:
+        raise Rejected(f"{where}.share must be more than 0 and at most 1; an empty {where}.release compares nothing")
+    return ShadowSpec(candidate, share)
+
+
+def _candidate(value: object, where: str) -> tuple[ModelName, Version] | None:
+    release = text(value, where)
+    model, _, version = release.partition(":")
+    if release and not (model and version):
+        raise Rejected(f"{where} must read NAME:VERSION, such as harbour:1.1.0; empty: none")
+    return (ids.model_name(model), ids.version(version)) if release else None
+
+
 def node_document(spec: NodeSpec) -> dict[str, object]:
     """`node_spec(node_document(s)) == s`; so for the two below, but for a camera's credentials."""
     return {"paused": spec.paused, "slowDown": quantities.duration_text(spec.slow_down_ms)}
@@ -202,4 +235,5 @@ def deployment_document(spec: DeploymentSpec) -> dict[str, object]:
         "classes": list(spec.classes),
         "detectionsPerSecond": spec.detections_per_second,
         "events": spec.events,
+        "shadow": {"release": spec.shadow.release, "share": spec.shadow.share},
     }

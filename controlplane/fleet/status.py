@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from controlplane.fleet import desired
 from controlplane.fleet.objects import CLOUD, Camera, Condition, Deployment, Fleet, Node, Releases, Transitions
-from controlplane.fleet.reports import CameraReport, DeploymentReport
+from controlplane.fleet.reports import CameraReport, DeploymentReport, ShadowReport
 from controlplane.fleet.selection import selection
 from controlplane.fleet.selectors import EVERYTHING
 from controlplane.fleet.specs import DeploymentSpec
@@ -53,6 +53,7 @@ class Progress:
     state: str = ""
     active_digest: str = ""
     variant: str = ""  # of what answers
+    shadow: ShadowReport | None = None
 
 
 _UNDER_WAY = {
@@ -77,7 +78,7 @@ def progress(node: Node, deployment: Deployment, releases: Releases) -> Progress
     wanted = releases.get((spec.model, spec.version), "")
     report = node.report.deployment(deployment.name) or DeploymentReport(deployment.name)
     step, message = _step(node, report, wanted)
-    return Progress(node.name, step, message, report.state, report.active_digest, report.variant)
+    return Progress(node.name, step, message, report.state, report.active_digest, report.variant, report.shadow)
 
 
 def _step(node: Node, report: DeploymentReport, wanted: str) -> tuple[Step, str]:

@@ -14,7 +14,7 @@ from typing import TypeVar
 from controlplane.fleet.boxes import Answer
 from controlplane.fleet.desired import DesiredCamera, DesiredDeployment, DesiredState
 from controlplane.fleet.looking import LogLine, Picture
-from controlplane.fleet.reports import CameraReport, DeploymentReport, Inventory, Problem, Report
+from controlplane.fleet.reports import CameraReport, DeploymentReport, Inventory, Problem, Report, ShadowReport
 from controlplane.fleet.sources import scrubbed
 from controlplane.fleet.zones import Point, Zone
 from controlplane.trust.ports import Issued
@@ -84,6 +84,19 @@ def _deployment(message: fleet_pb2.DeploymentReport) -> DeploymentReport:
         bytes_done=_count(message.bytes_done),
         bytes_total=_count(message.bytes_total),
         variant=_text(message.variant, _NAME),
+        shadow=_shadow(message.shadow) if message.HasField("shadow") else None,
+    )
+
+
+def _shadow(message: fleet_pb2.ShadowReport) -> ShadowReport:
+    return ShadowReport(
+        digest=_text(message.digest, 71),
+        message=_text(message.message),
+        agreed=_count(message.agreed),
+        differed=_count(message.differed),
+        failed=_count(message.failed),
+        infer_seconds=_number(message.infer_seconds),
+        active_infer_seconds=_number(message.active_infer_seconds),
     )
 
 
@@ -170,6 +183,7 @@ def _deployment_spec(value: DesiredDeployment) -> fleet_pb2.DeploymentSpec:
         detections_per_second=value.detections_per_second,
         classes=value.classes,
         silent=not value.events,
+        shadow=fleet_pb2.ShadowSpec(digest=value.shadow.digest, share=value.shadow.share) if value.shadow else None,
     )
 
 

@@ -35,6 +35,8 @@ DEFAULTS: Mapping[str, Any] = {
     "detectionsPerSecond": 2,
     "classes": [],
     "events": True,
+    "shadow": "",
+    "shadowShare": 0.1,
 }
 
 
@@ -124,8 +126,13 @@ def _facts(spec: Document) -> list[tuple[str, str]]:
         ("Cloud help", cloud),
         ("Least score", f"{spec['minScore']:g}"),
         ("Classes", ", ".join(spec.get("classes", ())) or "all"),
+        ("Shadow", _shadow_wish(spec["shadow"])),
         ("Recorded", f"up to {spec['detectionsPerSecond']:g} results a second and camera"),
     ]
+
+
+def _shadow_wish(shadow: Document) -> str:
+    return f"{shadow['release']}, {100 * shadow['share']:g} % of the frames" if shadow["release"] else "none"
 
 
 def boxes(item: Document, nodes: Sequence[Document], releases: Sequence[StoredRelease]) -> list[Facts]:
@@ -152,8 +159,23 @@ def _box(item: Document, step: Document, node: Document | None, versions: Mappin
         "percent": round(100 * report["bytesDone"] / total) if pulling else None,
         "runs": versions.get(digest) or (f"release {figures.short(digest)}" if digest else "nothing yet"),
         "variant": step["variant"],
+        "shadow": _shadow(step["shadow"]),
         "message": step["message"],
     }
+
+
+def _shadow(told: Document | None) -> str:
+    """How the shadow compares on one box, in a sentence; empty where there is none."""
+    if told is None:
+        return ""
+    answered = told["agreed"] + told["differed"]
+    if not answered:
+        why = f"{told['failed']} frames failed" if told["failed"] else "it has seen no frame yet"
+        return f"Shadow: it {told['message']}" if told["message"] else f"Shadow: {why}"
+    # It runs on time that is left over: the same release takes longer there than where it answers.
+    both = f"at most {1000 * told['inferSeconds']:.1f} ms a frame against {1000 * told['activeInferSeconds']:.1f} ms"
+    failed = f", {told['failed']} failed" if told["failed"] else ""
+    return f"Shadow: agrees on {100 * told['agreed'] / answered:.1f} % of {answered} frames, {both}{failed}"
 
 
 def _versions(item: Document, releases: Sequence[StoredRelease]) -> list[Facts]:
@@ -193,6 +215,8 @@ def fields_of(item: Document) -> Facts:
         "detectionsPerSecond": spec["detectionsPerSecond"],
         "classes": list(spec.get("classes", ())),
         "events": spec["events"],
+        "shadow": spec["shadow"]["release"],
+        "shadowShare": spec["shadow"]["share"],
     }
 
 
@@ -221,6 +245,8 @@ def document(fields: Mapping[str, Any]) -> Facts:
         spec["classes"] = list(fields["classes"])
     spec["detectionsPerSecond"] = _number(fields, "detectionsPerSecond")
     spec["events"] = bool(fields.get("events", DEFAULTS["events"]))
+    if fields.get("shadow"):
+        spec["shadow"] = {"release": fields["shadow"], "share": _number(fields, "shadowShare")}
     name = {"name": fields.get("name", "")}
     return {"apiVersion": "longshore/v1", "kind": "Deployment", "metadata": name, "spec": spec}
 

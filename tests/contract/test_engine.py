@@ -18,7 +18,7 @@ from agent.inference.datatypes import FIXED, pack_bytes
 from agent.inference.engine import OnnxEngine
 from agent.inference.errors import BadInput, Expired
 from agent.inference.requests import MAX_PICTURES
-from agent.ports import Engine, Place, Tensor
+from agent.ports import Engine, InSlot, Place, Tensor
 from agent.types import Geometry, Tap
 from agent.workers.memory import SharedSlots
 from protos.errors import Rejected, Retryable
@@ -72,7 +72,7 @@ async def harness(request: pytest.FixtureRequest) -> AsyncIterator[Harness]:
     if request.param == "worker":
         made = Harness(OnnxEngine, _crash_worker, [])
     else:
-        made = Harness(lambda: FakeEngine(SAMPLES, RealClock()), _crash_fake, [])
+        made = Harness(lambda: FakeEngine(SAMPLES, RealClock(), most=8), _crash_fake, [])
     yield made
     for engine in made.made:
         await engine.close()
@@ -232,6 +232,41 @@ async def test_a_frame_of_a_camera_that_is_not_attached_is_refused(harness: Harn
     with pytest.raises(Rejected):
         await engine.detect_slot(TAP, 0, geometry, 0.5)
     memory.close()
+
+
+async def test_frames_in_one_call_are_answered_as_each_alone(harness: Harness) -> None:
+    """Eight of two cameras, no two alike in brightness, some of a picture with padding."""
+    engine = await harness.started(DETECTOR)
+    assert DETECTOR.spec.input
+    other = Tap(CameraName("gate"), DeploymentName("harbour"))
+    memory = [SharedSlots.create(4, DETECTOR.spec.input.nbytes) for _ in range(2)]
+    frames = list[InSlot]()
+    for number in range(8):
+        camera, slot = divmod(number, 4)
+        side = 64 if slot % 2 else 32
+        pixels, geometry = letterbox(grey(side, 64, 255 - 20 * number), 32, 64)
+        memory[camera].view(slot)[:] = pixels.tobytes()
+        frames.append(InSlot((TAP, other)[camera], slot, geometry))
+    for tap, each in zip((TAP, other), memory, strict=True):
+        await engine.attach(tap, each.fd, 4, DETECTOR.spec.input)
+    alone = [(await engine.detect_slot(frame.tap, frame.slot, frame.geometry, 0.1)).boxes for frame in frames]
+    assert len({boxes[0].score for boxes in alone}) == 8
+    for many in (8, 3, 1):
+        together = await engine.detect_slots(frames[:many], 0.1)
+        assert [found.boxes for found in together] == alone[:many]
+    with pytest.raises(Rejected):
+        await engine.detect_slots([*frames[:2], InSlot(TAP, 9, frames[0].geometry)], 0.1)
+    for each in memory:
+        each.close()
+
+
+async def test_how_long_calls_take_is_known_before_the_first_and_which_may_hold_several(harness: Harness) -> None:
+    engine = await harness.started(DETECTOR)
+    sizes = [frames for frames, _ in engine.profile]
+    assert sizes[:2] == [1, 2], "a call of this model is mostly the call"
+    assert sizes == sorted(sizes)
+    (alone, _), *_ = (await harness.started(sum_model())).profile
+    assert alone == 1
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])

@@ -527,6 +527,22 @@ async def test_a_request_whose_caller_left_is_not_begun(make: MakeEngine) -> Non
     await under_way(engine, 0)
 
 
+async def test_a_worker_for_idle_cores_has_no_thread_that_wants_others_and_comes_back_so() -> None:
+    engine = OnnxEngine(idle_only=True, budget=RestartBudget(first_delay=0.0, longest_delay=0.0))
+    await engine.start(convolutions().spec)
+
+    def policies() -> set[int]:
+        assert engine.pid is not None
+        threads = [int(path.name) for path in Path(f"/proc/{engine.pid}/task").iterdir()]
+        return {os.sched_getscheduler(thread) for thread in threads}
+
+    assert policies() == {os.SCHED_IDLE}
+    kill(engine)
+    await until(State.READY, engine, restarts=1)
+    assert policies() == {os.SCHED_IDLE}
+    await engine.close()
+
+
 async def test_too_many_requests_are_turned_away_at_once(make: MakeEngine) -> None:
     engine = make(EngineLimits(waiting=3))
     await engine.start(identity("UINT8").spec)

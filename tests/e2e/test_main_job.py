@@ -95,6 +95,29 @@ def test_a_change_reaches_its_box_in_under_two_seconds(tree: DemoTree) -> None:
     assert sorted(took)[1] < 2
 
 
+def test_a_candidate_is_compared_in_the_shadow_and_leaves_no_process_behind(tree: DemoTree) -> None:
+    """The release in its own shadow: what both see is the same but for the order of sums."""
+    before, spec = set(tree.processes()), tree.get(f"deployments/{DEPLOYMENT}")["spec"]
+    tree.change("deployments", DEPLOYMENT, partial(set_shadow, f"{spec['model']}:{spec['version']}"))
+    took = tree.until("frames compared", lambda: bool(compared(tree)), 90)
+    print(f"\nfirst frames compared {took:.1f} s after the change: {compared(tree)}")
+    assert all(told["agreed"] >= 0.9 * (told["agreed"] + told["differed"]) for told in compared(tree).values())
+    assert set(tree.processes()) > before
+    tree.change("deployments", DEPLOYMENT, partial(set_shadow, ""))
+    tree.until("the workers that were there, alone", lambda: set(tree.processes()) == before, 30)
+
+
+def compared(tree: DemoTree) -> dict[str, Document]:
+    """Of the boxes where the shadow saw five frames or more."""
+    boxes = tree.get(f"deployments/{DEPLOYMENT}")["status"]["boxes"]
+    shadows = {box["node"]: box["shadow"] for box in boxes if box["shadow"]}
+    return {node: told for node, told in shadows.items() if told["agreed"] + told["differed"] >= 5}
+
+
+def set_shadow(release: str, deployment: Document) -> None:
+    deployment["spec"]["shadow"] = {"release": release, "share": 0.5}
+
+
 def set_rate(rate: float, camera: Document) -> None:
     camera["spec"]["rate"] = rate
 

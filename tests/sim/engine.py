@@ -24,7 +24,7 @@ from agent.inference.messages import TensorIn
 from agent.inference.outputs import boxes_of, with_labels
 from agent.inference.tensors import datatype_of, to_array, to_wire
 from agent.inference.turns import USUAL, Turns
-from agent.ports import Clock, Detections, EngineSpec, ModelSignature, Place, Tally, Tensor
+from agent.ports import Clock, Detections, EngineSpec, InSlot, ModelSignature, Place, Tally, Tensor
 from agent.types import Geometry, ModelInput, Tap
 from agent.workers.memory import SharedSlots
 from protos.errors import Rejected, Retryable
@@ -45,12 +45,14 @@ class RealClock:
 
 
 class FakeEngine:
-    """`seconds` of the clock per inference."""
+    """A call of n frames takes n · `seconds` + `call_seconds` of the clock, and holds `most` of them."""
 
-    def __init__(self, samples: Iterable[Sample], clock: Clock, seconds: float = 0.0) -> None:
+    def __init__(
+        self, samples: Iterable[Sample], clock: Clock, seconds: float = 0.0, call_seconds: float = 0.0, most: int = 1
+    ) -> None:
         self._samples = {(sample.spec.model, sample.spec.input): sample for sample in samples}
         self._clock = clock
-        self._seconds = seconds
+        self._seconds, self._call_seconds = seconds, call_seconds
         self._state = State.NEW
         self._slow_down = 0.0
         self._taps: dict[Tap, SharedSlots] = {}
@@ -59,7 +61,8 @@ class FakeEngine:
         self._running: set[asyncio.Future[None]] = set()
         self._sample: Sample | None = None
         self.restarts = 0
-        self.warm_seconds = 0.0
+        self.profile = [(n, n * seconds + call_seconds) for n in (1, 2, 4, 8) if n <= most]
+        self.calls: list[int] = []  # frames in each
         self.width = 1
         self.tally = Tally()
 
@@ -97,20 +100,27 @@ class FakeEngine:
             memory.close()
 
     async def detect_slot(self, tap: Tap, slot: int, geometry: Geometry, min_score: float) -> Detections:
+        (found,) = await self.detect_slots([InSlot(tap, slot, geometry)], min_score)
+        return found
+
+    async def detect_slots(self, frames: Sequence[InSlot], min_score: float) -> list[Detections]:
         lifecycle.check_ready(self._state)
-        if tap not in self._taps or not 0 <= slot < self._taps[tap].slots:
-            raise Rejected(f"slot {slot} of camera {tap.camera} is not attached to this engine")
-        spent = await self._take_time(None)
-        wanted = self._wanted
-        size = (wanted.height, wanted.width)
-        pixels = np.frombuffer(bytes(self._taps[tap].view(slot)), dtype=np.uint8).reshape(1, *size, 3)
-        out = self._loaded.compute({"image": pixels})
-        found = (
-            np.asarray(out["boxes"][0], np.float32),
-            np.asarray(out["scores"][0], np.float32),
-            np.asarray(out["classes"][0], np.int64),
+        for frame in frames:
+            if frame.tap not in self._taps or not 0 <= frame.slot < self._taps[frame.tap].slots:
+                raise Rejected(f"slot {frame.slot} of camera {frame.tap.camera} is not attached to this engine")
+        self.calls.append(len(frames))
+        spent = await self._take_time(None, len(frames))
+        size, labels = (self._wanted.height, self._wanted.width), self._loaded.spec.labels
+        pixels = b"".join(bytes(self._taps[frame.tap].view(frame.slot)) for frame in frames)
+        out = self._loaded.compute({"image": np.frombuffer(pixels, dtype=np.uint8).reshape(-1, *size, 3)})
+        found = zip(
+            np.asarray(out["boxes"], np.float32),
+            np.asarray(out["scores"], np.float32),
+            np.asarray(out["classes"], np.int64),
+            strict=True,
         )
-        return Detections(boxes_of(boxes.rows(found, geometry, size, min_score), self._loaded.spec.labels), spent)
+        rows = [boxes.rows(each, frame.geometry, size, min_score) for frame, each in zip(frames, found, strict=True)]
+        return [Detections(boxes_of(each, labels), spent) for each in rows]
 
     async def infer(
         self,
@@ -179,14 +189,14 @@ class FakeEngine:
         assert self._loaded.spec.input is not None
         return self._loaded.spec.input
 
-    async def _take_time(self, deadline: float | None) -> float:
+    async def _take_time(self, deadline: float | None, frames: int = 1) -> float:
         crash: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._running.add(crash)
         try:
             async with self._turn:
                 if deadline is not None and self._clock.monotonic() >= deadline:
                     raise Expired("the request's time had passed before its turn came")
-                seconds = self._seconds + self._slow_down
+                seconds = frames * self._seconds + self._call_seconds + self._slow_down
                 work = asyncio.ensure_future(self._clock.sleep(seconds))
                 await asyncio.wait({work, crash}, return_when=asyncio.FIRST_COMPLETED)
                 work.cancel()

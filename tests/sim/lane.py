@@ -9,12 +9,12 @@ import heapq
 import itertools
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from agent.offload.breaker import Breaker
 from agent.offload.budget import UplinkBudget
-from agent.offload.estimate import Estimate
+from agent.offload.cost import CostLine, Point
 from agent.pipeline.lane import Action, Answer, Finish, Infer, Lane, Release, SendUp
 from agent.types import Finished, Frame, Geometry, Tap
 from protos.ids import CameraName, DeploymentName
@@ -32,9 +32,16 @@ def frame(seq: int, captured: float, deadline: float = 0.25, camera: int = 0) ->
     return Frame(tap(camera), seq, seq % 6, captured, int(captured * 1e9), captured + deadline, GEOMETRY)
 
 
-def lane(*, bits_per_second: float = 8e6, cloud: bool = True, planned: float = 0.01, width: int = 1) -> Lane:
+def lane(
+    *,
+    bits_per_second: float = 8e6,
+    cloud: bool = True,
+    planned: float = 0.01,
+    width: int = 1,
+    profile: Sequence[Point] = (),
+) -> Lane:
     breaker, budget = Breaker(rng=random.Random(7)), UplinkBudget(bits_per_second)
-    return Lane(Estimate(planned), breaker, budget, ready=True, cloud_allowed=cloud, width=width)
+    return Lane(CostLine(profile or ((1, planned),)), breaker, budget, ready=True, cloud_allowed=cloud, width=width)
 
 
 @dataclass
@@ -45,12 +52,14 @@ class Box:
     cameras: int = 2
     rate: float = 10.0
     deadline: float = 0.25
-    infer: Callable[[float], float] = lambda _: 0.01
+    infer: Callable[[float], float] = lambda _: 0.01  # of each frame in a call
+    call_seconds: float = 0.0  # of a call beside its frames
     beside: Callable[[float], float] = lambda _: 0.0  # seconds for which others keep the engine from the next frame
     cloud: Callable[[float], float | None] = lambda _: 0.036
     encode: Callable[[float], float | None] = lambda _: 0.004
     now: float = 100.0
     finished: list[Finished] = field(default_factory=list)
+    calls: list[int] = field(default_factory=list)  # frames in each
     due: int = 0
     released: int = 0
     _events: list[tuple[float, int, Callable[[], list[Action]]]] = field(default_factory=list)
@@ -102,8 +111,8 @@ class Box:
     def _act(self, actions: list[Action]) -> None:
         for action in actions:
             match action:
-                case Infer(job, _):
-                    self._infer(job)
+                case Infer(jobs, _):
+                    self._infer(jobs)
                 case SendUp(job, sent):
                     self._send_up(job, sent)
                 case Finish(done):
@@ -111,10 +120,11 @@ class Box:
                 case Release(_, _):
                     self.released += 1
 
-    def _infer(self, job: int) -> None:
-        answer = Answer(infer_seconds=self.infer(self.now))
+    def _infer(self, jobs: tuple[int, ...]) -> None:
+        self.calls.append(len(jobs))
+        answer = Answer(infer_seconds=len(jobs) * self.infer(self.now) + self.call_seconds)
         after = self.beside(self.now) + answer.infer_seconds
-        self._at(self.now + after, lambda: self.lane.local_done(job, answer, self.now))
+        self._at(self.now + after, lambda: self.lane.local_done(jobs, [answer] * len(jobs), self.now))
 
     def _send_up(self, job: int, sent: Frame) -> None:
         seconds = self.encode(self.now)

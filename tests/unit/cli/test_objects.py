@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from controlplane.fleet.reports import ShadowReport
 from controlplane.ingest.domain import Batch, Kind, Row
 from protos.ids import NodeId
 from tests.sim import releases
@@ -155,6 +156,16 @@ def test_describe_tells_which_variant_answers_on_a_box(longshore: Run, house: Si
     for what, table in (("deployment/harbour-watch", "Boxes"), ("node/north-quay", "Deployments")):
         titles, first, *_ = longshore("describe", what).out.partition(f"\n{table}\n")[2].splitlines()
         assert first[titles.index("VARIANT") :].startswith("fp32 ")
+
+
+def test_describe_tells_how_a_shadow_compares(longshore: Run, house: SimControlPlane) -> None:
+    made = HarbourFleet(house.services)
+    made.join()
+    made.shadows["north-quay"] = ShadowReport("sha256:" + "b" * 64, "", 97, 3, 2, 0.012, 0.020)
+    made.report()
+    _, row, *_ = longshore("describe", "deployment/harbour-watch").out.partition("\nShadow\n")[2].splitlines()
+    assert row.split()[0] == "north-quay"
+    assert re.split(r" {2,}", row.strip())[2:7] == ["102", "97.0 %", "2", "12.0 ms", "20.0 ms"]
 
 
 def test_describe_shows_all_of_a_spec(fleet: Run) -> None:

@@ -7,12 +7,12 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controlplane.fleet.desired import Broker, DesiredState, desired_state, selects
+from controlplane.fleet.desired import Broker, DesiredShadow, DesiredState, desired_state, selects
 from controlplane.fleet.generations import next_generation
 from controlplane.fleet.objects import CLOUD, EDGE, Camera, Deployment, Fleet, Meta, Node
 from controlplane.fleet.reports import Inventory, Report
 from controlplane.fleet.selectors import parse
-from controlplane.fleet.specs import CameraSpec, DeploymentSpec, NodeSpec, OffloadSpec
+from controlplane.fleet.specs import CameraSpec, DeploymentSpec, NodeSpec, OffloadSpec, ShadowSpec
 from protos.ids import CameraName, DeploymentName, Digest, ModelName, NodeId, Version
 
 BROKER = Broker("broker", 8883, tls=True)
@@ -136,6 +136,14 @@ def test_a_fingerprint_changes_with_anything_a_box_acts_on() -> None:
         desired(node("quay-1"), gate, watch, node("cloud-1", CLOUD, url="grpc://c")),
     ]
     assert len({state.fingerprint() for state in states}) == len(states)
+
+
+def test_a_shadow_is_told_by_its_digest_and_not_at_all_where_the_registry_lost_it() -> None:
+    there = deployment(shadow=ShadowSpec((ModelName("harbour"), Version("1.0.0")), 0.25))
+    lost = deployment(shadow=ShadowSpec((ModelName("harbour"), Version("0.0.9")), 0.25))
+    told = [desired(node("quay-1"), each).deployments[0] for each in (there, lost, deployment())]
+    assert [each.shadow for each in told] == [DesiredShadow(told[0].digest, 0.25), None, None]
+    assert desired(node("quay-1"), there).fingerprint() != desired(node("quay-1"), deployment()).fingerprint()
 
 
 def test_credentials_do_not_show_in_the_text_of_a_desired_state() -> None:

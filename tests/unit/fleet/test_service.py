@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from controlplane.errors import Conflict, NotFound
+from controlplane.fleet.desired import DesiredShadow
 from protos.errors import Rejected
 from tests.sim.fleet import SimFleet, digest
 from tests.sim.releases import make
@@ -68,6 +69,17 @@ def test_a_deployment_of_a_release_nobody_pushed_is_refused_and_the_last_good_on
     with pytest.raises(Rejected, match=r"release 9.9.9 of model harbour is not in the registry; push it"):
         fleet.deploy(version="9.9.9")
     assert fleet.service.get_deployment("watch")["spec"]["version"] == "1.0.0"
+
+
+def test_a_shadow_that_nobody_pushed_is_refused_and_one_that_is_there_reaches_the_boxes(fleet: SimFleet) -> None:
+    quay = fleet.join("quay-1")
+    fleet.push("1.0.0")
+    fleet.deploy(version="1.0.0")
+    with pytest.raises(Rejected, match=r"release 1.1.0 of model harbour is not in the registry; push it"):
+        fleet.deploy(version="1.0.0", shadow={"release": "harbour:1.1.0"})
+    fleet.push("1.1.0")
+    fleet.deploy(version="1.0.0", shadow={"release": "harbour:1.1.0"})
+    assert [item.shadow for item in quay.sync().desired.deployments] == [DesiredShadow(digest("1.1.0"), 0.1)]
 
 
 def test_a_bad_camera_spec_is_refused_and_the_last_good_one_stays(fleet: SimFleet) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from controlplane import pace
 from controlplane.fleet import selectors, specs
-from controlplane.fleet.specs import CameraSpec, DeploymentSpec, NodeSpec, OffloadSpec
+from controlplane.fleet.specs import CameraSpec, DeploymentSpec, NodeSpec, OffloadSpec, ShadowSpec
 from controlplane.fleet.watching import Motion
 from controlplane.fleet.zones import Line, Zone
 from protos.errors import Rejected
@@ -51,6 +51,7 @@ def test_a_camera_spec_shows_its_credentials_nowhere() -> None:
         min_score=st.floats(0, 1),
         detections_per_second=st.floats(0, 60),
         classes=st.sampled_from([(), ("boat",), ("truck", "boat")]),
+        shadow=st.sampled_from([ShadowSpec(), ShadowSpec((ModelName("harbour"), Version("1.1.0+b1")), 0.25)]),
     )
 )
 def test_a_deployment_spec_survives_being_written_and_read(spec: DeploymentSpec) -> None:
@@ -106,6 +107,11 @@ def test_a_bad_camera_spec_is_refused_by_field(spec: object, said: str) -> None:
         ({"offload": {"enabled": "yes"}}, "spec.offload.enabled must be true or false"),
         ({"offload": []}, "spec.offload must be an object"),
         ({"minScore": 1.5}, "spec.minScore must be a number from 0 to 1"),
+        ({"shadow": "harbour:1.1.0"}, "spec.shadow must be an object"),
+        ({"shadow": {"release": "harbour"}}, "spec.shadow.release must read NAME:VERSION, such as harbour:1.1.0"),
+        ({"shadow": {"release": "harbour:1/2"}}, "version '1/2' must be"),
+        ({"shadow": {"release": "harbour:1", "share": 0}}, "spec.shadow.share must be more than 0 and at most 1"),
+        ({"shadow": {"share": 2}}, "spec.shadow.share must be a number from 0 to 1"),
         ({"nodeSelector": "site=quay"}, "spec.nodeSelector must be an object"),
     ],
 )

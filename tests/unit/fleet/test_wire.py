@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from controlplane.fleet import wire
 from controlplane.fleet.boxes import Answer
-from controlplane.fleet.desired import Broker, CloudEndpoint, DesiredCamera, DesiredDeployment, DesiredState
+from controlplane.fleet.desired import (
+    Broker,
+    CloudEndpoint,
+    DesiredCamera,
+    DesiredDeployment,
+    DesiredShadow,
+    DesiredState,
+)
+from controlplane.fleet.reports import ShadowReport
 from controlplane.fleet.specs import OffloadSpec
 from controlplane.fleet.watching import Motion
 from controlplane.fleet.zones import Line, Zone
@@ -53,6 +61,7 @@ DESIRED = DesiredState(
             2.0,
             ("boat",),
             events=False,
+            shadow=DesiredShadow("sha256:" + "2" * 64, 0.1),
         ),
     ),
     slow_down_ms=300,
@@ -95,6 +104,7 @@ def test_a_desired_state_reaches_the_wire_whole() -> None:
                 detections_per_second=2.0,
                 classes=["boat"],
                 silent=True,
+                shadow=fleet_pb2.ShadowSpec(digest="sha256:" + "2" * 64, share=0.1),
             )
         ],
         switches=fleet_pb2.Switches(slow_down_ms=300, paused=True),
@@ -137,6 +147,15 @@ def test_the_variant_that_answers_is_kept_and_an_older_agent_names_none() -> Non
     told = [fleet_pb2.DeploymentReport(name="watch", variant="int8"), fleet_pb2.DeploymentReport(name="other")]
     kept = wire.report(fleet_pb2.SyncRequest(deployments=told)).deployments
     assert [each.variant for each in kept] == ["int8", ""]
+
+
+def test_how_a_shadow_compares_is_kept_and_most_boxes_have_none() -> None:
+    shadow = fleet_pb2.ShadowReport(
+        digest="sha256:bb", message="cannot\x00", agreed=97, differed=3, failed=2, infer_seconds=math.inf
+    )
+    told = [fleet_pb2.DeploymentReport(name="watch", shadow=shadow), fleet_pb2.DeploymentReport(name="other")]
+    kept = [each.shadow for each in wire.report(fleet_pb2.SyncRequest(deployments=told)).deployments]
+    assert kept == [ShadowReport("sha256:bb", "cannot ", 97, 3, 2, 0.0, 0.0), None]
 
 
 def test_numbers_no_database_can_hold_are_bounded() -> None:

@@ -9,13 +9,25 @@ import pytest
 
 from agent.inference.datatypes import pack_bytes
 from agent.inference.errors import BadInput, BadModel, Expired
-from agent.inference.messages import Detach, Detect, Failed, Infer, Inferred, Load, Loaded, Reason, TensorIn, ToWorker
+from agent.inference.messages import (
+    Detach,
+    Detect,
+    Failed,
+    Infer,
+    Inferred,
+    Load,
+    Loaded,
+    Reason,
+    SlotIn,
+    TensorIn,
+    ToWorker,
+)
 from agent.inference.worker import Answer, Worker, answer
 from agent.types import Geometry
 from protos.errors import Fatal, Retryable
 from tests.sim.models import identity
 
-DETECT = Detect(7, 1, 0, Geometry(64, 32, 1.0, 1.0, 0, 0), 0.5, 0.0)
+DETECT = Detect(7, [SlotIn(1, 0, Geometry(64, 32, 1.0, 1.0, 0, 0))], 0.5, 0.0)
 
 
 class Failing(Worker):

@@ -6,6 +6,7 @@ import pytest
 
 from agent import types
 from agent.desired import CloudNode, desired
+from agent.pipeline.board import ShadowWish
 from agent.tracking.rules import Marks
 from agent.wires import chosen
 from protos.fleet_pb2 import (
@@ -17,14 +18,16 @@ from protos.fleet_pb2 import (
     OffloadSpec,
     Point,
     Quotas,
+    ShadowSpec,
     Switches,
     Zone,
 )
-from protos.ids import CameraName, DeploymentName
+from protos.ids import CameraName, DeploymentName, Digest
 
 TRIANGLE = Zone(name="water", points=[Point(x=0, y=0.5), Point(x=1, y=0.5), Point(x=0.5, y=1)], dwell_seconds=30)
 GATE = Line(name="gate", points=[Point(x=0.5, y=0.9), Point(x=0.5, y=0.3)])
 DIGEST = "sha256:" + "a" * 64
+SHADOW = "sha256:" + "b" * 64
 
 
 def state() -> DesiredState:
@@ -44,6 +47,7 @@ def state() -> DesiredState:
                 detections_per_second=2,
                 classes=["boat"],
                 silent=True,
+                shadow=ShadowSpec(digest=SHADOW, share=0.1),
             )
         ],
         quotas=Quotas(release_bytes=1 << 30),
@@ -65,6 +69,7 @@ def test_what_makes_sense_becomes_wishes() -> None:
     assert read.taps == {types.Tap(CameraName("quay"), DeploymentName("watch"))}
     assert deployment.settings.classes == {"boat"}
     assert read.silent == {"watch"}
+    assert deployment.shadow == ShadowWish(Digest(SHADOW), 0.1)
     assert (read.quotas.release_bytes, read.quotas.outbox_bytes) == (1 << 30, 0)
 
 
@@ -75,6 +80,13 @@ def test_a_line_that_is_none_is_left_out_and_named_and_its_camera_goes_on(points
     read = desired(told)
     assert [line.name for line in read.cameras[0].lines] == ["gate"]
     assert read.refused == ("line 'bad' of camera quay has no two points; give it two that differ",)
+
+
+@pytest.mark.parametrize("share", [0.0, -1.0, 1.5, float("nan")])
+def test_a_shadow_with_a_share_that_is_none_leaves_the_deployment_without_one(share: float) -> None:
+    told = state()
+    told.deployments[0].shadow.share = share
+    assert [wish.shadow for wish in desired(told).deployments] == [None]
 
 
 def test_a_senseless_deployment_is_left_out_and_named_and_the_rest_goes_on() -> None:

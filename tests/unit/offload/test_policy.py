@@ -49,15 +49,6 @@ def test_a_box_without_an_engine_sheds_or_sends_up() -> None:
     assert decide(DEADLINE, absent, CLOUD, NOW) is Route.CLOUD
 
 
-def test_a_slow_down_is_known_after_three_frames() -> None:
-    estimate = Estimate(0.01)
-    for _ in range(20):
-        estimate.observe(0.01, NOW)
-    for _ in range(3):
-        estimate.observe(0.31, NOW)
-    assert estimate.planned > 0.25
-
-
 def test_a_bad_memory_fades_without_new_samples() -> None:
     estimate = Estimate(0.08)
     estimate.observe(2.0, NOW)

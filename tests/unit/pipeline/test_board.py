@@ -9,7 +9,7 @@ import pytest
 
 from agent.cameras.captured import Captured
 from agent.config import AgentConfig
-from agent.pipeline.board import Board, CameraWish, DeploymentWish
+from agent.pipeline.board import Board, CameraWish, DeploymentWish, ShadowWish
 from agent.pipeline.run import LOOK_SECONDS, LaneSettings
 from agent.pipeline.zones import standing
 from agent.ports import Clock, CloudModel
@@ -45,7 +45,13 @@ def release(version: str, sample: Sample = SMALL) -> VerifiedRelease:
     return VerifiedRelease(digest_of(f"{version}".encode()), manifest)
 
 
-def wish(*, offload: bool = False, classes: frozenset[str] = frozenset(), min_score: float = 0.1) -> DeploymentWish:
+def wish(
+    *,
+    offload: bool = False,
+    classes: frozenset[str] = frozenset(),
+    min_score: float = 0.1,
+    shadow: ShadowWish | None = None,
+) -> DeploymentWish:
     return DeploymentWish(
         HARBOUR,
         ModelName("harbour"),
@@ -54,6 +60,7 @@ def wish(*, offload: bool = False, classes: frozenset[str] = frozenset(), min_sc
         (CAMERA,),
         LaneSettings(0.25, min_score, 80, offload, classes),
         1e7,
+        shadow,
     )
 
 
@@ -350,7 +357,7 @@ async def test_a_cloud_that_fails_is_an_end_of_the_frame_not_of_the_box(world: W
 async def test_a_bug_costs_its_frame_and_not_the_lane(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     await world.install("1")
     with monkeypatch.context() as broken:
-        broken.setattr(FakeEngine, "detect_slot", failing)
+        broken.setattr(FakeEngine, "detect_slots", failing)
         assert [frame.outcome for frame in await world.frames(1)] == [Outcome.ERROR]
     assert [frame.outcome for frame in await world.frames(2)] == [Outcome.OK_LOCAL] * 2
 
@@ -425,7 +432,7 @@ async def test_a_look_that_failed_is_made_up_for_at_once(world: World, monkeypat
     await world.frames(1)
     world.board.still(world.captures.pass_over(TAP, world.clock.monotonic()))
     with monkeypatch.context() as broken:
-        broken.setattr(FakeEngine, "detect_slot", failing)
+        broken.setattr(FakeEngine, "detect_slots", failing)
         await world.frames(3)
     (asked,) = world.captures.looked  # and not once for each frame
     assert asked[1] == pytest.approx(world.clock.monotonic() + LOOK_SECONDS, abs=LOOK_SECONDS / 2)

@@ -112,8 +112,8 @@ def test_frames_that_wait_start_by_deadline_not_by_arrival() -> None:
     [running] = [a for a in subject.arrive(frame(1, 100.0), 100.0) if isinstance(a, Infer)]
     subject.arrive(frame(2, 100.001, deadline=0.9, camera=1), 100.001)
     subject.arrive(frame(3, 100.002, deadline=0.2, camera=2), 100.002)
-    actions = subject.local_done(running.job, Answer(infer_seconds=0.01), 100.01)
-    assert [a.frame.seq for a in actions if isinstance(a, Infer)] == [3]
+    actions = subject.local_done(running.jobs, [Answer(infer_seconds=0.01)], 100.01)
+    assert [a.frames[0].seq for a in actions if isinstance(a, Infer)] == [3]
 
 
 def test_the_slot_of_a_frame_that_goes_up_is_given_back_when_its_picture_is_encoded() -> None:
@@ -132,7 +132,7 @@ def test_the_slot_of_a_frame_that_goes_up_stays_while_the_box_may_still_run_it()
     [sent] = [a for a in subject.arrive(frame(3, 100.01, camera=2), 100.01) if isinstance(a, SendUp)]
     assert subject.encoded(sent.job, 9000, 100.02) == []
     assert subject.tick(100.015 + 0.25 - 1.6 * 0.15) == [Release(tap(2), 3)], "the box is still busy with others"
-    assert running.job
+    assert running.jobs
 
 
 def test_a_frame_in_the_cloud_ends_at_its_deadline_and_what_was_sent_counts() -> None:
@@ -204,7 +204,7 @@ def test_a_frame_that_went_up_in_vain_says_where_it_failed(encoded: bool, where:
 def test_a_failed_inference_is_an_error_and_the_lane_goes_on() -> None:
     subject = lane(cloud=False)
     [running] = [a for a in subject.arrive(frame(1, 100.0), 100.0) if isinstance(a, Infer)]
-    actions = subject.local_done(running.job, Answer(error="the engine worker died"), 100.1)
+    actions = subject.local_done(running.jobs, [Answer(error="the engine worker died")], 100.1)
     assert [a.finished.outcome for a in actions if isinstance(a, Finish)] == [Outcome.ERROR]
     assert any(isinstance(a, Infer) for a in subject.arrive(frame(2, 100.2), 100.2))
 

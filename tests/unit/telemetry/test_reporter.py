@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from agent.adapters.outbox_memory import MemoryOutbox
+from agent.offload.cost import CostLine
+from agent.pipeline.shadow import ShadowTally
 from agent.telemetry import nodestats, records
 from agent.telemetry.metrics import Metrics
 from agent.telemetry.nodestats import CpuMeter
@@ -165,6 +167,8 @@ def test_series_of_cameras_and_deployments_that_are_gone_end_even_if_a_frame_com
         metrics.model(tap.deployment, "harbour", "1.0.0", "sha256:aa")
         metrics.camera(tap.camera, CameraState.RUNNING, 9.8)
         metrics.queue(tap.deployment, 1, 1)
+        metrics.cost(tap.deployment, CostLine(((1, 0.01),)))
+        metrics.shadow(tap.deployment, ShadowTally(agreed=1))
     half_gone = (Tap(other.camera, TAP.deployment), Tap(TAP.camera, other.deployment))
     for _ in range(2):
         for tap in (TAP, other, *half_gone):
@@ -174,6 +178,33 @@ def test_series_of_cameras_and_deployments_that_are_gone_end_even_if_a_frame_com
         assert TAP.deployment not in re.findall('deployment="([^"]*)"', text)
     assert rig.sample('longshore_frames_total{camera="gate",deployment="yard",outcome="ok_local"}') == "2.0"
     assert rig.sample('longshore_queue_frames{deployment="yard"}') == "1.0"
+
+
+def test_what_a_call_costs_is_told_and_how_well_it_is_planned_once_there_were_calls(rig: Rig) -> None:
+    line = CostLine(((1, 0.006), (8, 0.013)))
+    rig.metrics.cost(TAP.deployment, line)
+    text = rig.metrics.render().decode()
+    cost = [
+        rig.sample(f'longshore_inference_cost_seconds{{deployment="harbour",of="{of}"}}') for of in ("frame", "call")
+    ]
+    assert [float(seconds) for seconds in cost] == pytest.approx([0.001, 0.005])
+    assert "longshore_inference_planned_share{" not in text
+    for call in range(64):
+        line.observe(1, 0.012, call / 10)
+    rig.metrics.cost(TAP.deployment, line)
+    assert float(rig.sample('longshore_inference_planned_share{deployment="harbour"}')) > 0.9
+    assert float(rig.sample('longshore_inference_cost_seconds{deployment="harbour",of="call"}')) > 0.009
+    rig.metrics.cost(TAP.deployment, CostLine(((1, 0.02),)))
+    assert "longshore_inference_planned_share{" not in rig.metrics.render().decode()
+
+
+def test_how_a_shadow_compares_is_told_while_it_is_loaded(rig: Rig) -> None:
+    rig.metrics.shadow(TAP.deployment, ShadowTally(agreed=97, differed=3, failed=2, seconds=1.2, active_seconds=2.0))
+    assert rig.sample('longshore_shadow_frames{deployment="harbour",result="agreed"}') == "97.0"
+    assert rig.sample('longshore_shadow_frames{deployment="harbour",result="failed"}') == "2.0"
+    assert rig.sample('longshore_shadow_inference_seconds{deployment="harbour",of="active"}') == "2.0"
+    rig.metrics.shadow(TAP.deployment, None)
+    assert "longshore_shadow_frames{" not in rig.metrics.render().decode()
 
 
 def test_a_process_name_may_hold_anything() -> None:
@@ -207,3 +238,10 @@ def test_a_worker_counts_towards_its_agent() -> None:
         child.wait()
         assert child.stdin is not None
         child.stdin.close()
+
+
+def test_memory_that_can_be_had_is_what_the_kernel_says() -> None:
+    text = "MemTotal:  8000 kB\nMemFree:  12 kB\nMemAvailable:   2048 kB\n"
+    assert nodestats.parse_available(text) == 2 << 20
+    assert nodestats.parse_available("MemTotal: 1 kB\n") == 0
+    assert nodestats.available_memory() > 0

@@ -144,6 +144,7 @@ def test_the_form_loses_no_field_whatever_it_holds(harbour: SimControlPlane) -> 
         "detectionsPerSecond": 7,
         "classes": ["boat"],
         "events": False,
+        "shadow": {"release": "harbour:1.0.0", "share": 0.25},
     }
     assert set(whole) == set(specs.deployment_document(specs.deployment_spec(whole))), "a field is not tried here"
     stored = fleet.apply_deployment(DEPLOYMENT, {"spec": whole}).document
@@ -193,6 +194,21 @@ def test_boxes_in_trouble_stand_first_and_a_pull_says_how_far(harbour: SimContro
     assert [row["state"] for row in rows] == ["bad", "busy", "ok"]
     assert (rows[1]["percent"], rows[1]["doing"], rows[2]["runs"]) == (25, "pulling", "1.0.0")
     assert rows[2]["variant"] == "fp32"
+
+
+def test_how_a_shadow_compares_is_a_sentence_of_each_box(harbour: SimControlPlane) -> None:
+    fleet = harbour.services.fleet
+    item, nodes = fleet.get_deployment(DEPLOYMENT), fleet.list_nodes()
+    told = {"digest": "sha256:bb", "agreed": 97, "differed": 3, "failed": 2, "message": ""}
+    told |= {"inferSeconds": 0.012, "activeInferSeconds": 0.02}
+    waits = {**told, "agreed": 0, "differed": 0, "failed": 0, "message": "waits: the box has 3 MiB of memory left"}
+    for number, shadow in enumerate((told, waits, {**waits, "message": ""})):
+        item["status"]["boxes"][number]["shadow"] = shadow
+    assert {row["shadow"] for row in deployments.boxes(item, nodes, [])} == {
+        "Shadow: agrees on 97.0 % of 100 frames, at most 12.0 ms a frame against 20.0 ms, 2 failed",
+        "Shadow: it waits: the box has 3 MiB of memory left",
+        "Shadow: it has seen no frame yet",
+    }
 
 
 def test_a_classifier_on_cameras_is_said_to_show_nothing_on_its_page_and_the_fleets(harbour: SimControlPlane) -> None:

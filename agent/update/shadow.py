@@ -1,0 +1,141 @@
+"""Candidates that are to be compared with what answers: fetched, proven and loaded beside it.
+
+Nothing of them is on record: after a start they are fetched again, as far as they are not on disk. One that is refused
+is not tried again until another is wanted; everything else is, ever more patiently. What answers is never touched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from agent.errors import Damaged
+from agent.ports import Clock
+from agent.supervise import Tasks, in_thread
+from agent.update import steps
+from agent.update.backoff import Backoff
+from agent.update.hindrance import Hindrance
+from agent.update.variants import chosen
+from agent.update.verify import VerifiedBytes, VerifiedRelease
+from protos.errors import Fatal, Rejected, Retryable
+from protos.ids import DeploymentName, Digest
+
+log = logging.getLogger(__name__)
+
+SPARE_BYTES = 256 << 20  # of memory, for the worker itself and for whatever else the box does
+TIMES_MODEL = 4  # its size on disk: weights twice over, and what a run takes
+
+
+class Shadowing(Protocol):
+    """What this asks of the part that runs engines."""
+
+    async def shadow(self, deployment: DeploymentName, release: VerifiedRelease, model: VerifiedBytes) -> None:
+        """Load it in the shadow of what answers, in place of the one before. Raises what `Serving.warm` raises."""
+        ...
+
+    async def unshadow(self, deployment: DeploymentName) -> None:
+        """Close the one of this deployment. No error when it has none."""
+        ...
+
+
+@dataclass
+class _Wanted:
+    digest: Digest
+    task: asyncio.Task[None] | None = None
+    message: str = "is being fetched"  # completes "it …"; empty: it is loaded
+
+
+@dataclass
+class Shadows:
+    """One task per deployment that has one. `offer` may be called as often as anybody likes."""
+
+    ports: steps.Ports
+    shadowing: Shadowing
+    clock: Clock
+    changed: Callable[[], None] = lambda: None
+    free_memory: Callable[[], int] = lambda: 1 << 62  # bytes of the box's that can be had now
+    backoff: Callable[[], Backoff] = Backoff
+    _wanted: dict[DeploymentName, _Wanted] = field(default_factory=dict)
+    _tasks: Tasks = field(default_factory=Tasks)
+
+    def offer(self, wanted: Mapping[DeploymentName, Digest]) -> None:
+        """All that desired state wants compared here."""
+        for name in self._wanted.keys() - wanted.keys():
+            self._begin(name, None)
+        for name, digest in wanted.items():
+            if name not in self._wanted or self._wanted[name].digest != digest:
+                self._begin(name, digest)
+
+    @property
+    def releases(self) -> list[Digest]:
+        """Those whose files must stay."""
+        return [each.digest for each in self._wanted.values()]
+
+    @property
+    def messages(self) -> dict[DeploymentName, str]:
+        """Why each does not see frames yet; empty where it does."""
+        return {name: each.message for name, each in self._wanted.items()}
+
+    def digest(self, name: DeploymentName) -> Digest:
+        return self._wanted[name].digest
+
+    async def close(self) -> None:
+        await self._tasks.stop()
+
+    def _begin(self, name: DeploymentName, digest: Digest | None) -> None:
+        """Another one, or None, instead of the one before, whose task ends first."""
+        before = self._wanted.pop(name, None)
+        after = _Wanted(digest) if digest else None
+        task = self._tasks.once(f"shadow of {name}", self._follow(name, before, after))
+        if after is not None:
+            after.task, self._wanted[name] = task, after
+
+    async def _follow(self, name: DeploymentName, before: _Wanted | None, after: _Wanted | None) -> None:
+        if before is not None and before.task is not None:
+            before.task.cancel()
+            await asyncio.wait([before.task])
+        await self.shadowing.unshadow(name)
+        if after is not None:
+            await self._bring(name, after)
+
+    async def _bring(self, name: DeploymentName, wanted: _Wanted) -> None:
+        hindrance = Hindrance(self.backoff())
+        while True:
+            try:
+                await self._load(name, wanted.digest)
+            except Damaged as error:  # it was thrown away, and is fetched again
+                wait = hindrance.met(error)
+            except (Retryable, Fatal) as error:
+                wait = hindrance.met(error)
+            except Rejected as error:
+                self._say(name, wanted, f"was refused: {error}")
+                return
+            else:
+                self._say(name, wanted, "")
+                return
+            self._say(name, wanted, f"waits: {hindrance.error}")
+            await self.clock.sleep(wait)
+
+    async def _load(self, name: DeploymentName, digest: Digest) -> None:
+        await steps.pull(self.ports, digest, lambda *_: None)
+        release = await steps.verify(self.ports, digest)
+        entry = release.manifest.file(chosen(release.manifest.variants, self.ports.provider).file)
+        self._check_memory(entry.size)
+        await self.shadowing.shadow(name, release, await in_thread(steps.proven, self.ports.releases, entry))
+
+    def _check_memory(self, model_bytes: int) -> None:
+        free, needed = self.free_memory(), SPARE_BYTES + TIMES_MODEL * model_bytes
+        if free < needed:
+            raise Retryable(
+                f"the box has {free >> 20} MiB of memory left, and a second release may take {needed >> 20} MiB; let "
+                "it run less, or end the comparison"
+            )
+
+    def _say(self, name: DeploymentName, wanted: _Wanted, message: str) -> None:
+        if message != wanted.message:
+            log.info("%s: its shadow %s %s", name, wanted.digest[:19], message or "sees frames")
+            wanted.message = message
+            self.changed()

@@ -1,0 +1,58 @@
+"""Calls of several frames, measured where they may pay: by real sessions of models whose cost is known in kind."""
+
+from __future__ import annotations
+
+from agent.inference.lanes import SHORT_SECONDS
+from agent.inference.session import Array, Session
+from agent.inference.warming import batches
+from agent.offload.cost import CostLine
+from agent.ports import ModelSignature, TensorSpec
+from tests.sim.models import Sample, convolutions, detector
+
+TINY = detector(8, 8)  # a call is nearly all of its cost
+SHORT = SHORT_SECONDS / 10  # of a frame alone, so that calls of several are measured
+
+
+def measured(sample: Sample, seconds: float = SHORT, provider: str = "cpu") -> list[int]:
+    """Frames in the calls that were measured."""
+    session = Session(sample.spec.model)
+    return [frames for frames, _ in batches(session, sample.spec.task, sample.spec.input, provider, seconds)]
+
+
+def test_a_model_that_is_mostly_the_call_gets_batches_on_a_cpu_and_the_line_says_they_pay() -> None:
+    session = Session(TINY.spec.model)
+    found = batches(session, "detection", TINY.spec.input, "cpu", SHORT)
+    assert [frames for frames, _ in found] == [2, 4, 8]
+    assert CostLine([(1, SHORT), *found]).pays(8)
+
+
+def test_a_model_of_more_than_a_moment_gets_none_on_a_cpu() -> None:
+    assert measured(TINY, SHORT_SECONDS) == []
+    assert measured(TINY, SHORT_SECONDS, "cuda") != []
+    assert measured(TINY, SHORT_SECONDS, "tensorrt") == []
+
+
+def test_what_does_not_pay_is_measured_no_further() -> None:
+    assert measured(TINY, seconds=1e-9) == []
+
+
+def test_a_graph_of_one_frame_a_call_gets_none() -> None:
+    fixed = Session(TINY.spec.model)
+    inputs = (TensorSpec("image", "UINT8", (1, 8, 8, 3)),)
+    fixed.signature = ModelSignature(inputs, fixed.signature.outputs)
+    assert batches(fixed, "detection", TINY.spec.input, "cpu", SHORT) == []
+
+
+def test_a_graph_that_does_not_answer_for_each_frame_gets_none() -> None:
+    """Its boxes are constants of one frame, whatever it is given."""
+    assert measured(convolutions(16, 1)) == []
+
+
+def test_a_graph_that_fails_on_several_frames_gets_none() -> None:
+    class Failing(Session):
+        def run(self, feeds: object, outputs: object = None) -> list[Array]:
+            from protos.errors import Retryable
+
+            raise Retryable("not enough memory for this inference")
+
+    assert batches(Failing(TINY.spec.model), "detection", TINY.spec.input, "cpu", SHORT) == []

@@ -1,0 +1,35 @@
+"""What a box reports of a shadow: counts, and the mean inference of both over the frames that it answered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agent import report
+from agent.pipeline.shadow import ShadowTally
+from agent.report import Addresses, Box, ShadowReport
+from agent.update.deployment import Report
+from agent.update.machine import State
+from protos.ids import DeploymentName, Digest
+
+BOX = Box("edge", "boot", Path("/"), Addresses(), ())
+WATCH, OTHER = DeploymentName("watch"), DeploymentName("other")
+
+
+def test_a_shadow_is_told_with_its_deployment() -> None:
+    updates = [Report(name, State.IDLE, "", "", "", (), 0, 0) for name in (WATCH, OTHER)]
+    tally = ShadowTally(agreed=3, differed=1, failed=2, seconds=0.2, active_seconds=0.4)
+    shadows = {WATCH: ShadowReport(Digest("sha256:bb"), "waits: no memory", tally)}
+    told, without = report.request(BOX, "epoch", updates, {}, [], shadows).deployments
+    assert not without.HasField("shadow")
+    assert (told.shadow.digest, told.shadow.message) == ("sha256:bb", "waits: no memory")
+    assert (told.shadow.agreed, told.shadow.differed, told.shadow.failed) == (3, 1, 2)
+    assert (told.shadow.infer_seconds, told.shadow.active_infer_seconds) == pytest.approx((0.05, 0.1))
+
+
+def test_one_that_saw_nothing_yet_has_no_times() -> None:
+    updates = [Report(WATCH, State.IDLE, "", "", "", (), 0, 0)]
+    shadows = {WATCH: ShadowReport(Digest("sha256:bb"), "is being fetched", ShadowTally())}
+    (told,) = report.request(BOX, "epoch", updates, {}, [], shadows).deployments
+    assert (told.shadow.infer_seconds, told.shadow.agreed) == (0.0, 0)
