@@ -2,7 +2,8 @@
 
 A source is opened, read until it fails, closed, and opened again; nothing in it retries or waits on purpose, that is
 the capture loop's business. Every failure is a SourceLost with one of the reasons below, within STALL_SECONDS of the
-last picture, or CONNECT_SECONDS of `open`; vendor errors and their texts, which may hold the URL, never pass.
+last word of the source, KEY_SECONDS of the last picture, or CONNECT_SECONDS of `open`; vendor errors and their texts,
+which may hold the URL, never pass.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ if TYPE_CHECKING:  # numpy stays out of the agent's main process
 
 CONNECT_SECONDS = 5.0
 HUNG_SECONDS = 10.0  # in one call of a source that does not rest: the system does not come back
-STALL_SECONDS = 2.5  # without a picture: slower cameras than one frame in two seconds are not supported
+STALL_SECONDS = (
+    1.8  # without a word: seen within two seconds; cameras slower than one picture in that are not supported
+)
+KEY_SECONDS = 8.0  # of a stream that comes and gives no picture: until the next key picture, or nothing here decodes it
 
 
 class Reason(StrEnum):
@@ -44,7 +48,7 @@ SENTENCES = {
     Reason.REFUSED: "refused: nobody listens at the source's address, or access is denied; check host, port and rights",
     Reason.BUSY: "busy: another program has the device open; end it, or give this camera another device",
     Reason.UNREACHABLE: "unreachable: no answer from the source's host; check its name, the cable and the network",
-    Reason.STALLED: f"stalled: connected, but no picture for {STALL_SECONDS:g} s; look at the camera itself",
+    Reason.STALLED: f"stalled: connected, but nothing came for {STALL_SECONDS:g} s; look at the camera itself",
     Reason.HUNG: f"hung: the system gave nothing for {HUNG_SECONDS:g} s; look at the device, cable or disk behind it",
     Reason.UNSUPPORTED: "unsupported codec: no video that can be decoded; set the camera to H.264 or check the file",
     Reason.ENDED: "ended: the source closed the stream; it is opened again by itself",
@@ -90,7 +94,7 @@ class Shot:
     stream_time: float  # seconds by the camera's clock; goes back only where that clock was set
     captured: float  # monotonic seconds, never later than the moment `read` returned
     captured_unix_ns: int
-    ts_source: str  # "arrival": when it reached us, less known delays; "clock": paced or drawn by us
+    ts_source: str  # "rtcp": by its sender reports; "arrival": when it came, less known delays; "clock": paced by us
     decode_seconds: float
     skipped: float = 0.0  # seconds of its own schedule that a source left out before this picture: the box was late
 

@@ -11,6 +11,7 @@ import errno
 import importlib
 import os
 import pkgutil
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -20,12 +21,22 @@ import av
 import numpy as np
 
 from agent.cameras.access_units import AccessUnits
+from agent.cameras.capture_clock import CaptureClock
 from agent.cameras.colour import Matrix, guess
 from agent.cameras.letterbox import Pixels
 from agent.cameras.loans import OWN_HANDS, Loans, at_address
-from agent.cameras.pacer import ArrivalClock, LoopClock
+from agent.cameras.pacer import LoopClock
 from agent.cameras.picture import PlanarPicture, RgbPicture
-from agent.cameras.source import CONNECT_SECONDS, STALL_SECONDS, Picture, Reason, Shot, SourceLost, unix_ns_of
+from agent.cameras.source import (
+    CONNECT_SECONDS,
+    KEY_SECONDS,
+    STALL_SECONDS,
+    Picture,
+    Reason,
+    Shot,
+    SourceLost,
+    unix_ns_of,
+)
 from agent.cameras.spec import Device, File, Rtsp
 
 MAX_PIXELS = 7680 * 4320  # a stream that claims more wants our memory
@@ -33,9 +44,11 @@ CONTAINERS = "mov,mp4,matroska,webm,mpegts,avi,h264,hevc,mjpeg,flv"
 _UNTIMED = frozenset({"h264", "hevc", "avi"})  # no times of display in there: pictures follow each other at a rate
 _USUAL_RATE = 25.0  # of an untimed file that does not tell its own
 BEHIND_SECONDS = 1.0  # a file that fell back further goes on from now, as a live stream would
-_UNDECODED = 64  # packets whose arrival is remembered
+_UNDECODED = 64  # packets whose times are remembered
+_PRODUCED = struct.Struct("=q")  # AVProducerReferenceTime begins with the sender's wall time in unix microseconds
 _MATRICES = {1: Matrix.BT709, 4: Matrix.BT601, 5: Matrix.BT601, 6: Matrix.BT601}  # ITU-T H.273
 _FULL_RANGE = 2
+_NONSENSE = (av.error.InvalidDataError, av.error.PatchWelcomeError)
 _APART = frozenset({"av.__main__", "av.datasets"})  # not for reading streams
 _PLANAR = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p"})
 _RGB = frozenset({"rgb24", "bgr24", "gbrp", "rgba", "bgra", "rgb0", "bgr0"})
@@ -95,6 +108,7 @@ class _Decoder:
     """One opened container: packets in, pictures out. Errors of single packets are passed over."""
 
     def __init__(self, url: str, options: dict[str, str], file_format: str | None = None, *, live: bool) -> None:
+        self._live = live
         timeouts = (CONNECT_SECONDS, STALL_SECONDS) if live else None
         self._container: Any = av.open(url, format=file_format, options=options, timeout=timeouts)
         if not self._container.streams.video:
@@ -111,17 +125,19 @@ class _Decoder:
         # RTSP is read unparsed (see access_units); motion JPEG comes in whole pictures anyway.
         coded = self._stream.codec_context.name
         self._units = AccessUnits(coded) if self._container.format.name == "rtsp" and coded != "mjpeg" else None
-        self.arrivals: dict[int, float] = {}
+        self.arrivals: dict[int, float] = {}  # by time stamp: when the packet came
+        self.sent: dict[int, float] = {}  # and the camera's wall time, once a sender report has told it
         self.seconds = 0.0  # spent on decoding since the last picture
 
-    def next(self, deadline: float = float("inf")) -> Any | None:
-        """The next picture in order of display, or None where the stream ends."""
+    def next(self, interrupted: threading.Event | None = None) -> Any | None:
+        """The next picture in order of display, or None where the stream ends or is `interrupted`."""
+        deadline = time.monotonic() + KEY_SECONDS if self._live else float("inf")
         while not self._decoded:
             packet = next(self._packets, None)
-            if time.monotonic() > deadline:
-                raise SourceLost(Reason.STALLED)
-            if packet is None:
+            if packet is None or (interrupted and interrupted.is_set()):
                 return None
+            if time.monotonic() > deadline:
+                raise SourceLost(Reason.UNSUPPORTED)
             self._take(packet)
         return self._decoded.pop(0)
 
@@ -154,6 +170,8 @@ class _Decoder:
     def _take(self, packet: Any) -> None:
         """A packet of the container: a picture, or with RTSP a piece of one."""
         now = time.monotonic()
+        if packet.has_sidedata("prft") and packet.pts is not None:
+            _remember(self.sent, packet.pts, _PRODUCED.unpack_from(packet.get_sidedata("prft"))[0] / 1e6)
         if self._units is None or packet.pts is None:
             self._decode(packet, now)
             return
@@ -164,13 +182,17 @@ class _Decoder:
 
     def _decode(self, packet: Any, arrival: float) -> None:
         if packet.pts is not None:
-            self.arrivals[packet.pts] = arrival
-            if len(self.arrivals) > _UNDECODED:
-                del self.arrivals[next(iter(self.arrivals))]
+            _remember(self.arrivals, packet.pts, arrival)
         started = time.perf_counter()
-        with contextlib.suppress(av.error.InvalidDataError):
+        with contextlib.suppress(*_NONSENSE):
             self._decoded += self._stream.codec_context.decode(packet)
         self.seconds += time.perf_counter() - started
+
+
+def _remember(times: dict[int, float], stamp: int, seconds: float) -> None:
+    times[stamp] = seconds
+    if len(times) > _UNDECODED:
+        del times[next(iter(times))]
 
 
 def _of_file(fd: int) -> _Decoder:
@@ -191,11 +213,11 @@ class _Live:
     def __init__(self) -> None:
         self._decoder: _Decoder | None = None
         self._interrupted = threading.Event()
-        self._clock = ArrivalClock()
+        self._clock = CaptureClock()
 
     def open(self) -> None:
         self._interrupted.clear()
-        self._clock = ArrivalClock()
+        self._clock = CaptureClock()
         started = time.monotonic()
         try:
             with _translated(Reason.UNREACHABLE):
@@ -209,13 +231,14 @@ class _Live:
         if self._decoder is None or self._interrupted.is_set():
             raise SourceLost(Reason.ENDED)
         with _translated(Reason.STALLED):
-            frame = self._decoder.next(time.monotonic() + STALL_SECONDS)
+            frame = self._decoder.next(self._interrupted)
         if frame is None or self._interrupted.is_set():
             raise SourceLost(Reason.ENDED)
         arrival = self._decoder.arrivals.pop(frame.pts, None) or time.monotonic()
         stream_time = arrival if frame.time is None else frame.time
-        captured = self._clock.captured(stream_time, arrival)
-        return _shot(frame, self._decoder, stream_time, captured, "arrival")
+        sent = self._decoder.sent.pop(frame.pts, None)
+        captured, ts_source = self._clock.captured(stream_time, sent, arrival)
+        return _shot(frame, self._decoder, stream_time, captured, ts_source)
 
     def interrupt(self) -> None:
         self._interrupted.set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tests.servers.require import dies_with_us, missing, program
 
 SCRIPT = Path(__file__).parents[2] / "controlplane" / "up" / "rtsp_server.py"
 PACKAGES = "python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good gstreamer1.0-plugins-bad"
+FILM = Path(__file__).with_name("rtsp_film.py")
 _PROBE = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
 
 
@@ -23,6 +25,8 @@ class RtspServer:
 
     clip: Path
     port: int = field(default_factory=free_port)
+    film: tuple[Path, ...] = ()  # played instead of the clip, in this codec
+    codec: str = "h264"
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -30,9 +34,11 @@ class RtspServer:
         return f"rtsp://127.0.0.1:{self.port}/harbour"
 
     def start(self) -> None:
-        arguments = ["--clip", str(self.clip), "--port", str(self.port), "--path", "/harbour"]
+        arguments = [str(SCRIPT), "--clip", str(self.clip), "--port", str(self.port), "--path", "/harbour"]
+        if self.film:
+            arguments = [str(FILM), "--codec", self.codec, "--port", str(self.port), *map(str, self.film)]
         python = program("python3", "python3", Path("/usr/bin"))
-        command = dies_with_us([python, str(SCRIPT), *arguments])
+        command = dies_with_us([python, *arguments])
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         wait_for(self.port, self.process)
 
@@ -41,6 +47,17 @@ class RtspServer:
             self.process.kill()
             self.process.wait()
             self.process = None
+
+
+@contextmanager
+def filmed(*clips: Path, codec: str = "h264") -> Iterator[RtspServer]:
+    """A server that plays these clips, one after another."""
+    server = RtspServer(clips[0], film=clips, codec=codec)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
 
 
 @pytest.fixture(scope="session")
