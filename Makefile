@@ -22,8 +22,8 @@ protos: ## regenerate the code of protos/*.proto
 screenshots: ## every page, on laptop and phone, light and dark, empty, healthy and broken, into build/screens (needs chromium)
 	@scripts/bootstrap dev && .venv/bin/python -m tests.sim.screenshots build/screens $(PAGES)
 
-soak: ## the bad days in all six orders, 60 s each, and sixty kills of the telemetry path (about forty minutes)
-	@LONGSHORE_SOAK=1 scripts/test tests/e2e/test_bad_days.py tests/crash/test_telemetry_kills.py $(ARGS)
+soak: ## the bad days in all six orders, 60 s each, sixty kills of the telemetry path, flapping cameras (about forty minutes)
+	@LONGSHORE_SOAK=1 scripts/test tests/e2e/test_bad_days.py tests/crash/test_telemetry_kills.py tests/crash/test_flapping_cameras.py $(ARGS)
 
 bench: ## benchmarks, each against its limit
 	@scripts/bootstrap dev && missed=0; for each in bench/bench_*.py; do echo "== $$each"; .venv/bin/python -m "bench.$$(basename $$each .py)" || missed=1; done; exit $$missed

@@ -4,8 +4,8 @@
         │                 │ ▲                   │
         └──failed──► retrying ◄──failed─────────┘          paused from anywhere, and back to starting
 
-RETRYING and STALLED stay until a picture has come: an open connection alone is no good news. A pair that is not in the
-table is a bug and raises.
+RETRYING and STALLED stay until a picture has come: an open connection alone is no good news, and a try that fails is no
+other loss. FROZEN is a notice: the camera goes on running. A pair that is not in the table is a bug and raises.
 """
 
 from __future__ import annotations
@@ -18,13 +18,15 @@ from agent.types import CameraState
 
 FIRST_DELAY = 1.0  # seconds
 LONGEST_DELAY = 30.0  # seconds
-SPREAD = 0.3  # of the delay, either way: cameras lost together do not come back together
+SPREAD = 0.5  # of the delay, either way: cameras lost together do not come back together
+ABSENT_DELAYS = (0.3, 1.5)  # seconds, where nobody was there: such a try costs little, and he may be back any moment
 STEADY = 10.0  # seconds of pictures after which a failure counts as the first again
 
 
 class Event(StrEnum):
     OPENED = "opened"
     FRAME = "frame"
+    FROZEN = "frozen"
     STALLED = "stalled"
     FAILED = "failed"
     BACKOFF_OVER = "backoff_over"
@@ -40,6 +42,7 @@ TRANSITIONS: dict[tuple[CameraState, Event], CameraState] = {
     (S.STARTING, E.STALLED): S.STALLED,
     (S.STARTING, E.FAILED): S.RETRYING,
     (S.RUNNING, E.FRAME): S.RUNNING,
+    (S.RUNNING, E.FROZEN): S.RUNNING,
     (S.RUNNING, E.STALLED): S.STALLED,
     (S.RUNNING, E.FAILED): S.RETRYING,
     (S.STALLED, E.BACKOFF_OVER): S.STALLED,
@@ -67,13 +70,16 @@ class Health:
 
     state: CameraState = CameraState.STARTING
     reason: str = ""
-    restarts: int = 0  # how often its source was lost or not there
+    restarts: int = 0  # how often its source was lost
 
     def after(self, event: Event, reason: str = "") -> Health:
         """Raises KeyError for an event that cannot happen in this state."""
         state = TRANSITIONS[self.state, event]
         if event in (Event.FAILED, Event.STALLED):
-            return Health(state, reason, self.restarts + 1)
+            lost = self.state not in (CameraState.RETRYING, CameraState.STALLED)
+            return Health(state, reason, self.restarts + lost)
+        if event is Event.FROZEN:
+            return replace(self, reason=reason)
         if state in (CameraState.RETRYING, CameraState.STALLED):
             return self  # the reason stays until a picture has come
         return replace(self, state=state, reason="")
@@ -81,7 +87,7 @@ class Health:
 
 @dataclass
 class Backoff:
-    """Waits between tries: 1 s doubling to 30 s, each spread by ±30 %; short again after a steady run."""
+    """Waits between tries: 1 s doubling to 30 s, each spread by ±50 %; short again after a steady run."""
 
     rng: random.Random = field(default_factory=random.Random)
     _failures: int = 0
@@ -93,9 +99,11 @@ class Backoff:
         elif now - self._running_since >= STEADY:
             self._failures = 0
 
-    def failed(self) -> float:
-        """Seconds to wait before the next try."""
+    def failed(self, *, absent: bool = False) -> float:
+        """Seconds to wait before the next try. `absent`: there was nobody whom tries could wear out."""
         self._running_since = None
+        if absent:
+            return self.rng.uniform(*ABSENT_DELAYS)
         delay = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(self._failures, 10))
         self._failures += 1
         return delay * self.rng.uniform(1 - SPREAD, 1 + SPREAD)

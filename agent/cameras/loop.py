@@ -19,13 +19,14 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from agent.cameras.frozen import Frozen
 from agent.cameras.gate import Gate
 from agent.cameras.health import Backoff, Event, Health
 from agent.cameras.loans import OWN_HANDS, Loans
 from agent.cameras.messages import CameraMeasure, HealthChanged, Hung
 from agent.cameras.motion import SIDE, MotionDetector
 from agent.cameras.pacer import Pacer
-from agent.cameras.source import HUNG_SECONDS, SENTENCES, FrameSource, Reason, Shot, SourceLost
+from agent.cameras.source import ABSENT, FROZEN, HUNG_SECONDS, SENTENCES, FrameSource, Reason, Shot, SourceLost
 from agent.cameras.spec import CameraSpec, Device, File, Rtsp, Synthetic
 from agent.cameras.tap import TapWriter
 from agent.types import CameraState, Zone
@@ -186,6 +187,7 @@ class CaptureLoop(threading.Thread):
         self._called: float | None = None  # since when it waits for its source, or for the thread before
         self._told_to_hang = False
         self._backoff = Backoff(random.Random())  # noqa: S311 - spreads retries
+        self._frozen = Frozen()
 
     def stop(self) -> None:
         """No word comes from this loop after this returns; its thread ends when its source lets go."""
@@ -217,7 +219,7 @@ class CaptureLoop(threading.Thread):
         while not self._stopped.is_set():
             lost = self._stream()
             self._turn(Event.STALLED if lost.reason is Reason.STALLED else Event.FAILED, str(lost))
-            if not self._stopped.wait(self._backoff.failed()):
+            if not self._stopped.wait(self._backoff.failed(absent=lost.reason in ABSENT)):
                 self._turn(Event.BACKOFF_OVER)
 
     def _await_the_one_before(self) -> None:
@@ -234,6 +236,7 @@ class CaptureLoop(threading.Thread):
         try:
             self._source = source = self._camera.sources(self._spec)
             self._calls()
+            self._frozen = Frozen()
             try:
                 source.open()
                 self._speak(self._camera.opened)
@@ -261,6 +264,14 @@ class CaptureLoop(threading.Thread):
     def _taken(self, shot: Shot, *, due: bool, missed: int) -> None:
         self._camera.take(shot, due=due, missed=missed)
         if self._camera.health.state is not CameraState.RUNNING:
+            self._camera.turn(Event.FRAME)
+        if shot.ts_source != "clock" and self._frozen.wants(shot.captured):
+            self._look_whether_it_moves(shot)
+
+    def _look_whether_it_moves(self, shot: Shot) -> None:
+        if self._frozen.is_frozen(shot.picture.digest(), shot.captured):
+            self._camera.turn(Event.FROZEN, FROZEN)
+        else:
             self._camera.turn(Event.FRAME)
 
     def _turn(self, event: Event, reason: str = "") -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 
 import cv2
@@ -26,6 +27,9 @@ class RgbPicture:
     @property
     def height(self) -> int:
         return int(self.pixels.shape[0])
+
+    def digest(self) -> int:
+        return zlib.crc32(np.ascontiguousarray(self.pixels).data)
 
     def fit(self, wanted: ModelInput, out: Pixels) -> Geometry:
         return letterbox(self.pixels, wanted.height, wanted.width, wanted.fit, wanted.pad, out)[1]
@@ -54,6 +58,9 @@ class PlanarPicture:
     @property
     def height(self) -> int:
         return int(self.planes[0].shape[0])
+
+    def digest(self) -> int:
+        return zlib.crc32(np.ascontiguousarray(self.planes[0]).data)
 
     def fit(self, wanted: ModelInput, out: Pixels) -> Geometry:
         return letterbox_planes(self.planes, self.colour, wanted, out)[1]

@@ -56,6 +56,10 @@ SENTENCES = {
 }
 
 
+ABSENT = frozenset({Reason.REFUSED, Reason.UNREACHABLE})  # nobody was there
+FROZEN = "frozen: the same picture for a minute, to the last bit; look at the camera, it may have to be restarted"
+
+
 class SourceLost(Retryable):
     """No more pictures from this source until it is opened again."""
 
@@ -72,6 +76,10 @@ class Picture(Protocol):
 
     @property
     def height(self) -> int: ...
+
+    def digest(self) -> int:
+        """Of the pixels: equal where pictures are, different where they are not but for one in billions."""
+        ...
 
     def fit(self, wanted: ModelInput, out: Pixels) -> Geometry:
         """Write the model's input into `out`."""

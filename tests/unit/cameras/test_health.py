@@ -6,7 +6,16 @@ import random
 
 import pytest
 
-from agent.cameras.health import FIRST_DELAY, LONGEST_DELAY, SPREAD, STEADY, Backoff, Event, Health
+from agent.cameras.health import (
+    ABSENT_DELAYS,
+    FIRST_DELAY,
+    LONGEST_DELAY,
+    SPREAD,
+    STEADY,
+    Backoff,
+    Event,
+    Health,
+)
 from agent.types import CameraState
 
 
@@ -64,6 +73,38 @@ def test_waits_double_to_thirty_seconds_and_are_spread() -> None:
 def test_cameras_lost_together_do_not_come_back_together() -> None:
     delays = [Backoff(random.Random(seed)).failed() for seed in range(64)]
     assert len({round(delay, 2) for delay in delays}) > 30
+
+
+def test_64_cameras_of_a_recorder_that_was_away_are_back_within_three_seconds_and_never_all_at_once() -> None:
+    away, gone = 20.0, []
+    tries = []
+    for seed in range(64):
+        backoff = Backoff(random.Random(seed))
+        now = backoff.failed(absent=True)  # the box starts, all at once
+        while now < away:
+            tries.append(now)
+            now += backoff.failed(absent=True)
+        gone.append(now - away)
+        tries.append(now)
+    assert max(gone) < ABSENT_DELAYS[1]
+    at_once = max(sum(start <= each < start + 0.1 for each in tries) for start in sorted(tries))
+    assert at_once <= 64 / 3
+    assert len(tries) < 64 * away / 0.8
+
+
+def test_a_source_that_is_never_there_is_one_loss_however_often_it_is_tried() -> None:
+    lost = after(Event.FAILED)
+    again = lost.after(Event.BACKOFF_OVER).after(Event.FAILED, "the camera refuses")
+    assert again == lost  # and so nothing is told
+    otherwise = again.after(Event.STALLED, "it says nothing").after(Event.FAILED, "it is not there")
+    assert (otherwise.reason, otherwise.restarts) == ("it is not there", 1)
+    assert otherwise.after(Event.FRAME).after(Event.FAILED, "it is not there").restarts == 2
+
+
+def test_frozen_is_a_notice_until_pictures_move() -> None:
+    frozen = after(Event.FRAME).after(Event.FROZEN, "frozen: the same picture")
+    assert (frozen.state, frozen.reason, frozen.restarts) == (CameraState.RUNNING, "frozen: the same picture", 0)
+    assert frozen.after(Event.FRAME).reason == ""
 
 
 def test_a_steady_run_makes_the_next_wait_short_again() -> None:
