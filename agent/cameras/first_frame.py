@@ -14,9 +14,10 @@ import time
 
 from agent.cameras import spec
 from agent.cameras.loop import make_source
+from agent.cameras.source import CONNECT_SECONDS, KEY_SECONDS
 from protos.errors import LongshoreError
 
-WAIT_SECONDS = 12.0  # more than a connection and a first picture may take
+WAIT_SECONDS = CONNECT_SECONDS + KEY_SECONDS + 1.0  # more than a connection and a first picture may take
 
 Answer = dict[str, object]
 

@@ -18,23 +18,36 @@ Pixels = NDArray[np.uint8]
 
 
 def letterbox(
-    rgb: Pixels, height: int, width: int, fit: str = "letterbox", pad: int = 114, out: Pixels | None = None
+    rgb: Pixels,
+    height: int,
+    width: int,
+    fit: str = "letterbox",
+    pad: int = 114,
+    out: Pixels | None = None,
+    before: Geometry | None = None,
 ) -> tuple[Pixels, Geometry]:
-    """`rgb` [h, w, 3] as the model wants it, [height, width, 3], written into `out` when given."""
+    """`rgb` [h, w, 3] as the model wants it, [height, width, 3], written into `out` when given.
+
+    `before` is the geometry of what `out` holds already: bars of the same place are not painted again.
+    """
     wanted = ModelInput(height, width, fit, pad)
     placement = geometry.place(rgb.shape[1], rgb.shape[0], wanted)
-    out, window = _window(placement, wanted, out)
+    out, window = _window(placement, wanted, out, before)
     _resize_into(rgb, window)
     return out, placement.geometry
 
 
 def letterbox_planes(
-    planes: tuple[Pixels, Pixels, Pixels], colour: YuvColour, wanted: ModelInput, out: Pixels | None = None
+    planes: tuple[Pixels, Pixels, Pixels],
+    colour: YuvColour,
+    wanted: ModelInput,
+    out: Pixels | None = None,
+    before: Geometry | None = None,
 ) -> tuple[Pixels, Geometry]:
     """The same from Y, U and V planes of any subsampling."""
     luma = planes[0]
     placement = geometry.place(luma.shape[1], luma.shape[0], wanted)
-    out, window = _window(placement, wanted, out)
+    out, window = _window(placement, wanted, out, before)
     planes_to_rgb(planes, colour, window)
     return out, placement.geometry
 
@@ -70,14 +83,17 @@ def _i420(planes: tuple[Pixels, Pixels, Pixels], height: int, width: int) -> Pix
     return stacked
 
 
-def _window(placement: geometry.Placement, wanted: ModelInput, out: Pixels | None) -> tuple[Pixels, Pixels]:
+def _window(
+    placement: geometry.Placement, wanted: ModelInput, out: Pixels | None, before: Geometry | None
+) -> tuple[Pixels, Pixels]:
     """The whole input with its bars painted, and the part of it that the picture fills."""
     if out is None:
-        out = np.empty((wanted.height, wanted.width, 3), np.uint8)
+        out, before = np.empty((wanted.height, wanted.width, 3), np.uint8), None
     top, left = placement.geometry.top, placement.geometry.left
     bottom, right = top + placement.height, left + placement.width
-    out[:top], out[bottom:] = wanted.pad, wanted.pad
-    out[top:bottom, :left], out[top:bottom, right:] = wanted.pad, wanted.pad
+    if before != placement.geometry:
+        out[:top], out[bottom:] = wanted.pad, wanted.pad
+        out[top:bottom, :left], out[top:bottom, right:] = wanted.pad, wanted.pad
     return out, out[top:bottom, left:right]
 
 

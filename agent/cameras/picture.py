@@ -31,8 +31,8 @@ class RgbPicture:
     def digest(self) -> int:
         return zlib.crc32(np.ascontiguousarray(self.pixels).data)
 
-    def fit(self, wanted: ModelInput, out: Pixels) -> Geometry:
-        return letterbox(self.pixels, wanted.height, wanted.width, wanted.fit, wanted.pad, out)[1]
+    def fit(self, wanted: ModelInput, out: Pixels, before: Geometry | None = None) -> Geometry:
+        return letterbox(self.pixels, wanted.height, wanted.width, wanted.fit, wanted.pad, out, before)[1]
 
     def rgb(self, max_side: int) -> Pixels:
         width, height = geometry.shrink(self.width, self.height, max_side)
@@ -62,8 +62,8 @@ class PlanarPicture:
     def digest(self) -> int:
         return zlib.crc32(np.ascontiguousarray(self.planes[0]).data)
 
-    def fit(self, wanted: ModelInput, out: Pixels) -> Geometry:
-        return letterbox_planes(self.planes, self.colour, wanted, out)[1]
+    def fit(self, wanted: ModelInput, out: Pixels, before: Geometry | None = None) -> Geometry:
+        return letterbox_planes(self.planes, self.colour, wanted, out, before)[1]
 
     def rgb(self, max_side: int) -> Pixels:
         width, height = geometry.shrink(self.width, self.height, max_side)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from protos.ids import CameraName
 
-LIMIT = 4  # cameras per worker
+LIMIT = 8  # cameras per worker
 STRIKES = 2  # deaths of its worker that a camera is blamed for
 UNCLEAR_STRIKES = 4  # deaths of its worker that nobody is blamed for, such as by memory's end
 WINDOW = 600.0  # seconds after which a death is forgotten

@@ -81,8 +81,8 @@ class Picture(Protocol):
         """Of the pixels: equal where pictures are, different where they are not but for one in billions."""
         ...
 
-    def fit(self, wanted: ModelInput, out: Pixels) -> Geometry:
-        """Write the model's input into `out`."""
+    def fit(self, wanted: ModelInput, out: Pixels, before: Geometry | None = None) -> Geometry:
+        """Write the model's input into `out`, which holds one of the geometry `before` already, if any."""
         ...
 
     def rgb(self, max_side: int) -> Pixels:

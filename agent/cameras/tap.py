@@ -15,6 +15,7 @@ import numpy as np
 
 from agent.cameras.messages import FrameReady, SetTap, Still, Superseded
 from agent.cameras.source import Picture, Shot
+from agent.types import Geometry
 from agent.workers.memory import SharedSlots
 
 
@@ -33,6 +34,7 @@ class TapWriter:
         # The slot given back last is taken first: fewer pages are ever touched.
         self._free = [slot for slot in reversed(range(message.slots)) if slot not in message.busy]
         self._kept: dict[int, tuple[int, Picture]] = {}
+        self._geometries: dict[int, Geometry] = {}  # of what each slot holds, so that bars are painted once
         self._seq = message.next_seq - 1
         self._lock = threading.Lock()
 
@@ -80,7 +82,8 @@ class TapWriter:
 
     def _fill(self, slot: int, shot: Shot) -> FrameReady:
         started = time.perf_counter()
-        geometry = shot.picture.fit(self._wanted, self._arrays[slot])
+        geometry = shot.picture.fit(self._wanted, self._arrays[slot], self._geometries.pop(slot, None))
+        self._geometries[slot] = geometry
         seconds = time.perf_counter() - started
         self._seq += 1
         self._kept[slot] = (self._seq, shot.picture)

@@ -1,4 +1,4 @@
-"""The capture worker process: up to four cameras, a thread each, and the pixels of their frames.
+"""The capture worker process: up to eight cameras, a thread each, and the pixels of their frames.
 
     python -m agent.cameras.worker [what its cameras need]      (started by agent.workers.process)
 

@@ -1,4 +1,4 @@
-"""Short films of plain colours."""
+"""Short films: plain colours, and a moving test card for what measures."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.filter import Graph
 
 
 def write_clip(
@@ -25,6 +26,24 @@ def write_clip(
             picture = av.VideoFrame.from_ndarray(np.full((size[1], size[0], 3), 255, np.uint8), format="rgb24")
             picture.pts = index
             container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    return path
+
+
+def write_card(path: Path, size: tuple[int, int], rate: int, pictures: int, b_frames: int, bits: int) -> Path:
+    """A moving test card as a camera sends it, `bits` a second; a key picture every two seconds."""
+    graph = Graph()
+    card, end = graph.add("testsrc2", f"size={size[0]}x{size[1]}:rate={rate}"), graph.add("buffersink")
+    plain = graph.add("format", "pix_fmts=yuv420p")
+    card.link_to(plain)
+    plain.link_to(end)
+    graph.configure()
+    options = {"preset": "fast", "bf": str(b_frames), "g": str(2 * rate), "threads": "2"}
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=rate, options=options)
+        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = *size, "yuv420p", bits
+        for _ in range(pictures):
+            container.mux(stream.encode(graph.pull()))
         container.mux(stream.encode(None))
     return path
 

@@ -196,13 +196,13 @@ async def test_a_paused_box_takes_no_frame_and_goes_on_when_told(yard: Yard) -> 
     await yard.frames(tap("quay"), 2)
 
 
-async def test_more_than_four_cameras_share_few_workers(yard: Yard) -> None:
-    names = [f"cam-{index}" for index in range(6)]
+async def test_more_than_eight_cameras_share_few_workers(yard: Yard) -> None:
+    names = [f"cam-{index}" for index in range(10)]
     await yard.apply(*(plan(name, rate=5) for name in names))
     await yard.until(lambda: all(yard.seen[tap(name)] for name in names))
     assert len(yard.captures.worker_pids) == 2
     hosts = list(yard.captures.hosts().values())
-    assert max(hosts.count(pid) for pid in hosts) == 4
+    assert max(hosts.count(pid) for pid in hosts) == 8
 
 
 async def test_a_held_frame_is_encoded_within_its_bounds(yard: Yard) -> None:

@@ -17,9 +17,10 @@ def cameras(*names: str) -> list[CameraName]:
 A, B, C, D, E, F = cameras("a", "b", "c", "d", "e", "f")
 
 
-def test_four_cameras_share_a_worker_and_the_fifth_gets_another() -> None:
-    placed = assign({}, [A, B, C, D, E], ())
-    assert [placed[name] for name in (A, B, C, D, E)] == [0, 0, 0, 0, 1]
+def test_eight_cameras_share_a_worker_and_the_ninth_gets_another() -> None:
+    names = [CameraName(f"cam-{number}") for number in range(9)]
+    placed = assign({}, names, ())
+    assert [placed[name] for name in names] == [0] * 8 + [1]
 
 
 def test_what_runs_is_not_moved() -> None:

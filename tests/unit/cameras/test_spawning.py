@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from agent.cameras import placement
 from agent.types import CameraState, ModelInput
 from protos.errors import Retryable
 from tests.sim.yard import Yard, plan, tap
@@ -38,7 +39,7 @@ async def test_a_worker_that_cannot_be_started_is_told_with_its_reason_and_start
 
 
 async def test_a_worker_that_cannot_be_started_costs_the_others_nothing(yard: Yard) -> None:
-    first = [plan(f"gate-{index}", rate=5) for index in range(4)]
+    first = [plan(f"gate-{index}", rate=5) for index in range(placement.LIMIT)]
     await yard.apply(*first)
     await yard.frames(tap("gate-0"), 1)
     fed = {tap(each.name): ModelInput(64, 64) for each in first}

@@ -95,10 +95,22 @@ def test_a_slot_given_back_twice_or_never_known_is_free_only_once(memory: Shared
     tap.close()
 
 
+def test_bars_are_there_whatever_shape_the_slot_held_before(memory: SharedSlots) -> None:
+    tap = TapWriter(SetTap(7, "quay", 1, WANTED, 1, []), os.dup(memory.fd))
+    for height, width in ((16, 32), (16, 32), (32, 16), (32, 32), (16, 32)):
+        told = tap.offer(shot(picture=RgbPicture(np.full((height, width, 3), 9, np.uint8))))
+        assert isinstance(told, FrameReady)
+        held = np.frombuffer(memory.view(told.slot), np.uint8).reshape(32, 32, 3)
+        assert int((held == 9).sum()) == 3 * height * width
+        assert int((held == WANTED.pad).sum()) == 3 * (32 * 32 - height * width)
+        tap.release(told.slot)
+    tap.close()
+
+
 class Broken(RgbPicture):
     """A picture that cannot be fitted."""
 
-    def fit(self, wanted: ModelInput, out: Pixels) -> Geometry:
+    def fit(self, wanted: ModelInput, out: Pixels, before: Geometry | None = None) -> Geometry:
         raise ValueError("damaged")
 
 
