@@ -1,4 +1,4 @@
-"""Decisions about int8: what is tried, what passes, what a person is told. Pure."""
+"""Decisions about variants: what is tried, what passes, what a person is told. Pure."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TypeVar
 from protos.errors import Rejected
 
 T = TypeVar("T")
+INT8, FP16 = "int8", "fp16"
 GATE = 0.99  # of fp32's metric
 CALIBRATION = 128  # pictures; more hardly moves the ranges
 LEAST_CALIBRATION = 32
@@ -36,18 +37,23 @@ ATTEMPTS = (
 )
 
 
+def attempts(precision: str) -> tuple[Attempt, ...]:
+    """What is tried for it, in order. Halving takes no ranges."""
+    return tuple(attempt for attempt in ATTEMPTS if precision == INT8 or not attempt.averaged)
+
+
 @dataclass(frozen=True)
 class Measure:
-    """A metric by its name, and its value for both."""
+    """A metric by its name, and its value for fp32 and for the variant."""
 
     name: str
     fp32: float
-    int8: float
+    variant: float
     pictures: int
 
     @property
     def share(self) -> float:
-        return self.int8 / self.fp32 if self.fp32 > 0 else 0.0
+        return self.variant / self.fp32 if self.fp32 > 0 else 0.0
 
     @property
     def passes(self) -> bool:
@@ -62,22 +68,25 @@ class Cost:
     size: int
 
 
-def speed_sentence(fp32: Cost, int8: Cost) -> str:
+def speed_sentence(fp32: Cost, variant: Cost) -> str:
     """How many times as fast, or that it is not."""
-    ratio = fp32.seconds / int8.seconds
+    ratio = fp32.seconds / variant.seconds
     if ratio >= 1.0:
         return f"{ratio:.2f} times as fast"
-    return f"slower here, {ratio:.2f} times as fast: boxes will run fp32"
+    return f"slower here, {ratio:.2f} times as fast: boxes with such a processor run fp32"
 
 
-def refusal(tried: Sequence[Measure], calibration: int) -> Rejected:
+def refusal(precision: str, tried: Sequence[Measure], calibration: int) -> Rejected:
     """Both numbers of the best of what was tried, and what else to try."""
-    best = max(tried, key=lambda measure: measure.int8)
+    best = max(tried, key=lambda measure: measure.variant)
+    how = f"the best of {len(tried)} ways, on {best.pictures} pictures"
+    other = "leave layers in fp32 with --exclude, or stay with fp32"
+    if precision == INT8:
+        how += f", calibrated on {calibration}"
+        other = "try more or other calibration pictures, leave layers in fp32 with --exclude, or take --fp16"
     return Rejected(
-        f"int8 refused: {best.name} {best.int8:.4f} against {best.fp32:.4f} of fp32 is {best.share:.1%}, and"
-        f" {GATE:.0%} is wanted (the best of {len(tried)} ways, on {best.pictures} pictures, calibrated on"
-        f" {calibration}); try more or other calibration pictures, leave layers in fp32 with --exclude, or package an"
-        " fp16 export of the model"
+        f"{precision} refused: {best.name} {best.variant:.4f} against {best.fp32:.4f} of fp32 is {best.share:.1%}, and"
+        f" {GATE:.0%} is wanted ({how}); {other}"
     )
 
 
@@ -90,9 +99,9 @@ def held_out(items: Sequence[T], *, film: bool) -> tuple[list[T], list[T]]:
     return kept, list(items[HELD_OUT - 1 :: HELD_OUT])
 
 
-def check_counts(calibration: int, evaluation: int) -> None:
+def check_counts(precision: str, calibration: int, evaluation: int) -> None:
     """Raises Rejected where there are too few to tell anything."""
-    if calibration < LEAST_CALIBRATION:
+    if precision == INT8 and calibration < LEAST_CALIBRATION:
         raise Rejected(f"{calibration} pictures to calibrate on are too few; give at least {LEAST_CALIBRATION}")
     if evaluation < LEAST_EVALUATION:
         raise Rejected(f"{evaluation} pictures to judge by are too few; give at least {LEAST_EVALUATION}")

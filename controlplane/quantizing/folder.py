@@ -12,17 +12,21 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from controlplane.quantizing.domain import GATE, speed_sentence
-from controlplane.quantizing.service import Int8
+from controlplane.quantizing.domain import GATE, INT8, speed_sentence
+from controlplane.quantizing.service import Passed
 from protos import ids
 from protos.errors import Rejected
 from protos.manifest import FileEntry, Manifest, Variant, parse, to_bytes
 
-MANIFEST, CARD, MODEL = "manifest.json", "card.md", "model-int8.onnx"
+MANIFEST, CARD = "manifest.json", "card.md"
 
 
-def read(folder: Path) -> Manifest:
-    """Raises Rejected for what is no whole release, or none that int8 can be made of."""
+def model_name(precision: str) -> str:
+    return f"model-{precision}.onnx"
+
+
+def read(folder: Path, precision: str) -> Manifest:
+    """Raises Rejected for what is no whole release, or none that this precision can be made of."""
     try:
         manifest = parse((folder / MANIFEST).read_bytes())
     except OSError as error:
@@ -32,10 +36,10 @@ def read(folder: Path) -> Manifest:
             raise Rejected(f"{folder / entry.path} is not the file its manifest names; package the release again")
     if manifest.task == "tensor" or manifest.input is None:
         raise Rejected(
-            "a tensor release takes no pictures that int8 could be calibrated on; quantise it where it is trained"
+            f"a tensor release takes no pictures that {precision} could be judged by; convert it where it is trained"
         )
-    if any(variant.precision == "int8" for variant in manifest.variants):
-        raise Rejected(f"{folder} has an int8 variant already; start from the release without it")
+    if any(variant.precision == precision for variant in manifest.variants):
+        raise Rejected(f"{folder} has an {precision} variant already; start from the release without it")
     return manifest
 
 
@@ -43,14 +47,18 @@ def fp32_of(manifest: Manifest) -> Variant:
     """Raises Rejected."""
     found = next((variant for variant in manifest.variants if variant.precision == "fp32"), None)
     if found is None:
-        raise Rejected(
-            f"{manifest.name} {manifest.version} has no fp32 variant, and int8 is made of one; package that first"
-        )
+        raise Rejected(f"{manifest.name} {manifest.version} has no fp32 variant to make others of; package that first")
     return found
 
 
-def write(source: Path, manifest: Manifest, model: Path, int8: Int8, target: Path) -> Manifest:
-    """The folder `target` with the files of `source` and the int8 graph `model`. Raises Rejected."""
+def beside_of(manifest: Manifest) -> list[Variant]:
+    """All but the fp32 one that others are made of."""
+    fp32 = fp32_of(manifest)
+    return [variant for variant in manifest.variants if variant is not fp32]
+
+
+def write(source: Path, manifest: Manifest, model: Path, made: Passed, target: Path) -> Manifest:
+    """The folder `target` with the files of `source` and the graph `model`. Raises Rejected."""
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise Rejected(f"{target} is there already and not empty; name another folder with -o")
     beside = target.with_name(f".{target.name}.{os.getpid()}")
@@ -58,46 +66,49 @@ def write(source: Path, manifest: Manifest, model: Path, int8: Int8, target: Pat
         beside.mkdir(parents=True)
         for entry in manifest.files:
             shutil.copyfile(source / entry.path, beside / entry.path)
-        shutil.copyfile(model, beside / MODEL)
+        shutil.copyfile(model, beside / model_name(made.precision))
         card = next((entry.path for entry in manifest.files if entry.role == "card"), CARD)
         before = (beside / card).read_text(encoding="utf-8") if (beside / card).exists() else f"# {manifest.name}\n"
-        (beside / card).write_text(f"{before.rstrip()}\n\n{card_section(int8)}", encoding="utf-8")
-        made = _made(beside, manifest, card, int8)
-        (beside / MANIFEST).write_bytes(to_bytes(made))
+        (beside / card).write_text(f"{before.rstrip()}\n\n{card_section(made)}", encoding="utf-8")
+        described = _made(beside, manifest, card, made)
+        (beside / MANIFEST).write_bytes(to_bytes(described))
         beside.replace(target)
     except OSError as error:
         raise Rejected(f"cannot write {target}: {error.strerror}") from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-    return made
+    return described
 
 
-def card_section(int8: Int8) -> str:
+def card_section(made: Passed) -> str:
     """What the card says about the variant. No number is typed by hand."""
-    measure, fp32_cost, int8_cost = int8.measure, int8.fp32_cost, int8.int8_cost
-    speed = speed_sentence(fp32_cost, int8_cost)
-    return f"""## Int8
+    measure, fp32_cost, cost, name = made.measure, made.fp32_cost, made.cost, made.precision
+    how = f"with layers in half precision ({made.attempt.name})"
+    if name == INT8:
+        how = f"quantised statically per channel on {made.calibration} pictures ({made.attempt.name})"
+    speed = speed_sentence(fp32_cost, cost)
+    others = " that it was not calibrated on" if name == INT8 else ""
+    return f"""## {name.capitalize()}
 
-`{MODEL}` is the fp32 graph, quantised statically per channel on {int8.calibration} pictures ({int8.attempt.name}).
+`{model_name(name)}` is the fp32 graph, {how}.
 
-| | fp32 | int8 | |
+| | fp32 | {name} | |
 |---|---|---|---|
-| {measure.name} | {measure.fp32:.4f} | {measure.int8:.4f} | {measure.share:.1%}, at least {GATE:.0%} wanted |
-| one picture, one thread | {fp32_cost.seconds * 1000:.2f} ms | {int8_cost.seconds * 1000:.2f} ms | {speed} |
-| size | {fp32_cost.size} bytes | {int8_cost.size} bytes | {int8_cost.size / fp32_cost.size:.0%} |
+| {measure.name} | {measure.fp32:.4f} | {measure.variant:.4f} | {measure.share:.1%}, at least {GATE:.0%} wanted |
+| one picture, one thread | {fp32_cost.seconds * 1000:.2f} ms | {cost.seconds * 1000:.2f} ms | {speed} |
+| size | {fp32_cost.size} bytes | {cost.size} bytes | {cost.size / fp32_cost.size:.0%} |
 
-Measured on {measure.pictures} pictures that it was not calibrated on, on the machine that made it.
+Measured on {measure.pictures} pictures{others}, on the processor that made it.
 """
 
 
-def _made(folder: Path, manifest: Manifest, card: str, int8: Int8) -> Manifest:
-    roles = {entry.path: entry.role for entry in manifest.files} | {MODEL: "model", card: "card"}
-    fp32 = fp32_of(manifest)
-    variants = [
-        replace(each, cost_microseconds=_micro(int8.fp32_cost.seconds)) if each is fp32 else each
-        for each in manifest.variants
-    ]
-    variants.append(Variant("int8", "int8", MODEL, _micro(int8.int8_cost.seconds)))
+def _made(folder: Path, manifest: Manifest, card: str, made: Passed) -> Manifest:
+    file = model_name(made.precision)
+    roles = {entry.path: entry.role for entry in manifest.files} | {file: "model", card: "card"}
+    costs = dict(zip((each.name for each in beside_of(manifest)), made.beside_costs, strict=True))
+    costs[fp32_of(manifest).name] = made.fp32_cost
+    variants = [replace(each, cost_microseconds=_micro(costs[each.name].seconds)) for each in manifest.variants]
+    variants.append(Variant(made.precision, made.precision, file, _micro(made.cost.seconds)))
     entries = tuple(_entry(folder / path, role) for path, role in sorted(roles.items()))
     return replace(manifest, variants=tuple(variants), files=entries)
 

@@ -1,4 +1,4 @@
-"""ONNX Runtime for the making of int8: runs a graph, quantises it, measures it. Only here in this plane.
+"""ONNX Runtime for the making of variants: runs a graph, quantises or halves it, measures it. Only here in this plane.
 
 It is no part of the control plane's environment; who quantises has it, for the agent has. Weights are quantised per
 channel and to 7 bits: processors without VNNI add two products in 16 bits, where 8-bit weights overflow quietly, and
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from controlplane.quantizing import regions
+from controlplane.quantizing import halves, regions
 from controlplane.quantizing.domain import Attempt
 from controlplane.quantizing.frames import Pixels
 from protos.errors import Fatal, Rejected
@@ -43,7 +43,7 @@ def check_installed() -> None:
     import sys
 
     if importlib.util.find_spec("onnxruntime") is None:
-        raise Fatal(f"int8 is made with ONNX Runtime; install it with: {sys.executable} -m pip install '{REQUIREMENT}'")
+        raise Fatal(f"variants are made with ONNX Runtime; install it: {sys.executable} -m pip install '{REQUIREMENT}'")
 
 
 class Graph:
@@ -89,15 +89,14 @@ def seconds(graphs: Sequence[Graph], pixels: Pixels) -> list[float]:
     return [statistics.median(taken) for taken in times]
 
 
-class Quantizer:
-    """One graph, prepared once, quantised in several ways."""
+class Prepared:
+    """One graph, ready to be made into several variants, and which of its layers stay as they are."""
 
     def __init__(self, model: Path, place: Path, exclude: Sequence[str] = ()) -> None:
         """`place`: a folder for what is made on the way. Raises Rejected for a graph that cannot be prepared."""
-        self._place = place
-        self._prepared = place / "prepared.onnx"
-        with _quiet(), _told("cannot be prepared for int8"):
-            graph = _prepare(model, self._prepared)
+        self.path = place / "prepared.onnx"
+        with _quiet(), _told("cannot be prepared for another precision"):
+            graph = _prepare(model, self.path)
         layers = {node.name for node in graph.graph.node if node.op_type in regions.LAYERS}
         self.kept = regions.kept_in_fp32(graph)
         self._first, self._last = regions.first_layers(graph), regions.last_layers(graph)
@@ -107,32 +106,54 @@ class Quantizer:
             raise Rejected(f"--exclude matches no node; its layers are {some}, …")
         self.kept |= wished
         if not layers - self.kept:
-            raise Rejected("there is no layer left to quantise: no convolution and no matrix product with weights")
+            raise Rejected("there is no layer left to change: no convolution and no matrix product with weights")
 
-    def make(self, attempt: Attempt, pixels: Sequence[Pixels], target: Path, progress: Progress) -> None:
-        """Write the int8 graph to `target`. `progress` is called once for each picture. Raises Rejected."""
-        from onnxruntime import quantization as ort
-
-        reader = _reader(ort.CalibrationDataReader, _input_name(self._prepared), pixels, progress)
-        with _quiet(), _told("cannot be quantised"):
-            ort.quantize_static(
-                str(self._prepared),
-                str(target),
-                reader,
-                quant_format=ort.QuantFormat.QDQ,
-                op_types_to_quantize=list(regions.QUANTIZED),
-                nodes_to_exclude=sorted(self._left_out(attempt)),
-                per_channel=True,
-                reduce_range=True,
-                activation_type=ort.QuantType.QUInt8,
-                weight_type=ort.QuantType.QInt8,
-                calibrate_method=ort.CalibrationMethod.MinMax,
-                extra_options={"CalibMovingAverage": attempt.averaged, "CalibMovingAverageConstant": 0.05},
-            )
-
-    def _left_out(self, attempt: Attempt) -> set[str]:
+    def left_out(self, attempt: Attempt) -> set[str]:
+        """Names of the nodes that stay in fp32."""
         first = self._first if attempt.first else set()
         return self.kept | first | (self._last if attempt.last else set())
+
+
+def quantized(prepared: Prepared, attempt: Attempt, pixels: Sequence[Pixels], target: Path, progress: Progress) -> None:
+    """Write the int8 graph to `target`. `progress` is called once for each picture. Raises Rejected."""
+    from onnxruntime import quantization as ort
+
+    reader = _reader(ort.CalibrationDataReader, _input_name(prepared.path), pixels, progress)
+    with _quiet(), _told("cannot be quantised"):
+        ort.quantize_static(
+            str(prepared.path),
+            str(target),
+            reader,
+            quant_format=ort.QuantFormat.QDQ,
+            op_types_to_quantize=list(regions.QUANTIZED),
+            nodes_to_exclude=sorted(prepared.left_out(attempt)),
+            per_channel=True,
+            reduce_range=True,
+            activation_type=ort.QuantType.QUInt8,
+            weight_type=ort.QuantType.QInt8,
+            calibrate_method=ort.CalibrationMethod.MinMax,
+            extra_options={"CalibMovingAverage": attempt.averaged, "CalibMovingAverageConstant": 0.05},
+        )
+
+
+def halved(prepared: Prepared, attempt: Attempt, target: Path, rehearsal: Path) -> None:
+    """Write the fp16 graph to `target`; it takes and gives what the fp32 graph does. Raises Rejected.
+
+    `rehearsal`: the file to write what a GPU makes of it to, for this processor to run.
+    """
+    import onnx
+    from onnxruntime.transformers import float16
+
+    kept = prepared.left_out(attempt)
+    with _quiet(), _told("cannot be halved"):
+        graph = onnx.load(str(prepared.path))
+        made = float16.convert_float_to_float16(graph, keep_io_types=True, node_block_list=sorted(kept))
+        halves.tidy(made)
+        onnx.save(made, str(target))
+        graph = onnx.shape_inference.infer_shapes(onnx.load(str(prepared.path)))
+        kinds = set(float16.DEFAULT_OP_BLOCK_LIST)
+        halves.rehearse(graph, lambda node: node.name in kept or node.op_type in kinds, float16.ALWAYS_FLOAT_INPUTS)
+        onnx.save(graph, str(rehearsal))
 
 
 def _prepare(model: Path, target: Path) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from controlplane.cli import packing
-from controlplane.cli.commands import package_int8
+from controlplane.cli.commands import package_variants
 from controlplane.packaging import wish as wishes
 from controlplane.packaging.recognition import HEADS
 from controlplane.packaging.seen import counted
@@ -25,8 +25,9 @@ boxes or the scores come out, and everything between (pixels, grids, anchors, ov
 takes and gives is recognised where the file shows it; --inspect says what is seen and makes nothing. Any other graph
 becomes a tensor model, which applications beside the box can call.
 
---int8 adds a second, smaller and mostly faster variant of the same model, also to a release that was made before; boxes
-choose. It is kept only when it holds 99 % of fp32's quality on pictures it was not calibrated on.
+--int8 adds a second, smaller and on CPUs mostly faster variant of the same model, --fp16 one for GPUs, also to a
+release that was made before; boxes choose. Each is kept only when it holds 99 % of fp32's quality, int8 on pictures
+that it was not calibrated on.
 
 \b
 Examples:
@@ -36,6 +37,7 @@ Examples:
   longshore package resnet50.onnx --name sorter --version 2 --task classification --labels labels.txt -o sorter-2
   longshore package speech.onnx --name speech --version 2026-11-23 --task tensor -o speech
   longshore package boats-1.0.0 --int8 --calibrate quay.mp4 --evaluate labelled/ --version 1.1.0 -o boats-1.1.0
+  longshore package boats-1.0.0 --fp16 --evaluate labelled/ --version 1.1.0 -o boats-1.1.0
   longshore push boats-1.0.0
 """
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -110,7 +112,7 @@ _boxes = _options(
 @click.option("-o", "--output", "target", type=click.Path(path_type=Path), help="Folder to make.")
 @_graph
 @_boxes
-@_options(*package_int8.OPTIONS)
+@_options(*package_variants.OPTIONS)
 def command(
     model: Path,
     inspect: bool,  # noqa: FBT001 - click passes flags by name
@@ -119,9 +121,9 @@ def command(
     target: Path | None,
     **options: Any,
 ) -> None:
-    int8 = package_int8.asked(options)
+    variants = package_variants.asked(options)
     if model.is_dir():
-        package_int8.of_release(model, int8, version, target)
+        package_variants.of_release(model, variants, version, target)
         return
     files = {name: options.pop(name) for name in ("labels", "card", "precision")}
     labels, card, precision = files.values()
@@ -136,7 +138,7 @@ def command(
     if not name or not version or not target:
         raise click.UsageError(f"{', '.join(missing)} wanted; or --inspect to look at {model.name} first")
     wish = packing.Wish(name, version, graph, precision, _text(card) if card else "")
-    if int8.calibrate is None:
+    if not variants.precisions:
         _say(packing.package(model, wish, target), target)
         click.echo(f"next: longshore push {target}")
         return
@@ -144,7 +146,7 @@ def command(
     with tempfile.TemporaryDirectory(prefix="longshore-package-") as place:
         fp32 = Path(place) / "release"
         made = packing.package(model, wish, fp32)
-        package_int8.make(fp32, int8, None, target)
+        package_variants.make(fp32, variants, None, target)
         _say(made, target)  # last, for before it was not sure that there is anything
 
 

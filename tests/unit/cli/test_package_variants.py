@@ -1,4 +1,4 @@
-"""`longshore package --int8`: a variant beside fp32, or a refusal that leaves nothing."""
+"""`longshore package --int8` and `--fp16`: variants beside fp32, or a refusal that leaves nothing."""
 
 from __future__ import annotations
 
@@ -28,6 +28,16 @@ CLIP = CHECKOUT / "controlplane" / "up" / "demo" / "harbour.mp4"
 @pytest.fixture
 def film(tmp_path: Path) -> str:
     return str(write_clip(tmp_path / "white.mp4", pictures=150, size=(64, 64)))
+
+
+def colours(folder: Path, colour: tuple[int, int, int], count: int) -> Path:
+    """Pictures of about one colour: blue, green, red."""
+    folder.mkdir(parents=True)
+    noise = np.random.default_rng(count)
+    for number in range(count):
+        pixels = np.clip(np.full((32, 32, 3), colour) + noise.integers(-20, 20, 3), 0, 255).astype(np.uint8)
+        assert cv2.imwrite(str(folder / f"{number}.png"), pixels)
+    return folder
 
 
 def test_a_release_gets_a_variant_that_the_registry_takes_and_a_box_chooses(longshore: Run, tmp_path: Path) -> None:
@@ -70,22 +80,33 @@ def test_a_graph_gets_int8_on_its_way_into_a_release(run: Run, tmp_path: Path, f
     assert len(manifest.parse((tmp_path / "out" / "manifest.json").read_bytes()).variants) == 2
 
 
+def test_fp16_and_int8_are_added_at_once_and_the_registry_takes_both(run: Run, tmp_path: Path, film: str) -> None:
+    release, target = release_of(layered(), tmp_path / "release"), tmp_path / "out"
+    made = run("package", str(release), "--fp16", "--int8", "--calibrate", film, "-o", str(target))
+    assert (made.code, "variants fp32, fp16, int8" in made.out) == (0, True), made.err
+    described = manifest.parse((target / "manifest.json").read_bytes())
+    assert [each.precision for each in described.variants] == ["fp32", "fp16", "int8"]
+    assert all(each.cost_microseconds for each in described.variants)
+    OnnxInspector().inspect("model-fp16.onnx", [(target / "model-fp16.onnx").read_bytes()], described)
+    assert "## Fp16" in (target / "card.md").read_text()
+    again = run("package", str(target), "--fp16", "--calibrate", film, "-o", str(tmp_path / "again"))
+    assert (again.code, "has an fp16 variant already" in again.err) == (1, True)
+
+
+def test_fp16_is_judged_by_labelled_pictures_alone(run: Run, tmp_path: Path) -> None:
+    for name, colour in (("red", (30, 30, 220)), ("green", (30, 220, 30)), ("blue", (220, 30, 30))):
+        colours(tmp_path / "labelled" / name, colour, 20)
+    words = ["--fp16", "--evaluate", str(tmp_path / "labelled"), "-o", str(tmp_path / "out")]
+    made = run("package", str(release_of(classifier(), tmp_path / "release")), *words)
+    assert (made.code, "top-1 accuracy" in made.out, "judged on 60 pictures" in made.out) == (0, True, True), made.err
+
+
 def test_a_refusal_names_both_numbers_and_leaves_nothing(run: Run, tmp_path: Path, film: str) -> None:
     loud = release_of(layered(1e5), tmp_path / "loud")
     before = {path.name for path in tmp_path.iterdir()}
     made = run("package", str(loud), "--int8", "--calibrate", film, "-o", str(tmp_path / "out"))
     assert (made.code, "int8 refused: agreement" in made.err, "against 1.0000 of fp32" in made.err) == (1, True, True)
     assert {path.name for path in tmp_path.iterdir()} == before
-
-
-def colours(folder: Path, colour: tuple[int, int, int], count: int) -> Path:
-    """Pictures of about one colour: blue, green, red."""
-    folder.mkdir(parents=True)
-    noise = np.random.default_rng(count)
-    for number in range(count):
-        pixels = np.clip(np.full((32, 32, 3), colour) + noise.integers(-20, 20, 3), 0, 255).astype(np.uint8)
-        assert cv2.imwrite(str(folder / f"{number}.png"), pixels)
-    return folder
 
 
 def test_labelled_pictures_judge_a_detector_by_map50(run: Run, tmp_path: Path) -> None:
@@ -155,8 +176,9 @@ def test_a_film_that_is_none_is_refused_in_the_agents_words(run: Run, tmp_path: 
     ("words", "said"),
     [
         (("--int8",), "--int8 needs --calibrate"),
+        (("--fp16",), "--fp16 needs pictures to be judged by"),
         (("--calibrate", "."), "belong to --int8"),
-        ((), "a release gets --int8"),
+        ((), "a release gets --int8 or --fp16"),
         (("--int8", "--calibrate", ".", "-o", "x", "--head", "ssd"), "--head is for a .onnx file"),
         (("--int8", "--calibrate", "."), "-o wanted"),
     ],
@@ -168,13 +190,13 @@ def test_options_that_do_not_go_together_are_said(run: Run, tmp_path: Path, word
 
 def test_what_int8_cannot_be_made_of_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Rejected, match="a tensor release takes no pictures"):
-        folder.read(release_of(sum_model(), tmp_path / "sum"))
+        folder.read(release_of(sum_model(), tmp_path / "sum"), "int8")
     damaged = release_of(layered(), tmp_path / "damaged")
     (damaged / "model.onnx").write_bytes(b"x")
     with pytest.raises(Rejected, match="is not the file its manifest names"):
-        folder.read(damaged)
+        folder.read(damaged, "int8")
     with pytest.raises(Rejected, match="is no release folder"):
-        folder.read(tmp_path)
+        folder.read(tmp_path, "int8")
 
 
 def test_a_missing_onnx_runtime_is_one_command_away(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What `package --int8` needs around `controlplane.quantizing`: pictures from the agent, sources told apart.
+"""What `package --int8` and `--fp16` need around `controlplane.quantizing`: pictures, sources told apart.
 
 Pictures are decoded and fitted by `longshore-agent frames`, so that calibration and judgement see what a box sees.
 Nothing is printed here.
@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from controlplane.cli import packing, trying
 from controlplane.cli.bars import Shares
 from controlplane.quantizing import datasets, domain, folder, frames, runtime_ort, service
+from controlplane.quantizing.datasets import Dataset
 from controlplane.quantizing.frames import Frame
 from controlplane.quantizing.judges import judge
-from controlplane.quantizing.service import Int8
+from controlplane.quantizing.service import Passed
 from protos import ids
 from protos.errors import Rejected
 from protos.manifest import Manifest
@@ -27,9 +28,13 @@ MOST_BYTES = 768 << 20  # of pictures held at once
 
 @dataclass(frozen=True)
 class Wish:
-    """`calibrate`: a video or folder of pictures. `evaluate`: a dataset, or None to judge by agreement with fp32."""
+    """`pictures`: a video or folder of pictures. `evaluate`: a dataset, or None to judge by agreement with fp32.
 
-    calibrate: Path
+    Int8 is calibrated on `pictures`; fp16 takes none of them where there is `evaluate`.
+    """
+
+    precision: str
+    pictures: Path | None
     evaluate: Path | None = None
     exclude: tuple[str, ...] = ()
     version: str = ""
@@ -38,12 +43,12 @@ class Wish:
 @dataclass(frozen=True)
 class Made:
     manifest: Manifest
-    int8: Int8
+    passed: Passed
     notes: tuple[str, ...]
 
 
 def make(release: Path, wish: Wish, target: Path, progress: Shares) -> Made:
-    """Write `target`: the release at `release` with an int8 variant that passed the gate.
+    """Write `target`: the release at `release` with one more variant, which passed the gate.
 
     Raises:
         Rejected: nothing to calibrate or to judge by, or the gate refused; nothing is written.
@@ -52,53 +57,86 @@ def make(release: Path, wish: Wish, target: Path, progress: Shares) -> Made:
     runtime_ort.check_installed()
     trying.check_agent()
     packing.check_free(target)
-    manifest = folder.read(release)
+    manifest = folder.read(release, wish.precision)
     if wish.version:
         manifest = replace(manifest, version=ids.version(wish.version))
     notes: list[str] = []
     job = _job(release, manifest, wish, notes, progress)
-    with tempfile.TemporaryDirectory(prefix="longshore-int8-") as place:
-        model = Path(place) / folder.MODEL
-        int8 = service.quantize(job, model, progress)
-        made = folder.write(release, manifest, model, int8, target)
-    return Made(made, int8, tuple(dict.fromkeys(notes)))
+    with tempfile.TemporaryDirectory(prefix="longshore-variant-") as place:
+        model = Path(place) / "made.onnx"
+        passed = service.make(job, model, progress)
+        made = folder.write(release, manifest, model, passed, target)
+    return Made(made, passed, tuple(dict.fromkeys(notes)))
 
 
 def _job(release: Path, manifest: Manifest, wish: Wish, notes: list[str], progress: Shares) -> service.Job:
     assert manifest.input is not None  # `folder.read` has refused the others
-    model = release / folder.fp32_of(manifest).file
     room = MOST_BYTES // (manifest.input.height * manifest.input.width * 3)
-    film = wish.calibrate.is_file()
-    if wish.evaluate is None:
+    sources = _labelled if wish.evaluate else _unlabelled
+    calibration, judged, dataset = sources(release, manifest, wish, room, _Told(notes, progress))
+    return service.Job(
+        wish.precision,
+        release / folder.fp32_of(manifest).file,
+        calibration,
+        judged,
+        judge(manifest.task, dataset),
+        wish.exclude,
+        tuple(release / variant.file for variant in folder.beside_of(manifest)),
+    )
+
+
+@dataclass(frozen=True)
+class _Told:
+    """Whom to tell what happens on the way."""
+
+    notes: list[str]
+    progress: Shares
+
+
+_Sources = tuple[Sequence[Frame], Callable[[], Iterable[Frame]], Dataset | None]
+
+
+def _unlabelled(release: Path, _manifest: Manifest, wish: Wish, room: int, told: _Told) -> _Sources:
+    assert wish.pictures is not None
+    if wish.precision != domain.INT8:
+        calibration, out = list[Frame](), _taken(release, wish.pictures, min(room, domain.CALIBRATION), told)
+    else:
         wanted = min(room, domain.CALIBRATION * domain.HELD_OUT // (domain.HELD_OUT - 1))
-        held = _calibration(release, wish.calibrate, wanted, notes, progress)
-        calibration, out = domain.held_out(held, film=film)
-        kept = [replace(frame, share=number / len(out)) for number, frame in enumerate(out, 1)]
-        return service.Job(model, calibration, lambda: kept, judge(manifest.task, None), wish.exclude)
+        held = _taken(release, wish.pictures, wanted, told)
+        calibration, out = domain.held_out(held, film=wish.pictures.is_file())
+    kept = [replace(frame, share=number / len(out)) for number, frame in enumerate(out, 1)]
+    return calibration, lambda: kept, None
+
+
+def _labelled(release: Path, manifest: Manifest, wish: Wish, room: int, told: _Told) -> _Sources:
+    assert wish.evaluate is not None
     dataset = datasets.opened(wish.evaluate, manifest.task, manifest.labels)
-    calibration = _calibration(release, wish.calibrate, min(room, domain.CALIBRATION), notes, progress)
+    calibration: list[Frame] = []
+    if wish.precision == domain.INT8:
+        assert wish.pictures is not None
+        calibration = _taken(release, wish.pictures, min(room, domain.CALIBRATION), told)
     dataset = dataset.without({Path(frame.name).resolve() for frame in calibration})
     if dataset.unknown:
         left_out = "1 annotation was" if dataset.unknown == 1 else f"{dataset.unknown} annotations were"
-        notes.append(f"{left_out} left out: of classes that the release does not know")
-    judged = _stream(release, [str(path) for path in dataset.pictures], notes)
-    return service.Job(model, calibration, judged, judge(manifest.task, dataset), wish.exclude)
+        told.notes.append(f"{left_out} left out: of classes that the release does not know")
+    judged = _stream(release, [str(path) for path in dataset.pictures], told.notes)
+    return calibration, judged, dataset
 
 
-def _calibration(release: Path, source: Path, count: int, notes: list[str], progress: Shares) -> list[Frame]:
+def _taken(release: Path, source: Path, count: int, told: _Told) -> list[Frame]:
     if not source.exists():
         raise Rejected(f"{source} is not there; --calibrate takes a video or a folder of pictures")
     if source.is_file():
-        taken = _agent(["frames", str(release), "--film", str(source), "--count", str(count)], "", notes)
+        taken = _agent(["frames", str(release), "--film", str(source), "--count", str(count)], "", told.notes)
     else:
         paths = domain.spread(datasets.pictures_below(source), count)
-        taken = _stream(release, [str(path) for path in paths], notes)()
+        taken = _stream(release, [str(path) for path in paths], told.notes)()
     held = []
     for frame in taken:
         held.append(frame)
-        progress("taking pictures", frame.share)
-    if not held and notes:
-        raise Rejected(f"no picture of {source} can be read ({notes[0]}); --calibrate wants JPEG, PNG or a video")
+        told.progress("taking pictures", frame.share)
+    if not held and told.notes:
+        raise Rejected(f"no picture of {source} can be read ({told.notes[0]}); --calibrate wants JPEG, PNG or a video")
     return held
 
 

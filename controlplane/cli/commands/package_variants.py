@@ -1,0 +1,128 @@
+"""The part of `longshore package` that adds variants: its options, what it makes of a release folder, what it says."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from controlplane.cli.bars import shares
+from controlplane.cli.kinds import human_bytes
+from controlplane.cli.output import table
+
+if TYPE_CHECKING:  # numpy and more, which no other use of `package` needs
+    from controlplane.cli.variants import Made
+    from controlplane.quantizing.service import Passed
+
+Command = Callable[..., None]
+MOST_NOTES = 5  # lines: a dataset may miss a thousand pictures
+_OF_VARIANTS = ("int8", "fp16", "calibrate", "evaluate", "exclude")
+_OF_RELEASES = frozenset({"model", "version", "target", *_OF_VARIANTS})
+OPTIONS = (
+    click.option("--int8", is_flag=True, help="Add an int8 variant, if it keeps 99 % of fp32's quality."),
+    click.option("--fp16", is_flag=True, help="Add an fp16 variant, for GPUs, if it keeps 99 % of fp32's quality."),
+    click.option(
+        "--calibrate",
+        type=click.Path(path_type=Path, exists=True),
+        help="A video, or a folder of pictures, of what the cameras see; int8 is calibrated on it.",
+    ),
+    click.option(
+        "--evaluate",
+        type=click.Path(path_type=Path, exists=True),
+        help="Labelled pictures to judge by (COCO, YOLO, class folders) [default: agreement with fp32].",
+    ),
+    click.option("--exclude", multiple=True, metavar="NODE", help="Layers to leave in fp32, such as '*cls*'."),
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """`precisions` is empty where no variant was asked for."""
+
+    precisions: tuple[str, ...]
+    calibrate: Path | None
+    evaluate: Path | None
+    exclude: tuple[str, ...]
+
+
+def asked(options: dict[str, Any]) -> Asked:
+    """Takes its own options out of `options`. Raises UsageError where they do not go together."""
+    int8, fp16, calibrate, evaluate, exclude = (options.pop(name) for name in _OF_VARIANTS)
+    if int8 and calibrate is None:
+        raise click.UsageError("--int8 needs --calibrate: a video or a folder of pictures of what the cameras see")
+    if fp16 and calibrate is None and evaluate is None:
+        raise click.UsageError("--fp16 needs pictures to be judged by: --evaluate labelled ones, or --calibrate others")
+    if not int8 and not fp16 and (calibrate or evaluate or exclude):
+        raise click.UsageError("--calibrate, --evaluate and --exclude belong to --int8 and --fp16; add one")
+    precisions = (*(("fp16",) if fp16 else ()), *(("int8",) if int8 else ()))
+    return Asked(precisions, calibrate, evaluate, exclude)
+
+
+def of_release(release: Path, wish: Asked, version: str | None, target: Path | None) -> None:
+    """`longshore package RELEASE --int8 …`."""
+    if not wish.precisions:
+        raise click.UsageError(
+            f"{release} is a folder; a release gets --int8 or --fp16 with --calibrate SOURCE, a model is a .onnx file"
+        )
+    if target is None:
+        raise click.UsageError("-o wanted: the folder to make; the release that is there stays as it is")
+    context = click.get_current_context()
+    given = [name for name in context.params if context.get_parameter_source(name) is _COMMAND_LINE]
+    if foreign := [name for name in given if name not in _OF_RELEASES]:
+        raise click.UsageError(f"--{foreign[0].replace('_', '-')} is for a .onnx file; {release} is a release already")
+    make(release, wish, version, target)
+    if version is None:
+        click.echo("it is another release than the one before; was that pushed, this one needs a --version of its own")
+
+
+def make(release: Path, wish: Asked, version: str | None, target: Path) -> None:
+    """One variant after the other; of several, none is kept unless all pass."""
+    from controlplane.cli import packing, variants
+
+    packing.check_free(target)
+    made: list[Made] = []
+    with tempfile.TemporaryDirectory(prefix="longshore-package-") as place, shares() as progress:
+        source = release
+        for precision in wish.precisions:
+            here = target if precision == wish.precisions[-1] else Path(place) / precision
+            one = variants.Wish(precision, wish.calibrate, wish.evaluate, wish.exclude, version or "")
+            made.append(variants.make(source, one, here, progress))
+            source = here
+    _say(made, wish, target)
+
+
+def _say(made: list[Made], wish: Asked, target: Path) -> None:
+    release = made[-1].manifest
+    variants = ", ".join(variant.name for variant in release.variants)
+    click.echo(f"{target}: {release.name} {release.version}, variants {variants}\n")
+    for each in made:
+        click.echo(f"{_report(each.passed)}\n")
+    notes = list(dict.fromkeys(note for each in made for note in each.notes))
+    for note in notes[:MOST_NOTES]:
+        click.echo(note)
+    if len(notes) > MOST_NOTES:
+        click.echo(f"… and {len(notes) - MOST_NOTES} more such lines")
+    source = wish.calibrate or "VIDEO"
+    click.echo(f"next: longshore try {target} --source {source} --variant {wish.precisions[-1]}")
+
+
+def _report(made: Passed) -> str:
+    from controlplane.quantizing.domain import speed_sentence
+
+    measure, fp32, cost = made.measure, made.fp32_cost, made.cost
+    rows = [
+        (measure.name, f"{measure.fp32:.4f}", f"{measure.variant:.4f}", f"{measure.share:.1%}"),
+        ("one picture", f"{fp32.seconds * 1000:.2f} ms", f"{cost.seconds * 1000:.2f} ms", speed_sentence(fp32, cost)),
+        ("size", human_bytes(fp32.size), human_bytes(cost.size), f"{cost.size / fp32.size:.0%}"),
+    ]
+    how = f"judged on {measure.pictures} pictures; {made.attempt.name}"
+    if made.calibration:
+        how = f"calibrated on {made.calibration} pictures, judged on {measure.pictures} others; {made.attempt.name}"
+    return f"{table(('', 'FP32', made.precision.upper(), ''), rows, colour=False)}\n{how}"
+
+
+_COMMAND_LINE = click.core.ParameterSource.COMMANDLINE
