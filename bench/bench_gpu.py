@@ -48,7 +48,7 @@ class Plan:
 
 
 FULL = Plan((1, 2, 4, 8, 16, 32), 3.0, 8.0, 40, 16, peers=True)
-QUICK = Plan((1, 2, 8), 0.2, 0.5, 3, 2, peers=False)
+QUICK = Plan((1, 2, 8), 0.1, 0.2, 3, 2, peers=False)
 
 
 @dataclass(frozen=True)

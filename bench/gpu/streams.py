@@ -28,7 +28,7 @@ from tests.sim.lane import lane
 ON_TIME = 0.99  # of the frames of a try
 SLOTS = 4  # of a camera
 MOST_STREAMS = 4096
-SETTLE_SECONDS = 0.3  # at the start of a try, not counted
+SETTLE_SECONDS = 0.2  # at the start of a try, not counted
 
 
 @dataclass(frozen=True)
