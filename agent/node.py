@@ -22,6 +22,7 @@ from agent import logs, report
 from agent.adapters import notify
 from agent.adapters.blob_https import Grant, HttpsBlobs, pinned
 from agent.adapters.clock import SystemClock
+from agent.adapters.compiled_store import CompiledStore
 from agent.adapters.enroll_https import HttpsLateDoor
 from agent.adapters.fleet_grpc import GrpcFleetLink
 from agent.adapters.hold import hold
@@ -39,7 +40,8 @@ from agent.desired import Desired, desired
 from agent.identity.decisions import role_problem
 from agent.identity.renewal import Renewal
 from agent.identity.store import Identity
-from agent.inference import runtime
+from agent.inference import gpu_facts, runtime
+from agent.inference.compiler import Compiler
 from agent.inference.engine import OnnxEngine
 from agent.link.loop import Handlers, SyncLoop, kept
 from agent.looking import Looking
@@ -106,6 +108,7 @@ class Node:
         self._box = Box(config.role, self._boot_id, config.state_dir, Addresses(), ())
         self.metrics = Metrics(VERSION, identity.member.node_id)
         self._sandboxes = Sandboxes()
+        self._compiler = self._new_compiler()
         self.captures = self._new_captures()
         self.board = Board(config, self._clock, self.captures, self._new_engine, self._finished, self._new_shadow)
         self._link = GrpcFleetLink(lambda: self._identity)
@@ -355,10 +358,16 @@ class Node:
 
     def _new_engine(self, name: str) -> OnnxEngine:
         awaits_pictures = self.config.role == "cloud"  # those that boxes send
-        return OnnxEngine(name, on_confined=self._sandboxes.told, awaits_pictures=awaits_pictures)
+        told, compiler = self._sandboxes.told, self._compiler
+        return OnnxEngine(name, on_confined=told, awaits_pictures=awaits_pictures, compiler=compiler)
+
+    def _new_compiler(self) -> Compiler | None:
+        """For TensorRT on a GPU that says what it is; anything else loads graphs as they are."""
+        here = gpu_facts.platform() if self.config.provider == "tensorrt" else None
+        return Compiler(CompiledStore(self.config.state_dir), here, self._sandboxes.told) if here else None
 
     def _new_shadow(self, name: str) -> OnnxEngine:
-        return OnnxEngine(name, on_confined=self._sandboxes.told, idle_only=True)
+        return OnnxEngine(name, on_confined=self._sandboxes.told, idle_only=True, compiler=self._compiler)
 
     def _access(self) -> Access:
         """Loopback is open; beyond it, callers show a certificate of this fleet or the bearer token."""

@@ -113,6 +113,7 @@ class EngineSpec:
     model: bytes = field(repr=False)
     provider: str = "cpu"  # cpu, cuda, tensorrt
     threads: int = 0  # it may use; 0: one per core
+    precision: str = "fp32"  # of the variant, as its manifest says
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,13 @@ _DEVICES = ("nvidia*", "nvidia-caps/*", "dri/*", "nvhost*", "nvmap", "nvgpu/**/*
 def confine(load: Load, model_bytes: int) -> Confined:
     """Give up all else."""
     if load.provider in GPU_PROVIDERS:
-        return enter(profiles.engine_on_gpu(os.getpid(), _folders(), _devices()))
+        return confine_compiler()
     return enter(profiles.engine(os.getpid(), ROOM + TIMES_MODEL * model_bytes))
+
+
+def confine_compiler() -> Confined:
+    """As an engine on a GPU, which is what graphs are compiled for."""
+    return enter(profiles.engine_on_gpu(os.getpid(), _folders(), _devices()))
 
 
 def confine_decoder() -> Confined:

@@ -25,6 +25,7 @@ from agent.inference import inputs as sent
 from agent.inference import lifecycle, messages, places, requests, turns
 from agent.inference.attached import Attached, in_slot
 from agent.inference.calls import Calls, Reply, Terms, close_all
+from agent.inference.compiler import Compiler, launched
 from agent.inference.decoder import Decoder
 from agent.inference.errors import BadInput, Overloaded
 from agent.inference.fitting import Fitting
@@ -75,12 +76,16 @@ class OnnxEngine:
         *,
         awaits_pictures: bool = False,
         idle_only: bool = False,
+        compiler: Compiler | None = None,
     ) -> None:
-        """`awaits_pictures`: their decoder is there before the first comes. `idle_only`: on cores nobody else wants."""
+        """`awaits_pictures`: their decoder is there before the first comes. `idle_only`: on cores nobody else wants.
+        `compiler`: makes what a worker loads.
+        """
         self._limits = limits
         self._budget = budget or RestartBudget(longest_delay=LONGEST_RESTART_SECONDS)
         self._now = monotonic
         self._idle_only = idle_only
+        self._compiler = compiler
         self._process: WorkerProcess[FromWorker] = WorkerProcess(
             name, MODULE, messages.FromWorker, self._answered, self._exited, on_confined
         )
@@ -142,8 +147,7 @@ class OnnxEngine:
         self._state = lifecycle.after(self._state, Event.START)
         self._spec = replace(spec, model=b"")  # the bytes live once, in the sealed memory
         try:
-            await self._seal(spec.model)
-            await self._first_launch()
+            await launched(self._compiler, spec, self._launch)
             if self._awaits_pictures and spec.input is not None:
                 await self._fitting.ready()
         except BaseException:
@@ -164,12 +168,16 @@ class OnnxEngine:
         self._slow_down = max(0.0, seconds)
         self._allow()
 
-    async def _seal(self, model: bytes) -> None:
+    async def _launch(self, model: bytes) -> None:
+        if self._model >= 0:  # compiled, and does not load
+            await self._process.stop()
+            os.close(self._model)
         try:
             self._model = memory.sealable()
             await in_thread(memory.seal, self._model, model)
         except OSError as error:
             raise Retryable(f"the box has no memory for a model of {len(model)} bytes: {error.strerror}") from error
+        await self._first_launch()
 
     async def _first_launch(self) -> None:
         codes: list[int | None] = []

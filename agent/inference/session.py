@@ -1,4 +1,4 @@
-"""ONNX Runtime, and nowhere else: a session from verified bytes, its signature, one run.
+"""ONNX Runtime, and nowhere else: a session from verified bytes, its signature, one run; a graph compiled beforehand.
 
 Only worker processes import this module, and `bench`, which is a process of its own. A session is built with exactly
 one provider chain and fails when the runtime would quietly fall back to another. Threads: `intra_op` as asked,
@@ -13,7 +13,7 @@ import contextlib
 import io
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import onnxruntime as ort
@@ -96,6 +96,17 @@ class Session:
         return {spec.name: _zeros(spec) for spec in self.signature.inputs}
 
 
+def compiled(model: bytes, options: Mapping[str, str], path: str) -> ModelSignature:
+    """Have TensorRT write the graph, as it compiled it, to the file at `path`; the signature of what was compiled.
+
+    `options` are those that decide what it compiles. Nothing is written where free dimensions are not among them. Where
+    it takes a part of the graph only, that part alone is written: whoever uses it compares signatures. (ONNX Runtime's
+    compile API gives nothing for this provider.) Raises BadModel, Retryable, Fatal.
+    """
+    dump = {"trt_dump_ep_context_model": "1", "trt_ep_context_embed_mode": "1", "trt_ep_context_file_path": path}
+    return _signature(_load(model, "tensorrt", _options(0, spins=False), {**options, **dump}))
+
+
 def _chain(provider: str) -> list[str]:
     if provider not in PROVIDERS:
         raise Fatal(f"provider {provider!r} must be one of {', '.join(PROVIDERS)}")
@@ -115,13 +126,30 @@ def _options(threads: int, *, spins: bool) -> ort.SessionOptions:
     return options
 
 
-def _load(model: bytes, provider: str, options: ort.SessionOptions) -> ort.InferenceSession:
+def _load(
+    model: bytes, provider: str, options: ort.SessionOptions, wishes: Mapping[str, str] = {}
+) -> ort.InferenceSession:
+    """`wishes` are options of the provider itself."""
     chain = _chain(provider)
     missing = preload_gpu_libraries() if provider in GPU_PROVIDERS else ""
+    with _translated(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns of a fallback, which is refused below
+        providers = [(chain[0], dict(wishes)), *chain[1:]]
+        session = ort.InferenceSession(model, options, providers=providers, enable_fallback=0)
+    if session.get_providers()[0] != chain[0]:
+        # Passes: a box may start before its GPU does.
+        why = missing or "no CUDA device answers; check the GPU driver"
+        raise Retryable(f"{chain[0]} does not start on this box ({why}); mend it or choose provider 'cpu'")
+    # It keeps the bytes for a fallback that is switched off: a second copy of the model, for good.
+    session._model_bytes = None  # noqa: SLF001
+    return session
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    """What the runtime says of a graph, in our errors."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it warns of a fallback, which is refused below
-            session = ort.InferenceSession(model, options, providers=chain, enable_fallback=0)
+        yield
     except (native.InvalidProtobuf, native.NoModel) as error:
         raise BadModel("the model is damaged or no ONNX file; push its release again") from error
     except MemoryError as error:
@@ -130,13 +158,6 @@ def _load(model: bytes, provider: str, options: ort.SessionOptions) -> ort.Infer
         if trouble := _of_the_box(error):
             raise Retryable(f"the box cannot load the model now: {trouble}") from error
         raise BadModel(f"the model does not load: {_sentence(error)}") from error
-    if session.get_providers()[0] != chain[0]:
-        # Passes: a box may start before its GPU does.
-        why = missing or "no CUDA device answers; check the GPU driver"
-        raise Retryable(f"{chain[0]} does not start on this box ({why}); mend it or choose provider 'cpu'")
-    # It keeps the bytes for a fallback that is switched off: a second copy of the model, for good.
-    session._model_bytes = None  # noqa: SLF001
-    return session
 
 
 def _signature(session: ort.InferenceSession) -> ModelSignature:

@@ -17,8 +17,6 @@ import gc
 import mmap
 import os
 import resource
-import sys
-import tempfile
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -51,8 +49,10 @@ from agent.inference.session import Array, Session
 from agent.inference.tensors import Buffer
 from agent.ports import ModelSignature
 from agent.types import ModelInput
+from agent.workers import memory
 from agent.workers.channel import WorkerChannel
 from agent.workers.memory import SharedSlots
+from agent.workers.standing import leave_the_file_system
 from protos.errors import Fatal, LongshoreError, Retryable
 
 Answer = tuple[FromWorker, Sequence[Buffer]]  # the message, and large tensors to go beside it
@@ -121,7 +121,7 @@ class Worker:
 
     def _load(self, message: Load, fd: int) -> Loaded:
         self._confine(message, os.fstat(fd).st_size)
-        model, cores = _read(fd), message.threads or len(os.sched_getaffinity(0))
+        model, cores = memory.read(fd), message.threads or len(os.sched_getaffinity(0))
         session = Session(model, message.provider)
         contract.check(session.signature, message.task, message.input)
         warm_seconds = _warm(session, message.input)
@@ -234,19 +234,6 @@ def _warm(session: Session, model_input: ModelInput | None) -> float:
         raise BadModel(f"the model loads but does not run: {error}") from error
 
 
-def _read(fd: int) -> bytes:
-    try:
-        size = os.fstat(fd).st_size
-        if not size:
-            return b""
-        # Private, since kernels before 6.7 refuse to share write-sealed memory; and not `read`, since the offset is
-        # one with the agent's descriptor, which stays open for the next start.
-        with mmap.mmap(fd, size, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ) as model:
-            return model[:]
-    finally:
-        os.close(fd)
-
-
 def _mapped(fd: int, nbytes: int) -> mmap.mmap:
     try:
         return mmap.mmap(fd, nbytes, access=mmap.ACCESS_READ)
@@ -259,14 +246,6 @@ def _settle() -> None:
     gc.collect()
     gc.freeze()
     ctypes.CDLL(None).malloc_trim(0)
-
-
-def _leave_the_file_system() -> None:
-    """Stand in a deleted directory: relative names resolve to nothing. Modules already on the path stay reachable."""
-    sys.path[:] = [entry or os.getcwd() for entry in sys.path]  # noqa: PTH109 - it is a string
-    place = tempfile.mkdtemp()
-    os.chdir(place)
-    os.rmdir(place)  # noqa: PTH106
 
 
 def _send(channel: WorkerChannel[ToWorker], message: FromWorker, large: Sequence[Buffer]) -> None:
@@ -291,7 +270,7 @@ def _answer(channel: WorkerChannel[ToWorker], message: FromWorker, large: Sequen
 def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a dump of a hostile model's memory would fill the disk
     channel: WorkerChannel[ToWorker] = WorkerChannel.from_environment(messages.ToWorker)
-    _leave_the_file_system()
+    leave_the_file_system()
     worker = Worker(lambda load, nbytes: channel.send(confinement.confine(load, nbytes)))
     with contextlib.suppress(EOFError):  # the agent is gone, and with it the reason to be here
         _serve(channel, worker)

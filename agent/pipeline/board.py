@@ -28,6 +28,7 @@ from agent.pipeline.stand import Loaded, Stand
 from agent.ports import Clock, CloudInference, Engine, EngineSpec
 from agent.supervise import Tasks
 from agent.types import Finished, Line, ModelInput, Tap, Zone
+from agent.update.variants import chosen
 from agent.update.verify import VerifiedBytes, VerifiedRelease
 from protos.errors import LongshoreError, Retryable
 from protos.ids import CameraName, DeploymentName, Digest, ModelName, Version
@@ -355,6 +356,7 @@ class Board:
             model=model,
             provider=self._config.provider,
             threads=self._config.threads,
+            precision=chosen(manifest.variants, self._config.provider).precision,
         )
 
     def _taps(self) -> dict[Tap, ModelInput]:
