@@ -63,6 +63,7 @@ from agent.telemetry.sender import Sender
 from agent.tracking.following import Following
 from agent.types import Finished, Problem, Tap, Zone
 from agent.update.machine import State
+from agent.update.measured import Measured
 from agent.update.runner import Updater, UpdateSettings
 from agent.update.shadow import Shadows
 from agent.update.steps import Ports
@@ -380,7 +381,8 @@ class Node:
     def _update_ports(self) -> Ports:
         blobs = HttpsBlobs(lambda: self._grant, lambda: pinned(self._identity.ca))
         quota, provider = lambda: self._desired.quotas.release_bytes, self.config.provider
-        return Ports(blobs, self._disk.releases, self.board, quota, provider=provider)
+        measured = Measured(self._disk.state, provider)
+        return Ports(blobs, self._disk.releases, self.board, quota, provider=provider, measured=measured)
 
     def _new_updater(self, ports: Ports) -> Updater:
         settings = UpdateSettings(confirm_seconds=self.config.confirm_seconds)

@@ -177,12 +177,13 @@ class Board:
 
     # ---- agent.update.serving.Serving ----
 
-    async def warm(self, deployment: DeploymentName, release: VerifiedRelease, model: VerifiedBytes) -> None:
+    async def warm(self, deployment: DeploymentName, release: VerifiedRelease, model: VerifiedBytes) -> float:
         stand = self._stands.get(deployment) or self._new_stand(deployment)
         await self._close(stand.candidate)
         stand.candidate = None
         engine = self._make_engine(f"engine {deployment}")
         stand.candidate = await self._load(stand, Loaded(release, engine), model)
+        return engine.profile[0][1]
 
     async def swap(self, deployment: DeploymentName, digest: Digest) -> None:
         stand = self._stands[deployment]

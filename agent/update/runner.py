@@ -130,8 +130,10 @@ class Updater:
 
     def _sweep(self) -> None:
         kept = [digest for update in self._updates.values() for digest in update.record.releases]
+        kept += self._kept()
         try:
-            steps.sweep(self._around.ports.releases, [*kept, *self._kept()])
+            steps.sweep(self._around.ports.releases, kept)
+            steps.forget(self._around.ports, kept)
         except LongshoreError as error:  # what stays behind costs room only; the next sweep tries again
             log.warning("old releases were not deleted: %s", error)
 

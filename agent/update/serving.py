@@ -16,8 +16,9 @@ class Serving(Protocol):
     `confirm`.
     """
 
-    async def warm(self, deployment: DeploymentName, release: VerifiedRelease, model: VerifiedBytes) -> None:
-        """Load a candidate beside what answers, and run it on real shapes. What answers is not touched.
+    async def warm(self, deployment: DeploymentName, release: VerifiedRelease, model: VerifiedBytes) -> float:
+        """Load a candidate beside what answers, and run it on real shapes; seconds that one inference took. What
+        answers is not touched.
 
         Raises:
             Rejected: this release does not load or run here; the sentence says why.

@@ -18,7 +18,7 @@ from agent.supervise import Tasks, in_thread
 from agent.update import steps
 from agent.update.backoff import Backoff
 from agent.update.hindrance import Hindrance
-from agent.update.variants import chosen
+from agent.update.variants import decided
 from agent.update.verify import VerifiedBytes, VerifiedRelease
 from protos.errors import Fatal, Rejected, Retryable
 from protos.ids import DeploymentName, Digest
@@ -122,7 +122,8 @@ class Shadows:
     async def _load(self, name: DeploymentName, digest: Digest) -> None:
         await steps.pull(self.ports, digest, lambda *_: None)
         release = await steps.verify(self.ports, digest)
-        entry = release.manifest.file(chosen(release.manifest.variants, self.ports.provider).file)
+        known = self.ports.measured.get(digest, {})
+        entry = release.manifest.file(decided(release.manifest.variants, self.ports.provider, known).file)
         self._check_memory(entry.size)
         await self.shadowing.shadow(name, release, await in_thread(steps.proven, self.ports.releases, entry))
 

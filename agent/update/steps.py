@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
@@ -20,11 +20,12 @@ from agent.supervise import in_thread
 from agent.update import verify as proof
 from agent.update.serving import Serving
 from agent.update.store import ReleaseStore
-from agent.update.variants import chosen
+from agent.update.variants import decided, tried
 from agent.update.verify import VerifiedBytes, VerifiedRelease
 from protos import manifest as manifests
+from protos.errors import LongshoreError, Rejected
 from protos.ids import DeploymentName, Digest, digest_of
-from protos.manifest import FileEntry, Manifest
+from protos.manifest import FileEntry, Manifest, Variant
 
 SPARE_BYTES = 8 << 20  # left free beside a release, for the databases of the box
 
@@ -38,7 +39,8 @@ class Ports:
     """What an update touches.
 
     `quota`: bytes of disk that releases may take, 0: all of it. `fetching`: a file that two releases share is fetched
-    by one of them at a time. `provider`: what runs models here; `variants`: which variant of a release it took last.
+    by one of them at a time. `provider`: what runs models here; `variants`: which variant of a release it took last;
+    `measured`: what those of a release cost here.
     """
 
     source: BlobSource
@@ -48,6 +50,7 @@ class Ports:
     fetching: defaultdict[Digest, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     provider: str = "cpu"
     variants: dict[Digest, str] = field(default_factory=dict)
+    measured: MutableMapping[Digest, Mapping[str, float]] = field(default_factory=dict)
 
 
 async def pull(ports: Ports, digest: Digest, report: Report) -> None:
@@ -70,13 +73,17 @@ async def verify(ports: Ports, digest: Digest) -> VerifiedRelease:
 
 
 async def warm(ports: Ports, deployment: DeploymentName, release: VerifiedRelease) -> None:
-    """A candidate beside what answers."""
-    variant = chosen(release.manifest.variants, ports.provider)
-    if len(release.manifest.variants) > 1:
+    """A candidate beside what answers, in the variant that is fastest here; measured, if it never was."""
+    variants, loaded = release.manifest.variants, ""
+    if release.digest not in ports.measured and len(tried(variants, ports.provider)) > 1:
+        loaded = await _measure(ports, deployment, release)
+    variant = decided(variants, ports.provider, ports.measured.get(release.digest, {}))
+    if loaded != variant.name:
+        if loaded:
+            await ports.serving.abandon(deployment, release.digest)
+        await _load(ports, deployment, release, variant)
+    if len(variants) > 1:
         log.info("%s %s: its variant %s runs here", release.manifest.name, release.manifest.version, variant.name)
-    ports.variants[release.digest] = variant.name
-    entry = release.manifest.file(variant.file)
-    await ports.serving.warm(deployment, release, await in_thread(proven, ports.releases, entry))
 
 
 async def swap(ports: Ports, deployment: DeploymentName, digest: Digest) -> None:
@@ -94,8 +101,42 @@ async def roll_back(ports: Ports, deployment: DeploymentName, digest: Digest) ->
 async def restore(ports: Ports, deployment: DeploymentName, digest: Digest) -> None:
     """Bring a confirmed release back from disk, without any network. Raises what `verify`, `warm` and `swap` raise."""
     release = await verify(ports, digest)
-    await warm(ports, deployment, release)
+    known = ports.measured.get(digest, {})  # nothing answers: this is no time to measure
+    await _load(ports, deployment, release, decided(release.manifest.variants, ports.provider, known))
     await swap(ports, deployment, digest)
+
+
+async def _measure(ports: Ports, deployment: DeploymentName, release: VerifiedRelease) -> str:
+    """Load one variant after the other and note what each costs; the one that is loaded now, the proposed.
+
+    Another that does not load here is passed over; what is not noted is measured again next time.
+    """
+    seconds: dict[str, float] = {}
+    *others, proposed = tried(release.manifest.variants, ports.provider)
+    for variant in others:
+        try:
+            seconds[variant.name] = await _load(ports, deployment, release, variant)
+            await ports.serving.abandon(deployment, release.digest)
+        except Rejected as error:
+            log.warning("%s: its variant %s does not run here: %s", release.manifest.name, variant.name, error)
+    seconds[proposed.name] = await _load(ports, deployment, release, proposed)
+    log.info(
+        "%s: %s", release.manifest.name, ", ".join(f"{name} {1e3 * took:.2f} ms" for name, took in seconds.items())
+    )
+    try:
+        ports.measured[release.digest] = seconds
+    except LongshoreError as error:
+        log.warning("what variants cost is not kept: %s", error)
+    return proposed.name
+
+
+async def _load(ports: Ports, deployment: DeploymentName, release: VerifiedRelease, variant: Variant) -> float:
+    """As the candidate; seconds of one inference."""
+    entry = release.manifest.file(variant.file)
+    model = await in_thread(proven, ports.releases, entry)
+    seconds = await ports.serving.warm(deployment, release, model)
+    ports.variants[release.digest] = variant.name
+    return seconds
 
 
 def sweep(releases: ReleaseStore, wanted: Iterable[Digest]) -> None:
@@ -110,6 +151,13 @@ def sweep(releases: ReleaseStore, wanted: Iterable[Digest]) -> None:
                 return
             keep.update(entry.digest for entry in described.files)
     releases.sweep(keep)
+
+
+def forget(ports: Ports, wanted: Collection[Digest]) -> None:
+    """What variants cost, of releases that are not wanted any more. Raises what the store does."""
+    for digest in list(ports.measured):
+        if digest not in wanted:
+            del ports.measured[digest]
 
 
 async def _manifest(ports: Ports, digest: Digest) -> Manifest:

@@ -1,25 +1,53 @@
 """Which ONNX file of a release a box runs. Pure.
 
-On a CPU the one that cost least where the release was packaged, as far as every candidate was measured: int8 where it
-pays. Without costs it is the first one listed, which is also what agents ran before variants had costs. A GPU takes
-fp16 where there is one, for its costs were measured on a CPU, which only says what a CPU would need; and no int8 made
-for CPUs, since it would convert at every layer.
+The manifest proposes: on a CPU the variant that cost least where the release was packaged, as far as every one was
+measured; without costs the first one listed, which is also what agents ran before variants had costs. A GPU takes fp16
+where there is one, since costs were measured on a CPU, and no int8 made for CPUs: it would convert at every layer.
+The box decides: what it proposes is measured here against the next best, and only what is clearly faster wins.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from protos.manifest import Variant
 
+CLEARLY = 0.9  # of the proposed variant's time: less is no accident of a busy machine
 _ON_GPU = {"fp16": 0, "fp32": 1}  # the first of the lowest; then whatever else there is
 
 
 def chosen(variants: Sequence[Variant], provider: str) -> Variant:
-    """Of at least one."""
+    """What the manifest proposes. Of at least one."""
     if provider != "cpu":
         return min(variants, key=lambda variant: _ON_GPU.get(variant.precision, len(_ON_GPU)))
     costs = [variant.cost_microseconds for variant in variants]
     if any(cost is None for cost in costs):
         return variants[0]
     return min(variants, key=lambda variant: variant.cost_microseconds or 0)
+
+
+def tried(variants: Sequence[Variant], provider: str) -> list[Variant]:
+    """What this box measures, the proposed one last, so that it is loaded already when it wins.
+
+    Only variants that were packaged as equals, which have costs, stand in for each other; fp16 is no matter for a CPU.
+    TensorRT compiles each for minutes, and is not asked twice.
+    """
+    proposed = chosen(variants, provider)
+    others = [each for each in variants if each is not proposed and each.cost_microseconds is not None]
+    if provider == "cpu":
+        others = [each for each in others if each.precision != "fp16"]
+    else:
+        others = [each for each in others if provider == "cuda" and each.precision in _ON_GPU]
+    if proposed.cost_microseconds is None or not others:
+        return [proposed]
+    return [min(others, key=lambda variant: variant.cost_microseconds or 0), proposed]
+
+
+def decided(variants: Sequence[Variant], provider: str, seconds: Mapping[str, float]) -> Variant:
+    """`seconds` of one picture here, by variant; empty where nothing was measured."""
+    proposed = chosen(variants, provider)
+    known = [each for each in variants if each.name in seconds]
+    if proposed.name not in seconds or not known:
+        return proposed
+    fastest = min(known, key=lambda variant: seconds[variant.name])
+    return fastest if seconds[fastest.name] < CLEARLY * seconds[proposed.name] else proposed

@@ -73,7 +73,7 @@ def speed_sentence(fp32: Cost, variant: Cost) -> str:
     ratio = fp32.seconds / variant.seconds
     if ratio >= 1.0:
         return f"{ratio:.2f} times as fast"
-    return f"slower here, {ratio:.2f} times as fast: boxes with such a processor run fp32"
+    return f"slower here, {ratio:.2f} times as fast: boxes with such a processor will run fp32"
 
 
 def refusal(precision: str, tried: Sequence[Measure], calibration: int) -> Rejected:

@@ -41,6 +41,8 @@ class SimServing:
     mistaken: set[Digest] = field(default_factory=set)  # their warm raises what nobody thought of
     trouble: LongshoreError | None = None  # of the box: every warm raises it
     warm_seconds: float = 0.0
+    costs: dict[Digest, float] = field(default_factory=dict)  # seconds of an inference, by what was loaded
+    warmed: list[Digest] = field(default_factory=list)  # in order
     history: list[tuple[DeploymentName, Digest | None]] = field(default_factory=list)
     during: Callable[[str], None] = lambda _: None  # called at each call's start
     _engines: dict[DeploymentName, _Engines] = field(default_factory=dict)
@@ -53,7 +55,7 @@ class SimServing:
         engines = self._of(DeploymentName(deployment))
         return [one for one in (engines.answering, engines.before, engines.candidate) if one]
 
-    async def warm(self, deployment: DeploymentName, release: VerifiedRelease, model: VerifiedBytes) -> None:
+    async def warm(self, deployment: DeploymentName, release: VerifiedRelease, model: VerifiedBytes) -> float:
         self.during(f"warm {release.digest}")
         engines = self._of(deployment)
         assert engines.candidate is None, "a second candidate"
@@ -64,10 +66,12 @@ class SimServing:
         if self.out_of_memory or release.digest in self.short_for:
             self.out_of_memory = max(0, self.out_of_memory - 1)
             raise Retryable("not enough simulated memory")
-        if release.digest in self.refuses:
+        if {release.digest, digest_of(model)} & self.refuses:
             raise Rejected("the simulated engine does not load this graph")
         engines.candidate = Loaded(release.digest, digest_of(model))
+        self.warmed.append(engines.candidate.model)
         await self._wait(self.warm_seconds)
+        return self.costs.get(engines.candidate.model, 0.0)
 
     async def swap(self, deployment: DeploymentName, digest: Digest) -> None:
         self.during(f"swap {digest}")

@@ -12,6 +12,7 @@ from agent.adapters.release_store import DiskReleaseStore
 from agent.adapters.state_sqlite import SqliteState
 from agent.update.deployment import Report
 from agent.update.machine import State
+from agent.update.measured import Measured
 from agent.update.runner import Updater, UpdateSettings
 from agent.update.steps import Ports
 from protos.ids import DeploymentName, Digest
@@ -41,7 +42,8 @@ class Box:
         self.releases = DiskReleaseStore(self.folder)
         self.state = SqliteState(self.folder / "state.db")
         self.serving = SimServing(self.clock)
-        ports = Ports(self.blobs, self.releases, self.serving, lambda: self.quota)
+        measured = Measured(self.state, "cpu")
+        ports = Ports(self.blobs, self.releases, self.serving, lambda: self.quota, measured=measured)
         self.updater = Updater(ports, self.state, self.clock, UpdateSettings(confirm_seconds=10.0), self._changed)
         self.updater.start()
         if wanted is not None:
