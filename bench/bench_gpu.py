@@ -28,7 +28,6 @@ from agent.update.variants import chosen
 from bench.gpu import figures, nvidia, raw, streams
 from bench.gpu.figures import Batches, Goal, Limit
 from bench.machine import describe
-from bench.serving.graphs import resnet50
 from protos.errors import LongshoreError
 
 SAMPLE = Path("models/harbour/release")
@@ -75,12 +74,21 @@ def measured(name: str, release: Path, plan: Plan, fps: float, deadline: float) 
     spec = replace(opened(release, variant).spec, provider=name)
     try:
         batches = raw.batches(spec.model, name, cores, plan.sizes, plan.batch_seconds)
-        heavy = raw.batches(resnet50().model, name, cores, plan.sizes, plan.batch_seconds) if plan.peers else None
+        heavy = _heavy(name, cores, plan) if plan.peers else None
         first = int(batches.rate(1) / fps / 2)
         limit = asyncio.run(streams.most(spec, streams.Plan(fps, deadline, plan.try_seconds, first)))
     except LongshoreError as error:
         return Provider(name, variant, str(error))
     return Provider(name, variant, "", batches, heavy, limit)
+
+
+def _heavy(name: str, cores: int, plan: Plan) -> Batches | None:
+    """A graph like ResNet-50; None where `onnx`, which makes it and is no part of an agent's environment, is missing."""
+    try:
+        from bench.serving.graphs import resnet50
+    except ImportError:
+        return None
+    return raw.batches(resnet50().model, name, cores, plan.sizes, plan.batch_seconds)
 
 
 def training(plan: Plan) -> dict[str, Any]:
