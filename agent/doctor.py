@@ -25,7 +25,8 @@ from agent.adapters.x509 import X509Keys
 from agent.config import AgentConfig
 from agent.findings import Finding, as_json, ordered, report
 from agent.identity.decisions import expiry_problem
-from agent.inference import runtime
+from agent.inference import gpu_facts, runtime
+from agent.inference.compiled import Platform
 from agent.workers.process import ENVIRONMENT
 from agent.workers.sandbox.report import Confined
 from protos.errors import Rejected
@@ -47,6 +48,7 @@ class Facts:
     capabilities: dict[str, list[str]]
     errors: dict[str, str] = field(default_factory=dict)
     gpu: bool = False
+    platform: Platform | None = None  # what graphs are compiled for
     accelerators: dict[str, bool] = field(default_factory=dict)  # device file -> this user may use it
     state_dir: Path = Path()
     state_writable: bool = True
@@ -89,6 +91,7 @@ def gather(config: AgentConfig) -> Facts:
         capabilities=capabilities,
         errors=errors,
         gpu=Path("/dev/nvidia0").exists() or Path("/dev/nvhost-gpu").exists(),
+        platform=gpu_facts.platform(),
         accelerators=_accelerators(),
         sandbox=_entered(),
         state_dir=state,
@@ -131,7 +134,16 @@ def _gpu(facts: Facts) -> list[Finding]:
     if "gpu" in facts.errors:
         mend = f"{sys.executable} -m pip install '{runtime.GPU_LIBRARIES}'"
         findings.append(Finding("gpu", f"CUDA is not complete ({facts.errors['gpu']}); try: {mend}", broken=True))
+    if facts.provider == "tensorrt":
+        findings.append(_compiling(facts.platform))
     return findings
+
+
+def _compiling(platform: Platform | None) -> Finding:
+    if platform is None:
+        return Finding("tensorrt", "the driver does not say which GPU this is: models compile at each start", note=True)
+    here = [*platform.gpus, f"driver {platform.driver}", platform.tensorrt or "TensorRT as the loader finds it"]
+    return Finding("tensorrt", f"models are compiled once for {', '.join(here)}")
 
 
 def _devices(facts: Facts) -> list[Finding]:

@@ -83,7 +83,7 @@ def measured(name: str, release: Path, plan: Plan, fps: float, deadline: float) 
 
 
 def _heavy(name: str, cores: int, plan: Plan) -> Batches | None:
-    """A graph like ResNet-50; None where `onnx`, which makes it and is no part of an agent's environment, is missing."""
+    """A graph like ResNet-50; None without `onnx`, which makes it and is no part of an agent's environment."""
     try:
         from bench.serving.graphs import resnet50
     except ImportError:

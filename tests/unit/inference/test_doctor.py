@@ -14,6 +14,7 @@ from agent import doctor
 from agent.adapters.x509 import X509Keys
 from agent.config import AgentConfig
 from agent.doctor import Facts, Finding, diagnose, report
+from agent.inference.compiled import Platform
 from agent.main import cli
 from agent.workers.sandbox import kernel
 from agent.workers.sandbox.report import MENDS, Confined, Layer
@@ -89,6 +90,15 @@ def test_what_is_only_worth_knowing_is_not_broken() -> None:
     assert "agent-gpu" in text
     assert "longshore-agent join" in text
     assert "--http-port" in text
+
+
+def test_with_tensorrt_it_says_what_models_are_compiled_for() -> None:
+    here = Platform(("NVIDIA L4",), "580.65.06", "onnxruntime-gpu 1.31.1", "tensorrt-cu13 10.13")
+    facts = replace(GPU, provider="tensorrt", platform=here)
+    assert "compiled once for NVIDIA L4, driver 580.65.06, tensorrt-cu13 10.13" in report(diagnose(facts))
+    (said,) = (each for each in diagnose(replace(facts, platform=None)) if each.subject == "tensorrt")
+    assert (said.note, "compile at each start" in said.sentence) == (True, True)
+    assert "compile" not in report(diagnose(GPU))
 
 
 def sandbox_told(facts: Facts) -> list[Finding]:
