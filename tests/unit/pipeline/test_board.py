@@ -141,6 +141,20 @@ async def test_frames_are_answered_by_the_release_that_was_swapped_in(world: Wor
     assert [(done.outcome, done.release) for done in ended] == [(Outcome.OK_LOCAL, digest)] * 3
 
 
+async def test_variants_are_warmed_one_after_the_other_while_the_release_before_answers(world: World) -> None:
+    first = await world.install("1")
+    second = release("2")
+    assert await world.board.warm(HARBOUR, second, VerifiedBytes(SMALL.spec.model)) == world.engines[-1].profile[0][1]
+    await world.board.abandon(HARBOUR, second.digest)
+    await world.board.warm(HARBOUR, second, VerifiedBytes(SMALL.spec.model))
+    seen = await world.frames(2)
+    await world.board.swap(HARBOUR, second.digest)
+    seen += await world.frames(2)
+    assert [done.release for done in seen] == [first] * 2 + [second.digest] * 2
+    with pytest.raises(LongshoreError, match="clos"):
+        await world.engines[1].detect_slot(TAP, 0, Geometry(64, 32, 1.0, 1.0, 0, 0), 0.1)
+
+
 async def test_a_swap_under_load_loses_no_frame_and_closes_the_old_engine(world: World) -> None:
     first = await world.install("1")
     seen = await world.frames(2)
