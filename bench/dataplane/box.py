@@ -1,0 +1,195 @@
+"""One real agent, its desired state under the proof's hand, and what it holds of the machine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agent.adapters.identity_dir import IdentityDirectory
+from agent.adapters.x509 import X509Keys
+from agent.identity.store import Membership
+from bench import processes
+from bench.dataplane.releases import MadeRelease
+from bench.dataplane.seen import Reader
+from protos import fleet_pb2 as wire
+from protos.errors import Fatal
+from protos.ids import Digest, NodeId
+from tests.servers.demo import MEMORY
+from tests.servers.ports import free_port
+from tests.sim.authority import SimAuthority
+from tests.sim.fleet_server import SimFleetServer
+from tests.sim.https import Reply, Request, SimHttps, ranged
+
+NODE = NodeId("proof")
+PATIENCE = 60.0  # seconds until a proof is given up
+ENGINE, CAPTURE = "agent.inference.worker", "agent.cameras.worker"
+
+
+@dataclass(frozen=True)
+class Holding:
+    """What the agent and its workers hold."""
+
+    pss_mb: float
+    memories: int  # without a name, that processes share
+    memory_kib: int  # their size; pages are there once they were touched
+    descriptors: int
+    workers: int
+
+
+@dataclass
+class Box:
+    """An agent that runs; made by `running`."""
+
+    folder: Path
+    plane: SimFleetServer
+    ports: dict[str, int]
+    words: Sequence[str] = ()  # for the watched agent
+    blobs: dict[Digest, bytes] = field(default_factory=dict)
+    _process: subprocess.Popen[bytes] | None = None
+
+    def __post_init__(self) -> None:
+        self.seen = Reader(self.folder / "frames.log")
+
+    # ---- what should be ----
+
+    def offer(self, *releases: MadeRelease) -> None:
+        """Put them where the box fetches files."""
+        for release in releases:
+            self.blobs.update(release.blobs)
+
+    def wish(self, cameras: Sequence[wire.CameraSpec], deployments: Sequence[wire.DeploymentSpec]) -> None:
+        """Desired state from now on; the box hears of it within a second."""
+        generation = self.plane.desired.generation + 1
+        self.plane.desired = wire.DesiredState(
+            generation=generation, cameras=cameras, deployments=deployments, sync_interval_seconds=1
+        )
+
+    async def settled(self, wanted: dict[str, Digest]) -> None:
+        """Return once the box says that these releases answer, confirmed."""
+        await self.until(lambda: self._answers() == {name: ("IDLE", digest) for name, digest in wanted.items()})
+
+    def _answers(self) -> dict[str, tuple[str, str]]:
+        if not self.plane.reports:
+            return {}
+        return {each.name: (each.state, each.active_digest) for each in self.plane.reports[-1][1].deployments}
+
+    async def until(self, condition: Callable[[], bool], seconds: float = PATIENCE) -> float:
+        """Seconds until it holds. Raises Fatal when that takes too long or the agent ends."""
+        began = time.monotonic()
+        while not condition():
+            if time.monotonic() - began > seconds or not self.runs:
+                raise Fatal(f"the agent did not get there within {seconds:g} s:\n{self.said()}")
+            await asyncio.sleep(0.01)
+        return time.monotonic() - began
+
+    # ---- its processes ----
+
+    def start(self) -> None:
+        state = self.folder / "state"
+        flags = [part for name, port in self.ports.items() for part in (f"--{name}-port", str(port))]
+        command = [sys.executable, "-m", "bench.dataplane.watched", *self.words, str(self.folder / "frames.log")]
+        environment = {**os.environ, "LONGSHORE_AGENT_CONFIRM_SECONDS": "0.5"}
+        with (self.folder / "agent.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [*command, "--state-dir", str(state), *flags], env=environment, stdout=log, stderr=log
+            )
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def runs(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def workers(self, module: str) -> list[int]:
+        """Of that kind, oldest first."""
+        return sorted(pid for pid in processes.family(self.pid) if module in _command(pid))
+
+    def holding(self) -> Holding:
+        family = processes.family(self.pid)
+        memories = {inode: size for pid in family for inode, size in _memories(pid).items()}
+        workers = len(self.workers(ENGINE)) + len(self.workers(CAPTURE))
+        memory = round(processes.pss_mb_of(family), 1)
+        return Holding(memory, len(memories), sum(memories.values()) >> 10, _descriptors(self.pid), workers)
+
+    def cpu_seconds(self) -> float:
+        """Of all its processes so far, those included that ended."""
+        return processes.cpu_seconds_of_tree(self.pid)
+
+    def stop(self) -> None:
+        if self.runs:
+            assert self._process is not None
+            self._process.terminate()
+            self._process.wait(30)
+
+    def said(self) -> str:
+        return (self.folder / "agent.log").read_text(errors="replace")[-3000:]
+
+
+@contextlib.asynccontextmanager
+async def running(folder: Path, *words: str) -> AsyncIterator[Box]:
+    """A box that has joined and runs, with nothing to do yet."""
+    authority = SimAuthority(time.time())
+    plane = SimFleetServer(authority)
+    ports = {name: free_port() for name in ("http", "grpc", "metrics")}
+    box = Box(folder, plane, ports, words)
+    async with plane.running(), SimHttps(lambda request: _file(box, request)).running() as files:
+        plane.grant = wire.FileGrant(base_url=files.url, bearer="proof")
+        plane.desired = wire.DesiredState(generation=1, sync_interval_seconds=1)
+        _join(folder / "state", authority, plane.address)
+        box.start()
+        try:
+            await box.until(lambda: bool(plane.reports))
+            yield box
+        finally:
+            box.stop()
+
+
+def _join(state: Path, authority: SimAuthority, address: str) -> None:
+    keys = X509Keys()
+    directory = IdentityDirectory(state, keys)
+    key = keys.new_key()
+    directory.stage_key(key)
+    certificate = authority.device(keys.request(key, NODE), NODE)
+    directory.commit(Membership(NODE, f"https://{address}", address), certificate, authority.pem)
+
+
+def _file(box: Box, request: Request) -> Reply:
+    content = box.blobs.get(Digest(f"sha256:{request.path.strip('/')}"))
+    return Reply(404) if content is None else ranged(content, request)
+
+
+def _command(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    return ""
+
+
+def _descriptors(pid: int) -> int:
+    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+
+
+def _memories(pid: int) -> dict[str, int]:
+    """Bytes of each memory that a process holds open, by inode. One that is only mapped was made by another."""
+    found: dict[str, int] = {}
+    for entry in _listed(Path(f"/proc/{pid}/fd")):
+        with contextlib.suppress(OSError):
+            if MEMORY in str(entry.readlink()):
+                told = entry.stat()
+                found[str(told.st_ino)] = told.st_size
+    return found
+
+
+def _listed(folder: Path) -> list[Path]:
+    with contextlib.suppress(OSError):
+        return list(folder.iterdir())
+    return []
