@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import os
 import random
 import threading
 import time
@@ -30,6 +31,7 @@ from agent.cameras.source import ABSENT, FROZEN, HUNG_SECONDS, SENTENCES, FrameS
 from agent.cameras.spec import CameraSpec, Device, File, Rtsp, Synthetic
 from agent.cameras.tap import TapWriter
 from agent.types import CameraState, Zone
+from agent.workers import memory
 
 WATCHED_SECONDS = 5.0  # after a preview was asked for
 WATCHED_PICTURES = 4  # kept meanwhile, so that boxes meet their own picture
@@ -218,6 +220,9 @@ class CaptureLoop(threading.Thread):
         self._await_the_one_before()
         while not self._stopped.is_set():
             lost = self._stream()
+            if memory.spent():  # with this worker's end it comes back, and with nothing else
+                log.critical("no memory is left for camera %s; its worker is to be started again", self._camera.name)
+                os._exit(1)
             self._turn(Event.STALLED if lost.reason is Reason.STALLED else Event.FAILED, str(lost))
             if not self._stopped.wait(self._backoff.failed(absent=lost.reason in ABSENT)):
                 self._turn(Event.BACKOFF_OVER)

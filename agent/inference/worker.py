@@ -197,14 +197,21 @@ class Worker:
 
 
 def answer(worker: Worker, message: ToWorker, fds: Sequence[int]) -> Answer | None:
-    """`handle`, with an error of ours, of memory, or of numpy over a shape, as that call's answer."""
+    """`handle`, with an error of ours, of memory, or of numpy over a shape, as that call's answer.
+
+    One that failed because this process has no memory left is failed by its end: the next one would fare no better.
+    """
     try:
         return worker.handle(message, fds)
     except (LongshoreError, MemoryError, ValueError) as error:
         call = getattr(message, "call", None)
-        if call is None:
+        if call is None or (isinstance(message, (Detect, Infer)) and _is_of_memory(error) and memory.spent()):
             raise
         return _failed(call, error), []
+
+
+def _is_of_memory(error: Exception) -> bool:
+    return isinstance(error, (MemoryError, Retryable)) and not isinstance(error, Expired)
 
 
 def _failed(call: int, error: Exception) -> Failed:

@@ -16,6 +16,7 @@ import socket
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import UnionType
 from typing import Generic, TypeVar
 
@@ -29,6 +30,7 @@ M = TypeVar("M", bound=msgspec.Struct)
 # numpy's BLAS would start a thread per core in each worker at import; none of them needs it. ONNX Runtime would start
 # one that sends its maker telemetry: nothing leaves a box that its owner did not ask for.
 ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "ORT_DISABLE_TELEMETRY": "1"}
+FIRST = "500"  # as much as half of the box's memory on top of what it takes, where the kernel chooses whom to end
 # prctl(PR_SET_PDEATHSIG) must be set by the child itself; runpy then runs the worker's module as usual. Before that,
 # what else of the agent's is open in the child is closed: uvloop leaves that to those who opened it.
 _PRELUDE = (
@@ -90,6 +92,7 @@ class WorkerProcess(Generic[M]):
         except (OSError, RuntimeError) as error:  # RuntimeError: no thread to watch it
             raise Retryable(f"no {self.name} worker can be started now: {error}") from error
         asyncio.get_running_loop().add_reader(self._sock.fileno(), self._readable)
+        _goes_first(self._process.pid)
         self._reaper = asyncio.create_task(self._reap(self._process), name=f"reap {self.name}")
 
     def send(self, message: M | msgspec.Struct, fds: Sequence[int] = ()) -> None:
@@ -236,6 +239,12 @@ class WorkerProcess(Generic[M]):
             loop.remove_writer(self._sock.fileno())
             self._sock.close()
             self._sock = None
+
+
+def _goes_first(pid: int) -> None:
+    """Where the box runs out of memory the kernel ends a worker, which is started again, and not the agent."""
+    with contextlib.suppress(OSError):  # a container may forbid it
+        Path(f"/proc/{pid}/oom_score_adj").write_text(FIRST)
 
 
 def _is_plain(item: tuple[bytes, list[int]]) -> bool:

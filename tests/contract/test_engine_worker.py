@@ -101,6 +101,11 @@ def facts(pid: int | None) -> tuple[str, str]:
     return Path(f"/proc/{pid}/limits").read_text(), Path(f"/proc/{pid}/cwd").readlink().name
 
 
+def willingness(pid: int | str | None) -> int:
+    """To be ended where memory runs out, as the kernel is told of it."""
+    return int(Path(f"/proc/{pid}/oom_score_adj").read_text())
+
+
 def crowding() -> float:
     """How many runnable processes share a core of this machine, at least 1: times are stretched by it."""
     return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
@@ -207,6 +212,31 @@ async def test_a_worker_that_hangs_is_killed_and_replaced(make: MakeEngine, monk
         await engine.infer([Tensor("x", "INT64", (1,), (2**62).to_bytes(8, "little"))])
     await until(State.READY, engine, 1)
     await engine.infer([Tensor("x", "INT64", (1,), (1).to_bytes(8, "little"))])
+
+
+async def test_a_worker_that_leaks_fails_the_call_that_finds_no_memory_and_is_replaced(
+    make: MakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.inference.engine.MODULE", "tests.sim.leaking_worker")
+    engine = make()
+    await engine.start(sum_model().spec)
+    row = np.ones((1, 3), dtype=np.float32).tobytes()
+    inputs = [Tensor(name, "FP32", (1, 3), row) for name in "ab"]
+    failed: list[str] = []
+    while not failed:
+        try:
+            await engine.infer(inputs)
+        except Retryable as error:
+            failed.append(str(error))
+    assert "ended with code 1" in failed[0]
+    await until(State.READY, engine, 1)
+    await engine.infer(inputs)
+
+
+async def test_a_worker_is_ended_before_the_agent_where_the_box_runs_out_of_memory(make: MakeEngine) -> None:
+    engine = make()
+    await engine.start(identity("UINT8").spec)
+    assert willingness(engine.pid) > willingness("self")
 
 
 async def test_added_waiting_does_not_count_as_hanging(make: MakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:

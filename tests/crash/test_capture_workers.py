@@ -123,6 +123,14 @@ async def test_a_worker_that_hangs_is_replaced(yard: Yard, monkeypatch: pytest.M
     await yard.frames(tap("quay"), 2)
 
 
+async def test_a_worker_that_leaks_is_replaced(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.cameras.group.MODULE", "tests.sim.leaking_worker")
+    await yard.apply(plan("quay"))
+    await yard.frames(tap("quay"), 2)
+    await yard.until(lambda: _restarts(yard, "quay") == 1)
+    await yard.frames(tap("quay"), 2)
+
+
 async def test_a_tap_added_while_its_worker_is_down_is_fed_when_it_is_back(yard: Yard) -> None:
     await yard.apply(plan("quay"))
     await yard.frames(tap("quay"), 1)
