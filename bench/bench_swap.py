@@ -23,18 +23,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from agent.types import ModelInput
 from bench.dataplane import box as boxes
 from bench.dataplane import releases
 from bench.dataplane.box import Box, Holding
 from bench.dataplane.callers import Callers
-from bench.dataplane.releases import MadeRelease
+from bench.dataplane.releases import MadeRelease, pixels_of
 from bench.dataplane.results import told
 from bench.dataplane.seen import Seen, gaps, outcomes, quantile
 from protos import fleet_pb2 as wire
 
 LOAD = 0.55  # of the machine's processor time, callers included; the proof is about at most 0.6
-KEPT_SHARE, KEPT_MB = 1.05, 8.0  # memory afterwards: what a process keeps for its next allocation is no leak
 FORBIDDEN = ("error", "expired")
 NAME = "harbour-watch"
 SHOWN = {"p99_gap_ms": "p99 gap, ms", "longest_gap_ms": "longest gap, ms", "p99_request_ms": "p99 of a request, ms"}
@@ -156,12 +154,6 @@ class Proof:
         return self.box.cpu_seconds() + own.user + own.system
 
 
-def pixels_of(release: MadeRelease) -> ModelInput:
-    given = release.manifest.input
-    assert given is not None
-    return ModelInput(given.height, given.width)
-
-
 def missed(before: Phase, during: Phase, held: Holding, left: Holding, rate: float) -> list[str]:
     """Pure."""
     found = [f"{during.outcomes[name]} frames ended as {name}" for name in FORBIDDEN if name in during.outcomes]
@@ -169,13 +161,7 @@ def missed(before: Phase, during: Phase, held: Holding, left: Holding, rate: flo
     growth = during.p99_gap_ms - before.p99_gap_ms
     if growth >= 1e3 / rate:
         found.append(f"the p99 gap grew by {growth:.0f} ms, of less than {1e3 / rate:.0f}")
-    if left.pss_mb > max(held.pss_mb * KEPT_SHARE, held.pss_mb + KEPT_MB):
-        found.append(f"{left.pss_mb - held.pss_mb:.1f} MB more are held than before")
-    for name in ("memories", "memory_kib", "descriptors", "workers"):
-        was, now = getattr(held, name), getattr(left, name)
-        if now > was:
-            found.append(f"{name}: {now}, {was} before")
-    return found
+    return found + held.missing(left)
 
 
 async def prove(folder: Path, form: Form) -> dict[str, Any]:

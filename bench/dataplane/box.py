@@ -29,6 +29,7 @@ from tests.sim.https import Reply, Request, SimHttps, ranged
 
 NODE = NodeId("proof")
 PATIENCE = 60.0  # seconds until a proof is given up
+KEPT_SHARE, KEPT_MB = 1.05, 8.0
 ENGINE, CAPTURE = "agent.inference.worker", "agent.cameras.worker"
 
 
@@ -39,8 +40,19 @@ class Holding:
     pss_mb: float
     memories: int  # without a name, that processes share
     memory_kib: int  # their size; pages are there once they were touched
-    descriptors: int
+    descriptors: int  # of the agent's main process
     workers: int
+
+    def missing(self, left: Holding) -> list[str]:
+        """What is not given back in `left`; what a process keeps for its next allocation is no leak."""
+        found = []
+        if left.pss_mb > max(self.pss_mb * KEPT_SHARE, self.pss_mb + KEPT_MB):
+            found.append(f"{left.pss_mb - self.pss_mb:.1f} MB more are held than before")
+        for name in ("memories", "memory_kib", "descriptors", "workers"):
+            was, now = getattr(self, name), getattr(left, name)
+            if now > was:
+                found.append(f"{name}: {now}, {was} before")
+        return found
 
 
 @dataclass
@@ -152,6 +164,11 @@ async def running(folder: Path, *words: str) -> AsyncIterator[Box]:
             yield box
         finally:
             box.stop()
+
+
+def threads(pid: int) -> set[str]:
+    """Their names; a capture worker's are its cameras', cut to 15 characters."""
+    return {(task / "comm").read_text().strip() for task in _listed(Path(f"/proc/{pid}/task"))}
 
 
 def _join(state: Path, authority: SimAuthority, address: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from agent.types import ModelInput
 from protos import manifest as manifests
 from protos.ids import Digest, Version, digest_of
 from protos.manifest import Manifest
@@ -27,3 +28,9 @@ def made(version: str, folder: Path = SAMPLE) -> MadeRelease:
     files = [(folder / entry.path).read_bytes() for entry in manifest.files]
     digest = manifests.release_digest(written)
     return MadeRelease(digest, manifest, {digest: written, **{digest_of(content): content for content in files}})
+
+
+def pixels_of(release: MadeRelease) -> ModelInput:
+    given = release.manifest.input
+    assert given is not None
+    return ModelInput(given.height, given.width, given.fit, given.pad)

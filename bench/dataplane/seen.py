@@ -29,6 +29,10 @@ class Seen(msgspec.Struct, array_like=True, frozen=True):
     frames: int = 1
 
     @property
+    def tap(self) -> tuple[str, str]:
+        return self.camera, self.deployment
+
+    @property
     def overhead(self) -> float:
         """Seconds beside decoding, waiting for the engine and the model: its way to the agent, to the engine and back.
 
@@ -82,7 +86,7 @@ def answers(seen: Iterable[Seen]) -> dict[tuple[str, str], list[float]]:
     found: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
     for each in seen:
         if each.outcome in ANSWERED:
-            found[each.camera, each.deployment].append(each.ended)
+            found[each.tap].append(each.ended)
     return dict(found)
 
 
