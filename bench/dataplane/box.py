@@ -76,11 +76,16 @@ class Box:
         for release in releases:
             self.blobs.update(release.blobs)
 
-    def wish(self, cameras: Sequence[wire.CameraSpec], deployments: Sequence[wire.DeploymentSpec]) -> None:
-        """Desired state from now on; the box hears of it within a second."""
+    def wish(
+        self,
+        cameras: Sequence[wire.CameraSpec],
+        deployments: Sequence[wire.DeploymentSpec],
+        sync_seconds: int = 1,
+    ) -> None:
+        """Desired state from now on; the box hears of it when it syncs next."""
         generation = self.plane.desired.generation + 1
         self.plane.desired = wire.DesiredState(
-            generation=generation, cameras=cameras, deployments=deployments, sync_interval_seconds=1
+            generation=generation, cameras=cameras, deployments=deployments, sync_interval_seconds=sync_seconds
         )
 
     async def settled(self, wanted: dict[str, Digest]) -> None:
