@@ -39,7 +39,7 @@ class Callers:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _ask(self, began: float) -> None:
-        request, turn = self._request(), 0
+        request, turn = question(self.model, self.pixels), 0
         while True:
             with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
                 reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
@@ -62,25 +62,32 @@ class Callers:
     async def _once(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> None:
         began = time.monotonic()
         writer.write(request)
-        async with asyncio.timeout(SECONDS):
-            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
-            length = next(line for line in head.split("\r\n") if line.startswith("content-length:"))
-            body = await reader.readexactly(int(length.partition(":")[2]))
-        if head.split(" ", 2)[1] == "200":
+        status, body = await answer(reader)
+        if status == 200:
             self.latencies.append(time.monotonic() - began)
         else:
             self.failures[body.decode(errors="replace")[:200]] += 1
 
-    def _request(self) -> bytes:
-        """Raw pixels in the protocol's binary form."""
-        shape = [1, self.pixels.height, self.pixels.width, 3]
-        binary = {"binary_data_size": self.pixels.nbytes}
-        tensor = {"name": "image", "datatype": "UINT8", "shape": shape, "parameters": binary}
-        head = json.dumps({"inputs": [tensor]}).encode()
-        lines = [
-            f"POST /v2/models/{self.model}/infer HTTP/1.1",
-            "Host: box",
-            f"Content-Length: {len(head) + self.pixels.nbytes}",
-            f"Inference-Header-Content-Length: {len(head)}",
-        ]
-        return "\r\n".join([*lines, "", ""]).encode() + head + bytes(self.pixels.nbytes)
+
+def question(model: str, pixels: ModelInput, **parameters: int) -> bytes:
+    """A whole HTTP request: a black picture as raw pixels, in the protocol's binary form."""
+    shape = [1, pixels.height, pixels.width, 3]
+    binary = {"binary_data_size": pixels.nbytes}
+    tensor = {"name": "image", "datatype": "UINT8", "shape": shape, "parameters": binary}
+    head = json.dumps({"inputs": [tensor], "parameters": parameters}).encode()
+    lines = [
+        f"POST /v2/models/{model}/infer HTTP/1.1",
+        "Host: box",
+        f"Content-Length: {len(head) + pixels.nbytes}",
+        f"Inference-Header-Content-Length: {len(head)}",
+    ]
+    return "\r\n".join([*lines, "", ""]).encode() + head + bytes(pixels.nbytes)
+
+
+async def answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    """Status and body. Raises TimeoutError when none comes."""
+    async with asyncio.timeout(SECONDS):
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+        length = next(line for line in head.split("\r\n") if line.startswith("content-length:"))
+        body = await reader.readexactly(int(length.partition(":")[2]))
+    return int(head.split(" ", 2)[1]), body
