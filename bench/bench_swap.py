@@ -41,7 +41,7 @@ HELD = {
     "memories": "shared memories",
     "memory_kib": "  of KiB",
     "descriptors": "descriptors",
-    "workers": "workers",
+    "processes": "processes",
 }
 
 

@@ -41,14 +41,14 @@ class Holding:
     memories: int  # without a name, that processes share
     memory_kib: int  # their size; pages are there once they were touched
     descriptors: int  # of the agent's main process
-    workers: int
+    processes: int
 
     def missing(self, left: Holding) -> list[str]:
         """What is not given back in `left`; what a process keeps for its next allocation is no leak."""
         found = []
         if left.pss_mb > max(self.pss_mb * KEPT_SHARE, self.pss_mb + KEPT_MB):
             found.append(f"{left.pss_mb - self.pss_mb:.1f} MB more are held than before")
-        for name in ("memories", "memory_kib", "descriptors", "workers"):
+        for name in ("memories", "memory_kib", "descriptors", "processes"):
             was, now = getattr(self, name), getattr(left, name)
             if now > was:
                 found.append(f"{name}: {now}, {was} before")
@@ -134,9 +134,8 @@ class Box:
     def holding(self) -> Holding:
         family = processes.family(self.pid)
         memories = {inode: size for pid in family for inode, size in _memories(pid).items()}
-        workers = len(self.workers(ENGINE)) + len(self.workers(CAPTURE))
         memory = round(processes.pss_mb_of(family), 1)
-        return Holding(memory, len(memories), sum(memories.values()) >> 10, _descriptors(self.pid), workers)
+        return Holding(memory, len(memories), sum(memories.values()) >> 10, _descriptors(self.pid), len(family))
 
     def cpu_seconds(self) -> float:
         """Of all its processes so far, those included that ended."""

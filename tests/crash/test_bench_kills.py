@@ -17,7 +17,7 @@ QUAY, GATE = ("quay", "left"), ("gate", "right")
 async def test_killed_workers_come_back_and_leave_no_memory_no_descriptor_and_no_process(tmp_path: Path) -> None:
     result = await prove(tmp_path, Form(kills=4, cameras=4, settled=0, hangs=False))
     held, left = result["held_before"], result["held_after"]
-    for what in ("memories", "memory_kib", "descriptors", "workers"):
+    for what in ("memories", "memory_kib", "descriptors", "processes"):
         assert left[what] <= held[what]
     assert {kind: result["workers"][kind]["kills"] for kind in KINDS} == {"engine": 2, "capture": 2}
     assert all(result["workers"][kind]["errors_of_others"] == 0 for kind in KINDS)
