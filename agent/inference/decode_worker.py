@@ -23,6 +23,7 @@ from agent.inference.datatypes import unpack_bytes
 from agent.inference.errors import BadInput, Expired
 from agent.inference.lanes import Lanes, Place
 from agent.inference.messages import Decode, Decoded, Failed, Reason
+from agent.workers import memory
 from agent.workers.channel import WorkerChannel
 from protos.errors import LongshoreError
 
@@ -46,15 +47,25 @@ def decoded(message: Decode, fds: Sequence[int], now: float) -> Decoded:
 
 
 def answer(message: Decode, fds: Sequence[int]) -> Decoded | Failed:
-    """`decoded`, or why not."""
+    """`decoded`, or why not.
+
+    Where this process has no memory left it is no fault of the picture, whatever the library says, and raised: with
+    the end of the process it comes back.
+    """
     try:
         return decoded(message, fds, time.monotonic())
     except Expired as error:
         return Failed(message.call, Reason.EXPIRED, str(error))
-    except LongshoreError as error:
-        return Failed(message.call, Reason.INPUT, str(error))
-    except MemoryError:
-        return Failed(message.call, Reason.AGAIN, "the box has not enough memory for this picture")
+    except (LongshoreError, MemoryError) as error:
+        if memory.spent():
+            raise
+        return _failed(message.call, error)
+
+
+def _failed(call: int, error: Exception) -> Failed:
+    if isinstance(error, MemoryError):
+        return Failed(call, Reason.AGAIN, "the box has not enough memory for this picture")
+    return Failed(call, Reason.INPUT, str(error))
 
 
 def _read(fd: int, offset: int, nbytes: int) -> bytes:

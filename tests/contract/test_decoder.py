@@ -220,3 +220,22 @@ async def test_the_decoder_ends_with_its_engine(box: Box) -> None:
 )
 def test_a_picture_is_blamed_only_where_it_did_it(code: int, pictures: int, kind: type[LongshoreError]) -> None:
     assert type(blamed(code, pictures)) is kind
+
+
+async def test_a_decoder_that_leaks_blames_no_picture_and_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.inference.decoder.MODULE", "tests.sim.leaking_decoder")
+    box = Box()
+    await box.start()
+    first = box.decoder
+    try:
+        with pytest.raises(Retryable, match="ended with code 1"):
+            await _until_it_fails(box)
+        await box.answers()
+        assert box.decoder != first
+    finally:
+        await box.engine.close()
+
+
+async def _until_it_fails(box: Box) -> None:
+    while True:
+        await box.engine.infer([picture()])
