@@ -6,8 +6,8 @@ process, waiting for the engine, the model, and the way to the engine and back w
 is the second and the last of these; decoding, waiting and the model are not the agent's. Held: at most 3 ms in half of
 all frames, 8 ms in 99 of 100.
 
-Memory (PSS of all its processes) is looked at all the while; a line is laid through what was seen, and its slope told
-in MB an hour with its standard error. Held: less than 1 MB an hour, where the time was long enough to tell.
+Memory that its processes took is looked at all the while (files that they map aside: how much of those counts depends
+on who else maps them); a line is laid through what was seen, and its slope told in MB an hour with its standard error. Held: less than 1 MB an hour, where the time was long enough to tell.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from bench.dataplane.releases import MadeRelease
 from bench.dataplane.results import Result, told
 from bench.dataplane.seen import ANSWERED, Seen, outcomes, quantile
 from bench.dataplane.slope import Slope, slope
-from bench.processes import cpu_seconds, cpu_seconds_of_tree, pss_mb_of
+from bench.processes import cpu_seconds, cpu_seconds_of_tree, taken_mb_of
 from protos import fleet_pb2 as wire
 
 P50_MS, P99_MS, MB_PER_HOUR = 3.0, 8.0, 1.0
@@ -94,7 +94,7 @@ async def _looked_at(box: Box, form: Form) -> tuple[dict[str, list[tuple[float, 
     for look in range(form.looks):
         await asyncio.sleep(max(0.0, began + form.seconds * look / (form.looks - 1) - time.monotonic()))
         kinds = {"main": [box.pid], "engine": box.workers(ENGINE), "capture": box.workers(CAPTURE)}
-        now, held = time.monotonic() - began, {kind: pss_mb_of(pids) for kind, pids in kinds.items()}
+        now, held = time.monotonic() - began, {kind: taken_mb_of(pids) for kind, pids in kinds.items()}
         for kind, found in ({"all": sum(held.values())} | held).items():
             memory[kind].append((now, found))
         seen += box.seen.new()

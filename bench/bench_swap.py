@@ -37,7 +37,7 @@ FORBIDDEN = ("error", "expired")
 NAME = "harbour-watch"
 SHOWN = {"p99_gap_ms": "p99 gap, ms", "longest_gap_ms": "longest gap, ms", "p99_request_ms": "p99 of a request, ms"}
 HELD = {
-    "pss_mb": "memory, MB (PSS)",
+    "taken_mb": "memory, MB",
     "memories": "shared memories",
     "memory_kib": "  of KiB",
     "descriptors": "descriptors",

@@ -37,7 +37,7 @@ ENGINE, CAPTURE = "agent.inference.worker", "agent.cameras.worker"
 class Holding:
     """What the agent and its workers hold."""
 
-    pss_mb: float
+    taken_mb: float  # by its processes, files that they map aside
     memories: int  # without a name, that processes share
     memory_kib: int  # their size; pages are there once they were touched
     descriptors: int  # of the agent's main process
@@ -46,8 +46,8 @@ class Holding:
     def missing(self, left: Holding) -> list[str]:
         """What is not given back in `left`; what a process keeps for its next allocation is no leak."""
         found = []
-        if left.pss_mb > max(self.pss_mb * KEPT_SHARE, self.pss_mb + KEPT_MB):
-            found.append(f"{left.pss_mb - self.pss_mb:.1f} MB more are held than before")
+        if left.taken_mb > max(self.taken_mb * KEPT_SHARE, self.taken_mb + KEPT_MB):
+            found.append(f"{left.taken_mb - self.taken_mb:.1f} MB more are held than before")
         for name in ("memories", "memory_kib", "descriptors", "processes"):
             was, now = getattr(self, name), getattr(left, name)
             if now > was:
@@ -134,7 +134,7 @@ class Box:
     def holding(self) -> Holding:
         family = processes.family(self.pid)
         memories = {inode: size for pid in family for inode, size in _memories(pid).items()}
-        memory = round(processes.pss_mb_of(family), 1)
+        memory = round(processes.taken_mb_of(family), 1)
         return Holding(memory, len(memories), sum(memories.values()) >> 10, _descriptors(self.pid), len(family))
 
     def cpu_seconds(self) -> float:

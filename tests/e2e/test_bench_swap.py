@@ -22,5 +22,5 @@ async def test_a_release_that_takes_over_under_load_costs_no_frame_and_no_reques
     assert during["requests"] > 16
     for what in ("memories", "memory_kib", "descriptors", "processes"):
         assert left[what] <= held[what]
-    assert left["pss_mb"] < held["pss_mb"] + 25.0  # a third of an engine's worker
+    assert left["taken_mb"] < held["taken_mb"] + 25.0  # a third of an engine's worker
     assert "1 swaps" in table(result)

@@ -61,7 +61,7 @@ def test_a_line_that_is_still_being_written_is_read_at_the_next_look(tmp_path: P
 
 
 def test_nothing_is_missed_where_the_swaps_change_nothing() -> None:
-    assert missed(CALM, replace(CALM, p99_gap_ms=380.0), HELD, replace(HELD, pss_mb=207.0), 5.0) == []
+    assert missed(CALM, replace(CALM, p99_gap_ms=380.0), HELD, replace(HELD, taken_mb=207.0), 5.0) == []
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_nothing_is_missed_where_the_swaps_change_nothing() -> None:
         (replace(CALM, outcomes={"expired": 1}), HELD, "1 frames ended as expired"),
         (replace(CALM, failures={"closed": 2}), HELD, "2 requests failed: closed"),
         (replace(CALM, p99_gap_ms=410.0), HELD, "the p99 gap grew by 200 ms, of less than 200"),
-        (CALM, replace(HELD, pss_mb=230.0), "30.0 MB more are held than before"),
+        (CALM, replace(HELD, taken_mb=230.0), "30.0 MB more are held than before"),
         (CALM, replace(HELD, descriptors=61), "descriptors: 61, 60 before"),
     ],
 )
