@@ -6,8 +6,9 @@ process, waiting for the engine, the model, and the way to the engine and back w
 is the second and the last of these; decoding, waiting and the model are not the agent's. Held: at most 3 ms in half of
 all frames, 8 ms in 99 of 100.
 
-Memory that its processes took is looked at all the while (files that they map aside: how much of those counts depends
-on who else maps them); a line is laid through what was seen, and its slope told in MB an hour with its standard error. Held: less than 1 MB an hour, where the time was long enough to tell.
+Memory that its processes took is looked at all the while; of files that they map it takes no notice, since how much of
+those counts depends on who else maps them. A line is laid through what was seen, and its slope told in MB an hour with
+its standard error. Held: less than 1 MB an hour, where the time was long enough to tell.
 """
 
 from __future__ import annotations
