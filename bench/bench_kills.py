@@ -112,10 +112,10 @@ class Proof:
         self._seen.clear()
         await self._answered(self._taps(), time.monotonic())
 
-    async def settle(self) -> None:
+    async def settle(self) -> list[Kill]:
         """Kill capture workers until each camera is alone."""
-        for _ in range(self.form.settled * len(self.box.workers(CAPTURE))):
-            await self.fell(CAPTURE_KIND)
+        count = self.form.settled * len(self.box.workers(CAPTURE))
+        return [await self.fell(CAPTURE_KIND) for _ in range(count)]
 
     async def at_rest(self) -> Holding:
         await asyncio.sleep(1.0)
@@ -203,7 +203,7 @@ async def prove(folder: Path, form: Form) -> Result:
         await proof.begin(release)
         callers = Callers(box.ports["http"], release.manifest.name, pixels_of(release), count=4, period=0.25)
         async with callers.asking():
-            await proof.settle()
+            settling = await proof.settle()
             held = await proof.at_rest()
             kinds = [KINDS[number % 2] for number in range(form.kills)]
             kills = [await proof.fell(kind) for kind in kinds]
@@ -213,6 +213,7 @@ async def prove(folder: Path, form: Form) -> Result:
         **asdict(form),
         "rate": RATE,
         "workers": {kind: _summary([kill for kill in kills if kill.kind == kind]) for kind in KINDS},
+        "settling": _summary(settling),
         "hangs": {kind: _hang(found, kill) for kind, (found, kill) in hangs.items()},
         "outcomes": dict(sorted(proof.outcomes.items())),
         "requests": {"answered": len(callers.latencies), "failed": sum(callers.failures.values())},
