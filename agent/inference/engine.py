@@ -464,7 +464,7 @@ class OnnxEngine:
         if oldest is None:
             self._patience.idle()
             return
-        self._patience.head(self._now(), oldest.terms.limit)
+        self._patience.head(oldest.number, self._now(), oldest.terms.limit)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._limits.look_seconds, self._look)
 

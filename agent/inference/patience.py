@@ -2,7 +2,8 @@
 
 What may be planned with is `agent.offload.cost`'s; this one running mean only tells slow from hung.
 
-Only the oldest call runs, the others wait behind it; so only its time counts. A call is given the longer of ten
+The oldest call runs, or is the next to; so its time counts, from when it became the oldest, and however many younger
+ones are answered meanwhile: a thread that hangs is found though the others go on. A call is given the longer of ten
 seconds and fifty times the usual for as many examples as it holds, and any waiting that was added on purpose on top.
 Loading has a limit of its own: TensorRT builds an engine for minutes.
 """
@@ -23,6 +24,7 @@ class Patience:
     """The running mean of inference time, and the head of the queue."""
 
     usual: float = 0.0  # seconds for one example
+    _head: int = 0  # its number
     _head_since: float | None = None
     _head_limit: float = 0.0
 
@@ -34,9 +36,10 @@ class Patience:
         """Seconds one inference of `rows` examples may take."""
         return max(AT_LEAST, TIMES_USUAL * self.usual * min(rows, MOST_ROWS)) + slow_down
 
-    def head(self, now: float, limit: float) -> None:
-        """Another call is the oldest now."""
-        self._head_since, self._head_limit = now, limit
+    def head(self, call: int, now: float, limit: float) -> None:
+        """This call is the oldest now, or still is."""
+        if self._head_since is None or call != self._head:
+            self._head, self._head_since, self._head_limit = call, now, limit
 
     def idle(self) -> None:
         self._head_since = None

@@ -214,6 +214,27 @@ async def test_a_worker_that_hangs_is_killed_and_replaced(make: MakeEngine, monk
     await engine.infer([Tensor("x", "INT64", (1,), (1).to_bytes(8, "little"))])
 
 
+async def test_a_call_that_hangs_is_found_though_others_beside_it_are_answered(
+    make: MakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.inference.patience.AT_LEAST", 1.0)
+    monkeypatch.setattr("agent.inference.patience.TIMES_USUAL", 0.0)
+    engine = make(EngineLimits(look_seconds=0.05))
+    await engine.start(replace(endless(5_000).spec, threads=2))
+    assert engine.width == 2
+    none, forever = (Tensor("x", "INT64", (1,), count.to_bytes(8, "little")) for count in (0, 2**61))
+    hung, answered, began = asyncio.ensure_future(engine.infer([forever])), 0, time.monotonic()
+    with contextlib.suppress(Retryable):  # the one that is under way when it is found
+        while not hung.done() and time.monotonic() < began + 10.0:
+            await engine.infer([none])
+            answered += 1
+    assert answered
+    assert hung.done()
+    with pytest.raises(Retryable, match="was killed"):
+        await hung
+    await until(State.READY, engine, 1)
+
+
 async def test_a_worker_that_leaks_fails_the_call_that_finds_no_memory_and_is_replaced(
     make: MakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

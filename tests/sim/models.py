@@ -268,8 +268,11 @@ def layered(loud: float = 1.0, side: int = 32) -> Sample:
     return _sample(nodes, signature, compute, constants, "detection", ModelInput(side, side), LABELS)
 
 
-def endless() -> Sample:
-    """Loops until killed: a hung worker. `x` INT64 [1]: how often to go round, so that warming (0) ends."""
+def endless(least: int = 0) -> Sample:
+    """Loops until killed: a hung worker. `x` INT64 [1]: how often to go round beyond `least`, so that warming (0) ends.
+
+    With a `least` of thousands an inference is no short one.
+    """
     signature = ModelSignature((TensorSpec("x", "INT64", (1,)),), (TensorSpec("y", "FP32", (1,)),))
     value = helper.make_tensor_value_info
     body = helper.make_graph(
@@ -286,10 +289,12 @@ def endless() -> Sample:
         [value("still", TensorProto.BOOL, []), value("next", TensorProto.FLOAT, [1])],
     )
     nodes = [
-        helper.make_node("Reshape", ["x", "scalar"], ["rounds"]),
+        helper.make_node("Add", ["x", "least"], ["sum"]),
+        helper.make_node("Reshape", ["sum", "scalar"], ["rounds"]),
         helper.make_node("Loop", ["rounds", "yes", "start"], ["y"], body=body),
     ]
     constants: dict[str, Array] = {
+        "least": np.array([least], dtype=np.int64),
         "scalar": np.array([], dtype=np.int64),
         "yes": np.array(True),
         "start": np.array([1.0], dtype=np.float32),

@@ -86,10 +86,11 @@ def test_examples_are_counted_along_a_free_first_side(
 def test_only_the_oldest_call_is_timed() -> None:
     patience = Patience()
     assert not patience.overdue(1e9)
-    patience.head(100.0, 10.0)
+    patience.head(1, 100.0, 10.0)
     assert not patience.overdue(110.0)
+    patience.head(1, 109.0, 10.0)  # a younger one was answered
     assert patience.overdue(110.1)
-    patience.head(110.2, 10.0)
+    patience.head(2, 110.2, 10.0)
     assert not patience.overdue(115.0)
     patience.idle()
     assert not patience.overdue(1e9)
