@@ -23,21 +23,22 @@ def test_noise_makes_an_error_that_covers_the_truth() -> None:
 
 
 @pytest.mark.parametrize(
-    ("memory", "is_missed"),
+    ("memory", "seconds", "is_missed"),
     [
-        (Slope(200.0, 200.5, 0.5, 0.1), False),
-        (Slope(200.0, 205.0, 5.0, 3.0), False),  # too short to tell
-        (Slope(200.0, 205.0, 5.0, 1.0), True),
+        (Slope(200.0, 200.5, 0.5, 0.1), 3600.0, False),
+        (Slope(200.0, 205.0, 5.0, 3.0), 3600.0, False),  # it may be noise
+        (Slope(200.0, 205.0, 5.0, 1.0), 120.0, False),  # caches may still fill
+        (Slope(200.0, 205.0, 5.0, 1.0), 3600.0, True),
     ],
 )
-def test_growth_counts_where_it_is_beyond_doubt(memory: Slope, is_missed: bool) -> None:
-    assert bool(missed(FAST, memory)) is is_missed
+def test_growth_counts_where_it_is_beyond_doubt(memory: Slope, seconds: float, *, is_missed: bool) -> None:
+    assert bool(missed(FAST, memory, seconds)) is is_missed
 
 
 def test_overhead_counts_at_the_median_and_at_the_end() -> None:
     calm = Slope(200.0, 200.0, 0.0, 0.1)
-    assert missed(FAST, calm) == []
-    assert missed({"p50": 3.5, "p99": 9.0}, calm) == [
+    assert missed(FAST, calm, 3600.0) == []
+    assert missed({"p50": 3.5, "p99": 9.0}, calm, 3600.0) == [
         "p50 of the overhead is 3.50 ms, of 3",
         "p99 of the overhead is 9.00 ms, of 8",
     ]
