@@ -139,7 +139,7 @@ async def prove(folder: Path, form: Form) -> Result:
         await box.settled({NAME: release.digest})
         callers = Callers(box.ports["http"], manifest.name, pixels_of(release), count=BUSY, period=0.001)
         async with callers.asking():
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(0.5)
             rest = await over_rest(box, release, form.probes)
             late = {"REST": rest, "gRPC": await over_grpc(box, release, form.probes)}
         alone, behind = await after_leaving(box, release, form.leavings)

@@ -118,7 +118,7 @@ class Proof:
         return [await self.fell(CAPTURE_KIND) for _ in range(count)]
 
     async def at_rest(self) -> Holding:
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(0.5)
         return self.box.holding()
 
     async def _answered(self, taps: Taps, since: float) -> None:

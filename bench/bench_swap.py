@@ -103,7 +103,7 @@ class Proof:
 
     async def at_rest(self) -> Holding:
         """What is held a moment after the last request."""
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(0.5)
         return self.box.holding()
 
     async def pace(self, seconds: float) -> None:

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.e2e
 
 
 async def test_every_stage_of_every_frame_is_told_and_memory_of_every_kind_of_process(tmp_path: Path) -> None:
-    result = await prove(tmp_path, Form(seconds=2.0, cameras=2, looks=4))
+    result = await prove(tmp_path, Form(seconds=1.0, cameras=4, looks=4))
     stages = result["stages_ms"]
     assert set(result["outcomes"]) <= {"ok_local", "superseded", "expired"}
     assert result["outcomes"]["ok_local"] >= 4
