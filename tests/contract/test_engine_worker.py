@@ -217,7 +217,7 @@ async def test_a_worker_that_hangs_is_killed_and_replaced(make: MakeEngine, monk
 async def test_a_call_that_hangs_is_found_though_others_beside_it_are_answered(
     make: MakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent.inference.patience.AT_LEAST", 1.0)
+    monkeypatch.setattr("agent.inference.patience.AT_LEAST", 2.0)
     monkeypatch.setattr("agent.inference.patience.TIMES_USUAL", 0.0)
     engine = make(EngineLimits(look_seconds=0.05))
     await engine.start(replace(endless(5_000).spec, threads=2))
