@@ -27,7 +27,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from agent.cameras.placement import UNCLEAR_STRIKES
 from bench.dataplane import box as boxes
 from bench.dataplane import releases
 from bench.dataplane.box import CAPTURE, ENGINE, Box, Holding
@@ -49,15 +48,15 @@ SEED = 2027
 
 @dataclass(frozen=True)
 class Form:
-    """How much is proven. `settled`: kills of each capture worker before anything counts."""
+    """How much is proven. `settles`: each camera is alone before anything counts."""
 
     kills: int = 200
     cameras: int = 8
-    settled: int = UNCLEAR_STRIKES
+    settles: bool = True
     hangs: bool = True
 
 
-QUICK = Form(kills=6, cameras=4, settled=0, hangs=False)
+QUICK = Form(kills=6, cameras=4, settles=False, hangs=False)
 
 
 @dataclass(frozen=True)
@@ -113,9 +112,11 @@ class Proof:
         await self._answered(self._taps(), time.monotonic())
 
     async def settle(self) -> list[Kill]:
-        """Kill capture workers until each camera is alone."""
-        count = self.form.settled * len(self.box.workers(CAPTURE))
-        return [await self.fell(CAPTURE_KIND) for _ in range(count)]
+        """Kill capture workers with several cameras until each camera is alone."""
+        kills = []
+        while self.form.settles and (pid := self._crowded()):
+            kills.append(await self._killed(CAPTURE_KIND, pid, self._fed_by(pid)))
+        return kills
 
     async def at_rest(self) -> Holding:
         await asyncio.sleep(0.5)
@@ -130,7 +131,9 @@ class Proof:
 
     async def fell(self, kind: str) -> Kill:
         """Kill a worker of that kind, and wait until all is as before."""
-        pid, taps = self._victim(kind)
+        return await self._killed(kind, *self._victim(kind))
+
+    async def _killed(self, kind: str, pid: int, taps: Taps) -> Kill:
         killed = time.monotonic()
         os.kill(pid, signal.SIGKILL)
         return await self._recovered(kind, taps, killed)
@@ -157,8 +160,15 @@ class Proof:
             name = self._rng.choice(DEPLOYMENTS)
             return self._engines[name], frozenset(tap for tap in self._taps() if tap[1] == name)
         pid = self._rng.choice(self.box.workers(CAPTURE))
+        return pid, self._fed_by(pid)
+
+    def _crowded(self) -> int:
+        """A capture worker with several cameras; 0 where there is none."""
+        return next((pid for pid in self.box.workers(CAPTURE) if len(self._fed_by(pid)) > 1), 0)
+
+    def _fed_by(self, pid: int) -> Taps:
         cameras = boxes.threads(pid)
-        return pid, frozenset(tap for tap in self._taps() if tap[0] in cameras)
+        return frozenset(tap for tap in self._taps() if tap[0] in cameras)
 
     def _new_engine(self, of: str = "") -> int:
         """The process that is nobody else's."""

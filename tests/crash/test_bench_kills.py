@@ -15,7 +15,7 @@ QUAY, GATE = ("quay", "left"), ("gate", "right")
 
 
 async def test_killed_workers_come_back_and_leave_no_memory_no_descriptor_and_no_process(tmp_path: Path) -> None:
-    result = await prove(tmp_path, Form(kills=4, cameras=4, settled=0, hangs=False))
+    result = await prove(tmp_path, Form(kills=4, cameras=4, settles=False, hangs=False))
     held, left = result["held_before"], result["held_after"]
     for what in ("memories", "memory_kib", "descriptors", "processes"):
         assert left[what] <= held[what]
