@@ -6,9 +6,10 @@ process, waiting for the engine, the model, and the way to the engine and back w
 is the second and the last of these; decoding, waiting and the model are not the agent's. Held: at most 3 ms in half of
 all frames, 8 ms in 99 of 100.
 
-Memory that its processes took is looked at all the while; of files that they map it takes no notice, since how much of
-those counts depends on who else maps them. A line is laid through what was seen, and its slope told in MB an hour with
-its standard error. Held: less than 1 MB an hour, once half an hour was seen: caches fill for a while.
+Memory that its processes took for themselves is looked at all the while. Of files that they map it takes no notice,
+since how much of those counts depends on who else maps them; nor of the frames' slots, which have their size from the
+beginning and are touched one after the other, as frames wait. A line is laid through what was seen, and its slope told
+in MB an hour with its standard error. Held: less than 1 MB an hour, once half an hour was seen; caches fill at first.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ async def _looked_at(box: Box, form: Form) -> tuple[dict[str, list[tuple[float, 
     for look in range(form.looks):
         await asyncio.sleep(max(0.0, began + form.seconds * look / (form.looks - 1) - time.monotonic()))
         kinds = {"main": [box.pid], "engine": box.workers(ENGINE), "capture": box.workers(CAPTURE)}
-        now, held = time.monotonic() - began, {kind: taken_mb_of(pids) for kind, pids in kinds.items()}
+        now, held = time.monotonic() - began, {kind: taken_mb_of(pids, shared=False) for kind, pids in kinds.items()}
         for kind, found in ({"all": sum(held.values())} | held).items():
             memory[kind].append((now, found))
         seen += box.seen.new()

@@ -69,16 +69,17 @@ def cpu_seconds_of_tree(pid: int) -> float:
     return total
 
 
-def taken_mb_of(pids: Iterable[int]) -> float:
+def taken_mb_of(pids: Iterable[int], *, shared: bool = True) -> float:
     """Memory that they took themselves, of all that are still there: their own and what they share among them.
 
     Unlike the proportional memory it is the same whoever else on the machine has the same libraries loaded.
     """
+    counted = ("Pss_Anon:", "Pss_Shmem:") if shared else ("Pss_Anon:",)
     total = 0.0
     for pid in pids:
         with suppress(OSError):
             lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-            total += sum(int(line.split()[1]) for line in lines if line.startswith(("Pss_Anon:", "Pss_Shmem:")))
+            total += sum(int(line.split()[1]) for line in lines if line.startswith(counted))
     return total / 1024
 
 
