@@ -135,7 +135,7 @@ async def test_a_camera_that_hangs_is_moved_from_its_neighbours_before_its_worke
 
 async def test_a_camera_that_hangs_alone_stays_stalled_with_its_reason_until_a_picture_comes(yard: Yard) -> None:
     await yard.apply(plan("quay"))
-    await yard.frames(tap("quay"), 1)
+    await yard.until(lambda: any(each.state is CameraState.RUNNING for each in yard.health["quay"]))
     (group,) = yard.captures._groups.values()
     group.on_message(group, HealthChanged("quay", CameraState.STALLED, "hung: nothing comes", 1, 0))
     group.on_message(group, Hung("quay"))
