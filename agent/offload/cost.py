@@ -31,6 +31,7 @@ MOST_RATIO = 2.0  # of one call, as far as φ goes
 FASTER = 0.7  # times the expected, or less: no noise, when it comes again and again
 SLOWER = 1.4  # and so is this, or more
 IN_A_ROW = 3  # calls that make the box another one
+SPREAD = 2.0  # times what a call took: planned more than that, it is better known soon
 PAYS = 0.9  # of the cost of a frame alone: what a frame in a batch must cost less than
 LEAST_SECONDS = 1e-5
 _WINDOW = 64  # calls looked at
@@ -52,6 +53,7 @@ class CostLine:
     _ratios: deque[float] = field(default_factory=lambda: deque(maxlen=_WINDOW))  # taken / expected, before φ moved
     _kept: deque[bool] = field(default_factory=lambda: deque(maxlen=_JUDGED))
     _margin: float = CAREFUL
+    _newest: float = 1.0  # ratio
     _fitted_at: float = float("-inf")
     _beyond: int = 0  # calls in a row that took far longer than expected or planned
     _below: int = 0  # calls in a row that were far faster than expected
@@ -95,8 +97,11 @@ class CostLine:
 
     @property
     def improving(self) -> bool:
-        """The newest call was far below what was expected: worth asking again at once."""
-        return self._below > 0
+        """The newest call was far below what was expected, or is planned: worth asking again at once.
+
+        Else a few long calls would keep a plan too long for any frame, where one call a second is all that corrects it.
+        """
+        return self._below > 0 or SPREAD * self._newest < self._margin
 
     @property
     def kept(self) -> float | None:
@@ -108,7 +113,7 @@ class CostLine:
     def observe(self, n: int, seconds: float, now: float) -> None:
         """A call of `n` frames took so long."""
         seconds = max(LEAST_SECONDS, seconds)
-        ratio = seconds / self.expected(n)
+        self._newest = ratio = seconds / self.expected(n)
         self._kept.append(ratio <= self._margin)
         self._beyond = self._beyond + 1 if ratio > max(SLOWER, self._margin) else 0
         self._below = self._below + 1 if ratio < FASTER else 0

@@ -115,6 +115,17 @@ def test_a_box_that_is_fast_again_is_known_after_three_calls_and_worth_asking_af
     assert line.expected() == pytest.approx(0.01)
 
 
+def test_a_box_of_which_one_long_call_is_known_among_few_is_worth_asking() -> None:
+    line = lived(CostLine(ALONE), 5, frame=0.010, call=0.0)
+    line.observe(1, 0.6, line.last_at + 0.1)
+    line.observe(1, 0.010, line.last_at + 0.1)
+    assert line.planned() > 0.25, "too long for any frame"
+    assert line.improving
+    lived(line, 40, frame=0.010, call=0.0)
+    assert line.planned() < 0.02
+    assert not line.improving
+
+
 def test_another_fit_moves_nothing_that_is_expected_of_a_call_like_the_last() -> None:
     line = lived(CostLine(GPU), 99, frame=0.002, call=0.004, most=8, noise=busy)
     for _ in range(300):

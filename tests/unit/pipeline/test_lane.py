@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import Counter
 
@@ -77,6 +78,14 @@ def test_when_the_box_is_fast_again_the_cloud_is_left_within_thirty_seconds() ->
     slow[0] = 0.01
     box.run(30)
     assert shares(box.run(20))[Outcome.OK_CLOUD] < 0.01
+
+
+@pytest.mark.parametrize("number", range(1, 12))
+def test_one_call_that_is_held_up_early_does_not_keep_frames_in_the_cloud(number: int) -> None:
+    calls = itertools.count(1)
+    box = Box(lane(), infer=lambda _: 0.6 if next(calls) == number else 0.01)
+    box.run(10)
+    assert shares(box.run(10))[Outcome.OK_CLOUD] < 0.01
 
 
 def test_a_cloud_that_is_gone_costs_little_and_is_found_again() -> None:
