@@ -43,7 +43,8 @@ class Seen(msgspec.Struct, array_like=True, frozen=True):
 
     @property
     def to_agent(self) -> float:
-        return self.came - self.captured - self.stages["decode"]
+        """None where decoding took longer than what passed: a film's pictures are decoded before their moment."""
+        return max(0.0, self.came - self.captured - self.stages["decode"])
 
     @property
     def engine_wait(self) -> float:
