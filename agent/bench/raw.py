@@ -17,7 +17,7 @@ import numpy as np
 
 from agent.bench.figures import Slice
 from agent.cameras.letterbox import Pixels
-from agent.inference.session import Session
+from agent.inference.session import Session, Spinning
 from agent.trial.tally import percentile
 
 
@@ -29,7 +29,7 @@ class Raw:
         self._many = Session(model)
         self._alone = [self._many]
         if cores > 1:
-            self._alone = [Session(model, threads=cores, spins=spins) for spins in (True, False)]
+            self._alone = [Session(model, threads=cores, spinning=each) for each in (Spinning.ALWAYS, Spinning.NEVER)]
         self._width = width
         self._feeds = self._many.warm_feeds() if pixels is None else {"image": pixels[np.newaxis]}
         self._outputs = outputs

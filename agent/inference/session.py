@@ -2,9 +2,9 @@
 
 Only worker processes import this module, and `bench`, which is a process of its own. A session is built with exactly
 one provider chain and fails when the runtime would quietly fall back to another. Threads: `intra_op` as asked,
-`inter_op` 1, no spinning, since cameras share the cores. Vendor errors end here, in one sentence: BadModel or BadInput
-where model or input are at fault, Retryable where the box is (memory, GPU), Fatal where it will stay so until somebody
-mends it.
+`inter_op` 1; none waits busily between calls, since cameras share the cores. Vendor errors end here, in one sentence:
+BadModel or BadInput where model or input are at fault, Retryable where the box is (memory, GPU), Fatal where it will
+stay so until somebody mends it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import io
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from enum import Enum, auto
 
 import numpy as np
 import onnxruntime as ort
@@ -71,12 +72,22 @@ def preload_gpu_libraries() -> str:
     return next(missing, "")
 
 
+class Spinning(Enum):
+    """Whether threads of a session wait busily for work."""
+
+    NEVER = auto()
+    IN_CALLS = auto()  # for the next operator of a call under way: asleep, they would come too late for a short one
+    ALWAYS = auto()  # between calls, too, for a while: the runtime's own default
+
+
 class Session:
     """One loaded graph."""
 
-    def __init__(self, model: bytes, provider: str = "cpu", threads: int = 1, *, spins: bool = False) -> None:
-        """`spins`: threads wait busily, as the runtime's own default has it. Raises BadModel, Retryable, Fatal."""
-        self._session = _load(model, provider, _options(threads, spins=spins))
+    def __init__(
+        self, model: bytes, provider: str = "cpu", threads: int = 1, *, spinning: Spinning = Spinning.NEVER
+    ) -> None:
+        """Raises BadModel, Retryable, Fatal."""
+        self._session = _load(model, provider, _options(threads, spinning=spinning))
         self.signature = _signature(self._session)
 
     def run(self, feeds: Mapping[str, Array], outputs: Sequence[str] | None = None) -> list[Array]:
@@ -104,7 +115,7 @@ def compiled(model: bytes, options: Mapping[str, str], path: str) -> ModelSignat
     compile API gives nothing for this provider.) Raises BadModel, Retryable, Fatal.
     """
     dump = {"trt_dump_ep_context_model": "1", "trt_ep_context_embed_mode": "1", "trt_ep_context_file_path": path}
-    return _signature(_load(model, "tensorrt", _options(0, spins=False), {**options, **dump}))
+    return _signature(_load(model, "tensorrt", _options(0, spinning=Spinning.NEVER), {**options, **dump}))
 
 
 def _chain(provider: str) -> list[str]:
@@ -116,13 +127,14 @@ def _chain(provider: str) -> list[str]:
     return [name for name in chain if name in ort.get_available_providers()]
 
 
-def _options(threads: int, *, spins: bool) -> ort.SessionOptions:
+def _options(threads: int, *, spinning: Spinning) -> ort.SessionOptions:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = _SILENT
-    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spins else "0")
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning is not Spinning.NEVER)))
+    options.add_session_config_entry("session.force_spinning_stop", str(int(spinning is Spinning.IN_CALLS)))
     return options
 
 

@@ -45,7 +45,7 @@ from agent.inference.messages import (
     ToWorker,
     aligned,
 )
-from agent.inference.session import Array, Session
+from agent.inference.session import Array, Session, Spinning
 from agent.inference.tensors import Buffer
 from agent.ports import ModelSignature
 from agent.types import ModelInput
@@ -130,7 +130,7 @@ class Worker:
         self.plan = plan
         batches = warming.batches(session, message.task, message.input, message.provider, warm_seconds)
         if plan.alone:
-            self._sessions.alone = Session(model, message.provider, cores)
+            self._sessions.alone = Session(model, message.provider, cores, spinning=Spinning.IN_CALLS)
             warm_seconds = _warm(self._sessions.alone, message.input)
         del model
         _settle()
