@@ -18,11 +18,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from agent.inference import confinement, pictures
+from agent.inference import confinement, pictures, places
 from agent.inference.datatypes import unpack_bytes
-from agent.inference.errors import BadInput, Expired
+from agent.inference.errors import Expired
 from agent.inference.lanes import Lanes, Place
-from agent.inference.messages import Decode, Decoded, Failed, Reason
+from agent.inference.messages import Decode, Decoded, Failed, Part, Reason
+from agent.inference.requests import IMAGE
 from agent.workers import memory
 from agent.workers.channel import WorkerChannel
 from protos.errors import LongshoreError
@@ -35,8 +36,10 @@ def decoded(message: Decode, fds: Sequence[int], now: float) -> Decoded:
     try:
         if message.deadline is not None and now >= message.deadline:
             raise Expired("the request's time had passed before its picture's turn came")
-        content = memoryview(_read(fds[1], message.offset, message.nbytes) if len(fds) > 1 else message.content)
-        (picture,) = unpack_bytes("image", content, 1)
+        content = message.content
+        if len(fds) > 1:
+            content = places.content_of(Part(IMAGE, 1, message.offset, message.nbytes), fds[1])
+        (picture,) = unpack_bytes(IMAGE, content, 1)
         wanted = message.input
         # The mapping goes with the array that looks at it.
         out = np.frombuffer(mmap.mmap(fds[0], 0), np.uint8, wanted.nbytes, message.target)
@@ -66,17 +69,6 @@ def _failed(call: int, error: Exception) -> Failed:
     if isinstance(error, MemoryError):
         return Failed(call, Reason.AGAIN, "the box has not enough memory for this picture")
     return Failed(call, Reason.INPUT, str(error))
-
-
-def _read(fd: int, offset: int, nbytes: int) -> bytes:
-    """With calls that can fail: it may be the caller's own memory, which he may have made smaller."""
-    try:
-        content = os.pread(fd, nbytes, offset)
-    except OSError as error:
-        raise BadInput(f"input 'image': its shared memory cannot be read: {error.strerror}") from error
-    if len(content) < nbytes:
-        raise BadInput("input 'image': its shared memory was made smaller; register the region again")
-    return content
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from agent.inference import lifecycle
-from agent.inference.calls import ERRORS
+from agent.inference.calls import ERRORS, close_all
 from agent.inference.errors import BadInput
 from agent.inference.messages import Decode, Decoded, Failed
 from agent.ports import Place
@@ -108,7 +108,7 @@ class Decoder:
         self._process.kill()
 
     def _answered(self, message: Decoded | Failed, fds: list[int]) -> None:
-        del fds
+        close_all(fds)  # none belongs beside its word
         picture = self._open.pop(message.call, None)
         if picture is None:
             return

@@ -65,7 +65,7 @@ def check_picture(asked: Sequence[str] | None, into: Mapping[str, Place]) -> Non
 def run(message: Infer, fds: Sequence[int], infer: Callable[[Infer], tuple[Inferred, Large]]) -> tuple[Inferred, Large]:
     """`infer` between reading and writing the caller's memory; takes the descriptors. Raises BadInput."""
     try:
-        read = {part.name: _read(part, fds[part.file]) for part in message.fetch}
+        read = {part.name: content_of(part, fds[part.file]) for part in message.fetch}
         message.inputs = [_here(item, read) for item in message.inputs]
         answer, large = infer(message)
         return _put(answer, large, message.put, fds) if message.put else (answer, large)
@@ -79,7 +79,8 @@ def _here(item: TensorIn, read: Mapping[str, bytes]) -> TensorIn:
     return item if content is None else TensorIn(item.name, item.datatype, item.shape, len(content), inline=content)
 
 
-def _read(part: Part, fd: int) -> bytes:
+def content_of(part: Part, fd: int) -> bytes:
+    """Raises BadInput where its owner has made his memory smaller."""
     try:
         content = os.pread(fd, part.nbytes, part.offset)
     except OSError as error:

@@ -18,6 +18,7 @@ from agent.inference.datatypes import pack_bytes
 from agent.inference.decoder import blamed
 from agent.inference.engine import OnnxEngine
 from agent.inference.errors import BadInput, Expired
+from agent.inference.messages import Failed, Reason
 from agent.ports import Place, Tensor
 from agent.workers.sandbox.report import Confined
 from protos.errors import LongshoreError, Retryable
@@ -201,6 +202,13 @@ async def test_where_pictures_are_awaited_their_decoder_is_there_before_the_firs
     await engine.start(detector().spec)
     assert engine._fitting.pid
     await engine.close()
+
+
+async def test_a_decoder_that_was_taken_over_fills_no_table_of_descriptors(box: Box) -> None:
+    sent = os.memfd_create("sent")
+    box.engine._fitting._decoder._answered(Failed(0, Reason.INPUT, "x"), [sent])
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(sent)
 
 
 async def test_the_decoder_ends_with_its_engine(box: Box) -> None:
