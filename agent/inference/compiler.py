@@ -11,10 +11,9 @@ Meanwhile the release before goes on answering, for an update warms its candidat
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from agent.inference import compiled, compiler_messages
@@ -133,8 +132,8 @@ class _Compilation:
     async def run(self) -> bytes:
         """Raises Retryable, Fatal. Cancelled, it ends the process."""
         limit = LOAD_SECONDS[self._spec.provider]
-        with _sealed() as fd:
-            await in_thread(_fill, fd, self._spec.model)
+        fd = await in_thread(memory.sealed, self._spec.model)
+        try:
             await self._process.start()
             try:
                 self._process.send(Compile(self._spec.provider, compiled.options(self._spec)), [fd])
@@ -146,6 +145,8 @@ class _Compilation:
             finally:
                 self._process.kill()
                 await self._process.stop()
+        finally:
+            os.close(fd)
 
     def _answered(self, message: FromCompiler, fds: list[int]) -> None:
         if isinstance(message, Compiled) and len(fds) == 1 and not self._answer.done():
@@ -159,22 +160,6 @@ class _Compilation:
     def _exited(self, code: int) -> None:
         if not self._answer.done():
             self._answer.set_exception(Retryable(f"the compiler's process ended with {code}"))
-
-
-@contextlib.contextmanager
-def _sealed() -> Iterator[int]:
-    fd = memory.sealable()
-    try:
-        yield fd
-    finally:
-        os.close(fd)
-
-
-def _fill(fd: int, model: bytes) -> None:
-    try:
-        memory.seal(fd, model)
-    except OSError as error:
-        raise Retryable(f"the box has no memory for a model of {len(model)} bytes: {error.strerror}") from error
 
 
 def _read(fd: int, nbytes: int) -> bytes:

@@ -21,7 +21,7 @@ import numpy as np
 from agent.inference import confinement, pictures, places
 from agent.inference.datatypes import unpack_bytes
 from agent.inference.errors import Expired
-from agent.inference.lanes import Lanes, Place
+from agent.inference.lanes import Lanes, Rank
 from agent.inference.messages import Decode, Decoded, Failed, Part, Reason
 from agent.inference.requests import IMAGE
 from agent.workers import memory
@@ -85,7 +85,7 @@ def main() -> None:
             traceback.print_exc()
             os._exit(1)
 
-    lanes = Lanes(lambda wait: channel.receive(None if wait else 0.0), lambda _: Place.NEXT, act)
+    lanes = Lanes(lambda wait: channel.receive(None if wait else 0.0), lambda _: Rank.NEXT, act)
     lanes.run(min(MOST_THREADS, len(os.sched_getaffinity(0))))
     os._exit(0)  # a picture that is still decoded would be in the way of the interpreter's end
 

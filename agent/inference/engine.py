@@ -172,11 +172,8 @@ class OnnxEngine:
         if self._model >= 0:  # compiled, and does not load
             await self._process.stop()
             os.close(self._model)
-        try:
-            self._model = memory.sealable()
-            await in_thread(memory.seal, self._model, model)
-        except OSError as error:
-            raise Retryable(f"the box has no memory for a model of {len(model)} bytes: {error.strerror}") from error
+            self._model = -1
+        self._model = await in_thread(memory.sealed, model)
         await self._first_launch()
 
     async def _first_launch(self) -> None:

@@ -87,7 +87,7 @@ class Sessions:
         return self.alone if self.alone is not None and is_calm else self.many
 
 
-class Place(Enum):
+class Rank(Enum):
     """Where a message stands among those that were read."""
 
     FIRST = auto()  # a camera's frame: before all requests
@@ -102,7 +102,7 @@ class Lanes(Generic[Message]):
     def __init__(
         self,
         receive: Callable[[bool], Message | None],
-        place: Callable[[Message], Place],
+        rank: Callable[[Message], Rank],
         act: Callable[[Message], None],
     ) -> None:
         """`receive(wait)` gives the next message; None where none is there and `wait` is false.
@@ -110,7 +110,7 @@ class Lanes(Generic[Message]):
         `act` raises nothing: a thread that ended would be missed.
         """
         self._receive = receive
-        self._place = place
+        self._rank = rank
         self._act = act
         self._reading = threading.Lock()
         self._first, self._next = deque[Message](), deque[Message]()
@@ -159,14 +159,14 @@ class Lanes(Generic[Message]):
         message = self._receive(wait)
         if message is None:
             return False
-        match self._place(message):
-            case Place.FIRST:
+        match self._rank(message):
+            case Rank.FIRST:
                 self._first.append(message)
-            case Place.NEXT:
+            case Rank.NEXT:
                 self._next.append(message)
-            case Place.AT_ONCE:
+            case Rank.AT_ONCE:
                 self._act(message)
-            case Place.APART:
+            case Rank.APART:
                 self._apart = message
         return True
 

@@ -25,7 +25,7 @@ import numpy as np
 
 from agent.inference import boxes, confinement, contract, messages, places, tensors, warming
 from agent.inference.errors import BadInput, BadModel, Expired
-from agent.inference.lanes import Lanes, Place, Plan, Sessions, planned
+from agent.inference.lanes import Lanes, Plan, Rank, Sessions, planned
 from agent.inference.messages import (
     Attach,
     Cancel,
@@ -57,11 +57,11 @@ from protos.errors import Fatal, LongshoreError, Retryable
 
 Answer = tuple[FromWorker, Sequence[Buffer]]  # the message, and large tensors to go beside it
 Received = tuple[ToWorker, list[int]]
-PLACES: dict[type, Place] = {
-    Detect: Place.FIRST,
-    Infer: Place.NEXT,
-    Detach: Place.APART,  # what runs may still read there
-    DropChunk: Place.APART,
+RANKS: dict[type, Rank] = {
+    Detect: Rank.FIRST,
+    Infer: Rank.NEXT,
+    Detach: Rank.APART,  # what runs may still read there
+    DropChunk: Rank.APART,
 }
 REASONS = (
     (Expired, Reason.EXPIRED),
@@ -305,7 +305,7 @@ class _Threads:
     def __init__(self, channel: WorkerChannel[ToWorker], worker: Worker) -> None:
         self._channel = channel
         self._worker = worker
-        self.lanes: Lanes[Received] = Lanes(self._receive, _place, self._act)
+        self.lanes: Lanes[Received] = Lanes(self._receive, _rank, self._act)
 
     def _receive(self, wait: bool) -> Received | None:  # noqa: FBT001 - as Lanes calls it
         return self._channel.receive(None if wait else 0.0)
@@ -337,8 +337,8 @@ class _Threads:
         return Failed(message.call, Reason.EXPIRED, "nobody waits for it any more"), []
 
 
-def _place(received: Received) -> Place:
-    return PLACES.get(type(received[0]), Place.AT_ONCE)
+def _rank(received: Received) -> Rank:
+    return RANKS.get(type(received[0]), Rank.AT_ONCE)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from agent.cameras.captured import PassedOver
+from agent.pipeline.agreement import iou
 from agent.types import Box, Finished, Tap
 from protos.ids import CameraName
 from protos.outcomes import Outcome
@@ -81,15 +82,4 @@ class LastAnswers:
 
 
 def _same_place(one: Box, other: Box) -> bool:
-    if one.label != other.label:
-        return False
-    width = min(one.x1, other.x1) - max(one.x0, other.x0)
-    height = min(one.y1, other.y1) - max(one.y0, other.y0)
-    if width <= 0 or height <= 0:
-        return False
-    common = width * height
-    return common >= SAME_PLACE * (_area(one) + _area(other) - common)
-
-
-def _area(box: Box) -> float:
-    return (box.x1 - box.x0) * (box.y1 - box.y0)
+    return one.label == other.label and iou(one, other) >= SAME_PLACE

@@ -239,7 +239,7 @@ class Board:
             await self._close(loaded)  # it is wanted no more
             return
         stand.shadow = loaded
-        stand.runner.shadow = Shadow(loaded.digest, loaded.engine, loaded.pixels, wish.shadow.share)
+        stand.runner.shadow = Shadow(loaded.engine, loaded.pixels, wish.shadow.share)
 
     async def unshadow(self, deployment: DeploymentName) -> None:
         stand = self._stands.get(deployment)

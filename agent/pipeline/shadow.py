@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from agent.pipeline.agreement import agree
 from agent.ports import Detections, Engine
 from agent.types import Frame, ModelInput
-from protos.ids import Digest
 
 ROUNDING = 1e-6  # ten tenths are less than one
 LONGEST_LOOK = 2.0  # seconds; after that its slot goes back, and an answer is not waited for
@@ -47,7 +46,6 @@ class ShadowTally:
 class Shadow:
     """`share` of the frames, in the long run, as far as there is time for them."""
 
-    digest: Digest
     engine: Engine
     pixels: ModelInput | None
     share: float

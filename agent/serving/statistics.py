@@ -1,7 +1,7 @@
 """What models did for callers since they were loaded, as the protocol's statistics extension counts; pure.
 
 `success` and `fail` are whole requests as callers had them, `queue` to `compute_output` what of the successful ones an
-engine spent where. `compute_infer` includes decoding a picture. Frames of cameras are in none of them.
+engine spent where. `compute_input` includes decoding a picture. Frames of cameras are in none of them.
 """
 
 from __future__ import annotations

@@ -106,9 +106,7 @@ class Shadows:
         while True:
             try:
                 await self._load(name, wanted.digest)
-            except Damaged as error:  # it was thrown away, and is fetched again
-                wait = hindrance.met(error)
-            except (Retryable, Fatal) as error:
+            except (Damaged, Retryable, Fatal) as error:  # what was damaged was thrown away, and is fetched again
                 wait = hindrance.met(error)
             except Rejected as error:
                 self._say(name, wanted, f"was refused: {error}")

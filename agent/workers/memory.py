@@ -11,6 +11,8 @@ import fcntl
 import mmap
 import os
 
+from protos.errors import Retryable
+
 PAGE = mmap.PAGESIZE
 SPARE = 64 << 20  # bytes of address space: a worker without so much cannot go on for long, whatever it does
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
@@ -41,6 +43,20 @@ def read(fd: int) -> bytes:
             return content[:]
     finally:
         os.close(fd)
+
+
+def sealed(content: bytes) -> int:
+    """A descriptor of `content` that nobody can change, the caller's to close. Raises Retryable."""
+    try:
+        fd = sealable()
+        try:
+            seal(fd, content)
+        except BaseException:
+            os.close(fd)
+            raise
+    except OSError as error:
+        raise Retryable(f"the box has no memory for a model of {len(content)} bytes: {error.strerror}") from error
+    return fd
 
 
 def holds(fd: int, slots: int, nbytes: int) -> bool:

@@ -7,7 +7,7 @@ from collections import deque
 
 import pytest
 
-from agent.inference.lanes import CALM_SECONDS, MOST_TWICE, Lanes, Place, Plan, Sessions, planned
+from agent.inference.lanes import CALM_SECONDS, MOST_TWICE, Lanes, Plan, Rank, Sessions, planned
 from agent.inference.session import Session
 from tests.sim.clock import FakeClock
 from tests.sim.models import identity
@@ -58,12 +58,12 @@ def test_a_call_that_fails_is_over_too() -> None:
 class Told:
     """Messages are (place, name). Reading gives what is there, and then the end."""
 
-    def __init__(self, *messages: tuple[Place, str]) -> None:
+    def __init__(self, *messages: tuple[Rank, str]) -> None:
         self.messages = deque(messages)
         self.done: list[str] = []
         self.lanes = Lanes(self.receive, lambda message: message[0], lambda message: self.done.append(message[1]))
 
-    def receive(self, wait: bool) -> tuple[Place, str] | None:
+    def receive(self, wait: bool) -> tuple[Rank, str] | None:
         if self.messages:
             return self.messages.popleft()
         if wait:
@@ -71,12 +71,12 @@ class Told:
         return None
 
 
-def frame(name: str) -> tuple[Place, str]:
-    return Place.FIRST, name
+def frame(name: str) -> tuple[Rank, str]:
+    return Rank.FIRST, name
 
 
-def request(name: str) -> tuple[Place, str]:
-    return Place.NEXT, name
+def request(name: str) -> tuple[Rank, str]:
+    return Rank.NEXT, name
 
 
 def test_frames_go_before_the_requests_that_have_not_begun_and_each_in_order_of_arrival() -> None:
@@ -86,16 +86,16 @@ def test_frames_go_before_the_requests_that_have_not_begun_and_each_in_order_of_
 
 
 def test_nothing_passes_a_message_that_stands_apart() -> None:
-    told = Told(request("a"), frame("1"), (Place.APART, "detach"), frame("2"), request("b"))
+    told = Told(request("a"), frame("1"), (Rank.APART, "detach"), frame("2"), request("b"))
     told.lanes.run(1)
     assert told.done == ["1", "a", "detach", "2", "b"]
 
 
 def test_a_message_that_stands_apart_waits_until_all_that_runs_has_ended() -> None:
     begun, reached = threading.Event(), threading.Event()
-    order, messages = list[str](), deque([request("slow"), (Place.APART, "detach")])
+    order, messages = list[str](), deque([request("slow"), (Rank.APART, "detach")])
 
-    def receive(wait: bool) -> tuple[Place, str] | None:
+    def receive(wait: bool) -> tuple[Rank, str] | None:
         if not wait:
             return None
         if not messages:
@@ -105,19 +105,19 @@ def test_a_message_that_stands_apart_waits_until_all_that_runs_has_ended() -> No
             threading.Timer(0.05, reached.set).start()  # it now waits for what runs, or does not
         return messages.popleft()
 
-    def act(message: tuple[Place, str]) -> None:
+    def act(message: tuple[Rank, str]) -> None:
         if message[1] == "slow":
             begun.set()
             reached.wait(5)
         order.append(message[1])
 
-    lanes: Lanes[tuple[Place, str]] = Lanes(receive, lambda message: message[0], act)
+    lanes: Lanes[tuple[Rank, str]] = Lanes(receive, lambda message: message[0], act)
     lanes.run(2)
     assert order == ["slow", "detach"]
 
 
 def test_what_changes_nothing_that_runs_is_done_as_it_is_read() -> None:
-    told = Told(request("a"), (Place.AT_ONCE, "chunk"), request("b"))
+    told = Told(request("a"), (Rank.AT_ONCE, "chunk"), request("b"))
     told.lanes.run(1)
     assert told.done == ["chunk", "a", "b"]
 
@@ -126,7 +126,7 @@ def test_so_many_run_at_once_as_there_are_lanes() -> None:
     done, meeting = list[str](), threading.Barrier(3, timeout=5)
     there, all_done = deque(request(str(number)) for number in range(6)), threading.Event()
 
-    def receive(wait: bool) -> tuple[Place, str] | None:
+    def receive(wait: bool) -> tuple[Rank, str] | None:
         if there:
             return there.popleft()
         if not wait:
@@ -134,13 +134,13 @@ def test_so_many_run_at_once_as_there_are_lanes() -> None:
         all_done.wait(5)
         raise EOFError
 
-    def act(message: tuple[Place, str]) -> None:
+    def act(message: tuple[Rank, str]) -> None:
         meeting.wait()  # passes only with three at once
         done.append(message[1])
         if len(done) == 6:
             all_done.set()
 
-    lanes: Lanes[tuple[Place, str]] = Lanes(receive, lambda message: message[0], act)
+    lanes: Lanes[tuple[Rank, str]] = Lanes(receive, lambda message: message[0], act)
     lanes.run(3)
     assert sorted(done) == list("012345")
 

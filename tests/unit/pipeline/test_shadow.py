@@ -30,7 +30,7 @@ async def shadowed(line: Line, share: float = 1.0, sample: Sample = SMALL) -> tu
     engine = FakeEngine([SMALL, LARGE], line.clock)
     await engine.start(sample.spec)
     await line.slots.attach(engine)
-    shadow = line.runner.shadow = Shadow(sample.spec.digest, engine, sample.spec.input, share)
+    shadow = line.runner.shadow = Shadow(engine, sample.spec.input, share)
     return active, engine, shadow
 
 
