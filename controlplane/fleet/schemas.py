@@ -187,7 +187,7 @@ class Offload(Answer):
 
 
 class Shadow(Answer):
-    release: str = Field(default="", description="a candidate, as NAME:VERSION; empty: none")
+    release: str = Field(default="", description="a candidate, as NAME@VERSION; empty: none")
     share: float = Field(default=0.1, gt=0, le=1, description="of the frames, as far as boxes have time for them")
 
 

@@ -59,7 +59,7 @@ class ShadowSpec:
     @property
     def release(self) -> str:
         """As it is written; empty: none."""
-        return ":".join(self.candidate or ())
+        return "@".join(self.candidate or ())
 
 
 @dataclass(frozen=True)
@@ -199,9 +199,9 @@ def _shadow(value: object, where: str) -> ShadowSpec:
 
 def _candidate(value: object, where: str) -> tuple[ModelName, Version] | None:
     release = text(value, where)
-    model, _, version = release.partition(":")
+    model, _, version = release.partition("@")
     if release and not (model and version):
-        raise Rejected(f"{where} must read NAME:VERSION, such as harbour:1.1.0; empty: none")
+        raise Rejected(f"{where} must read NAME@VERSION, such as harbour@1.1.0; empty: none")
     return (ids.model_name(model), ids.version(version)) if release else None
 
 

@@ -98,7 +98,7 @@ def test_a_change_reaches_its_box_in_under_two_seconds(tree: DemoTree) -> None:
 def test_a_candidate_is_compared_in_the_shadow_and_leaves_no_process_behind(tree: DemoTree) -> None:
     """The release in its own shadow: what both see is the same but for the order of sums."""
     before, spec = set(tree.processes()), tree.get(f"deployments/{DEPLOYMENT}")["spec"]
-    tree.change("deployments", DEPLOYMENT, partial(set_shadow, f"{spec['model']}:{spec['version']}"))
+    tree.change("deployments", DEPLOYMENT, partial(set_shadow, f"{spec['model']}@{spec['version']}"))
     took = tree.until("frames compared", lambda: bool(compared(tree)), 90)
     print(f"\nfirst frames compared {took:.1f} s after the change: {compared(tree)}")
     assert all(told["agreed"] >= 0.9 * (told["agreed"] + told["differed"]) for told in compared(tree).values())

@@ -76,9 +76,9 @@ def test_a_shadow_that_nobody_pushed_is_refused_and_one_that_is_there_reaches_th
     fleet.push("1.0.0")
     fleet.deploy(version="1.0.0")
     with pytest.raises(Rejected, match=r"release 1.1.0 of model harbour is not in the registry; push it"):
-        fleet.deploy(version="1.0.0", shadow={"release": "harbour:1.1.0"})
+        fleet.deploy(version="1.0.0", shadow={"release": "harbour@1.1.0"})
     fleet.push("1.1.0")
-    fleet.deploy(version="1.0.0", shadow={"release": "harbour:1.1.0"})
+    fleet.deploy(version="1.0.0", shadow={"release": "harbour@1.1.0"})
     assert [item.shadow for item in quay.sync().desired.deployments] == [DesiredShadow(digest("1.1.0"), 0.1)]
 
 

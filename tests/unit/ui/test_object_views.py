@@ -144,7 +144,7 @@ def test_the_form_loses_no_field_whatever_it_holds(harbour: SimControlPlane) -> 
         "detectionsPerSecond": 7,
         "classes": ["boat"],
         "events": False,
-        "shadow": {"release": "harbour:1.0.0", "share": 0.25},
+        "shadow": {"release": "harbour@1.0.0", "share": 0.25},
     }
     assert set(whole) == set(specs.deployment_document(specs.deployment_spec(whole))), "a field is not tried here"
     stored = fleet.apply_deployment(DEPLOYMENT, {"spec": whole}).document
