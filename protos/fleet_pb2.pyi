@@ -95,11 +95,14 @@ class EnrollResponse(_message.Message):
     CERTIFICATE_FIELD_NUMBER: _builtins.int
     FLEET_ADDRESS_FIELD_NUMBER: _builtins.int
     ROLE_FIELD_NUMBER: _builtins.int
+    ROOT_FIELD_NUMBER: _builtins.int
     node_id: _builtins.str
     fleet_address: _builtins.str
     """host:port of gRPC (Sync, Watch)"""
     role: _builtins.str
     """"edge" or "cloud": the token decides"""
+    root: _builtins.bytes
+    """root metadata that this box trusts first; "" from control planes before 0.3"""
     @_builtins.property
     def certificate(self) -> Global___Certificate: ...
     def __init__(
@@ -109,10 +112,11 @@ class EnrollResponse(_message.Message):
         certificate: Global___Certificate | None = ...,
         fleet_address: _builtins.str = ...,
         role: _builtins.str = ...,
+        root: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "fleet_address", b"fleet_address", "node_id", b"node_id", "role", b"role"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "fleet_address", b"fleet_address", "node_id", b"node_id", "role", b"role", "root", b"root"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -208,6 +212,7 @@ class SyncRequest(_message.Message):
     CLOCK_UNIX_MS_FIELD_NUMBER: _builtins.int
     PROBLEMS_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
+    TRUST_FIELD_NUMBER: _builtins.int
     observed_generation: _builtins.int
     """of the desired state the agent acts on; 0 = none yet"""
     boot_id: _builtins.str
@@ -226,6 +231,10 @@ class SyncRequest(_message.Message):
     def problems(self) -> _containers.RepeatedCompositeFieldContainer[Global___Problem]:
         """what an operator should see and can mend"""
 
+    @_builtins.property
+    def trust(self) -> Global___TrustReport:
+        """absent from agents before 0.3"""
+
     def __init__(
         self,
         *,
@@ -237,14 +246,49 @@ class SyncRequest(_message.Message):
         clock_unix_ms: _builtins.int = ...,
         problems: _abc.Iterable[Global___Problem] | None = ...,
         epoch: _builtins.str = ...,
+        trust: Global___TrustReport | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["inventory", b"inventory"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["inventory", b"inventory", "trust", b"trust"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_id", b"boot_id", "cameras", b"cameras", "clock_unix_ms", b"clock_unix_ms", "deployments", b"deployments", "epoch", b"epoch", "inventory", b"inventory", "observed_generation", b"observed_generation", "problems", b"problems"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_id", b"boot_id", "cameras", b"cameras", "clock_unix_ms", b"clock_unix_ms", "deployments", b"deployments", "epoch", b"epoch", "inventory", b"inventory", "observed_generation", b"observed_generation", "problems", b"problems", "trust", b"trust"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SyncRequest: _TypeAlias = SyncRequest  # noqa: Y015
+
+@_typing.final
+class TrustReport(_message.Message):
+    """What the box last proved of the signed metadata."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROOT_VERSION_FIELD_NUMBER: _builtins.int
+    TIMESTAMP_VERSION_FIELD_NUMBER: _builtins.int
+    REFRESHED_UNIX_MS_FIELD_NUMBER: _builtins.int
+    EXPIRES_UNIX_MS_FIELD_NUMBER: _builtins.int
+    root_version: _builtins.int
+    """0 = this box trusts no root yet"""
+    timestamp_version: _builtins.int
+    """0 = never fetched"""
+    refreshed_unix_ms: _builtins.int
+    """by the box's clock, when it was last proven fresh"""
+    expires_unix_ms: _builtins.int
+    """of that timestamp"""
+    def __init__(
+        self,
+        *,
+        root_version: _builtins.int = ...,
+        timestamp_version: _builtins.int = ...,
+        refreshed_unix_ms: _builtins.int = ...,
+        expires_unix_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_unix_ms", b"expires_unix_ms", "refreshed_unix_ms", b"refreshed_unix_ms", "root_version", b"root_version", "timestamp_version", b"timestamp_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TrustReport: _TypeAlias = TrustReport  # noqa: Y015
 
 @_typing.final
 class Inventory(_message.Message):
@@ -971,20 +1015,28 @@ class FileGrant(_message.Message):
     BASE_URL_FIELD_NUMBER: _builtins.int
     BEARER_FIELD_NUMBER: _builtins.int
     EXPIRES_UNIX_MS_FIELD_NUMBER: _builtins.int
+    METADATA_URL_FIELD_NUMBER: _builtins.int
+    METADATA_VERSION_FIELD_NUMBER: _builtins.int
     base_url: _builtins.str
     """GET {base_url}/{sha256 hex} with Range"""
     bearer: _builtins.str
     expires_unix_ms: _builtins.int
+    metadata_url: _builtins.str
+    """GET {metadata_url}/{timestamp.json, N.root.json, N.<role>.json}, same bearer"""
+    metadata_version: _builtins.int
+    """of the newest timestamp: a hint to look, never believed"""
     def __init__(
         self,
         *,
         base_url: _builtins.str = ...,
         bearer: _builtins.str = ...,
         expires_unix_ms: _builtins.int = ...,
+        metadata_url: _builtins.str = ...,
+        metadata_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_url", b"base_url", "bearer", b"bearer", "expires_unix_ms", b"expires_unix_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_url", b"base_url", "bearer", b"bearer", "expires_unix_ms", b"expires_unix_ms", "metadata_url", b"metadata_url", "metadata_version", b"metadata_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
