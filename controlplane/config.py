@@ -66,6 +66,7 @@ class Config:
     recipes: Path = CHECKOUT / "models"  # recipes that may be run: folders in it with a recipe.toml
     train_python: str = ""  # a Python that has torch; default: .venv-train of the checkout, made on first use
     runs_at_once: int = 1  # trainings on this machine at the same time; 0: none, this control plane does not train
+    keys: str = ""  # where the first start puts what is to be carried away; default: `keys` in the state folder
     log_level: str = "info"
 
     def __post_init__(self) -> None:
@@ -85,6 +86,11 @@ class Config:
     @property
     def folder(self) -> Path:
         return self.state / "controlplane"
+
+    @property
+    def keys_folder(self) -> Path:
+        """Offline and release keys, apart from everything else of this process: it writes them once, and reads none."""
+        return Path(self.keys).absolute() if self.keys else self.state / "keys"
 
     @property
     def database(self) -> str:

@@ -31,6 +31,7 @@ from controlplane.training.driver import RunDriver
 from controlplane.training.publishing import Publishing
 from controlplane.training.service import TrainingService
 from controlplane.trust.ports import Authority
+from controlplane.trust.service import TrustService
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class Services:
     training: TrainingService
     runs: RunDriver
     publishing: Publishing
+    trust: TrustService
 
 
 def current(request: Request) -> Services:

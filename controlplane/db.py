@@ -24,6 +24,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from controlplane.errors import Conflict
 from protos.errors import Fatal, Rejected, Retryable
 
+__all__ = ["Database", "Session"]
+
 log = logging.getLogger(__name__)
 BUSY_SECONDS = 10  # a writer waits this long for another one: above the longest transaction we have
 POOL = 8  # connections kept; as many again under load

@@ -38,6 +38,7 @@ from controlplane.fleet import servicer
 from controlplane.ingest.loop import IngestLoop
 from controlplane.logs import configure
 from controlplane.training import loop as training_loop
+from controlplane.trust import loop as trust_loop
 from controlplane.web import create_app
 from controlplane.wiring import build
 from protos.errors import Fatal, LongshoreError, Retryable
@@ -180,6 +181,7 @@ async def _loops(
         "certificate": _keep_certificate(certificate),
         "sweep": _sweep(services),
         "ingest": _alive(ingest),
+        "trust": trust_loop.run(services.trust),
         "training": training_loop.run(services.runs, services.publishing),
     }
     tasks = [asyncio.create_task(work, name=name) for name, work in loops.items()]

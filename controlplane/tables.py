@@ -260,6 +260,38 @@ class Upload(Base):
     created_ms: Mapped[int]
 
 
+# ---- signed metadata ----
+
+
+class SignedDocument(Base):
+    """One version of one role, the very bytes that were signed. Replicas share it."""
+
+    __tablename__ = "metadata"
+
+    role: Mapped[str] = mapped_column(String(80), primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    content: Mapped[bytes] = mapped_column(LargeBinary)
+    created_ms: Mapped[int]
+
+
+class Listing(Base):
+    """What the newest document of each model lists: a protos.trust.Listing. Written with that document."""
+
+    __tablename__ = "listings"
+
+    model: Mapped[str] = mapped_column(_NAME, primary_key=True)
+    version: Mapped[str] = mapped_column(_NAME, primary_key=True)
+    digest: Mapped[str] = mapped_column(_DIGEST)
+    size: Mapped[int]
+    task: Mapped[str] = mapped_column(String(32))
+    number: Mapped[int]
+    floor: Mapped[int]
+    device_classes: Mapped[list[Any]]
+    minimum_agent: Mapped[str] = mapped_column(_NAME)
+    signed_ms: Mapped[int]
+    signed_by: Mapped[str] = mapped_column(String(200))
+
+
 # ---- telemetry ----
 
 

@@ -6,6 +6,7 @@ administrator's token.
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +18,13 @@ from controlplane.adapters.clock import SystemClock
 from controlplane.adapters.executor_local import LocalExecutor
 from controlplane.adapters.executor_memory import MemoryExecutor
 from controlplane.adapters.files import PRIVATE, private_bytes, private_folder, write_atomically
+from controlplane.adapters.notary import FolderNotary
 from controlplane.adapters.notifier_memory import MemoryNotifier
 from controlplane.adapters.onnx_inspector import OnnxInspector
 from controlplane.adapters.recipes_folder import FolderRecipes
 from controlplane.adapters.telemetry_memory import MemoryTelemetryIn
 from controlplane.adapters.training_environment import TrainingEnvironment
+from controlplane.adapters.trust_files import first_documents
 from controlplane.audit.service import AuditService
 from controlplane.config import Config
 from controlplane.container import Services
@@ -47,8 +50,10 @@ from controlplane.training.driver import RunDriver
 from controlplane.training.ports import Executor
 from controlplane.training.publishing import Publishing
 from controlplane.training.service import TrainingService
-from controlplane.trust.ports import Authority
+from controlplane.trust.ports import Authority, Notary
+from controlplane.trust.service import TrustService
 
+log = logging.getLogger(__name__)
 ADMIN_TOKEN = "admin.token"  # noqa: S105 - a file name
 
 
@@ -63,6 +68,7 @@ class Adapters:
     notifier: Notifier
     inspector: Inspector
     grants: Grants
+    notary: Notary
     telemetry: TelemetryIn = field(default_factory=MemoryTelemetryIn)
     executor: Executor = field(default_factory=MemoryExecutor)
 
@@ -84,10 +90,12 @@ def build(config: Config) -> Services:
         telemetry=broker or MemoryTelemetryIn(NO_BROKER),
         inspector=OnnxInspector(),
         grants=Grants(private_bytes(folder / "grant.key")),
+        notary=FolderNotary(folder / "trust"),
         executor=_executor(config),
     )
     services = assemble(config, adapters)
     services.settings.ensure()
+    _begin_trust(services)
     _ensure_admin(services.identity, folder / ADMIN_TOKEN)
     return services
 
@@ -97,6 +105,7 @@ def assemble(config: Config, adapters: Adapters) -> Services:
     database, clock, notifier = adapters.database, adapters.clock, adapters.notifier
     looking, totals = Looking(), Totals()
     settings = generations.settings(config)
+    trust = TrustService(database, adapters.notary, clock)
     boxes = BoxService(database, clock, notifier, adapters.grants, settings)
     registry = RegistryService(database, adapters.blobs, adapters.inspector, clock, config)
     training = (database, clock, adapters.executor, FolderRecipes(config.recipes), config.runs_at_once)
@@ -115,7 +124,7 @@ def assemble(config: Config, adapters: Adapters) -> Services:
         audit=AuditService(database, clock),
         registry=registry,
         contents=ReleaseContents(adapters.blobs, adapters.inspector),
-        fleet=FleetService(database, clock, notifier, looking, settings),
+        fleet=FleetService(database, clock, notifier, looking, settings, trust.publish),
         boxes=boxes,
         looking=looking,
         ingest=IngestService(database, clock, totals.add),
@@ -125,7 +134,16 @@ def assemble(config: Config, adapters: Adapters) -> Services:
         training=TrainingService(*training),
         runs=RunDriver(*training),
         publishing=Publishing(adapters.executor, registry),
+        trust=trust,
     )
+
+
+def _begin_trust(services: Services) -> None:
+    """The first start makes keys and first documents, or takes those that were made beforehand."""
+    config, now = services.config, int(services.clock.unix())
+    if services.trust.begin(lambda: first_documents(config.folder / "trust", config.keys_folder, now)):
+        log.info("signed metadata begins here; carry %s away", config.keys_folder / "offline")
+    services.trust.keep_fresh()
 
 
 def _executor(config: Config) -> LocalExecutor:

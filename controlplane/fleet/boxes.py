@@ -19,7 +19,9 @@ from controlplane.fleet.reports import Report
 from controlplane.fleet.repository import FleetRepository
 from controlplane.ports import Clock, Notifier
 from controlplane.registry.grants import Grants
+from controlplane.trust.repository import TrustRepository
 from protos.ids import CameraName, NodeId
+from protos.trust import TIMESTAMP
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Answer:
     generation: int
     watch_until_unix_ms: int
     blobs_url: str
+    metadata_url: str
+    metadata_version: int  # of the newest timestamp; 0 before there is one
     grant_expires_unix_ms: int
     now_unix_ms: int
     grant_bearer: str = field(repr=False)
@@ -64,18 +68,22 @@ class BoxService:
             repository.put_report(name, report, now)
             node = replace(before, report=report, online=True, last_seen_unix_ms=now)
             fleet = repository.surroundings(node)
+            metadata_version = TrustRepository(session).version(TIMESTAMP)
             desired, generation, _ = generations.settle(repository, node, fleet, self._settings)
         if _offers_differently(before, node):
             self.refresh()  # in a transaction of its own: it locks all nodes in order, this one held one already
-        return self._answer(node, desired, generation, now)
+        return self._answer(node, desired, generation, metadata_version)
 
-    def _answer(self, node: Node, desired: DesiredState, generation: int, now: int) -> Answer:
+    def _answer(self, node: Node, desired: DesiredState, generation: int, metadata_version: int) -> Answer:
+        now = self._now()
         expires = now + self._settings.grant_seconds * 1000
         return Answer(
             desired=desired,
             generation=generation,
             watch_until_unix_ms=node.watch_until_unix_ms,
             blobs_url=self._settings.blobs_url,
+            metadata_url=self._settings.metadata_url,
+            metadata_version=metadata_version,
             grant_bearer=self._grants.give(node.name, expires),
             grant_expires_unix_ms=expires,
             now_unix_ms=now,

@@ -28,6 +28,7 @@ class Settings:
     broker: Broker | None
     sync_interval_seconds: int
     blobs_url: str
+    metadata_url: str
     grant_seconds: int
 
     @property
@@ -42,6 +43,7 @@ def settings(config: Config) -> Settings:
         broker=Broker(broker.host, broker.port, broker.tls, config.broker_mqtt5) if broker else None,
         sync_interval_seconds=config.sync_interval_seconds,
         blobs_url=f"{config.base_url}/api/v1/blobs",
+        metadata_url=f"{config.base_url}/api/v1/metadata",
         grant_seconds=config.grant_seconds,
     )
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from controlplane.db import Database
+from controlplane.db import Database, Session
 from controlplane.errors import NotFound
 from controlplane.fleet import changes, envelope, generations, selectors, specs
 from controlplane.fleet.changes import Change
@@ -28,6 +28,7 @@ from protos.errors import Rejected
 from protos.ids import ModelName, Version
 
 Document = dict[str, Any]
+Publish = Callable[[Session], None]  # signs what follows from the Deployments, in the same transaction
 
 
 Item = TypeVar("Item", Node, Camera, Deployment)
@@ -50,13 +51,20 @@ class FleetService:
     """Blocking and thread-safe."""
 
     def __init__(
-        self, database: Database, clock: Clock, notifier: Notifier, looking: Looking, configured: Settings
+        self,
+        database: Database,
+        clock: Clock,
+        notifier: Notifier,
+        looking: Looking,
+        configured: Settings,
+        publish: Publish,
     ) -> None:
         self._database = database
         self._clock = clock
         self._notifier = notifier
         self._looking = looking
         self._settings = configured
+        self._publish = publish
 
     # ---- nodes ----
 
@@ -165,6 +173,7 @@ class FleetService:
             if change is not Change.UNCHANGED:
                 repository.put_deployment(Deployment(ids.deployment_name(name), meta, spec))
                 hints = generations.refresh(repository, self._settings)
+                self._publish(session)
         generations.send(self._notifier, hints)
         return Applied(self.get_deployment(name), change)
 
@@ -243,6 +252,7 @@ class FleetService:
             repository = FleetRepository(session)
             delete(repository)
             hints = generations.refresh(repository, self._settings)
+            self._publish(session)
         generations.send(self._notifier, hints)
 
     def _now(self) -> int:

@@ -118,7 +118,11 @@ def answer(value: Answer) -> fleet_pb2.SyncResponse:
     return fleet_pb2.SyncResponse(
         desired=_desired(value.desired, value.generation, value.watch_until_unix_ms),
         grant=fleet_pb2.FileGrant(
-            base_url=value.blobs_url, bearer=value.grant_bearer, expires_unix_ms=value.grant_expires_unix_ms
+            base_url=value.blobs_url,
+            bearer=value.grant_bearer,
+            expires_unix_ms=value.grant_expires_unix_ms,
+            metadata_url=value.metadata_url,
+            metadata_version=value.metadata_version,
         ),
         clock_unix_ms=value.now_unix_ms,
     )

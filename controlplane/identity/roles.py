@@ -30,7 +30,7 @@ FIRST = "admin"  # the person who may read the control plane's state: always the
 _ORDER = tuple(Role)
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _ADMINS = ("/api/v1/apitokens", "/tokens/api")  # whatever the verb; the latter is their page
-_ADMINS_TO_WRITE = ("/api/v1/people", "/api/v1/settings")
+_ADMINS_TO_WRITE = ("/api/v1/people", "/api/v1/settings", "/api/v1/metadata/keys")
 _ANYBODYS = ("/ui/look", "/api/v1/signincodes")  # to write: pictures for oneself, another browser of one's own
 
 

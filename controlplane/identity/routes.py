@@ -6,6 +6,7 @@ the key of its certificate.
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Query, Request, Response
@@ -63,6 +64,7 @@ def enroll(body: schemas.Enroll, request: Request, services: Current) -> schemas
         certificate=schemas.certificate(joined.certificate, services.identity.ca_pem),
         fleet_address=services.config.fleet_address,
         role=joined.role,
+        root=b64encode(services.trust.root()).decode(),
     )
 
 

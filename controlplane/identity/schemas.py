@@ -88,6 +88,7 @@ class Enrolled(Answer):
     certificate: CertificateAnswer
     fleet_address: str
     role: str
+    root: str = Field(description="root metadata to trust first, in base64")
 
 
 class NewApiToken(Body):

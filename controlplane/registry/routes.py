@@ -127,7 +127,7 @@ async def create_release(request: Request, response: Response, services: Current
     content = await request.body()
     release, new = await run_in_threadpool(services.registry.create_release, content)
     response.status_code = 201 if new else 200
-    answer = schemas.release(release)
+    answer = schemas.release(release, await run_in_threadpool(services.trust.listings))
     response.headers["Location"] = f"/api/v1/releases/{answer.metadata.name}"
     response.headers["Longshore-Change"] = "created" if new else "unchanged"
     return answer
@@ -139,12 +139,13 @@ def list_releases(
 ) -> schemas.ReleaseList:
     found = services.registry.releases(selectors.parse(selector), one_more(limit), after)
     shown, metadata = page(found, limit, lambda release: release.place)
-    return schemas.ReleaseList(metadata=metadata, items=[schemas.release(each) for each in shown])
+    listings = services.trust.listings()
+    return schemas.ReleaseList(metadata=metadata, items=[schemas.release(each, listings) for each in shown])
 
 
 @router.get("/releases/{name}", dependencies=_USER)
 def get_release(name: str, services: Current) -> schemas.ReleaseAnswer:
-    return schemas.release(services.registry.release(name))
+    return schemas.release(services.registry.release(name), services.trust.listings())
 
 
 @router.get("/releases/{name}/manifest", dependencies=_USER, summary="The very bytes that were pushed")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import Field
@@ -13,7 +13,10 @@ from controlplane.registry.domain import StoredFile, StoredModel, StoredRelease
 from controlplane.registry.domain import Upload as StoredUpload
 from controlplane.schemas import Answer, Body, Metadata
 from controlplane.shape import API_VERSION, moment
-from protos.ids import hex_of
+from protos.ids import ModelName, Version, hex_of
+from protos.trust import Listing
+
+Listings = Mapping[tuple[ModelName, Version], Listing]
 
 
 class NewUpload(Body):
@@ -43,12 +46,25 @@ class ReleaseSpec(Answer):
     files: list[File]
 
 
+class SignatureAnswer(Answer):
+    number: int = Field(description="grows within the model, release by release")
+    floor: int = Field(description="boxes that saw this run no release with a lower number, ever again")
+    device_classes: list[str] = Field(description="where it may run; none: anywhere")
+    minimum_agent: str
+    signed_by: str
+    signed_at: str
+
+
+class ReleaseStatus(Answer):
+    signed: SignatureAnswer | None = Field(description="null: no release key signed it, and boxes refuse it")
+
+
 class ReleaseAnswer(Answer):
     api_version: str = API_VERSION
     kind: str = "Release"
     metadata: Metadata
     spec: ReleaseSpec
-    status: dict[str, Any] = Field(default_factory=dict)
+    status: ReleaseStatus
 
 
 class ReleaseList(Answer):
@@ -127,7 +143,7 @@ def upload(state: StoredUpload) -> UploadAnswer:
     return UploadAnswer(id=state.id, offset=state.offset, size=state.size, complete=state.complete)
 
 
-def release(stored: StoredRelease) -> ReleaseAnswer:
+def release(stored: StoredRelease, listings: Listings) -> ReleaseAnswer:
     metadata = Metadata(
         name=stored.name,
         labels=dict(stored.labels),
@@ -144,7 +160,21 @@ def release(stored: StoredRelease) -> ReleaseAnswer:
         task=stored.task,
         files=[_file(entry) for entry in stored.files],
     )
-    return ReleaseAnswer(metadata=metadata, spec=spec)
+    return ReleaseAnswer(metadata=metadata, spec=spec, status=ReleaseStatus(signed=_signature(stored, listings)))
+
+
+def _signature(stored: StoredRelease, listings: Listings) -> SignatureAnswer | None:
+    found = listings.get((stored.model, stored.version))
+    if found is None or found.digest != stored.digest:
+        return None
+    return SignatureAnswer(
+        number=found.number,
+        floor=found.floor,
+        device_classes=list(found.device_classes),
+        minimum_agent=found.minimum_agent,
+        signed_by=found.signed_by,
+        signed_at=moment(found.signed_ms),
+    )
 
 
 def _file(entry: StoredFile) -> File:

@@ -1,12 +1,14 @@
-"""The certificate authority as the services see it; step-ca or Vault may stand behind it later."""
+"""The certificate authority and the notary as the services see them; step-ca or Vault may stand behind them later."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from controlplane.signing.documents import Document
 from protos.ids import NodeId
+from protos.trust import Assignment
 
 
 @dataclass(frozen=True)
@@ -68,4 +70,36 @@ class Authority(Protocol):
 
     def issue_client(self, common_name: str, unix: float, days: float) -> KeyPair:
         """For our own MQTT user: a common name that no node id can equal."""
+        ...
+
+
+@dataclass(frozen=True)
+class PublicKey:
+    """As signed metadata has it: id, and `keytype`, `scheme`, `keyval`."""
+
+    id: str
+    fields: Mapping[str, object]
+
+
+class Notary(Protocol):
+    """Reads signed metadata, and signs with the online keys. `contents`: the newest documents by role, as signed."""
+
+    def read(self, contents: Mapping[str, bytes], role: str, by: bytes | None = None) -> Document:
+        """With whose signatures count, by the role's delegator in `contents`, or by `by`. Raises Rejected."""
+        ...
+
+    def able(self, contents: Mapping[str, bytes], role: str) -> bool:
+        """Whether the keys held here are enough for an online role."""
+        ...
+
+    def sign(self, contents: Mapping[str, bytes], role: str, wanted: Iterable[Assignment], now: int) -> bytes:
+        """The next version of an online role, of these contents. `wanted` is for `assign`; `now` in Unix seconds."""
+        ...
+
+    def new_key(self) -> PublicKey:
+        """Make an online key pair, kept here; it signs once root or targets name it. Raises Fatal."""
+        ...
+
+    def forget_unused(self, contents: Mapping[str, bytes]) -> None:
+        """Delete online keys that were named before and are no longer."""
         ...

@@ -19,7 +19,9 @@ from onnx import ModelProto
 
 from controlplane.adapters.blob_memory import MemoryBlobStore
 from controlplane.adapters.executor_memory import MemoryExecutor
+from controlplane.adapters.notary import FolderNotary
 from controlplane.adapters.notifier_memory import MemoryNotifier
+from controlplane.adapters.trust_files import first_documents
 from controlplane.adapters.x509 import LocalAuthority, new_ca
 from controlplane.config import Config
 from controlplane.container import Services
@@ -31,13 +33,21 @@ from controlplane.registry.domain import StoredRelease
 from controlplane.registry.grants import Grants
 from controlplane.registry.outline import Outline, outline
 from controlplane.registry.service import RegistryService
+from controlplane.signing.chain import proven
+from controlplane.signing.keys import read_key
+from controlplane.signing.listing import listed
+from controlplane.trust.repository import TrustRepository
 from controlplane.web import create_app
 from controlplane.wiring import Adapters, assemble
+from protos import trust
 from protos.errors import Rejected
 from protos.ids import Digest, digest_of
 from protos.manifest import Manifest
+from protos.trust import Listing
 from tests.sim.clock import FakeClock
 from tests.sim.releases import MadeRelease
+
+_NOT_RELEASED = (trust.ROOT, *trust.ONLINE)
 
 
 @dataclass
@@ -115,6 +125,7 @@ class SimControlPlane:
         self.notifier = MemoryNotifier()
         self.executor = MemoryExecutor()
         self.services = self._services()
+        self.services.trust.begin(self._first_documents)
         self._browsers: list[SimBrowser] = []
         self.token = self.identity.create_api_token("test").text
         self.client = self.browser({"Authorization": f"Bearer {self.token}"})
@@ -129,9 +140,13 @@ class SimControlPlane:
             notifier=self.notifier,
             inspector=self.inspector,
             grants=Grants(b"k" * 32),
+            notary=FolderNotary(self.config.folder / "trust"),
             executor=self.executor,
         )
         return assemble(self.config, adapters)
+
+    def _first_documents(self) -> dict[str, bytes]:
+        return first_documents(self.config.folder / "trust", self.config.keys_folder, int(self.clock.unix()))
 
     @property
     def identity(self) -> IdentityService:
@@ -163,9 +178,23 @@ class SimControlPlane:
             if digest != made.digest:
                 self.upload(content)
 
-    def push(self, made: MadeRelease) -> StoredRelease:
+    def push(self, made: MadeRelease, *, signed: bool = True, **terms: Any) -> StoredRelease:
+        """`terms`: fields of protos.trust.Listing, such as `floor`."""
         self.upload_files(made)
-        return self.registry.create_release(made.manifest)[0]
+        stored = self.registry.create_release(made.manifest)[0]
+        if signed:
+            self.sign(stored, **terms)
+        return stored
+
+    def sign(self, stored: StoredRelease, **terms: Any) -> None:
+        """With the release key that the first start made."""
+        about = Listing(stored.model, stored.version, stored.digest, len(stored.manifest), 1, stored.task, **terms)
+        with self.database.read() as session:
+            contents = TrustRepository(session).newest()
+        below = {role: content for role, content in contents.items() if role not in _NOT_RELEASED}
+        found = proven(contents[trust.ROOT], below)
+        signers = [read_key(self.config.keys_folder / "release.key")]
+        self.services.trust.take(listed(found, [about], (), signers, int(self.clock.unix())))
 
     def close(self) -> None:
         for browser in self._browsers:

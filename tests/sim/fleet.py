@@ -11,7 +11,7 @@ from typing import Any
 
 from controlplane import tables
 from controlplane.adapters.notifier_memory import MemoryNotifier
-from controlplane.db import Database
+from controlplane.db import Database, Session
 from controlplane.fleet.boxes import Answer, BoxService
 from controlplane.fleet.desired import Broker, DesiredDeployment
 from controlplane.fleet.generations import Settings
@@ -29,6 +29,7 @@ SETTINGS = Settings(
     broker=Broker("127.0.0.1", 8883, tls=True, mqtt5=True),
     sync_interval_seconds=15,
     blobs_url="https://127.0.0.1:8443/api/v1/blobs",
+    metadata_url="https://127.0.0.1:8443/api/v1/metadata",
     grant_seconds=900,
 )
 
@@ -36,6 +37,10 @@ SETTINGS = Settings(
 def digest(version: str, model: str = "harbour") -> str:
     """Of the release that `SimFleet.push` makes."""
     return digest_of(f"{model} {version}".encode())
+
+
+def nothing_signed(_session: Session) -> None:
+    """Instead of TrustService.publish, which `SimControlPlane` has."""
 
 
 class SimFleet:
@@ -46,7 +51,7 @@ class SimFleet:
         self.settings = settings
         self.notifier = MemoryNotifier()
         self.looking = Looking()
-        self.service = FleetService(database, clock, self.notifier, self.looking, settings)
+        self.service = FleetService(database, clock, self.notifier, self.looking, settings, nothing_signed)
         self.boxes = self.restarted()
 
     def restarted(self) -> BoxService:

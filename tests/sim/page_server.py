@@ -15,7 +15,9 @@ from controlplane.adapters.blob_memory import MemoryBlobStore
 from controlplane.adapters.clock import SystemClock
 from controlplane.adapters.executor_memory import MemoryExecutor
 from controlplane.adapters.http_server import http_servers
+from controlplane.adapters.notary import FolderNotary
 from controlplane.adapters.notifier_memory import MemoryNotifier
+from controlplane.adapters.trust_files import first_documents
 from controlplane.adapters.x509 import LocalAuthority, new_ca
 from controlplane.config import Config
 from controlplane.container import Services
@@ -55,8 +57,11 @@ def real_services(folder: Path, executor: MemoryExecutor) -> Services:
         inspector=SimInspector(),
         executor=executor,
         grants=Grants(b"k" * 32),
+        notary=FolderNotary(folder / "controlplane" / "trust"),
     )
-    services = assemble(Config(state=folder), adapters)
+    config = Config(state=folder)
+    services = assemble(config, adapters)
+    services.trust.begin(lambda: first_documents(config.folder / "trust", config.keys_folder, int(clock.unix())))
     services.settings.ensure()
     return services
 

@@ -75,7 +75,9 @@ DESIRED = DesiredState(
 
 
 def test_a_desired_state_reaches_the_wire_whole() -> None:
-    answer = wire.answer(Answer(DESIRED, 7, 99, "https://cp/api/v1/blobs", 123, 456, "lsg.x"))
+    answer = wire.answer(
+        Answer(DESIRED, 7, 99, "https://cp/api/v1/blobs", "https://cp/api/v1/metadata", 11, 123, 456, "lsg.x")
+    )
     expected = fleet_pb2.DesiredState(
         generation=7,
         cameras=[
@@ -116,12 +118,18 @@ def test_a_desired_state_reaches_the_wire_whole() -> None:
         quotas=fleet_pb2.Quotas(release_bytes=1 << 30, outbox_bytes=2 << 20),
     )
     assert answer.desired == expected
-    assert answer.grant == fleet_pb2.FileGrant(base_url="https://cp/api/v1/blobs", bearer="lsg.x", expires_unix_ms=123)
+    assert answer.grant == fleet_pb2.FileGrant(
+        base_url="https://cp/api/v1/blobs",
+        bearer="lsg.x",
+        expires_unix_ms=123,
+        metadata_url="https://cp/api/v1/metadata",
+        metadata_version=11,
+    )
     assert answer.clock_unix_ms == 456
 
 
 def test_a_fleet_without_a_broker_says_so_by_leaving_it_out() -> None:
-    answer = wire.answer(Answer(DesiredState(), 1, 0, "", 0, 0, ""))
+    answer = wire.answer(Answer(DesiredState(), 1, 0, "", "", 0, 0, 0, ""))
     assert not answer.desired.HasField("broker")
 
 

@@ -39,6 +39,7 @@ VIOLATIONS = {
     "vendor-av": ("agent/cameras/pacer.py", "import av"),
     "vendor-sqlalchemy": ("controlplane/identity/service.py", "import sqlalchemy"),
     "vendor-httpx": ("controlplane/up/tree.py", "import httpx"),
+    "vendor-tuf": ("controlplane/trust/judging.py", "import tuf.api.metadata"),
     "vendor-amqtt": ("controlplane/up/tree.py", "import amqtt.broker"),
 }
 

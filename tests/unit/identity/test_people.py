@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from pathlib import Path
 
 import pytest
@@ -284,7 +285,8 @@ def test_a_box_joins_over_http_as_protobuf_s_json_says_it(plane: SimControlPlane
     body = {"token": token, "nodeId": "quay-1", "csrPem": joining.new_request(), "agentVersion": "0.1.0", "new": 1}
     answer = plane.stranger.post("/api/v1/enroll", json=body)
     assert answer.status_code == 200
-    assert set(answer.json()) == {"nodeId", "certificate", "fleetAddress", "role"}
+    assert set(answer.json()) == {"nodeId", "certificate", "fleetAddress", "role", "root"}
+    assert b64decode(answer.json()["root"]) == plane.services.trust.root()
     assert isinstance(answer.json()["certificate"]["notAfterUnixMs"], str)
     again = plane.stranger.post("/api/v1/enroll", json={**body, "csrPem": joining.new_request()})
     assert (again.status_code, again.json()["error"]["code"]) == (401, "invalid-token")

@@ -29,7 +29,7 @@ OPEN = {
     "/ui/static",
 }
 # Doors that ask in their own words: a page sends people to sign in, files take a grant, figures are open on loopback.
-OWN_WORDS = {*PAGES.paths, "/metrics", "/api/v1/blobs/{sha256}", "/api/v1/events/stream"}
+OWN_WORDS = {*PAGES.paths, "/metrics", "/api/v1/blobs/{sha256}", "/api/v1/metadata/{file}", "/api/v1/events/stream"}
 ADMINS = {
     ("GET", "/api/v1/apitokens"),
     ("POST", "/api/v1/apitokens"),
@@ -39,6 +39,7 @@ ADMINS = {
     ("POST", "/api/v1/people/{name}/invite"),
     ("DELETE", "/api/v1/people/{name}/sessions"),
     ("DELETE", "/api/v1/people/{name}/sessions/{session_id}"),
+    ("POST", "/api/v1/metadata/keys"),
     ("PUT", "/api/v1/settings/{name}"),
     ("DELETE", "/api/v1/settings/{name}"),
 }

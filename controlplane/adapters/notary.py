@@ -1,0 +1,82 @@
+"""The online keys and what they sign: `<state>/controlplane/trust/`, keys readable by us only.
+
+online.key, online-<id>.key   the first one, and those that a rotation made
+
+Which of them sign a role, root and targets say; one that they never named yet waits there for a rotation to name it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
+
+from controlplane.adapters.files import private_folder
+from controlplane.signing import metadata, online
+from controlplane.signing.documents import Document, Keys, delegator
+from controlplane.signing.keys import CryptoSigner, new_key, read_key, write_key
+from controlplane.trust.ports import PublicKey
+from protos import trust
+from protos.errors import Rejected
+from protos.trust import Assignment
+
+_read = lru_cache(maxsize=1024)(metadata.read)  # the same documents are looked at with every change
+
+
+class FolderNotary:
+    """Implements controlplane.trust.ports.Notary."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = private_folder(folder)
+        self._seen: set[str] = set()  # ids of keys that were named once
+
+    def read(self, contents: Mapping[str, bytes], role: str, by: bytes | None = None) -> Document:
+        above = delegator(role)
+        if above not in contents:
+            raise Rejected(f"{role}.json came before {above}.json, which says who may sign it")
+        return _read(role, contents[role], by or contents[above], above)
+
+    def able(self, contents: Mapping[str, bytes], role: str) -> bool:
+        trusted = self._trusted(contents, role)
+        return len(trusted.ids & self._held().keys()) >= trusted.threshold
+
+    def sign(self, contents: Mapping[str, bytes], role: str, wanted: Iterable[Assignment], now: int) -> bytes:
+        held, trusted = self._held(), self._trusted(contents, role)
+        signers = [held[each] for each in sorted(trusted.ids & held.keys())]
+        last = metadata.parsed(role, contents[role]).signed.version if role in contents else 0
+        if role == trust.ASSIGN:
+            return online.assign(wanted, last, signers, now)
+        if role == trust.SNAPSHOT:
+            return online.snapshot(_named(contents), last, signers, now)
+        return online.timestamp(_version(contents, trust.SNAPSHOT), last, signers, now)
+
+    def new_key(self) -> PublicKey:
+        key = new_key()
+        public = key.public_key
+        write_key(self._folder / f"online-{public.keyid[:12]}.key", key)
+        return PublicKey(public.keyid, public.to_dict())
+
+    def forget_unused(self, contents: Mapping[str, bytes]) -> None:
+        named = set[str]().union(*(self._trusted(contents, role).ids for role in trust.ONLINE))
+        for path in self._folder.glob("*.key"):
+            if (key := read_key(path).public_key.keyid) in self._seen - named:
+                path.unlink()
+                self._seen.discard(key)
+        self._seen |= named
+
+    def _held(self) -> dict[str, CryptoSigner]:
+        keys = (read_key(path) for path in sorted(self._folder.glob("*.key")))
+        return {key.public_key.keyid: key for key in keys}
+
+    def _trusted(self, contents: Mapping[str, bytes], role: str) -> Keys:
+        above = delegator(role)
+        return self.read(contents, above).delegated.get(role, Keys())
+
+
+def _version(contents: Mapping[str, bytes], role: str) -> tuple[int, bytes]:
+    return metadata.parsed(role, contents[role]).signed.version, contents[role]
+
+
+def _named(contents: Mapping[str, bytes]) -> dict[str, tuple[int, bytes]]:
+    above = (trust.ROOT, trust.SNAPSHOT, trust.TIMESTAMP)
+    return {role: _version(contents, role) for role in contents if role not in above}

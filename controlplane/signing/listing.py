@@ -1,0 +1,112 @@
+"""Releases listed and withdrawn, by release keys: new documents of the models concerned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from tuf.api.metadata import Targets
+
+from controlplane.signing import ceremony, metadata
+from controlplane.signing.chain import Chain
+from controlplane.signing.documents import LAST_NUMBER, Document, is_model, next_version
+from controlplane.signing.keys import Signer
+from protos import trust
+from protos.errors import Rejected
+from protos.ids import ModelName, Version
+from protos.trust import Listing
+
+
+@dataclass
+class _Model:
+    """What one model lists afterwards, by path, and the highest number that it ever gave."""
+
+    listings: dict[str, Listing]
+    last_number: int
+    version: int
+
+    def add(self, wish: Listing) -> None:
+        before = self.listings.get(wish.path)
+        self.last_number += before is None
+        self.listings[wish.path] = replace(wish, number=before.number if before else self.last_number)
+
+
+def listed(
+    chain: Chain,
+    wishes: Iterable[Listing],
+    gone: Iterable[tuple[ModelName, Version]],
+    signers: Sequence[Signer],
+    now: int,
+) -> dict[str, bytes]:
+    """New documents by role: releases of `wishes` listed, those of `gone` no more. What is due is signed anew as well.
+
+    A release gets its model's next number, whatever the wish says; one that is listed already keeps the one it has.
+
+    Raises:
+        Rejected: too few of the keys that may sign; a release to withdraw that is not listed.
+    """
+    signing = able(chain, trust.MODELS, signers)
+    changed = _changed(chain.documents, wishes, gone)
+    for role, found in chain.documents.items():
+        if is_model(role) and found.due(now):
+            _model_of(changed, chain.documents, role)
+    made = {role: _written(role, model, signing, now) for role, model in sorted(changed.items())}
+    if made.keys() - chain.documents[trust.MODELS].delegated.keys() or chain.documents[trust.MODELS].due(now):
+        made[trust.MODELS] = models(chain, made, signing, now)
+    return made
+
+
+def able(chain: Chain, role: str, signers: Sequence[Signer]) -> list[Signer]:
+    """Those of `signers` that may sign `role`. Raises Rejected where they are too few."""
+    trusted = {key.keyid for key in chain.keys(role)}
+    found = {each.public_key.keyid: each for each in signers if each.public_key.keyid in trusted}
+    need = chain.threshold(role)
+    if len(found) < need:
+        raise Rejected(
+            f"{role} wants signatures of {need} of its {len(trusted)} keys, and {len(found)} of those given may sign: "
+            "name others with --key ('longshore keys' shows which may)"
+        )
+    return list(found.values())
+
+
+def models(chain: Chain, made: Iterable[str], signers: Sequence[Signer], now: int) -> bytes:
+    """`models` with the roles of `made` beside those it has."""
+    before, keys = chain.documents[trust.MODELS], chain.keys(trust.MODELS)
+    roles = sorted({*before.delegated, *made})
+    return ceremony.models(keys, chain.threshold(trust.MODELS), roles, before.version, signers, now)
+
+
+def _changed(
+    documents: Mapping[str, Document], wishes: Iterable[Listing], gone: Iterable[tuple[ModelName, Version]]
+) -> dict[str, _Model]:
+    after: dict[str, _Model] = {}
+    for wish in wishes:
+        _model_of(after, documents, trust.model_role(wish.model)).add(wish)
+    for model, version in gone:
+        listings = _model_of(after, documents, trust.model_role(model)).listings
+        if listings.pop(trust.release_path(model, version), None) is None:
+            raise Rejected(f"{model}@{version} is not listed; 'longshore get releases' shows what is signed")
+    return after
+
+
+def _model_of(after: dict[str, _Model], documents: Mapping[str, Document], role: str) -> _Model:
+    if role not in after:
+        found = documents.get(role) or Document(role, 0, 0)
+        after[role] = _Model({each.path: each for each in found.listings}, found.last_number, found.version)
+    return after[role]
+
+
+def signed_again(found: Document, signers: Sequence[Signer], now: int) -> bytes:
+    """What a model lists, unchanged, by other keys or for another while."""
+    model = _Model({each.path: each for each in found.listings}, found.last_number, found.version)
+    return _written(found.role, model, signers, now)
+
+
+def _written(role: str, model: _Model, signers: Sequence[Signer], now: int) -> bytes:
+    document = Targets(
+        version=next_version(role, model.version, now),
+        expires=metadata.expiry(role, now),
+        targets={each.path: metadata.target(each) for each in model.listings.values()},
+        unrecognized_fields={LAST_NUMBER: model.last_number},
+    )
+    return metadata.signed(document, signers)

@@ -1,0 +1,191 @@
+"""Use cases of signed metadata: serve it, take what was signed elsewhere, sign what is the control plane's.
+
+Every change ends with `publish`, in the transaction of whatever changed, under one lock for all replicas: what
+Deployments want, what release keys listed, and what boxes are served never differ after a commit. Offline and release
+keys are nowhere here. Blocking and thread-safe.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from controlplane.db import Database, Session
+from controlplane.errors import NotFound
+from controlplane.fleet.repository import FleetRepository
+from controlplane.ports import Clock
+from controlplane.signing.documents import Document, delegator
+from controlplane.trust import due, judging
+from controlplane.trust.judging import Registered, Upload
+from controlplane.trust.ports import Notary, PublicKey
+from controlplane.trust.repository import TrustRepository
+from protos import trust
+from protos.ids import ModelName, Version
+from protos.trust import Listing
+
+log = logging.getLogger(__name__)
+_FILE = re.compile(r"(?:([1-9][0-9]{0,15})\.)?([a-z0-9-]{1,80})\.json")
+_NEWEST = (trust.TIMESTAMP, trust.ROOT)  # what is asked for without a number
+
+
+@dataclass(frozen=True)
+class Role:
+    """One role as people see it."""
+
+    document: Document
+    keys: tuple[str, ...]  # ids, of which `document.threshold` must sign
+    created_ms: int
+    held: bool  # whether this control plane could sign it now; of online roles
+
+
+class TrustService:
+    def __init__(self, database: Database, notary: Notary, clock: Clock) -> None:
+        self._database = database
+        self._notary = notary
+        self._clock = clock
+
+    # ---- what boxes fetch ----
+
+    def file(self, name: str) -> bytes:
+        """`timestamp.json`, `root.json` (the newest), `N.<role>.json`. Raises NotFound."""
+        found = _FILE.fullmatch(name)
+        if found and (found[1] or found[2] in _NEWEST):
+            with self._database.read() as session:
+                repository = TrustRepository(session)
+                version = int(found[1]) if found[1] else repository.version(found[2])
+                content = repository.content(found[2], version)
+            if content is not None:
+                return content
+        raise NotFound(f"there is no signed metadata {name!r}; timestamp.json leads to what there is")
+
+    def root(self) -> bytes:
+        """The newest; empty before there is any."""
+        with self._database.read() as session:
+            return TrustRepository(session).newest().get(trust.ROOT, b"")
+
+    # ---- what people see ----
+
+    def roles(self) -> list[Role]:
+        """Newest documents, by role."""
+        with self._database.read() as session:
+            rows = TrustRepository(session).newest_rows()
+        contents = {row.role: row.content for row in rows}
+        return [self._role(contents, row.role, row.created_ms) for row in rows]
+
+    def _role(self, contents: Mapping[str, bytes], role: str, created_ms: int) -> Role:
+        trusted = self._notary.read(contents, delegator(role)).delegated[role]
+        held = role in trust.ONLINE and self._notary.able(contents, role)
+        return Role(self._notary.read(contents, role), tuple(sorted(trusted.ids)), created_ms, held)
+
+    def listings(self) -> dict[tuple[ModelName, Version], Listing]:
+        with self._database.read() as session:
+            return TrustRepository(session).listings()
+
+    # ---- what comes from outside ----
+
+    def begin(self, first: Callable[[], Mapping[str, bytes]]) -> bool:
+        """Take the first documents, where there are none yet; whether that was now. Raises Rejected, Conflict."""
+        with self._database.read() as session:
+            if TrustRepository(session).version(trust.ROOT):
+                return False
+        self.take(first())
+        return True
+
+    def take(self, documents: Mapping[str, bytes], withdrawn: frozenset[str] = frozenset()) -> tuple[str, ...]:
+        """Keep signed documents, by role, all or none, and publish what follows; the roles that were new.
+
+        `withdrawn`: paths of releases that may vanish. What is here already is no news.
+
+        Raises:
+            Rejected: with the file and the rule it breaks. Nothing is kept.
+            Conflict: somebody else signed meanwhile.
+        """
+        with self._database.begin() as session:
+            repository = TrustRepository(session)
+            repository.lock()
+            contents = repository.newest()
+            new = {role: content for role, content in documents.items() if contents.get(role) != content}
+            if new:
+                after = self._judged(contents, new, withdrawn, repository.releases())
+                for role in sorted(new):
+                    repository.add(after[role], new[role], self._now_ms())
+                    repository.prune(role, self._now_ms())
+                self._settle(session, contents | new)
+        return tuple(sorted(new))
+
+    def _judged(
+        self,
+        contents: Mapping[str, bytes],
+        new: Mapping[str, bytes],
+        withdrawn: frozenset[str],
+        releases: Mapping[tuple[ModelName, Version], Registered],
+    ) -> dict[str, Document]:
+        """The state with `new`, by role. Raises Rejected, Conflict."""
+        merged = {**contents, **new}
+        after = {role: self._notary.read(merged, role) for role in merged if role not in trust.ONLINE}
+        old_root = contents.get(trust.ROOT, new.get(trust.ROOT))
+        upload = Upload(
+            roles=frozenset(new),
+            before={role: self._notary.read(contents, role) for role in contents},
+            after=after,
+            root_by_old=self._notary.read(merged, trust.ROOT, old_root) if trust.ROOT in new else None,
+            releases=releases,
+            withdrawn=withdrawn,
+            able=frozenset(role for role in trust.ONLINE if self._notary.able(merged, role)),
+            now=self._now_ms() // 1000,
+        )
+        judging.judge(upload)
+        return after
+
+    def new_online_key(self) -> PublicKey:
+        """A key pair of this control plane; it signs once an uploaded root or targets names it. Raises Fatal."""
+        return self._notary.new_key()
+
+    # ---- what is signed here ----
+
+    def publish(self, session: Session) -> None:
+        """Sign what is due, in the caller's transaction. Without a key that may, all stays as it is and is logged."""
+        repository = TrustRepository(session)
+        repository.lock()
+        self._settle(session, repository.newest())
+
+    def keep_fresh(self) -> None:
+        """Publish in a transaction of its own; cheap when nothing is due. Raises Retryable."""
+        with self._database.read() as session:
+            idle = not self._due(session, TrustRepository(session).newest())[1]
+        if not idle:
+            with self._database.begin() as session:
+                self.publish(session)
+
+    def _settle(self, session: Session, contents: Mapping[str, bytes]) -> None:
+        contents = dict(contents)
+        wanted, roles = self._due(session, contents)
+        for role in roles:
+            if not self._notary.able(contents, role):
+                log.error("no key here may sign %s; see 'longshore keys', and docs/operations.md for what to do", role)
+                return
+            contents[role] = self._notary.sign(contents, role, wanted, self._now_ms() // 1000)
+            repository = TrustRepository(session)
+            repository.add(self._notary.read(contents, role), contents[role], self._now_ms())
+            repository.prune(role, self._now_ms())
+
+    def _due(self, session: Session, contents: Mapping[str, bytes]) -> tuple[due.Wanted, tuple[str, ...]]:
+        if trust.ROOT not in contents:
+            return (), ()
+        repository = TrustRepository(session)
+        digests = {key: found.digest for key, found in repository.releases().items()}
+        wanted = due.assignments(FleetRepository(session).deployments(), repository.listings(), digests)
+        documents = {role: self._notary.read(contents, role) for role in contents}
+        return wanted, due.due(documents, wanted, self._now_ms() // 1000)
+
+    def forget_unused_keys(self) -> None:
+        """Of a rotation that is over. Raises Retryable."""
+        with self._database.read() as session:
+            contents = TrustRepository(session).newest()
+        if contents:
+            self._notary.forget_unused(contents)
+
+    def _now_ms(self) -> int:
+        return int(self._clock.unix() * 1000)

@@ -1,0 +1,320 @@
+"""Signed metadata as a client gets it: what is served, what is taken, what follows from a Deployment."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tuf.api.metadata import Targets
+
+from controlplane.errors import Conflict, NotFound
+from controlplane.identity.roles import Role
+from controlplane.signing import ceremony, metadata
+from controlplane.signing.chain import Chain, proven
+from controlplane.signing.keys import CryptoSigner, new_key, read_key
+from controlplane.signing.listing import listed
+from controlplane.trust.repository import TrustRepository
+from protos import trust
+from protos.errors import Rejected
+from protos.ids import ModelName, NodeId, Version
+from protos.trust import Listing
+from tests.sim import releases
+from tests.sim.clock import FakeClock
+from tests.sim.control_plane import SimControlPlane
+from tests.sim.tuf_client import SimTufClient
+
+DAY = 86_400
+HARBOUR = releases.make("1.0.0", size=1000)
+NEXT = releases.make("1.1.0", size=1000)
+
+
+def deploy(plane: SimControlPlane, version: str = "1.0.0", name: str = "gate") -> None:
+    answer = plane.client.put(f"/api/v1/deployments/{name}", json={"spec": {"model": "harbour", "version": version}})
+    assert answer.status_code in (200, 201), answer.text
+
+
+def versions(plane: SimControlPlane) -> dict[str, int]:
+    return {each.document.role: each.document.version for each in plane.services.trust.roles()}
+
+
+def assigned(plane: SimControlPlane) -> dict[str, str]:
+    found = next(each.document for each in plane.services.trust.roles() if each.document.role == trust.ASSIGN)
+    return {each.path: each.version for each in found.assignments}
+
+
+def chain(plane: SimControlPlane) -> Chain:
+    with plane.database.read() as session:
+        contents = TrustRepository(session).newest()
+    below = {role: content for role, content in contents.items() if role not in (trust.ROOT, *trust.ONLINE)}
+    return proven(contents[trust.ROOT], below)
+
+
+def release_key(plane: SimControlPlane) -> CryptoSigner:
+    return read_key(plane.config.keys_folder / "release.key")
+
+
+def listing(made: releases.MadeRelease, version: str, **changed: Any) -> Listing:
+    about: dict[str, Any] = {"digest": made.digest, "size": len(made.manifest), "number": 1, "task": "detection"}
+    return Listing(ModelName("harbour"), Version(version), **(about | changed))
+
+
+def test_a_client_finds_both_halves_of_what_shall_run(tmp_path: Path) -> None:
+    plane = SimControlPlane(tmp_path / "state", FakeClock(unix=time.time()))  # tuf's client reads the machine's clock
+    plane.push(HARBOUR, floor=1, device_classes=("x86_64-cpu",))
+    deploy(plane)
+    client = SimTufClient(plane, tmp_path / "client", plane.services.trust.root())
+    wanted, may = client.target("assign/gate/release"), client.target("models/harbour/1.0.0")
+    assert wanted is not None
+    assert may is not None
+    assert (
+        (wanted.length, wanted.hashes)
+        == (may.length, may.hashes)
+        == (len(HARBOUR.manifest), trust.hashes(HARBOUR.digest))
+    )
+    assert (may.custom["release"], may.custom["floor"], may.custom["deviceClasses"]) == (1, 1, ["x86_64-cpu"])
+    plane.close()
+
+
+def test_a_deployment_is_assigned_in_its_own_transaction_and_no_more_once_it_is_deleted(plane: SimControlPlane) -> None:
+    plane.push(HARBOUR)
+    before = versions(plane)
+    deploy(plane)
+    assert assigned(plane) == {"assign/gate/release": "1.0.0"}
+    after = versions(plane)
+    assert {role for role in after if after[role] > before[role]} == set(trust.ONLINE)
+    plane.client.delete("/api/v1/deployments/gate")
+    assert assigned(plane) == {}
+
+
+def test_what_is_applied_again_signs_nothing(plane: SimControlPlane) -> None:
+    plane.push(HARBOUR)
+    deploy(plane)
+    before = versions(plane)
+    deploy(plane)
+    plane.services.trust.keep_fresh()
+    assert versions(plane) == before
+
+
+def test_an_unsigned_release_is_assigned_as_soon_as_it_is_signed(plane: SimControlPlane) -> None:
+    stored = plane.push(HARBOUR, signed=False)
+    deploy(plane)
+    assert assigned(plane) == {}
+    plane.sign(stored)
+    assert assigned(plane) == {"assign/gate/release": "1.0.0"}
+
+
+def test_a_candidate_in_the_shadow_is_assigned_as_such(plane: SimControlPlane) -> None:
+    plane.push(HARBOUR)
+    plane.push(NEXT)
+    spec = {"model": "harbour", "version": "1.0.0", "shadow": {"release": "harbour@1.1.0"}}
+    assert plane.client.put("/api/v1/deployments/gate", json={"spec": spec}).status_code == 201
+    assert assigned(plane) == {"assign/gate/release": "1.0.0", "assign/gate/shadow": "1.1.0"}
+
+
+def test_a_release_that_was_withdrawn_is_assigned_to_nobody(plane: SimControlPlane) -> None:
+    plane.push(HARBOUR)
+    deploy(plane)
+    gone = (ModelName("harbour"), Version("1.0.0"))
+    made = listed(chain(plane), (), [gone], [release_key(plane)], int(plane.clock.unix()))
+    with pytest.raises(Conflict, match=r"no longer lists models/harbour/1\.0\.0"):
+        plane.services.trust.take(made)
+    plane.services.trust.take(made, frozenset({trust.release_path(*gone)}))
+    assert assigned(plane) == {}
+
+
+@pytest.mark.parametrize(("after", "again"), [(0.6 * DAY, {trust.TIMESTAMP}), (4 * DAY, set(trust.ONLINE))])
+def test_what_is_half_over_is_signed_anew(plane: SimControlPlane, after: float, again: set[str]) -> None:
+    before = versions(plane)
+    plane.services.trust.keep_fresh()
+    assert versions(plane) == before
+    plane.clock.tick(after)
+    plane.services.trust.keep_fresh()
+    found = versions(plane)
+    assert {role for role in found if found[role] > before[role]} == again
+    assert found[trust.TIMESTAMP] == int(plane.clock.unix())
+
+
+def test_online_everything_goes_on_without_offline_and_release_keys(plane: SimControlPlane) -> None:
+    plane.push(HARBOUR)
+    shutil.rmtree(plane.config.keys_folder)
+    deploy(plane)
+    plane.clock.tick(20 * DAY)
+    plane.services.trust.keep_fresh()
+    assert assigned(plane) == {"assign/gate/release": "1.0.0"}
+    assert all(each.document.verified for each in plane.services.trust.roles())
+
+
+def test_the_same_documents_again_are_no_news(plane: SimControlPlane) -> None:
+    plane.push(HARBOUR)
+    found = chain(plane)
+    assert plane.services.trust.take({"model-harbour": found.contents["model-harbour"]}) == ()
+
+
+def test_two_signers_at_once_cost_one_of_them_a_second_try(plane: SimControlPlane) -> None:
+    plane.push(HARBOUR)
+    plane.push(NEXT, signed=False)
+    early = chain(plane)
+    plane.sign(plane.registry.release("harbour-1-1-0"))
+    made = listed(early, [listing(NEXT, "1.1.0", floor=2)], (), [release_key(plane)], int(plane.clock.unix()))
+    with pytest.raises(Conflict, match="run the same command again"):
+        plane.services.trust.take(made)
+
+
+def test_old_versions_go_and_roots_stay(plane: SimControlPlane) -> None:
+    for _ in range(20):
+        plane.clock.tick(0.6 * DAY)
+        plane.services.trust.keep_fresh()
+    newest = versions(plane)[trust.TIMESTAMP]
+    with plane.database.read() as session:
+        repository = TrustRepository(session)
+        kept = [version for version in range(newest - 25 * DAY, newest + 1, 1) if version % 8640 == newest % 8640]
+        assert sum(repository.content(trust.TIMESTAMP, version) is not None for version in kept) == 16
+        assert repository.content(trust.ROOT, 1) is not None
+
+
+# ---- thieves ----
+
+Thief = Callable[[SimControlPlane, Chain, CryptoSigner], dict[str, bytes]]
+
+
+def by_listing(plane: SimControlPlane, found: Chain, stolen: CryptoSigner) -> dict[str, bytes]:
+    """Signed by the online key instead of the release key."""
+    document = Targets(
+        version=int(plane.clock.unix()) + 1,
+        expires=metadata.expiry("model-harbour", int(plane.clock.unix())),
+        targets={"models/harbour/1.1.0": metadata.target(listing(NEXT, "1.1.0", number=2))},
+    )
+    return {"model-harbour": metadata.signed(document, [stolen])}
+
+
+def by_delegating(plane: SimControlPlane, found: Chain, stolen: CryptoSigner) -> dict[str, bytes]:
+    """Makes himself a signer of models first."""
+    now = int(plane.clock.unix())
+    roles = sorted(found.documents[trust.MODELS].delegated)
+    return {
+        **by_listing(plane, found, stolen),
+        trust.MODELS: ceremony.models([stolen.public_key], 1, roles, now, [stolen], now),
+    }
+
+
+def by_targets(plane: SimControlPlane, found: Chain, stolen: CryptoSigner) -> dict[str, bytes]:
+    """Makes himself the release key first."""
+    now = int(plane.clock.unix())
+    below = {trust.MODELS: ([stolen.public_key], 1), trust.ASSIGN: ([stolen.public_key], 1)}
+    return {**by_delegating(plane, found, stolen), trust.TARGETS: ceremony.targets(below, now, [stolen], now)}
+
+
+def by_root(plane: SimControlPlane, found: Chain, stolen: CryptoSigner) -> dict[str, bytes]:
+    now = int(plane.clock.unix())
+    mine = {role: ([stolen.public_key], 1) for role in (trust.ROOT, trust.TARGETS, trust.SNAPSHOT, trust.TIMESTAMP)}
+    root = metadata.signed(ceremony.root(2, mine, now), [stolen])
+    return {**by_targets(plane, found, stolen), trust.ROOT: root}
+
+
+@pytest.mark.parametrize("way", [by_listing, by_delegating, by_targets, by_root])
+def test_whoever_stole_the_online_key_lists_nothing(plane: SimControlPlane, way: Thief) -> None:
+    plane.push(HARBOUR)
+    plane.push(NEXT, signed=False)
+    stolen = read_key(plane.config.folder / "trust" / "online.key")
+    with pytest.raises(Rejected, match="signature"):
+        plane.services.trust.take(way(plane, chain(plane), stolen))
+    assert (ModelName("harbour"), Version("1.1.0")) not in plane.services.trust.listings()
+
+
+@pytest.mark.parametrize("role", trust.ONLINE)
+def test_online_documents_are_taken_from_nobody(plane: SimControlPlane, role: str) -> None:
+    with plane.database.read() as session:
+        content = TrustRepository(session).newest()[role]
+    with pytest.raises(Rejected, match="taken from nobody"):
+        plane.services.trust.take({role: content.replace(b'"version"', b' "version"')})
+
+
+# ---- what is judged ----
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"digest": HARBOUR.digest}, "other content than the registry has"),
+        ({"size": 7}, "other content than the registry has"),
+        ({"task": "classification"}, "other content than the registry has"),
+        ({"version": "9.9.9"}, "not in the registry"),
+    ],
+)
+def test_only_what_the_registry_has_is_listed(plane: SimControlPlane, changed: dict[str, Any], why: str) -> None:
+    plane.push(NEXT, signed=False)
+    version = changed.pop("version", "1.1.0")
+    made = listed(chain(plane), [listing(NEXT, version, **changed)], (), [release_key(plane)], int(plane.clock.unix()))
+    with pytest.raises(Rejected, match=why):
+        plane.services.trust.take(made)
+
+
+def test_a_stranger_s_key_signs_nothing(plane: SimControlPlane) -> None:
+    plane.push(NEXT, signed=False)
+    with pytest.raises(Rejected, match="wants signatures of 1 of its 1 keys"):
+        listed(chain(plane), [listing(NEXT, "1.1.0")], (), [new_key()], int(plane.clock.unix()))
+
+
+def test_one_changed_letter_is_seen(plane: SimControlPlane) -> None:
+    plane.push(NEXT, signed=False)
+    now = int(plane.clock.unix())
+    made = listed(chain(plane), [listing(NEXT, "1.1.0", floor=1)], (), [release_key(plane)], now)
+    made["model-harbour"] = made["model-harbour"].replace(b'"floor":1', b'"floor":0')
+    with pytest.raises(Rejected, match="has 0 of the 1 signatures"):
+        plane.services.trust.take(made)
+
+
+def test_a_number_is_never_given_twice_also_when_its_release_was_withdrawn(plane: SimControlPlane) -> None:
+    plane.push(HARBOUR)
+    gone, now = (ModelName("harbour"), Version("1.0.0")), int(plane.clock.unix())
+    made = listed(chain(plane), (), [gone], [release_key(plane)], now)
+    plane.services.trust.take(made, frozenset({trust.release_path(*gone)}))
+    plane.push(NEXT)
+    assert plane.services.trust.listings()[ModelName("harbour"), Version("1.1.0")].number == 2
+
+
+# ---- over HTTP ----
+
+
+@pytest.mark.parametrize(
+    "name", ["timestamp", "7.timestamp.json", "1.root", "0.root.json", "snapshot.json", "1.ROOT.json"]
+)
+def test_other_names_are_not_there(plane: SimControlPlane, name: str) -> None:
+    with pytest.raises(NotFound):
+        plane.services.trust.file(name)
+
+
+def test_a_box_reads_with_its_grant_and_a_stranger_does_not(plane: SimControlPlane) -> None:
+    grant = plane.services.grants.give(NodeId("quay-1"), int(plane.clock.unix() * 1000) + 1000)
+    box = plane.browser({"Authorization": f"Bearer {grant}"})
+    assert box.get("/api/v1/metadata/timestamp.json").status_code == 200
+    assert box.get("/api/v1/metadata/root.json").content == plane.services.trust.root()
+    assert box.get("/api/v1/metadata").status_code == 401
+    assert plane.stranger.get("/api/v1/metadata/timestamp.json").status_code == 401
+
+
+def test_what_was_signed_is_sent_and_stands_in_the_audit(plane: SimControlPlane) -> None:
+    plane.push(NEXT, signed=False)
+    now = int(plane.clock.unix())
+    made = listed(chain(plane), [listing(NEXT, "1.1.0")], (), [release_key(plane)], now)
+    body = {"documents": {role: content.decode() for role, content in made.items()}}
+    assert plane.client.put("/api/v1/metadata", json=body).json() == {"roles": ["model-harbour", "models"]}
+    assert plane.client.put("/api/v1/metadata", json=body).json() == {"roles": []}
+    found = plane.client.get("/api/v1/releases/harbour-1-1-0").json()["status"]["signed"]
+    assert (found["number"], found["floor"]) == (1, 0)
+    entries = [each["object"] for each in plane.client.get("/api/v1/audit").json()["items"]]
+    assert entries == ["metadata/model-harbour,models"]
+
+
+def test_only_an_admin_has_the_control_plane_make_a_key(plane: SimControlPlane) -> None:
+    operator = plane.identity.create_api_token("ci", person=None, role=Role.OPERATOR)
+    asked = plane.browser({"Authorization": f"Bearer {operator.text}"}).post("/api/v1/metadata/keys")
+    assert asked.status_code == 403
+    made = plane.client.post("/api/v1/metadata/keys").json()
+    assert made["key"]["keytype"] == "ed25519"
+    assert json.dumps(made).count("PRIVATE") == 0
