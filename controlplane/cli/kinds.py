@@ -136,6 +136,12 @@ def _bytes(document: Document, _: datetime) -> str:
     return human_bytes(total) if total else NONE
 
 
+def _signed(document: Document, _: datetime) -> str:
+    """As which number; `-` also from a control plane of before 0.3."""
+    number = at(document, "status.signed.number", 0)
+    return f"#{number}" if number else NONE
+
+
 def _summary(document: Document, _: datetime) -> str:
     """Of a recipe that cannot be used, why."""
     return str(at(document, "status.problem") or at(document, "spec.summary") or NONE)
@@ -238,6 +244,7 @@ KINDS = (
             Column("MODEL", text("spec.model")),
             Column("VERSION", text("spec.version")),
             Column("TASK", text("spec.task")),
+            Column("SIGNED", _signed),
             Column("SIZE", _bytes),
             Column("DIGEST", _digest("spec.digest")),
             _AGE,

@@ -46,7 +46,9 @@ SECTIONS = {
         "package": ("package", "Make a release directory from an ONNX file."),
         "try": ("try_release", "Show what a release sees on a video, pictures or a camera, here."),
         "bench": ("bench", "Measure how many cameras this machine has room for with a release."),
-        "push": ("push", "Push a release directory or tar to the registry."),
+        "push": ("push", "Push a release directory or tar to the registry, and sign it."),
+        "sign": ("sign", "Sign releases that are in the registry: boxes run only what is signed."),
+        "withdraw": ("withdraw", "List releases no more: no box installs them from then on."),
         "diff": ("diff", "What changed between two releases."),
         "train": ("train", "Train a model with a recipe, on the control plane's machine."),
         "cancel": ("cancel", "End a Run before its time."),
@@ -56,6 +58,7 @@ SECTIONS = {
         "invite": ("invite", "A sign-in link for somebody, with a role."),
         "apitoken": ("apitoken", "Create, list and delete API tokens."),
         "audit": ("audit", "Who changed what."),
+        "keys": ("keys", "Who may sign what boxes run, and other keys in their place."),
     },
     "Day two": {
         "backup": ("backup", "Back up a control plane into one file, while it serves."),

@@ -18,7 +18,7 @@ from controlplane.cli.exits import Conflict, NotFound
 from controlplane.cli.parcels import Parcel, Stream, opened
 from protos import manifest
 from protos.errors import Rejected, Retryable
-from protos.ids import hex_of, release_name
+from protos.ids import Digest, ModelName, Version, hex_of, release_name
 from protos.manifest import FileEntry, Manifest
 
 CHUNK = 2 << 20  # bytes of one PATCH: short enough to lose, long enough not to wait for answers
@@ -31,12 +31,18 @@ Progress = Callable[[str, str, int, int], None]  # what is done, file, bytes don
 
 @dataclass(frozen=True)
 class Pushed:
-    model: str
-    version: str
-    digest: str
+    model: ModelName
+    version: Version
+    task: str
+    digest: Digest
+    size: int  # bytes of the manifest
     name: str
     new: bool  # False: the same release was there already
     sent_bytes: int
+
+    @property
+    def release(self) -> str:
+        return f"{self.model}@{self.version}"
 
 
 def push(
@@ -62,7 +68,8 @@ def push(
         if not stored:
             sent = sum(_Sending(client, entry, progress, sleep).run(parcel) for entry in release.files)
     name, new = _made(client, content, sleep)
-    return Pushed(release.name, release.version, digest, name, new=new, sent_bytes=sent)
+    about = (release.name, release.version, release.task, digest, len(content))
+    return Pushed(*about, name, new=new, sent_bytes=sent)
 
 
 def _stored(client: Client, release: Manifest) -> str:

@@ -47,10 +47,13 @@ class LocalFleet:
         return str(self._client.document("POST", "/jointokens", json=body)["token"])
 
     def push(self, release: Path) -> tuple[str, str]:
-        """Model and version of the pushed release; pushing it again changes nothing."""
+        """Model and version of the release, pushed and, with this tree's key, signed; again, it changes nothing."""
+        from controlplane.cli.commands.push import signed
         from controlplane.cli.pushing import push
+        from controlplane.cli.signing import Terms
 
         pushed = push(self._client, release, sleep=self._pause)
+        signed(self._client, pushed, (), Terms())
         return pushed.model, pushed.version
 
     def apply(self, document: Document) -> None:

@@ -109,6 +109,7 @@ async def _bring_up(options: UpOptions, processes: Processes, screen: Screen) ->
             await boxes.join(fleet)
         lent = await asyncio.to_thread(_lend, options, fleet, screen)
         screen.address(options, await asyncio.to_thread(fleet.sign_in_link, options.page), lent)
+        tell_of_keys(options, screen)
         if boxes:
             await boxes.first_detection(fleet)
     finally:
@@ -124,6 +125,14 @@ def _lend(options: UpOptions, fleet: LocalFleet, screen: Screen) -> Lent | None:
     except Rejected as error:
         screen.note(f"commands find this control plane in {Path.cwd()} only: {error}")
         return None
+
+
+def tell_of_keys(options: UpOptions, screen: Screen) -> None:
+    """Once, to the owner of a fleet that has just begun."""
+    offline, told = options.state / "keys" / "offline", options.state / "keys" / ".told"
+    if offline.is_dir() and not told.exists():
+        screen.note(f"carry {offline} away and delete it here: whoever has it owns the fleet (README.txt beside it)")
+        told.touch()
 
 
 def _take_back(options: UpOptions, screen: Screen) -> None:

@@ -1,25 +1,35 @@
-"""`longshore push`: a release into the registry, with bars where somebody looks."""
+"""`longshore push`: a release into the registry, signed, with bars where somebody looks."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from controlplane.cli import session
 from controlplane.cli.bars import bars
 from controlplane.cli.kinds import human_bytes
-from controlplane.cli.pushing import push
+from controlplane.cli.pushing import Pushed, push
 
-EXAMPLES = """Push a release to the registry: a folder with manifest.json, or a tar of one.
+if TYPE_CHECKING:
+    from controlplane.cli.client import Client
+    from controlplane.cli.signing import Terms
+    from protos.trust import Listing
+
+EXAMPLES = """Push a release to the registry, and sign it: a folder with manifest.json, or a tar of one.
 
 A push that was interrupted goes on where it stopped when you run it again. A release is immutable: the same content
-again changes nothing, other content under the same version is refused.
+again changes nothing, other content under the same version is refused. Boxes run only what a release key signed: the
+one that --key names, or LONGSHORE_RELEASE_KEY, or that of the 'longshore up' on this machine. Without one it is pushed
+and not signed.
 
 \b
 Examples:
   longshore push models/harbour/release
-  longshore push harbour-1.2.0.tar.gz
+  longshore push harbour-1.2.0.tar.gz --key ~/keys/release.key
+  longshore push harbour-1.2.1 --floor 7 --for x86_64-cpu
 
 A bare .onnx is no release: 'longshore package' makes one of it.
 """
@@ -27,11 +37,44 @@ A bare .onnx is no release: 'longshore package' makes one of it.
 
 @click.command("push", help=EXAMPLES)
 @click.argument("path", type=click.Path(path_type=Path), metavar="DIR|FILE")
-def command(path: Path) -> None:
-    with session.client() as client, bars() as show:
-        pushed = push(client, path, lambda doing, file, done, total: show(f"{doing} {file}", done, total))
-    if pushed.new:
-        click.echo(f"release/{pushed.name} pushed ({human_bytes(pushed.sent_bytes)} sent)")
-    else:
-        click.echo(f"release/{pushed.name} unchanged")
-    click.echo(f"  {pushed.digest}")
+@click.option(
+    "--key", "names", multiple=True, metavar="FILE|URI", help="A release key; several where several must sign."
+)
+@click.option("--floor", type=click.IntRange(0), default=0, help="Boxes run no release below this number ever again.")
+@click.option(
+    "--for", "classes", multiple=True, metavar="CLASS", help="Where it may run, such as x86_64-cpu [default: anywhere]."
+)
+@click.option("--minimum-agent", default="", metavar="VERSION", help="The oldest agent that may run it.")
+def command(path: Path, names: tuple[str, ...], floor: int, classes: tuple[str, ...], minimum_agent: str) -> None:
+    from controlplane.cli.signing import Terms
+
+    with session.client() as client:
+        with bars() as show:
+            pushed = push(client, path, lambda doing, file, done, total: show(f"{doing} {file}", done, total))
+        if pushed.new:
+            click.echo(f"release/{pushed.name} pushed ({human_bytes(pushed.sent_bytes)} sent)")
+        else:
+            click.echo(f"release/{pushed.name} unchanged")
+        click.echo(f"  {pushed.digest}")
+        click.echo(f"  {signed(client, pushed, names, Terms(floor, classes, minimum_agent))}")
+
+
+def signed(client: Client, pushed: Pushed, names: tuple[str, ...], terms: Terms) -> str:
+    """Sign it where there is a key; what to say of that."""
+    from controlplane.cli import signing
+
+    ring = signing.keyring(names, client.context, os.environ)
+    if not ring:
+        return f"not signed: boxes refuse it until somebody with a release key runs 'longshore sign {pushed.release}'"
+    wish = signing.listing(pushed.model, pushed.version, pushed.task, pushed.digest, pushed.size, terms)
+    done = signing.sign(client, ring, [wish])
+    return told(done.listings[wish.path], changed=done.changed)
+
+
+def told(listing: Listing, *, changed: bool) -> str:
+    """One line about a signature."""
+    floor = f", floor {listing.floor}" if listing.floor else ""
+    where = f", for {', '.join(listing.device_classes)}" if listing.device_classes else ""
+    agent = f", agents from {listing.minimum_agent}" if listing.minimum_agent else ""
+    state = "signed" if changed else "signed already"
+    return f"{state} as number {listing.number} of {listing.model} by {listing.signed_by}{floor}{where}{agent}"

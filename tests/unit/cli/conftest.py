@@ -38,7 +38,14 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     home.mkdir()
     monkeypatch.chdir(home)
     monkeypatch.setenv("HOME", str(home))
-    for name in ("LONGSHORE_URL", "LONGSHORE_TOKEN", "LONGSHORE_CA", "LONGSHORE_CONTEXT", "XDG_CONFIG_HOME"):
+    for name in (
+        "LONGSHORE_URL",
+        "LONGSHORE_TOKEN",
+        "LONGSHORE_CA",
+        "LONGSHORE_CONTEXT",
+        "LONGSHORE_RELEASE_KEY",
+        "XDG_CONFIG_HOME",
+    ):
         monkeypatch.delenv(name, raising=False)
 
     def call(*words: str) -> Result:
