@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import ssl
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 
 from controlplane import main
 from controlplane.adapters.authority_files import load_or_create
+from controlplane.config import Config
+from controlplane.wiring import build
 
 NOW = 1_795_000_000.0
 
@@ -33,6 +36,29 @@ def test_made_again_the_authority_stays_and_the_brokers_pair_is_new(tmp_path: Pa
     pki(tmp_path)
     assert load_or_create(tmp_path, NOW).ca_pin == pin
     assert (tmp_path / "broker.pem").read_text() != broker
+
+
+def test_a_control_plane_begins_with_what_was_made_beforehand(tmp_path: Path) -> None:
+    pki(tmp_path / "made")
+    state = tmp_path / "state" / "controlplane"
+    for part in ("ca", "trust"):
+        (state / part).mkdir(parents=True)
+    for name in ("ca.pem", "ca.key"):
+        shutil.copy(tmp_path / "made" / name, state / "ca")
+    shutil.copytree(tmp_path / "made" / "trust", state / "trust", dirs_exist_ok=True)
+    services = build(Config(state=tmp_path / "state"))
+    assert services.trust.root() == (tmp_path / "made" / "keys" / "root.json").read_bytes()
+    assert not (tmp_path / "state" / "keys").exists()
+    assert all(each.document.verified for each in services.trust.roles())
+    services.database.close()
+
+
+def test_made_again_root_and_keys_stay(tmp_path: Path) -> None:
+    pki(tmp_path)
+    names = ("trust/online.key", "trust/root.json", "keys/root.json", "keys/release.key", "keys/offline/root.key")
+    before = [(tmp_path / name).read_bytes() for name in names]
+    pki(tmp_path)
+    assert [(tmp_path / name).read_bytes() for name in names] == before
 
 
 def test_half_an_authority_is_told_in_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
