@@ -101,11 +101,11 @@ def _tables(document: Document, now: datetime) -> Iterator[Table]:
     boxes = at(document, "status.boxes", [])
     yield (
         "Boxes",
-        ("NODE", "STEP", "STATE", "DIGEST", "VARIANT", "MESSAGE"),
+        ("NODE", "STEP", "STATE", "DIGEST", "VARIANT", "METADATA", "MESSAGE"),
         [
             [
                 *(item["node"], item["step"], item["state"] or kinds.NONE, _short(item["activeDigest"])),
-                *(item.get("variant") or kinds.NONE, item["message"]),
+                *(item.get("variant") or kinds.NONE, _ago(at(item, "trust.refreshed"), now), item["message"]),
             ]
             for item in boxes
         ],

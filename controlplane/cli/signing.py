@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import getpass
 import hashlib
+import os
 import platform
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -90,8 +91,16 @@ def listing(model: ModelName, version: Version, task: str, digest: Digest, size:
         device_classes=terms.device_classes,
         minimum_agent=terms.minimum_agent,
         signed_ms=int(time.time() * 1000),
-        signed_by=f"{getpass.getuser()}@{platform.node()}",
+        signed_by=_myself(),
     )
+
+
+def _myself() -> str:
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        name = str(os.getuid())
+    return f"{name}@{platform.node()}"[:200]
 
 
 def sign(

@@ -43,6 +43,7 @@ class DesiredCamera:
 class DesiredShadow:
     digest: str
     share: float
+    signed: bool = True
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class DesiredDeployment:
     classes: tuple[str, ...] = ()
     events: bool = True
     shadow: DesiredShadow | None = None
+    signed: bool = True  # not told, since no box would believe it: a signature is what wakes the boxes
 
 
 @dataclass(frozen=True)
@@ -99,9 +101,7 @@ def desired_state(node: Node, fleet: Fleet, broker: Broker | None, sync_interval
     deployments = deployments_of(node, fleet.deployments)
     return DesiredState(
         cameras=tuple(_camera(camera) for camera in cameras),
-        deployments=tuple(
-            _deployment(item, cameras, fleet.releases) for item in deployments if _digest(item, fleet.releases)
-        ),
+        deployments=tuple(_deployment(item, cameras, fleet) for item in deployments if _digest(item, fleet.releases)),
         slow_down_ms=node.spec.slow_down_ms,
         paused=node.spec.paused,
         cloud=tuple(_endpoints(node, deployments, fleet.nodes)),
@@ -146,13 +146,13 @@ def _camera(camera: Camera) -> DesiredCamera:
     )
 
 
-def _deployment(deployment: Deployment, cameras: list[Camera], releases: Releases) -> DesiredDeployment:
+def _deployment(deployment: Deployment, cameras: list[Camera], fleet: Fleet) -> DesiredDeployment:
     spec = deployment.spec
     return DesiredDeployment(
         name=deployment.name,
         model=spec.model,
         version=spec.version,
-        digest=_digest(deployment, releases),
+        digest=_digest(deployment, fleet.releases),
         cameras=tuple(camera.name for camera in cameras if spec.camera_selector.matches(camera.meta.labels)),
         deadline_ms=spec.deadline_ms,
         offload=spec.offload,
@@ -160,14 +160,15 @@ def _deployment(deployment: Deployment, cameras: list[Camera], releases: Release
         detections_per_second=spec.detections_per_second,
         classes=spec.classes,
         events=spec.events,
-        shadow=_shadow(spec.shadow, releases),
+        shadow=_shadow(spec.shadow, fleet),
+        signed=(spec.model, spec.version) not in fleet.unsigned,
     )
 
 
-def _shadow(spec: ShadowSpec, releases: Releases) -> DesiredShadow | None:
+def _shadow(spec: ShadowSpec, fleet: Fleet) -> DesiredShadow | None:
     """None for a release that the registry lost, too: there is nothing to compare with."""
-    digest = releases.get(spec.candidate) if spec.candidate else None
-    return DesiredShadow(digest, spec.share) if digest else None
+    digest = fleet.releases.get(spec.candidate) if spec.candidate else None
+    return DesiredShadow(digest, spec.share, spec.candidate not in fleet.unsigned) if digest else None
 
 
 def _endpoints(node: Node, deployments: list[Deployment], nodes: Iterable[Node]) -> list[CloudEndpoint]:

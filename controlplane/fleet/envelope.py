@@ -14,7 +14,7 @@ import msgspec
 from controlplane.fleet import sources, specs, status
 from controlplane.fleet.desired import DesiredState
 from controlplane.fleet.objects import Camera, Condition, Deployment, Fleet, Meta, Node
-from controlplane.fleet.reports import CameraReport, DeploymentReport, ShadowReport
+from controlplane.fleet.reports import CameraReport, DeploymentReport, ShadowReport, TrustReport
 from controlplane.fleet.status import Progress, Step
 from controlplane.shape import API_VERSION, moment_or_never
 
@@ -70,6 +70,7 @@ def node(item: Node, fleet: Fleet, now_ms: int) -> Document:
         "inventory": _inventory(item),
         "deployments": [_deployment_report(each) for each in sorted(report.deployments, key=lambda each: each.name)],
         "cameras": [_camera_line(each, item) for each in sorted(report.cameras, key=lambda each: each.name)],
+        "trust": _trust(report.trust),
         "problems": [{"code": each.code, "message": sources.scrubbed(each.message)} for each in report.problems],
         "conditions": conditions(status.dated(status.node_conditions(item, fleet), item.transitions, now_ms)),
     }
@@ -117,6 +118,17 @@ def _shadow(report: ShadowReport | None) -> Document | None:
         "inferSeconds": round(report.infer_seconds, 6),
         "activeInferSeconds": round(report.active_infer_seconds, 6),
         "message": sources.scrubbed(report.message),
+    }
+
+
+def _trust(report: TrustReport | None) -> Document | None:
+    if report is None:
+        return None
+    return {
+        "rootVersion": report.root_version,
+        "timestampVersion": report.timestamp_version,
+        "refreshed": moment_or_never(report.refreshed_unix_ms),
+        "expires": moment_or_never(report.expires_unix_ms),
     }
 
 
@@ -178,5 +190,6 @@ def _box(step: Progress) -> Document:
         "activeDigest": step.active_digest,
         "variant": step.variant,
         "shadow": _shadow(step.shadow),
+        "trust": _trust(step.trust),
         "message": sources.scrubbed(step.message),
     }

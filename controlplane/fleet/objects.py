@@ -95,3 +95,4 @@ class Fleet:
     releases: Releases
     quotas: BoxQuotas = field(default_factory=BoxQuotas)  # of each box's disk
     served_only: Mapping[ReleaseKey, str] = field(default_factory=dict)  # releases that find no boxes, with their task
+    unsigned: frozenset[ReleaseKey] = frozenset()  # releases that boxes refuse, for want of a signature

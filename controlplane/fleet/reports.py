@@ -69,6 +69,16 @@ class Problem:
 
 
 @dataclass(frozen=True)
+class TrustReport:
+    """What the box last proved of the signed metadata; moments by its own clock, 0 for never."""
+
+    root_version: int = 0
+    timestamp_version: int = 0
+    refreshed_unix_ms: int = 0
+    expires_unix_ms: int = 0
+
+
+@dataclass(frozen=True)
 class Report:
     observed_generation: int = 0
     boot_id: str = ""
@@ -78,6 +88,7 @@ class Report:
     problems: tuple[Problem, ...] = ()
     clock_unix_ms: int = 0
     epoch: str = ""
+    trust: TrustReport | None = None  # None: an agent of before 0.3, which asks for no signature
 
     def deployment(self, name: str) -> DeploymentReport | None:
         return next((item for item in self.deployments if item.name == name), None)

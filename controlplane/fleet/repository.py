@@ -24,7 +24,7 @@ from controlplane.settings.domain import BoxQuotas
 from controlplane.settings.repository import SettingsRepository
 from protos.ids import CameraName, DeploymentName, Digest, ModelName, NodeId, Version
 
-_REPORT_COLUMNS = ("deployments", "cameras", "problems", "clock_unix_ms")
+_REPORT_COLUMNS = ("deployments", "cameras", "problems", "clock_unix_ms", "trust")
 Row = TypeVar("Row", tables.Node, tables.Camera, tables.Deployment)
 
 
@@ -36,14 +36,20 @@ class FleetRepository:
 
     def fleet(self) -> Fleet:
         whole = (tuple(self.nodes()), tuple(self.cameras()), tuple(self.deployments()), self.releases())
-        return Fleet(*whole, self._quotas(), self.served_only())
+        return Fleet(*whole, self._quotas(), self.served_only(), self.unsigned())
 
     def surroundings(self, node: Node) -> Fleet:
         """The part of the fleet that `node`'s desired state and conditions depend on."""
         query = select(tables.Node).where(tables.Node.role == CLOUD, tables.Node.deleted_ms.is_(None))
         clouds = [_node(row) for row in self._session.scalars(query) if row.id != node.name]
-        cameras = tuple(self.cameras(node.name))
-        return Fleet((node, *clouds), cameras, tuple(self.deployments()), self.releases(), self._quotas())
+        return Fleet(
+            nodes=(node, *clouds),
+            cameras=tuple(self.cameras(node.name)),
+            deployments=tuple(self.deployments()),
+            releases=self.releases(),
+            quotas=self._quotas(),
+            unsigned=self.unsigned(),
+        )
 
     def releases(self) -> dict[tuple[ModelName, Version], Digest]:
         rows = self._session.execute(select(tables.Release.model, tables.Release.version, tables.Release.digest))
@@ -54,6 +60,15 @@ class FleetRepository:
         query = select(tables.Release.model, tables.Release.version, tables.Release.task)
         rows = self._session.execute(query.where(tables.Release.task != "detection"))
         return {(ModelName(model), Version(version)): task for model, version, task in rows}
+
+    def unsigned(self) -> frozenset[tuple[ModelName, Version]]:
+        """Releases that no release key listed; none before there is signed metadata."""
+        release, listing = tables.Release, tables.Listing
+        same = (listing.model == release.model) & (listing.version == release.version)
+        query = select(release.model, release.version).outerjoin(listing, same & (listing.digest == release.digest))
+        begun = select(tables.SignedDocument.role).limit(1).exists()
+        rows = self._session.execute(query.where(listing.model.is_(None), begun))
+        return frozenset((ModelName(model), Version(version)) for model, version in rows)
 
     def release_manifest(self, model: ModelName, version: Version) -> bytes | None:
         """The very bytes that were pushed."""

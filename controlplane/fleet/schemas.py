@@ -65,6 +65,15 @@ class ShadowStatus(Answer):
     message: str = Field(description="why it sees no frames; empty: it does")
 
 
+class TrustStatus(Answer):
+    """What a box last proved of the signed metadata; moments by its own clock."""
+
+    root_version: int = Field(description="0: it trusts no root yet")
+    timestamp_version: int = Field(description="0: never")
+    refreshed: str | None
+    expires: str | None
+
+
 class NodeDeployment(Answer):
     name: str
     state: str
@@ -99,6 +108,7 @@ class NodeStatus(Answer):
     inventory: Inventory
     deployments: list[NodeDeployment]
     cameras: list[NodeCamera]
+    trust: TrustStatus | None = Field(description="null of agents before 0.3, which ask for no signature")
     problems: list[NodeProblem]
     conditions: list[Condition]
 
@@ -219,6 +229,7 @@ class DeploymentBox(Answer):
     active_digest: str
     variant: str = Field(description="of the release that answers; empty of agents before 0.2")
     shadow: ShadowStatus | None
+    trust: TrustStatus | None
     message: str
 
 

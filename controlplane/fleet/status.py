@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from controlplane.fleet import desired
 from controlplane.fleet.objects import CLOUD, Camera, Condition, Deployment, Fleet, Node, Releases, Transitions
-from controlplane.fleet.reports import CameraReport, DeploymentReport, ShadowReport
+from controlplane.fleet.reports import CameraReport, DeploymentReport, ShadowReport, TrustReport
 from controlplane.fleet.selection import selection
 from controlplane.fleet.selectors import EVERYTHING
 from controlplane.fleet.specs import DeploymentSpec
@@ -22,6 +22,7 @@ from controlplane.fleet.specs import DeploymentSpec
 READY = "Ready"
 CONVERGED = "Converged"
 WATCHING = "Watching"
+TRUST_FRESH = "TrustFresh"
 SPEC_ACCEPTED = "SpecAccepted"
 _NAMED = 3  # boxes named in one sentence; the others are counted
 
@@ -54,6 +55,7 @@ class Progress:
     active_digest: str = ""
     variant: str = ""  # of what answers
     shadow: ShadowReport | None = None
+    trust: TrustReport | None = None
 
 
 _UNDER_WAY = {
@@ -72,13 +74,18 @@ def phase(node: Node) -> Phase:
     return Phase.OFFLINE if node.last_seen_unix_ms else Phase.JOINED
 
 
-def progress(node: Node, deployment: Deployment, releases: Releases) -> Progress:
+def progress(node: Node, deployment: Deployment, fleet: Fleet) -> Progress:
     """How far `node` is with `deployment`, and why not further."""
     spec = deployment.spec
-    wanted = releases.get((spec.model, spec.version), "")
+    wanted = fleet.releases.get((spec.model, spec.version), "")
     report = node.report.deployment(deployment.name) or DeploymentReport(deployment.name)
     step, message = _step(node, report, wanted)
-    return Progress(node.name, step, message, report.state, report.active_digest, report.variant, report.shadow)
+    unsigned = (spec.model, spec.version) in fleet.unsigned and node.report.trust is not None
+    if unsigned and step not in (Step.UPDATED, Step.FAILED):
+        release = f"{spec.model}@{spec.version}"
+        step, message = Step.WAITING, f"waits for a signature: run 'longshore sign {release}' where a release key is"
+    about = (report.state, report.active_digest, report.variant, report.shadow, node.report.trust)
+    return Progress(node.name, step, message, *about)
 
 
 def _step(node: Node, report: DeploymentReport, wanted: str) -> tuple[Step, str]:
@@ -119,14 +126,14 @@ def _utc(unix_ms: int) -> str:
 def boxes(deployment: Deployment, fleet: Fleet) -> list[Progress]:
     """How far each selected box is, by name; cloud nodes included."""
     return [
-        progress(node, deployment, fleet.releases)
+        progress(node, deployment, fleet)
         for node in sorted(fleet.nodes, key=lambda item: item.name)
         if desired.selects(deployment, node)
     ]
 
 
 def node_conditions(node: Node, fleet: Fleet) -> list[Condition]:
-    return [_node_ready(node), _node_converged(node, fleet)]
+    return [_node_ready(node), _node_converged(node, fleet), *_trust_fresh(node)]
 
 
 def _node_ready(node: Node) -> Condition:
@@ -136,9 +143,27 @@ def _node_ready(node: Node) -> Condition:
     return _condition(READY, reason, f"{node.name} {_absence(node)}", ok=False)
 
 
+def _trust_fresh(node: Node) -> list[Condition]:
+    """By the box's own clock, since that is what it goes by. Nothing of agents of before 0.3."""
+    trust = node.report.trust
+    if trust is None:
+        return []
+    if not trust.timestamp_version:
+        message = f"{node.name} has never proven the signed metadata, so it installs nothing; see its log"
+        return [_condition(TRUST_FRESH, "Never", message, ok=False)]
+    if trust.expires_unix_ms <= node.report.clock_unix_ms:
+        message = (
+            f"the signed metadata of {node.name} expired {_utc(trust.expires_unix_ms)} by its own clock, so it "
+            "installs nothing new and goes on with what it runs; see its clock, its log, and 'longshore keys'"
+        )
+        return [_condition(TRUST_FRESH, "Expired", message, ok=False)]
+    message = f"{node.name} proved the signed metadata, good until {_utc(trust.expires_unix_ms)}"
+    return [_condition(TRUST_FRESH, "Fresh", message, ok=True)]
+
+
 def _node_converged(node: Node, fleet: Fleet) -> Condition:
     for deployment in desired.deployments_of(node, fleet.deployments):
-        step = progress(node, deployment, fleet.releases)
+        step = progress(node, deployment, fleet)
         if step.step is not Step.UPDATED:
             message = f"{node.name} {step.message} (deployment {deployment.name})"
             return _condition(CONVERGED, step.step.value, message, ok=False)

@@ -14,7 +14,15 @@ from typing import TypeVar
 from controlplane.fleet.boxes import Answer
 from controlplane.fleet.desired import DesiredCamera, DesiredDeployment, DesiredState
 from controlplane.fleet.looking import LogLine, Picture
-from controlplane.fleet.reports import CameraReport, DeploymentReport, Inventory, Problem, Report, ShadowReport
+from controlplane.fleet.reports import (
+    CameraReport,
+    DeploymentReport,
+    Inventory,
+    Problem,
+    Report,
+    ShadowReport,
+    TrustReport,
+)
 from controlplane.fleet.sources import scrubbed
 from controlplane.fleet.zones import Point, Zone
 from controlplane.trust.ports import Issued
@@ -25,6 +33,7 @@ _NAME = 63
 _TEXT = 500  # characters of one sentence
 _ITEMS = 256  # of any list: beyond the cameras of any box
 _LARGEST = (1 << 63) - 1  # what the database's integers hold
+_LAST_MOMENT = 253_402_300_799_000  # the end of the year 9999, in Unix milliseconds
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 
 T = TypeVar("T")
@@ -36,6 +45,11 @@ def _text(value: str, most: int = _TEXT) -> str:
 
 def _count(value: int) -> int:
     return max(0, min(value, _LARGEST))
+
+
+def _moment(unix_ms: int) -> int:
+    """One that can be written as a date: a box's clock may say anything."""
+    return max(0, min(unix_ms, _LAST_MOMENT))
 
 
 def _number(value: float) -> float:
@@ -56,6 +70,7 @@ def report(message: fleet_pb2.SyncRequest) -> Report:
         problems=tuple(Problem(_text(item.code, _NAME), _text(item.message)) for item in _some(message.problems)),
         clock_unix_ms=_count(message.clock_unix_ms),
         epoch=_text(message.epoch, _NAME),
+        trust=_trust(message.trust) if message.HasField("trust") else None,
     )
 
 
@@ -85,6 +100,15 @@ def _deployment(message: fleet_pb2.DeploymentReport) -> DeploymentReport:
         bytes_total=_count(message.bytes_total),
         variant=_text(message.variant, _NAME),
         shadow=_shadow(message.shadow) if message.HasField("shadow") else None,
+    )
+
+
+def _trust(message: fleet_pb2.TrustReport) -> TrustReport:
+    return TrustReport(
+        root_version=_count(message.root_version),
+        timestamp_version=_count(message.timestamp_version),
+        refreshed_unix_ms=_moment(message.refreshed_unix_ms),
+        expires_unix_ms=_moment(message.expires_unix_ms),
     )
 
 

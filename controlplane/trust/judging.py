@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 from controlplane.errors import Conflict
 from controlplane.signing.documents import PATHS, Document, Keys, delegator, is_model, model_paths
-from protos import trust
+from protos import ids, trust
 from protos.errors import Rejected
 from protos.ids import Digest, ModelName, Version, model_name
 from protos.trust import Listing
 
 TOP = frozenset({trust.ROOT, trust.TARGETS, trust.SNAPSHOT, trust.TIMESTAMP})
 _HIGHEST = 1 << 53  # of a version: more can be no time, and no client's number
+_LONGEST_WORD, _LONGEST_NAME = 63, 200  # letters of a device class or a version, and of who signed
 _AGAIN = "somebody else signed meanwhile; run the same command again"
 
 
@@ -148,10 +149,18 @@ def _listing(item: Listing, before: Listing | None, last_number: int, upload: Up
         raise Rejected(f"{item.path} is listed and not in the registry; run 'longshore push' first, then sign")
     if (item.digest, item.size, item.task) != (found.digest, found.size, found.task):
         raise Rejected(f"{item.path} is listed with other content than the registry has; sign what was pushed")
+    if not _storable(item):
+        raise Rejected(f"{item.path} has words of its signer that are too long, or no single line")
     if before is not None and (before.digest, before.number) != (item.digest, item.number):
         raise Rejected(f"{item.path} is listed already, with another number or digest; neither ever changes")
     if before is None and item.number <= last_number:
         raise Conflict(f"{item.path} has number {item.number}, and {last_number} was given already; {_AGAIN}")
+
+
+def _storable(item: Listing) -> bool:
+    words = (*item.device_classes, item.minimum_agent)
+    fits = len(item.signed_by) <= _LONGEST_NAME and all(len(word) <= _LONGEST_WORD for word in words)
+    return fits and all(map(ids.is_one_line, (*words, item.signed_by)))
 
 
 def _signed(upload: Upload) -> None:

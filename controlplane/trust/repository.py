@@ -94,9 +94,9 @@ def _row(item: Listing) -> tables.Listing:
         number=item.number,
         floor=item.floor,
         device_classes=list(item.device_classes),
-        minimum_agent=item.minimum_agent[:63],
+        minimum_agent=item.minimum_agent,
         signed_ms=item.signed_ms,
-        signed_by=item.signed_by[:200],
+        signed_by=item.signed_by,
     )
 
 

@@ -12,6 +12,7 @@ from controlplane.ui import figures
 from controlplane.ui.page import Document
 from protos.ids import hex_of
 from protos.manifest import Manifest
+from protos.trust import Listing
 
 Facts = dict[str, Any]
 MOST_OPERATORS = 12  # drawn; the others are summed up
@@ -75,6 +76,17 @@ def _user(item: Document) -> Facts:
         "desired": nodes["desired"],
         "failed": nodes["failed"],
     }
+
+
+def signature(stored: StoredRelease, listing: Listing | None) -> str:
+    """Who listed it and on which terms, in one line; "" where nobody did."""
+    if listing is None or listing.digest != stored.digest:
+        return ""
+    floor = f"floor {listing.floor}" if listing.floor else ""
+    where = f"for {', '.join(listing.device_classes)}" if listing.device_classes else ""
+    agent = f"agents from {listing.minimum_agent}" if listing.minimum_agent else ""
+    said = [f"number {listing.number}, by {listing.signed_by}", floor, where, agent]
+    return ", ".join(filter(None, said))
 
 
 def release(stored: StoredRelease, manifest: Manifest | None, siblings: Sequence[StoredRelease]) -> Facts:

@@ -65,7 +65,7 @@ def node(given: Input) -> View:
         "role": status["role"],
         "paused": document["spec"]["paused"],
         "document": to_write(document),
-        "machine": _machine(status["inventory"]),
+        "machine": _machine(status["inventory"]) + _trust(status["trust"]),
         "runs": [run.deployment for run in boxes.runs(document, given.around)],
         "cameras": [cameras.facts(camera) for camera in given.cameras],
         "span": given.span,
@@ -104,6 +104,14 @@ def _machine(inventory: Document) -> list[tuple[str, str]]:
         ("Inference", inventory["inferenceGrpcUrl"] or inventory["inferenceHttpUrl"]),
     ]
     return [(word, text) for word, text in said if text]
+
+
+def _trust(told: Document | None) -> list[tuple[str, str]]:
+    """Nothing of agents before 0.3."""
+    if told is None:
+        return []
+    proven = f"proven, good until {told['expires']}" if told["timestampVersion"] and told["expires"] else "never proven"
+    return [("Signed metadata", f"{proven}, root {told['rootVersion']}")]
 
 
 def _links(given: Input, recent: Recent) -> dict[str, Value]:

@@ -10,6 +10,7 @@ from controlplane.errors import NotFound
 from controlplane.registry import cards
 from controlplane.registry.difference import Side, difference
 from controlplane.registry.domain import StoredRelease
+from controlplane.shape import moment
 from controlplane.ui import differences, models
 from controlplane.ui.page import Asked, Crumb, View
 from controlplane.ui.shell import Page, each
@@ -47,7 +48,10 @@ class ReleasePage:
         look = services.contents.outlines if self._asked_before else services.contents.known_outlines
         outlines, self._asked_before = look(release), True
         siblings = services.registry.model(ModelName(release.model)).releases
+        listing = services.trust.listings().get((release.model, release.version))
         facts = {
+            "signature": models.signature(release, listing),
+            "signed": moment(listing.signed_ms) if listing else "",
             "release": models.release(release, services.contents.manifest(release), siblings),
             "card": cards.html(services.contents.card(release)),
             "graphs": None if outlines is None else [(file, models.graph(each)) for file, each in outlines.items()],

@@ -8,7 +8,7 @@ import pytest
 
 from controlplane.fleet import status
 from controlplane.fleet.objects import CLOUD, EDGE, Camera, Condition, Deployment, Fleet, Meta, Node, Releases
-from controlplane.fleet.reports import CameraReport, DeploymentReport, Report
+from controlplane.fleet.reports import CameraReport, DeploymentReport, Report, TrustReport
 from controlplane.fleet.selectors import EVERYTHING, parse
 from controlplane.fleet.specs import CameraSpec, DeploymentSpec, NodeSpec
 from controlplane.fleet.status import Step
@@ -54,7 +54,7 @@ def converged(*nodes: Node, deployment: Deployment = WATCH, releases: Releases =
     ],
 )
 def test_the_progress_of_a_box_is_said_in_words(node: Node, step: Step, said: str) -> None:
-    found = status.progress(node, WATCH, RELEASES)
+    found = status.progress(node, WATCH, Fleet((node,), (), (WATCH,), RELEASES))
     assert found.step is step
     assert said in found.message
 
@@ -127,7 +127,8 @@ def test_a_deployment_whose_cameras_are_all_gone_says_so_and_one_without_a_choic
 
 
 def test_the_step_of_a_box_tells_the_variant_that_answers() -> None:
-    assert status.progress(box("a", told("IDLE", active=NEW, variant="int8")), WATCH, RELEASES).variant == "int8"
+    node = box("a", told("IDLE", active=NEW, variant="int8"))
+    assert status.progress(node, WATCH, Fleet((node,), (), (WATCH,), RELEASES)).variant == "int8"
 
 
 def test_a_node_has_converged_when_it_acts_on_the_newest_generation_and_runs_everything() -> None:
@@ -194,3 +195,43 @@ def test_phases_of_a_node() -> None:
         "Joined",
     ]
     assert EVERYTHING.matches(box().labels)
+
+
+TRUSTING = TrustReport(1, 7, 1_795_000_000_000, 1_795_086_400_000)
+UNSIGNED = frozenset({(ModelName("harbour"), Version("1.0.0"))})
+
+
+def trusting(node: Node, told: TrustReport | None, clock_unix_ms: int = 1_795_000_000_000) -> Node:
+    return replace(node, report=replace(node.report, trust=told, clock_unix_ms=clock_unix_ms))
+
+
+def test_a_box_that_asks_for_a_signature_waits_for_one_and_the_command_is_said() -> None:
+    for node in (box("b"), box("b", told("PULLING", message="not signed"))):
+        fleet = Fleet((node,), (), (WATCH,), RELEASES, unsigned=UNSIGNED)
+        found = status.progress(trusting(node, TRUSTING), WATCH, fleet)
+        assert found.step is Step.WAITING
+        assert "run 'longshore sign harbour@1.0.0'" in found.message
+
+
+def test_what_runs_unsigned_runs_on_and_an_older_agent_asks_for_nothing() -> None:
+    running, older = trusting(box("b", told("IDLE", active=NEW)), TRUSTING), box("b", told("PULLING"))
+    for node, step in ((running, Step.UPDATED), (older, Step.UPDATING)):
+        fleet = Fleet((node,), (), (WATCH,), RELEASES, unsigned=UNSIGNED)
+        assert status.progress(node, WATCH, fleet).step is step
+
+
+@pytest.mark.parametrize(
+    ("told_of_it", "clock", "reasons"),
+    [
+        (None, 0, []),
+        (TrustReport(1), 0, ["Never"]),
+        (TRUSTING, 1_795_000_000_000, ["Fresh"]),
+        (TRUSTING, 1_795_086_400_000, ["Expired"]),
+    ],
+)
+def test_how_fresh_the_metadata_of_a_box_is_goes_by_its_own_clock(
+    told_of_it: TrustReport | None, clock: int, reasons: list[str]
+) -> None:
+    node = trusting(box(), told_of_it, clock)
+    conditions = status.node_conditions(node, Fleet((node,), (), (), RELEASES))
+    assert [each.reason for each in conditions if each.type == status.TRUST_FRESH] == reasons

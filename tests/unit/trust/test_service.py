@@ -13,6 +13,8 @@ import pytest
 from tuf.api.metadata import Targets
 
 from controlplane.errors import Conflict, NotFound
+from controlplane.identity.domain import Admission
+from controlplane.identity.repository import IdentityRepository
 from controlplane.identity.roles import Role
 from controlplane.signing import ceremony, metadata
 from controlplane.signing.chain import Chain, proven
@@ -106,6 +108,18 @@ def test_an_unsigned_release_is_assigned_as_soon_as_it_is_signed(plane: SimContr
     assert assigned(plane) == {}
     plane.sign(stored)
     assert assigned(plane) == {"assign/gate/release": "1.0.0"}
+
+
+def test_a_signature_wakes_the_boxes_that_wait_for_it(plane: SimControlPlane) -> None:
+    with plane.database.begin() as session:
+        IdentityRepository(session).admit_node(Admission(NodeId("quay-1"), {}, "edge", rejoin=True), 5)
+    plane.push(HARBOUR, signed=False)
+    deploy(plane)
+    plane.notifier.hints.clear()
+    made = listed(chain(plane), [listing(HARBOUR, "1.0.0")], (), [release_key(plane)], int(plane.clock.unix()))
+    body = {"documents": {role: content.decode() for role, content in made.items()}}
+    assert plane.client.put("/api/v1/metadata", json=body).status_code == 200
+    assert [str(node) for node, _, _ in plane.notifier.hints] == ["quay-1"]
 
 
 def test_a_candidate_in_the_shadow_is_assigned_as_such(plane: SimControlPlane) -> None:
@@ -243,6 +257,8 @@ def test_online_documents_are_taken_from_nobody(plane: SimControlPlane, role: st
         ({"digest": HARBOUR.digest}, "other content than the registry has"),
         ({"size": 7}, "other content than the registry has"),
         ({"task": "classification"}, "other content than the registry has"),
+        ({"signed_by": "x" * 201}, "words of its signer"),
+        ({"minimum_agent": "0.3\n"}, "words of its signer"),
         ({"version": "9.9.9"}, "not in the registry"),
     ],
 )
