@@ -19,6 +19,7 @@ from controlplane.backup.run import back_up, restore
 from controlplane.config import Config
 from controlplane.wiring import build
 from protos.errors import Fatal, Rejected, Retryable
+from protos.trust import ONLINE
 from tests.sim import past
 
 SECRETS = ("ca/ca.key", "ca/server.key", "grant.key", "admin.token")
@@ -222,3 +223,20 @@ def test_progress_is_told_to_its_end(state: Path, tmp_path: Path) -> None:
     restore(tmp_path / "fleet.tar", tmp_path / "new", "", progress)
     assert set(told) == {"database", "files", "proving", "restoring"}
     assert all(done == total > 0 for done, total in told.values())
+
+
+def test_signed_metadata_goes_along_and_the_keys_apart_from_it_never(state: Path, tmp_path: Path) -> None:
+    begun = build(Config(state=state))
+    before = {each.document.role: each.document.version for each in begun.trust.roles()}
+    begun.database.close()
+    back_up(tmp_path / "fleet.tar", state, "", quiet)
+    content = (tmp_path / "fleet.tar").read_bytes()
+    for apart in (*(state / "keys" / "offline").iterdir(), state / "keys" / "release.key"):
+        assert apart.read_bytes().strip() not in content
+    restore(tmp_path / "fleet.tar", tmp_path / "new", "", quiet)
+    again = build(Config(state=tmp_path / "new"))
+    after = again.trust.roles()
+    again.database.close()
+    assert {each.document.role: each.document.version for each in after} == before
+    assert all(each.held for each in after if each.document.role in ONLINE)
+    assert not (tmp_path / "new" / "keys").exists()

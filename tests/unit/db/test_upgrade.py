@@ -18,6 +18,7 @@ from controlplane.adapters.x509 import LocalAuthority
 from controlplane.config import Config
 from controlplane.container import Services
 from controlplane.db import Database
+from controlplane.fleet.repository import FleetRepository
 from controlplane.migrations import migrate as steps
 from controlplane.migrations.migrate import head, migrate
 from controlplane.tables import Base
@@ -183,3 +184,13 @@ def test_an_upgrade_killed_on_postgresql_leaves_the_old_version_whole(
     migrate(database)
     assert (version(database), counts(database)) == ("9000", before)
     database.close()
+
+
+def test_signed_metadata_begins_and_what_lies_there_is_unsigned(services: Services, config: Config) -> None:
+    assert all(each.document.verified for each in services.trust.roles())
+    assert services.trust.listings() == {}
+    assert (config.keys_folder / "offline" / "root.key").exists()
+    with services.database.read() as session:
+        releases = FleetRepository(session).releases()
+        assert releases
+        assert FleetRepository(session).unsigned() == releases.keys()

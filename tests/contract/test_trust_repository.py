@@ -1,0 +1,136 @@
+"""One body for both databases: what the repository of signed metadata promises, and one writer at a time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from controlplane import tables
+from controlplane.adapters.notary import FolderNotary
+from controlplane.adapters.trust_files import first_documents
+from controlplane.db import Database
+from controlplane.fleet.repository import FleetRepository
+from controlplane.migrations.migrate import migrate
+from controlplane.signing.documents import Document
+from controlplane.trust.judging import Registered
+from controlplane.trust.repository import KEEP_MS, KEEP_VERSIONS, TrustRepository
+from controlplane.trust.service import TrustService
+from protos import trust
+from protos.errors import LongshoreError
+from protos.ids import ModelName, Version, digest_of
+from protos.trust import Listing
+from tests.sim.clock import FakeClock
+
+HARBOUR = (ModelName("harbour"), Version("1.0.0"))
+DIGEST = digest_of(b"manifest")
+LISTED = Listing(*HARBOUR, DIGEST, 8, 3, "detection", 2, ("x86_64-cpu",), "0.3.0", 1_795_000_000_000, "ann@quay")
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    url = f"sqlite:///{tmp_path / 'db'}" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    opened = Database(url)
+    migrate(opened)
+    yield opened
+    opened.close()
+
+
+def add(database: Database, role: str, version: int, now_ms: int = 0, *listings: Listing) -> None:
+    with database.begin() as session:
+        document = Document(role, version, 0, listings=listings)
+        TrustRepository(session).add(document, f"{role} {version}".encode(), now_ms)
+
+
+def release(database: Database) -> None:
+    with database.begin() as session:
+        session.add(tables.Model(name="harbour", created_ms=1))
+        session.flush()
+        row = {"model": "harbour", "version": "1.0.0", "digest": DIGEST, "manifest": b"manifest", "task": "detection"}
+        session.add(tables.Release(name="harbour-1-0-0", created_ms=1, **row))
+
+
+def test_the_newest_of_each_role_is_found_with_its_very_bytes(database: Database) -> None:
+    for version in (9, 10, 1_795_000_000):
+        add(database, trust.TIMESTAMP, version)
+    add(database, trust.ROOT, 1)
+    with database.read() as session:
+        repository = TrustRepository(session)
+        assert repository.newest() == {"root": b"root 1", "timestamp": b"timestamp 1795000000"}
+        assert (repository.version(trust.TIMESTAMP), repository.version(trust.ASSIGN)) == (1_795_000_000, 0)
+        assert repository.content(trust.TIMESTAMP, 9) == b"timestamp 9"
+        assert repository.content(trust.TIMESTAMP, 8) is None
+
+
+def test_what_a_model_lists_takes_the_place_of_what_it_listed(database: Database) -> None:
+    other = replace(LISTED, model=ModelName("yard"))
+    add(database, "model-harbour", 1, 0, LISTED)
+    add(database, "model-yard", 1, 0, other)
+    with database.read() as session:
+        assert TrustRepository(session).listings() == {HARBOUR: LISTED, (other.model, other.version): other}
+    add(database, "model-harbour", 2)
+    with database.read() as session:
+        assert TrustRepository(session).listings() == {(other.model, other.version): other}
+
+
+def test_old_versions_go_when_nobody_can_be_half_way_through_them(database: Database) -> None:
+    for version in range(1, KEEP_VERSIONS + 5):
+        add(database, trust.SNAPSHOT, version, now_ms=version)
+        add(database, trust.ROOT, version, now_ms=version)
+    with database.begin() as session:
+        repository = TrustRepository(session)
+        repository.prune(trust.SNAPSHOT, KEEP_MS + 3)
+        repository.prune(trust.ROOT, 1 << 50)
+        assert [repository.content(trust.SNAPSHOT, version) is None for version in (1, 2, 3, 4)] == [
+            True,
+            True,
+            False,
+            False,
+        ]
+        assert repository.content(trust.ROOT, 1) is not None
+
+
+def test_a_release_is_registered_with_the_length_of_its_manifest(database: Database) -> None:
+    release(database)
+    with database.read() as session:
+        assert TrustRepository(session).releases() == {HARBOUR: Registered(DIGEST, 8, "detection")}
+
+
+def test_unsigned_is_what_no_listing_names_with_its_digest(database: Database) -> None:
+    release(database)
+    with database.read() as session:
+        assert FleetRepository(session).unsigned() == frozenset()  # nothing is signed in this fleet yet
+    add(database, "model-harbour", 1, 0, replace(LISTED, digest=digest_of(b"other")))
+    with database.read() as session:
+        assert FleetRepository(session).unsigned() == {HARBOUR}
+    add(database, "model-harbour", 2, 0, LISTED)
+    with database.read() as session:
+        assert FleetRepository(session).unsigned() == frozenset()
+
+
+def test_replicas_that_sign_at_once_sign_one_after_the_other(database: Database, tmp_path: Path) -> None:
+    clock = FakeClock()
+    notary = FolderNotary(tmp_path / "trust")
+    services = [TrustService(database, notary, clock) for _ in range(4)]
+    services[0].begin(lambda: first_documents(tmp_path / "trust", tmp_path / "keys", int(clock.unix())))
+    clock.tick(5 * 86_400)
+    failed: list[LongshoreError] = []
+
+    def sign(service: TrustService) -> None:
+        try:
+            service.keep_fresh()
+        except LongshoreError as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=sign, args=(service,)) for service in services]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not failed
+    with database.read() as session:
+        rows = session.query(tables.SignedDocument).filter_by(role=trust.TIMESTAMP).count()
+    assert rows == 2  # the first one, and one for all four
