@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import time
@@ -20,6 +21,7 @@ from controlplane.signing import ceremony, metadata
 from controlplane.signing.chain import Chain, proven
 from controlplane.signing.keys import CryptoSigner, new_key, read_key
 from controlplane.signing.listing import listed
+from controlplane.signing.rotation import Trusted, rotated
 from controlplane.trust.repository import TrustRepository
 from protos import trust
 from protos.errors import Rejected
@@ -268,6 +270,65 @@ def test_only_what_the_registry_has_is_listed(plane: SimControlPlane, changed: d
     made = listed(chain(plane), [listing(NEXT, version, **changed)], (), [release_key(plane)], int(plane.clock.unix()))
     with pytest.raises(Rejected, match=why):
         plane.services.trust.take(made)
+
+
+@pytest.mark.parametrize(
+    ("keys", "threshold", "path"),
+    [(1, 1, "models/harbour/*"), (2, 2, "models/harbour/*"), (0, 1, "models/*/*"), (0, 1, "assign/*/*")],
+)
+def test_models_delegates_to_the_release_keys_and_each_its_own_model(
+    plane: SimControlPlane, keys: int, threshold: int, path: str
+) -> None:
+    """Signed by the release key, and still more than it may say: other keys beside or instead, another's names."""
+    plane.push(HARBOUR)
+    now, release = int(plane.clock.unix()), release_key(plane)
+    trusting = [release.public_key, *(new_key().public_key for _ in range(keys))]
+    delegations = metadata.delegations({"model-harbour": (trusting, threshold)})
+    assert delegations.roles is not None
+    delegations.roles["model-harbour"].paths = [path]
+    document = Targets(version=now + 9, expires=metadata.expiry(trust.MODELS, now), delegations=delegations)
+    with pytest.raises(Rejected, match=r"nothing else|no others|2 signatures"):
+        plane.services.trust.take({trust.MODELS: metadata.signed(document, [release])})
+
+
+def test_snapshot_and_timestamp_say_length_and_hash_of_what_they_name(plane: SimControlPlane) -> None:
+    plane.push(HARBOUR)
+    with plane.database.read() as session:
+        contents = TrustRepository(session).newest()
+    timestamp = json.loads(contents[trust.TIMESTAMP])["signed"]
+    snapshot = json.loads(contents[trust.SNAPSHOT])["signed"]["meta"]
+    assert set(snapshot) == {"targets.json", "models.json", "assign.json", "model-harbour.json"}
+    for name, told in {**snapshot, **timestamp["meta"]}.items():
+        content = contents[name.removesuffix(".json")]
+        assert (told["length"], told["hashes"]) == (len(content), {"sha256": hashlib.sha256(content).hexdigest()})
+    assert timestamp[trust.SIGNED_AT] == int(plane.clock.unix())
+
+
+def test_a_control_plane_of_a_wrong_clock_and_a_restored_one_go_on_above_what_was_seen(plane: SimControlPlane) -> None:
+    before = versions(plane)
+    plane.clock.jump(-400 * DAY)
+    plane.push(HARBOUR)
+    deploy(plane)
+    after = versions(plane)
+    assert all(after[role] > before[role] for role in trust.ONLINE)
+
+
+@pytest.mark.parametrize("role", trust.ONLINE)
+def test_a_rotation_that_takes_away_what_signs_here_is_refused(plane: SimControlPlane, role: str) -> None:
+    held = [read_key(path) for path in (plane.config.keys_folder / "offline").glob("*.key")]
+    elsewhere = {role: Trusted((new_key().public_key,), 1)}
+    made = rotated(chain(plane), elsewhere, held, int(plane.clock.unix()))
+    with pytest.raises(Rejected, match=f"holds too few keys for {role}"):
+        plane.services.trust.take(made)
+
+
+def test_a_lost_online_key_stops_signing_and_nothing_else(plane: SimControlPlane) -> None:
+    plane.push(HARBOUR)
+    (plane.config.folder / "trust" / "online.key").unlink()
+    before = versions(plane)
+    deploy(plane)
+    assert versions(plane) == before
+    assert {each.document.role for each in plane.services.trust.roles() if each.held} == set()
 
 
 def test_a_stranger_s_key_signs_nothing(plane: SimControlPlane) -> None:
