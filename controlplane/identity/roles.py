@@ -2,7 +2,7 @@
 
 viewer    reads everything but API tokens, and looks at pictures
 operator  also changes the fleet: objects, releases, runs, join tokens, switches
-admin     also people, API tokens and settings
+admin     also people, API tokens, settings and the online keys
 
 Each role may do what those before it may. What is not listed is decided by the verb: reading is a viewer's, writing an
 operator's, so that a route nobody thought of here is never open to those who may only read.
