@@ -193,6 +193,23 @@ def test_objects_are_deleted_by_name_label_and_file(fleet: Run, tmp_path: Path) 
     assert gone.code == 4
 
 
+@pytest.mark.parametrize("verb", ["get", "describe", "delete"])
+def test_names_as_get_prints_them_can_be_given_back(fleet: Run, verb: str) -> None:
+    names = fleet("get", "cameras", "-o", "name").out.split()
+    assert names == ["camera/berth", "camera/gate"]
+    done = fleet(verb, *names)
+    assert done.code == 0
+    assert "berth" in done.out
+    assert "gate" in done.out
+
+
+def test_names_of_two_kinds_are_refused_and_none_is_deleted(fleet: Run) -> None:
+    done = fleet("delete", "camera/gate", "deployment/watch")
+    assert (done.code, done.out) == (1, "")
+    assert done.err == "error: camera and deployment are two kinds; name one kind at a time\n"
+    assert fleet("get", "camera", "gate").code == 0
+
+
 def test_one_object_that_is_gone_keeps_no_other_from_being_deleted(fleet: Run) -> None:
     done = fleet("delete", "camera", "gate", "nobody", "berth")
     assert (done.code, done.out) == (4, "camera/gate deleted\ncamera/berth deleted\n")
