@@ -74,7 +74,10 @@ def _failed(call: int, error: Exception) -> Failed:
 def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a dump of a hostile picture's memory would fill the disk
     channel: WorkerChannel[Decode] = WorkerChannel.from_environment(Decode)
-    channel.send(confinement.confine_decoder())
+    try:
+        channel.send(confinement.confine_decoder())
+    except EOFError:
+        return  # the agent, or its wish to decode here, has gone meanwhile
 
     def act(received: tuple[Decode, list[int]]) -> None:
         try:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from agent.workers import channel
 from agent.workers.memory import SharedSlots
 from agent.workers.process import WorkerProcess
 from protos.errors import Retryable
@@ -193,3 +195,24 @@ def test_a_worker_has_nothing_open_that_it_was_not_given(loop: Callable[[], asyn
     finally:
         os.close(ours)
     assert [each.partition(":")[0] for each in found] == ["socket"]
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "agent.cameras.worker",
+        "agent.inference.worker",
+        "agent.inference.decode_worker",
+        "agent.inference.compiler_worker",
+    ],
+)
+def test_a_worker_that_is_no_longer_wanted_when_it_has_started_ends_without_a_traceback(module: str) -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        ours.close()
+        environment = {**os.environ, channel.ENVIRONMENT: str(theirs.fileno())}
+        command = [sys.executable, "-m", module]
+        ended = subprocess.run(
+            command, env=environment, pass_fds=[theirs.fileno()], capture_output=True, text=True, check=False
+        )
+    assert (ended.returncode, ended.stderr) == (0, "")
