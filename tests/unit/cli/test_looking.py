@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from itertools import count, islice
 
 import pytest
 import yaml
@@ -46,6 +47,41 @@ def test_one_look_at_top_shows_boxes_and_cameras(gate: Run) -> None:
 
 def test_top_shows_only_what_is_selected(gate: Run) -> None:
     assert gate("top", "--once", "-l", "site=moon").out.startswith("0 of 0 boxes online   0/0 cameras running")
+
+
+@pytest.fixture(autouse=True)
+def _a_box_answers_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "_QUIET_SECONDS", 0)
+
+
+def test_logs_show_what_a_box_sends_because_somebody_looks_and_not_what_was_kept_of_an_earlier_look(
+    gate: Run, house: SimControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def line(words: str) -> LogLine:
+        return LogLine(1_795_000_000_000, "INFO", "agent.node", words)
+
+    sent = iter(["kept on the box 1", "kept on the box 2"])
+
+    def look(_: object) -> None:
+        for words in islice(sent, 1):
+            house.services.looking.put_line(QUAY, line(words))
+
+    house.services.looking.put_line(QUAY, line("of an earlier look"))
+    monkeypatch.setattr(house.services.fleet, "look_at_node", look)
+    shown = gate("logs", "quay-1", "-n", "2").out.splitlines()
+    assert [each.split("agent.node: ")[1] for each in shown] == ["kept on the box 1", "kept on the box 2"]
+
+
+def test_logs_of_a_box_that_never_stops_talking_come_to_an_end(
+    gate: Run, house: SimControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = iter(range(100))
+    monkeypatch.setattr(logs, "monotonic", lambda: next(now))
+    talk = (LogLine(number, "INFO", "agent.node", "on and on") for number in count(1_795_000_000_000))
+    monkeypatch.setattr(
+        house.services.fleet, "look_at_node", lambda _: house.services.looking.put_line(QUAY, next(talk))
+    )
+    assert len(gate("logs", "quay-1").out.splitlines()) == logs._WAIT_SECONDS
 
 
 def test_logs_show_the_newest_lines_of_a_box(gate: Run, house: SimControlPlane) -> None:
