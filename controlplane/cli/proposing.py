@@ -13,11 +13,11 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from controlplane import pace
 from controlplane.cli.kinds import Document
 from controlplane.cli.output import as_yaml
-from controlplane.pace import Pace
+from protos import pace
 from protos.manifest import Manifest
+from protos.pace import Pace
 
 MUCH = 0.5  # load a core of a machine that is not idle
 SOMEWHERE = "quay-1"  # stands for a box where none is known

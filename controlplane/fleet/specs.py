@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from controlplane import pace
 from controlplane.fields import Fields, duration, flag, number, text, whole
 from controlplane.fleet import quantities, selectors, sources, watching, zones
 from controlplane.fleet.selectors import Selector
 from controlplane.fleet.watching import Motion
 from controlplane.fleet.zones import Line, Zone
-from protos import ids
+from protos import ids, pace
 from protos.errors import Rejected
 from protos.ids import ModelName, NodeId, Version
 

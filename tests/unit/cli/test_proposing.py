@@ -10,8 +10,8 @@ import yaml
 
 from controlplane.cli.proposing import SOMEWHERE, Tried, as_text, box_of, documents, measured
 from controlplane.fleet import specs
-from controlplane.pace import Pace
 from protos import manifest
+from protos.pace import Pace
 from tests.sim import releases
 
 RELEASE = manifest.parse(releases.make("1.0.0").manifest)
