@@ -71,9 +71,9 @@ class Tally:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest value that `share` of them do not exceed; nan of none."""
+    """The smallest value that `share` of them do not exceed; 0 of none."""
     ordered = sorted(values)
-    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else math.nan
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else 0.0
 
 
 def text(tally: Tally, min_score: float) -> str:
