@@ -16,6 +16,7 @@ import msgspec
 from agent.cameras.messages import FromWorker, Hello
 from agent.cameras.needs import Needs
 from agent.ports import Clock
+from agent.workers.channel import close_all
 from agent.workers.process import WorkerProcess
 from agent.workers.restarts import RestartBudget
 from agent.workers.sandbox.report import Confined
@@ -112,8 +113,7 @@ class Group:
         if isinstance(message, Hello):
             self._forget_last_words()
             self._last_words = fds.pop(0) if fds else None
-        for fd in fds:
-            os.close(fd)
+        close_all(fds)
         if self._process is not None and not isinstance(message, Hello):
             self.on_message(self, message)
 

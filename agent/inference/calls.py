@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from agent.inference.errors import BadInput, BadModel, Expired
 from agent.inference.messages import Failed, FromWorker, Reason
 from agent.inference.regions import Lease
+from agent.workers.channel import close_all
 from protos.errors import Fatal, LongshoreError, Retryable
 
 Reply = tuple[FromWorker, list[int]]
@@ -99,8 +99,3 @@ class Calls:
         """Wait until all have ended."""
         if self._open:
             await asyncio.wait([call.future for call in self._open.values()])
-
-
-def close_all(fds: Iterable[int]) -> None:
-    for fd in fds:
-        os.close(fd)

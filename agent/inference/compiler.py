@@ -23,6 +23,7 @@ from agent.inference.patience import LOAD_SECONDS
 from agent.ports import EngineSpec
 from agent.supervise import in_thread
 from agent.workers import memory
+from agent.workers.channel import close_all
 from agent.workers.process import WorkerProcess
 from agent.workers.sandbox.report import Confined
 from protos.errors import Fatal, LongshoreError, Rejected, Retryable
@@ -152,8 +153,7 @@ class _Compilation:
         if isinstance(message, Compiled) and len(fds) == 1 and not self._answer.done():
             self._answer.set_result((fds[0], message.nbytes))
             return
-        for fd in fds:
-            os.close(fd)
+        close_all(fds)
         if isinstance(message, Refused) and not self._answer.done():
             self._answer.set_exception((Rejected if message.lasting else Retryable)(message.message))
 

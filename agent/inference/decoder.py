@@ -14,11 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from agent.inference import lifecycle
-from agent.inference.calls import ERRORS, close_all
+from agent.inference.calls import ERRORS
 from agent.inference.errors import BadInput
 from agent.inference.messages import Decode, Decoded, Failed
 from agent.ports import Place
 from agent.types import Geometry, ModelInput
+from agent.workers.channel import close_all
 from agent.workers.process import WorkerProcess
 from agent.workers.restarts import RestartBudget
 from agent.workers.sandbox.report import Confined

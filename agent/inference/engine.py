@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from agent.inference import inputs as sent
 from agent.inference import lifecycle, messages, places, requests, turns
 from agent.inference.attached import Attached, in_slot
-from agent.inference.calls import Calls, Reply, Terms, close_all
+from agent.inference.calls import Calls, Reply, Terms
 from agent.inference.compiler import Compiler, launched
 from agent.inference.decoder import Decoder
 from agent.inference.errors import BadInput, Overloaded
@@ -39,6 +39,7 @@ from agent.ports import Detections, EngineSpec, InSlot, ModelSignature, Place, T
 from agent.supervise import Tasks, in_thread
 from agent.types import Geometry, ModelInput, Tap
 from agent.workers import memory
+from agent.workers.channel import close_all
 from agent.workers.memory import SharedSlots
 from agent.workers.process import WorkerProcess
 from agent.workers.restarts import RestartBudget

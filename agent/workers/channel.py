@@ -91,6 +91,11 @@ def receive(sock: socket.socket) -> tuple[bytes, list[int]]:
     return content, list(fds)
 
 
+def close_all(fds: Iterable[int]) -> None:
+    for fd in fds:
+        os.close(fd)
+
+
 class WorkerChannel(Generic[M]):
     """The worker's end: blocking, usable from several threads for sending and from one for receiving."""
 

@@ -182,8 +182,7 @@ class WorkerProcess(Generic[M]):
                 raise msgspec.ValidationError("descriptors of nobody")
         except msgspec.MsgspecError:
             # A worker that talks nonsense is as good as dead: it may have been taken over by its input.
-            for fd in fds:
-                os.close(fd)
+            channel.close_all(fds)
             self.kill()
             return False
         for message in said:
@@ -194,8 +193,7 @@ class WorkerProcess(Generic[M]):
         if not isinstance(message, Confined):
             self._on_message(message, fds)
             return
-        for fd in fds:  # none belongs beside this word
-            os.close(fd)
+        channel.close_all(fds)  # none belongs beside this word
         self._on_confined(message)
 
     def _flush(self) -> None:
@@ -221,13 +219,11 @@ class WorkerProcess(Generic[M]):
         channel.send(sock, channel.packet(together[:count]), fds)
         for _ in range(count):
             self._unsent.popleft()
-        for fd in fds:
-            os.close(fd)
+        channel.close_all(fds)
 
     def _forget_unsent(self) -> None:
         for _, fds in self._unsent:
-            for fd in fds:
-                os.close(fd)
+            channel.close_all(fds)
         self._unsent.clear()
 
     def _close_channel(self) -> None:
