@@ -33,7 +33,7 @@ import numpy as np
 
 from agent.cameras.captured import PassedOver
 from agent.cameras.colour import guess
-from agent.cameras.gate import Gate, Seen
+from agent.cameras.gate import Change, Gate
 from agent.cameras.letterbox import Pixels
 from agent.cameras.motion import SIDE, MotionDetector
 from agent.cameras.picture import PlanarPicture, RgbPicture
@@ -61,7 +61,7 @@ FILTERED, RECALL = 70.0, 95.0  # percent
 
 
 class Detector(Protocol):
-    def see(self, grey: Pixels, at: float) -> Seen: ...
+    def see(self, grey: Pixels, at: float) -> Change: ...
 
 
 METHODS: dict[str, Callable[[], Detector]] = {

@@ -21,7 +21,7 @@ from agent.release_folder import ReleaseFolder, opened
 from agent.supervise import in_thread
 from agent.trial import feed as feeds
 from agent.trial import tensors
-from agent.trial.feed import Feed, Seen
+from agent.trial.feed import FedPicture, Feed
 from agent.trial.film import MAX_SIDE, Album, Film, Sink, write_jpeg
 from agent.trial.progress import Progress
 from agent.trial.seers import Seer, Sight, seer
@@ -108,12 +108,12 @@ class _Trial:
                 await in_thread(self._sink.close)
         self._tell()
 
-    def _is_enough(self, seen: Seen) -> bool:
+    def _is_enough(self, seen: FedPicture) -> bool:
         """Whether a film that goes on took long enough for a look, where nobody said how much of it to take."""
         is_film = self._feed.rate > 0 and self._wish.seconds is None
         return is_film and seen.share < 1 and self._tally.seconds >= self._wish.patience
 
-    def _draw(self, seen: Seen, sight: Sight) -> None:
+    def _draw(self, seen: FedPicture, sight: Sight) -> None:
         canvas = seen.picture.rgb(MAX_SIDE)
         annotate(canvas, sight.boxes if sight.drawn else (), sight.caption)
         if self._sink is None:
@@ -131,7 +131,7 @@ class _Trial:
             raise Rejected(f"{output} cannot be made: {error.strerror}") from error
         return Film(output / FILM, self._feed.rate) if self._feed.rate else Album(output)
 
-    def _count(self, seen: Seen, sight: Sight, draw_seconds: float) -> None:
+    def _count(self, seen: FedPicture, sight: Sight, draw_seconds: float) -> None:
         decode = seen.decode_seconds + sight.fit_seconds
         self._tally.add(sight.boxes, {"decode": decode, "inference": sight.infer_seconds, "draw": draw_seconds})
 

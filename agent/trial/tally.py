@@ -17,7 +17,7 @@ STAGES = ("decode", "inference", "draw")
 
 
 @dataclass
-class Seen:
+class Found:
     """Of one class."""
 
     found: int = 0
@@ -31,14 +31,14 @@ class Tally:
 
     pictures: int = 0
     seconds: float = 0.0  # from the first picture asked for to the last one written
-    classes: dict[str, Seen] = field(default_factory=dict)
+    classes: dict[str, Found] = field(default_factory=dict)
     times: dict[str, list[float]] = field(default_factory=lambda: {stage: [] for stage in STAGES})
 
     def add(self, boxes: Iterable[Box], times: Mapping[str, float]) -> None:
         self.pictures += 1
         here = set()
         for box in boxes:
-            seen = self.classes.setdefault(box.label, Seen())
+            seen = self.classes.setdefault(box.label, Found())
             seen.found += 1
             seen.best = max(seen.best, box.score)
             here.add(box.label)
