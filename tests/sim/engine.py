@@ -63,6 +63,7 @@ class FakeEngine:
         self.restarts = 0
         self.profile = [(n, n * seconds + call_seconds) for n in (1, 2, 4, 8) if n <= most]
         self.calls: list[int] = []  # frames in each
+        self.started: list[EngineSpec] = []
         self.width = 1
         self.tally = Tally()
 
@@ -85,6 +86,7 @@ class FakeEngine:
 
     async def start(self, spec: EngineSpec) -> None:
         self._state = lifecycle.after(self._state, Event.START)
+        self.started.append(spec)
         self._sample = self._samples.get((spec.model, spec.input))
         if self._sample is None:
             self._state = lifecycle.after(self._state, Event.CLOSE)

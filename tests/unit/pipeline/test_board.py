@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 
 import pytest
 
@@ -28,6 +29,7 @@ HARBOUR = DeploymentName("harbour")
 CAMERA = CameraName("quay")
 TAP = Tap(CAMERA, HARBOUR)
 SMALL, LARGE = detector(), detector(64, 64)
+FP32 = Variant("fp32", "fp32", "model.onnx")
 
 
 def release(version: str, sample: Sample = SMALL) -> VerifiedRelease:
@@ -39,7 +41,7 @@ def release(version: str, sample: Sample = SMALL) -> VerifiedRelease:
         task="detection",
         input=ImageInput("image", wanted.height, wanted.width),
         labels=sample.spec.labels,
-        variants=(Variant("fp32", "fp32", "model.onnx"),),
+        variants=(FP32,),
         files=(),
     )
     return VerifiedRelease(digest_of(f"{version}".encode()), manifest)
@@ -101,7 +103,7 @@ class World:
 
     async def install(self, version: str, sample: Sample = SMALL) -> Digest:
         made = release(version, sample)
-        await self.board.warm(HARBOUR, made, VerifiedBytes(sample.spec.model))
+        await self.board.warm(HARBOUR, made, FP32, VerifiedBytes(sample.spec.model))
         await self.board.swap(HARBOUR, made.digest)
         return made.digest
 
@@ -144,9 +146,12 @@ async def test_frames_are_answered_by_the_release_that_was_swapped_in(world: Wor
 async def test_variants_are_warmed_one_after_the_other_while_the_release_before_answers(world: World) -> None:
     first = await world.install("1")
     second = release("2")
-    assert await world.board.warm(HARBOUR, second, VerifiedBytes(SMALL.spec.model)) == world.engines[-1].profile[0][1]
+    assert (
+        await world.board.warm(HARBOUR, second, FP32, VerifiedBytes(SMALL.spec.model))
+        == world.engines[-1].profile[0][1]
+    )
     await world.board.abandon(HARBOUR, second.digest)
-    await world.board.warm(HARBOUR, second, VerifiedBytes(SMALL.spec.model))
+    await world.board.warm(HARBOUR, second, FP32, VerifiedBytes(SMALL.spec.model))
     seen = await world.frames(2)
     await world.board.swap(HARBOUR, second.digest)
     seen += await world.frames(2)
@@ -155,11 +160,16 @@ async def test_variants_are_warmed_one_after_the_other_while_the_release_before_
         await world.engines[1].detect_slot(TAP, 0, Geometry(64, 32, 1.0, 1.0, 0, 0), 0.1)
 
 
+async def test_an_engine_is_told_the_precision_of_the_variant_that_the_box_decided_on(world: World) -> None:
+    await world.board.warm(HARBOUR, release("1"), replace(FP32, precision="fp16"), VerifiedBytes(SMALL.spec.model))
+    assert [each.precision for each in world.engines[-1].started] == ["fp16"]
+
+
 async def test_a_swap_under_load_loses_no_frame_and_closes_the_old_engine(world: World) -> None:
     first = await world.install("1")
     seen = await world.frames(2)
     second = release("2")
-    await world.board.warm(HARBOUR, second, VerifiedBytes(SMALL.spec.model))
+    await world.board.warm(HARBOUR, second, FP32, VerifiedBytes(SMALL.spec.model))
     seen += await world.frames(2)
     await world.board.swap(HARBOUR, second.digest)
     seen += await world.frames(2)
@@ -292,7 +302,7 @@ async def test_what_the_release_before_still_had_under_way_does_not_count(still:
 async def test_a_candidate_that_does_not_load_leaves_what_answers_untouched(world: World) -> None:
     first = await world.install("1")
     with pytest.raises(Rejected):
-        await world.board.warm(HARBOUR, release("2"), VerifiedBytes(b"no model"))
+        await world.board.warm(HARBOUR, release("2"), FP32, VerifiedBytes(b"no model"))
     assert [done.release for done in await world.frames(1)] == [first]
 
 
