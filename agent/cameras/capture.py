@@ -201,19 +201,20 @@ class Captures:
                 self._remove(name)
         for plan in plans:
             try:
-                spec.parse(plan.name, plan.source, plan.rate)
+                spoken = spec.parse(plan.name, plan.source, plan.rate).source
             except Rejected as error:
                 self._refuse(plan.name, str(error))
                 continue
-            self._take_over(plan)
+            self._take_over(plan, spoken)
 
-    def _take_over(self, plan: CameraPlan) -> None:
+    def _take_over(self, plan: CameraPlan, spoken: spec.Source) -> None:
         camera = self._cameras.get(plan.name)
         if camera is None:
-            camera = self._cameras[plan.name] = Camera(plan.name, plan.source, plan.rate)
-        elif camera.source != plan.source:
-            self._strikes.forget(plan.name)
-        camera.become(plan)
+            self._cameras[plan.name] = Camera(plan, spoken)
+        else:
+            if camera.plan.source != plan.source:
+                self._strikes.forget(plan.name)
+            camera.become(plan, spoken)
         if self._refused.pop(plan.name, None) is not None:
             self._tell_health(plan.name)
 
