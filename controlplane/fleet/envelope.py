@@ -111,7 +111,9 @@ def _shadow(report: ShadowReport | None) -> Document | None:
         return None
     return {
         "digest": report.digest,
+        "answered": report.answered,
         "agreed": report.agreed,
+        "agreedShare": round(report.agreed_share, 6),
         "differed": report.differed,
         "failed": report.failed,
         "inferSeconds": round(report.infer_seconds, 6),

@@ -34,6 +34,15 @@ class ShadowReport:
     infer_seconds: float = 0.0
     active_infer_seconds: float = 0.0
 
+    @property
+    def answered(self) -> int:
+        return self.agreed + self.differed
+
+    @property
+    def agreed_share(self) -> float:
+        """Of those that it answered; 0 where it answered none."""
+        return self.agreed / self.answered if self.answered else 0.0
+
 
 @dataclass(frozen=True)
 class DeploymentReport:

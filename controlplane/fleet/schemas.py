@@ -57,7 +57,9 @@ class ShadowStatus(Answer):
     """Frames that a box showed to the shadow of what answers, by how the two compare; and the mean of both."""
 
     digest: str
+    answered: int
     agreed: int
+    agreed_share: float = Field(description="of those answered; 0: it answered none")
     differed: int
     failed: int = Field(description="frames that it did not answer, or not within 2 s")
     infer_seconds: float = Field(description="at most: it runs on processor time that is left over")

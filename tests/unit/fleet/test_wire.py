@@ -156,6 +156,8 @@ def test_how_a_shadow_compares_is_kept_and_most_boxes_have_none() -> None:
     told = [fleet_pb2.DeploymentReport(name="watch", shadow=shadow), fleet_pb2.DeploymentReport(name="other")]
     kept = [each.shadow for each in wire.report(fleet_pb2.SyncRequest(deployments=told)).deployments]
     assert kept == [ShadowReport("sha256:bb", "cannot ", 97, 3, 2, 0.0, 0.0), None]
+    assert kept[0]
+    assert (kept[0].answered, kept[0].agreed_share, ShadowReport("sha256:bb").agreed_share) == (100, 0.97, 0.0)
 
 
 def test_numbers_no_database_can_hold_are_bounded() -> None:
