@@ -295,7 +295,7 @@ class Node:
         self.metrics.outbox(self._disk.outbox.summary(), self._sender.counts)
         wanted = {wish.name for wish in self._desired.deployments}
         cameras = {wish.name for wish in self._desired.cameras}
-        lines = {line.name for wish in self._desired.cameras for line in wish.lines}
+        lines = {(wish.name, line.name) for wish in self._desired.cameras for line in wish.lines}
         self.metrics.keep(cameras, wanted, lines)
         self.metrics.happenings_dropped(self._following.dropped)
         for name in wanted & self.board.lanes().keys():
