@@ -151,6 +151,7 @@ class Node:
         self._tasks.eternal("sync", self._sync.run())
         self._tasks.eternal("renew", self._renewal.run())
         self._tasks.eternal("look", self._looking.serve(self._link))
+        self._tasks.eternal("snapshots", self._looking.answer(self._link))
         self._tasks.eternal("signs of life", self._notifier.live(self._clock))
         self._notifier.tell(notify.READY)
 

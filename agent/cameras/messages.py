@@ -173,6 +173,7 @@ class Measured(msgspec.Struct, tag="measured"):
 class Encoded(msgspec.Struct, tag="encoded"):
     call: int
     jpeg: bytes
+    captured_unix_ns: int = 0  # of a Snap
 
 
 class Failed(msgspec.Struct, tag="failed"):
@@ -187,5 +188,6 @@ class Ask(msgspec.Struct, tag="ask"):
     camera: str
 
 
+Question = Encode | Draw | Snap
 ToWorker = SetCamera | DropCamera | SetTap | DropTap | Release | Look | Encode | Draw | Snap | Lent
 FromWorker = Hello | FrameReady | Still | Superseded | HealthChanged | Hung | Measured | Encoded | Failed | Ask

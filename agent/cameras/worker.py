@@ -116,7 +116,8 @@ class Worker:
             drawn = drawing.Drawn(wish.boxes, wish.caption, wish.zones, camera.masks)
             self._answer(wish.call, lambda: drawing.preview(shot.picture, drawn, wish.max_width))
         else:
-            self._answer(wish.call, lambda: drawing.encode(shot.picture, wish.view, camera.masks))
+            picture, view = shot.picture, wish.view
+            self._answer(wish.call, lambda: drawing.encode(picture, view, camera.masks), shot.captured_unix_ns)
 
     def _set_camera(self, message: SetCamera) -> None:
         camera = self._cameras.get(message.camera)
@@ -161,7 +162,7 @@ class Worker:
         else:
             self._answer(message.call, lambda: drawing.encode(picture, message.view, camera.masks))
 
-    def _answer(self, call: int, make: Callable[[], bytes]) -> None:
+    def _answer(self, call: int, make: Callable[[], bytes], captured_unix_ns: int = 0) -> None:
         """A picture that cannot be made is its caller's loss, not the cameras'."""
         try:
             jpeg = make()
@@ -171,7 +172,7 @@ class Worker:
             log.warning("no picture: %s", type(error).__name__)
             self.say(Failed(call, "the picture could not be encoded"))
         else:
-            self.say(Encoded(call, jpeg))
+            self.say(Encoded(call, jpeg, captured_unix_ns))
 
 
 class Artist(threading.Thread):

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import mmap
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -262,7 +263,7 @@ async def test_nothing_behind_a_mask_leaves_the_worker_from_the_moment_it_is_tol
     assert np.abs(kept[:, 330:].astype(int) - before[:, 330:]).mean() < 1
     assert np.ptp(kept[:, :312]) <= 2
     assert np.ptp(decoded(await yard.captures.encode(tap("quay"), frame.slot, View(640, 95, left)))) <= 2
-    assert np.ptp(decoded(await yard.captures.snapshot(name, View(640, 95, left)))) <= 2
+    assert np.ptp(decoded((await yard.captures.snapshot(name, View(640, 95, left)))[0])) <= 2
     shown = decoded(await yard.captures.preview(name, captured_unix_ns=frame.captured_unix_ns))
     inside = slice(40, 350), slice(8, 300)  # without its outline and its name
     assert before[inside].max() > 200 > 150 > shown[inside].max()
@@ -272,11 +273,14 @@ async def test_a_snapshot_is_the_newest_picture_as_it_is(yard: Yard) -> None:
     await yard.apply(plan("quay", LARGE))
     await yard.frames(tap("quay"), 1)
     name = plan("quay").name
-    wishes = [yard.captures.snapshot(name, View(4000, 90)), yard.captures.preview(name, (), "a caption")]
-    snapshot, shown = (decoded(each) for each in await asyncio.gather(*wishes))
+    snapping = yard.captures.snapshot(name, View(4000, 90))
+    (jpeg, captured_ns), preview = await asyncio.gather(snapping, yard.captures.preview(name, (), "a caption"))
+    snapshot, shown = decoded(jpeg), decoded(preview)
+    assert 0 <= time.time() - captured_ns / 1e9 < 10
     assert snapshot.shape == shown.shape == (360, 640, 3), "neither takes the other's place"
     assert shown[-20:].mean() < snapshot[-20:].mean()
-    assert decoded(await yard.captures.snapshot(name, View(320, 50, Region(0, 0, 0.5, 0.5)))).shape == (180, 320, 3)
+    part, _ = await yard.captures.snapshot(name, View(320, 50, Region(0, 0, 0.5, 0.5)))
+    assert decoded(part).shape == (180, 320, 3)
 
 
 async def test_a_preview_shows_boxes_and_caption_on_its_own_picture(yard: Yard) -> None:
