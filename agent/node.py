@@ -262,7 +262,8 @@ class Node:
         self._was_connected = self._sync.connected
         epoch = self._disk.outbox.summary().epoch
         deployments, cameras = self._updater.reports(), self.captures.stats()
-        return report.request(self._box, epoch, deployments, cameras, self._problems(), self._shadow_reports())
+        shadows, costs = self._shadow_reports(), self.board.costs
+        return report.request(self._box, epoch, deployments, cameras, self._problems(), shadows, costs)
 
     def _shadow_reports(self) -> dict[DeploymentName, report.ShadowReport]:
         loaded = self.board.shadows

@@ -311,6 +311,7 @@ class DeploymentReport(_message.Message):
     BYTES_TOTAL_FIELD_NUMBER: _builtins.int
     VARIANT_FIELD_NUMBER: _builtins.int
     SHADOW_FIELD_NUMBER: _builtins.int
+    COST_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     state: _builtins.str
     """update.machine State, e.g. "PULLING" """
@@ -330,6 +331,10 @@ class DeploymentReport(_message.Message):
     def shadow(self) -> Global___ShadowReport:
         """absent: none"""
 
+    @_builtins.property
+    def cost(self) -> Global___CallCost:
+        """of the variant that answers; absent: none does"""
+
     def __init__(
         self,
         *,
@@ -343,14 +348,39 @@ class DeploymentReport(_message.Message):
         bytes_total: _builtins.int = ...,
         variant: _builtins.str = ...,
         shadow: Global___ShadowReport | None = ...,
+        cost: Global___CallCost | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["shadow", b"shadow"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "shadow", b"shadow"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_digest", b"active_digest", "bytes_done", b"bytes_done", "bytes_total", b"bytes_total", "message", b"message", "name", b"name", "refused_digests", b"refused_digests", "shadow", b"shadow", "state", b"state", "target_digest", b"target_digest", "variant", b"variant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_digest", b"active_digest", "bytes_done", b"bytes_done", "bytes_total", b"bytes_total", "cost", b"cost", "message", b"message", "name", b"name", "refused_digests", b"refused_digests", "shadow", b"shadow", "state", b"state", "target_digest", b"target_digest", "variant", b"variant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeploymentReport: _TypeAlias = DeploymentReport  # noqa: Y015
+
+@_typing.final
+class CallCost(_message.Message):
+    """What a call of the model costs on the box now, as learned: so much a frame in it, and so much beside."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FRAME_SECONDS_FIELD_NUMBER: _builtins.int
+    CALL_SECONDS_FIELD_NUMBER: _builtins.int
+    frame_seconds: _builtins.float
+    call_seconds: _builtins.float
+    def __init__(
+        self,
+        *,
+        frame_seconds: _builtins.float = ...,
+        call_seconds: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call_seconds", b"call_seconds", "frame_seconds", b"frame_seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CallCost: _TypeAlias = CallCost  # noqa: Y015
 
 @_typing.final
 class ShadowReport(_message.Message):

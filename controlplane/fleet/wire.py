@@ -14,7 +14,15 @@ from typing import TypeVar
 from controlplane.fleet.boxes import Answer
 from controlplane.fleet.desired import DesiredCamera, DesiredDeployment, DesiredState
 from controlplane.fleet.looking import LogLine, Picture, Snapshot, SnapshotWish
-from controlplane.fleet.reports import CameraReport, DeploymentReport, Inventory, Problem, Report, ShadowReport
+from controlplane.fleet.reports import (
+    CallCost,
+    CameraReport,
+    DeploymentReport,
+    Inventory,
+    Problem,
+    Report,
+    ShadowReport,
+)
 from controlplane.fleet.sources import scrubbed
 from controlplane.fleet.zones import Point, Zone
 from controlplane.trust.ports import Issued
@@ -85,7 +93,12 @@ def _deployment(message: fleet_pb2.DeploymentReport) -> DeploymentReport:
         bytes_total=_count(message.bytes_total),
         variant=_text(message.variant, _NAME),
         shadow=_shadow(message.shadow) if message.HasField("shadow") else None,
+        cost=_cost(message.cost) if message.HasField("cost") else None,
     )
+
+
+def _cost(message: fleet_pb2.CallCost) -> CallCost:
+    return CallCost(_number(message.frame_seconds), _number(message.call_seconds))
 
 
 def _shadow(message: fleet_pb2.ShadowReport) -> ShadowReport:
