@@ -348,6 +348,13 @@ class FleetLink(Protocol):
         """Send WatchFrame bytes until the iterator ends. Raises Retryable when the stream breaks."""
         ...
 
+    def wishes(self) -> AsyncIterator[bytes]:
+        """SnapshotWish bytes as they are wished for, for half a minute.
+
+        Raises Retryable when the stream breaks, Rejected where the control plane is too old to have wishes.
+        """
+        ...
+
     async def close(self) -> None: ...
 
 

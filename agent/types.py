@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from protos.ids import CameraName, DeploymentName, Digest
 from protos.outcomes import Outcome
+from protos.regions import WHOLE, Region
 
 
 @dataclass(frozen=True, order=True)
@@ -79,6 +80,15 @@ class Box:
     label: str
     zones: tuple[str, ...] = ()  # of its camera, in which it stands; see agent.pipeline.zones
     track: int = 0  # the thing's number, see agent.tracking; 0: not known as one yet
+
+
+@dataclass(frozen=True)
+class View:
+    """What somebody wants to have of a picture, as JPEG. Its masks stay painted in it, whoever wants it."""
+
+    max_side: int  # pixels, of the longer side; never more than there are
+    quality: int  # 1 to 100
+    region: Region = WHOLE
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from agent.cameras.roster import Camera, Feed, place
 from agent.cameras.stats import CameraStats
 from agent.ports import Clock
 from agent.supervise import Tasks
-from agent.types import Box, CameraState, ModelInput, Tap, Zone
+from agent.types import Box, CameraState, ModelInput, Tap, View, Zone
 from agent.workers.memory import SharedSlots
 from agent.workers.restarts import RestartBudget
 from agent.workers.sandbox.report import Confined
@@ -147,15 +147,17 @@ class Captures:
         if camera in self._cameras:
             self._cameras[camera].post(messages.Look(camera, until))
 
-    async def encode(self, tap: Tap, slot: int, max_side: int, quality: int) -> bytes:
+    async def encode(self, tap: Tap, slot: int, view: View) -> bytes:
         """JPEG, at most 150 kB, of the decoded picture behind a held slot. Raises Retryable when it is gone."""
         seq, feed = self._ledger.frame_in(tap, slot), self._feeds.get(tap)
         if seq is None or feed is None:
             raise Retryable(f"the picture of {tap.camera} was given back")
-        group = self._group_of(tap.camera)
-        return await self._calls.ask(
-            group, lambda call: messages.Encode(call, feed.number, slot, seq, max_side, quality)
-        )
+        return (await self._ask(tap.camera, messages.Encode(0, feed.number, slot, seq, view))).jpeg
+
+    async def snapshot(self, camera: CameraName, view: View) -> tuple[bytes, int]:
+        """The same of the newest picture, and its time in unix ns. Of several wishes only the newest is answered."""
+        taken = await self._ask(camera, messages.Snap(0, camera, view))
+        return taken.jpeg, taken.captured_unix_ns
 
     async def preview(
         self,
@@ -165,14 +167,15 @@ class Captures:
         captured_unix_ns: int | None = None,
         zones: Iterable[Zone] = (),
     ) -> bytes:
-        """JPEG with boxes, zones and caption: of the picture captured then if it is still there, else of the newest.
+        """JPEG with masks, boxes, zones, caption: of the picture captured then if it is there still, else the newest.
 
-        Per camera only the newest wish is drawn; an older one that still waits raises Retryable, as does a camera that
-        has no picture.
+        Per camera only the newest wish is drawn. An older one that waits, and a camera without a picture: Retryable.
         """
-        at, drawn, outlined = captured_unix_ns, list(boxes), list(zones)
-        group = self._group_of(camera)
-        return await self._calls.ask(group, lambda call: messages.Draw(call, camera, drawn, caption, at, outlined))
+        wish = messages.Draw(0, camera, list(boxes), caption, captured_unix_ns, list(zones))
+        return (await self._ask(camera, wish)).jpeg
+
+    async def _ask(self, camera: CameraName, wish: messages.Question) -> messages.Encoded:
+        return await self._calls.ask(self._group_of(camera), wish)
 
     def stats(self) -> dict[CameraName, CameraStats]:
         """How every camera is, those included that were refused and never ran."""
@@ -361,7 +364,7 @@ class Captures:
             case messages.Measured():
                 self._measured(message)
             case messages.Encoded():
-                self._calls.answer(message.call, message.jpeg)
+                self._calls.answer(message.call, message)
             case messages.Failed():
                 self._calls.answer(message.call, Retryable(message.message))
             case messages.Ask():

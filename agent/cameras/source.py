@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
+from agent.cameras.region import Cut
 from agent.types import Geometry, ModelInput
 from protos.errors import Retryable
 
@@ -79,6 +80,10 @@ class Picture(Protocol):
 
     def digest(self) -> int:
         """Of the pixels: equal where pictures are, different where they are not but for one in billions."""
+        ...
+
+    def cut(self, cut: Cut) -> Picture:
+        """A part of it; looks into the same pixels."""
         ...
 
     def fit(self, wanted: ModelInput, out: Pixels, before: Geometry | None = None) -> Geometry:

@@ -295,6 +295,11 @@ class Board:
     def lanes(self) -> dict[DeploymentName, Lane]:
         return {name: stand.runner.lane for name, stand in self._stands.items()}
 
+    @property
+    def costs(self) -> dict[DeploymentName, CostLine]:
+        """What a call costs, of each deployment that a release answers."""
+        return {name: stand.runner.lane.local for name, stand in self._stands.items() if stand.current is not None}
+
     async def close(self) -> None:
         await self._tasks.stop(1.0)
         for name in list(self._stands):

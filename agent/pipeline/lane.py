@@ -31,6 +31,7 @@ from agent.offload.policy import CloudView, LocalView, Route
 from agent.types import Box, Finished, Frame, Tap
 from protos.ids import Digest
 from protos.outcomes import Outcome
+from protos.regions import WHOLE, Region
 
 MOST_IN_CLOUD = 8  # frames under way to the cloud at once, per lane
 FIRST_JPEG_BYTES = 20_000  # until a picture was encoded: 640×360 at quality 80
@@ -51,6 +52,7 @@ class SendUp:
 
     job: int
     frame: Frame
+    region: Region = WHOLE  # of its picture, that goes up
 
 
 @dataclass(frozen=True)

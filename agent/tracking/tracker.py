@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.tracking.motion import Area, Motion
 from agent.types import Box
@@ -63,6 +63,11 @@ class Seen:
     tracks: tuple[Track | None, ...]
     ended: tuple[Track, ...] = ()
     late: bool = False  # a frame after it was told before
+
+    def numbered(self, boxes: Sequence[Box]) -> tuple[Box, ...]:
+        """The boxes that were seen, those of known things with their numbers."""
+        pairs = zip(boxes, self.tracks, strict=True)
+        return tuple(box if track is None else replace(box, track=track.number) for box, track in pairs)
 
 
 _Pair = tuple[int, float, int, int]  # round, minus overlap, track, box

@@ -11,7 +11,7 @@ import json
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from agent.cameras.drawing import annotate
 from agent.inference.engine import OnnxEngine
 from agent.release_folder import ReleaseFolder, opened
 from agent.supervise import in_thread
+from agent.tracking.tracker import Tracker
 from agent.trial import feed as feeds
 from agent.trial import tensors
 from agent.trial.feed import FedPicture, Feed
@@ -68,6 +69,7 @@ class _Trial:
     def __init__(self, wish: Wish, release: ReleaseFolder, feed: Feed, say: Say) -> None:
         self._wish, self._release, self._feed, self._say = wish, release, feed, say
         self._tally = Tally()
+        self._tracker = Tracker()
         self._stopped = False
         self._enough = False
         self._sink: Sink | None = None
@@ -95,7 +97,7 @@ class _Trial:
         progress, started = Progress(), time.perf_counter()
         try:
             while not (self._stopped or self._enough) and (seen := await in_thread(self._feed.next)) is not None:
-                sight = await eyes.see(seen.picture, self._wish.min_score)
+                sight = self._followed(seen, await eyes.see(seen.picture, self._wish.min_score))
                 drawn = time.perf_counter()
                 await in_thread(self._draw, seen, sight)
                 self._count(seen, sight, time.perf_counter() - drawn)
@@ -107,6 +109,12 @@ class _Trial:
             if self._sink is not None:
                 await in_thread(self._sink.close)
         self._tell()
+
+    def _followed(self, seen: FedPicture, sight: Sight) -> Sight:
+        """In a film, things get their numbers as a deployment gives them to a camera's."""
+        if not (self._feed.rate and sight.drawn):
+            return sight
+        return replace(sight, boxes=self._tracker.see(sight.boxes, seen.stream_time).numbered(sight.boxes))
 
     def _is_enough(self, seen: FedPicture) -> bool:
         """Whether a film that goes on took long enough for a look, where nobody said how much of it to take."""

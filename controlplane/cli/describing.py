@@ -78,6 +78,14 @@ def _value(key: str, value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
+def _cost(told: Document | None) -> str:
+    """t(n) = a·n + b, as the box has learned it."""
+    if told is None:
+        return kinds.NONE
+    frame, call = (1000 * told[key] for key in ("frameSeconds", "callSeconds"))
+    return f"{frame:.1f}·n + {call:.1f} ms"
+
+
 def _shadow(node: str, told: Document) -> list[str]:
     answered = told["answered"]
     agreed = f"{100 * told['agreedShare']:.1f} %" if answered else kinds.NONE
@@ -118,11 +126,11 @@ def _tables(document: Document, now: datetime) -> Iterator[Table]:
     reports = at(document, "status.deployments", [])
     yield (
         "Deployments",
-        ("NAME", "STATE", "ACTIVE", "VARIANT", "TARGET", "MESSAGE"),
+        ("NAME", "STATE", "ACTIVE", "VARIANT", "CALL OF N", "TARGET", "MESSAGE"),
         [
             [
                 *(item["name"], item["state"], _short(item["activeDigest"]), item.get("variant") or kinds.NONE),
-                *(_short(item["targetDigest"]), item["message"]),
+                *(_cost(item.get("cost")), _short(item["targetDigest"]), item["message"]),
             ]
             for item in reports
         ],

@@ -14,7 +14,7 @@ import msgspec
 from controlplane.fleet import sources, specs, status
 from controlplane.fleet.desired import DesiredState
 from controlplane.fleet.objects import Camera, Condition, Deployment, Fleet, Meta, Node
-from controlplane.fleet.reports import CameraReport, DeploymentReport, ShadowReport
+from controlplane.fleet.reports import CallCost, CameraReport, DeploymentReport, ShadowReport
 from controlplane.fleet.status import Progress, Step
 from controlplane.shape import API_VERSION, moment_or_never
 
@@ -101,9 +101,16 @@ def _deployment_report(report: DeploymentReport) -> Document:
         "bytesDone": report.bytes_done,
         "bytesTotal": report.bytes_total,
         "variant": report.variant,
+        "cost": _cost(report.cost),
         "shadow": _shadow(report.shadow),
         "message": sources.scrubbed(report.message),
     }
+
+
+def _cost(cost: CallCost | None) -> Document | None:
+    if cost is None:
+        return None
+    return {"frameSeconds": round(cost.frame_seconds, 6), "callSeconds": round(cost.call_seconds, 6)}
 
 
 def _shadow(report: ShadowReport | None) -> Document | None:

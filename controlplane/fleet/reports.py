@@ -45,6 +45,14 @@ class ShadowReport:
 
 
 @dataclass(frozen=True)
+class CallCost:
+    """What a call of the model costs: seconds for each frame in it, and seconds beside."""
+
+    frame_seconds: float
+    call_seconds: float
+
+
+@dataclass(frozen=True)
 class DeploymentReport:
     name: str
     state: str = ""
@@ -56,6 +64,7 @@ class DeploymentReport:
     bytes_total: int = 0
     variant: str = ""  # of what answers; "": an agent of before 0.2
     shadow: ShadowReport | None = None
+    cost: CallCost | None = None  # of what answers; None: nothing does, or an agent of before 0.2
 
 
 @dataclass(frozen=True)

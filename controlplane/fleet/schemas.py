@@ -67,6 +67,13 @@ class ShadowStatus(Answer):
     message: str = Field(description="why it sees no frames; empty: it does")
 
 
+class CostStatus(Answer):
+    """What a call of n frames takes on a box, as it has learned: n times frameSeconds, and callSeconds."""
+
+    frame_seconds: float
+    call_seconds: float
+
+
 class NodeDeployment(Answer):
     name: str
     state: str
@@ -76,6 +83,7 @@ class NodeDeployment(Answer):
     bytes_done: int
     bytes_total: int
     variant: str
+    cost: CostStatus | None = Field(description="of the variant that answers; null: none does")
     shadow: ShadowStatus | None
     message: str
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from controlplane.fleet.reports import ShadowReport
+from controlplane.fleet.reports import CallCost, ShadowReport
 from controlplane.ingest.domain import Batch, Kind, Row
 from protos.ids import NodeId
 from tests.sim import releases
@@ -166,6 +166,17 @@ def test_describe_tells_how_a_shadow_compares(longshore: Run, house: SimControlP
     _, row, *_ = longshore("describe", "deployment/harbour-watch").out.partition("\nShadow\n")[2].splitlines()
     assert row.split()[0] == "north-quay"
     assert re.split(r" {2,}", row.strip())[2:7] == ["102", "97.0 %", "2", "12.0 ms", "20.0 ms"]
+
+
+def test_describe_tells_what_a_call_costs_on_a_box(longshore: Run, house: SimControlPlane) -> None:
+    made = HarbourFleet(house.services)
+    made.join()
+    made.costs["north-quay"] = CallCost(0.0104, 0.0021)
+    made.report()
+    for node, cost in (("north-quay", "10.4·n + 2.1 ms "), ("south-quay", "- ")):
+        shown = longshore("describe", f"node/{node}").out
+        titles, first, *_ = shown.partition("\nDeployments\n")[2].splitlines()
+        assert first[titles.index("CALL OF N") :].startswith(cost)
 
 
 def test_describe_shows_all_of_a_spec(fleet: Run) -> None:

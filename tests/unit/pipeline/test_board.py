@@ -11,15 +11,17 @@ import pytest
 from agent.cameras.captured import Captured
 from agent.config import AgentConfig
 from agent.pipeline.board import Board, CameraWish, DeploymentWish, ShadowWish
+from agent.pipeline.lane import Action, SendUp
 from agent.pipeline.run import LOOK_SECONDS, LaneSettings
 from agent.pipeline.zones import standing
 from agent.ports import Clock, CloudModel
-from agent.types import Box, Finished, Geometry, ModelInput, Tap, Zone
+from agent.types import Box, Finished, Frame, Geometry, ModelInput, Tap, Zone
 from agent.update.verify import VerifiedBytes, VerifiedRelease
 from protos.errors import LongshoreError, Rejected, Retryable
 from protos.ids import CameraName, DeploymentName, Digest, ModelName, Version, digest_of
 from protos.manifest import ImageInput, Manifest, Variant
-from protos.outcomes import Outcome
+from protos.outcomes import IN_TIME, Outcome
+from protos.regions import Region
 from tests.sim.captures import SimCaptures
 from tests.sim.clock import FakeClock, settle
 from tests.sim.engine import FakeEngine, RealClock
@@ -351,6 +353,43 @@ async def test_what_a_cloud_node_finds_is_chosen_by_class_too(
     await settle()
     assert [done.outcome for done in still.finished] == [Outcome.OK_CLOUD]
     assert labels(still.finished) == [found]
+
+
+async def sent_up(still: World, clock: FakeClock, region: Region) -> Finished:
+    """A frame of which the lane decided to send that part up."""
+    still.board.plan([CameraWish(CAMERA, "synthetic://harbour", 10.0)], [wish(offload=True)])
+    await still.install("1")
+    still.board.offer_cloud(Cloud())
+    lane = still.board.lanes()[HARBOUR]
+    lane.ready = False  # the box would be too slow
+    decide = lane.arrive
+
+    def arrive(frame: Frame, now: float) -> list[Action]:
+        return [replace(each, region=region) if isinstance(each, SendUp) else each for each in decide(frame, now)]
+
+    lane.arrive = arrive  # type: ignore[method-assign]  # another decision
+    still.captures.announce(TAP, clock.monotonic())
+    await settle()
+    clock.tick(1)
+    await settle()
+    (done,) = still.finished
+    return done
+
+
+async def test_boxes_that_a_cloud_node_finds_in_a_region_are_told_where_they_are_in_the_picture(
+    still: World, clock: FakeClock
+) -> None:
+    """Of what was cut, which is a little more than what was asked for: whole cells of pixels."""
+    done = await sent_up(still, clock, Region(0.5, 0.0, 1.0, 0.5))
+    (view,), (found,) = still.captures.views, done.boxes
+    assert (done.outcome, view.region) == (Outcome.OK_CLOUD, Region(0.5, 0.0, 1.0, 0.5))
+    assert (found.x0, found.y0, found.x1, found.y1) == pytest.approx((0.55, 0.05, 0.6, 0.1))
+
+
+async def test_a_region_of_nothing_is_no_reason_to_lose_a_slot(still: World, clock: FakeClock) -> None:
+    done = await sent_up(still, clock, Region(0.5, 0.5, 0.5, 0.5))
+    assert done.outcome not in IN_TIME
+    assert (still.captures.views, still.captures.outstanding) == ([], 0)
 
 
 async def test_a_frame_in_the_cloud_holds_no_slot(still: World, clock: FakeClock) -> None:
