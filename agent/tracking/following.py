@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from msgspec import structs
+
 from agent.pipeline import zones
 from agent.tracking.rules import Marks, Rules
 from agent.tracking.tracker import Seen, Tracker
@@ -73,7 +75,7 @@ class Following:
         boxes = zones.tagged(frame.boxes, marks.zones) if marks.zones else frame.boxes
         seen = followed.tracker.see(boxes, frame.captured, still=still)
         numbered = tuple(
-            box if track is None else replace(box, track=track.number)
+            box if track is None else structs.replace(box, track=track.number)
             for box, track in zip(boxes, seen.tracks, strict=True)
         )
         happened = [] if seen.late else list(_happened(followed.rules, marks, numbered, seen, frame.captured))
