@@ -14,8 +14,10 @@ import logging
 import math
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import structs
 
 from agent.ports import Clock, FleetLink
 from agent.supervise import Tasks
@@ -251,7 +253,9 @@ def together(finished: Finished, others: Sequence[Finished]) -> _Drawing:
     if not others:
         return _Drawing(finished.boxes, caption(finished), finished.captured_unix_ns)
     everyone = (finished, *others)
-    boxes = tuple(replace(box, label=f"{each.tap.deployment}: {box.label}") for each in everyone for box in each.boxes)
+    boxes = tuple(
+        structs.replace(box, label=f"{each.tap.deployment}: {box.label}") for each in everyone for box in each.boxes
+    )
     told = sorted(f"{each.tap.deployment}: {caption(each)}" for each in everyone)
     return _Drawing(boxes, "   ".join(told), finished.captured_unix_ns)
 

@@ -70,6 +70,7 @@ from agent.update.steps import Ports
 from agent.version import VERSION
 from agent.wires import BrokerWire, CloudWire
 from agent.workers.sandbox.report import Sandboxes
+from agent.workers.settled import settle
 from protos.errors import Fatal, Rejected
 from protos.fleet_pb2 import DesiredState, SyncRequest
 from protos.ids import CameraName, DeploymentName
@@ -459,6 +460,7 @@ async def _run(config: AgentConfig) -> None:
     node = Node(config, disk, identity)
     try:
         await node.start()
+        settle()
         log.info("agent %s runs as %s", VERSION, identity.member.node_id)
         broken = await _until_told(node)
     finally:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec import structs
 
 from agent.types import Box
 from protos.regions import Region, within
@@ -37,7 +39,7 @@ class Cut:
     def boxes(self, found: Iterable[Box]) -> tuple[Box, ...]:
         """Of what was cut, normalised to the picture."""
         return tuple(
-            replace(box, x0=self._x(box.x0), y0=self._y(box.y0), x1=self._x(box.x1), y1=self._y(box.y1))
+            structs.replace(box, x0=self._x(box.x0), y0=self._y(box.y0), x1=self._x(box.x1), y1=self._y(box.y1))
             for box in found
         )
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import faulthandler
 import functools
-import gc
 import logging
 import os
 import resource
@@ -47,6 +46,7 @@ from agent.cameras.messages import (
 from agent.cameras.needs import Needs
 from agent.cameras.tap import TapWriter
 from agent.workers.channel import WorkerChannel
+from agent.workers.settled import settle
 from protos.errors import Rejected
 
 MEASURE_SECONDS = 1.0
@@ -211,7 +211,7 @@ def main() -> None:
     worker = Worker(WorkerChannel.from_environment(ToWorker))
     worker.say(confinement.confine(Needs.parse(sys.argv[1:])))
     worker.say(Hello(), [last_words])
-    gc.freeze()
+    settle()
     try:
         worker.run()
     except EOFError:

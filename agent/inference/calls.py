@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from agent.inference.errors import BadInput, BadModel, Expired
 from agent.inference.messages import Failed, FromWorker, Reason
 from agent.inference.regions import Lease
@@ -22,8 +24,7 @@ ERRORS: dict[Reason, type[LongshoreError]] = {
 }
 
 
-@dataclass(frozen=True)
-class Terms:
+class Terms(msgspec.Struct, frozen=True):
     """What holds until a call has ended, longer than its caller may wait: the worker still works on it."""
 
     limit: float  # seconds it may run

@@ -421,10 +421,10 @@ class OnnxEngine:
 
     async def _ask(self, message: Callable[[int], ToWorker], terms: Terms, fds: Sequence[int] = ()) -> Reply:
         """Send what `message` makes for a call number, and wait for its answer."""
-        first = not self._calls
+        first, hungry = not self._calls, self.under_way < self.width + self._in_hand
         call = self._calls.open(terms)
         try:
-            self._process.send(message(call.number), fds)
+            self._process.send(message(call.number), fds, at_once=hungry)
         except BaseException:
             self._calls.settle(call.number)
             self._give(terms.leases)

@@ -12,8 +12,6 @@ process, and the agent starts another.
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import gc
 import mmap
 import os
 import resource
@@ -51,6 +49,7 @@ from agent.types import ModelInput
 from agent.workers import memory
 from agent.workers.channel import WorkerChannel, close_all
 from agent.workers.memory import SharedSlots
+from agent.workers.settled import settle
 from agent.workers.standing import leave_the_file_system
 from protos.errors import Fatal, LongshoreError, Retryable
 
@@ -131,7 +130,7 @@ class Worker:
             self._sessions.alone = Session(model, message.provider, cores, spinning=Spinning.IN_CALLS)
             warm_seconds = _warm(self._sessions.alone, message.input)
         del model
-        _settle()
+        settle()
         signature = session.signature
         return Loaded(
             message.call, signature.inputs, signature.outputs, warm_seconds, batches, plan.width, plan.in_hand
@@ -244,13 +243,6 @@ def _mapped(fd: int, nbytes: int) -> mmap.mmap:
         return mmap.mmap(fd, nbytes, access=mmap.ACCESS_READ)
     finally:
         os.close(fd)
-
-
-def _settle() -> None:
-    """Give back what loading left behind; what is left now stays, and need not be looked at by the collector."""
-    gc.collect()
-    gc.freeze()
-    ctypes.CDLL(None).malloc_trim(0)
 
 
 def _send(channel: WorkerChannel[ToWorker], answer: Answer, send: Callable[[FromWorker], None]) -> None:

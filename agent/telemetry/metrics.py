@@ -69,6 +69,7 @@ class Metrics:
             buckets=BUCKETS,
             registry=registry,
         )
+        self._answered: dict[tuple[str, str, str], Histogram] = {}  # series of `_requests`; none of them ever ends
         self._make_cost(registry)
         self._make_shadow(registry)
         self._make_objects(registry)
@@ -198,7 +199,11 @@ class Metrics:
     # ---- applications beside the box (agent.serving.dataplane.Observer) ----
 
     def answered(self, transport: str, model: str, result: str, seconds: float) -> None:
-        self._requests.labels(transport, model, result).observe(seconds)
+        key = transport, model, result
+        series = self._answered.get(key)
+        if series is None:
+            series = self._answered[key] = self._requests.labels(*key)
+        series.observe(seconds)
 
     # ---- objects ----
 

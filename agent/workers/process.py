@@ -71,6 +71,7 @@ class WorkerProcess(Generic[M]):
         self._reaper: asyncio.Task[None] | None = None
         self._unsent: deque[tuple[bytes, list[int]]] = deque()  # with descriptors of our own
         self._sending = False
+        self._behind = False  # the worker: what is unsent waits for it to read
 
     @property
     def pid(self) -> int | None:
@@ -95,8 +96,9 @@ class WorkerProcess(Generic[M]):
         _goes_first(self._process.pid)
         self._reaper = asyncio.create_task(self._reap(self._process), name=f"reap {self.name}")
 
-    def send(self, message: M | msgspec.Struct, fds: Sequence[int] = ()) -> None:
-        """At the end of this turn of the loop, with what else was sent in it; a worker that is behind gets it later.
+    def send(self, message: M | msgspec.Struct, fds: Sequence[int] = (), *, at_once: bool = False) -> None:
+        """At the end of this turn of the loop, with what else was sent in it; `at_once` to one that has nothing to do.
+        A worker that is behind gets it later.
 
         Raises:
             Retryable: the worker is gone, or there is no descriptor left to send one.
@@ -108,8 +110,12 @@ class WorkerProcess(Generic[M]):
             self._unsent.append((content, [os.dup(fd) for fd in fds]))
         except OSError as error:
             raise Retryable(f"nothing can be sent to the {self.name} worker now: {error.strerror}") from error
-        if not self._sending:
-            self._sending = True
+        if self._sending:
+            return
+        self._sending = True
+        if at_once:
+            self._flush()
+        else:
             asyncio.get_running_loop().call_soon(self._flush)
 
     def step_back(self) -> None:
@@ -157,10 +163,9 @@ class WorkerProcess(Generic[M]):
         self._on_exit(code)
 
     def _readable(self) -> None:
-        # Bounded per wake-up, so that a chatty worker cannot starve the loop.
-        for _ in range(64):
-            if not self._receive_one():
-                return
+        # One packet, mostly all there is: a look for more would find none. Where there is more the loop comes back, and
+        # a chatty worker cannot starve it.
+        self._receive_one()
 
     def _drain(self) -> None:
         while self._sock is not None and self._receive_one():
@@ -198,19 +203,21 @@ class WorkerProcess(Generic[M]):
 
     def _flush(self) -> None:
         """Send what is unsent, and the rest when there is room."""
-        loop, sock = asyncio.get_running_loop(), self._sock
+        sock = self._sock
         try:
             while sock is not None and self._unsent:
                 self._send_packet(sock)
         except BlockingIOError:
             assert sock is not None
-            loop.add_writer(sock.fileno(), self._flush)  # until it has read some
+            if not self._behind:
+                self._behind = True
+                asyncio.get_running_loop().add_writer(sock.fileno(), self._flush)  # until it has read some
             return
         except OSError:
             self._forget_unsent()  # it is gone, and its exit will be told
-        if sock is not None:
-            loop.remove_writer(sock.fileno())
-        self._sending = False
+        if sock is not None and self._behind:
+            asyncio.get_running_loop().remove_writer(sock.fileno())
+        self._sending = self._behind = False
 
     def _send_packet(self, sock: socket.socket) -> None:
         first, fds = self._unsent[0]
@@ -228,7 +235,7 @@ class WorkerProcess(Generic[M]):
 
     def _close_channel(self) -> None:
         self._forget_unsent()
-        self._sending = False
+        self._sending = self._behind = False
         if self._sock is not None:
             loop = asyncio.get_running_loop()
             loop.remove_reader(self._sock.fileno())

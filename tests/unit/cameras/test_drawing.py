@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import cv2
 import numpy as np
 import pytest
+from msgspec import structs
 
 from agent.cameras import drawing
 from agent.cameras.messages import MAX_JPEG
@@ -58,7 +57,7 @@ def test_boxes_anywhere_are_drawn_inside_the_picture(size: tuple[int, int]) -> N
 
 def test_a_known_thing_is_called_by_its_number() -> None:
     box = Box(0.2, 0.3, 0.6, 0.9, 0.87, "person")
-    known = replace(box, track=12)
+    known = structs.replace(box, track=12)
     plain, numbered = (decoded(drawing.preview(grey(), drawing.Drawn([each]), 640)) for each in (box, known))
     assert drawing.tag(box) == "person 87"
     assert drawing.tag(known) == "person #12"

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from agent.cameras.captured import Captured
 from agent.config import AgentConfig
@@ -365,7 +366,9 @@ async def sent_up(still: World, clock: FakeClock, region: Region) -> Finished:
     decide = lane.arrive
 
     def arrive(frame: Frame, now: float) -> list[Action]:
-        return [replace(each, region=region) if isinstance(each, SendUp) else each for each in decide(frame, now)]
+        return [
+            structs.replace(each, region=region) if isinstance(each, SendUp) else each for each in decide(frame, now)
+        ]
 
     lane.arrive = arrive  # type: ignore[method-assign]  # another decision
     still.captures.announce(TAP, clock.monotonic())

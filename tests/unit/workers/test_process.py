@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
+import select
 import signal
 import socket
 import subprocess
@@ -70,6 +71,27 @@ async def test_a_message_is_answered_by_another_process() -> None:
     assert answer.pid != os.getpid()
     await owner.worker.stop()
     assert await owner.exits.get() == 0
+
+
+async def test_what_is_sent_at_once_has_left_before_the_loop_turns() -> None:
+    owner = Owner()
+    await owner.worker.start()
+    assert owner.worker.pid is not None
+    worker = os.pidfd_open(owner.worker.pid)
+    owner.worker.send(Ask(-3), at_once=True)
+    ended, _, _ = select.select([worker], [], [], 10.0)
+    os.close(worker)
+    assert ended, "the worker has not got what would end it"
+    assert await owner.exits.get() == 3
+
+
+async def test_what_is_sent_at_once_overtakes_nothing() -> None:
+    owner = Owner()
+    await owner.worker.start()
+    for number in range(6):
+        owner.worker.send(Ask(number), at_once=number % 2 == 0)
+    assert [(await owner.answers.get()).number for _ in range(6)] == [0, 2, 4, 6, 8, 10]
+    await owner.worker.stop()
 
 
 async def test_shared_memory_reaches_the_worker_without_a_name() -> None:
