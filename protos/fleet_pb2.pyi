@@ -478,7 +478,7 @@ class Problem(_message.Message):
     CODE_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     code: _builtins.str
-    """e.g. "disk-full", "clock-behind", "no-broker" """
+    """e.g. "disk-full", "clock-behind", "no-broker"; "notice": worth knowing, and calls nobody"""
     message: _builtins.str
     """one sentence with the next step"""
     def __init__(

@@ -10,7 +10,6 @@ import asyncio
 import itertools
 import logging
 import random
-import signal
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
@@ -449,12 +448,11 @@ class Captures:
 
     # ---- a worker's death ----
 
-    def _died(self, group: Group, code: int, last_words: str) -> None:
+    def _died(self, group: Group, how: str, last_words: str) -> None:
         hosted = self._hosted(group)
         threads = {number: CameraName(name) for number, name in group.threads.items()}
         blamed = placement.culprit(last_words, threads)
         self._strikes.died([camera.name for camera in hosted], blamed, self._clock.monotonic())
-        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         log.error("capture worker %s died (%s)%s", group.number, how, f" on camera {blamed}" if blamed else "")
         self._calls.fail(group, "the picture was lost with its capture worker")
         for camera in hosted:

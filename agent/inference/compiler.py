@@ -16,7 +16,7 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from agent.inference import compiled, compiler_messages
+from agent.inference import compiled, compiler_messages, confinement, lifecycle
 from agent.inference.compiled import Bound, Kept, Platform
 from agent.inference.compiler_messages import Compile, Compiled, FromCompiler, Refused
 from agent.inference.patience import LOAD_SECONDS
@@ -135,7 +135,7 @@ class _Compilation:
         limit = LOAD_SECONDS[self._spec.provider]
         fd = await in_thread(memory.sealed, self._spec.model)
         try:
-            await self._process.start()
+            await self._process.start(confinement.room(self._spec.provider, len(self._spec.model)))
             try:
                 self._process.send(Compile(self._spec.provider, compiled.options(self._spec)), [fd])
                 async with asyncio.timeout(limit):
@@ -159,7 +159,8 @@ class _Compilation:
 
     def _exited(self, code: int) -> None:
         if not self._answer.done():
-            self._answer.set_exception(Retryable(f"the compiler's process ended with {code}"))
+            how = lifecycle.ended(code, self._process.exceeded)
+            self._answer.set_exception(Retryable(f"the compiler's process {how}"))
 
 
 def _read(fd: int, nbytes: int) -> bytes:

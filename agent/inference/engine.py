@@ -21,8 +21,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from agent.inference import confinement, lifecycle, messages, places, requests, turns
 from agent.inference import inputs as sent
-from agent.inference import lifecycle, messages, places, requests, turns
 from agent.inference.attached import Attached, in_slot
 from agent.inference.calls import Calls, Reply, Terms
 from agent.inference.compiler import Compiler, launched
@@ -194,9 +194,13 @@ class OnnxEngine:
     async def _start_worker(self) -> None:
         self._last_exit = None
         self._pool = self._new_pool()
-        await self._process.start()
+        await self._process.start(self._room())
         if self._idle_only:
             self._process.step_back()
+
+    def _room(self) -> int:
+        assert self._spec is not None
+        return confinement.room(self._spec.provider, os.fstat(self._model).st_size)
 
     async def _load(self) -> None:
         """Have a fresh worker load the model and attach all taps."""
@@ -235,7 +239,7 @@ class OnnxEngine:
 
     def _exited(self, code: int) -> None:
         self._last_exit = code
-        how = f"the worker of {self._name} {lifecycle.ended(code)}"
+        how = f"the worker of {self._name} {lifecycle.ended(code, self._process.exceeded)}"
         self._calls.fail_all(f"{how}; it may work in a moment")
         self._patience.idle()
         self._pool.close()

@@ -23,6 +23,8 @@ from typing import Generic, TypeVar
 import msgspec
 
 from agent.workers import channel
+from agent.workers.sandbox import cgroup
+from agent.workers.sandbox.cgroup import Cgroup
 from agent.workers.sandbox.report import Confined
 from protos.errors import Retryable
 
@@ -32,16 +34,18 @@ M = TypeVar("M", bound=msgspec.Struct)
 ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "ORT_DISABLE_TELEMETRY": "1"}
 FIRST = "500"  # as much as half of the box's memory on top of what it takes, where the kernel chooses whom to end
 # prctl(PR_SET_PDEATHSIG) must be set by the child itself; runpy then runs the worker's module as usual. Before that,
-# what else of the agent's is open in the child is closed: uvloop leaves that to those who opened it.
-_PRELUDE = (
-    "import ctypes,os,runpy,signal,sys;"
-    "ctypes.CDLL(None).prctl(1,signal.SIGKILL);"
-    "os.getppid()==int(sys.argv[1]) or os._exit(1);"
-    f"c=int(os.environ['{channel.ENVIRONMENT}']);os.closerange(3,c);os.closerange(c+1,1<<20);"
-    "signal.signal(signal.SIGINT,signal.SIG_IGN);"
-    "m=sys.argv[2];sys.argv[:]=sys.argv[2:];"
-    "runpy.run_module(m,run_name='__main__',alter_sys=True)"
-)
+# it enters its cgroup, and what else of the agent's is open in the child is closed: uvloop leaves that to those who
+# opened it.
+_PRELUDE = f"""\
+import ctypes, os, runpy, signal, sys
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+os.getppid() == int(sys.argv[1]) or os._exit(1)
+{cgroup.JOIN}
+c = int(os.environ[{channel.ENVIRONMENT!r}]); os.closerange(3, c); os.closerange(c + 1, 1 << 20)
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+m = sys.argv[2]; sys.argv[:] = sys.argv[2:]
+runpy.run_module(m, run_name="__main__", alter_sys=True)
+"""
 
 
 class WorkerProcess(Generic[M]):
@@ -72,6 +76,8 @@ class WorkerProcess(Generic[M]):
         self._unsent: deque[tuple[bytes, list[int]]] = deque()  # with descriptors of our own
         self._sending = False
         self._behind = False  # the worker: what is unsent waits for it to read
+        self._cgroup: Cgroup | None = None
+        self.exceeded = 0  # bytes: the limit of memory at which the last one was killed
 
     @property
     def pid(self) -> int | None:
@@ -81,15 +87,18 @@ class WorkerProcess(Generic[M]):
     def alive(self) -> bool:
         return self._sock is not None
 
-    async def start(self) -> None:
+    async def start(self, room: int | None = None) -> None:
         """Spawn the worker. It may not be called again before `on_exit`.
+
+        `room`: bytes of memory that it may take beyond what it has at its start, in a cgroup of its own where the box
+        has a place for one. None: as much as the agent.
 
         Raises:
             Retryable: the box has no process, descriptor or memory left for it.
         """
         assert self._sock is None, f"a second {self.name} worker would take the channel of the first"
         try:
-            self._sock, self._process = await self._spawn()
+            self._sock, self._process = await self._spawn(room)
         except (OSError, RuntimeError) as error:  # RuntimeError: no thread to watch it
             raise Retryable(f"no {self.name} worker can be started now: {error}") from error
         asyncio.get_running_loop().add_reader(self._sock.fileno(), self._readable)
@@ -139,11 +148,26 @@ class WorkerProcess(Generic[M]):
             self.kill()
             await asyncio.wait([self._reaper])
 
-    async def _spawn(self) -> tuple[socket.socket, asyncio.subprocess.Process]:
+    def _confines(self, room: int | None) -> dict[str, str]:
+        """Make its cgroup; what it is told of that."""
+        if room is None:
+            return {}
+        found = cgroup.made(room)
+        self._cgroup = found if isinstance(found, Cgroup) else None
+        return found.environment if isinstance(found, Cgroup) else {cgroup.WHY_NOT: found.reason}
+
+    def _leave(self) -> None:
+        """Its cgroup, and how it ended there."""
+        left, self._cgroup, self.exceeded = self._cgroup, None, 0
+        if left is not None:
+            self.exceeded = left.memory_bytes if left.exceeded() else 0
+            left.remove()
+
+    async def _spawn(self, room: int | None) -> tuple[socket.socket, asyncio.subprocess.Process]:
         """Our end of the channel, and the process that has the other."""
         ours, theirs = channel.pair()
         ours.setblocking(False)
-        environment = {**ENVIRONMENT, **os.environ, channel.ENVIRONMENT: str(theirs.fileno())}
+        environment = {**ENVIRONMENT, **os.environ, **self._confines(room), channel.ENVIRONMENT: str(theirs.fileno())}
         try:
             with theirs:
                 return ours, await asyncio.create_subprocess_exec(
@@ -151,6 +175,7 @@ class WorkerProcess(Generic[M]):
                 )
         except BaseException:
             ours.close()
+            self._leave()
             raise
 
     def _command(self) -> list[str]:
@@ -160,6 +185,7 @@ class WorkerProcess(Generic[M]):
         code = await process.wait()
         self._drain()
         self._close_channel()
+        self._leave()
         self._on_exit(code)
 
     def _readable(self) -> None:

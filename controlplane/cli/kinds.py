@@ -10,6 +10,7 @@ from typing import Any
 
 from controlplane.cli import habits
 from protos.errors import Rejected
+from protos.problems import pressing
 
 Document = Mapping[str, Any]
 Cell = Callable[[Document, datetime], str]
@@ -185,7 +186,7 @@ KINDS = (
             Column("PHASE", text("status.phase")),
             Column("CONVERGED", _state_of("Converged")),
             Column("CAMERAS", _count("status.cameras")),
-            Column("PROBLEMS", _count("status.problems")),
+            Column("PROBLEMS", lambda document, _: str(len(pressing(at(document, "status.problems", []))))),
             Column("LAST SEEN", since("status.lastSeen", " ago")),
             _AGE,
             Column("GENERATION", text("status.generation"), wide=True),
