@@ -6,6 +6,7 @@ the same name wins over it.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -16,6 +17,7 @@ from protos.errors import Rejected
 
 PREFIX = "LONGSHORE_AGENT_"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+MAX_PORT = 65_535
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 OUTBOX_BYTES = 256 << 20  # until somebody says otherwise: a day of three cameras
 WILDCARDS = ("", "0.0.0.0", "[::]")  # noqa: S104 - recognised, not bound; as `dialled` spells them
@@ -59,7 +61,8 @@ def from_environment(environment: Mapping[str, str] = os.environ, **overrides: A
     """Defaults, then the environment, then `overrides` that are not None.
 
     Raises:
-        Rejected: a value that is no number where one is needed, naming its key; an unknown log level.
+        Rejected: a value that is no number where one is needed, or one that cannot be, naming its key; an unknown log
+            level.
     """
     values: dict[str, Any] = {}
     for known in fields(AgentConfig):
@@ -68,6 +71,7 @@ def from_environment(environment: Mapping[str, str] = os.environ, **overrides: A
             values[known.name] = _parsed(key, environment[key], getattr(AgentConfig(), known.name), known.name)
     values.update({name: value for name, value in overrides.items() if value is not None})
     config = replace(AgentConfig(), **values)
+    _check_numbers(config)
     if config.log_level.upper() not in LOG_LEVELS:
         raise Rejected(f"the log level must be one of {', '.join(LOG_LEVELS)}, not {config.log_level!r}")
     if config.dialled in WILDCARDS:
@@ -75,6 +79,18 @@ def from_environment(environment: Mapping[str, str] = os.environ, **overrides: A
             f"others cannot dial {config.dialled!r}; add --advertise with this machine's name or one of its addresses"
         )
     return config
+
+
+def _check_numbers(config: AgentConfig) -> None:
+    """The system takes a port for the rest of its division by 65536. Raises Rejected."""
+    for name in ("http_port", "grpc_port", "metrics_port"):
+        port = getattr(config, name)
+        if not 0 <= port <= MAX_PORT:
+            raise Rejected(f"{PREFIX}{name.upper()} must be from 0 to {MAX_PORT}, not {port}")
+    for name in ("threads", "confirm_seconds", "outbox_bytes"):
+        value = getattr(config, name)
+        if not 0 <= value < math.inf:
+            raise Rejected(f"{PREFIX}{name.upper()} must be 0 or more, not {value}")
 
 
 def _parsed(key: str, text: str, default: object, name: str) -> object:

@@ -11,6 +11,7 @@ from agent.adapters.hold import holder
 from agent.adapters.identity_dir import IdentityDirectory
 from agent.adapters.x509 import X509Keys
 from agent.config import AgentConfig
+from agent.errors import DiskFull
 from agent.identity import joining
 from agent.identity.decisions import COMMANDS
 from agent.identity.joining import Wish
@@ -29,7 +30,10 @@ def join(config: AgentConfig, url: str, wish: Wish) -> Membership:
     """
     keys = X509Keys()
     store = IdentityDirectory(config.state_dir, keys)
-    files.check_writable(store.path)  # a token is good for one use: nothing here may waste it
+    try:
+        files.check_writable(store.path)  # a token is good for one use: nothing here may waste it
+    except DiskFull as error:
+        raise DiskFull(f"no space left for {store.path}; free some and join again, the token is still good") from error
     return joining.join(wish, HttpsFrontDoor(url), keys, store).member
 
 

@@ -1,4 +1,4 @@
-"""Showing what the box sees while somebody looks: newest annotated pictures and log lines on a Watch stream.
+"""Showing what the box sees while somebody looks: newest annotated pictures, log lines and snapshots on a Watch stream.
 
 Rules that hold here: nothing is drawn or sent unless desired state says that somebody looks (`look_until`); newest
 wins, per camera, a few pictures a second; a slow or broken stream costs pictures, never frames. All pictures together
@@ -14,16 +14,19 @@ import logging
 import math
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import structs
 
 from agent.ports import Clock, FleetLink
 from agent.supervise import Tasks
-from agent.types import Box, Finished, Zone
+from agent.types import Box, Finished, View, Zone
 from protos import fleet_pb2
 from protos.errors import LongshoreError, Rejected
 from protos.ids import CameraName, DeploymentName
 from protos.outcomes import IN_TIME, WORDS, Outcome
+from protos.regions import WHOLE, Region, within
 
 ANSWERED_SECONDS = 0.2  # between pictures of frames with an answer
 UNANSWERED_SECONDS = 0.5  # without one: the picture still moves
@@ -55,6 +58,10 @@ class Painter(Protocol):
         """
         ...
 
+    async def snapshot(self, camera: CameraName, view: View) -> tuple[bytes, int]:
+        """JPEG of the newest picture with its masks painted, and its time in unix ns. Raises Retryable."""
+        ...
+
 
 @dataclass(frozen=True)
 class _Drawing:
@@ -83,6 +90,8 @@ class Looking:
         self._until = -math.inf  # monotonic seconds: the box's clock may be set while somebody looks
         self._pictures: dict[CameraName, bytes] = {}
         self._newest: dict[CameraName, dict[DeploymentName, Finished]] = {}  # by camera and deployment
+        self._snapshots: deque[bytes] = deque()  # no more than are waited for
+        self._snapping = asyncio.Lock()
         self._lines: deque[bytes] = deque(maxlen=LOG_LINES)
         self._drawn: dict[CameraName, float] = {}
         self._bytes: dict[CameraName, int] = {}  # of the last picture
@@ -122,18 +131,33 @@ class Looking:
     async def serve(self, link: FleetLink) -> None:
         """Keep a Watch stream open while somebody looks; runs until cancelled."""
         while True:
-            if not self.wanted:
-                self._changed.clear()
-                await self._changed.wait()
-                continue
+            await self._until_wanted()
             try:
                 await link.watch(self._frames())
             except LongshoreError as error:
                 log.debug("watch stream: %s", error)
                 await self._clock.sleep(RETRY_SECONDS * (30 if isinstance(error, Rejected) else 1))
 
+    async def answer(self, link: FleetLink) -> None:
+        """Answer wishes for snapshots while somebody looks; runs until cancelled."""
+        while True:
+            await self._until_wanted()
+            try:
+                async for wish in link.wishes():
+                    self._tasks.once("snapshot", self._answer(fleet_pb2.SnapshotWish.FromString(wish)))
+            except LongshoreError as error:
+                log.debug("wishes: %s", error)
+                await self._clock.sleep(RETRY_SECONDS * (30 if isinstance(error, Rejected) else 1))
+            else:
+                await self._clock.sleep(RETRY_SECONDS)  # whoever waits, waits on
+
     async def close(self) -> None:
         await self._tasks.stop(1.0)
+
+    async def _until_wanted(self) -> None:
+        while not self.wanted:
+            self._changed.clear()
+            await self._changed.wait()
 
     def _others(self, finished: Finished) -> list[Finished]:
         """The newest of each other deployment that answers for this camera, while it is news."""
@@ -175,9 +199,25 @@ class Looking:
         self._pictures[camera] = fleet_pb2.WatchFrame(picture=picture).SerializeToString()
         self._changed.set()
 
+    async def _answer(self, wish: fleet_pb2.SnapshotWish) -> None:
+        """One after the other, and no faster than PICTURE_BITS allows."""
+        snapshot = fleet_pb2.Snapshot(wish=wish.number, camera=wish.camera)
+        async with self._snapping:
+            try:
+                view = _view(wish)
+                snapshot.jpeg, captured_ns = await self._painter.snapshot(CameraName(wish.camera), view)
+                snapshot.captured_unix_ms = captured_ns // 1_000_000
+            except LongshoreError as error:
+                snapshot.failure = str(error)
+            self._snapshots.append(fleet_pb2.WatchFrame(snapshot=snapshot).SerializeToString())
+            self._changed.set()
+            await self._clock.sleep(8 * len(snapshot.jpeg) / PICTURE_BITS)
+
     async def _frames(self) -> AsyncIterator[bytes]:
         while self.wanted:
             self._changed.clear()
+            while self._snapshots:
+                yield self._snapshots.popleft()
             while self._lines:
                 yield self._lines.popleft()
             for camera in list(self._pictures):
@@ -201,12 +241,21 @@ class Looking:
             return
 
 
+def _view(wish: fleet_pb2.SnapshotWish) -> View:
+    """Raises Rejected."""
+    told = wish.region
+    region = within(Region(told.x0, told.y0, told.x1, told.y1)) if wish.HasField("region") else WHOLE
+    return View(wish.max_side, wish.quality, region)
+
+
 def together(finished: Finished, others: Sequence[Finished]) -> _Drawing:
     """The frame that ended, with what other deployments found of late in the same scene."""
     if not others:
         return _Drawing(finished.boxes, caption(finished), finished.captured_unix_ns)
     everyone = (finished, *others)
-    boxes = tuple(replace(box, label=f"{each.tap.deployment}: {box.label}") for each in everyone for box in each.boxes)
+    boxes = tuple(
+        structs.replace(box, label=f"{each.tap.deployment}: {box.label}") for each in everyone for box in each.boxes
+    )
     told = sorted(f"{each.tap.deployment}: {caption(each)}" for each in everyone)
     return _Drawing(boxes, "   ".join(told), finished.captured_unix_ns)
 

@@ -70,6 +70,7 @@ from agent.update.steps import Ports
 from agent.version import VERSION
 from agent.wires import BrokerWire, CloudWire
 from agent.workers.sandbox.report import Sandboxes
+from agent.workers.settled import settle
 from protos.errors import Fatal, Rejected
 from protos.fleet_pb2 import DesiredState, SyncRequest
 from protos.ids import CameraName, DeploymentName
@@ -151,6 +152,7 @@ class Node:
         self._tasks.eternal("sync", self._sync.run())
         self._tasks.eternal("renew", self._renewal.run())
         self._tasks.eternal("look", self._looking.serve(self._link))
+        self._tasks.eternal("snapshots", self._looking.answer(self._link))
         self._tasks.eternal("signs of life", self._notifier.live(self._clock))
         self._notifier.tell(notify.READY)
 
@@ -261,7 +263,8 @@ class Node:
         self._was_connected = self._sync.connected
         epoch = self._disk.outbox.summary().epoch
         deployments, cameras = self._updater.reports(), self.captures.stats()
-        return report.request(self._box, epoch, deployments, cameras, self._problems(), self._shadow_reports())
+        shadows, costs = self._shadow_reports(), self.board.costs
+        return report.request(self._box, epoch, deployments, cameras, self._problems(), shadows, costs)
 
     def _shadow_reports(self) -> dict[DeploymentName, report.ShadowReport]:
         loaded = self.board.shadows
@@ -295,7 +298,7 @@ class Node:
         self.metrics.outbox(self._disk.outbox.summary(), self._sender.counts)
         wanted = {wish.name for wish in self._desired.deployments}
         cameras = {wish.name for wish in self._desired.cameras}
-        lines = {line.name for wish in self._desired.cameras for line in wish.lines}
+        lines = {(wish.name, line.name) for wish in self._desired.cameras for line in wish.lines}
         self.metrics.keep(cameras, wanted, lines)
         self.metrics.happenings_dropped(self._following.dropped)
         for name in wanted & self.board.lanes().keys():
@@ -457,6 +460,7 @@ async def _run(config: AgentConfig) -> None:
     node = Node(config, disk, identity)
     try:
         await node.start()
+        settle()
         log.info("agent %s runs as %s", VERSION, identity.member.node_id)
         broken = await _until_told(node)
     finally:

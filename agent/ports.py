@@ -10,6 +10,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Se
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import msgspec
+
 from agent.types import Box, Geometry, ModelInput, Tap
 from protos.ids import CameraName, Digest
 
@@ -67,8 +69,7 @@ class TensorSpec:
     shape: tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """`nbytes` at `offset` of a caller's own memory, behind `fd`, which stays open while his request runs.
 
     He may shrink or change it at any moment, so it is read and written with calls that can fail, and never mapped.
@@ -79,8 +80,7 @@ class Place:
     nbytes: int
 
 
-@dataclass(frozen=True)
-class Tensor:
+class Tensor(msgspec.Struct, frozen=True):
     """A tensor by value: row-major little-endian bytes (BYTES: each element 4-byte length + content)."""
 
     name: str
@@ -116,16 +116,14 @@ class EngineSpec:
     precision: str = "fp32"  # of the variant, as its manifest says
 
 
-@dataclass(frozen=True)
-class Detections:
+class Detections(msgspec.Struct, frozen=True):
     """Boxes normalised to the picture, and what the engine spent on them (seconds)."""
 
     boxes: tuple[Box, ...]
     infer_seconds: float
 
 
-@dataclass(frozen=True)
-class InSlot:
+class InSlot(msgspec.Struct, frozen=True):
     """A frame in a slot of its tap's shared memory."""
 
     tap: Tap
@@ -346,6 +344,13 @@ class FleetLink(Protocol):
 
     async def watch(self, frames: AsyncIterator[bytes]) -> None:
         """Send WatchFrame bytes until the iterator ends. Raises Retryable when the stream breaks."""
+        ...
+
+    def wishes(self) -> AsyncIterator[bytes]:
+        """SnapshotWish bytes as they are wished for, for half a minute.
+
+        Raises Retryable when the stream breaks, Rejected where the control plane is too old to have wishes.
+        """
         ...
 
     async def close(self) -> None: ...

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.cameras.stats import CameraStats
+from agent.offload.cost import CostLine
 from agent.pipeline.shadow import ShadowTally
 from agent.types import Problem
 from agent.update.deployment import Report
@@ -54,13 +55,16 @@ def request(
     cameras: Mapping[CameraName, CameraStats],
     problems: Iterable[Problem],
     shadows: Mapping[DeploymentName, ShadowReport] = {},
+    costs: Mapping[DeploymentName, CostLine] = {},
 ) -> fleet_pb2.SyncRequest:
     """The report; generation and clock are the sync loop's to fill in."""
     return fleet_pb2.SyncRequest(
         boot_id=box.boot_id,
         epoch=epoch,
         inventory=_inventory(box),
-        deployments=[_deployment(report, shadows.get(report.deployment)) for report in deployments],
+        deployments=[
+            _deployment(report, shadows.get(report.deployment), costs.get(report.deployment)) for report in deployments
+        ],
         cameras=[_camera(name, stats) for name, stats in cameras.items()],
         problems=[fleet_pb2.Problem(code=problem.code, message=problem.message) for problem in problems],
     )
@@ -81,7 +85,7 @@ def _inventory(box: Box) -> fleet_pb2.Inventory:
     )
 
 
-def _deployment(report: Report, shadow: ShadowReport | None) -> fleet_pb2.DeploymentReport:
+def _deployment(report: Report, shadow: ShadowReport | None, cost: CostLine | None) -> fleet_pb2.DeploymentReport:
     return fleet_pb2.DeploymentReport(
         name=report.deployment,
         state=report.state,
@@ -93,6 +97,7 @@ def _deployment(report: Report, shadow: ShadowReport | None) -> fleet_pb2.Deploy
         bytes_total=report.bytes_total,
         variant=report.variant,
         shadow=_shadow(shadow) if shadow else None,
+        cost=fleet_pb2.CallCost(frame_seconds=cost.per_frame, call_seconds=cost.per_call) if cost else None,
     )
 
 

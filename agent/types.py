@@ -1,5 +1,8 @@
 """The words of the data plane, as frozen values. Nothing here does I/O; nothing here is a protobuf message.
 
+What is made for each frame, or for each box of one, is a msgspec Struct: made in a fifteenth of the time that a frozen
+dataclass takes, and the collector does not look at it.
+
 Time: `captured_unix_ns` is wall time for people; every decision uses `monotonic` seconds (float) of the one clock that
 all processes of the box share (CLOCK_MONOTONIC). Deadlines are absolute monotonic seconds, counted from capture.
 """
@@ -9,12 +12,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+import msgspec
+
 from protos.ids import CameraName, DeploymentName, Digest
 from protos.outcomes import Outcome
+from protos.regions import WHOLE, Region
 
 
-@dataclass(frozen=True, order=True)
-class Tap:
+class Tap(msgspec.Struct, frozen=True, order=True):
     """One camera feeding one deployment; the unit of mailboxes, slots and outcome counts."""
 
     camera: CameraName
@@ -39,8 +44,7 @@ class ModelInput:
         return self.height * self.width * 3
 
 
-@dataclass(frozen=True)
-class Geometry:
+class Geometry(msgspec.Struct, frozen=True):
     """How a picture was placed in the model's input: `x_in = x_picture * scale_x + left`, pixels; same for y."""
 
     picture_width: int
@@ -51,8 +55,7 @@ class Geometry:
     top: int
 
 
-@dataclass(frozen=True)
-class Frame:
+class Frame(msgspec.Struct, frozen=True):
     """A due frame, lying letterboxed in shared-memory slot `slot` of its tap until it is released."""
 
     tap: Tap
@@ -67,8 +70,7 @@ class Frame:
     decode_seconds: float = 0.0  # until it lay in its slot
 
 
-@dataclass(frozen=True)
-class Box:
+class Box(msgspec.Struct, frozen=True):
     """Corners normalised to the picture (0,0 top left to 1,1 bottom right)."""
 
     x0: float
@@ -79,6 +81,15 @@ class Box:
     label: str
     zones: tuple[str, ...] = ()  # of its camera, in which it stands; see agent.pipeline.zones
     track: int = 0  # the thing's number, see agent.tracking; 0: not known as one yet
+
+
+@dataclass(frozen=True)
+class View:
+    """What somebody wants to have of a picture, as JPEG. Its masks stay painted in it, whoever wants it."""
+
+    max_side: int  # pixels, of the longer side; never more than there are
+    quality: int  # 1 to 100
+    region: Region = WHOLE
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,8 @@ from agent.cameras.tap import TapWriter
 from agent.types import CameraState, ModelInput
 from agent.workers.memory import SharedSlots
 from bench.bare_decode import WARM_SECONDS
-from bench.machine import describe
+from bench.processes import core_seconds_of
+from bench.telling import told
 from tests.sim.clips import write_card
 from tests.sim.yard import Yard, plan, tap
 
@@ -174,9 +175,9 @@ async def _workers(kind: Kind, clip: Path, seconds: float, costs: Costs) -> None
     await yard.until(lambda: all(yard.state(name) is CameraState.RUNNING for name in names))
     await asyncio.sleep(WARM_SECONDS)
     pids = yard.captures.worker_pids
-    before = (_pictures(yard), _ran(pids))
+    before = (_pictures(yard), core_seconds_of(pids))
     await asyncio.sleep(seconds)
-    pictures, cpu = _pictures(yard) - before[0], _ran(pids) - before[1]
+    pictures, cpu = _pictures(yard) - before[0], core_seconds_of(pids) - before[1]
     await yard.captures.close()
     costs.workers.append(cpu / pictures)
     costs.kept_up.append(pictures / (kind.pictures * kind.cameras * seconds))
@@ -190,12 +191,6 @@ def _bare_streams(kind: Kind, clip: Path, seconds: float) -> float:
 
 def _pictures(yard: Yard) -> int:
     return sum(stats.pictures for stats in yard.captures.stats().values())
-
-
-def _ran(pids: list[int]) -> float:
-    """Seconds so far that their threads had a core."""
-    tasks = [task for pid in pids for task in Path(f"/proc/{pid}/task").iterdir()]
-    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
 
 def _turned(names: list[str], number: int) -> list[str]:
@@ -244,11 +239,6 @@ async def measure(*, quick: bool) -> dict[str, Any]:
         }
 
 
-def _keep(path: Path, result: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="under a minute, and rough; kept only with --json")
@@ -257,14 +247,10 @@ def main() -> None:
     kept = options.json or (None if options.quick else Path("bench/results/cameras.json"))
     before = os.getloadavg()[0]
     result = asyncio.run(measure(quick=options.quick))
-    print(table(result))
     load = [round(before, 2), round(os.getloadavg()[0], 2)]
     limits = {"picture": PICTURE_LIMIT, "streams": STREAMS_LIMIT}
-    if kept:
-        _keep(kept, {"machine": describe(), "load": load, "quick": options.quick, "limits": limits, **result})
-    for each in missed(result):
-        print(f"missed: {each}")
-    sys.exit(bool(missed(result)))
+    written = {"load": load, "quick": options.quick, "limits": limits, **result}
+    sys.exit(told(table(result), written, missed(result), kept))
 
 
 if __name__ == "__main__":

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
 from bench import cloud_help
-from bench.machine import describe
+from bench.telling import told
 from tests.servers.demo import DemoTree
 
 
@@ -25,17 +24,11 @@ def main() -> None:
         try:
             tree.until("a first detection", lambda: tree.rows("SELECT 1 FROM detections LIMIT 1"), 60)
             phases = cloud_help.run(tree, options.seconds)
-            told = cloud_help.terms(tree)
+            terms = cloud_help.terms(tree)
         finally:
             tree.close()
-    print(cloud_help.table(phases, told))
-    result = {"machine": describe(), "terms": told, "phases": [asdict(phase) for phase in phases]}
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps(result, indent=2) + "\n")
-    missed = cloud_help.missed(phases)
-    for sentence in missed:
-        print(f"missed: {sentence}")
-    sys.exit(bool(missed))
+    result = {"terms": terms, "phases": [asdict(phase) for phase in phases]}
+    sys.exit(told(cloud_help.table(phases, terms), result, cloud_help.missed(phases), options.json))
 
 
 if __name__ == "__main__":

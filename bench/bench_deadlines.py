@@ -20,15 +20,14 @@ from pathlib import Path
 
 import grpc.aio
 
+from agent.trial.tally import percentile
 from agent.types import ModelInput
 from bench.dataplane import box as boxes
 from bench.dataplane import releases
 from bench.dataplane.box import Box
 from bench.dataplane.callers import Callers, answer, question
-from bench.dataplane.releases import MadeRelease, pixels_of
-from bench.dataplane.results import Result, told
-from bench.dataplane.seen import quantile
-from protos import fleet_pb2 as wire
+from bench.dataplane.releases import MadeRelease, deployment, pixels_of
+from bench.telling import Result, proven
 from protos import inference_pb2 as pb
 from protos.inference_pb2_grpc import GRPCInferenceServiceStub
 
@@ -98,7 +97,7 @@ def _message(model: str, pixels: ModelInput) -> pb.ModelInferRequest:
 
 
 def _late(late: Sequence[float], probes: int) -> Late:
-    p50, p99 = (round(1e3 * quantile(late, share), 2) for share in (0.5, 0.99))
+    p50, p99 = (round(1e3 * percentile(late, share), 2) for share in (0.5, 0.99))
     return Late(len(late), probes - len(late), p50, p99)
 
 
@@ -134,8 +133,7 @@ async def prove(folder: Path, form: Form) -> Result:
     manifest = release.manifest
     async with boxes.running(folder) as box:
         box.offer(release)
-        wish = wire.DeploymentSpec(name=NAME, model=manifest.name, version=manifest.version, digest=release.digest)
-        box.wish([], [wish])
+        box.wish([], [deployment(NAME, release)])
         await box.settled({NAME: release.digest})
         callers = Callers(box.ports["http"], manifest.name, pixels_of(release), count=BUSY, period=0.001)
         async with callers.asking():
@@ -184,7 +182,7 @@ def main() -> None:
     options = parser.parse_args()
     form = QUICK if options.quick else Form()
     with tempfile.TemporaryDirectory() as folder:
-        sys.exit(told(lambda: asyncio.run(prove(Path(folder), form)), table, options.json))
+        sys.exit(proven(lambda: asyncio.run(prove(Path(folder), form)), table, options.json))
 
 
 if __name__ == "__main__":

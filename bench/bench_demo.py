@@ -8,7 +8,6 @@ nobody looking. Each figure is held against its limit; a missed one is the exit 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import tempfile
@@ -17,8 +16,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench.machine import describe
 from bench.processes import cpu_seconds, pss_mb
+from bench.telling import told
 from tests.servers.demo import DemoTree, Document
 
 ROLES = {
@@ -50,10 +49,6 @@ class Figure:
     @property
     def missed(self) -> bool:
         return self.value > self.limit
-
-    @property
-    def verdict(self) -> str:
-        return "  MISSED" if self.missed else ""
 
 
 def watched(tree: DemoTree) -> Iterator[tuple[int, str, str]]:
@@ -130,17 +125,13 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         figures, found = measured(DemoTree(Path(folder) / "state"), options.idle)
-    for figure in figures:
-        print(f"{figure.name:56}{figure.value:8.2f} of at most {figure.limit:g} {figure.unit}{figure.verdict}")
-    for each in sorted(found, key=lambda each: (each.role, each.owner)):
-        print(f"{each.role:26}{each.owner:12}{each.pss_mb:8.1f} MB PSS{each.cpu_percent:8.1f} % of a core")
-    result = {
-        "machine": describe(),
-        "figures": [asdict(figure) for figure in figures],
-        "processes": [asdict(each) for each in found],
-    }
-    options.json.write_text(json.dumps(result, indent=2) + "\n")
-    sys.exit(any(figure.missed for figure in figures))
+    lines = [f"{each.name:56}{each.value:8.2f} of at most {each.limit:g} {each.unit}" for each in figures]
+    lines += [
+        f"{each.role:26}{each.owner:12}{each.pss_mb:8.1f} MB PSS{each.cpu_percent:8.1f} % of a core"
+        for each in sorted(found, key=lambda each: (each.role, each.owner))
+    ]
+    result = {"figures": [asdict(figure) for figure in figures], "processes": [asdict(each) for each in found]}
+    sys.exit(told("\n".join(lines), result, [each.name for each in figures if each.missed], options.json))
 
 
 if __name__ == "__main__":

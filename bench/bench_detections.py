@@ -7,7 +7,6 @@ a hundred in milliseconds, and the index that the database says it uses.
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import statistics
 import sys
@@ -20,7 +19,7 @@ from typing import Any
 
 from sqlalchemy import event, insert
 
-from bench.machine import describe
+from bench.telling import told
 from controlplane.adapters.clock import SystemClock
 from controlplane.db import Database
 from controlplane.insights.matching import Wanted
@@ -149,18 +148,13 @@ def main() -> None:
         measured = [measure(database, question, now_ms) for question in QUESTIONS]
         kind = database.engine.dialect.name
         database.close()
-    for each in measured:
-        print(f"{each.milliseconds:8.1f} ms  of {each.limit_ms:5.0f}  {each.found:4d} found  {each.what}: {each.plan}")
-    result = {
-        "machine": describe(),
-        "database": kind,
-        "rows": options.rows,
-        "pages": [asdict(each) for each in measured],
-    }
-    options.json.write_text(json.dumps(result, indent=2) + "\n")
+    lines = [
+        f"{each.milliseconds:8.1f} ms  of {each.limit_ms:5.0f}  {each.found:4d} found  {each.what}: {each.plan}"
+        for each in measured
+    ]
+    result = {"database": kind, "rows": options.rows, "pages": [asdict(each) for each in measured]}
     missed = [each.what for each in measured if each.milliseconds > each.limit_ms]
-    print("\n".join(f"missed: {what}" for what in missed), end="\n" if missed else "")
-    sys.exit(bool(missed))
+    sys.exit(told("\n".join(lines), result, missed, options.json))
 
 
 if __name__ == "__main__":

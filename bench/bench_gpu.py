@@ -15,7 +15,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -23,14 +22,13 @@ from typing import Any
 
 os.environ |= {"ORT_DISABLE_TELEMETRY": "1"}  # heard when it is imported, below
 
+from agent.bench.machine import Meter
 from agent.inference.session import PROVIDERS
 from agent.release_folder import opened
 from agent.update.variants import chosen
-from bench import processes
 from bench.gpu import figures, nvidia, raw, streams
 from bench.gpu.figures import Batches, Goal, Limit
-from bench.machine import describe
-from bench.serving.figures import quiet
+from bench.telling import kept
 from protos.errors import LongshoreError
 
 SAMPLE = Path("models/harbour/release")
@@ -114,7 +112,6 @@ def result(plan: Plan, found: Sequence[Provider], trained: dict[str, Any], **mor
     """For a machine."""
     gpu = nvidia.gpu()
     return {
-        "machine": describe(),
         "gpu": asdict(gpu) if gpu else None,
         **more,
         "plan": asdict(plan),
@@ -181,24 +178,22 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help=f"[default: bench/results/{RESULTS.name}; quick: none]")
     options = parser.parse_args()
     plan = QUICK if options.quick else FULL
-    before = time.monotonic(), processes.busy_seconds() - processes.own_seconds()
+    meter = Meter()
     try:
         found = [measured(name, options.release, plan, options.fps, options.deadline) for name in PROVIDERS]
     except LongshoreError as error:  # the release itself
         print(f"error: {error}", file=sys.stderr)
         return 1
     trained = training(plan)
-    after = time.monotonic(), processes.busy_seconds() - processes.own_seconds()
-    others = max(0.0, (after[1] - before[1]) / (after[0] - before[0]))
+    machine = meter.machine(os.cpu_count() or 1)
     print(report(found, trained))
-    if not quiet(others, os.cpu_count() or 1):
-        print(f"other work took {others:.1f} cores meanwhile: this is no measure of the machine")
+    if machine.is_busy:
+        print(f"other work took {machine.others:.1f} cores meanwhile: this is no measure of the machine")
     target = options.json or (None if options.quick else RESULTS)
     if target:
-        target.parent.mkdir(parents=True, exist_ok=True)
         asked = {"fps": options.fps, "deadline_seconds": options.deadline}
-        told = result(plan, found, trained, **asked, other_cores=round(others, 2))
-        target.write_text(json.dumps(told, indent=2) + "\n")
+        told = result(plan, found, trained, **asked, other_cores=round(machine.others, 2))
+        kept(told, target)
     return int(not options.quick and any(goal.missed for each in found for goal in each.goals))
 
 

@@ -27,14 +27,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from agent.trial.tally import percentile
 from bench.dataplane import box as boxes
 from bench.dataplane import releases
 from bench.dataplane.box import CAPTURE, ENGINE, Box, Holding
 from bench.dataplane.callers import Callers
-from bench.dataplane.releases import MadeRelease, pixels_of
-from bench.dataplane.results import Result, told
-from bench.dataplane.seen import ANSWERED, Seen, gaps, outcomes, quantile
+from bench.dataplane.releases import MadeRelease, deployment, pixels_of
+from bench.dataplane.seen import ANSWERED, Seen, gaps, outcomes
 from bench.processes import runs
+from bench.telling import Result, proven
 from protos import fleet_pb2 as wire
 
 LOST_SECONDS = 1.0
@@ -100,7 +101,7 @@ class Proof:
         """Deployment by deployment, so that it is known whose engine is whose."""
         wishes: list[wire.DeploymentSpec] = []
         for name in DEPLOYMENTS:
-            wishes.append(_deployment(name, release, self.form))
+            wishes.append(deployment(name, release, _of(name, self.form), DEADLINE_MS))
             self.box.wish(_cameras(self.form), wishes)
             await self.box.settled({wish.name: release.digest for wish in wishes})
             self._engines[name] = self._new_engine()
@@ -190,20 +191,6 @@ def _cameras(form: Form) -> list[wire.CameraSpec]:
     return [wire.CameraSpec(name=name, source=SOURCE.format(seed), rate=RATE) for seed, name in enumerate(names)]
 
 
-def _deployment(name: str, release: MadeRelease, form: Form) -> wire.DeploymentSpec:
-    manifest = release.manifest
-    return wire.DeploymentSpec(
-        name=name,
-        model=manifest.name,
-        version=manifest.version,
-        digest=release.digest,
-        cameras=_of(name, form),
-        deadline_ms=DEADLINE_MS,
-        min_score=0.3,
-        detections_per_second=1.0,
-    )
-
-
 async def prove(folder: Path, form: Form) -> Result:
     """Everything that was measured, and what was missed."""
     release = releases.made("1.0.0")
@@ -237,8 +224,8 @@ def _summary(kills: Sequence[Kill]) -> dict[str, Any]:
     lost, others = [kill.lost for kill in kills], [kill.others for kill in kills]
     return {
         "kills": len(kills),
-        "lost_seconds": {name: round(quantile(lost, share), 3) for name, share in SHARES.items()},
-        "others_gap_seconds": {name: round(quantile(others, share), 3) for name, share in SHARES.items()},
+        "lost_seconds": {name: round(percentile(lost, share), 3) for name, share in SHARES.items()},
+        "others_gap_seconds": {name: round(percentile(others, share), 3) for name, share in SHARES.items()},
         "errors_of_others": sum(kill.errors_of_others for kill in kills),
     }
 
@@ -280,7 +267,7 @@ def main() -> None:
     options = parser.parse_args()
     form = QUICK if options.quick else Form(options.kills)
     with tempfile.TemporaryDirectory() as folder:
-        sys.exit(told(lambda: asyncio.run(prove(Path(folder), form)), table, options.json))
+        sys.exit(proven(lambda: asyncio.run(prove(Path(folder), form)), table, options.json))
 
 
 if __name__ == "__main__":

@@ -33,9 +33,8 @@ from agent.workers.memory import SharedSlots
 from bench.dataplane import box as boxes
 from bench.dataplane import releases
 from bench.dataplane.box import ENGINE, Box
-from bench.dataplane.results import Result, told
 from bench.serving.workloads import INPUT, WORKLOADS
-from protos import fleet_pb2 as wire
+from bench.telling import Result, proven
 from protos.ids import CameraName, DeploymentName
 from tests.sim.models import as_spec, layered
 
@@ -145,12 +144,7 @@ async def at_rest(folder: Path, form: Form) -> Result:
     names = ["one", "two", "three"]
     async with boxes.running(folder) as box:
         box.offer(made)
-        manifest = made.manifest
-        wishes = [
-            wire.DeploymentSpec(name=name, model=manifest.name, version=manifest.version, digest=made.digest)
-            for name in names
-        ]
-        box.wish([], wishes, sync_seconds=15)
+        box.wish([], [releases.deployment(name, made) for name in names], sync_seconds=15)
         await box.settled(dict.fromkeys(names, made.digest))
         began, cpu = time.monotonic(), box.cpu_seconds()
         await asyncio.sleep(form.idle_seconds)
@@ -220,7 +214,7 @@ def main() -> None:
     options = parser.parse_args()
     form = QUICK if options.quick else Form(options.rounds, options.seconds)
     with tempfile.TemporaryDirectory() as folder:
-        sys.exit(told(lambda: asyncio.run(prove(Path(folder), form)), table, options.json))
+        sys.exit(proven(lambda: asyncio.run(prove(Path(folder), form)), table, options.json))
 
 
 if __name__ == "__main__":

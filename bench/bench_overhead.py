@@ -23,14 +23,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from agent.trial.tally import percentile
 from bench.dataplane import box as boxes
 from bench.dataplane import releases
 from bench.dataplane.box import CAPTURE, ENGINE, Box
-from bench.dataplane.releases import MadeRelease
-from bench.dataplane.results import Result, told
-from bench.dataplane.seen import ANSWERED, Seen, outcomes, quantile
+from bench.dataplane.releases import MadeRelease, deployment
+from bench.dataplane.seen import ANSWERED, Seen, outcomes
 from bench.dataplane.slope import Slope, slope
 from bench.processes import cpu_seconds, cpu_seconds_of_tree, taken_mb_of
+from bench.telling import Result, proven
 from protos import fleet_pb2 as wire
 
 P50_MS, P99_MS, MB_PER_HOUR = 3.0, 8.0, 1.0
@@ -107,22 +108,12 @@ async def _looked_at(box: Box, form: Form) -> tuple[dict[str, list[tuple[float, 
 def wish(box: Box, release: MadeRelease, form: Form) -> None:
     names = [f"camera-{number}" for number in range(form.cameras)]
     source = CLIP.resolve().as_uri()
-    manifest = release.manifest
-    deployment = wire.DeploymentSpec(
-        name=NAME,
-        model=manifest.name,
-        version=manifest.version,
-        digest=release.digest,
-        cameras=names,
-        deadline_ms=1000,
-        min_score=0.3,
-        detections_per_second=1.0,
-    )
-    box.wish([wire.CameraSpec(name=name, source=source, rate=form.rate) for name in names], [deployment])
+    cameras = [wire.CameraSpec(name=name, source=source, rate=form.rate) for name in names]
+    box.wish(cameras, [deployment(NAME, release, names)])
 
 
 def _summary(seconds: Sequence[float]) -> dict[str, float]:
-    return {name: round(1e3 * quantile(seconds, share), 3) for name, share in SHARES.items()}
+    return {name: round(1e3 * percentile(seconds, share), 3) for name, share in SHARES.items()}
 
 
 def missed(overhead: dict[str, float], memory: Slope, seconds: float) -> list[str]:
@@ -158,7 +149,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=Path("bench/results/overhead.json"))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        sys.exit(told(lambda: asyncio.run(prove(Path(folder), options.form)), table, options.json))
+        sys.exit(proven(lambda: asyncio.run(prove(Path(folder), options.form)), table, options.json))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import re
 import statistics
@@ -35,7 +34,8 @@ from agent.release_folder import opened
 from agent.types import Geometry, Tap
 from agent.workers.memory import SharedSlots
 from agent.workers.sandbox.report import Confined
-from bench.machine import describe
+from bench.processes import core_seconds_of
+from bench.telling import told
 from protos.ids import CameraName, DeploymentName
 from tests.sim.models import convolutions
 
@@ -93,12 +93,6 @@ def _peak(worker: OnnxEngine) -> int:
     return int(found[1]) // 1024 if found else 0
 
 
-def _ran(pids: Sequence[int]) -> float:
-    """Seconds so far that their threads had a core; exact for those that sleep."""
-    tasks = [task for pid in pids for task in Path(f"/proc/{pid}/task").iterdir()]
-    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
-
-
 async def measure(spec: EngineSpec, starts: int, rounds: int) -> dict[str, Any]:
     """Of one model, on one thread; in fresh processes `starts` times, since where memory comes to lie matters."""
     spec = replace(spec, threads=1)
@@ -143,13 +137,13 @@ def _joined(ways: Sequence[Way]) -> Way:
 
 async def _round(way: Way, count: int) -> None:
     await way.frame()  # the first after another way's turn finds cold caches
-    taken, ran = [], _ran(way.pids)
+    taken, ran = [], core_seconds_of(way.pids)
     for _ in range(count):
         started = time.perf_counter()
         await way.frame()
         taken.append(time.perf_counter() - started)
     way.wall.append(statistics.median(taken))
-    way.cpu.append((_ran(way.pids) - ran) / count)
+    way.cpu.append((core_seconds_of(way.pids) - ran) / count)
 
 
 def _result(spec: EngineSpec, ways: dict[str, Way], said: Confined) -> dict[str, Any]:
@@ -205,16 +199,12 @@ def main() -> None:
     options = parser.parse_args()
     before = os.getloadavg()[0]
     models = asyncio.run(_all(options.starts, options.rounds))
-    print(table(models))
     ratio = models["640 pixels"]["ways"]["sandboxed worker"]["of_in_process"]
     load = [round(before, 2), round(os.getloadavg()[0], 2)]
     counted = {"starts": options.starts, "rounds": options.rounds}
-    result = {"machine": describe(), "load": load, **counted, "limit": LIMIT, "models": models}
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps(result, indent=2) + "\n")
-    if ratio > LIMIT:
-        print(f"missed: a frame takes {ratio:.3f} times as long in the sandbox, of {LIMIT}")
-    sys.exit(ratio > LIMIT)
+    result = {"load": load, **counted, "limit": LIMIT, "models": models}
+    missed = [f"a frame takes {ratio:.3f} times as long in the sandbox, of {LIMIT}"] if ratio > LIMIT else []
+    sys.exit(told(table(models), result, missed, options.json))
 
 
 if __name__ == "__main__":

@@ -11,23 +11,22 @@ started is told with the reason.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench import processes
-from bench.machine import describe
+from agent.bench.figures import Machine
+from agent.bench.machine import Meter
 from bench.serving import contenders, figures, load, rounds, table, workloads
 from bench.serving.cells import OURS, Cell, Standing
 from bench.serving.raw import Raw
 from bench.serving.rounds import Field, Plan
+from bench.telling import kept
 from protos.errors import LongshoreError
 
 EXAMPLES = """examples:
@@ -114,24 +113,15 @@ def measured(options: argparse.Namespace) -> tuple[list[Standing], list[Cell]]:
         return there.standings, rounds.run(plan, raw, there, say)
 
 
-def watched(options: argparse.Namespace) -> tuple[list[Standing], list[Cell], float]:
-    """`measured`, and how many cores other work on this machine took meanwhile."""
-    before = time.monotonic(), processes.busy_seconds() - processes.own_seconds()
-    standings, cells = measured(options)
-    after = time.monotonic(), processes.busy_seconds() - processes.own_seconds()
-    return standings, cells, max(0.0, (after[1] - before[1]) / (after[0] - before[0]))
-
-
 def result(
-    options: argparse.Namespace, standings: Sequence[Standing], cells: Sequence[Cell], other_cores: float
+    options: argparse.Namespace, standings: Sequence[Standing], cells: Sequence[Cell], machine: Machine
 ) -> dict[str, Any]:
     """For a machine."""
     found = figures.rows(cells)
     shown = ("name", "version", "ready_seconds", "idle_cores", "memory_mb", "reason")
     return {
-        "machine": describe(),
-        "otherCores": round(other_cores, 2),
-        "judged": _judged(options, other_cores),
+        "otherCores": round(machine.others, 2),
+        "judged": _judged(options, machine),
         "rounds": options.rounds,
         "seconds": options.seconds,
         "loop": options.loop,
@@ -142,8 +132,8 @@ def result(
     }
 
 
-def _judged(options: argparse.Namespace, other_cores: float) -> bool:
-    return not options.quick and figures.quiet(other_cores, os.cpu_count() or 1)
+def _judged(options: argparse.Namespace, machine: Machine) -> bool:
+    return not options.quick and not machine.is_busy
 
 
 def say(what: str) -> None:
@@ -152,21 +142,22 @@ def say(what: str) -> None:
 
 def main(words: Sequence[str]) -> int:
     options = options_of(words)
+    meter = Meter()
     try:
         load.ensure()
-        standings, cells, other_cores = watched(options)
+        standings, cells = measured(options)
     except LongshoreError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    machine = meter.machine(os.cpu_count() or 1)
     found = figures.rows(cells)
     told = figures.verdicts(found, standings)
-    judged = _judged(options, other_cores)
+    judged = _judged(options, machine)
     print(table.report(standings, found, figures.references(cells), told, judged=judged))
     if not (judged or options.quick):
-        print(f"\n{table.others(other_cores)}")
+        print(f"\n{table.others(machine.others)}")
     if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(result(options, standings, cells, other_cores), indent=2) + "\n")
+        kept(result(options, standings, cells, machine), options.json)
     if standings[0].reason or any(row.reason for row in found if row.line.startswith(OURS)):
         return 1
     return int(not options.quick and (not judged or any(each.missed for each in told)))

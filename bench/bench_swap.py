@@ -23,13 +23,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from agent.trial.tally import percentile
 from bench.dataplane import box as boxes
 from bench.dataplane import releases
 from bench.dataplane.box import Box, Holding
 from bench.dataplane.callers import Callers
-from bench.dataplane.releases import MadeRelease, pixels_of
-from bench.dataplane.results import told
-from bench.dataplane.seen import Seen, gaps, outcomes, quantile
+from bench.dataplane.releases import MadeRelease, deployment, pixels_of
+from bench.dataplane.seen import Seen, gaps, outcomes
+from bench.telling import proven
 from protos import fleet_pb2 as wire
 
 LOAD = 0.55  # of the machine's processor time, callers included; the proof is about at most 0.6
@@ -79,18 +80,7 @@ def wish(box: Box, release: MadeRelease, form: Form) -> None:
         wire.CameraSpec(name=name, source=f"synthetic://harbour?seed={number}&width=320&height=180", rate=form.rate)
         for number, name in enumerate(names)
     ]
-    manifest = release.manifest
-    deployment = wire.DeploymentSpec(
-        name=NAME,
-        model=manifest.name,
-        version=manifest.version,
-        digest=release.digest,
-        cameras=names,
-        deadline_ms=form.deadline_ms,
-        min_score=0.3,
-        detections_per_second=1.0,
-    )
-    box.wish(specs, [deployment])
+    box.wish(specs, [deployment(NAME, release, names, form.deadline_ms)])
 
 
 class Proof:
@@ -139,9 +129,9 @@ class Proof:
             outcomes(seen),
             len(asked),
             dict(self.callers.failures),
-            round(1e3 * quantile(between, 0.99), 1),
-            round(1e3 * quantile(between, 1.0), 1),
-            round(1e3 * quantile(asked, 0.99), 1),
+            round(1e3 * percentile(between, 0.99), 1),
+            round(1e3 * percentile(between, 1.0), 1),
+            round(1e3 * percentile(asked, 0.99), 1),
         )
 
     async def _cores(self, seconds: float) -> float:
@@ -218,7 +208,7 @@ def main() -> None:
     options = parser.parse_args()
     form = QUICK if options.quick else Form(options.swaps, options.seconds)
     with tempfile.TemporaryDirectory() as folder:
-        sys.exit(told(lambda: asyncio.run(prove(Path(folder), form)), table, options.json))
+        sys.exit(proven(lambda: asyncio.run(prove(Path(folder), form)), table, options.json))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ The cost is one frame with 30 boxes, tracker alone, and with two zones and two l
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import statistics
 import sys
@@ -23,7 +22,7 @@ from agent.tracking.following import Following
 from agent.tracking.rules import Marks
 from agent.tracking.tracker import KEEP_SECONDS, Tracker
 from agent.types import Box, Finished, Line, Tap, Zone
-from bench.machine import describe
+from bench.telling import told
 from bench.tracking_quality import HIDDEN, Quality
 from bench.tracking_scenes import Scene, crowd, harbour, watch
 from protos.ids import CameraName, DeploymentName, Digest
@@ -142,19 +141,18 @@ def main() -> None:
     options = parser.parse_args()
     cases = [measured(Case(scene, rate), options.seconds) for scene in SCENES for rate in RATES]
     cost = {"tracker": cost_ms(Tracker().see), "all": cost_ms(following())}
-    for each in cases:
-        print(row(each))
-    for what, spent in cost.items():
-        print(f"a frame with 30 boxes, {what}: {spent['p50']:.3f} ms, p99 {spent['p99']:.3f} ms")
-    result = {"machine": describe(), "seconds": options.seconds, "seeds": len(SEEDS), "frames_lost": LOST,
+    lines = [row(each) for each in cases]
+    lines += [
+        f"a frame with 30 boxes, {what}: {spent['p50']:.3f} ms, p99 {spent['p99']:.3f} ms"
+        for what, spent in cost.items()
+    ]
+    result = {"seconds": options.seconds, "seeds": len(SEEDS), "frames_lost": LOST,
               "cases": cases, "frame_of_30_boxes_ms": cost}  # fmt: skip
-    options.json.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
     judged = [each for each in cases if each["rate"] >= 5]
     missed = [f"{each['scene']} at {each['rate']:g}/s: IDF1 {each['idf1']}" for each in judged
               if each["idf1"] < LEAST_OF_PERFECT[each["scene"]] * each["idf1_perfect"]]  # fmt: skip
     missed += [f"{cost['tracker']['p50']} ms a frame"] if cost["tracker"]["p50"] > MOST_MS else []
-    print("\n".join(f"missed: {what}" for what in missed), end="\n" if missed else "")
-    sys.exit(bool(missed))
+    sys.exit(told("\n".join(lines), result, missed, options.json))
 
 
 if __name__ == "__main__":

@@ -6,18 +6,16 @@ import os
 import platform
 from pathlib import Path
 
+from agent.bench.machine import cpu_model
+
 
 def describe() -> dict[str, str | int]:
-    models = [line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
-    memory = next((line.split()[1] for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), "0")
+    memory = Path("/proc/meminfo").read_text().splitlines()
+    total = next((line.split()[1] for line in memory if line.startswith("MemTotal")), "0")
     return {
-        "cpu": models[0] if models else platform.processor(),
+        "cpu": cpu_model(Path("/proc/cpuinfo").read_text()) or platform.machine(),
         "cores": os.cpu_count() or 0,
-        "memory_mib": int(memory) // 1024,
+        "memory_mib": int(total) // 1024,
         "kernel": platform.release().split("-")[0],
         "python": platform.python_version(),
     }
-
-
-def _lines(path: str) -> list[str]:
-    return Path(path).read_text().splitlines()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from agent.cameras.gate import Seen
+from agent.cameras.gate import Change
 from agent.cameras.letterbox import Pixels
 
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
@@ -23,13 +23,13 @@ class Mog2:
         self._model = cv2.createBackgroundSubtractorMOG2(history=100, varThreshold=25, detectShadows=False)
         self._first = True
 
-    def see(self, grey: Pixels, at: float) -> Seen:
+    def see(self, grey: Pixels, at: float) -> Change:
         del at
         found = cv2.morphologyEx(self._model.apply(cv2.medianBlur(grey, 3)), cv2.MORPH_OPEN, _NEIGHBOURS)
         first, self._first = self._first, False
         if first:
-            return Seen.ANEW
-        return Seen.MOTION if cv2.countNonZero(found) >= self.SMALL else Seen.STILL
+            return Change.ANEW
+        return Change.MOTION if cv2.countNonZero(found) >= self.SMALL else Change.STILL
 
 
 class RunningAverage:
@@ -40,7 +40,7 @@ class RunningAverage:
     def __init__(self) -> None:
         self._mean: cv2.typing.MatLike | None = None
 
-    def see(self, grey: Pixels, at: float) -> Seen:
+    def see(self, grey: Pixels, at: float) -> Change:
         del at
         height, width = grey.shape
         small = cv2.resize(grey, (width * self.ROWS // height, self.ROWS), interpolation=cv2.INTER_LINEAR)
@@ -49,9 +49,9 @@ class RunningAverage:
         blurred = cv2.GaussianBlur(stretched, (3, 3), 0)
         if self._mean is None:
             self._mean = blurred.astype(np.float32)
-            return Seen.ANEW
+            return Change.ANEW
         away = cv2.absdiff(blurred, cv2.convertScaleAbs(self._mean))
         cv2.accumulateWeighted(blurred, self._mean, self.WEIGHT)
         found = cv2.dilate(cv2.threshold(away, self.THRESHOLD, 255, cv2.THRESH_BINARY)[1], _NEIGHBOURS)
         contours, _ = cv2.findContours(found, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-        return Seen.MOTION if any(cv2.contourArea(each) > self.AREA for each in contours) else Seen.STILL
+        return Change.MOTION if any(cv2.contourArea(each) > self.AREA for each in contours) else Change.STILL

@@ -51,6 +51,12 @@ def cpu_seconds_of(pids: Iterable[int]) -> float:
     return total
 
 
+def core_seconds_of(pids: Iterable[int]) -> float:
+    """How long so far their threads had a core, to the nanosecond for those that sleep; all must be there."""
+    tasks = [task for pid in pids for task in Path(f"/proc/{pid}/task").iterdir()]
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+
+
 def pss_mb_of(pids: Iterable[int]) -> float:
     """Of all that are still there."""
     total = 0.0
@@ -81,19 +87,6 @@ def taken_mb_of(pids: Iterable[int], *, shared: bool = True) -> float:
             lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
             total += sum(int(line.split()[1]) for line in lines if line.startswith(counted))
     return total / 1024
-
-
-def busy_seconds() -> float:
-    """Seconds that all cores together worked since the machine started."""
-    fields = Path("/proc/stat").read_text().splitlines()[0].split()
-    user, nice, system, _, _, interrupts, soft = map(int, fields[1:8])
-    return (user + nice + system + interrupts + soft) / TICKS
-
-
-def own_seconds() -> float:
-    """Of these, this process and those of its descendants that have ended."""
-    told = os.times()
-    return told.user + told.system + told.children_user + told.children_system
 
 
 def _stat(pid: int) -> list[str]:

@@ -355,6 +355,7 @@ class DeploymentReport(_message.Message):
     BYTES_TOTAL_FIELD_NUMBER: _builtins.int
     VARIANT_FIELD_NUMBER: _builtins.int
     SHADOW_FIELD_NUMBER: _builtins.int
+    COST_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     state: _builtins.str
     """update.machine State, e.g. "PULLING" """
@@ -374,6 +375,10 @@ class DeploymentReport(_message.Message):
     def shadow(self) -> Global___ShadowReport:
         """absent: none"""
 
+    @_builtins.property
+    def cost(self) -> Global___CallCost:
+        """of the variant that answers; absent: none does"""
+
     def __init__(
         self,
         *,
@@ -387,14 +392,39 @@ class DeploymentReport(_message.Message):
         bytes_total: _builtins.int = ...,
         variant: _builtins.str = ...,
         shadow: Global___ShadowReport | None = ...,
+        cost: Global___CallCost | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["shadow", b"shadow"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "shadow", b"shadow"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_digest", b"active_digest", "bytes_done", b"bytes_done", "bytes_total", b"bytes_total", "message", b"message", "name", b"name", "refused_digests", b"refused_digests", "shadow", b"shadow", "state", b"state", "target_digest", b"target_digest", "variant", b"variant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_digest", b"active_digest", "bytes_done", b"bytes_done", "bytes_total", b"bytes_total", "cost", b"cost", "message", b"message", "name", b"name", "refused_digests", b"refused_digests", "shadow", b"shadow", "state", b"state", "target_digest", b"target_digest", "variant", b"variant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeploymentReport: _TypeAlias = DeploymentReport  # noqa: Y015
+
+@_typing.final
+class CallCost(_message.Message):
+    """What a call of the model costs on the box now, as learned: so much a frame in it, and so much beside."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FRAME_SECONDS_FIELD_NUMBER: _builtins.int
+    CALL_SECONDS_FIELD_NUMBER: _builtins.int
+    frame_seconds: _builtins.float
+    call_seconds: _builtins.float
+    def __init__(
+        self,
+        *,
+        frame_seconds: _builtins.float = ...,
+        call_seconds: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call_seconds", b"call_seconds", "frame_seconds", b"frame_seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CallCost: _TypeAlias = CallCost  # noqa: Y015
 
 @_typing.final
 class ShadowReport(_message.Message):
@@ -492,7 +522,7 @@ class Problem(_message.Message):
     CODE_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     code: _builtins.str
-    """e.g. "disk-full", "clock-behind", "no-broker" """
+    """e.g. "disk-full", "clock-behind", "no-broker"; "notice": worth knowing, and calls nobody"""
     message: _builtins.str
     """one sentence with the next step"""
     def __init__(
@@ -1050,21 +1080,25 @@ class WatchFrame(_message.Message):
 
     PICTURE_FIELD_NUMBER: _builtins.int
     LOG_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def picture(self) -> Global___Picture: ...
     @_builtins.property
     def log(self) -> Global___LogLine: ...
+    @_builtins.property
+    def snapshot(self) -> Global___Snapshot: ...
     def __init__(
         self,
         *,
         picture: Global___Picture | None = ...,
         log: Global___LogLine | None = ...,
+        snapshot: Global___Snapshot | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "log", b"log", "picture", b"picture"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "log", b"log", "picture", b"picture", "snapshot", b"snapshot"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "log", b"log", "picture", b"picture"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "log", b"log", "picture", b"picture", "snapshot", b"snapshot"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["picture", "log"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["picture", "log", "snapshot"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -1130,6 +1164,122 @@ class LogLine(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LogLine: _TypeAlias = LogLine  # noqa: Y015
+
+@_typing.final
+class WishesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WishesRequest: _TypeAlias = WishesRequest  # noqa: Y015
+
+@_typing.final
+class SnapshotWish(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    CAMERA_FIELD_NUMBER: _builtins.int
+    MAX_SIDE_FIELD_NUMBER: _builtins.int
+    QUALITY_FIELD_NUMBER: _builtins.int
+    REGION_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    camera: _builtins.str
+    max_side: _builtins.int
+    """pixels of the longer side"""
+    quality: _builtins.int
+    """of the JPEG, 1 to 100"""
+    @_builtins.property
+    def region(self) -> Global___Region:
+        """absent: all of the picture"""
+
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        camera: _builtins.str = ...,
+        max_side: _builtins.int = ...,
+        quality: _builtins.int = ...,
+        region: Global___Region | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["region", b"region"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["camera", b"camera", "max_side", b"max_side", "number", b"number", "quality", b"quality", "region", b"region"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SnapshotWish: _TypeAlias = SnapshotWish  # noqa: Y015
+
+@_typing.final
+class Region(_message.Message):
+    """Corners from 0,0 top left to 1,1 bottom right."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    X0_FIELD_NUMBER: _builtins.int
+    Y0_FIELD_NUMBER: _builtins.int
+    X1_FIELD_NUMBER: _builtins.int
+    Y1_FIELD_NUMBER: _builtins.int
+    x0: _builtins.float
+    y0: _builtins.float
+    x1: _builtins.float
+    y1: _builtins.float
+    def __init__(
+        self,
+        *,
+        x0: _builtins.float = ...,
+        y0: _builtins.float = ...,
+        x1: _builtins.float = ...,
+        y1: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["x0", b"x0", "x1", b"x1", "y0", b"y0", "y1", b"y1"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Region: _TypeAlias = Region  # noqa: Y015
+
+@_typing.final
+class Snapshot(_message.Message):
+    """The newest picture of a camera with its masks painted and nothing else drawn in."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WISH_FIELD_NUMBER: _builtins.int
+    CAMERA_FIELD_NUMBER: _builtins.int
+    CAPTURED_UNIX_MS_FIELD_NUMBER: _builtins.int
+    JPEG_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
+    wish: _builtins.int
+    """its number"""
+    camera: _builtins.str
+    captured_unix_ms: _builtins.int
+    jpeg: _builtins.bytes
+    failure: _builtins.str
+    """why there is none, in one sentence"""
+    def __init__(
+        self,
+        *,
+        wish: _builtins.int = ...,
+        camera: _builtins.str = ...,
+        captured_unix_ms: _builtins.int = ...,
+        jpeg: _builtins.bytes = ...,
+        failure: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["camera", b"camera", "captured_unix_ms", b"captured_unix_ms", "failure", b"failure", "jpeg", b"jpeg", "wish", b"wish"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Snapshot: _TypeAlias = Snapshot  # noqa: Y015
 
 @_typing.final
 class WatchSummary(_message.Message):

@@ -49,6 +49,11 @@ class FleetStub:
                 request_serializer=protos_dot_fleet__pb2.WatchFrame.SerializeToString,
                 response_deserializer=protos_dot_fleet__pb2.WatchSummary.FromString,
                 _registered_method=True)
+        self.Wishes = channel.unary_stream(
+                '/longshore.v1.Fleet/Wishes',
+                request_serializer=protos_dot_fleet__pb2.WishesRequest.SerializeToString,
+                response_deserializer=protos_dot_fleet__pb2.SnapshotWish.FromString,
+                _registered_method=True)
 
 
 class FleetServicer:
@@ -75,6 +80,13 @@ class FleetServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Wishes(self, request, context):
+        """Snapshots that somebody waits for, told beside Watch; answered there. Ends after half a minute, to be asked for anew.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_FleetServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -92,6 +104,11 @@ def add_FleetServicer_to_server(servicer, server):
                     servicer.Watch,
                     request_deserializer=protos_dot_fleet__pb2.WatchFrame.FromString,
                     response_serializer=protos_dot_fleet__pb2.WatchSummary.SerializeToString,
+            ),
+            'Wishes': grpc.unary_stream_rpc_method_handler(
+                    servicer.Wishes,
+                    request_deserializer=protos_dot_fleet__pb2.WishesRequest.FromString,
+                    response_serializer=protos_dot_fleet__pb2.SnapshotWish.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -175,6 +192,33 @@ class Fleet:
             '/longshore.v1.Fleet/Watch',
             protos_dot_fleet__pb2.WatchFrame.SerializeToString,
             protos_dot_fleet__pb2.WatchSummary.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Wishes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/longshore.v1.Fleet/Wishes',
+            protos_dot_fleet__pb2.WishesRequest.SerializeToString,
+            protos_dot_fleet__pb2.SnapshotWish.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,6 +41,8 @@ class FleetStub:
     """A fresh certificate for a fresh key, asked for over the old certificate."""
     Watch: _grpc.StreamUnaryMultiCallable[_fleet_pb2.WatchFrame, _fleet_pb2.WatchSummary]
     """Live pictures and log lines, kept open only while DesiredState.watch_until_unix_ms lies ahead."""
+    Wishes: _grpc.UnaryStreamMultiCallable[_fleet_pb2.WishesRequest, _fleet_pb2.SnapshotWish]
+    """Snapshots that somebody waits for, told beside Watch; answered there. Ends after half a minute, to be asked for anew."""
 
 @_typing.type_check_only
 class FleetAsyncStub(FleetStub):
@@ -51,6 +53,8 @@ class FleetAsyncStub(FleetStub):
     """A fresh certificate for a fresh key, asked for over the old certificate."""
     Watch: _aio.StreamUnaryMultiCallable[_fleet_pb2.WatchFrame, _fleet_pb2.WatchSummary]  # type: ignore[assignment]
     """Live pictures and log lines, kept open only while DesiredState.watch_until_unix_ms lies ahead."""
+    Wishes: _aio.UnaryStreamMultiCallable[_fleet_pb2.WishesRequest, _fleet_pb2.SnapshotWish]  # type: ignore[assignment]
+    """Snapshots that somebody waits for, told beside Watch; answered there. Ends after half a minute, to be asked for anew."""
 
 class FleetServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -76,5 +80,13 @@ class FleetServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_fleet_pb2.WatchSummary, _abc.Awaitable[_fleet_pb2.WatchSummary]]:
         """Live pictures and log lines, kept open only while DesiredState.watch_until_unix_ms lies ahead."""
+
+    @_abc_1.abstractmethod
+    def Wishes(
+        self,
+        request: _fleet_pb2.WishesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_fleet_pb2.SnapshotWish], _abc.AsyncIterator[_fleet_pb2.SnapshotWish]]:
+        """Snapshots that somebody waits for, told beside Watch; answered there. Ends after half a minute, to be asked for anew."""
 
 def add_FleetServicer_to_server(servicer: FleetServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,4 +1,4 @@
-"""FleetLink over gRPC with mutual TLS: Sync, Renew, Watch. The only client of the Fleet service.
+"""FleetLink over gRPC with mutual TLS: Sync, Renew, Watch, Wishes. The only client of the Fleet service.
 
 One channel, made with the identity of that moment; `reload` makes the next call use a new one, which is how a renewed
 certificate comes into use. A failed Sync reloads too. A call that fails for the wire's sake is Retryable; a box that
@@ -74,6 +74,17 @@ class GrpcFleetLink:
             await _kept(self._stub().Watch(_messages(frames)))
         except grpc.aio.AioRpcError as error:
             raise self._translate(error) from error
+
+    async def wishes(self) -> AsyncIterator[bytes]:
+        """See the port."""
+        call = self._stub().Wishes(fleet_pb2.WishesRequest())
+        try:
+            while (wish := await _kept(call.read())) is not grpc.aio.EOF:
+                yield wish.SerializeToString()
+        except grpc.aio.AioRpcError as error:
+            raise self._translate(error) from error
+        finally:
+            call.cancel()
 
     def reload(self) -> None:
         """The identity changed: the next call opens a new channel, and the next Sync closes the old one."""

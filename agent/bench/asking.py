@@ -16,6 +16,7 @@ import numpy as np
 
 from agent.bench.figures import Slice
 from agent.bench.films import Sample
+from agent.inference.contract import outputs_of
 from agent.inference.lanes import CALM_SECONDS
 from agent.ports import Engine, EngineSpec, Tensor
 from agent.trial.seers import TAP
@@ -63,7 +64,7 @@ async def asking(engine: Engine, spec: EngineSpec, width: int, sample: Sample | 
     """`sample`: what an image release is shown. Raises Retryable where there is no memory for frames."""
     if spec.task != "detection" or spec.input is None or sample is None:
         given = [_image(sample)] if sample is not None else [zeros(each) for each in engine.signature.inputs]
-        outputs = ["scores"] if spec.task == "classification" else None
+        outputs = outputs_of(spec.task)
         yield Asking(lambda _: engine.infer(given, outputs), width)
         return
     with closing(_frames(in_flight(width), spec.input.nbytes, sample)) as memory:

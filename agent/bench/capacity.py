@@ -1,9 +1,8 @@
 """How many cameras a box has room for at which rate, and by when each can ask for an answer. Pure.
 
-Half of the box stays free, since it does other things too. So its cores work half of the time at most, and so do, for
-any one camera, the model and the thread that decodes it. A deadline is three times what a slow frame takes, and long
-enough for the last of all cameras where the frames of all come at one moment. These are the rules by which the control
-plane proposes rates and deadlines; a test holds the two together. Memory is not counted.
+By the rule of protos.pace: the box's cores work half of the time at most, and so do, for any one camera, the model and
+the thread that decodes it. A deadline is also long enough for the last of all cameras where the frames of all come at
+one moment. Memory is not counted.
 """
 
 from __future__ import annotations
@@ -12,10 +11,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-BUSY = 0.5  # of the time, at most
-ROOM = 3.0  # times what a slow frame takes
-LEAST_MS, MOST_MS = 250, 60_000  # deadlines
-STEP_MS = 50  # deadlines are round
+from protos import pace
+from protos.pace import BUSY
+
 RATES = (1.0, 2.0, 5.0, 10.0, 15.0, 25.0)  # frames a second
 FASTEST = 30.0  # frames a second of a camera, as far as anybody asks
 
@@ -62,15 +60,9 @@ def room(demand: Demand, rate: float) -> Room:
     if not cameras:
         return Room(rate, 0)
     last = demand.slow + cameras * demand.frame / demand.cores
-    return Room(rate, cameras, deadline_ms(max(ROOM * demand.slow, last)), thread / whole)
+    return Room(rate, cameras, pace.deadline_ms(demand.slow, last), thread / whole)
 
 
 def fastest(demand: Demand) -> float:
-    """Frames a second that one camera can be given: whole ones, below 1 tenths."""
-    most = FASTEST if demand.alone <= 0 else min(FASTEST, BUSY / demand.alone)
-    return float(math.floor(most)) if most >= 1 else max(0.1, math.floor(most * 10) / 10)
-
-
-def deadline_ms(seconds: float) -> int:
-    wanted = math.ceil(round(seconds * 1000, 3) / STEP_MS) * STEP_MS
-    return min(MOST_MS, max(LEAST_MS, wanted))
+    """Frames a second that one camera can be given."""
+    return pace.rate(demand.alone, FASTEST)

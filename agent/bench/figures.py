@@ -16,7 +16,7 @@ from agent.trial.tally import percentile
 
 FEWEST_SECONDS = 0.3  # of a slice, below which there are fewer rounds
 FILM_SHARE, MOST_FILM_SECONDS = 0.08, 3.0  # of the time, for decoding
-MUCH = 0.1  # of the cores at other work: figures are then not the machine's
+MUCH = 0.1  # of the cores at other work: beyond it even ratios to raw lie, in either direction
 
 
 @dataclass(frozen=True)

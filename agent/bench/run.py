@@ -23,7 +23,7 @@ from agent.bench.figures import Bench, Film, Plan, Reached, Round, document, pla
 from agent.bench.films import Sample
 from agent.bench.machine import Meter
 from agent.bench.raw import Raw
-from agent.inference.contract import DETECTION
+from agent.inference.contract import outputs_of
 from agent.inference.engine import EngineLimits, OnnxEngine
 from agent.release_folder import ReleaseFolder, opened
 from agent.supervise import in_thread
@@ -164,9 +164,8 @@ class _Bench:
 
     async def _rounds(self, engine: OnnxEngine, release: ReleaseFolder) -> list[Round]:
         spec, sample = release.spec, self._sample
-        outputs = {"detection": DETECTION, "classification": ("scores",)}.get(spec.task)
         pixels = sample.pixels if sample else None
-        raw = await in_thread(Raw, spec.model, self._cores, engine.width, pixels, outputs)
+        raw = await in_thread(Raw, spec.model, self._cores, engine.width, pixels, outputs_of(spec.task))
         async with asking(engine, spec, engine.width, sample) as agent:
             await self._round(agent, raw, 0.0)  # so that nothing is met for the first time while it is measured
             rounds: list[Round] = []

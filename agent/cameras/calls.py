@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable
 from dataclasses import dataclass
 
-import msgspec
+from msgspec import structs
 
 from agent.cameras.group import Group
+from agent.cameras.messages import Encoded, Question
 from protos.errors import Retryable
 
 ANSWER_SECONDS = 2.0
@@ -17,7 +17,7 @@ ANSWER_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class _Call:
-    answer: asyncio.Future[bytes]
+    answer: asyncio.Future[Encoded]
     group: Group
 
 
@@ -28,12 +28,12 @@ class Calls:
         self._numbers = itertools.count(1)
         self._open: dict[int, _Call] = {}
 
-    async def ask(self, group: Group, message: Callable[[int], msgspec.Struct]) -> bytes:
-        """Send the message made for a call number; the bytes that come back. Raises Retryable."""
+    async def ask(self, group: Group, question: Question) -> Encoded:
+        """The answer to a question, whose call number is given here. Raises Retryable."""
         number = next(self._numbers)
         call = self._open[number] = _Call(asyncio.get_running_loop().create_future(), group)
         try:
-            if not group.post(message(number)):
+            if not group.post(structs.replace(question, call=number)):
                 raise Retryable("the camera's capture worker is being restarted")
             async with asyncio.timeout(ANSWER_SECONDS):
                 return await call.answer
@@ -42,7 +42,7 @@ class Calls:
         finally:
             self._open.pop(number, None)
 
-    def answer(self, number: int, answer: bytes | Retryable) -> None:
+    def answer(self, number: int, answer: Encoded | Retryable) -> None:
         """An answer to a call that nobody waits for any more is dropped."""
         call = self._open.get(number)
         if call is None or call.answer.done():

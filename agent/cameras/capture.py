@@ -10,7 +10,6 @@ import asyncio
 import itertools
 import logging
 import random
-import signal
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
@@ -25,7 +24,7 @@ from agent.cameras.roster import Camera, Feed, place
 from agent.cameras.stats import CameraStats
 from agent.ports import Clock
 from agent.supervise import Tasks
-from agent.types import Box, CameraState, ModelInput, Tap, Zone
+from agent.types import Box, CameraState, ModelInput, Tap, View, Zone
 from agent.workers.memory import SharedSlots
 from agent.workers.restarts import RestartBudget
 from agent.workers.sandbox.report import Confined
@@ -147,15 +146,17 @@ class Captures:
         if camera in self._cameras:
             self._cameras[camera].post(messages.Look(camera, until))
 
-    async def encode(self, tap: Tap, slot: int, max_side: int, quality: int) -> bytes:
+    async def encode(self, tap: Tap, slot: int, view: View) -> bytes:
         """JPEG, at most 150 kB, of the decoded picture behind a held slot. Raises Retryable when it is gone."""
         seq, feed = self._ledger.frame_in(tap, slot), self._feeds.get(tap)
         if seq is None or feed is None:
             raise Retryable(f"the picture of {tap.camera} was given back")
-        group = self._group_of(tap.camera)
-        return await self._calls.ask(
-            group, lambda call: messages.Encode(call, feed.number, slot, seq, max_side, quality)
-        )
+        return (await self._ask(tap.camera, messages.Encode(0, feed.number, slot, seq, view))).jpeg
+
+    async def snapshot(self, camera: CameraName, view: View) -> tuple[bytes, int]:
+        """The same of the newest picture, and its time in unix ns. Of several wishes only the newest is answered."""
+        taken = await self._ask(camera, messages.Snap(0, camera, view))
+        return taken.jpeg, taken.captured_unix_ns
 
     async def preview(
         self,
@@ -165,14 +166,15 @@ class Captures:
         captured_unix_ns: int | None = None,
         zones: Iterable[Zone] = (),
     ) -> bytes:
-        """JPEG with boxes, zones and caption: of the picture captured then if it is still there, else of the newest.
+        """JPEG with masks, boxes, zones, caption: of the picture captured then if it is there still, else the newest.
 
-        Per camera only the newest wish is drawn; an older one that still waits raises Retryable, as does a camera that
-        has no picture.
+        Per camera only the newest wish is drawn. An older one that waits, and a camera without a picture: Retryable.
         """
-        at, drawn, outlined = captured_unix_ns, list(boxes), list(zones)
-        group = self._group_of(camera)
-        return await self._calls.ask(group, lambda call: messages.Draw(call, camera, drawn, caption, at, outlined))
+        wish = messages.Draw(0, camera, list(boxes), caption, captured_unix_ns, list(zones))
+        return (await self._ask(camera, wish)).jpeg
+
+    async def _ask(self, camera: CameraName, wish: messages.Question) -> messages.Encoded:
+        return await self._calls.ask(self._group_of(camera), wish)
 
     def stats(self) -> dict[CameraName, CameraStats]:
         """How every camera is, those included that were refused and never ran."""
@@ -201,19 +203,20 @@ class Captures:
                 self._remove(name)
         for plan in plans:
             try:
-                spec.parse(plan.name, plan.source, plan.rate)
+                spoken = spec.parse(plan.name, plan.source, plan.rate).source
             except Rejected as error:
                 self._refuse(plan.name, str(error))
                 continue
-            self._take_over(plan)
+            self._take_over(plan, spoken)
 
-    def _take_over(self, plan: CameraPlan) -> None:
+    def _take_over(self, plan: CameraPlan, spoken: spec.Source) -> None:
         camera = self._cameras.get(plan.name)
         if camera is None:
-            camera = self._cameras[plan.name] = Camera(plan.name, plan.source, plan.rate)
-        elif camera.source != plan.source:
-            self._strikes.forget(plan.name)
-        camera.become(plan)
+            self._cameras[plan.name] = Camera(plan, spoken)
+        else:
+            if camera.plan.source != plan.source:
+                self._strikes.forget(plan.name)
+            camera.become(plan, spoken)
         if self._refused.pop(plan.name, None) is not None:
             self._tell_health(plan.name)
 
@@ -360,7 +363,7 @@ class Captures:
             case messages.Measured():
                 self._measured(message)
             case messages.Encoded():
-                self._calls.answer(message.call, message.jpeg)
+                self._calls.answer(message.call, message)
             case messages.Failed():
                 self._calls.answer(message.call, Retryable(message.message))
             case messages.Ask():
@@ -445,12 +448,11 @@ class Captures:
 
     # ---- a worker's death ----
 
-    def _died(self, group: Group, code: int, last_words: str) -> None:
+    def _died(self, group: Group, how: str, last_words: str) -> None:
         hosted = self._hosted(group)
         threads = {number: CameraName(name) for number, name in group.threads.items()}
         blamed = placement.culprit(last_words, threads)
         self._strikes.died([camera.name for camera in hosted], blamed, self._clock.monotonic())
-        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         log.error("capture worker %s died (%s)%s", group.number, how, f" on camera {blamed}" if blamed else "")
         self._calls.fail(group, "the picture was lost with its capture worker")
         for camera in hosted:

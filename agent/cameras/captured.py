@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from agent.cameras.messages import FrameReady, Still
 from agent.types import Box, Finished, Frame, Geometry, ModelInput, Tap, Zone
@@ -35,8 +36,7 @@ class CameraPlan(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Captured:
+class Captured(msgspec.Struct, frozen=True):
     """A due frame in its slot; the deadline is for others to set."""
 
     tap: Tap
@@ -94,8 +94,7 @@ class Captured:
         )
 
 
-@dataclass(frozen=True)
-class PassedOver:
+class PassedOver(msgspec.Struct, frozen=True):
     """A due frame in which nothing moved: there are no pixels of it."""
 
     tap: Tap

@@ -14,11 +14,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from agent.cameras import geometry
+from agent.cameras import geometry, masks, region
 from agent.cameras.letterbox import Pixels, resize_rgb
 from agent.cameras.messages import MAX_JPEG
 from agent.cameras.source import Picture
-from agent.types import Box, Zone
+from agent.types import Box, View, Zone
+from protos.regions import WHOLE
 
 RGB = tuple[int, int, int]
 Area = tuple[int, int, int, int]  # left, top, right, bottom, pixels
@@ -40,9 +41,15 @@ LOWEST_QUALITY = 20
 TEXT = 13  # pixels high at a width of 640
 
 
-def encode(picture: Picture, max_side: int, quality: int) -> bytes:
-    """JPEG of at most MAX_JPEG bytes: quality goes down first, then size."""
-    return jpeg(picture.rgb(max(16, max_side)), quality)
+def encode(picture: Picture, view: View, hidden: Sequence[Zone] = ()) -> bytes:
+    """JPEG of at most MAX_JPEG bytes: quality goes down first, then size. What lies in `hidden` is in none.
+
+    Raises Rejected: nothing of the picture is in the view's region.
+    """
+    shown = region.cut(view.region, picture.width, picture.height)
+    pixels = picture.cut(shown).rgb(max(16, view.max_side))
+    masks.paint(pixels, [mask.points for mask in hidden], shown)
+    return jpeg(pixels, view.quality)
 
 
 @dataclass(frozen=True)
@@ -52,13 +59,15 @@ class Drawn:
     boxes: Sequence[Box] = ()
     caption: str = ""
     zones: Sequence[Zone] = ()
+    masks: Sequence[Zone] = ()  # nothing of the picture is left in them
 
 
 def preview(picture: Picture, drawn: Drawn, max_width: int) -> bytes:
-    """JPEG with zones under boxes, their names and the caption drawn in."""
+    """JPEG with masks under zones, zones under boxes, their names and the caption drawn in."""
     side = max_width * max(1.0, picture.height / picture.width)
     canvas = picture.rgb(max(64, round(side)))
-    for zone in drawn.zones:
+    masks.hatch(canvas, [mask.points for mask in drawn.masks], region.cut(WHOLE, picture.width, picture.height))
+    for zone in (*drawn.masks, *drawn.zones):
         _draw_zone(canvas, zone)
     annotate(canvas, drawn.boxes, drawn.caption)
     return jpeg(canvas, PREVIEW_QUALITY)

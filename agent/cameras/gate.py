@@ -24,7 +24,7 @@ SETTLED_SECONDS = 2.0
 EARLY = 0.05  # of `every`: a frame that comes a little before its time is better than one a period after it
 
 
-class Seen(Enum):
+class Change(Enum):
     """What a picture shows beside those before it."""
 
     STILL = auto()
@@ -37,20 +37,20 @@ class Gate:
     """Of one camera. Its pictures are shown to it in order."""
 
     every: float = 0.0  # seconds between looks at a tap, at most; 0: every picture is looked at
-    _before: Seen = Seen.STILL
+    _before: Change = Change.STILL
     _until: float = -math.inf
     _pictures: int = 0  # still to be looked at
 
-    def open(self, seen: Seen, at: float) -> bool:
+    def open(self, seen: Change, at: float) -> bool:
         """Whether the picture of `at` is looked at, whichever tap it is for."""
         self._pictures = max(0, self._pictures - 1)
         before, self._before = self._before, seen
-        if seen is Seen.ANEW:
+        if seen is Change.ANEW:
             self._hold(at + SETTLED_SECONDS, HELD_PICTURES)
-        elif seen is Seen.MOTION:
-            lasts = before is not Seen.STILL
+        elif seen is Change.MOTION:
+            lasts = before is not Change.STILL
             self._hold(at + HELD_SECONDS * lasts, HELD_PICTURES if lasts else GUST_PICTURES)
-        return seen is not Seen.STILL or self._pictures > 0 or at <= self._until
+        return seen is not Change.STILL or self._pictures > 0 or at <= self._until
 
     def overdue(self, looked_at: float, at: float) -> bool:
         """Whether a tap that was looked at then must be looked at now."""

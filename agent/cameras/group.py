@@ -7,6 +7,7 @@ that gives no sign of life is killed; that is a death like any other.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +15,12 @@ from pathlib import Path
 import msgspec
 
 from agent.cameras.messages import FromWorker, Hello
-from agent.cameras.needs import Needs
+from agent.cameras.needs import ROOM, Needs
 from agent.ports import Clock
+from agent.workers.channel import close_all
 from agent.workers.process import WorkerProcess
 from agent.workers.restarts import RestartBudget
+from agent.workers.sandbox.hierarchy import beyond
 from agent.workers.sandbox.report import Confined
 from protos.errors import Retryable
 
@@ -29,12 +32,12 @@ _LAST_WORDS = 64 * 1024  # bytes that are read of them
 
 @dataclass
 class Group:
-    """See the module. `on_message(group, message)`, `on_death(group, exit code, last words)`."""
+    """See the module. `on_message(group, message)`, `on_death(group, how it ended, last words)`."""
 
     number: int
     clock: Clock
     on_message: Callable[[Group, FromWorker], None]
-    on_death: Callable[[Group, int, str], None]
+    on_death: Callable[[Group, str, str], None]
     budget: RestartBudget = field(default_factory=RestartBudget)
     needs: Needs = field(default_factory=Needs)  # all that its worker may have
     on_confined: Callable[[Confined], None] = lambda _: None  # what of that holds
@@ -69,7 +72,7 @@ class Group:
             self.on_confined,
             self.needs.words,
         )
-        await process.start()
+        await process.start(ROOM)
         self._process = process
 
     def _settle(self) -> None:
@@ -112,8 +115,7 @@ class Group:
         if isinstance(message, Hello):
             self._forget_last_words()
             self._last_words = fds.pop(0) if fds else None
-        for fd in fds:
-            os.close(fd)
+        close_all(fds)
         if self._process is not None and not isinstance(message, Hello):
             self.on_message(self, message)
 
@@ -123,13 +125,20 @@ class Group:
             words = os.pread(self._last_words, _LAST_WORDS, 0)
         self._forget_last_words()
         if self._process is not None:
-            self._process = None
-            self.on_death(self, code, words.decode(errors="replace"))
+            how, self._process = _ended(code, self._process.exceeded), None
+            self.on_death(self, how, words.decode(errors="replace"))
 
     def _forget_last_words(self) -> None:
         if self._last_words is not None:
             os.close(self._last_words)
             self._last_words = None
+
+
+def _ended(code: int, exceeded: int) -> str:
+    """In words."""
+    if exceeded:
+        return f"it {beyond(exceeded)}"
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
 def _identity(device: str) -> tuple[int, int] | None:

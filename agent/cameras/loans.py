@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from agent.cameras.lender import opened
 from agent.cameras.messages import Ask, Lent
 from agent.cameras.source import CONNECT_SECONDS
 
@@ -38,7 +39,7 @@ class OwnHands:
     """Loans of a process that may open files and resolve names."""
 
     def file(self, path: str) -> int:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return opened(path)
 
     def address(self, host: str) -> str:
         return host

@@ -54,7 +54,7 @@ class Camera:
         self.taps: tuple[TapWriter, ...] = ()
         self._gate = Gate()
         self._detector = MotionDetector()
-        self._masks: Sequence[Zone] = ()
+        self.masks: Sequence[Zone] = ()
         self._recent: deque[Shot] = deque()
         self._watched_until = 0.0
         self._pictures = 0
@@ -82,10 +82,13 @@ class Camera:
         self._loop.start()
 
     def watch_for_motion(self, every: float, masks: Sequence[Zone] = ()) -> None:
-        """Pass frames over in which nothing moves, for `every` seconds at most; 0 passes none over."""
-        if (every, masks) != (self._gate.every, self._masks):
+        """Pass frames over in which nothing moves, for `every` seconds at most; 0 passes none over.
+
+        What lies in a mask neither moves nor leaves the worker.
+        """
+        if (every, masks) != (self._gate.every, self.masks):
             self._detector = MotionDetector([mask.points for mask in masks])
-            self._gate, self._masks = Gate(every), masks
+            self._gate, self.masks = Gate(every), masks
 
     def look_until(self, until: float) -> None:
         """Pass no frame over until then."""

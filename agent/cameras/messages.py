@@ -1,15 +1,15 @@
 """What the agent and a capture worker say to each other: tagged msgpack structs, one socket message each.
 
 A tap is known by a number that the agent gives to each of its memories, so a frame announced before a change cannot be
-taken for one after it. Every Encode and Draw is answered by exactly one Encoded or Failed with its call number. The
-worker says Measured every second, which is also its sign of life.
+taken for one after it. Every Encode, Draw and Snap is answered by exactly one Encoded or Failed with its call number.
+The worker says Measured every second, which is also its sign of life.
 """
 
 from __future__ import annotations
 
 import msgspec
 
-from agent.types import Box, CameraState, Geometry, ModelInput, Zone
+from agent.types import Box, CameraState, Geometry, ModelInput, View, Zone
 
 MAX_JPEG = 150_000  # bytes; fits a message with room to spare
 
@@ -23,7 +23,7 @@ class SetCamera(msgspec.Struct, tag="set_camera"):
     paused: bool = False
     restarts: int = 0  # so far
     look_every: float = 0.0  # seconds, at most, that frames in which nothing moves are passed over; 0: none is
-    masks: list[Zone] = []  # in which motion does not count
+    masks: list[Zone] = []  # in which motion does not count, and which are painted in every picture that leaves
 
     def __repr__(self) -> str:
         return f"SetCamera(camera={self.camera!r}, rate={self.rate!r}, paused={self.paused!r})"
@@ -74,8 +74,7 @@ class Encode(msgspec.Struct, tag="encode"):
     tap: int
     slot: int
     seq: int
-    max_side: int
-    quality: int
+    view: View
 
 
 class Draw(msgspec.Struct, tag="draw"):
@@ -88,6 +87,14 @@ class Draw(msgspec.Struct, tag="draw"):
     captured_unix_ns: int | None = None
     zones: list[Zone] = []
     max_width: int = 640
+
+
+class Snap(msgspec.Struct, tag="snap"):
+    """The newest picture of the camera, as JPEG with nothing drawn in but its masks."""
+
+    call: int
+    camera: str
+    view: View
 
 
 class Lent(msgspec.Struct, tag="lent"):
@@ -166,6 +173,7 @@ class Measured(msgspec.Struct, tag="measured"):
 class Encoded(msgspec.Struct, tag="encoded"):
     call: int
     jpeg: bytes
+    captured_unix_ns: int = 0  # of a Snap
 
 
 class Failed(msgspec.Struct, tag="failed"):
@@ -180,5 +188,6 @@ class Ask(msgspec.Struct, tag="ask"):
     camera: str
 
 
-ToWorker = SetCamera | DropCamera | SetTap | DropTap | Release | Look | Encode | Draw | Lent
+Question = Encode | Draw | Snap
+ToWorker = SetCamera | DropCamera | SetTap | DropTap | Release | Look | Encode | Draw | Snap | Lent
 FromWorker = Hello | FrameReady | Still | Superseded | HealthChanged | Hung | Measured | Encoded | Failed | Ask

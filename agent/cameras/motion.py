@@ -26,7 +26,7 @@ from collections.abc import Iterable, Sequence
 import cv2
 import numpy as np
 
-from agent.cameras.gate import Seen
+from agent.cameras.gate import Change
 from agent.cameras.letterbox import Pixels
 
 SIDE = 240  # pixels, the longer side of what is compared; a person of 12×30 in 640×360 is 4×11 there
@@ -56,7 +56,7 @@ class MotionDetector:
         self._shape: tuple[int, ...] = ()
         self._at = -math.inf
 
-    def see(self, grey: Pixels, at: float) -> Seen:
+    def see(self, grey: Pixels, at: float) -> Change:
         """What `grey` [height, width], taken at `at`, shows."""
         gap, self._at = at - self._at, at
         if grey.shape != self._shape or not 0 <= gap <= GAP_SECONDS:
@@ -66,13 +66,13 @@ class MotionDetector:
             return self._start(grey, at)
         if at - self._refreshed >= REFRESH_SECONDS:
             self._learn(grey, changed, at)
-        return Seen.MOTION if self._is_a_thing(changed) else Seen.STILL
+        return Change.MOTION if self._is_a_thing(changed) else Change.STILL
 
     def forget(self) -> None:
         """The next picture may be of another place."""
         self._shape = ()
 
-    def _start(self, grey: Pixels, at: float) -> Seen:
+    def _start(self, grey: Pixels, at: float) -> Change:
         self._shape = grey.shape
         self._mean = grey.astype(np.float32)
         self._reach = np.full(grey.shape, LEAST, np.uint8)
@@ -82,7 +82,7 @@ class MotionDetector:
         self._watched = cv2.countNonZero(self._keep)
         self._refreshed, self._calmed = at, at
         self._bound()
-        return Seen.ANEW
+        return Change.ANEW
 
     def _changed(self, grey: Pixels) -> Pixels:
         """255 where a pixel is darker or lighter than its background may be, under whichever light explains more."""

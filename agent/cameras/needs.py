@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from agent.cameras.spec import Device, File, Rtsp, Source, Synthetic
 
+ROOM = 8 << 30  # bytes of memory: sixteen cameras of 4K, each with sixteen pictures in its decoder, take half
 _PORTS = {"rtsp": 554, "rtsps": 322}
 
 

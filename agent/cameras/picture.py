@@ -11,6 +11,7 @@ import numpy as np
 from agent.cameras import geometry
 from agent.cameras.colour import YuvColour
 from agent.cameras.letterbox import Pixels, letterbox, letterbox_planes, planes_to_rgb, resize_rgb, small_grey
+from agent.cameras.region import Cut
 from agent.types import Geometry, ModelInput
 
 
@@ -30,6 +31,9 @@ class RgbPicture:
 
     def digest(self) -> int:
         return zlib.crc32(np.ascontiguousarray(self.pixels).data)
+
+    def cut(self, cut: Cut) -> RgbPicture:
+        return RgbPicture(self.pixels[cut.top : cut.bottom, cut.left : cut.right])
 
     def fit(self, wanted: ModelInput, out: Pixels, before: Geometry | None = None) -> Geometry:
         return letterbox(self.pixels, wanted.height, wanted.width, wanted.fit, wanted.pad, out, before)[1]
@@ -62,6 +66,10 @@ class PlanarPicture:
     def digest(self) -> int:
         return zlib.crc32(np.ascontiguousarray(self.planes[0]).data)
 
+    def cut(self, cut: Cut) -> PlanarPicture:
+        luma, first, second = (_cut_plane(plane, cut) for plane in self.planes)
+        return PlanarPicture((luma, first, second), self.colour)
+
     def fit(self, wanted: ModelInput, out: Pixels, before: Geometry | None = None) -> Geometry:
         return letterbox_planes(self.planes, self.colour, wanted, out, before)[1]
 
@@ -74,3 +82,9 @@ class PlanarPicture:
     def grey(self, max_side: int) -> Pixels:
         width, height = geometry.shrink(self.width, self.height, max_side)
         return small_grey(self.planes[0], height, width)
+
+
+def _cut_plane(plane: Pixels, cut: Cut) -> Pixels:
+    """A plane of colours may hold one for several pixels: for as many as a cell has, at most."""
+    down, across = -(-cut.height // plane.shape[0]), -(-cut.width // plane.shape[1])
+    return plane[cut.top // down : -(-cut.bottom // down), cut.left // across : -(-cut.right // across)]

@@ -13,7 +13,7 @@ from agent.cameras.group import Group
 from agent.cameras.messages import SetCamera, ToWorker
 from agent.cameras.needs import Needs
 from agent.cameras.stats import CameraStats, Meter
-from agent.types import CameraState, ModelInput, Tap, Zone
+from agent.types import CameraState, ModelInput, Tap
 from agent.workers.memory import SharedSlots
 from protos.ids import CameraName
 
@@ -22,11 +22,8 @@ from protos.ids import CameraName
 class Camera:
     """One camera that runs, or should."""
 
-    name: CameraName
-    source: str = field(repr=False)
-    rate: float
-    look_every: float = 0.0
-    masks: list[Zone] = field(default_factory=list)
+    plan: CameraPlan = field(repr=False)
+    spoken: spec.Source = field(repr=False)  # the plan's source, parsed
     group: int = -1
     told: SetCamera | None = None  # what its worker knows; None: nothing
     told_by: Group | None = None
@@ -34,6 +31,10 @@ class Camera:
     meter: Meter = field(default_factory=Meter)
     hung: bool = False  # its worker is killed for it
     worker_lost: bool = False  # and no word of how the camera does since
+
+    @property
+    def name(self) -> CameraName:
+        return self.plan.name
 
     def knows(self, wish: SetCamera) -> bool:
         """Does its worker know all of it? Restarts are history, no wish."""
@@ -46,22 +47,17 @@ class Camera:
 
     def wish(self, *, paused: bool) -> SetCamera:
         """What its worker is told."""
-        return SetCamera(self.name, self.source, self.rate, paused, self.stats.restarts, self.look_every, self.masks)
+        plan, restarts = self.plan, self.stats.restarts
+        return SetCamera(plan.name, plan.source, plan.rate, paused, restarts, plan.look_every, list(plan.masks))
 
-    def become(self, plan: CameraPlan) -> None:
+    def become(self, plan: CameraPlan, spoken: spec.Source) -> None:
         """It is told anew. One that comes to need something else has no worker yet."""
         before = self.needs.kind
-        if plan.source != self.source:
+        if plan.source != self.plan.source:
             self.worker_lost = False
-        self.source, self.rate = plan.source, plan.rate
-        self.look_every, self.masks = plan.look_every, list(plan.masks)
+        self.plan, self.spoken = plan, spoken
         if self.needs.kind is not before:
             self.group = -1
-
-    @property
-    def spoken(self) -> spec.Source:
-        """Its source, parsed; what is here was accepted before."""
-        return spec.parse_source(self.source)
 
     @property
     def needs(self) -> Needs:
@@ -69,7 +65,7 @@ class Camera:
 
     @property
     def lives_alone(self) -> bool:
-        return spec.hangs_in_its_driver(self.source)
+        return spec.hangs_in_its_driver(self.plan.source)
 
     def after_death(self, how: str) -> tuple[CameraState, str]:
         """How it is when its worker has died: what it was killed for says more than that it was."""

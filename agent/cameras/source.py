@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
+from agent.cameras.region import Cut
 from agent.types import Geometry, ModelInput
 from protos.errors import Retryable
 
@@ -44,7 +45,7 @@ class Reason(StrEnum):
 
 SENTENCES = {
     Reason.AUTH_FAILED: "auth failed: the camera does not take this user and password; correct them in its source",
-    Reason.NOT_FOUND: "not found: nothing lies at the source's path; check the path in the camera's source",
+    Reason.NOT_FOUND: "not found: no stream, video file or camera lies at the source's path; check the path in it",
     Reason.REFUSED: "refused: nobody listens at the source's address, or access is denied; check host, port and rights",
     Reason.BUSY: "busy: another program has the device open; end it, or give this camera another device",
     Reason.UNREACHABLE: "unreachable: no answer from the source's host; check its name, the cable and the network",
@@ -79,6 +80,10 @@ class Picture(Protocol):
 
     def digest(self) -> int:
         """Of the pixels: equal where pictures are, different where they are not but for one in billions."""
+        ...
+
+    def cut(self, cut: Cut) -> Picture:
+        """A part of it; looks into the same pixels."""
         ...
 
     def fit(self, wanted: ModelInput, out: Pixels, before: Geometry | None = None) -> Geometry:

@@ -78,6 +78,7 @@ _BY_NUMBER = {
     errno.EBUSY: Reason.BUSY,
     errno.ENODEV: Reason.NOT_FOUND,  # unplugged
     errno.ENXIO: Reason.NOT_FOUND,
+    errno.ENOTTY: Reason.NOT_FOUND,  # a device, and no camera
     errno.EHOSTUNREACH: Reason.UNREACHABLE,
     errno.ENETUNREACH: Reason.UNREACHABLE,
 }

@@ -23,7 +23,7 @@ class TapWriter:
     """See the module."""
 
     def __init__(self, message: SetTap, fd: int) -> None:
-        self.number = message.tap
+        self.number, self.camera = message.tap, message.camera
         self.looked_at = -math.inf  # when the last announced frame was captured
         self._wanted = message.wanted
         self._memory = SharedSlots.attach(fd, message.slots, message.wanted.nbytes)

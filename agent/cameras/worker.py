@@ -3,16 +3,15 @@
     python -m agent.cameras.worker [what its cameras need]      (started by agent.workers.process)
 
 Before it hears of a camera it gives up its rights (see agent.cameras.confinement). The main thread takes the agent's
-messages and encodes pictures for the cloud; a second one draws previews, the newest wish of each camera only. Capture
-threads fill slots and announce them. A crash in native code leaves its last words, which name the thread, in a memory
-that the agent holds.
+messages and encodes pictures for the cloud; a second one draws previews and snapshots, the newest wish of each camera
+only. Capture threads fill slots and announce them. Masks are painted in every picture that leaves. A crash in native
+code leaves its last words, which name the thread, in a memory that the agent holds.
 """
 
 from __future__ import annotations
 
 import faulthandler
 import functools
-import gc
 import logging
 import os
 import resource
@@ -41,11 +40,14 @@ from agent.cameras.messages import (
     Release,
     SetCamera,
     SetTap,
+    Snap,
     ToWorker,
 )
 from agent.cameras.needs import Needs
 from agent.cameras.tap import TapWriter
 from agent.workers.channel import WorkerChannel
+from agent.workers.settled import settle
+from protos.errors import Rejected
 
 MEASURE_SECONDS = 1.0
 log = logging.getLogger(__name__)
@@ -92,7 +94,7 @@ class Worker:
                     self._cameras[message.camera].look_until(message.until)
             case Encode():
                 self._encode(message)
-            case Draw():
+            case Draw() | Snap():
                 self._artist.wish(message)
             case SetCamera():
                 self._set_camera(message)
@@ -105,14 +107,17 @@ class Worker:
             case Lent():
                 self._borrower.lent(message, fds)
 
-    def draw(self, wish: Draw) -> None:
+    def draw(self, wish: Draw | Snap) -> None:
         camera = self._cameras.get(wish.camera)
-        shot = camera.picture_of(wish.captured_unix_ns) if camera else None
-        if shot is None:
+        shot = camera.picture_of(wish.captured_unix_ns if isinstance(wish, Draw) else None) if camera else None
+        if camera is None or shot is None:
             self.say(Failed(wish.call, "the camera has given no picture yet"))
-        else:
-            drawn = drawing.Drawn(wish.boxes, wish.caption, wish.zones)
+        elif isinstance(wish, Draw):
+            drawn = drawing.Drawn(wish.boxes, wish.caption, wish.zones, camera.masks)
             self._answer(wish.call, lambda: drawing.preview(shot.picture, drawn, wish.max_width))
+        else:
+            picture, view = shot.picture, wish.view
+            self._answer(wish.call, lambda: drawing.encode(picture, view, camera.masks), shot.captured_unix_ns)
 
     def _set_camera(self, message: SetCamera) -> None:
         camera = self._cameras.get(message.camera)
@@ -150,37 +155,41 @@ class Worker:
 
     def _encode(self, message: Encode) -> None:
         tap = self._taps.get(message.tap)
+        camera = self._cameras.get(tap.camera) if tap else None
         picture = tap.picture(message.slot, message.seq) if tap else None
-        if picture is None:
+        if camera is None or picture is None:
             self.say(Failed(message.call, GONE))
         else:
-            self._answer(message.call, lambda: drawing.encode(picture, message.max_side, message.quality))
+            self._answer(message.call, lambda: drawing.encode(picture, message.view, camera.masks))
 
-    def _answer(self, call: int, make: Callable[[], bytes]) -> None:
+    def _answer(self, call: int, make: Callable[[], bytes], captured_unix_ns: int = 0) -> None:
         """A picture that cannot be made is its caller's loss, not the cameras'."""
         try:
             jpeg = make()
+        except Rejected as error:
+            self.say(Failed(call, str(error)))
         except Exception as error:  # noqa: BLE001 - the root of a call
             log.warning("no picture: %s", type(error).__name__)
             self.say(Failed(call, "the picture could not be encoded"))
         else:
-            self.say(Encoded(call, jpeg))
+            self.say(Encoded(call, jpeg, captured_unix_ns))
 
 
 class Artist(threading.Thread):
-    """Draws previews beside the main thread, so that no frame waits for a picture."""
+    """Draws previews and snapshots beside the main thread, so that no frame waits for a picture."""
 
     def __init__(self, worker: Worker) -> None:
         super().__init__(name="artist", daemon=True)
         self._worker = worker
-        self._wishes: dict[str, Draw] = {}
+        self._wishes: dict[tuple[type, str], Draw | Snap] = {}  # by kind and camera
         self._changed = threading.Condition()
 
-    def wish(self, wish: Draw) -> None:
-        """Draw this soon; an older wish for the same camera is dropped."""
+    def wish(self, wish: Draw | Snap) -> None:
+        """Draw this soon; an older one of its kind for the same camera is dropped."""
+        kind = type(wish), wish.camera
         with self._changed:
-            older = self._wishes.pop(wish.camera, None)
-            self._wishes[wish.camera] = wish
+            older = self._wishes.pop(kind, None)
+            self._wishes[kind] = wish
             self._changed.notify()
         if older is not None:
             self._worker.say(Failed(older.call, "a newer picture was asked for"))
@@ -202,7 +211,7 @@ def main() -> None:
     worker = Worker(WorkerChannel.from_environment(ToWorker))
     worker.say(confinement.confine(Needs.parse(sys.argv[1:])))
     worker.say(Hello(), [last_words])
-    gc.freeze()
+    settle()
     try:
         worker.run()
     except EOFError:

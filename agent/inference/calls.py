@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+
+import msgspec
 
 from agent.inference.errors import BadInput, BadModel, Expired
 from agent.inference.messages import Failed, FromWorker, Reason
 from agent.inference.regions import Lease
+from agent.workers.channel import close_all
 from protos.errors import Fatal, LongshoreError, Retryable
 
 Reply = tuple[FromWorker, list[int]]
@@ -22,8 +24,7 @@ ERRORS: dict[Reason, type[LongshoreError]] = {
 }
 
 
-@dataclass(frozen=True)
-class Terms:
+class Terms(msgspec.Struct, frozen=True):
     """What holds until a call has ended, longer than its caller may wait: the worker still works on it."""
 
     limit: float  # seconds it may run
@@ -99,8 +100,3 @@ class Calls:
         """Wait until all have ended."""
         if self._open:
             await asyncio.wait([call.future for call in self._open.values()])
-
-
-def close_all(fds: Iterable[int]) -> None:
-    for fd in fds:
-        os.close(fd)

@@ -16,13 +16,14 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from agent.inference import compiled, compiler_messages
+from agent.inference import compiled, compiler_messages, confinement, lifecycle
 from agent.inference.compiled import Bound, Kept, Platform
 from agent.inference.compiler_messages import Compile, Compiled, FromCompiler, Refused
 from agent.inference.patience import LOAD_SECONDS
 from agent.ports import EngineSpec
 from agent.supervise import in_thread
 from agent.workers import memory
+from agent.workers.channel import close_all
 from agent.workers.process import WorkerProcess
 from agent.workers.sandbox.report import Confined
 from protos.errors import Fatal, LongshoreError, Rejected, Retryable
@@ -134,7 +135,7 @@ class _Compilation:
         limit = LOAD_SECONDS[self._spec.provider]
         fd = await in_thread(memory.sealed, self._spec.model)
         try:
-            await self._process.start()
+            await self._process.start(confinement.room(self._spec.provider, len(self._spec.model)))
             try:
                 self._process.send(Compile(self._spec.provider, compiled.options(self._spec)), [fd])
                 async with asyncio.timeout(limit):
@@ -152,14 +153,14 @@ class _Compilation:
         if isinstance(message, Compiled) and len(fds) == 1 and not self._answer.done():
             self._answer.set_result((fds[0], message.nbytes))
             return
-        for fd in fds:
-            os.close(fd)
+        close_all(fds)
         if isinstance(message, Refused) and not self._answer.done():
             self._answer.set_exception((Rejected if message.lasting else Retryable)(message.message))
 
     def _exited(self, code: int) -> None:
         if not self._answer.done():
-            self._answer.set_exception(Retryable(f"the compiler's process ended with {code}"))
+            how = lifecycle.ended(code, self._process.exceeded)
+            self._answer.set_exception(Retryable(f"the compiler's process {how}"))
 
 
 def _read(fd: int, nbytes: int) -> bytes:

@@ -10,6 +10,7 @@ runs behind whatever else the box does.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 from collections.abc import Callable, Mapping
@@ -33,6 +34,12 @@ def run(compiling: Compiling) -> None:
     channel: WorkerChannel[messages.Compile] = WorkerChannel.from_environment(messages.Compile)
     leave_the_file_system()
     os.nice(NICENESS)
+    with contextlib.suppress(EOFError):  # the agent is gone, and with it the reason to be here
+        _serve(channel, compiling)
+
+
+def _serve(channel: WorkerChannel[messages.Compile], compiling: Compiling) -> None:
+    """The one graph. Raises EOFError: the agent is gone."""
     received = channel.receive()
     assert received is not None
     asked, (fd,) = received

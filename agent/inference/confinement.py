@@ -19,7 +19,8 @@ from agent.workers.sandbox.report import Confined
 
 # Measured on ONNX Runtime 1.32: loading takes 3 to 6 times a model of 90 to 190 MB, frames of 640 pixels 0.1 GB, a
 # thread 0.1 GB. Requests may bring 0.25 GB, and batches more inside the graph. Whoever asks for 16 GB finds an end.
-ROOM = 4 << 30  # bytes of address space, beside what the model's own size explains
+ROOM = 4 << 30  # bytes, beside what the model's own size explains
+ROOM_ON_GPU = 8 << 30  # bytes: the driver's own, and a graph that is compiled
 TIMES_MODEL = 12  # twice what was measured
 DECODER_ROOM = 2 << 30  # bytes of address space: four pictures of the largest size, twice each, and a thread for each
 
@@ -32,7 +33,12 @@ def confine(load: Load, model_bytes: int) -> Confined:
     """Give up all else."""
     if load.provider in GPU_PROVIDERS:
         return confine_compiler()
-    return enter(profiles.engine(os.getpid(), ROOM + TIMES_MODEL * model_bytes))
+    return enter(profiles.engine(os.getpid(), room(load.provider, model_bytes)))
+
+
+def room(provider: str, model_bytes: int) -> int:
+    """Bytes of memory that an engine of this model, or its compiler, may take beyond what it has at its start."""
+    return (ROOM_ON_GPU if provider in GPU_PROVIDERS else ROOM) + TIMES_MODEL * model_bytes
 
 
 def confine_compiler() -> Confined:

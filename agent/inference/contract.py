@@ -21,6 +21,11 @@ OUTPUTS = {
 DETECTION = tuple(name for name, _, _ in OUTPUTS["detection"])
 
 
+def outputs_of(task: str) -> tuple[str, ...] | None:
+    """Those that a box asks for; None: all that the model has."""
+    return tuple(name for name, _, _ in OUTPUTS.get(task, ())) or None
+
+
 def check(signature: ModelSignature, task: str, model_input: ModelInput | None) -> None:
     """Raises BadModel with the first breach."""
     if model_input is not None:

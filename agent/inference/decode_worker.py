@@ -13,7 +13,6 @@ import mmap
 import os
 import resource
 import time
-import traceback
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,11 +20,11 @@ import numpy as np
 from agent.inference import confinement, pictures, places
 from agent.inference.datatypes import unpack_bytes
 from agent.inference.errors import Expired
-from agent.inference.lanes import Lanes, Rank
+from agent.inference.lanes import Rank, of_process
 from agent.inference.messages import Decode, Decoded, Failed, Part, Reason
 from agent.inference.requests import IMAGE
 from agent.workers import memory
-from agent.workers.channel import WorkerChannel
+from agent.workers.channel import WorkerChannel, close_all
 from protos.errors import LongshoreError
 
 MOST_THREADS = 4  # they compete with the models for the cores
@@ -45,8 +44,7 @@ def decoded(message: Decode, fds: Sequence[int], now: float) -> Decoded:
         out = np.frombuffer(mmap.mmap(fds[0], 0), np.uint8, wanted.nbytes, message.target)
         return Decoded(message.call, pictures.fit(picture, wanted, out.reshape(wanted.shape)))
     finally:
-        for fd in fds:
-            os.close(fd)
+        close_all(fds)
 
 
 def answer(message: Decode, fds: Sequence[int]) -> Decoded | Failed:
@@ -74,18 +72,12 @@ def _failed(call: int, error: Exception) -> Failed:
 def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a dump of a hostile picture's memory would fill the disk
     channel: WorkerChannel[Decode] = WorkerChannel.from_environment(Decode)
-    channel.send(confinement.confine_decoder())
+    try:
+        channel.send(confinement.confine_decoder())
+    except EOFError:
+        return  # the agent, or its wish to decode here, has gone meanwhile
 
-    def act(received: tuple[Decode, list[int]]) -> None:
-        try:
-            channel.send(answer(*received))
-        except EOFError:
-            os._exit(0)
-        except Exception:  # noqa: BLE001 - the root of a thread
-            traceback.print_exc()
-            os._exit(1)
-
-    lanes = Lanes(lambda wait: channel.receive(None if wait else 0.0), lambda _: Rank.NEXT, act)
+    lanes = of_process(channel, lambda _: Rank.NEXT, lambda received: channel.send(answer(*received)))
     lanes.run(min(MOST_THREADS, len(os.sched_getaffinity(0))))
     os._exit(0)  # a picture that is still decoded would be in the way of the interpreter's end
 

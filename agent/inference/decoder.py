@@ -13,12 +13,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from agent.inference import lifecycle
-from agent.inference.calls import ERRORS, close_all
+from agent.inference import confinement, lifecycle
+from agent.inference.calls import ERRORS
 from agent.inference.errors import BadInput
 from agent.inference.messages import Decode, Decoded, Failed
 from agent.ports import Place
 from agent.types import Geometry, ModelInput
+from agent.workers.channel import close_all
 from agent.workers.process import WorkerProcess
 from agent.workers.restarts import RestartBudget
 from agent.workers.sandbox.report import Confined
@@ -72,7 +73,7 @@ class Decoder:
             left = self._not_before - self._now()
             if left > 0:
                 raise Retryable("the decoder of pictures fell and is started again; try again in a moment", left)
-            await self._process.start()
+            await self._process.start(confinement.DECODER_ROOM)
             self._up = True
 
     def fit(
@@ -124,17 +125,19 @@ class Decoder:
         if not self._closed:
             delay = self._budget.spend(self._now())
             self._not_before = self._now() + (self._budget.longest_delay if delay is None else delay)
-            log.warning("the decoder of pictures %s with %d pictures under way", lifecycle.ended(code), len(pictures))
+            how = lifecycle.ended(code, self._process.exceeded)
+            log.warning("the decoder of pictures %s with %d pictures under way", how, len(pictures))
         for picture in pictures.values():
             picture.late.cancel()
-            _end(picture, blamed(code, len(pictures)))
+            _end(picture, blamed(code, len(pictures), self._process.exceeded))
 
 
-def blamed(code: int, pictures: int) -> LongshoreError:
+def blamed(code: int, pictures: int, exceeded: int = 0) -> LongshoreError:
     """The error of pictures that were lost with their process: one that was alone with it when it crashed did it."""
     if pictures == 1 and code in lifecycle.FAULTS:
         return BadInput("the picture makes its decoder crash; encode it anew and send that")
-    return Retryable(f"the decoder of pictures {lifecycle.ended(code)}; it may work in a moment", after_seconds=0.5)
+    how = lifecycle.ended(code, exceeded)
+    return Retryable(f"the decoder of pictures {how}; it may work in a moment", after_seconds=0.5)
 
 
 def _end(picture: _Open, how: Geometry | LongshoreError) -> None:

@@ -21,10 +21,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from agent.inference import confinement, lifecycle, messages, places, requests, turns
 from agent.inference import inputs as sent
-from agent.inference import lifecycle, messages, places, requests, turns
 from agent.inference.attached import Attached, in_slot
-from agent.inference.calls import Calls, Reply, Terms, close_all
+from agent.inference.calls import Calls, Reply, Terms
 from agent.inference.compiler import Compiler, launched
 from agent.inference.decoder import Decoder
 from agent.inference.errors import BadInput, Overloaded
@@ -39,6 +39,7 @@ from agent.ports import Detections, EngineSpec, InSlot, ModelSignature, Place, T
 from agent.supervise import Tasks, in_thread
 from agent.types import Geometry, ModelInput, Tap
 from agent.workers import memory
+from agent.workers.channel import close_all
 from agent.workers.memory import SharedSlots
 from agent.workers.process import WorkerProcess
 from agent.workers.restarts import RestartBudget
@@ -193,9 +194,13 @@ class OnnxEngine:
     async def _start_worker(self) -> None:
         self._last_exit = None
         self._pool = self._new_pool()
-        await self._process.start()
+        await self._process.start(self._room())
         if self._idle_only:
             self._process.step_back()
+
+    def _room(self) -> int:
+        assert self._spec is not None
+        return confinement.room(self._spec.provider, os.fstat(self._model).st_size)
 
     async def _load(self) -> None:
         """Have a fresh worker load the model and attach all taps."""
@@ -234,7 +239,7 @@ class OnnxEngine:
 
     def _exited(self, code: int) -> None:
         self._last_exit = code
-        how = f"the worker of {self._name} {lifecycle.ended(code)}"
+        how = f"the worker of {self._name} {lifecycle.ended(code, self._process.exceeded)}"
         self._calls.fail_all(f"{how}; it may work in a moment")
         self._patience.idle()
         self._pool.close()
@@ -420,10 +425,10 @@ class OnnxEngine:
 
     async def _ask(self, message: Callable[[int], ToWorker], terms: Terms, fds: Sequence[int] = ()) -> Reply:
         """Send what `message` makes for a call number, and wait for its answer."""
-        first = not self._calls
+        first, hungry = not self._calls, self.under_way < self.width + self._in_hand
         call = self._calls.open(terms)
         try:
-            self._process.send(message(call.number), fds)
+            self._process.send(message(call.number), fds, at_once=hungry)
         except BaseException:
             self._calls.settle(call.number)
             self._give(terms.leases)

@@ -16,8 +16,10 @@ one call alone is answered 1.3 to 1.7 times as fast by both.
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,12 +27,17 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Generic, TypeVar
 
+import msgspec
+
 from agent.inference.session import Session
+from agent.workers.channel import WorkerChannel
 
 SHORT_SECONDS = 0.0005  # a call; waking a thread costs a tenth of it
 CALM_SECONDS = 1.0  # since two calls met, until one of them is taken for alone again
 MOST_TWICE = 192 << 20  # bytes of a model that is loaded a second time
 Message = TypeVar("Message")
+Told = TypeVar("Told", bound=msgspec.Struct)
+Received = tuple[Told, list[int]]
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,23 @@ class Rank(Enum):
     NEXT = auto()  # a request: in order of arrival
     AT_ONCE = auto()  # changes nothing that is being read
     APART = auto()  # when all that came before it has ended, and before anything later begins
+
+
+def of_process(
+    channel: WorkerChannel[Told], rank: Callable[[Received[Told]], Rank], act: Callable[[Received[Told]], None]
+) -> Lanes[Received[Told]]:
+    """Those of a worker's process: an error that `act` raises ends it, and so does the end of the agent."""
+
+    def root(received: Received[Told]) -> None:
+        try:
+            act(received)
+        except EOFError:
+            os._exit(0)
+        except Exception:  # noqa: BLE001 - the root of a thread
+            traceback.print_exc()
+            os._exit(1)
+
+    return Lanes(lambda wait: channel.receive(None if wait else 0.0), rank, root)
 
 
 class Lanes(Generic[Message]):

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from agent.inference.errors import BadModel
+from agent.workers.sandbox.hierarchy import beyond
 from protos.errors import Fatal, LongshoreError, Retryable
 
 # How code that goes wrong ends its process. Not among them: SIGKILL and SIGBUS, as of a box short of memory; SIGILL, of
@@ -64,8 +65,10 @@ def check_ready(state: State) -> None:
             raise Retryable("the engine worker is starting; try again in a moment", after_seconds=0.5)
 
 
-def ended(code: int) -> str:
-    """How a worker ended, in words."""
+def ended(code: int, exceeded: int = 0) -> str:
+    """How a worker ended, in words. `exceeded`: bytes that it might have and that were not enough."""
+    if exceeded:
+        return beyond(exceeded)
     if code == -signal.SIGKILL:
         return "was killed, as happens when memory runs out"
     return f"ended by signal {-code}" if code < 0 else f"ended with code {code}"

@@ -6,7 +6,8 @@ import mmap
 import os
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+
+from msgspec import structs
 
 from agent.inference.contract import DETECTION
 from agent.inference.datatypes import BYTES, pack_bytes
@@ -56,7 +57,9 @@ def in_places(tensors: Sequence[Tensor], answer: Inferred, into: Mapping[str, Pl
     """Those that were written where `into` says, with their place."""
     sizes = {out.name: out.nbytes for out in answer.outputs if out.placed}
     return [
-        replace(tensor, place=replace(into[tensor.name], nbytes=sizes[tensor.name])) if tensor.name in sizes else tensor
+        structs.replace(tensor, place=structs.replace(into[tensor.name], nbytes=sizes[tensor.name]))
+        if tensor.name in sizes
+        else tensor
         for tensor in tensors
     ]
 

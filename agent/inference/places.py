@@ -15,7 +15,7 @@ from agent.inference.errors import BadInput
 from agent.inference.messages import Infer, Inferred, Part, TensorIn, TensorOut
 from agent.inference.requests import LABELS
 from agent.ports import Place, Tensor
-from agent.workers.channel import MAX_DESCRIPTORS
+from agent.workers.channel import MAX_DESCRIPTORS, close_all
 
 Large = Sequence[memoryview]  # outputs that go beside the message
 CLASSES = "classes"
@@ -70,8 +70,7 @@ def run(message: Infer, fds: Sequence[int], infer: Callable[[Infer], tuple[Infer
         answer, large = infer(message)
         return _put(answer, large, message.put, fds) if message.put else (answer, large)
     finally:
-        for fd in fds:
-            os.close(fd)
+        close_all(fds)
 
 
 def _here(item: TensorIn, read: Mapping[str, bytes]) -> TensorIn:

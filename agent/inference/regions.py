@@ -12,6 +12,8 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import msgspec
+
 from agent.inference.messages import aligned
 from agent.ports import Place
 from agent.workers.memory import SharedSlots
@@ -55,8 +57,7 @@ class FreeList:
         return self._free == [(0, self.nbytes)]
 
 
-@dataclass(frozen=True)
-class Lease:
+class Lease(msgspec.Struct, frozen=True):
     """`nbytes` at `offset` of chunk `chunk`, until given back."""
 
     chunk: int

@@ -12,20 +12,17 @@ process, and the agent starts another.
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import gc
 import mmap
 import os
 import resource
 import time
-import traceback
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from agent.inference import boxes, confinement, contract, messages, places, tensors, warming
 from agent.inference.errors import BadInput, BadModel, Expired
-from agent.inference.lanes import Lanes, Plan, Rank, Sessions, planned
+from agent.inference.lanes import Plan, Rank, Received, Sessions, of_process, planned
 from agent.inference.messages import (
     Attach,
     Cancel,
@@ -50,13 +47,13 @@ from agent.inference.tensors import Buffer
 from agent.ports import ModelSignature
 from agent.types import ModelInput
 from agent.workers import memory
-from agent.workers.channel import WorkerChannel
+from agent.workers.channel import WorkerChannel, close_all
 from agent.workers.memory import SharedSlots
+from agent.workers.settled import settle
 from agent.workers.standing import leave_the_file_system
 from protos.errors import Fatal, LongshoreError, Retryable
 
 Answer = tuple[FromWorker, Sequence[Buffer]]  # the message, and large tensors to go beside it
-Received = tuple[ToWorker, list[int]]
 RANKS: dict[type, Rank] = {
     Detect: Rank.FIRST,
     Infer: Rank.NEXT,
@@ -133,7 +130,7 @@ class Worker:
             self._sessions.alone = Session(model, message.provider, cores, spinning=Spinning.IN_CALLS)
             warm_seconds = _warm(self._sessions.alone, message.input)
         del model
-        _settle()
+        settle()
         signature = session.signature
         return Loaded(
             message.call, signature.inputs, signature.outputs, warm_seconds, batches, plan.width, plan.in_hand
@@ -248,15 +245,12 @@ def _mapped(fd: int, nbytes: int) -> mmap.mmap:
         os.close(fd)
 
 
-def _settle() -> None:
-    """Give back what loading left behind; what is left now stays, and need not be looked at by the collector."""
-    gc.collect()
-    gc.freeze()
-    ctypes.CDLL(None).malloc_trim(0)
-
-
-def _send(channel: WorkerChannel[ToWorker], message: FromWorker, large: Sequence[Buffer]) -> None:
-    """With large tensors in memory of their own."""
+def _send(channel: WorkerChannel[ToWorker], answer: Answer, send: Callable[[FromWorker], None]) -> None:
+    """By `send`; with large tensors in memory of their own."""
+    message, large = answer
+    if not large:
+        send(message)
+        return
     with os.fdopen(os.memfd_create("longshore-output", os.MFD_CLOEXEC), "wb", buffering=0) as memory:
         end = 0
         for content in large:
@@ -264,14 +258,6 @@ def _send(channel: WorkerChannel[ToWorker], message: FromWorker, large: Sequence
             end += aligned(memory.write(content) or 0)
         memory.truncate(end)
         channel.send(message, [memory.fileno()])
-
-
-def _answer(channel: WorkerChannel[ToWorker], message: FromWorker, large: Sequence[Buffer]) -> None:
-    """In the thread that receives."""
-    if large:
-        _send(channel, message, large)
-    else:
-        channel.answer(message)
 
 
 def main() -> None:
@@ -294,50 +280,34 @@ def _serve(channel: WorkerChannel[ToWorker], worker: Worker) -> None:
         assert received is not None
         result = answer(worker, *received)
         if result is not None:
-            _answer(channel, *result)
+            _send(channel, result, channel.answer)
     _Threads(channel, worker).lanes.run(worker.plan.width)
     os._exit(0)  # a call that still runs would be in the way of the interpreter's end
 
 
 class _Threads:
-    """The worker's calls, in a thread each; what ends the process elsewhere ends it in each of them."""
+    """The worker's calls, in a thread each."""
 
     def __init__(self, channel: WorkerChannel[ToWorker], worker: Worker) -> None:
         self._channel = channel
         self._worker = worker
-        self.lanes: Lanes[Received] = Lanes(self._receive, _rank, self._act)
+        self.lanes = of_process(channel, _rank, self._act)
 
-    def _receive(self, wait: bool) -> Received | None:  # noqa: FBT001 - as Lanes calls it
-        return self._channel.receive(None if wait else 0.0)
-
-    def _act(self, received: Received) -> None:
-        try:
-            message, fds = received
-            result = self._cancel(message) if isinstance(message, Cancel) else answer(self._worker, message, fds)
-            if result is not None:
-                self._send(*result)
-        except EOFError:
-            os._exit(0)
-        except Exception:  # noqa: BLE001 - the root of a thread
-            traceback.print_exc()
-            os._exit(1)
-
-    def _send(self, message: FromWorker, large: Sequence[Buffer]) -> None:
-        if large:
-            _send(self._channel, message, large)
-        else:
-            self._channel.send(message)
+    def _act(self, received: Received[ToWorker]) -> None:
+        message, fds = received
+        result = self._cancel(message) if isinstance(message, Cancel) else answer(self._worker, message, fds)
+        if result is not None:
+            _send(self._channel, result, self._channel.send)
 
     def _cancel(self, message: Cancel) -> Answer | None:
         found = self.lanes.withdraw(lambda each: isinstance(each[0], Infer) and each[0].call == message.call)
         if found is None:
             return None
-        for fd in found[1]:
-            os.close(fd)
+        close_all(found[1])
         return Failed(message.call, Reason.EXPIRED, "nobody waits for it any more"), []
 
 
-def _rank(received: Received) -> Rank:
+def _rank(received: Received[ToWorker]) -> Rank:
     return RANKS.get(type(received[0]), Rank.AT_ONCE)
 
 

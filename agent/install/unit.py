@@ -1,9 +1,9 @@
 """The systemd unit of an agent, as text. Pure: what it needs to know comes in.
 
 What an agent does beside the obvious, and the unit therefore allows: worker processes that share memory files with it
-and lock themselves into sandboxes, Unix sockets between them, cameras and accelerators below /dev, netlink (gRPC asks
-which addresses there are). Memory that is both written and executed is refused where no runtime compiles while it runs:
-with the CPU provider.
+and lock themselves into sandboxes, cgroups of theirs below the service's own, Unix sockets between them, cameras and
+accelerators below /dev, netlink (gRPC asks which addresses there are). Memory that is both written and executed is
+refused where no runtime compiles while it runs: with the CPU provider.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ WatchdogSec=60
 KillMode=mixed
 OOMPolicy=continue
 TasksMax=1024
+Delegate=memory pids
 LimitNOFILE=65536
 LimitCORE=0
 
@@ -67,7 +68,6 @@ AmbientCapabilities=
 ProtectKernelTunables=yes
 ProtectKernelModules=yes
 ProtectKernelLogs=yes
-ProtectControlGroups=yes
 ProtectClock=yes
 ProtectHostname=yes
 ProtectProc=invisible

@@ -7,8 +7,9 @@ the load the box is tried now and then with a copy (HEDGE), or it would never be
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 PROBE_SECONDS = 1.0  # between copies run on a box that is thought too slow
 
@@ -21,8 +22,7 @@ class Route(StrEnum):
     SHED = "shed"
 
 
-@dataclass(frozen=True)
-class LocalView:
+class LocalView(msgspec.Struct, frozen=True):
     """The box, as seen by one frame. Seconds; `free_at` is absolute."""
 
     ready: bool  # an engine is loaded
@@ -34,8 +34,7 @@ class LocalView:
     improving: bool  # it was much faster than planned
 
 
-@dataclass(frozen=True)
-class CloudView:
+class CloudView(msgspec.Struct, frozen=True):
     """The cloud, as seen by one frame. `typical`: encoding, wire and inference together, seconds; half take longer."""
 
     usable: bool  # allowed, breaker closed, budget left, not too many under way

@@ -28,10 +28,10 @@ from agent.pipeline.stand import Loaded, Stand
 from agent.ports import Clock, CloudInference, Engine, EngineSpec
 from agent.supervise import Tasks
 from agent.types import Finished, Line, ModelInput, Tap, Zone
-from agent.update.variants import chosen
 from agent.update.verify import VerifiedBytes, VerifiedRelease
 from protos.errors import LongshoreError, Retryable
 from protos.ids import CameraName, DeploymentName, Digest, ModelName, Version
+from protos.manifest import Variant
 from protos.outcomes import Outcome
 
 log = logging.getLogger(__name__)
@@ -177,12 +177,14 @@ class Board:
 
     # ---- agent.update.serving.Serving ----
 
-    async def warm(self, deployment: DeploymentName, release: VerifiedRelease, model: VerifiedBytes) -> float:
+    async def warm(
+        self, deployment: DeploymentName, release: VerifiedRelease, variant: Variant, model: VerifiedBytes
+    ) -> float:
         stand = self._stands.get(deployment) or self._new_stand(deployment)
         await self._close(stand.candidate)
         stand.candidate = None
         engine = self._make_engine(f"engine {deployment}")
-        stand.candidate = await self._load(stand, Loaded(release, engine), model)
+        stand.candidate = await self._load(stand, Loaded(release, engine), variant, model)
         return engine.profile[0][1]
 
     async def swap(self, deployment: DeploymentName, digest: Digest) -> None:
@@ -226,14 +228,16 @@ class Board:
 
     # ---- agent.update.shadow.Shadowing ----
 
-    async def shadow(self, deployment: DeploymentName, release: VerifiedRelease, model: VerifiedBytes) -> None:
+    async def shadow(
+        self, deployment: DeploymentName, release: VerifiedRelease, variant: Variant, model: VerifiedBytes
+    ) -> None:
         stand = self._stands.get(deployment)
         if stand is None or stand.current is None:
             raise Retryable("nothing answers here yet that it could be compared with", after_seconds=AGAIN_SECONDS)
         await self.unshadow(deployment)
         if trouble := stand.unfit(Loaded(release, stand.current.engine)):
             raise Retryable(trouble, after_seconds=AGAIN_SECONDS)
-        loaded = await self._load(stand, Loaded(release, self._make_shadow(f"shadow {deployment}")), model)
+        loaded = await self._load(stand, Loaded(release, self._make_shadow(f"shadow {deployment}")), variant, model)
         wish = self._wishes.get(deployment)
         if self._stands.get(deployment) is not stand or wish is None or wish.shadow is None:
             await self._close(loaded)  # it is wanted no more
@@ -291,6 +295,11 @@ class Board:
     def lanes(self) -> dict[DeploymentName, Lane]:
         return {name: stand.runner.lane for name, stand in self._stands.items()}
 
+    @property
+    def costs(self) -> dict[DeploymentName, CostLine]:
+        """What a call costs, of each deployment that a release answers."""
+        return {name: stand.runner.lane.local for name, stand in self._stands.items() if stand.current is not None}
+
     async def close(self) -> None:
         await self._tasks.stop(1.0)
         for name in list(self._stands):
@@ -298,10 +307,10 @@ class Board:
 
     # ---- inside ----
 
-    async def _load(self, stand: Stand, loaded: Loaded, model: VerifiedBytes) -> Loaded:
+    async def _load(self, stand: Stand, loaded: Loaded, variant: Variant, model: VerifiedBytes) -> Loaded:
         loaded.engine.slow_down(self._slow_down)
         try:
-            await loaded.engine.start(self._spec(loaded, model))
+            await loaded.engine.start(self._spec(loaded, variant, model))
             await self._attach_all(stand, loaded)
         except BaseException:
             await self._close(loaded)
@@ -346,7 +355,7 @@ class Board:
         if stand.runner.shadow is not None and wish.shadow is not None:
             stand.runner.shadow.share = wish.shadow.share
 
-    def _spec(self, loaded: Loaded, model: VerifiedBytes) -> EngineSpec:
+    def _spec(self, loaded: Loaded, variant: Variant, model: VerifiedBytes) -> EngineSpec:
         manifest = loaded.release.manifest
         given = manifest.input
         return EngineSpec(
@@ -357,7 +366,7 @@ class Board:
             model=model,
             provider=self._config.provider,
             threads=self._config.threads,
-            precision=chosen(manifest.variants, self._config.provider).precision,
+            precision=variant.precision,
         )
 
     def _taps(self) -> dict[Tap, ModelInput]:

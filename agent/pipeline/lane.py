@@ -22,6 +22,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+import msgspec
+
 from agent.offload import policy
 from agent.offload.breaker import Breaker
 from agent.offload.budget import UplinkBudget
@@ -31,38 +33,36 @@ from agent.offload.policy import CloudView, LocalView, Route
 from agent.types import Box, Finished, Frame, Tap
 from protos.ids import Digest
 from protos.outcomes import Outcome
+from protos.regions import WHOLE, Region
 
 MOST_IN_CLOUD = 8  # frames under way to the cloud at once, per lane
 FIRST_JPEG_BYTES = 20_000  # until a picture was encoded: 640×360 at quality 80
 FIRST_CLOUD_SECONDS = 0.08
 
 
-@dataclass(frozen=True)
-class Infer:
+class Infer(msgspec.Struct, frozen=True):
     """Run these frames on the box, in one call, then report `local_done`."""
 
     jobs: tuple[int, ...]
     frames: tuple[Frame, ...]
 
 
-@dataclass(frozen=True)
-class SendUp:
+class SendUp(msgspec.Struct, frozen=True):
     """Encode this frame, report `encoded`, ask the cloud, report `cloud_done`; only the latter where that fails."""
 
     job: int
     frame: Frame
+    region: Region = WHOLE  # of its picture, that goes up
 
 
-@dataclass(frozen=True)
-class Release:
+class Release(msgspec.Struct, frozen=True):
     """Nobody reads this slot any more."""
 
     tap: Tap
     slot: int
 
 
-@dataclass(frozen=True)
-class Finish:
+class Finish(msgspec.Struct, frozen=True):
     """This is how the frame ended."""
 
     finished: Finished
@@ -107,8 +107,7 @@ class _Job:
         return encoding or waits or self.local in (_Leg.WAITING, _Leg.RUNNING)
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """What came back from one way of answering; `error` is one sentence, empty when fine."""
 
     boxes: tuple[Box, ...] = ()

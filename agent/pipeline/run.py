@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from agent.cameras.captured import PassedOver
+from agent.cameras.region import cut
 from agent.offload.cost import CostLine
 from agent.pipeline import zones
 from agent.pipeline.answers import LastAnswers
@@ -20,10 +21,11 @@ from agent.pipeline.health import Health
 from agent.pipeline.lane import Action, Answer, Finish, Infer, Lane, Release, SendUp
 from agent.pipeline.shadow import LONGEST_LOOK, Shadow, ShadowTally
 from agent.ports import Clock, CloudInference, CloudModel, Detections, Engine, InSlot
-from agent.types import Box, Finished, Frame, ModelInput, Tap, Zone
+from agent.types import Box, Finished, Frame, ModelInput, Tap, View, Zone
 from protos.errors import LongshoreError, Rejected, Retryable
 from protos.ids import CameraName, Digest
 from protos.outcomes import Outcome
+from protos.regions import Region
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +44,8 @@ class Pixels(Protocol):
         """Pass over no frame of this camera until then, in monotonic seconds."""
         ...
 
-    async def encode(self, tap: Tap, slot: int, max_side: int, quality: int) -> bytes:
-        """JPEG of the decoded picture behind a slot. Raises Retryable when its worker died."""
+    async def encode(self, tap: Tap, slot: int, view: View) -> bytes:
+        """JPEG of the decoded picture behind a slot, its masks painted. Raises Retryable when its worker died."""
         ...
 
 
@@ -163,8 +165,8 @@ class LaneRunner:
             match action:
                 case Infer(jobs, frames):
                     self._spawn(f"infer {frames[0].tap.camera}#{frames[0].seq}", self._infer(jobs, frames))
-                case SendUp(job, frame):
-                    self._spawn(f"cloud {frame.tap.camera}#{frame.seq}", self._send_up(job, frame))
+                case SendUp(job, frame, region):
+                    self._spawn(f"cloud {frame.tap.camera}#{frame.seq}", self._send_up(job, frame, region))
                 case Release(tap, slot):
                     self._pixels.release(tap, slot)
                 case Finish(finished):
@@ -254,16 +256,18 @@ class LaneRunner:
             return active
         return before if frame.input == before.pixels != active.pixels else active
 
-    async def _send_up(self, job: int, frame: Frame) -> None:
-        answer = await _whatever_happens(self._ask_cloud(job, frame), MISTAKE)
+    async def _send_up(self, job: int, frame: Frame, region: Region) -> None:
+        answer = await _whatever_happens(self._ask_cloud(job, frame, region), MISTAKE)
         self._act(self.lane.cloud_done(job, answer, self._clock.monotonic()))
 
-    async def _ask_cloud(self, job: int, frame: Frame) -> Answer:
+    async def _ask_cloud(self, job: int, frame: Frame, region: Region) -> Answer:
         cloud, active = self._cloud, self.active
         if cloud is None or active is None:
             return Answer(error="no cloud node is known")
+        view = View(_side(active), self.settings.jpeg_quality, region)
         try:
-            jpeg = await self._pixels.encode(frame.tap, frame.slot, _side(active), self.settings.jpeg_quality)
+            shown = cut(region, frame.geometry.picture_width, frame.geometry.picture_height)
+            jpeg = await self._pixels.encode(frame.tap, frame.slot, view)
             now = self._clock.monotonic()
             if now >= frame.deadline:
                 return Answer(error="encoded too late")
@@ -272,7 +276,7 @@ class LaneRunner:
         except LongshoreError as error:
             log.debug("cloud: %s", error)
             return Answer(error=str(error))
-        return Answer(self._kept(frame.tap, boxes), active.digest, where=cloud.node_id)
+        return Answer(self._kept(frame.tap, shown.boxes(boxes)), active.digest, where=cloud.node_id)
 
     def _set_timer(self) -> None:
         if self._timer is not None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+
+from msgspec import structs
 
 from agent.types import Box, Zone
 
@@ -19,7 +20,7 @@ _ON = 1e-6  # of the picture: nearer than this to an edge is on it; a wire's flo
 
 def tagged(boxes: Iterable[Box], zones: Sequence[Zone]) -> tuple[Box, ...]:
     """The boxes, each with the names of the zones it stands in, in the order of `zones`."""
-    return tuple(replace(box, zones=standing(box, zones)) for box in boxes)
+    return tuple(structs.replace(box, zones=standing(box, zones)) for box in boxes)
 
 
 def standing(box: Box, zones: Iterable[Zone]) -> tuple[str, ...]:

@@ -10,9 +10,10 @@ import ipaddress
 import socket
 import struct
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 from urllib.parse import unquote
 
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _SOCK_DIAG = 4  # protocol NETLINK_SOCK_DIAG
 _BY_FAMILY = 20  # message SOCK_DIAG_BY_FAMILY, the answer's as well
 _REQUEST = 1  # flag NLM_F_REQUEST
@@ -33,18 +34,23 @@ class Caller:
     port: int
     our_port: int
 
-    @cached_property
-    def address(self) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    @property
+    def address(self) -> Address | None:
         """An IPv4 address behind an IPv6 socket as the former."""
-        try:
-            found = ipaddress.ip_address(self.host)
-        except ValueError:
-            return None
-        return getattr(found, "ipv4_mapped", None) or found
+        return _address(self.host)
 
     @property
     def on_this_box(self) -> bool:
         return self.address is not None and self.address.is_loopback
+
+
+@lru_cache(maxsize=64)  # most callers on a box come from one of two addresses
+def _address(host: str) -> Address | None:
+    try:
+        found = ipaddress.ip_address(host)
+    except ValueError:
+        return None
+    return getattr(found, "ipv4_mapped", None) or found
 
 
 def of_grpc(peer: str, our_port: int) -> Caller | None:

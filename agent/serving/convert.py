@@ -63,9 +63,9 @@ def infer_response(result: InferResult) -> pb.ModelInferResponse:
         response.raw_output_contents.append(bytes(tensor.data))  # empty for one in shared memory: clients count them
         if tensor.place is not None:
             part = result.into[tensor.name]
-            output.parameters[parameters.REGION].string_param = part.region
-            output.parameters[parameters.OFFSET].int64_param = part.offset
-            output.parameters[parameters.BYTE_SIZE].int64_param = tensor.nbytes
+            for name, value in parameters.of_region(part.region, part.offset, tensor.nbytes).items():
+                kind = "string_param" if isinstance(value, str) else "int64_param"
+                setattr(output.parameters[name], kind, value)
     return response
 
 

@@ -13,11 +13,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Protocol, cast
 
 import httptools
+import msgspec
+from msgspec import structs
 
 from agent.serving.http1_body import APART, BodyProtocol
 
@@ -41,8 +43,7 @@ class HttpLimits:
     sweep_seconds: float = 5.0  # between looks at these times
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """`headers` by lower-case name; `proven`: the caller showed a certificate we trust.
 
     `ends`: address and port of the caller, and the port of ours he came to.
@@ -56,14 +57,13 @@ class Request:
     ends: tuple[str, int, int] = ("", 0, 0)
 
 
-@dataclass(frozen=True)
-class Response:
+class Response(msgspec.Struct, frozen=True):
     """`body` in parts, written one after the other."""
 
     status: int
     body: Sequence[bytes | memoryview] = ()
     content_type: str = "application/json"
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = {}
     bodiless: bool = False  # the answer to HEAD: its length is told, and nothing of it sent
 
     def head(self, *, keep_alive: bool) -> bytes:
@@ -343,7 +343,7 @@ class Connection(asyncio.Protocol):
             response = await self._owner.handle(request)
             keep_alive = keep_alive and not self._owner.stopping
             if request.method == "HEAD":
-                response = replace(response, bodiless=True)
+                response = structs.replace(response, bodiless=True)
             self._give_back(len(request.body))
             del request
             await self._write(response, keep_alive=keep_alive)

@@ -7,6 +7,7 @@ from typing import Protocol
 
 APART = 64 << 10  # bytes of a body that are still to come, to be worth it
 STEP = 1 << 20  # memory follows what has come, at most so much ahead; an announcement alone takes none
+_ROOM = memoryview(bytes(STEP))  # never written, so that the kernel keeps one page of it
 
 
 class Reader(Protocol):
@@ -41,7 +42,7 @@ class BodyProtocol(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - what comes goes to one place, of any size
         if self._have == len(self._body):
-            self._body += bytes(min(STEP, self._length - self._have))
+            self._body += _ROOM[: min(STEP, self._length - self._have)]
         return memoryview(self._body)[self._have :]
 
     def buffer_updated(self, nbytes: int) -> None:

@@ -1,8 +1,9 @@
 """Request parameters of the Open Inference Protocol that we honour; pure. Unknown ones are ignored, as it says.
 
 `timeout`: microseconds from arrival, 0 means none. `deadline_unix_ns`: the moment after which no answer is wanted, by
-this box's clock; 0 means none. `priority`: 1 goes first, 0 means the usual one. `min_score`: boxes of an encoded
-picture below it are left out. What would need more than we have (classification strings) is refused, not ignored.
+this box's clock; 0 means none. `priority`: 1 goes first, 0 means the usual one. `min_score`, 0 to 1: boxes of an
+encoded picture below it are left out. What would need more than we have (classification strings) is refused, not
+ignored.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def policy(parameters: Mapping[str, object]) -> Policy:
     timeout = _number(parameters, "timeout")
     return Policy(
         timeout / 1e6 if timeout else None,
-        _number(parameters, "min_score"),
+        _number(parameters, "min_score", 1),
         _whole(parameters, "priority"),
         _whole(parameters, "deadline_unix_ns"),
     )
@@ -64,10 +65,10 @@ def of_region(region: str, offset: int, nbytes: int) -> dict[str, str | int]:
     return {REGION: region, OFFSET: offset, BYTE_SIZE: nbytes}
 
 
-def _number(parameters: Mapping[str, object], name: str) -> float:
+def _number(parameters: Mapping[str, object], name: str, most: int = LARGEST) -> float:
     value = parameters.get(name, 0)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= LARGEST:
-        raise BadRequest(f"parameter {name!r} must be a number from 0 to {LARGEST}")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= most:
+        raise BadRequest(f"parameter {name!r} must be a number from 0 to {most}")
     return float(value)
 
 

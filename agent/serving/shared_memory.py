@@ -12,8 +12,10 @@ import contextlib
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import structs
 
 from agent.ports import Place, Tensor
 from agent.serving.callers import Caller, Kernel
@@ -126,7 +128,7 @@ class Regions:
         for region in regions.values():
             region.uses += 1
         try:
-            yield [replace(tensor, place=given.get(tensor.name)) for tensor in inputs], wanted
+            yield [structs.replace(tensor, place=given.get(tensor.name)) for tensor in inputs], wanted
         finally:
             for region in regions.values():
                 region.uses -= 1

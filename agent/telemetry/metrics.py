@@ -5,7 +5,7 @@ Labels hold names of objects only (camera, deployment, release), never a source 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
 
@@ -69,6 +69,7 @@ class Metrics:
             buckets=BUCKETS,
             registry=registry,
         )
+        self._answered: dict[tuple[str, str, str], Histogram] = {}  # series of `_requests`; none of them ever ends
         self._make_cost(registry)
         self._make_shadow(registry)
         self._make_objects(registry)
@@ -198,7 +199,11 @@ class Metrics:
     # ---- applications beside the box (agent.serving.dataplane.Observer) ----
 
     def answered(self, transport: str, model: str, result: str, seconds: float) -> None:
-        self._requests.labels(transport, model, result).observe(seconds)
+        key = transport, model, result
+        series = self._answered.get(key)
+        if series is None:
+            series = self._answered[key] = self._requests.labels(*key)
+        series.observe(seconds)
 
     # ---- objects ----
 
@@ -222,15 +227,18 @@ class Metrics:
             self._camera.labels(camera, each).set(each is state)
         self._fps.labels(camera).set(frames_per_second)
 
-    def keep(self, cameras: Set[str], deployments: Set[str], lines: Set[str]) -> None:
-        """End every series of other cameras, deployments and lines, or a box where these change would grow for ever."""
+    def keep(self, cameras: Set[str], deployments: Set[str], lines: Set[tuple[str, str]]) -> None:
+        """End every series of other cameras, deployments and lines, or a box where these change would grow for ever.
+
+        `lines`: camera and name, for cameras may have lines of one name.
+        """
         of_lanes = (self._stages, self._uplink, self._queue, self._in_cloud, self._cost, self._load, self._kept)
         of_shadows = (self._shadow, self._shadow_seconds)
         for family in (self._frames, self._crossings, self._update, self._model, *of_lanes, *of_shadows):
-            _prune(family, "deployment", deployments)
+            _prune(family, ("deployment",), {(each,) for each in deployments})
         for of_camera in (self._frames, self._crossings, self._camera, self._fps):
-            _prune(of_camera, "camera", cameras)
-        _prune(self._crossings, "line", lines)
+            _prune(of_camera, ("camera",), {(each,) for each in cameras})
+        _prune(self._crossings, ("camera", "line"), lines)
 
     # ---- outbox and process ----
 
@@ -263,7 +271,8 @@ class Metrics:
         return generate_latest(self._registry)
 
 
-def _prune(family: Counter | Gauge | Histogram, label: str, wanted: Set[str]) -> None:
-    names = {sample.labels[label] for metric in family.collect() for sample in metric.samples}
-    for gone in names - wanted:
-        family.remove_by_labels({label: gone})
+def _prune(family: Counter | Gauge | Histogram, labels: Sequence[str], wanted: Set[tuple[str, ...]]) -> None:
+    """End the series whose values of these labels are not wanted."""
+    samples = (sample for metric in family.collect() for sample in metric.samples)
+    for gone in {tuple(sample.labels[label] for label in labels) for sample in samples} - wanted:
+        family.remove_by_labels(dict(zip(labels, gone, strict=True)))

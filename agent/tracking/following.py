@@ -72,10 +72,7 @@ class Following:
         marks = self._marks.get(frame.tap.camera, _NOTHING)
         boxes = zones.tagged(frame.boxes, marks.zones) if marks.zones else frame.boxes
         seen = followed.tracker.see(boxes, frame.captured, still=still)
-        numbered = tuple(
-            box if track is None else replace(box, track=track.number)
-            for box, track in zip(boxes, seen.tracks, strict=True)
-        )
+        numbered = seen.numbered(boxes)
         happened = [] if seen.late else list(_happened(followed.rules, marks, numbered, seen, frame.captured))
         told = followed.allowed(happened, frame.captured)
         self.dropped += len(happened) - len(told)

@@ -64,6 +64,8 @@ class Rules:
         if doings is None:
             doings = self._doings[track.number] = _Doings()
             _look(doings, marks.lines, track.born)
+        if not (marks.lines or marks.zones):
+            return []
         crossed = [_crossed(track, *each) for each in _look(doings, marks.lines, box)]
         return [*crossed, *_stayed(doings, marks.zones, track, box, captured)]
 

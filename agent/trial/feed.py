@@ -26,7 +26,7 @@ LIVE_SECONDS = 10.0  # of a source without an end, when nobody says how long
 
 
 @dataclass(frozen=True)
-class Seen:
+class FedPicture:
     """One picture and what it is called; `stream_time` in seconds; `share` of all that has come with it, 0 to 1."""
 
     name: str
@@ -42,7 +42,7 @@ class Feed(Protocol):
     rate: float
     skipped: int
 
-    def next(self) -> Seen | None:
+    def next(self) -> FedPicture | None:
         """The next picture, or None at the end. Raises Rejected, SourceLost when the source gives none at all."""
         ...
 
@@ -91,7 +91,7 @@ class StillFeed:
         self.skipped = 0
         self._trouble: LongshoreError | None = None
 
-    def next(self) -> Seen | None:
+    def next(self) -> FedPicture | None:
         for path in self._paths:
             started = time.perf_counter()
             self._taken += 1
@@ -101,7 +101,7 @@ class StillFeed:
                 self._trouble = Rejected(f"{path}: {error}")
                 self.skipped += 1
                 continue
-            return Seen(path.stem, picture, 0.0, time.perf_counter() - started, self._taken / self._length)
+            return FedPicture(path.stem, picture, 0.0, time.perf_counter() - started, self._taken / self._length)
         if self._trouble and self.skipped == self._length:
             raise self._trouble
         return None
@@ -142,7 +142,7 @@ class ClipFeed:
         self._count = 0
         self._ended = False
 
-    def next(self) -> Seen | None:
+    def next(self) -> FedPicture | None:
         shot = self._clip.read()
         if shot is None and not self._count:
             raise self._unusable(Reason.UNSUPPORTED)
@@ -151,7 +151,7 @@ class ClipFeed:
             return None
         self._count += 1
         share = min(1.0, self._count / self.length) if self.length else 0.0
-        return Seen(f"{self._count:06d}", shot.picture, shot.stream_time, shot.decode_seconds, share)
+        return FedPicture(f"{self._count:06d}", shot.picture, shot.stream_time, shot.decode_seconds, share)
 
     def note(self) -> str:
         if not self._ended or self._count >= WHOLE * self.length:
@@ -185,7 +185,7 @@ class LiveFeed:
         self._thread = threading.Thread(target=self._read, name="try source", daemon=True)
         self._source.open()
 
-    def next(self) -> Seen | None:
+    def next(self) -> FedPicture | None:
         if self._thread.ident is None:  # read from now on: what came while the model was loaded is nobody's loss
             self._thread.start()
         with self._news:
@@ -200,7 +200,7 @@ class LiveFeed:
             return None
         self._count += 1
         passed = shot.stream_time - self._first
-        return Seen(f"{self._count:06d}", shot.picture, passed, shot.decode_seconds, passed / self._seconds)
+        return FedPicture(f"{self._count:06d}", shot.picture, passed, shot.decode_seconds, passed / self._seconds)
 
     def note(self) -> str:
         return f"{self.skipped} pictures came while the model was busy, and were not looked at" if self.skipped else ""

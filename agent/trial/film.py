@@ -14,7 +14,7 @@ import av
 
 from agent.cameras.drawing import jpeg
 from agent.cameras.letterbox import Pixels, resize_rgb
-from agent.trial.feed import Seen
+from agent.trial.feed import FedPicture
 from protos.errors import Fatal, Rejected
 
 MAX_SIDE = 1280  # pixels: a larger film shows no more on a laptop and takes four times as long to write
@@ -28,7 +28,7 @@ _MAX_JPEG = 64 << 20
 class Sink(Protocol):
     path: Path
 
-    def add(self, pixels: Pixels, seen: Seen) -> None:
+    def add(self, pixels: Pixels, seen: FedPicture) -> None:
         """The annotated pixels of a picture. Raises Rejected where they cannot be written."""
         ...
 
@@ -53,7 +53,7 @@ class Film:
         self._size: tuple[int, int] | None = None  # height, width
         self._last = -1
 
-    def add(self, pixels: Pixels, seen: Seen) -> None:
+    def add(self, pixels: Pixels, seen: FedPicture) -> None:
         height, width = self._size or self._start(pixels)
         frame = av.VideoFrame.from_ndarray(resize_rgb(pixels, height, width), format="rgb24")
         frame.pts = self._last = max(self._last + 1, round(seen.stream_time * _TICKS))
@@ -85,7 +85,7 @@ class Album:
         self.path = path
         self._names: set[str] = set()
 
-    def add(self, pixels: Pixels, seen: Seen) -> None:
+    def add(self, pixels: Pixels, seen: FedPicture) -> None:
         write_jpeg(self.path / f"{self._free(seen.name)}.jpg", pixels)
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ import json
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,10 @@ from agent.cameras.drawing import annotate
 from agent.inference.engine import OnnxEngine
 from agent.release_folder import ReleaseFolder, opened
 from agent.supervise import in_thread
+from agent.tracking.tracker import Tracker
 from agent.trial import feed as feeds
 from agent.trial import tensors
-from agent.trial.feed import Feed, Seen
+from agent.trial.feed import FedPicture, Feed
 from agent.trial.film import MAX_SIDE, Album, Film, Sink, write_jpeg
 from agent.trial.progress import Progress
 from agent.trial.seers import Seer, Sight, seer
@@ -68,6 +69,7 @@ class _Trial:
     def __init__(self, wish: Wish, release: ReleaseFolder, feed: Feed, say: Say) -> None:
         self._wish, self._release, self._feed, self._say = wish, release, feed, say
         self._tally = Tally()
+        self._tracker = Tracker()
         self._stopped = False
         self._enough = False
         self._sink: Sink | None = None
@@ -95,7 +97,7 @@ class _Trial:
         progress, started = Progress(), time.perf_counter()
         try:
             while not (self._stopped or self._enough) and (seen := await in_thread(self._feed.next)) is not None:
-                sight = await eyes.see(seen.picture, self._wish.min_score)
+                sight = self._followed(seen, await eyes.see(seen.picture, self._wish.min_score))
                 drawn = time.perf_counter()
                 await in_thread(self._draw, seen, sight)
                 self._count(seen, sight, time.perf_counter() - drawn)
@@ -108,12 +110,18 @@ class _Trial:
                 await in_thread(self._sink.close)
         self._tell()
 
-    def _is_enough(self, seen: Seen) -> bool:
+    def _followed(self, seen: FedPicture, sight: Sight) -> Sight:
+        """In a film, things get their numbers as a deployment gives them to a camera's."""
+        if not (self._feed.rate and sight.drawn):
+            return sight
+        return replace(sight, boxes=self._tracker.see(sight.boxes, seen.stream_time).numbered(sight.boxes))
+
+    def _is_enough(self, seen: FedPicture) -> bool:
         """Whether a film that goes on took long enough for a look, where nobody said how much of it to take."""
         is_film = self._feed.rate > 0 and self._wish.seconds is None
         return is_film and seen.share < 1 and self._tally.seconds >= self._wish.patience
 
-    def _draw(self, seen: Seen, sight: Sight) -> None:
+    def _draw(self, seen: FedPicture, sight: Sight) -> None:
         canvas = seen.picture.rgb(MAX_SIDE)
         annotate(canvas, sight.boxes if sight.drawn else (), sight.caption)
         if self._sink is None:
@@ -131,7 +139,7 @@ class _Trial:
             raise Rejected(f"{output} cannot be made: {error.strerror}") from error
         return Film(output / FILM, self._feed.rate) if self._feed.rate else Album(output)
 
-    def _count(self, seen: Seen, sight: Sight, draw_seconds: float) -> None:
+    def _count(self, seen: FedPicture, sight: Sight, draw_seconds: float) -> None:
         decode = seen.decode_seconds + sight.fit_seconds
         self._tally.add(sight.boxes, {"decode": decode, "inference": sight.infer_seconds, "draw": draw_seconds})
 

@@ -17,7 +17,7 @@ STAGES = ("decode", "inference", "draw")
 
 
 @dataclass
-class Seen:
+class Found:
     """Of one class."""
 
     found: int = 0
@@ -31,14 +31,14 @@ class Tally:
 
     pictures: int = 0
     seconds: float = 0.0  # from the first picture asked for to the last one written
-    classes: dict[str, Seen] = field(default_factory=dict)
+    classes: dict[str, Found] = field(default_factory=dict)
     times: dict[str, list[float]] = field(default_factory=lambda: {stage: [] for stage in STAGES})
 
     def add(self, boxes: Iterable[Box], times: Mapping[str, float]) -> None:
         self.pictures += 1
         here = set()
         for box in boxes:
-            seen = self.classes.setdefault(box.label, Seen())
+            seen = self.classes.setdefault(box.label, Found())
             seen.found += 1
             seen.best = max(seen.best, box.score)
             here.add(box.label)
@@ -71,9 +71,9 @@ class Tally:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest value that `share` of them do not exceed; nan of none."""
+    """The smallest value that `share` of them do not exceed; 0 of none."""
     ordered = sorted(values)
-    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else math.nan
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else 0.0
 
 
 def text(tally: Tally, min_score: float) -> str:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from agent.update.verify import VerifiedBytes, VerifiedRelease
 from protos.ids import DeploymentName, Digest
+from protos.manifest import Variant
 
 
 class Serving(Protocol):
@@ -16,9 +17,11 @@ class Serving(Protocol):
     `confirm`.
     """
 
-    async def warm(self, deployment: DeploymentName, release: VerifiedRelease, model: VerifiedBytes) -> float:
-        """Load a candidate beside what answers, and run it on real shapes; seconds that one inference took. What
-        answers is not touched.
+    async def warm(
+        self, deployment: DeploymentName, release: VerifiedRelease, variant: Variant, model: VerifiedBytes
+    ) -> float:
+        """Load this variant of a candidate beside what answers, and run it on real shapes; seconds that one inference
+        took. What answers is not touched.
 
         Raises:
             Rejected: this release does not load or run here; the sentence says why.

@@ -22,6 +22,7 @@ from agent.update.variants import decided
 from agent.update.verify import VerifiedBytes, VerifiedRelease
 from protos.errors import Fatal, Rejected, Retryable
 from protos.ids import DeploymentName, Digest
+from protos.manifest import Variant
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,9 @@ TIMES_MODEL = 4  # its size on disk: weights twice over, and what a run takes
 class Shadowing(Protocol):
     """What this asks of the part that runs engines."""
 
-    async def shadow(self, deployment: DeploymentName, release: VerifiedRelease, model: VerifiedBytes) -> None:
+    async def shadow(
+        self, deployment: DeploymentName, release: VerifiedRelease, variant: Variant, model: VerifiedBytes
+    ) -> None:
         """Load it in the shadow of what answers, in place of the one before. Raises what `Serving.warm` raises."""
         ...
 
@@ -121,9 +124,10 @@ class Shadows:
         await steps.pull(self.ports, digest, lambda *_: None)
         release = await steps.verify(self.ports, digest)
         known = self.ports.measured.get(digest, {})
-        entry = release.manifest.file(decided(release.manifest.variants, self.ports.provider, known).file)
+        variant = decided(release.manifest.variants, self.ports.provider, known)
+        entry = release.manifest.file(variant.file)
         self._check_memory(entry.size)
-        await self.shadowing.shadow(name, release, await in_thread(steps.proven, self.ports.releases, entry))
+        await self.shadowing.shadow(name, release, variant, await in_thread(steps.proven, self.ports.releases, entry))
 
     def _check_memory(self, model_bytes: int) -> None:
         free, needed = self.free_memory(), SPARE_BYTES + TIMES_MODEL * model_bytes

@@ -134,7 +134,7 @@ async def _load(ports: Ports, deployment: DeploymentName, release: VerifiedRelea
     """As the candidate; seconds of one inference."""
     entry = release.manifest.file(variant.file)
     model = await in_thread(proven, ports.releases, entry)
-    seconds = await ports.serving.warm(deployment, release, model)
+    seconds = await ports.serving.warm(deployment, release, variant, model)
     ports.variants[release.digest] = variant.name
     return seconds
 

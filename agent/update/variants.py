@@ -46,8 +46,7 @@ def tried(variants: Sequence[Variant], provider: str) -> list[Variant]:
 def decided(variants: Sequence[Variant], provider: str, seconds: Mapping[str, float]) -> Variant:
     """`seconds` of one picture here, by variant; empty where nothing was measured."""
     proposed = chosen(variants, provider)
-    known = [each for each in variants if each.name in seconds]
-    if proposed.name not in seconds or not known:
+    if proposed.name not in seconds:
         return proposed
-    fastest = min(known, key=lambda variant: seconds[variant.name])
+    fastest = min((each for each in variants if each.name in seconds), key=lambda variant: seconds[variant.name])
     return fastest if seconds[fastest.name] < CLEARLY * seconds[proposed.name] else proposed

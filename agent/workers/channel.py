@@ -8,6 +8,7 @@ travel in shared memory.
 
 from __future__ import annotations
 
+import array
 import os
 import select
 import socket
@@ -25,6 +26,7 @@ MAX_MESSAGE = MAX_PACKET - 5  # without the head of its packet
 HOLD_SECONDS = 0.001  # an answer may wait for others of its packet
 MAX_DESCRIPTORS = 8
 ENVIRONMENT = "LONGSHORE_WORKER_FD"
+_BESIDE = socket.CMSG_LEN(MAX_DESCRIPTORS * array.array("i").itemsize)  # bytes
 
 M = TypeVar("M", bound=msgspec.Struct)
 _encoder = msgspec.msgpack.Encoder()
@@ -75,20 +77,35 @@ def send(sock: socket.socket, content: bytes, fds: Sequence[int] = ()) -> None:
         sock.send(content)
 
 
-def receive(sock: socket.socket) -> tuple[bytes, list[int]]:
+def receive(sock: socket.socket, *, wait: bool = True) -> tuple[bytes, list[int]]:
     """One packet and its descriptors, which the receiver now owns.
 
     Raises:
         EOFError: the other end is gone.
-        BlockingIOError: nothing there (non-blocking socket).
+        BlockingIOError: nothing there (non-blocking socket, or not to `wait`).
     """
+    flags = socket.MSG_CMSG_CLOEXEC | (0 if wait else socket.MSG_DONTWAIT)
     try:
-        content, fds, _, _ = socket.recv_fds(sock, MAX_PACKET + 1, MAX_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
+        content, beside, _, _ = sock.recvmsg(MAX_PACKET + 1, _BESIDE, flags)
     except ConnectionError as error:
         raise EOFError from error
     if not content:
         raise EOFError
-    return content, list(fds)
+    return content, _descriptors(beside) if beside else []
+
+
+def _descriptors(beside: Sequence[tuple[int, int, bytes]]) -> list[int]:
+    """The kernel hands over whole ones only."""
+    fds = array.array("i")
+    for level, kind, data in beside:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            fds.frombytes(data)
+    return fds.tolist()
+
+
+def close_all(fds: Iterable[int]) -> None:
+    for fd in fds:
+        os.close(fd)
 
 
 class WorkerChannel(Generic[M]):
@@ -134,9 +151,12 @@ class WorkerChannel(Generic[M]):
             EOFError: the agent is gone; the worker must end.
         """
         if not self._received:
-            if timeout is not None and not select.select([self._sock], [], [], timeout)[0]:
+            if timeout and not select.select([self._sock], [], [], timeout)[0]:
                 return None
-            content, fds = receive(self._sock)
+            try:
+                content, fds = receive(self._sock, wait=timeout is None)
+            except BlockingIOError:
+                return None
             self._received.extend((message, []) for message in self._decoder.decode(content))
             self._received[0][1].extend(fds)
         return self._received.popleft()

@@ -23,6 +23,8 @@ from typing import Generic, TypeVar
 import msgspec
 
 from agent.workers import channel
+from agent.workers.sandbox import cgroup
+from agent.workers.sandbox.cgroup import Cgroup
 from agent.workers.sandbox.report import Confined
 from protos.errors import Retryable
 
@@ -32,16 +34,18 @@ M = TypeVar("M", bound=msgspec.Struct)
 ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "ORT_DISABLE_TELEMETRY": "1"}
 FIRST = "500"  # as much as half of the box's memory on top of what it takes, where the kernel chooses whom to end
 # prctl(PR_SET_PDEATHSIG) must be set by the child itself; runpy then runs the worker's module as usual. Before that,
-# what else of the agent's is open in the child is closed: uvloop leaves that to those who opened it.
-_PRELUDE = (
-    "import ctypes,os,runpy,signal,sys;"
-    "ctypes.CDLL(None).prctl(1,signal.SIGKILL);"
-    "os.getppid()==int(sys.argv[1]) or os._exit(1);"
-    f"c=int(os.environ['{channel.ENVIRONMENT}']);os.closerange(3,c);os.closerange(c+1,1<<20);"
-    "signal.signal(signal.SIGINT,signal.SIG_IGN);"
-    "m=sys.argv[2];sys.argv[:]=sys.argv[2:];"
-    "runpy.run_module(m,run_name='__main__',alter_sys=True)"
-)
+# it enters its cgroup, and what else of the agent's is open in the child is closed: uvloop leaves that to those who
+# opened it.
+_PRELUDE = f"""\
+import ctypes, os, runpy, signal, sys
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+os.getppid() == int(sys.argv[1]) or os._exit(1)
+{cgroup.JOIN}
+c = int(os.environ[{channel.ENVIRONMENT!r}]); os.closerange(3, c); os.closerange(c + 1, 1 << 20)
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+m = sys.argv[2]; sys.argv[:] = sys.argv[2:]
+runpy.run_module(m, run_name="__main__", alter_sys=True)
+"""
 
 
 class WorkerProcess(Generic[M]):
@@ -71,6 +75,9 @@ class WorkerProcess(Generic[M]):
         self._reaper: asyncio.Task[None] | None = None
         self._unsent: deque[tuple[bytes, list[int]]] = deque()  # with descriptors of our own
         self._sending = False
+        self._behind = False  # the worker: what is unsent waits for it to read
+        self._cgroup: Cgroup | None = None
+        self.exceeded = 0  # bytes: the limit of memory at which the last one was killed
 
     @property
     def pid(self) -> int | None:
@@ -80,23 +87,27 @@ class WorkerProcess(Generic[M]):
     def alive(self) -> bool:
         return self._sock is not None
 
-    async def start(self) -> None:
+    async def start(self, room: int | None = None) -> None:
         """Spawn the worker. It may not be called again before `on_exit`.
+
+        `room`: bytes of memory that it may take beyond what it has at its start, in a cgroup of its own where the box
+        has a place for one. None: as much as the agent.
 
         Raises:
             Retryable: the box has no process, descriptor or memory left for it.
         """
         assert self._sock is None, f"a second {self.name} worker would take the channel of the first"
         try:
-            self._sock, self._process = await self._spawn()
+            self._sock, self._process = await self._spawn(room)
         except (OSError, RuntimeError) as error:  # RuntimeError: no thread to watch it
             raise Retryable(f"no {self.name} worker can be started now: {error}") from error
         asyncio.get_running_loop().add_reader(self._sock.fileno(), self._readable)
         _goes_first(self._process.pid)
         self._reaper = asyncio.create_task(self._reap(self._process), name=f"reap {self.name}")
 
-    def send(self, message: M | msgspec.Struct, fds: Sequence[int] = ()) -> None:
-        """At the end of this turn of the loop, with what else was sent in it; a worker that is behind gets it later.
+    def send(self, message: M | msgspec.Struct, fds: Sequence[int] = (), *, at_once: bool = False) -> None:
+        """At the end of this turn of the loop, with what else was sent in it; `at_once` to one that has nothing to do.
+        A worker that is behind gets it later.
 
         Raises:
             Retryable: the worker is gone, or there is no descriptor left to send one.
@@ -108,8 +119,12 @@ class WorkerProcess(Generic[M]):
             self._unsent.append((content, [os.dup(fd) for fd in fds]))
         except OSError as error:
             raise Retryable(f"nothing can be sent to the {self.name} worker now: {error.strerror}") from error
-        if not self._sending:
-            self._sending = True
+        if self._sending:
+            return
+        self._sending = True
+        if at_once:
+            self._flush()
+        else:
             asyncio.get_running_loop().call_soon(self._flush)
 
     def step_back(self) -> None:
@@ -133,11 +148,26 @@ class WorkerProcess(Generic[M]):
             self.kill()
             await asyncio.wait([self._reaper])
 
-    async def _spawn(self) -> tuple[socket.socket, asyncio.subprocess.Process]:
+    def _confines(self, room: int | None) -> dict[str, str]:
+        """Make its cgroup; what it is told of that."""
+        if room is None:
+            return {}
+        found = cgroup.made(room)
+        self._cgroup = found if isinstance(found, Cgroup) else None
+        return found.environment if isinstance(found, Cgroup) else {cgroup.WHY_NOT: found.reason}
+
+    def _leave(self) -> None:
+        """Its cgroup, and how it ended there."""
+        left, self._cgroup, self.exceeded = self._cgroup, None, 0
+        if left is not None:
+            self.exceeded = left.memory_bytes if left.exceeded() else 0
+            left.remove()
+
+    async def _spawn(self, room: int | None) -> tuple[socket.socket, asyncio.subprocess.Process]:
         """Our end of the channel, and the process that has the other."""
         ours, theirs = channel.pair()
         ours.setblocking(False)
-        environment = {**ENVIRONMENT, **os.environ, channel.ENVIRONMENT: str(theirs.fileno())}
+        environment = {**ENVIRONMENT, **os.environ, **self._confines(room), channel.ENVIRONMENT: str(theirs.fileno())}
         try:
             with theirs:
                 return ours, await asyncio.create_subprocess_exec(
@@ -145,6 +175,7 @@ class WorkerProcess(Generic[M]):
                 )
         except BaseException:
             ours.close()
+            self._leave()
             raise
 
     def _command(self) -> list[str]:
@@ -154,13 +185,13 @@ class WorkerProcess(Generic[M]):
         code = await process.wait()
         self._drain()
         self._close_channel()
+        self._leave()
         self._on_exit(code)
 
     def _readable(self) -> None:
-        # Bounded per wake-up, so that a chatty worker cannot starve the loop.
-        for _ in range(64):
-            if not self._receive_one():
-                return
+        # One packet, mostly all there is: a look for more would find none. Where there is more the loop comes back, and
+        # a chatty worker cannot starve it.
+        self._receive_one()
 
     def _drain(self) -> None:
         while self._sock is not None and self._receive_one():
@@ -182,8 +213,7 @@ class WorkerProcess(Generic[M]):
                 raise msgspec.ValidationError("descriptors of nobody")
         except msgspec.MsgspecError:
             # A worker that talks nonsense is as good as dead: it may have been taken over by its input.
-            for fd in fds:
-                os.close(fd)
+            channel.close_all(fds)
             self.kill()
             return False
         for message in said:
@@ -194,25 +224,26 @@ class WorkerProcess(Generic[M]):
         if not isinstance(message, Confined):
             self._on_message(message, fds)
             return
-        for fd in fds:  # none belongs beside this word
-            os.close(fd)
+        channel.close_all(fds)  # none belongs beside this word
         self._on_confined(message)
 
     def _flush(self) -> None:
         """Send what is unsent, and the rest when there is room."""
-        loop, sock = asyncio.get_running_loop(), self._sock
+        sock = self._sock
         try:
             while sock is not None and self._unsent:
                 self._send_packet(sock)
         except BlockingIOError:
             assert sock is not None
-            loop.add_writer(sock.fileno(), self._flush)  # until it has read some
+            if not self._behind:
+                self._behind = True
+                asyncio.get_running_loop().add_writer(sock.fileno(), self._flush)  # until it has read some
             return
         except OSError:
             self._forget_unsent()  # it is gone, and its exit will be told
-        if sock is not None:
-            loop.remove_writer(sock.fileno())
-        self._sending = False
+        if sock is not None and self._behind:
+            asyncio.get_running_loop().remove_writer(sock.fileno())
+        self._sending = self._behind = False
 
     def _send_packet(self, sock: socket.socket) -> None:
         first, fds = self._unsent[0]
@@ -221,18 +252,16 @@ class WorkerProcess(Generic[M]):
         channel.send(sock, channel.packet(together[:count]), fds)
         for _ in range(count):
             self._unsent.popleft()
-        for fd in fds:
-            os.close(fd)
+        channel.close_all(fds)
 
     def _forget_unsent(self) -> None:
         for _, fds in self._unsent:
-            for fd in fds:
-                os.close(fd)
+            channel.close_all(fds)
         self._unsent.clear()
 
     def _close_channel(self) -> None:
         self._forget_unsent()
-        self._sending = False
+        self._sending = self._behind = False
         if self._sock is not None:
             loop = asyncio.get_running_loop()
             loop.remove_reader(self._sock.fileno())

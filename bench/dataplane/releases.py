@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent.types import ModelInput
+from protos import fleet_pb2 as wire
 from protos import manifest as manifests
 from protos.ids import Digest, Version, digest_of
 from protos.manifest import Manifest
@@ -28,6 +30,22 @@ def made(version: str, folder: Path = SAMPLE) -> MadeRelease:
     files = [(folder / entry.path).read_bytes() for entry in manifest.files]
     digest = manifests.release_digest(written)
     return MadeRelease(digest, manifest, {digest: written, **{digest_of(content): content for content in files}})
+
+
+def deployment(
+    name: str, release: MadeRelease, cameras: Sequence[str] = (), deadline_ms: int = 1000
+) -> wire.DeploymentSpec:
+    """As a control plane hands it out."""
+    return wire.DeploymentSpec(
+        name=name,
+        model=release.manifest.name,
+        version=release.manifest.version,
+        digest=release.digest,
+        cameras=cameras,
+        deadline_ms=deadline_ms,
+        min_score=0.3,
+        detections_per_second=1.0,
+    )
 
 
 def pixels_of(release: MadeRelease) -> ModelInput:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -93,9 +92,3 @@ def answers(seen: Iterable[Seen]) -> dict[tuple[str, str], list[float]]:
 
 def _gaps(times: Sequence[float]) -> Iterator[float]:
     return (after - before for before, after in itertools.pairwise(times))
-
-
-def quantile(values: Sequence[float], share: float) -> float:
-    """The smallest value that so large a share of them does not exceed; 0 where there are none."""
-    ordered = sorted(values)
-    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else 0.0

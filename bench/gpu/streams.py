@@ -17,7 +17,7 @@ from agent.adapters.clock import SystemClock
 from agent.inference.engine import EngineLimits, OnnxEngine
 from agent.pipeline.run import ActiveRelease, LaneRunner, LaneSettings
 from agent.ports import CloudModel, EngineSpec
-from agent.types import Finished, Frame, Geometry, Tap
+from agent.types import Finished, Frame, Geometry, Tap, View
 from agent.workers.memory import SharedSlots
 from bench.gpu.figures import Limit, next_count
 from bench.gpu.nvidia import Watch
@@ -54,7 +54,7 @@ class Cameras:
     def look(self, camera: CameraName, until: float) -> None:
         """Every frame is looked at anyway."""
 
-    async def encode(self, tap: Tap, slot: int, max_side: int, quality: int) -> bytes:
+    async def encode(self, tap: Tap, slot: int, view: View) -> bytes:
         raise NotImplementedError  # no cloud is offered
 
 

@@ -28,6 +28,7 @@ from agent.serving.grpc_server import GrpcServer
 from agent.serving.rest_server import RestServer
 from agent.telemetry.metrics import Metrics
 from agent.version import VERSION
+from agent.workers.settled import settle
 from bench.serving import workloads
 from protos.ids import digest_of
 from tests.sim.serving import FakeTable
@@ -52,6 +53,7 @@ async def serve(options: argparse.Namespace) -> None:
     async with AsyncExitStack() as stack:
         await _listen(stack, plane, options)
         await asyncio.gather(*(_load(stack, table, options.folder, name) for name in models))
+        settle()
         await told.wait()
 
 

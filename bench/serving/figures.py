@@ -97,12 +97,6 @@ GOALS = (
     ),
 )
 IDLE_CORES, READY_SECONDS = 0.02, 2.0
-QUIET = 0.1  # share of the cores that other work may take; beyond it even ratios to raw lie, in either direction
-
-
-def quiet(other_cores: float, cores: int) -> bool:
-    """Was the machine ours enough for goals to be judged?"""
-    return other_cores <= QUIET * cores
 
 
 def rows(cells: Iterable[Cell]) -> list[Row]:

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.trial.tally import percentile
 from bench.serving.cells import Measured
 from bench.serving.wire import Call
 from protos.errors import Fatal, Retryable
@@ -57,16 +58,11 @@ def measured(requests: Sequence[Request], settle: float) -> Measured:
     if failed:
         raise Retryable(f"{len(failed)} of {len(requests)} requests failed, the first with status {failed[0]}")
     since = min(each.started for each in requests) + settle
-    inside = sorted(each.seconds for each in requests if each.ended >= since)
+    inside = [each.seconds for each in requests if each.ended >= since]
     span = max(each.ended for each in requests) - since
     if not inside or span <= 0:
         raise Retryable(f"no request was answered after the first {settle:g} s; measure for longer (--seconds)")
     return Measured(len(inside) / span, percentile(inside, 0.5), percentile(inside, 0.99))
-
-
-def percentile(ordered: Sequence[float], share: float) -> float:
-    """The smallest value that at least that share of all is not above."""
-    return ordered[max(0, -int(-share * len(ordered) // 1) - 1)]
 
 
 def check_answers(said: str, answer_bytes: int) -> None:

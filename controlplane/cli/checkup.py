@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from protos import versions
+from protos.problems import pressing
 
 CLOCK_SECONDS = 60.0  # beyond it certificates and times of telemetry begin to suffer
 LEAST_DISK = 2 << 30  # bytes: a database, a few releases and their next versions
@@ -107,7 +108,8 @@ def _boxes(server: Server) -> list[Finding]:
             since = f"since {status.get('lastSeen') or 'it joined'}"
             mend = f"offline {since}; on the box: longshore-agent doctor; its journal: journalctl -u longshore-agent"
             found.append(Finding(f"box {name}", "note", mend))
-        found += [Finding(f"box {name}", "note", str(each.get("message"))) for each in status.get("problems") or ()]
+        problems = pressing(status.get("problems") or ())
+        found += [Finding(f"box {name}", "note", str(each.get("message"))) for each in problems]
     online = sum(node["status"].get("phase") == "Online" for node in server.nodes)
     return [*found, Finding("boxes", "ok", f"{online} of {len(server.nodes)} are online")]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from controlplane.cli import kinds, output, rates
+from controlplane.cli import kinds, output
 from controlplane.cli.kinds import Document, Kind, at, human_bytes
 
 # Of a status: shown below the fields.
@@ -78,9 +78,17 @@ def _value(key: str, value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
+def _cost(told: Document | None) -> str:
+    """t(n) = a·n + b, as the box has learned it."""
+    if told is None:
+        return kinds.NONE
+    frame, call = (1000 * told[key] for key in ("frameSeconds", "callSeconds"))
+    return f"{frame:.1f}·n + {call:.1f} ms"
+
+
 def _shadow(node: str, told: Document) -> list[str]:
-    answered = told["agreed"] + told["differed"]
-    agreed = f"{100 * told['agreed'] / answered:.1f} %" if answered else kinds.NONE
+    answered = told["answered"]
+    agreed = f"{100 * told['agreedShare']:.1f} %" if answered else kinds.NONE
     times = [f"{1000 * told[key]:.1f} ms" if answered else kinds.NONE for key in ("inferSeconds", "activeInferSeconds")]
     seen = [str(answered + told["failed"]), agreed, str(told["failed"])]
     return [node, _short(told["digest"]), *seen, *times, told["message"]]
@@ -118,11 +126,11 @@ def _tables(document: Document, now: datetime) -> Iterator[Table]:
     reports = at(document, "status.deployments", [])
     yield (
         "Deployments",
-        ("NAME", "STATE", "ACTIVE", "VARIANT", "TARGET", "MESSAGE"),
+        ("NAME", "STATE", "ACTIVE", "VARIANT", "CALL OF N", "TARGET", "MESSAGE"),
         [
             [
                 *(item["name"], item["state"], _short(item["activeDigest"]), item.get("variant") or kinds.NONE),
-                *(_short(item["targetDigest"]), item["message"]),
+                *(_cost(item.get("cost")), _short(item["targetDigest"]), item["message"]),
             ]
             for item in reports
         ],
@@ -158,8 +166,7 @@ def _tables(document: Document, now: datetime) -> Iterator[Table]:
 
 
 def _answering(item: Document) -> list[str]:
-    looked_at = rates.looked_at(item)
-    in_time = f"{100 * item['inTime'] / looked_at:.0f} %" if looked_at else kinds.NONE
+    in_time = f"{100 * item['inTime'] / item['lookedAt']:.0f} %" if item["lookedAt"] else kinds.NONE
     times = [item[key] for key in ("frameSeconds", "latencyP95Seconds")]
     measured = [f"{1000 * seconds:.0f} ms" if seconds else kinds.NONE for seconds in times]
     deadline = f"{1000 * item['deadlineSeconds']:.0f} ms"

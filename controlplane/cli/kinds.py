@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from controlplane.cli import habits
 from protos.errors import Rejected
+from protos.problems import pressing
 
 Document = Mapping[str, Any]
 Cell = Callable[[Document, datetime], str]
@@ -191,7 +192,7 @@ KINDS = (
             Column("PHASE", text("status.phase")),
             Column("CONVERGED", _state_of("Converged")),
             Column("CAMERAS", _count("status.cameras")),
-            Column("PROBLEMS", _count("status.problems")),
+            Column("PROBLEMS", lambda document, _: str(len(pressing(at(document, "status.problems", []))))),
             Column("LAST SEEN", since("status.lastSeen", " ago")),
             _AGE,
             Column("GENERATION", text("status.generation"), wide=True),
@@ -339,6 +340,22 @@ def named(word: str) -> Kind:
     close = difflib.get_close_matches(word.lower(), _BY_WORD, n=1)
     hint = habits.kind(word) or (f"did you mean {_BY_WORD[close[0]].plural}?" if close else f"there are {_ALL}")
     raise Rejected(f"there is no kind {word!r}; {hint}")
+
+
+def split(words: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """A word for a kind and names of it: `camera gate berth`, or `camera/gate camera/berth` as `-o name` prints them.
+
+    Raises:
+        Rejected: names of several kinds.
+    """
+    word, slash, name = words[0].partition("/")
+    if not slash:
+        return word, tuple(words[1:])
+    pairs = [each.rpartition("/") for each in words[1:]]
+    other = next((kind for kind, _, _ in pairs if kind and named(kind) is not named(word)), None)
+    if other:
+        raise Rejected(f"{word} and {other} are two kinds; name one kind at a time")
+    return word, (name, *(each for _, _, each in pairs))
 
 
 def row(kind: Kind, document: Document, now: datetime, *, wide: bool) -> list[str]:

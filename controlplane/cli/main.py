@@ -35,6 +35,7 @@ SECTIONS = {
         "explain": ("explain", "What a kind and its fields mean."),
         "top": ("top", "Live rates, latency and outcomes of the fleet."),
         "logs": ("logs", "Newest log lines of a box, or of a Run."),
+        "snapshot": ("snapshot", "Save what a camera sees now, or a region of it."),
     },
     "Change what should be": {
         "apply": ("apply", "Create or update objects from YAML or JSON."),

@@ -13,11 +13,11 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from controlplane import pace
 from controlplane.cli.kinds import Document
 from controlplane.cli.output import as_yaml
-from controlplane.pace import Pace
+from protos import pace
 from protos.manifest import Manifest
+from protos.pace import Pace
 
 MUCH = 0.5  # load a core of a machine that is not idle
 SOMEWHERE = "quay-1"  # stands for a box where none is known
@@ -45,12 +45,12 @@ def measured(figures: Mapping[str, Any]) -> Pace:
 def documents(tried: Tried) -> list[Document]:
     """The camera, unless there is none to make, and the deployment."""
     if not tried.source:
-        return [_deployment(tried, {})]
-    name = _camera_name(tried)
+        return [_deployment(tried, _name(tried, "try"), {})]
+    name = _name(tried, _last_word(tried.source) or "camera")
     metadata = {"name": name, "labels": {"view": name}}
     spec = {"node": tried.node or SOMEWHERE, "source": tried.source, "rate": tried.pace.rate}
     camera = {"apiVersion": "longshore/v1", "kind": "Camera", "metadata": metadata, "spec": spec}
-    return [camera, _deployment(tried, {"view": name})]
+    return [camera, _deployment(tried, name, {"view": name})]
 
 
 def as_text(tried: Tried, proposed: Sequence[Document]) -> str:
@@ -81,12 +81,12 @@ def box_of(nodes: Sequence[Document]) -> str:
     return str(found["metadata"]["name"]) if found else ""
 
 
-def _deployment(tried: Tried, labels: Mapping[str, str]) -> Document:
+def _deployment(tried: Tried, name: str, labels: Mapping[str, str]) -> Document:
     chosen = {"cameraSelector": {"matchLabels": dict(labels)}} if labels else {}
     return {
         "apiVersion": "longshore/v1",
         "kind": "Deployment",
-        "metadata": {"name": f"{tried.release.name}-watch"},
+        "metadata": {"name": name},
         "spec": {
             "model": str(tried.release.name),
             "version": str(tried.release.version),
@@ -98,9 +98,12 @@ def _deployment(tried: Tried, labels: Mapping[str, str]) -> Document:
     }
 
 
-def _camera_name(tried: Tried) -> str:
-    """Of the release and the source, so that it is nobody else's camera."""
-    parts = urlsplit(tried.source)
+def _name(tried: Tried, word: str) -> str:
+    """Of the release and what it was tried on, so that applying it takes nobody else's camera or deployment away."""
+    return f"{tried.release.name}-{word}"[:63].rstrip("-")
+
+
+def _last_word(source: str) -> str:
+    parts = urlsplit(source)
     last = PurePosixPath(unquote(parts.path)).stem or parts.hostname or ""
-    word = re.sub(r"[^a-z0-9]+", "-", last.lower()).strip("-")
-    return f"{tried.release.name}-{word or 'camera'}"[:63].rstrip("-")
+    return re.sub(r"[^a-z0-9]+", "-", last.lower()).strip("-")

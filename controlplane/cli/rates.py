@@ -66,7 +66,7 @@ def _total(look: Look) -> Document:
     for part in parts:
         for outcome, count in at(part, "counts", {}).items():
             counts[outcome] = counts.get(outcome, 0) + count
-    sums = {key: sum(part.get(key, 0) for part in parts) for key in ("due", "inTime", "uplinkBytes")}
+    sums = {key: sum(part.get(key, 0) for part in parts) for key in ("due", "lookedAt", "inTime", "uplinkBytes")}
     return {**sums, "counts": counts}
 
 
@@ -140,12 +140,7 @@ def share(sums: Mapping[str, Any], part: float) -> str:
 
 def in_time(sums: Mapping[str, Any]) -> str:
     """The share answered by the deadline, of the frames that were looked at."""
-    return share({"due": looked_at(sums)}, sums.get("inTime", 0))
-
-
-def looked_at(sums: Mapping[str, Any]) -> int:
-    """Frames due but those in which nothing moved."""
-    return int(sums.get("due", 0) - sums.get("counts", {}).get("stale_track", 0))
+    return share({"due": sums.get("lookedAt", 0)}, sums.get("inTime", 0))
 
 
 def latency(sums: Mapping[str, Any]) -> Row:

@@ -14,7 +14,7 @@ import msgspec
 from controlplane.fleet import sources, specs, status
 from controlplane.fleet.desired import DesiredState
 from controlplane.fleet.objects import Camera, Condition, Deployment, Fleet, Meta, Node
-from controlplane.fleet.reports import CameraReport, DeploymentReport, ShadowReport, TrustReport
+from controlplane.fleet.reports import CallCost, CameraReport, DeploymentReport, ShadowReport, TrustReport
 from controlplane.fleet.status import Progress, Step
 from controlplane.shape import API_VERSION, moment_or_never
 
@@ -102,9 +102,16 @@ def _deployment_report(report: DeploymentReport) -> Document:
         "bytesDone": report.bytes_done,
         "bytesTotal": report.bytes_total,
         "variant": report.variant,
+        "cost": _cost(report.cost),
         "shadow": _shadow(report.shadow),
         "message": sources.scrubbed(report.message),
     }
+
+
+def _cost(cost: CallCost | None) -> Document | None:
+    if cost is None:
+        return None
+    return {"frameSeconds": round(cost.frame_seconds, 6), "callSeconds": round(cost.call_seconds, 6)}
 
 
 def _shadow(report: ShadowReport | None) -> Document | None:
@@ -112,7 +119,9 @@ def _shadow(report: ShadowReport | None) -> Document | None:
         return None
     return {
         "digest": report.digest,
+        "answered": report.answered,
         "agreed": report.agreed,
+        "agreedShare": round(report.agreed_share, 6),
         "differed": report.differed,
         "failed": report.failed,
         "inferSeconds": round(report.infer_seconds, 6),

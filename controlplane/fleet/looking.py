@@ -1,4 +1,5 @@
-"""What somebody is looking at: the newest picture of each camera and the newest log lines of each box, in memory.
+"""What somebody is looking at: the newest picture of each camera, the newest log lines of each box, snapshots that are
+waited for; in memory.
 
 Nothing here is stored: it exists while a Watch stream brings it and is forgotten with the process. The newest picture
 wins; a slow reader misses pictures and never holds one up. Threads and event loops may share one `Looking`: streams put
@@ -11,12 +12,13 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TypeVar
 
 from protos.ids import CameraName, NodeId
+from protos.regions import WHOLE, Region
 
 T = TypeVar("T")
 MAX_PICTURE_BYTES = 1 << 20  # an annotated 1080p JPEG is a third of it
@@ -42,12 +44,36 @@ class LogLine:
     number: int = 0
 
 
+@dataclass(frozen=True)
+class SnapshotWish:
+    """What somebody waits for: the newest picture of a camera, or a part of it, as JPEG."""
+
+    camera: CameraName
+    max_side: int  # pixels of the longer side
+    quality: int  # 1 to 100
+    region: Region = WHOLE
+    number: int = 0
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Answers a wish: a picture, or why there is none."""
+
+    wish: int
+    camera: CameraName
+    captured_unix_ms: int
+    jpeg: bytes = field(repr=False)
+    failure: str = ""
+
+
 class Looking:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._numbers = count(1)
         self._pictures: dict[CameraName, Picture] = {}
         self._lines: dict[NodeId, deque[LogLine]] = {}
+        self._wishes: dict[int, SnapshotWish] = {}  # by number, of those who wait
+        self._snapshots: dict[int, Snapshot] = {}  # by the number of the wish
         self._listeners: set[Callable[[], None]] = set()
 
     def put_picture(self, picture: Picture) -> None:
@@ -61,6 +87,20 @@ class Looking:
             lines = self._lines.setdefault(node, deque(maxlen=MAX_LOG_LINES))
             lines.append(LogLine(**{**vars(line), "number": next(self._numbers)}))
         self._tell()
+
+    def put_snapshot(self, snapshot: Snapshot) -> None:
+        """One that nobody waits for, or that is of another camera than was asked for, is dropped."""
+        with self._lock:
+            wish = self._wishes.get(snapshot.wish)
+            if wish is not None and wish.camera == snapshot.camera:
+                self._snapshots[snapshot.wish] = snapshot
+        self._tell()
+
+    def wishes(self, cameras: Collection[CameraName], after: int = 0) -> list[SnapshotWish]:
+        """Unanswered, of these cameras, with numbers above `after`; oldest first."""
+        with self._lock:
+            open_ = [wish for number, wish in self._wishes.items() if number > after and number not in self._snapshots]
+        return [wish for wish in open_ if wish.camera in cameras]
 
     def picture(self, camera: CameraName, after: int = 0) -> Picture | None:
         """The newest picture of `camera` if its number is above `after`."""
@@ -84,6 +124,19 @@ class Looking:
     def wait_picture(self, camera: CameraName, after: int, seconds: float) -> Picture | None:
         """Block a thread until there is a picture newer than `after`; None when `seconds` pass first."""
         return self._wait(lambda: self.picture(camera, after), seconds)
+
+    def wait_snapshot(self, wish: SnapshotWish, seconds: float) -> Snapshot | None:
+        """Block a thread until a box has answered; None when `seconds` pass first. Then the wish is forgotten."""
+        with self._lock:
+            number = next(self._numbers)
+            self._wishes[number] = replace(wish, number=number)
+        self._tell()
+        try:
+            return self._wait(lambda: self._snapshots.get(number), seconds)
+        finally:
+            with self._lock:
+                self._wishes.pop(number, None)
+                self._snapshots.pop(number, None)
 
     def wait_lines(self, node: NodeId, after: int, seconds: float) -> list[LogLine]:
         """Block a thread until there are lines newer than `after`; none when `seconds` pass first."""

@@ -34,6 +34,23 @@ class ShadowReport:
     infer_seconds: float = 0.0
     active_infer_seconds: float = 0.0
 
+    @property
+    def answered(self) -> int:
+        return self.agreed + self.differed
+
+    @property
+    def agreed_share(self) -> float:
+        """Of those that it answered; 0 where it answered none."""
+        return self.agreed / self.answered if self.answered else 0.0
+
+
+@dataclass(frozen=True)
+class CallCost:
+    """What a call of the model costs: seconds for each frame in it, and seconds beside."""
+
+    frame_seconds: float
+    call_seconds: float
+
 
 @dataclass(frozen=True)
 class DeploymentReport:
@@ -47,6 +64,7 @@ class DeploymentReport:
     bytes_total: int = 0
     variant: str = ""  # of what answers; "": an agent of before 0.2
     shadow: ShadowReport | None = None
+    cost: CallCost | None = None  # of what answers; None: nothing does, or an agent of before 0.2
 
 
 @dataclass(frozen=True)

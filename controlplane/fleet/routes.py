@@ -1,6 +1,7 @@
 """HTTP of the fleet: Nodes, Cameras, Deployments, and what is to be seen of them. Convert, call, convert.
 
-`GET …/picture` and `GET …/logs` say that somebody looks: the box then streams for 30 s; asking again keeps it going.
+`GET …/picture`, `…/snapshot` and `…/logs` say that somebody looks: the box then streams for 30 s; asking again keeps it
+going.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Depends, Query
 from fastapi.responses import JSONResponse, Response
 
-from controlplane.fleet import envelope, schemas
+from controlplane.fleet import envelope, schemas, views
+from controlplane.fleet.looking import SnapshotWish
 from controlplane.fleet.schemas import documented
 from controlplane.fleet.service import Applied
 from controlplane.identity.access import Current, require_user
@@ -23,11 +25,15 @@ from protos.ids import CameraName, NodeId
 router = APIRouter(prefix="/api/v1", tags=["fleet"], dependencies=[Depends(require_user)], responses=REFUSALS)
 
 _MAX_WAIT = 10.0  # seconds a request may hold its thread for a picture or a line
+PICTURE_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 CHANGE_HEADER = "Longshore-Change"  # created, configured or unchanged
 
 Object = Annotated[Any, Body()]
 After = Annotated[int, Query(ge=0, description="only what is newer than this number")]
 Wait = Annotated[float, Query(ge=0, le=_MAX_WAIT, description="seconds to wait for one")]
+Part = Annotated[str, Query(max_length=120, description="x0,y0,x1,y1 from 0,0 top left to 1,1 bottom right")]
+Size = Annotated[int, Query(ge=16, le=7680, description="pixels of the longer side, at most")]
+Quality = Annotated[int, Query(ge=1, le=100, description="of the JPEG; at 150 kB it goes down, and then the size")]
 
 
 def listed(kind: str, items: list[dict[str, Any]], limit: int | None) -> JSONResponse:
@@ -113,14 +119,37 @@ def picture(name: str, services: Current, after: After = 0, wait: Wait = 3) -> R
     if newest is None:
         raise Retryable(f"there is no new picture of {name} yet; see 'longshore describe camera {name}' for its state")
     headers = {
-        "Cache-Control": "no-store",
-        "X-Content-Type-Options": "nosniff",
+        **PICTURE_HEADERS,
         "Longshore-Number": str(newest.number),
         "Longshore-Captured": moment_or_never(newest.captured_unix_ms) or "",
         "Longshore-Outcome": newest.outcome,
         "Longshore-Latency-Ms": f"{newest.latency_ms:.1f}",
     }
     return Response(newest.jpeg, media_type="image/jpeg", headers=headers)
+
+
+@router.get(
+    "/cameras/{name}/snapshot",
+    summary="Newest picture as the camera gave it, or a region of it, its masks painted",
+    response_class=Response,
+    responses={200: {"content": {"image/jpeg": {}}}},
+)
+def snapshot(
+    name: str, services: Current, region: Part = "", size: Size = 1920, quality: Quality = 90, wait: Wait = 5
+) -> Response:
+    wish = SnapshotWish(CameraName(name), size, quality, views.region(region))
+    services.fleet.look_at_camera(name)
+    away = services.fleet.get_camera(name)["status"]["state"] == "unknown"
+    taken = services.looking.wait_snapshot(wish, 0 if away else wait)
+    if taken is None:
+        raise Retryable(
+            f"no snapshot of {name} has come yet; 'longshore describe camera {name}' says how it is, and its box has "
+            "to run 0.2 or newer"
+        )
+    if taken.failure:
+        raise Retryable(f"there is no snapshot of {name} now: {taken.failure}")
+    captured = moment_or_never(taken.captured_unix_ms) or ""
+    return Response(taken.jpeg, media_type="image/jpeg", headers={**PICTURE_HEADERS, "Longshore-Captured": captured})
 
 
 # ---- deployments ----

@@ -57,7 +57,9 @@ class ShadowStatus(Answer):
     """Frames that a box showed to the shadow of what answers, by how the two compare; and the mean of both."""
 
     digest: str
+    answered: int
     agreed: int
+    agreed_share: float = Field(description="of those answered; 0: it answered none")
     differed: int
     failed: int = Field(description="frames that it did not answer, or not within 2 s")
     infer_seconds: float = Field(description="at most: it runs on processor time that is left over")
@@ -74,6 +76,13 @@ class TrustStatus(Answer):
     expires: str | None
 
 
+class CostStatus(Answer):
+    """What a call of n frames takes on a box, as it has learned: n times frameSeconds, and callSeconds."""
+
+    frame_seconds: float
+    call_seconds: float
+
+
 class NodeDeployment(Answer):
     name: str
     state: str
@@ -83,6 +92,7 @@ class NodeDeployment(Answer):
     bytes_done: int
     bytes_total: int
     variant: str
+    cost: CostStatus | None = Field(description="of the variant that answers; null: none does")
     shadow: ShadowStatus | None
     message: str
 

@@ -25,6 +25,7 @@ from protos.errors import LongshoreError, Retryable
 from protos.ids import CameraName, NodeId
 
 RECHECK_SECONDS = 30.0  # a stream of a revoked box ends within this time
+WISH_SECONDS = 0.5  # a wish that came between two looks is told within this time
 NEW_CAMERA_SECONDS = 1.0  # a camera added while somebody looks is shown within this time
 _JPEG_START = b"\xff\xd8\xff"
 
@@ -73,7 +74,8 @@ class FleetServicer(fleet_pb2_grpc.FleetServicer):
         certificate = await _certificate(context)
         received, checked, node, cameras = 0, float("-inf"), NodeId(""), frozenset[CameraName]()
         async for frame in request_iterator:
-            known = frame.WhichOneof("body") == "log" or frame.picture.camera in cameras
+            shown = frame.snapshot.camera or frame.picture.camera
+            known = frame.WhichOneof("body") == "log" or shown in cameras
             if self._clock.monotonic() - checked > (RECHECK_SECONDS if known else NEW_CAMERA_SECONDS):
                 node, cameras = await _told(context, asyncio.to_thread(self._may_show, certificate))
                 checked = self._clock.monotonic()
@@ -81,19 +83,41 @@ class FleetServicer(fleet_pb2_grpc.FleetServicer):
             received += 1
         return fleet_pb2.WatchSummary(received=received)
 
+    async def Wishes(  # noqa: N802
+        self,
+        request: fleet_pb2.WishesRequest,  # noqa: ARG002 - says nothing yet
+        context: Context,
+    ) -> AsyncIterator[fleet_pb2.SnapshotWish]:
+        certificate = await _certificate(context)
+        _, cameras = await _told(context, asyncio.to_thread(self._may_show, certificate))
+        end, told = self._clock.monotonic() + RECHECK_SECONDS, 0
+        while self._clock.monotonic() < end:
+            for wish in self._looking.wishes(cameras, told):
+                told = wish.number
+                yield wire.snapshot_wish(wish)
+            await self._looking.changed(WISH_SECONDS)
+
     def _may_show(self, certificate: bytes) -> tuple[NodeId, frozenset[CameraName]]:
         node = self._identity.device(certificate)
         return node, self._boxes.cameras_of(node)
 
     def _take(self, frame: fleet_pb2.WatchFrame, node: NodeId, cameras: frozenset[CameraName]) -> None:
         """Keep what it shows; pictures of cameras that are not the box's, too large or no JPEG are dropped."""
-        if frame.WhichOneof("body") == "log":
-            self._looking.put_line(node, wire.log_line(frame.log))
-            return
-        picture = wire.picture(frame.picture)
-        fits = len(picture.jpeg) <= MAX_PICTURE_BYTES and picture.jpeg.startswith(_JPEG_START)
-        if picture.camera in cameras and fits:
-            self._looking.put_picture(picture)
+        match frame.WhichOneof("body"):
+            case "log":
+                self._looking.put_line(node, wire.log_line(frame.log))
+            case "snapshot":
+                snapshot = wire.snapshot(frame.snapshot)
+                if snapshot.camera in cameras and (snapshot.failure or _is_picture(snapshot.jpeg)):
+                    self._looking.put_snapshot(snapshot)
+            case _:
+                picture = wire.picture(frame.picture)
+                if picture.camera in cameras and _is_picture(picture.jpeg):
+                    self._looking.put_picture(picture)
+
+
+def _is_picture(jpeg: bytes) -> bool:
+    return len(jpeg) <= MAX_PICTURE_BYTES and jpeg.startswith(_JPEG_START)
 
 
 async def _certificate(context: Context) -> bytes:

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from controlplane import pace
 from controlplane.fields import Fields, duration, flag, number, text, whole
 from controlplane.fleet import quantities, selectors, sources, watching, zones
 from controlplane.fleet.selectors import Selector
 from controlplane.fleet.watching import Motion
 from controlplane.fleet.zones import Line, Zone
-from protos import ids
+from protos import ids, pace
 from protos.errors import Rejected
 from protos.ids import ModelName, NodeId, Version
 
@@ -116,7 +115,7 @@ def camera_spec(value: object, stored_source: str | None = None) -> CameraSpec:
         rate=fields.take("rate", _rate, default=CameraSpec.rate),
         zones=fields.take("zones", zones.from_spec, default=()),
         lines=fields.take("lines", zones.lines_from_spec, default=()),
-        masks=fields.take("masks", watching.masks_from_spec, default=()),
+        masks=fields.take("masks", zones.masks_from_spec, default=()),
         motion=fields.take("motion", watching.motion_from_spec, default=watching.ALWAYS),
     )
     fields.done()
@@ -213,8 +212,8 @@ def node_document(spec: NodeSpec) -> dict[str, object]:
 def camera_document(spec: CameraSpec) -> dict[str, object]:
     """As anybody may see it: without credentials."""
     shown = {"node": spec.node, "source": sources.stripped(spec.source), "rate": spec.rate}
-    watched = {"masks": watching.masks_to_spec(spec.masks), "motion": watching.motion_to_spec(spec.motion)}
-    drawn = {"zones": zones.to_spec(spec.zones), "lines": zones.lines_to_spec(spec.lines)}
+    watched = {"masks": zones.to_spec(spec.masks), "motion": watching.motion_to_spec(spec.motion)}
+    drawn = {"zones": zones.to_spec(spec.zones), "lines": zones.to_spec(spec.lines)}
     return {**shown, **drawn, **watched}
 
 

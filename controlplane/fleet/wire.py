@@ -13,8 +13,9 @@ from typing import TypeVar
 
 from controlplane.fleet.boxes import Answer
 from controlplane.fleet.desired import DesiredCamera, DesiredDeployment, DesiredState
-from controlplane.fleet.looking import LogLine, Picture
+from controlplane.fleet.looking import LogLine, Picture, Snapshot, SnapshotWish
 from controlplane.fleet.reports import (
+    CallCost,
     CameraReport,
     DeploymentReport,
     Inventory,
@@ -100,6 +101,7 @@ def _deployment(message: fleet_pb2.DeploymentReport) -> DeploymentReport:
         bytes_total=_count(message.bytes_total),
         variant=_text(message.variant, _NAME),
         shadow=_shadow(message.shadow) if message.HasField("shadow") else None,
+        cost=_cost(message.cost) if message.HasField("cost") else None,
     )
 
 
@@ -110,6 +112,10 @@ def _trust(message: fleet_pb2.TrustReport) -> TrustReport:
         refreshed_unix_ms=_moment(message.refreshed_unix_ms),
         expires_unix_ms=_moment(message.expires_unix_ms),
     )
+
+
+def _cost(message: fleet_pb2.CallCost) -> CallCost:
+    return CallCost(_number(message.frame_seconds), _number(message.call_seconds))
 
 
 def _shadow(message: fleet_pb2.ShadowReport) -> ShadowReport:
@@ -226,6 +232,27 @@ def picture(message: fleet_pb2.Picture) -> Picture:
         jpeg=message.jpeg,
         outcome=_text(message.outcome, _NAME),
         latency_ms=_number(message.latency_ms),
+    )
+
+
+def snapshot(message: fleet_pb2.Snapshot) -> Snapshot:
+    return Snapshot(
+        wish=_count(message.wish),
+        camera=CameraName(_text(message.camera, _NAME)),
+        captured_unix_ms=_count(message.captured_unix_ms),
+        jpeg=message.jpeg,
+        failure=_text(message.failure),
+    )
+
+
+def snapshot_wish(value: SnapshotWish) -> fleet_pb2.SnapshotWish:
+    region = value.region
+    return fleet_pb2.SnapshotWish(
+        number=value.number,
+        camera=value.camera,
+        max_side=value.max_side,
+        quality=value.quality,
+        region=fleet_pb2.Region(x0=region.x0, y0=region.y0, x1=region.x1, y1=region.y1),
     )
 
 

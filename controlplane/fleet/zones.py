@@ -1,23 +1,24 @@
-"""Zones and lines of a camera: named parts of its picture, as people write them. Pure.
+"""Zones, masks and lines of a camera: named parts of its picture, as people write them. Pure.
 
 A zone is a polygon with its corners in order, each `[x, y]` from `[0, 0]`, top left, to `[1, 1]`, bottom right: it is
 the same part of a picture of any size. A line leads from its first point to its second, which says where its right and
-left are. Which zones a detection lies in, and what crosses a line, is found out on the box.
+left are. A mask is a polygon as a zone is: motion in it does not count, and what stands in it is not told. Which zones
+a detection lies in, and what crosses a line, is found out on the box.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from controlplane.fields import Fields, number, text
 from protos import ids
 from protos.errors import Rejected
 
-MOST_ZONES = 16  # of one camera
+MOST_PARTS = 16  # of one kind, of one camera
 CORNERS = range(3, 33)
-MOST_LINES = 16  # of one camera
 LEAST_LENGTH = 0.02  # of a line, in shares of the picture
 MAX_DWELL_SECONDS = 86_400
 LEAST_AREA = 1e-4  # of the picture: a hundredth of its width by a hundredth of its height
@@ -39,58 +40,70 @@ class Line:
     points: tuple[Point, Point]
 
 
-def from_spec(value: object, where: str, kind: str = "zone") -> tuple[Zone, ...]:
-    """Raises Rejected, naming the zone, or what else of its `kind`, that is wrong."""
-    if not isinstance(value, list):
-        raise Rejected(f"{where} must be a list of {{name, points}}")
-    if len(value) > MOST_ZONES:
-        raise Rejected(f"{where}: {len(value)} {kind}s are more than the {MOST_ZONES} of one camera")
-    found = tuple(_zone(item, f"{where}[{index}]", kind) for index, item in enumerate(value))
-    _check_names([zone.name for zone in found], where, f"{kind}s")
-    return found
+P = TypeVar("P", Zone, Line)
 
 
-def to_spec(zones: Iterable[Zone]) -> list[dict[str, object]]:
-    """The inverse of `from_spec`."""
-    return [
-        {"name": zone.name, "points": [list(point) for point in zone.points]}
-        | ({"dwellSeconds": zone.dwell_seconds} if zone.dwell_seconds else {})
-        for zone in zones
-    ]
+def from_spec(value: object, where: str) -> tuple[Zone, ...]:
+    """Raises Rejected, naming the zone that is wrong."""
+    return _parts(value, where, "zone", _zone)
+
+
+def masks_from_spec(value: object, where: str) -> tuple[Zone, ...]:
+    """Raises Rejected, naming the mask that is wrong."""
+    return _parts(value, where, "mask", _polygon)
 
 
 def lines_from_spec(value: object, where: str) -> tuple[Line, ...]:
     """Raises Rejected, naming the line that is wrong."""
+    return _parts(value, where, "line", _line)
+
+
+def to_spec(parts: Iterable[Zone | Line]) -> list[dict[str, object]]:
+    """The inverse of those three."""
+    return [
+        {"name": part.name, "points": [list(point) for point in part.points]}
+        | ({"dwellSeconds": part.dwell_seconds} if isinstance(part, Zone) and part.dwell_seconds else {})
+        for part in parts
+    ]
+
+
+def _parts(value: object, where: str, kind: str, read: Callable[[Fields, str], P]) -> tuple[P, ...]:
     if not isinstance(value, list):
         raise Rejected(f"{where} must be a list of {{name, points}}")
-    if len(value) > MOST_LINES:
-        raise Rejected(f"{where}: {len(value)} lines are more than the {MOST_LINES} of one camera")
-    found = tuple(_line(item, f"{where}[{index}]") for index, item in enumerate(value))
-    _check_names([line.name for line in found], where, "lines")
+    if len(value) > MOST_PARTS:
+        raise Rejected(f"{where}: {len(value)} {kind}s are more than the {MOST_PARTS} of one camera")
+    found = tuple(_part(Fields(item, f"{where}[{index}]"), kind, read) for index, item in enumerate(value))
+    names = [part.name for part in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise Rejected(f"{where}: there are {names.count(name)} {kind}s called {name}; give each a name of its own")
     return found
 
 
-def lines_to_spec(lines: Iterable[Line]) -> list[dict[str, object]]:
-    """The inverse of `lines_from_spec`."""
-    return [{"name": line.name, "points": [list(point) for point in line.points]} for line in lines]
-
-
-def _check_names(names: list[str], where: str, what: str) -> None:
-    for name in names:
-        if names.count(name) > 1:
-            raise Rejected(f"{where}: there are {names.count(name)} {what} called {name}; give each a name of its own")
-
-
-def _line(value: object, where: str) -> Line:
-    fields = Fields(value, where)
-    line = Line(
-        name=fields.need("name", lambda name, _: ids.name(text(name, f"{where}.name"), "line name")),
-        points=fields.need("points", _ends),
-    )
+def _part(fields: Fields, kind: str, read: Callable[[Fields, str], P]) -> P:
+    name = fields.need("name", lambda name, where: ids.name(text(name, where), f"{kind} name"))
+    part = read(fields, name)
     fields.done()
-    if math.dist(*line.points) < LEAST_LENGTH:
-        raise Rejected(f"{where}.points: line {line.name} is too short to be crossed; draw it across the way")
-    return line
+    if isinstance(part, Line) and math.dist(*part.points) < LEAST_LENGTH:
+        raise Rejected(f"{fields.where}.points: line {name} is too short to be crossed; draw it across the way")
+    if isinstance(part, Zone) and _area(part.points) < LEAST_AREA:
+        raise Rejected(
+            f"{fields.where}.points: {kind} {name} has no area; give its corners in order, one after the other"
+        )
+    return part
+
+
+def _zone(fields: Fields, name: str) -> Zone:
+    dwell = fields.take("dwellSeconds", number(0, MAX_DWELL_SECONDS), default=0.0)
+    return replace(_polygon(fields, name), dwell_seconds=dwell)
+
+
+def _polygon(fields: Fields, name: str) -> Zone:
+    return Zone(name, fields.need("points", _points))
+
+
+def _line(fields: Fields, name: str) -> Line:
+    return Line(name, fields.need("points", _ends))
 
 
 def _ends(value: object, where: str) -> tuple[Point, Point]:
@@ -98,21 +111,6 @@ def _ends(value: object, where: str) -> tuple[Point, Point]:
         raise Rejected(f"{where} must be two points, such as [[0.5, 0.9], [0.5, 0.3]]")
     first, second = (_point(item, f"{where}[{index}]") for index, item in enumerate(value))
     return first, second
-
-
-def _zone(value: object, where: str, kind: str) -> Zone:
-    fields = Fields(value, where)
-    zone = Zone(
-        name=fields.need("name", lambda name, _: ids.name(text(name, f"{where}.name"), f"{kind} name")),
-        points=fields.need("points", _points),
-        dwell_seconds=fields.take("dwellSeconds", number(0, MAX_DWELL_SECONDS), default=0.0) if kind == "zone" else 0.0,
-    )
-    fields.done()
-    if _area(zone.points) < LEAST_AREA:
-        raise Rejected(
-            f"{where}.points: {kind} {zone.name} has no area; give its corners in order, one after the other"
-        )
-    return zone
 
 
 def _points(value: object, where: str) -> tuple[Point, ...]:

@@ -14,8 +14,8 @@ from typing import Any
 
 from controlplane.fleet.quantities import duration_ms
 from controlplane.insights.domain import Part, Sums, gathered
-from controlplane.pace import deadline_ms, pace
 from protos.outcomes import Outcome, Stage
+from protos.pace import deadline_ms, pace
 
 SPAN_MS = 60_000  # of the windows that are judged
 FEW_FRAMES = 10  # of fewer a share says little

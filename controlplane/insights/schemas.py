@@ -71,6 +71,7 @@ class DetectionList(Answer):
 
 class SumsAnswer(Answer):
     due: int = Field(description="frames; equals the sum of counts")
+    looked_at: int = Field(description="of them, all but those in which nothing moved")
     in_time: int
     by_box: int = Field(description="frames the box answered, in time or late")
     by_cloud: int = Field(description="frames a cloud node answered, in time or late")
@@ -183,6 +184,7 @@ def bucket(value: Bucket) -> BucketAnswer:
 def _figures(value: Sums) -> dict[str, Any]:
     return {
         "due": value.due,
+        "looked_at": value.looked_at,
         "in_time": value.in_time,
         "by_box": value.box.answered,
         "by_cloud": value.cloud.answered,

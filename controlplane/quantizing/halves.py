@@ -11,8 +11,8 @@ rehearsal is the fp32 graph with every number that a GPU would hold in 16 bits r
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from graphlib import TopologicalSorter
 from typing import Any
 
 from onnx import helper
@@ -25,10 +25,8 @@ def tidy(model: Any) -> None:
     """Without round trips, in order."""
     graph = model.graph
     nodes = _without_round_trips(list(graph.node), {value.name for value in graph.output})
-    known = {value.name for value in (*graph.input, *graph.initializer)}
-    ordered = list(_in_order(nodes, known))
     del graph.node[:]
-    graph.node.extend(ordered)
+    graph.node.extend(_in_order(nodes))
     del graph.value_info[:]  # it tells of tensors that are no more; whoever loads the graph infers them
 
 
@@ -105,24 +103,11 @@ def _cast_to(node: Any) -> int | None:
     return next((int(each.i) for each in node.attribute if each.name == "to"), None)
 
 
-def _in_order(nodes: Iterable[Any], known: set[str]) -> Iterator[Any]:
-    """Each as soon as all it takes is there; of several the first."""
-    nodes, known = list(nodes), known | {""}
-    made = {name for node in nodes for name in node.output}
-    missing = [{name for name in _takes(node) if name in made and name not in known} for node in nodes]
-    waiting: dict[str, list[int]] = defaultdict(list)
-    for number, names in enumerate(missing):
-        for name in names:
-            waiting[name].append(number)
-    ready = [number for number, names in enumerate(missing) if not names]
-    while ready:
-        node = nodes[ready.pop(0)]
-        yield node
-        for name in node.output:
-            for number in waiting.pop(name, ()):
-                missing[number].discard(name)
-                if not missing[number]:
-                    ready.append(number)
+def _in_order(nodes: Sequence[Any]) -> list[Any]:
+    """Each behind those that make what it takes."""
+    makers = {name: number for number, node in enumerate(nodes) for name in node.output if name}
+    before = {number: [makers[name] for name in _takes(node) if name in makers] for number, node in enumerate(nodes)}
+    return [nodes[number] for number in TopologicalSorter(before).static_order()]
 
 
 def _takes(node: Any) -> Iterator[str]:

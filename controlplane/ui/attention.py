@@ -15,6 +15,7 @@ from controlplane.ui import boxes, figures
 from controlplane.ui.boxes import Around
 from controlplane.ui.documents import condition, name_of
 from controlplane.ui.page import Document
+from protos.problems import pressing
 
 BAD, WARN, NOTE = "bad", "attention", "note"
 _ORDER = (BAD, WARN, NOTE)
@@ -56,7 +57,7 @@ def _node(node: Document, around: Around) -> Iterator[Concern]:
     if converged["status"] != "True":
         level = BAD if converged["reason"] == "Failed" else WARN
         yield Concern(level, name, _without(name, converged["message"]), href)
-    for problem in status["problems"]:
+    for problem in pressing(status["problems"]):
         yield Concern(WARN, name, problem["message"], href)
     yield from _disk(name, around, told="disk" in " ".join(each["code"] for each in status["problems"]))
     if any(each.node == name for each in around.lost):

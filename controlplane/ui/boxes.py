@@ -10,6 +10,7 @@ from controlplane.insights.domain import Lost
 from controlplane.ui import figures
 from controlplane.ui.documents import condition, name_of
 from controlplane.ui.page import Document, Value
+from protos.problems import notices, pressing
 
 SLOW_DOWN = "300ms"  # what the switch adds: above the usual deadline of 250 ms
 MOST_LOSSES = 3  # told of one box
@@ -51,7 +52,8 @@ def values(node: Document, around: Around) -> dict[str, Value]:
         f"{key}.state": state(status["phase"], converged),
         f"{key}.seen": figures.since(status["lastSeen"], around.now_ms),
         f"{key}.why": condition(node, "Ready")["message"] if offline else _behind(converged),
-        f"{key}.problems": " · ".join(problem["message"] for problem in status["problems"]),
+        f"{key}.problems": _told(pressing(status["problems"])),
+        f"{key}.notices": _told(notices(status["problems"])),
         f"{key}.cpu": f"{stats.cpu_cores_used:.2f}" if stats else "–",
         f"{key}.memory": figures.size(stats.memory_bytes) if stats else "–",
         f"{key}.disk": figures.size(stats.disk_free_bytes) if stats and stats.disk_free_bytes else "–",
@@ -60,6 +62,10 @@ def values(node: Document, around: Around) -> dict[str, Value]:
         **(_switch(key, node["spec"]["slowDown"]) if status["role"] == "edge" else {}),
         **_run_values(node, around, offline=offline),
     }
+
+
+def _told(problems: Sequence[Document]) -> str:
+    return " · ".join(each["message"] for each in problems)
 
 
 def _switch(key: str, slow_down: str) -> dict[str, Value]:

@@ -168,14 +168,13 @@ def _shadow(told: Document | None) -> str:
     """How the shadow compares on one box, in a sentence; empty where there is none."""
     if told is None:
         return ""
-    answered = told["agreed"] + told["differed"]
-    if not answered:
+    if not told["answered"]:
         why = f"{told['failed']} frames failed" if told["failed"] else "it has seen no frame yet"
         return f"Shadow: it {told['message']}" if told["message"] else f"Shadow: {why}"
     # It runs on time that is left over: the same release takes longer there than where it answers.
     both = f"at most {1000 * told['inferSeconds']:.1f} ms a frame against {1000 * told['activeInferSeconds']:.1f} ms"
     failed = f", {told['failed']} failed" if told["failed"] else ""
-    return f"Shadow: agrees on {100 * told['agreed'] / answered:.1f} % of {answered} frames, {both}{failed}"
+    return f"Shadow: agrees on {100 * told['agreedShare']:.1f} % of {told['answered']} frames, {both}{failed}"
 
 
 def _versions(item: Document, releases: Sequence[StoredRelease]) -> list[Facts]:

@@ -15,6 +15,7 @@ from fastapi.staticfiles import StaticFiles
 
 from controlplane.container import Services
 from controlplane.errors import NotFound, Unauthenticated
+from controlplane.fleet.routes import PICTURE_HEADERS
 from controlplane.identity import roles
 from controlplane.identity.access import Bearer, Cookie, Current, require_user
 from controlplane.identity.roles import Role
@@ -34,7 +35,6 @@ from controlplane.ui.stream import EventStream
 from protos import ids
 
 MOST_LOOKED_AT = 64  # cameras one page may ask for at once
-PICTURE_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 PAGES = Pages(
     (
         *fleet_pages.PAGES,

@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import functools
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -25,6 +26,7 @@ from controlplane.up.plan import Child, Stage
 from controlplane.up.restarts import Budget
 from protos.errors import Fatal
 
+ROOM_BYTES = 1 << 20  # free on the disk of the logs: with less nothing starts, and no log says why
 # -I -S: no site, no user folder, 15 ms. The check closes the gap between fork and prctl.
 _SHIM = (
     "import ctypes,os,sys;"
@@ -151,8 +153,11 @@ class Processes:
             self._running[child.name] = child, process
 
     def _give_up(self, child: Child, code: int) -> None:
-        log, tail = self._log(child.name), self.tail(child.name)
-        self._tell_loss(child, f"{child.name} {_fate(code)} too often; see {log}, which ends:\n{tail}")
+        log, fate = self._log(child.name), f"{child.name} {_fate(code)} too often"
+        if shutil.disk_usage(log.parent).free < ROOM_BYTES:
+            self._tell_loss(child, f"{fate}: the disk of {log.parent} is full; free some of it and start again")
+        else:
+            self._tell_loss(child, f"{fate}; see {log}, which ends:\n{self.tail(child.name)}")
 
     def _tell_loss(self, child: Child, sentence: str) -> None:
         """Without an essential child the tree ends."""

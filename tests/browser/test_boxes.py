@@ -83,6 +83,32 @@ def test_a_zone_is_drawn_and_moved_by_a_finger_on_a_phone(person: Person) -> Non
     ]
 
 
+def test_a_line_is_done_with_its_second_point_and_can_be_turned_round(person: Person) -> None:
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    person.open("/cameras/gate")
+    person.click('[data-dialog="lines"]')
+    stage = person.until(
+        lambda: (found := person.find("#lines .zone-stage svg")) and found.size["height"] > 200 and found
+    )
+    wide, high = stage.size["width"], stage.size["height"]
+    for x, y in ((0.2, 0.8), (0.7, 0.4)):
+        ActionChains(person.browser).move_to_element_with_offset(
+            stage, int((x - 0.5) * wide), int((y - 0.5) * high)
+        ).click().perform()
+    person.type("#lines .zone-list input", "mouth")
+    person.press('#lines [data-corner="0"]', Keys.DELETE)  # a line has two ends: nothing is taken away
+    person.click("#lines .zone-list .button:not(.danger)")
+    person.click("#line-form .primary")
+    fleet = person.server.services.fleet
+    person.until(lambda: fleet.get_camera("gate")["spec"]["lines"])
+    (line,) = fleet.get_camera("gate")["spec"]["lines"]
+    assert line["name"] == "mouth"
+    assert [pytest.approx(each, abs=0.02) for each in ([0.7, 0.4], [0.2, 0.8])] == line["points"]
+    assert person.complaints() == []
+
+
 def test_a_zone_is_made_and_moved_by_the_keyboard_alone(person: Person) -> None:
     from selenium.webdriver.common.keys import Keys
 

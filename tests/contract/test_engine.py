@@ -474,6 +474,21 @@ async def test_closing_lets_what_is_in_flight_finish_and_refuses_more(harness: H
     await engine.close()
 
 
+async def test_closing_lets_a_frame_finish_that_is_being_looked_at(harness: Harness) -> None:
+    engine = await harness.started(DETECTOR)
+    assert DETECTOR.spec.input
+    memory = SharedSlots.create(1, DETECTOR.spec.input.nbytes)
+    pixels, geometry = letterbox(grey(64, 64), 32, 64)
+    memory.view(0)[:] = pixels.tobytes()
+    await engine.attach(TAP, memory.fd, 1, DETECTOR.spec.input)
+    engine.slow_down(0.1)
+    looking = asyncio.ensure_future(engine.detect_slot(TAP, 0, geometry, 0.5))
+    await asyncio.sleep(0.02)
+    await engine.close()
+    assert [box.label for box in (await looking).boxes] == ["boat", "truck"]
+    memory.close()
+
+
 @pytest.fixture
 def region() -> Iterator[int]:
     """A caller's memory of one page."""

@@ -17,13 +17,15 @@ from agent.inference import confinement
 from agent.inference.datatypes import pack_bytes
 from agent.inference.engine import OnnxEngine
 from agent.ports import EngineSpec, ModelSignature, Tensor, TensorSpec
-from agent.workers.sandbox import kernel, landlock
-from agent.workers.sandbox.report import Confined
+from agent.workers.sandbox import cgroup, kernel, landlock
+from agent.workers.sandbox.hierarchy import Absent
+from agent.workers.sandbox.report import MENDS, Confined
 from protos.errors import Retryable
 from protos.ids import digest_of
 from tests.sim.models import detector, identity, model_bytes, node
 
 OFFERED = landlock.version() >= landlock.NETWORK_VERSION and kernel.machine() is not None
+CGROUPS = not isinstance(cgroup.own(), Absent)
 ALL = pytest.mark.skipif(not OFFERED, reason="this kernel lacks a layer; Linux 6.7 on x86_64 or aarch64 has all")
 MakeEngine = Callable[[], OnnxEngine]
 
@@ -62,6 +64,14 @@ def hungry() -> EngineSpec:
     return EngineSpec(digest_of(content), "tensor", (), None, content)
 
 
+async def back(one: OnnxEngine) -> None:
+    """Return once its worker was started again."""
+    for _ in range(3000):
+        if one.restarts and one.ready:
+            break
+        await asyncio.sleep(0.01)
+
+
 def count(number: int) -> Tensor:
     return Tensor("count", "INT64", (1,), np.int64(number).tobytes())
 
@@ -74,8 +84,8 @@ async def test_a_worker_says_that_every_layer_holds_before_its_model_is_loaded(
     await make().start(spec)
     (word,) = said
     assert word.profile == "engine"
-    assert word.missing == ()
-    assert [layer.name for layer in word.layers] == ["rlimits", "no_new_privs", "capabilities", "landlock", "seccomp"]
+    assert [layer.name for layer in word.missing] == ([] if CGROUPS else ["cgroup"])
+    assert [layer.name for layer in word.layers] == list(MENDS)
 
 
 async def test_a_worker_that_came_back_says_it_again(make: MakeEngine, said: list[Confined]) -> None:
@@ -83,10 +93,7 @@ async def test_a_worker_that_came_back_says_it_again(make: MakeEngine, said: lis
     await one.start(identity("UINT8").spec)
     assert one.pid is not None
     os.kill(one.pid, signal.SIGKILL)
-    for _ in range(3000):
-        if one.restarts and one.ready:
-            break
-        await asyncio.sleep(0.01)
+    await back(one)
     assert len(said) == 2
     assert said[0] == said[1]
 
@@ -101,6 +108,24 @@ async def test_a_model_that_asks_for_more_memory_than_it_may_have_is_refused_and
     (zeros,) = await one.infer([count(3)])
     assert bytes(zeros.data) == bytes(12)
     assert one.restarts == 0
+
+
+@pytest.mark.skipif(not CGROUPS, reason="no cgroup can be made here: see tests/unit/sandbox/test_cgroups.py")
+async def test_a_worker_that_outgrows_its_cgroup_is_killed_alone_counted_and_started_again(
+    make: MakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU, where no address space is limited: here the cgroup is the narrower of both."""
+    beside = make()
+    await beside.start(identity("UINT8").spec)
+    monkeypatch.setattr(confinement, "room", lambda *_: 0)
+    one = make()
+    await one.start(hungry())
+    with pytest.raises(Retryable, match=r"took more memory than the 0\.5 GiB it may have, and was killed"):
+        await one.infer([count((1 << 30) // 4)])
+    await back(one)
+    (zeros,) = await one.infer([count(3)])
+    assert bytes(zeros.data) == bytes(12)
+    assert (one.restarts, beside.restarts) == (1, 0)
 
 
 async def test_pictures_are_read_in_a_sandbox_that_opens_no_library(make: MakeEngine) -> None:

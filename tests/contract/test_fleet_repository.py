@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from controlplane import pace, tables
+from controlplane import tables
 from controlplane.db import Database
 from controlplane.fleet import selectors
 from controlplane.fleet.objects import Camera, Deployment, Meta, Node
@@ -22,6 +22,7 @@ from controlplane.fleet.zones import Zone
 from controlplane.identity.domain import Admission
 from controlplane.identity.repository import IdentityRepository
 from controlplane.migrations.migrate import migrate
+from protos import pace
 from protos.ids import CameraName, DeploymentName, ModelName, NodeId, Version
 
 QUAY = NodeId("quay-1")

@@ -58,6 +58,20 @@ def test_a_film_of_another_size_than_the_models_comes_out_whole_in_its_own(relea
     assert drawn.min() < 100, "boxes are drawn on the white picture"
 
 
+def test_things_have_their_numbers_in_a_film_and_none_in_pictures(release: Path, tmp_path: Path) -> None:
+    """A thing is known at its second sighting: until then its score stands there, as in a camera's live pictures."""
+    tried(release, write_clip(tmp_path / "white.mp4"), tmp_path / "film")
+    film = cv2.VideoCapture(str(tmp_path / "film" / "annotated.mp4"))
+    first, second, third = (np.asarray(film.read()[1], np.int16) for _ in range(3))
+    assert np.abs(second - first).max() > 100, "a number where the score stood"
+    assert np.abs(third - second).max() < 60, "and the same one from then on"
+    for name in ("a.png", "b.png"):
+        picture(tmp_path / "in" / name)
+    tried(release, tmp_path / "in", tmp_path / "pictures")
+    one, other = ((tmp_path / "pictures" / name).read_bytes() for name in ("a.jpg", "b.jpg"))
+    assert one == other
+
+
 def test_seconds_end_a_film(release: Path, tmp_path: Path) -> None:
     tried(release, write_clip(tmp_path / "clip.mp4"), tmp_path / "out", seconds=0.5)
     assert len(played(tmp_path / "out" / "annotated.mp4")) == 5

@@ -16,7 +16,7 @@ import pytest
 from agent.cameras import demo_clip
 from agent.cameras.messages import FrameReady
 from agent.cameras.stats import CameraStats
-from agent.types import Box, CameraState, ModelInput
+from agent.types import Box, CameraState, ModelInput, View
 from protos.errors import Retryable
 from tests.servers.rtsp import RtspServer
 from tests.sim.yard import Yard, plan, tap
@@ -80,8 +80,8 @@ async def test_frames_announced_before_a_death_stay_readable_until_they_are_give
     assert yard.captures.slots_fd(tap("quay")) == memory
     assert [os.pread(memory[0], 64 * 64 * 3, frame.slot * 4096 * 3) for frame in held] == before
     with pytest.raises(Retryable):
-        await yard.captures.encode(tap("quay"), held[0].slot, 64, 80)
-    assert await yard.captures.encode(tap("quay"), later[0].slot, 64, 80)
+        await yard.captures.encode(tap("quay"), held[0].slot, View(64, 80))
+    assert await yard.captures.encode(tap("quay"), later[0].slot, View(64, 80))
     yard.give_back(tap("quay"))
     await yard.frames(tap("quay"), 8)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from agent.cameras.captured import Captured, PassedOver
 from agent.pipeline.board import CameraWish
-from agent.types import Geometry, ModelInput, Tap
+from agent.types import Geometry, ModelInput, Tap, View
 from agent.workers.memory import SharedSlots
 from protos.errors import Retryable
 from protos.ids import CameraName
@@ -27,6 +27,7 @@ class SimCaptures:
         self.taps: dict[Tap, ModelInput] = {}
         self.held: Counter[tuple[Tap, int]] = Counter()
         self.encoded = 0
+        self.views: list[View] = []  # that were asked for
         self.looked: list[tuple[CameraName, float]] = []  # what was asked
         self.short_of_memory = False
         self._memory: dict[Tap, SharedSlots] = {}
@@ -69,8 +70,9 @@ class SimCaptures:
     def release(self, tap: Tap, slot: int) -> None:
         self.held[tap, slot] -= 1
 
-    async def encode(self, tap: Tap, slot: int, max_side: int, quality: int) -> bytes:
+    async def encode(self, tap: Tap, slot: int, view: View) -> bytes:
         self.encoded += 1
+        self.views.append(view)
         return b"\xff\xd8 a picture \xff\xd9"
 
     @property

@@ -10,10 +10,10 @@ import asyncio
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 import cv2
 import numpy as np
+from msgspec import structs
 
 from agent.cameras.letterbox import letterbox
 from agent.inference import boxes, lifecycle, picture_header, places, requests
@@ -63,6 +63,7 @@ class FakeEngine:
         self.restarts = 0
         self.profile = [(n, n * seconds + call_seconds) for n in (1, 2, 4, 8) if n <= most]
         self.calls: list[int] = []  # frames in each
+        self.started: list[EngineSpec] = []
         self.width = 1
         self.tally = Tally()
 
@@ -85,6 +86,7 @@ class FakeEngine:
 
     async def start(self, spec: EngineSpec) -> None:
         self._state = lifecycle.after(self._state, Event.START)
+        self.started.append(spec)
         self._sample = self._samples.get((spec.model, spec.input))
         if self._sample is None:
             self._state = lifecycle.after(self._state, Event.CLOSE)
@@ -226,7 +228,7 @@ def _fetched(tensor: Tensor) -> Tensor:
     data = os.pread(tensor.place.fd, tensor.place.nbytes, tensor.place.offset)
     if len(data) < tensor.place.nbytes:
         raise BadInput(f"input {tensor.name!r}: its shared memory was made smaller; register the region again")
-    return replace(tensor, data=data, place=None)
+    return structs.replace(tensor, data=data, place=None)
 
 
 def _put(tensor: Tensor, place: Place | None) -> Tensor:
@@ -236,7 +238,7 @@ def _put(tensor: Tensor, place: Place | None) -> Tensor:
     if size > place.nbytes or os.fstat(place.fd).st_size < place.offset + size:
         raise BadInput(f"output {tensor.name!r} is {size} bytes, and its shared memory is smaller")
     os.pwrite(place.fd, tensor.data, place.offset)
-    return replace(tensor, data=b"", place=replace(place, nbytes=size))
+    return structs.replace(tensor, data=b"", place=structs.replace(place, nbytes=size))
 
 
 def _arrays(inputs: Sequence[Tensor]) -> dict[str, Array]:

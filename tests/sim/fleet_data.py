@@ -16,7 +16,15 @@ from agent.telemetry.counts import OpenLatencies
 from controlplane.container import Services
 from controlplane.errors import Forbidden
 from controlplane.fleet.looking import Picture
-from controlplane.fleet.reports import CameraReport, DeploymentReport, Inventory, Problem, Report, ShadowReport
+from controlplane.fleet.reports import (
+    CallCost,
+    CameraReport,
+    DeploymentReport,
+    Inventory,
+    Problem,
+    Report,
+    ShadowReport,
+)
 from controlplane.identity.domain import Admission
 from controlplane.identity.repository import IdentityRepository
 from controlplane.ingest.domain import Batch, Kind, Row
@@ -77,6 +85,7 @@ class HarbourFleet:
     broken: dict[str, str] = field(default_factory=dict)  # camera -> why it shows nothing
     problems: dict[str, tuple[Problem, ...]] = field(default_factory=dict)
     shadows: dict[str, ShadowReport] = field(default_factory=dict)  # box -> how a candidate compares there
+    costs: dict[str, CallCost] = field(default_factory=dict)  # box -> what a call costs there
     refuses: dict[str, str] = field(default_factory=dict)  # box -> why it refused the wanted release
     late: set[str] = field(default_factory=set)  # cameras most of whose frames miss their deadline
     full: set[str] = field(default_factory=set)  # boxes whose disk has no room
@@ -188,7 +197,7 @@ class HarbourFleet:
         cameras = tuple(self._camera_report(camera) for camera in CAMERAS if camera.node == name)
         active = self.runs.get(name, DIGEST)
         run = DeploymentReport(DEPLOYMENT, "IDLE", active_digest=active, target_digest=DIGEST, variant="fp32")
-        run = replace(run, shadow=self.shadows.get(name))
+        run = replace(run, shadow=self.shadows.get(name), cost=self.costs.get(name))
         if name in self.refuses:
             active = self.runs.get(name, "")
             run = replace(run, state="FAILED", active_digest=active, message=self.refuses[name])

@@ -29,6 +29,7 @@ class SimFleetServer(fleet_pb2_grpc.FleetServicer):
         self.grant = fleet_pb2.FileGrant(base_url="https://127.0.0.1:1/api/v1/blobs", bearer="secret")
         self.reports: list[tuple[str, fleet_pb2.SyncRequest]] = []
         self.frames: list[fleet_pb2.WatchFrame] = []
+        self.wishes: list[fleet_pb2.SnapshotWish] = []
         self.deleted: set[str] = set()
         self.failing: grpc.StatusCode | None = None
         self.certificates: list[str] = []  # PEM shown by callers, newest last
@@ -54,6 +55,11 @@ class SimFleetServer(fleet_pb2_grpc.FleetServicer):
         node = await self._admit(context)
         self.reports.append((node, request))
         return fleet_pb2.SyncResponse(desired=self.desired, grant=self.grant, clock_unix_ms=int(time.time() * 1000))
+
+    async def Wishes(self, request: fleet_pb2.WishesRequest, context: Context) -> AsyncIterator[fleet_pb2.SnapshotWish]:
+        await self._admit(context)
+        for wish in self.wishes:
+            yield wish
 
     async def Renew(self, request: fleet_pb2.RenewRequest, context: Context) -> fleet_pb2.Certificate:
         node = await self._admit(context)

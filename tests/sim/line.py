@@ -12,7 +12,7 @@ from agent.offload.cost import CostLine
 from agent.pipeline.lane import Lane
 from agent.pipeline.run import ActiveRelease, LaneRunner, LaneSettings
 from agent.ports import CloudModel
-from agent.types import Finished, Frame, Geometry, ModelInput, Tap
+from agent.types import Finished, Frame, Geometry, ModelInput, Tap, View
 from agent.workers.memory import SharedSlots
 from protos.ids import CameraName, DeploymentName
 from tests.sim.engine import FakeEngine, RealClock
@@ -51,7 +51,7 @@ class Slots:
         for memory in self.memory:
             memory.close()
 
-    async def encode(self, tap: Tap, slot: int, max_side: int, quality: int) -> bytes:
+    async def encode(self, tap: Tap, slot: int, view: View) -> bytes:
         raise AssertionError("nothing goes up here")
 
 

@@ -35,5 +35,9 @@ class SimLink:
     async def watch(self, frames: AsyncIterator[bytes]) -> None:
         raise NotImplementedError
 
+    async def wishes(self) -> AsyncIterator[bytes]:
+        raise NotImplementedError
+        yield b""
+
     async def close(self) -> None:
         return

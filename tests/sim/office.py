@@ -42,7 +42,8 @@ def _zones(fleet: HarbourFleet) -> None:
         stored = fleet.services.fleet.get_camera(camera.name)
         square = [[0.1, 0.5], [0.6, 0.5], [0.6, 0.95], [0.1, 0.95]]
         zones = [{"name": name, "points": square} for name in ZONES[camera.name]]
-        body = {"metadata": {"name": camera.name}, "spec": {**stored["spec"], "zones": zones}}
+        lines = [{"name": "harbour-mouth", "points": [[0.7, 0.85], [0.5, 0.35]]}] if camera.name == "gate" else []
+        body = {"metadata": {"name": camera.name}, "spec": {**stored["spec"], "zones": zones, "lines": lines}}
         fleet.services.fleet.apply_camera(camera.name, body)
 
 

@@ -35,6 +35,7 @@ PAGES = (
     Shown("camera", "/cameras/crane", PEOPLED),
     Shown("add-box", "/", ("empty",), open="[data-dialog=add-box]"),
     Shown("zones", "/cameras/gate", ("healthy",), open="[data-dialog=zones]"),
+    Shown("lines", "/cameras/gate", ("healthy",), open="[data-dialog=lines]"),
     Shown("deployments", "/deployments"),
     Shown("deployment", "/deployments/harbour-watch", PEOPLED),
     Shown("deployment-roll", "/deployments/harbour-watch", ("healthy",), "[data-dialog=move-1]"),

@@ -14,6 +14,7 @@ from agent.ports import Clock
 from agent.update.verify import VerifiedBytes, VerifiedRelease
 from protos.errors import LongshoreError, Rejected, Retryable
 from protos.ids import DeploymentName, Digest, digest_of
+from protos.manifest import Variant
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,13 @@ class SimServing:
         engines = self._of(DeploymentName(deployment))
         return [one for one in (engines.answering, engines.before, engines.candidate) if one]
 
-    async def warm(self, deployment: DeploymentName, release: VerifiedRelease, model: VerifiedBytes) -> float:
+    async def warm(
+        self, deployment: DeploymentName, release: VerifiedRelease, variant: Variant, model: VerifiedBytes
+    ) -> float:
         self.during(f"warm {release.digest}")
         engines = self._of(deployment)
         assert engines.candidate is None, "a second candidate"
+        assert release.manifest.file(variant.file).digest == digest_of(model), "the model of another variant"
         if release.digest in self.mistaken:
             raise ValueError("a simulated bug")
         if self.trouble is not None:

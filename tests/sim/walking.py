@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
+
+from msgspec import structs
 
 from agent.types import Box
 
@@ -56,7 +58,7 @@ def trembled(box: Box, chance: random.Random, share: float) -> Box:
     wide, high = (box.x1 - box.x0) * share, (box.y1 - box.y0) * share
     x0, x1 = (side + chance.gauss(0, wide) for side in (box.x0, box.x1))
     y0, y1 = (side + chance.gauss(0, high) for side in (box.y0, box.y1))
-    return replace(box, x0=x0, y0=y0, x1=max(x1, x0 + 1e-3), y1=max(y1, y0 + 1e-3))
+    return structs.replace(box, x0=x0, y0=y0, x1=max(x1, x0 + 1e-3), y1=max(y1, y0 + 1e-3))
 
 
 def moments(seconds: float, rate: float, start: float = 100.0) -> list[float]:

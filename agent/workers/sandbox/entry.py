@@ -1,7 +1,8 @@
 """A worker enters its sandbox: layer by layer, each tried at once by what it forbids. Nothing here ever stops a worker.
 
-    rlimits → no_new_privs → capabilities → Landlock (tried) → seccomp (tried)
+    cgroup (entered before) → rlimits → no_new_privs → capabilities → Landlock (tried) → seccomp (tried)
 
+A cgroup's limit cannot be tried by who means to live: what the kernel says of it is read while files can be.
 Landlock comes first, because where seccomp answers Landlock is never asked: only between the two can it be proven. It
 holds for the calling thread and those it starts, so a worker enters before there is another. What a library needs later
 must be loaded by then.
@@ -15,10 +16,12 @@ import mmap
 import os
 import resource
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from agent.workers.sandbox import bpf, kernel, landlock
+import msgspec
+
+from agent.workers.sandbox import bpf, cgroup, kernel, landlock
 from agent.workers.sandbox.profiles import NO_NEW_CODE, Profile
 from agent.workers.sandbox.report import Confined, Layer
 
@@ -28,6 +31,7 @@ _SHARED_HANDLERS = 0x800  # CLONE_SIGHAND, which alone is no valid wish: without
 def enter(profile: Profile) -> Confined:
     """Give up what the profile does not name, for good; what of it holds."""
     layers = (
+        *_cgroup(profile),
         _layer("rlimits", lambda: _limit(profile)),
         _layer("no_new_privs", _no_new_privileges),
         _layer("capabilities", _capabilities),
@@ -42,6 +46,12 @@ def _layer(name: str, apply: Callable[[], str]) -> Layer:
         return Layer(name, holds=True, detail=apply())
     except OSError as error:
         return Layer(name, holds=False, detail=error.strerror or str(error))
+
+
+def _cgroup(profile: Profile) -> Iterator[Layer]:
+    """Of a worker; where an address space is limited, little is missed without it."""
+    if cgroup.told():
+        yield msgspec.structs.replace(_layer("cgroup", cgroup.proven), vital=profile.growth is None)
 
 
 def _limit(profile: Profile) -> str:

@@ -7,7 +7,8 @@ import errno
 import os
 import struct
 
-from agent.workers.sandbox.syscalls import MACHINES, TABLE, Machine
+from agent.workers.sandbox import syscalls
+from agent.workers.sandbox.syscalls import MACHINES, Machine
 
 PR_SET_NO_NEW_PRIVS, PR_GET_NO_NEW_PRIVS = 38, 39
 _SECCOMP_SET_MODE_FILTER, _ALL_THREADS, _AS_FAST = 1, 1, 4
@@ -23,7 +24,7 @@ def machine() -> Machine | None:
 def call(name: str, *arguments: int | bytes | None) -> int:
     """The result, 0 or more. Whole numbers are handed over in 64 bits."""
     here = machine()
-    number = TABLE[name][here.column] if here else None
+    number = syscalls.number(name, here) if here else None
     if number is None:
         raise OSError(errno.ENOSYS, f"no number of {name} is known for this machine")
     wide = [ctypes.c_long(each) if isinstance(each, int) else each for each in arguments]

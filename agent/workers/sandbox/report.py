@@ -7,11 +7,13 @@ import logging
 import msgspec
 
 from agent.types import Problem
+from protos.problems import NOTICE
 
 log = logging.getLogger(__name__)
 
 # In the order in which they are entered; each sentence ends what was found missing.
 MENDS = {
+    "cgroup": "run the agent as the service of 'longshore-agent join --install', or with a cgroup that it may write",
     "rlimits": "look at the limits of the agent's service or container",
     "no_new_privs": "use Linux 3.5 or newer",
     "capabilities": "run the agent as a user of its own ('longshore-agent join --install' makes one)",
@@ -21,11 +23,15 @@ MENDS = {
 
 
 class Layer(msgspec.Struct, array_like=True, frozen=True):
-    """One layer as the worker tried it. `detail`: what it is, or what was found missing."""
+    """One layer as the worker tried it. `detail`: what it is, or what was found missing.
+
+    `vital`: no other layer holds most of what it holds.
+    """
 
     name: str
     holds: bool
     detail: str
+    vital: bool = True
 
     @property
     def sentence(self) -> str:
@@ -47,7 +53,10 @@ class Confined(msgspec.Struct, tag="confined", frozen=True):
 
 
 class Sandboxes:
-    """The last word of each kind of worker. A missing layer is a problem of the node, and stops nothing."""
+    """The last word of each kind of worker. A missing layer is a problem of the node, and stops nothing.
+
+    Where others hold most of what it would, it is a notice: nobody needs to come.
+    """
 
     def __init__(self) -> None:
         self._words: dict[str, Confined] = {}
@@ -56,16 +65,18 @@ class Sandboxes:
         if self._words.get(word.profile) != word:
             self._words[word.profile] = word
             for layer in word.missing:
-                log.warning("%s workers run without %s: %s", word.profile, layer.name, layer.sentence)
+                level = logging.WARNING if layer.vital else logging.INFO
+                log.log(level, "%s workers run without %s: %s", word.profile, layer.name, layer.sentence)
 
     def problems(self) -> list[Problem]:
         """One for each missing layer."""
-        return [Problem("sandbox", self._sentence(name)) for name in MENDS if self._without(name)]
+        return [self._problem(name) for name in MENDS if self._without(name)]
 
     def _without(self, name: str) -> dict[str, Layer]:
         return {profile: layer for profile, word in self._words.items() for layer in word.missing if layer.name == name}
 
-    def _sentence(self, name: str) -> str:
+    def _problem(self, name: str) -> Problem:
         lacking = self._without(name)
-        layer = next(iter(lacking.values()))
-        return f"workers ({', '.join(sorted(lacking))}) run without {name}: {layer.sentence}"
+        layer = max(lacking.values(), key=lambda each: each.vital)
+        sentence = f"workers ({', '.join(sorted(lacking))}) run without {name}: {layer.sentence}"
+        return Problem("sandbox" if layer.vital else NOTICE, sentence)

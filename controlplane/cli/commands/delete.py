@@ -74,8 +74,7 @@ def _targets(
         return [documents.identity(item) for path in paths for item in documents.read(path)]
     if not word:
         raise click.UsageError("Name a KIND and a NAME, or a file with -f.")
-    word, found, name = word.partition("/")
-    names = (name, *names) if found else names
+    word, names = kinds.split((word, *names))
     kind = kinds.named(word)
     if bool(names) is bool(selector):
         raise click.UsageError(f"Name the {kind.plural} to delete, or select them with -l; one of the two.")

@@ -23,8 +23,7 @@ Examples:
 @click.argument("kind_word", metavar="KIND", shell_complete=completing.kind)
 @click.argument("names", nargs=-1, metavar="NAME...", shell_complete=completing.name)
 def command(kind_word: str, names: tuple[str, ...]) -> None:
-    word, slash, name = kind_word.partition("/")
-    names = (name, *names) if slash else names
+    word, names = kinds.split((kind_word, *names))
     kind = kinds.named(word)
     names = names or ((kind.only,) if kind.only else ())
     if not names:

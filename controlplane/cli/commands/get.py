@@ -54,7 +54,7 @@ class Get(click.Command):
 @click.option("-o", "--output", "form", type=click.Choice(FORMATS), default="table", help="How to print it.")
 @click.option("-w", "--watch", is_flag=True, help="Print again what changes, each second.")
 def command(kind_word: str, names: tuple[str, ...], selector: str, form: str, *, watch: bool) -> None:
-    kind_word, names = _split(kind_word, names)
+    kind_word, names = kinds.split((kind_word, *names))
     if names and selector:
         raise click.UsageError("Give names or --selector, not both.")
     if watch and form in {"json", "yaml", "name"}:
@@ -74,12 +74,6 @@ def command(kind_word: str, names: tuple[str, ...], selector: str, form: str, *,
             if found or not missing:
                 _show(kind, found, form, single=len(names) == 1)
             refuse_missing(missing)
-
-
-def _split(word: str, names: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
-    """`camera/gate` is `camera gate`."""
-    kind, found, name = word.partition("/")
-    return (kind, (name, *names)) if found else (word, names)
 
 
 def fetch(client: Client, kind: Kind, names: tuple[str, ...], selector: str) -> tuple[list[Document], list[NotFound]]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import deque
 from datetime import datetime
-from time import sleep
+from time import monotonic, sleep
+from typing import NoReturn
 
 import click
 
@@ -28,6 +29,7 @@ Examples:
   longshore logs run/harbour-3 -f           go on until the Run is over
 """
 _WAIT_SECONDS = 8  # of one request: the box opens its stream when it hears that somebody looks
+_QUIET_SECONDS = 1  # after which a box that was reached has nothing more to send
 _REMEMBERED = 1000  # lines already printed: twice what the control plane keeps of a box
 _COLOURS = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
 _FIELDS = ("time", "level", "logger", "message")
@@ -62,11 +64,18 @@ def _show_run(log: RunLog, most: int, *, follow: bool) -> None:
 def _show_node(client: Client, node: str, most: int, *, follow: bool) -> None:
     presence, lines = _Presence(client, node), _Lines(client, node)
     presence.tell()
-    found = lines.newer(0 if presence.offline and not follow else _WAIT_SECONDS)
-    if not found and not follow:
+    if follow:
+        _follow(presence, lines, most)
+    found = lines.newer(0) if presence.offline else lines.until_quiet()
+    if not found:
         raise Retryable(f"{node} sent no line yet; is it online? See 'longshore describe node {node}'")
     _print(found[-most:])
-    while follow:
+
+
+def _follow(presence: _Presence, lines: _Lines, most: int) -> NoReturn:
+    """Until Ctrl-C."""
+    _print(lines.newer()[-most:])
+    while True:
         found = awaited(lines.newer, sleep)
         _print(found)
         if not found:
@@ -95,6 +104,13 @@ class _Lines:
         fresh = [line for line in lines if _key(line) not in self._printed]
         self._printed.extend(map(_key, fresh))
         return fresh
+
+    def until_quiet(self) -> list[Document]:
+        """What is kept of earlier looks, and what the box sends because of this one, line by line. Raises Retryable."""
+        found, end = self.newer(), monotonic() + _WAIT_SECONDS
+        while found and monotonic() < end and (more := self.newer(_QUIET_SECONDS)):
+            found += more
+        return found
 
     def _asked(self, after: int, wait: float) -> list[Document]:
         lines: list[Document] = self._client.document("GET", self._address, params={"after": after, "wait": wait})[

@@ -1,16 +1,21 @@
-// Zones, or masks, drawn over the live picture: polygons whose corners are normalised to the picture, each with a name. A click into
+// Zones, masks or lines, drawn over the live picture: their corners are normalised to the picture, each has a name. A click into
 // the picture begins one or adds a corner; clicking its first corner, Enter or a double click closes it; Escape drops it.
-// Corners are dragged, or moved by the arrow keys; Delete takes one away. Small corners between them make new ones.
+// Corners are dragged, or moved by the arrow keys; Delete takes one away. Small corners between them make new ones. A line
+// has two corners, and is done with the second; its arrow says which way to look for its right and left.
 
 import { shape } from "./charts.js";
 
-const FEWEST = 3, MOST_CORNERS = 32, MOST = 16, STEP = 0.01, NEAR = 12; // the last in pixels
+const POLYGON = { fewest: 3, most: 32, made: [[0.3, 0.3], [0.7, 0.3], [0.7, 0.7], [0.3, 0.7]] };
+const CORNERS = { zones: POLYGON, masks: POLYGON, lines: { fewest: 2, most: 2, made: [[0.5, 0.8], [0.5, 0.3]] } };
+const MOST = 16, STEP = 0.01, NEAR = 12; // the last in pixels
 const PICTURE_EVERY = 700; // ms
 let kind = "zones", zones = [], drawing = null, dragged = null, chosen = -1, timer = null;
 
 const dialog = () => document.getElementById(kind);
 const field = () => part(`[name="spec.${kind}"]`);
 const word = () => kind.slice(0, -1);
+const corners = () => CORNERS[kind];
+const isLine = () => corners().most === 2;
 const part = (selector) => dialog().querySelector(selector);
 const clamp = (value) => Math.min(1, Math.max(0, value));
 const round = (value) => Math.round(value * 10_000) / 10_000;
@@ -19,7 +24,7 @@ const size = () => part(".zone-stage").getBoundingClientRect();
 // ---- opening and closing ----
 
 document.addEventListener("click", (event) => {
-  const opener = event.target.closest('[data-dialog="zones"], [data-dialog="masks"]');
+  const opener = event.target.closest('[data-dialog="zones"], [data-dialog="masks"], [data-dialog="lines"]');
   if (opener) opened(opener.dataset.dialog);
   if (event.target.closest(".add-zone")) addZone();
 });
@@ -52,7 +57,7 @@ function refresh() {
 function addZone() {
   if (zones.length >= MOST) return;
   drawing = null;
-  zones.push({ name: freeName(), points: [[0.3, 0.3], [0.7, 0.3], [0.7, 0.7], [0.3, 0.7]] });
+  zones.push({ name: freeName(), points: structuredClone(corners().made) });
   chosen = zones.length - 1;
   changed();
   part(`.zone-list li:nth-child(${chosen + 1}) input`).select();
@@ -88,15 +93,16 @@ function at(event) {
 function pressed(event) {
   if (event.button !== 0) return;
   const { zone, corner, between } = event.target.dataset;
-  if (zone === "drawing" && corner === "0" && drawing.length >= FEWEST) return close();
+  if (zone === "drawing" && corner === "0" && drawing.length >= corners().fewest) return close();
   if (corner !== undefined && zone !== "drawing") return grab(event, Number(zone), Number(corner));
   if (between !== undefined) return split(event, Number(zone), Number(between));
   if (zone !== undefined && zone !== "drawing" && !drawing) { chosen = Number(zone); changed(); return undefined; }
   if (zones.length >= MOST) return undefined;
   drawing = drawing || [];
   const point = at(event), last = drawing.at(-1);
-  if (drawing.length < MOST_CORNERS && !(last && near(last, point))) drawing.push(point);
+  if (drawing.length < corners().most && !(last && near(last, point))) drawing.push(point);
   chosen = -1;
+  if (isLine() && drawing.length === 2) return close();
   return changed();
 }
 
@@ -112,7 +118,7 @@ function grab(event, zone, corner) {
 
 function split(event, zone, between) {
   const points = zones[zone].points;
-  if (points.length >= MOST_CORNERS) return;
+  if (points.length >= corners().most) return;
   points.splice(between + 1, 0, at(event));
   grab(event, zone, between + 1);
 }
@@ -129,7 +135,7 @@ function released() {
 
 function close() {
   if (!drawing) return;
-  if (drawing.length >= FEWEST) {
+  if (drawing.length >= corners().fewest) {
     zones.push({ name: freeName(), points: drawing });
     chosen = zones.length - 1;
   }
@@ -149,7 +155,7 @@ function keyed(event) {
   if (arrow) {
     const step = STEP * (event.shiftKey ? 5 : 1);
     points[corner] = [round(clamp(point[0] + arrow[0] * step)), round(clamp(point[1] + arrow[1] * step))];
-  } else if ((event.key === "Delete" || event.key === "Backspace") && points.length > FEWEST) {
+  } else if ((event.key === "Delete" || event.key === "Backspace") && points.length > corners().fewest) {
     points.splice(corner, 1);
   } else return;
   event.preventDefault();
@@ -186,16 +192,26 @@ function draw(pointer) {
 
 function polygon({ name, points }, index, xy) {
   const is = index === chosen, text = points.map((point) => xy(point).join(",")).join(" ");
-  const area = shape("polygon", { class: `zone${is ? " chosen" : ""}`, points: text, "data-zone": index });
+  const area = isLine()
+    ? [hold(text, index), shape("polyline", { class: `zone line${is ? " chosen" : ""}`, points: text }), arrow(points.map(xy), is)]
+    : [shape("polygon", { class: `zone${is ? " chosen" : ""}`, points: text, "data-zone": index })];
   const middle = xy([mean(points.map(([x]) => x)), mean(points.map(([, y]) => y))]);
   const label = shape("text", { class: "zone-name", x: middle[0], y: middle[1], "text-anchor": "middle" });
   label.textContent = name;
-  if (!is) return [area, label];
-  const between = points.map((point, corner) => {
+  if (!is) return [...area, label];
+  const between = isLine() ? [] : points.map((point, corner) => {
     const next = points[(corner + 1) % points.length], [cx, cy] = xy([(point[0] + next[0]) / 2, (point[1] + next[1]) / 2]);
     return shape("circle", { class: "between", cx, cy, r: 5, "data-zone": index, "data-between": corner });
   });
-  return [area, label, ...between, ...points.map((point, corner) => handle(xy(point), index, corner, `${name}, corner ${corner + 1} of ${points.length}`))];
+  return [...area, label, ...between, ...points.map((point, corner) => handle(xy(point), index, corner, `${name}, corner ${corner + 1} of ${points.length}`))];
+}
+
+const hold = (points, index) => shape("polyline", { class: "zone-hold", points, "data-zone": index }); // wide enough for a finger
+
+function arrow([from, to], is) {
+  const length = Math.hypot(to[0] - from[0], to[1] - from[1]) || 1, along = [(to[0] - from[0]) / length, (to[1] - from[1]) / length];
+  const point = (back, aside) => `${to[0] - back * along[0] - aside * along[1]},${to[1] - back * along[1] + aside * along[0]}`;
+  return shape("polygon", { class: `zone-arrow${is ? " chosen" : ""}`, points: [point(8, 0), point(24, 8), point(24, -8)].join(" ") });
 }
 
 function unfinished(pointer, xy) {
@@ -220,7 +236,7 @@ function list() {
     const row = element.children[index], input = row.querySelector("input");
     row.classList.toggle("chosen", index === chosen);
     if (document.activeElement !== input) input.value = zone.name;
-    row.querySelector("span").textContent = `${zone.points.length} corners`;
+    row.querySelector("span").textContent = isLine() ? "" : `${zone.points.length} corners`;
   });
 }
 
@@ -242,6 +258,15 @@ function item(_, index) {
   away.className = "button quiet danger";
   away.textContent = "Remove";
   away.addEventListener("click", () => { zones.splice(index, 1); chosen = -1; changed(); });
-  row.append(input, count, away);
+  row.append(input, count, ...(isLine() ? [turning(index)] : []), away);
   return row;
+}
+
+function turning(index) {
+  const turn = document.createElement("button");
+  turn.type = "button";
+  turn.className = "button quiet";
+  turn.textContent = "Turn round";
+  turn.addEventListener("click", () => { zones[index].points.reverse(); chosen = index; changed(); });
+  return turn;
 }

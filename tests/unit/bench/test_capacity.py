@@ -8,7 +8,6 @@ import pytest
 
 from agent.bench import capacity
 from agent.bench.capacity import Demand, Room, fastest, room, rooms
-from controlplane import pace
 
 FREE = Demand(cores=2, frame=0.02, alone=0.01, slow=0.05, decode=0.0, fit=0.0, stream_rate=15.0)
 
@@ -50,16 +49,6 @@ def test_a_deadline_is_three_times_what_a_slow_frame_takes() -> None:
 def test_a_deadline_waits_for_the_last_of_all_cameras_that_came_at_one_moment() -> None:
     each_second = room(FREE, 1.0)
     assert (each_second.cameras, each_second.deadline_ms) == (50, 550)
-
-
-def test_a_box_and_the_control_plane_work_by_the_same_rules() -> None:
-    assert (capacity.BUSY, capacity.ROOM) == (pace.BUSY, pace.ROOM)
-    assert (capacity.LEAST_MS, capacity.MOST_MS) == (pace.DEADLINE_MS, pace.MAX_DEADLINE_MS)
-    for milliseconds in (1, 83, 84, 100, 1000, 30_000):
-        slow = milliseconds / 1000
-        assert capacity.deadline_ms(capacity.ROOM * slow) == pace.deadline_ms(slow)
-    for usual in (0.06, 0.2, 0.7, 9.0):
-        assert fastest(replace(FREE, alone=usual)) == pace.pace(usual, usual).rate
 
 
 def test_a_camera_alone_is_asked_no_faster_than_films_run() -> None:

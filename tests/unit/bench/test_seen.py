@@ -10,7 +10,7 @@ import pytest
 
 from bench.bench_swap import Phase, missed
 from bench.dataplane.box import Holding
-from bench.dataplane.seen import Reader, Seen, gaps, outcomes, quantile
+from bench.dataplane.seen import Reader, Seen, gaps, outcomes
 
 CALM = Phase(30.0, 0.5, {"ok_local": 1200}, 2000, {}, 210.0, 230.0, 90.0)
 HELD = Holding(200.0, 12, 19_000, 60, 3)
@@ -41,12 +41,6 @@ def test_overhead_is_what_neither_decoder_nor_wait_nor_model_took() -> None:
     seen = Seen("quay", "watch", "ok_local", captured=1.0, came=1.012, ended=1.053, stages=stages)
     assert seen.engine_wait == pytest.approx(0.018)
     assert seen.overhead == pytest.approx(0.002 + 0.003)
-
-
-def test_the_quantile_is_a_value_that_was_there() -> None:
-    assert quantile([3.0, 1.0, 2.0, 4.0], 0.5) == 2.0
-    assert quantile([1.0], 0.99) == 1.0
-    assert quantile([], 0.99) == 0.0
 
 
 def test_a_line_that_is_still_being_written_is_read_at_the_next_look(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from agent.bench.figures import Machine
 from bench.serving import figures, table
 from bench.serving.cells import GRPC, HTTP, Cell, Limit, Measured, Standing
 from bench.serving.figures import Row, Verdict
@@ -110,8 +111,8 @@ def test_the_goals_say_what_was_held_and_what_was_missed() -> None:
 
 def test_a_machine_that_was_busy_otherwise_judges_no_goal() -> None:
     """There the share of raw may be above 1, since raw was starved as well."""
-    assert figures.quiet(0.15, cores=2)
-    assert not figures.quiet(1.4, cores=2)
+    assert not Machine("", cores=2, others=0.15).is_busy
+    assert Machine("", cores=2, others=1.4).is_busy
     told = figures.verdicts(figures.rows([cell(HTTP, 900, 400)]), [OURS])
     shown = table.report([OURS], [], [], told, judged=False)
     assert "held" not in shown

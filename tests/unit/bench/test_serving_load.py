@@ -36,11 +36,6 @@ def test_rate_and_percentiles_are_of_what_ended_after_the_time_to_settle() -> No
     assert found.p99 == pytest.approx(0.01)
 
 
-@pytest.mark.parametrize(("share", "value"), [(0.5, 50), (0.99, 99), (1.0, 100), (0.001, 1)])
-def test_a_percentile_is_a_value_that_was_measured(share: float, value: int) -> None:
-    assert load.percentile(list(range(1, 101)), share) == value
-
-
 @pytest.mark.parametrize(
     ("requests", "said"),
     [

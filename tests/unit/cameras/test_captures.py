@@ -6,6 +6,8 @@ import asyncio
 import logging
 import mmap
 import os
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,8 +15,9 @@ import numpy as np
 import pytest
 
 from agent.cameras.messages import MAX_JPEG, FrameReady, SetCamera, Superseded
-from agent.types import Box, CameraState, ModelInput
+from agent.types import Box, CameraState, ModelInput, View, Zone
 from protos.errors import Retryable
+from protos.regions import Region
 from tests.sim.yard import SMALL, Yard, plan, tap
 
 LARGE = "synthetic://harbour?seed=1"
@@ -209,8 +212,8 @@ async def test_a_held_frame_is_encoded_within_its_bounds(yard: Yard) -> None:
     await yard.apply(plan("quay", LARGE))
     yard.holding.add(tap("quay"))
     (frame, *_) = await yard.frames(tap("quay"), 1)
-    large = await yard.captures.encode(tap("quay"), frame.slot, 640, 95)
-    small = await yard.captures.encode(tap("quay"), frame.slot, 320, 50)
+    large = await yard.captures.encode(tap("quay"), frame.slot, View(640, 95))
+    small = await yard.captures.encode(tap("quay"), frame.slot, View(320, 50))
     assert decoded(large).shape == (360, 640, 3)
     assert decoded(small).shape == (180, 320, 3)
     assert len(small) < len(large) <= MAX_JPEG
@@ -220,7 +223,64 @@ async def test_a_frame_given_back_cannot_be_encoded(yard: Yard) -> None:
     await yard.apply(plan("quay"))
     (frame,) = await yard.frames(tap("quay"), 1)
     with pytest.raises(Retryable):
-        await yard.captures.encode(tap("quay"), frame.slot, 640, 80)
+        await yard.captures.encode(tap("quay"), frame.slot, View(640, 80))
+
+
+async def test_a_region_of_a_held_frame_is_that_part_of_its_picture(yard: Yard) -> None:
+    await yard.apply(plan("quay", LARGE))
+    yard.holding.add(tap("quay"))
+    (frame, *_) = await yard.frames(tap("quay"), 1)
+    whole = decoded(await yard.captures.encode(tap("quay"), frame.slot, View(640, 95)))
+    part = decoded(await yard.captures.encode(tap("quay"), frame.slot, View(640, 95, Region(0.25, 0.5, 0.5, 1.5))))
+    assert part.shape == (180, 160, 3)
+    assert np.abs(part.astype(int) - whole[180:, 160:320]).mean() < 4
+
+
+async def test_a_region_of_nothing_costs_its_caller_alone(yard: Yard) -> None:
+    await yard.apply(plan("quay"))
+    yard.holding.add(tap("quay"))
+    (frame, *_) = await yard.frames(tap("quay"), 1)
+    (worker,) = yard.captures.worker_pids
+    for absurd in (Region(0.5, 0.5, 0.5, 0.5), Region(2.0, 2.0, 3.0, 3.0), Region(float("nan"), 0, 1, 1)):
+        with pytest.raises(Retryable, match="region"):
+            await yard.captures.encode(tap("quay"), frame.slot, View(640, 80, absurd))
+        with pytest.raises(Retryable, match="region"):
+            await yard.captures.snapshot(plan("quay").name, View(640, 80, absurd))
+    assert await yard.captures.encode(tap("quay"), frame.slot, View(-5, 1000, Region(-9, -9, 9, 9)))
+    assert yard.captures.worker_pids == [worker]
+
+
+async def test_nothing_behind_a_mask_leaves_the_worker_from_the_moment_it_is_told(yard: Yard) -> None:
+    """A frame that was kept from before included."""
+    await yard.apply(plan("quay", LARGE))
+    yard.holding.add(tap("quay"))
+    (frame, *_) = await yard.frames(tap("quay"), 1)
+    before = decoded(await yard.captures.encode(tap("quay"), frame.slot, View(640, 95)))
+    half = Zone("half", ((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)))
+    await yard.apply(replace(plan("quay", LARGE), masks=(half,)))
+    name, left = plan("quay").name, Region(0.0, 0.0, 0.45, 1.0)
+    kept = decoded(await yard.captures.encode(tap("quay"), frame.slot, View(640, 95)))
+    assert np.abs(kept[:, 330:].astype(int) - before[:, 330:]).mean() < 1
+    assert np.ptp(kept[:, :312]) <= 2
+    assert np.ptp(decoded(await yard.captures.encode(tap("quay"), frame.slot, View(640, 95, left)))) <= 2
+    assert np.ptp(decoded((await yard.captures.snapshot(name, View(640, 95, left)))[0])) <= 2
+    shown = decoded(await yard.captures.preview(name, captured_unix_ns=frame.captured_unix_ns))
+    inside = slice(40, 350), slice(8, 300)  # without its outline and its name
+    assert before[inside].max() > 200 > 150 > shown[inside].max()
+
+
+async def test_a_snapshot_is_the_newest_picture_as_it_is(yard: Yard) -> None:
+    await yard.apply(plan("quay", LARGE))
+    await yard.frames(tap("quay"), 1)
+    name = plan("quay").name
+    snapping = yard.captures.snapshot(name, View(4000, 90))
+    (jpeg, captured_ns), preview = await asyncio.gather(snapping, yard.captures.preview(name, (), "a caption"))
+    snapshot, shown = decoded(jpeg), decoded(preview)
+    assert 0 <= time.time() - captured_ns / 1e9 < 10
+    assert snapshot.shape == shown.shape == (360, 640, 3), "neither takes the other's place"
+    assert shown[-20:].mean() < snapshot[-20:].mean()
+    part, _ = await yard.captures.snapshot(name, View(320, 50, Region(0, 0, 0.5, 0.5)))
+    assert decoded(part).shape == (180, 320, 3)
 
 
 async def test_a_preview_shows_boxes_and_caption_on_its_own_picture(yard: Yard) -> None:

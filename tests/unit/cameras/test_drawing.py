@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import cv2
 import numpy as np
 import pytest
+from msgspec import structs
 
 from agent.cameras import drawing
 from agent.cameras.messages import MAX_JPEG
 from agent.cameras.picture import RgbPicture
-from agent.types import Box, Zone
+from agent.types import Box, View, Zone
 
 CORNER = Zone("water-edge", ((0.0, 0.6), (1.0, 0.5), (1.0, 1.0), (0.0, 1.0)))
 RNG = np.random.default_rng(1)
@@ -28,19 +27,19 @@ def decoded(jpeg: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
 @pytest.mark.parametrize("side", [640, 1280, 3840])
 def test_even_noise_fits_the_wire(side: int) -> None:
     noise = RgbPicture(RNG.integers(0, 255, (side * 9 // 16, side, 3), dtype=np.uint8))
-    jpeg = drawing.encode(noise, side, 95)
+    jpeg = drawing.encode(noise, View(side, 95))
     assert len(jpeg) <= MAX_JPEG
     assert decoded(jpeg).shape[2] == 3
 
 
 def test_the_longer_side_is_bounded_and_small_pictures_stay_small() -> None:
-    assert decoded(drawing.encode(grey(720, 1280), 640, 80)).shape == (360, 640, 3)
-    assert decoded(drawing.encode(grey(90, 160), 640, 80)).shape == (90, 160, 3)
+    assert decoded(drawing.encode(grey(720, 1280), View(640, 80))).shape == (360, 640, 3)
+    assert decoded(drawing.encode(grey(90, 160), View(640, 80))).shape == (90, 160, 3)
 
 
 def test_red_stays_red() -> None:
     red = RgbPicture(np.full((64, 64, 3), (220, 20, 20), np.uint8))
-    assert np.abs(decoded(drawing.encode(red, 64, 90)).astype(int) - (220, 20, 20)).max() < 12
+    assert np.abs(decoded(drawing.encode(red, View(64, 90))).astype(int) - (220, 20, 20)).max() < 12
 
 
 def test_a_label_keeps_its_colour() -> None:
@@ -58,7 +57,7 @@ def test_boxes_anywhere_are_drawn_inside_the_picture(size: tuple[int, int]) -> N
 
 def test_a_known_thing_is_called_by_its_number() -> None:
     box = Box(0.2, 0.3, 0.6, 0.9, 0.87, "person")
-    known = replace(box, track=12)
+    known = structs.replace(box, track=12)
     plain, numbered = (decoded(drawing.preview(grey(), drawing.Drawn([each]), 640)) for each in (box, known))
     assert drawing.tag(box) == "person 87"
     assert drawing.tag(known) == "person #12"

@@ -6,14 +6,14 @@ import math
 
 import pytest
 
-from agent.cameras.gate import GUST_PICTURES, HELD_SECONDS, SETTLED_SECONDS, Gate, Seen
+from agent.cameras.gate import GUST_PICTURES, HELD_SECONDS, SETTLED_SECONDS, Change, Gate
 
 PERIOD = 0.2
 
 
 def opened(gate: Gate, seen: str, start: float = 100.0) -> str:
     """How a gate stands at pictures PERIOD apart: `.` still, `m` motion, `a` anew; `#` open, `-` closed."""
-    words = {".": Seen.STILL, "m": Seen.MOTION, "a": Seen.ANEW}
+    words = {".": Change.STILL, "m": Change.MOTION, "a": Change.ANEW}
     return "".join("#" if gate.open(words[each], start + n * PERIOD) else "-" for n, each in enumerate(seen))
 
 
@@ -28,9 +28,9 @@ def test_it_is_open_while_something_moves_and_a_while_after() -> None:
 
 def test_a_slow_camera_is_held_open_for_pictures_not_seconds() -> None:
     gate = Gate(10)
-    for number, seen in enumerate([Seen.MOTION, Seen.MOTION, Seen.STILL, Seen.STILL, Seen.STILL]):
+    for number, seen in enumerate([Change.MOTION, Change.MOTION, Change.STILL, Change.STILL, Change.STILL]):
         assert gate.open(seen, number * 2.0)
-    assert not gate.open(Seen.STILL, 10.0)
+    assert not gate.open(Change.STILL, 10.0)
 
 
 def test_a_gust_opens_it_for_a_moment_only() -> None:

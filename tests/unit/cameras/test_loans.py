@@ -140,10 +140,13 @@ def test_a_file_is_lent_from_its_start_and_for_reading(tmp_path: Path) -> None:
     os.close(fd)
 
 
-def test_only_plain_files_are_lent(tmp_path: Path) -> None:
+def test_only_plain_files_are_lent_with_a_sandbox_or_without(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path, number in ((tmp_path, errno.EISDIR), (tmp_path / "pipe", errno.ENODEV), (tmp_path / "x", errno.ENOENT)):
         assert fetched(File(str(path)), 1, 1) == (Lent(1, error=number), [])
+        with pytest.raises(OSError, match=str(path)) as refusal:
+            OWN_HANDS.file(str(path))
+        assert refusal.value.errno == number
     assert fetched(Device("/dev/zero"), 1, 1) == (Lent(1, error=errno.EACCES), [])
 
 

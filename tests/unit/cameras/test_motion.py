@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from agent.cameras.gate import Seen
+from agent.cameras.gate import Change
 from agent.cameras.letterbox import Pixels
 from agent.cameras.motion import GAP_SECONDS, SIDE, MotionDetector
 
@@ -39,13 +39,13 @@ def thing(picture: Pixels, x: float, y: int, size: tuple[int, int], tone: int = 
     return drawn
 
 
-def seen(scene: Scene, count: int, detector: MotionDetector | None = None, start: int = 0) -> list[Seen]:
+def seen(scene: Scene, count: int, detector: MotionDetector | None = None, start: int = 0) -> list[Change]:
     detector = detector or MotionDetector()
     return [detector.see(scene(number), number * PERIOD) for number in range(start, start + count)]
 
 
-def moving(found: list[Seen]) -> float:
-    return sum(each is not Seen.STILL for each in found) / len(found)
+def moving(found: list[Change]) -> float:
+    return sum(each is not Change.STILL for each in found) / len(found)
 
 
 def settled(still: Scene) -> MotionDetector:
@@ -58,7 +58,7 @@ def settled(still: Scene) -> MotionDetector:
 @pytest.mark.parametrize("sigma", [0.0, 3.0, 8.0])
 def test_noise_is_no_motion(sigma: float) -> None:
     found = seen(lambda number: noisy(yard(), number, sigma), 60)
-    assert found[0] is Seen.ANEW
+    assert found[0] is Change.ANEW
     assert moving(found[1:]) <= 0.02
 
 
@@ -75,7 +75,7 @@ def test_a_lamp_is_motion_once_and_then_learned(level: int) -> None:
     lit = np.clip(yard().astype(np.int16) * 2 // 3 + 40 + level, 0, 255).astype(np.uint8)
     lit[::2] = lit[::2] // 2
     found = seen(lambda number: noisy(lit if number >= 30 else yard(), number), 70)
-    assert found[30] is Seen.ANEW
+    assert found[30] is Change.ANEW
     assert moving(found[31:]) <= 0.05
 
 
@@ -124,7 +124,7 @@ def test_water_that_glitters_all_day_is_learned_and_a_boat_on_it_is_still_seen()
 def test_small_slow_and_large_fast_things_are_seen(size: tuple[int, int], speed: float) -> None:
     detector = settled(lambda number: noisy(yard(), number))
     found = seen(lambda number: thing(noisy(yard(), number), 20 + (number - 30) * speed, 60, size), 50, detector, 30)
-    assert Seen.MOTION in found[:3]
+    assert Change.MOTION in found[:3]
     assert moving(found[3:]) >= 0.6  # the gate holds the rest
 
 
@@ -135,9 +135,9 @@ def test_what_comes_to_rest_is_learned_and_its_leaving_is_seen() -> None:
     )
     detector = settled(still)
     arriving = seen(parked, 150, detector, 30)
-    assert arriving[0] is Seen.MOTION
+    assert arriving[0] is Change.MOTION
     assert moving(arriving[-25:]) == 0
-    assert seen(still, 1, detector, 180) == [Seen.MOTION]
+    assert seen(still, 1, detector, 180) == [Change.MOTION]
 
 
 def test_motion_in_a_mask_does_not_count() -> None:
@@ -151,10 +151,10 @@ def test_motion_in_a_mask_does_not_count() -> None:
 
 def test_another_size_a_gap_and_what_may_be_another_place_are_compared_with_nothing() -> None:
     detector = MotionDetector()
-    assert detector.see(yard(), 1.0) is Seen.ANEW
-    assert detector.see(yard(), 1.2) is Seen.STILL
-    assert detector.see(yard()[:, :200], 1.4) is Seen.ANEW
-    assert detector.see(yard()[:, :200], 1.5 + GAP_SECONDS) is Seen.ANEW
-    assert detector.see(yard()[:, :200], 0.0) is Seen.ANEW
+    assert detector.see(yard(), 1.0) is Change.ANEW
+    assert detector.see(yard(), 1.2) is Change.STILL
+    assert detector.see(yard()[:, :200], 1.4) is Change.ANEW
+    assert detector.see(yard()[:, :200], 1.5 + GAP_SECONDS) is Change.ANEW
+    assert detector.see(yard()[:, :200], 0.0) is Change.ANEW
     detector.forget()
-    assert detector.see(yard()[:, :200], 0.1) is Seen.ANEW
+    assert detector.see(yard()[:, :200], 0.1) is Change.ANEW

@@ -21,6 +21,7 @@ def test_every_reason_has_one_sentence_that_starts_with_its_name(reason: Reason)
     [
         (errno.EBUSY, Reason.BUSY),
         (errno.ENODEV, Reason.NOT_FOUND),
+        (errno.ENOTTY, Reason.NOT_FOUND),
         (errno.EHOSTUNREACH, Reason.UNREACHABLE),
         (errno.ETIMEDOUT, Reason.STALLED),
     ],

@@ -10,8 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from agent.cameras import placement
+from agent.cameras import group, placement
 from agent.types import CameraState, ModelInput
+from agent.workers.sandbox import cgroup
+from agent.workers.sandbox.hierarchy import Absent
 from protos.errors import Retryable
 from tests.sim.yard import Yard, plan, tap
 
@@ -70,3 +72,16 @@ async def test_a_tap_that_finds_no_memory_is_fed_the_next_time_it_is_asked_for(y
                 yard.captures.slots_fd(tap("quay"))
     await yard.apply(plan("quay"), taps={tap("quay"): ModelInput(32, 32)})
     await yard.frames(tap("quay"), 2)
+
+
+@pytest.mark.skipif(isinstance(cgroup.own(), Absent), reason="no cgroup can be made here")
+async def test_a_worker_that_outgrows_its_cgroup_is_started_again_and_its_camera_says_why(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group, "ROOM", (16 << 20) - cgroup.AT_START)  # it does not get as far as its first picture
+    await yard.apply(plan("quay"), taps={})
+    await yard.until(lambda: any(each.restarts for each in yard.health["quay"]))
+    fallen = next(each for each in yard.health["quay"] if each.restarts)
+    assert fallen.reason.startswith("its capture worker died (it took more memory than the 0.0 GiB it may have")
+    monkeypatch.undo()
+    await yard.until(lambda: yard.state("quay") is CameraState.RUNNING)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from controlplane.cli.checkup import Here, Server, diagnose
+from protos.problems import NOTICE
 from tests.sim.command import Run
 from tests.sim.control_plane import SimControlPlane
 
@@ -25,7 +26,9 @@ def box(name: str, phase: str = "Online", version: str = "0.2.0", **status: Any)
 
 
 def test_a_fleet_that_is_well_has_nothing_to_note() -> None:
-    findings = diagnose("0.2.0", replace(WELL, nodes=[box("quay-1", version="0.1.0")]), "", HERE)
+    notice = {"code": NOTICE, "message": "workers (engine) run without cgroup"}
+    boxes = [box("quay-1", version="0.1.0", problems=[notice])]
+    findings = diagnose("0.2.0", replace(WELL, nodes=boxes), "", HERE)
     assert {finding.level for finding in findings} == {"ok"}
     assert any(finding.sentence == "1 of 1 are online" for finding in findings)
 

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from itertools import count, islice
+from pathlib import Path
 
 import pytest
 import yaml
 
 from controlplane.cli import patience
 from controlplane.cli.client import Client
-from controlplane.cli.commands import logs
+from controlplane.cli.commands import logs, snapshot
 from controlplane.cli.contexts import Context
-from controlplane.fleet.looking import LogLine, Looking
+from controlplane.fleet.looking import LogLine, Looking, Snapshot, SnapshotWish
 from controlplane.fleet.reports import CameraReport, Report
 from controlplane.metrics import new_registry
 from controlplane.web import create_app
 from protos.errors import Retryable
-from protos.ids import NodeId
+from protos.ids import CameraName, NodeId
+from protos.regions import WHOLE, Region
 from tests.sim.command import Run, Serving
 from tests.sim.control_plane import SimControlPlane
 
-QUAY = NodeId("quay-1")
+QUAY, GATE = NodeId("quay-1"), CameraName("gate")
 
 
 @pytest.fixture
@@ -48,6 +52,41 @@ def test_top_shows_only_what_is_selected(gate: Run) -> None:
     assert gate("top", "--once", "-l", "site=moon").out.startswith("0 of 0 boxes online   0/0 cameras running")
 
 
+@pytest.fixture(autouse=True)
+def _a_box_answers_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "_QUIET_SECONDS", 0)
+
+
+def test_logs_show_what_a_box_sends_because_somebody_looks_and_not_what_was_kept_of_an_earlier_look(
+    gate: Run, house: SimControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def line(words: str) -> LogLine:
+        return LogLine(1_795_000_000_000, "INFO", "agent.node", words)
+
+    sent = iter(["kept on the box 1", "kept on the box 2"])
+
+    def look(_: object) -> None:
+        for words in islice(sent, 1):
+            house.services.looking.put_line(QUAY, line(words))
+
+    house.services.looking.put_line(QUAY, line("of an earlier look"))
+    monkeypatch.setattr(house.services.fleet, "look_at_node", look)
+    shown = gate("logs", "quay-1", "-n", "2").out.splitlines()
+    assert [each.split("agent.node: ")[1] for each in shown] == ["kept on the box 1", "kept on the box 2"]
+
+
+def test_logs_of_a_box_that_never_stops_talking_come_to_an_end(
+    gate: Run, house: SimControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = iter(range(100))
+    monkeypatch.setattr(logs, "monotonic", lambda: next(now))
+    talk = (LogLine(number, "INFO", "agent.node", "on and on") for number in count(1_795_000_000_000))
+    monkeypatch.setattr(
+        house.services.fleet, "look_at_node", lambda _: house.services.looking.put_line(QUAY, next(talk))
+    )
+    assert len(gate("logs", "quay-1").out.splitlines()) == logs._WAIT_SECONDS
+
+
 def test_logs_show_the_newest_lines_of_a_box(gate: Run, house: SimControlPlane) -> None:
     for number in range(3):
         house.services.looking.put_line(QUAY, LogLine(1_795_000_000_000, "WARNING", "agent.node", f"line {number}"))
@@ -56,6 +95,63 @@ def test_logs_show_the_newest_lines_of_a_box(gate: Run, house: SimControlPlane) 
         "WARNING agent.node: line 1",
         "WARNING agent.node: line 2",
     ]
+
+
+@contextmanager
+def answering(looking: Looking, failure: str = "") -> Iterator[list[SnapshotWish]]:
+    """A box that answers one wish for a snapshot; the list says which."""
+    met: list[SnapshotWish] = []
+
+    def answer() -> None:
+        while not (wishes := looking.wishes({GATE})):
+            threading.Event().wait(0.001)
+        met.extend(wishes)
+        jpeg = b"" if failure else b"\xff\xd8\xff a boat"
+        looking.put_snapshot(Snapshot(wishes[0].number, GATE, 1_795_000_000_500, jpeg, failure))
+
+    box = threading.Thread(target=answer, daemon=True)
+    box.start()
+    yield met
+    box.join()
+
+
+def test_a_snapshot_is_saved_under_the_cameras_name(
+    gate: Run, house: SimControlPlane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with answering(house.services.looking) as met:
+        shown = gate("snapshot", "gate")
+    assert (shown.code, shown.out) == (0, "gate.jpg: gate at 2026-11-18T11:06:40.500Z, 0.0 kB\n")
+    assert (tmp_path / "gate.jpg").read_bytes() == b"\xff\xd8\xff a boat"
+    assert [(wish.max_side, wish.quality, wish.region) for wish in met] == [(1920, 90, WHOLE)]
+
+
+def test_a_snapshot_of_a_region_goes_where_it_is_told_to(gate: Run, house: SimControlPlane, tmp_path: Path) -> None:
+    target, wished = tmp_path / "boat.jpg", ("--region", "0.41,0.52,0.58,0.71", "--size", "300", "--quality", "50")
+    with answering(house.services.looking) as met:
+        assert gate("snapshot", "gate", *wished, "-o", str(target)).code == 0
+    assert target.read_bytes() == b"\xff\xd8\xff a boat"
+    assert [(wish.max_side, wish.quality, wish.region) for wish in met] == [(300, 50, Region(0.41, 0.52, 0.58, 0.71))]
+
+
+def test_a_snapshot_that_cannot_be_had_says_why_and_writes_nothing(
+    gate: Run, house: SimControlPlane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot, "_TRIES", 1)
+    target = tmp_path / "gate.jpg"
+    with answering(house.services.looking, "the capture worker is being started again"):
+        shown = gate("snapshot", "gate", "-o", str(target))
+    assert (shown.code, "is being started again" in shown.err) == (3, True)
+    shown = gate("snapshot", "gate", "--region", "1,1,0,0", "-o", str(target))
+    assert (shown.code, "region" in shown.err) == (1, True)
+    assert gate("snapshot", "nowhere").code == 4
+    assert not target.exists()
+
+
+def test_a_snapshot_of_a_box_that_is_offline_is_not_waited_for(offline: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshot, "sleep", lambda _: None)
+    shown = offline("snapshot", "gate")
+    assert (shown.code, "longshore describe camera gate" in shown.err) == (3, True)
 
 
 def test_logs_of_a_box_nobody_knows_are_not_found(longshore: Run) -> None:

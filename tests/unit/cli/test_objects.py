@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from controlplane.fleet.reports import ShadowReport
+from controlplane.fleet.reports import CallCost, ShadowReport
 from controlplane.ingest.domain import Batch, Kind, Row
 from protos.ids import NodeId
 from tests.sim import releases
@@ -168,6 +168,17 @@ def test_describe_tells_how_a_shadow_compares(longshore: Run, house: SimControlP
     assert re.split(r" {2,}", row.strip())[2:7] == ["102", "97.0 %", "2", "12.0 ms", "20.0 ms"]
 
 
+def test_describe_tells_what_a_call_costs_on_a_box(longshore: Run, house: SimControlPlane) -> None:
+    made = HarbourFleet(house.services)
+    made.join()
+    made.costs["north-quay"] = CallCost(0.0104, 0.0021)
+    made.report()
+    for node, cost in (("north-quay", "10.4·n + 2.1 ms "), ("south-quay", "- ")):
+        shown = longshore("describe", f"node/{node}").out
+        titles, first, *_ = shown.partition("\nDeployments\n")[2].splitlines()
+        assert first[titles.index("CALL OF N") :].startswith(cost)
+
+
 def test_describe_shows_all_of_a_spec(fleet: Run) -> None:
     shown = fleet("describe", "settings", "fleet").out
     for field in ("detections.retention:", "registry.quota:", "boxes.releases.quota:", "boxes.outbox.quota:"):
@@ -191,6 +202,23 @@ def test_objects_are_deleted_by_name_label_and_file(fleet: Run, tmp_path: Path) 
     assert fleet("delete", "cameras", "-l", "view=out").out == "camera/berth deleted\n"
     gone = fleet("delete", "-f", str(tmp_path / "fleet.yaml"))
     assert gone.code == 4
+
+
+@pytest.mark.parametrize("verb", ["get", "describe", "delete"])
+def test_names_as_get_prints_them_can_be_given_back(fleet: Run, verb: str) -> None:
+    names = fleet("get", "cameras", "-o", "name").out.split()
+    assert names == ["camera/berth", "camera/gate"]
+    done = fleet(verb, *names)
+    assert done.code == 0
+    assert "berth" in done.out
+    assert "gate" in done.out
+
+
+def test_names_of_two_kinds_are_refused_and_none_is_deleted(fleet: Run) -> None:
+    done = fleet("delete", "camera/gate", "deployment/watch")
+    assert (done.code, done.out) == (1, "")
+    assert done.err == "error: camera and deployment are two kinds; name one kind at a time\n"
+    assert fleet("get", "camera", "gate").code == 0
 
 
 def test_one_object_that_is_gone_keeps_no_other_from_being_deleted(fleet: Run) -> None:

@@ -10,8 +10,8 @@ import yaml
 
 from controlplane.cli.proposing import SOMEWHERE, Tried, as_text, box_of, documents, measured
 from controlplane.fleet import specs
-from controlplane.pace import Pace
 from protos import manifest
+from protos.pace import Pace
 from tests.sim import releases
 
 RELEASE = manifest.parse(releases.make("1.0.0").manifest)
@@ -88,3 +88,18 @@ def test_the_box_with_the_fewest_cameras_is_chosen_of_those_that_are_there() -> 
     fleet = [box("a", "edge", "Online", 2), box("b", "edge", "Online", 1), box("c", "edge", "Offline", 0)]
     assert box_of([*fleet, box("d", "cloud", "Online", 0)]) == "b"
     assert box_of([]) == ""
+
+
+def test_what_is_proposed_takes_no_name_of_another_source_or_of_a_deployment_by_hand() -> None:
+    def names(source: str) -> list[str]:
+        return [each["metadata"]["name"] for each in documents(replace(TRIED, source=source))]
+
+    assert names("file:///srv/My%20quay.mp4") == ["harbour-my-quay"] * 2
+    assert names("file:///srv/gate.mp4") == ["harbour-gate"] * 2
+    assert names("") == ["harbour-try"]
+
+
+@pytest.mark.parametrize("source", ["", "file:///srv/quay.mp4"])
+def test_names_of_what_is_proposed_are_no_longer_than_they_may_be(source: str) -> None:
+    long = manifest.parse(releases.make("1.0.0", name="n" * 63).manifest)
+    assert all(len(each["metadata"]["name"]) <= 63 for each in documents(replace(TRIED, release=long, source=source)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 
-from controlplane.fleet.looking import MAX_LOG_LINES, LogLine, Looking, Picture
+from controlplane.fleet.looking import MAX_LOG_LINES, LogLine, Looking, Picture, Snapshot, SnapshotWish
 from protos.ids import CameraName, NodeId
 
 GATE, BERTH, QUAY = CameraName("gate"), CameraName("berth"), NodeId("quay-1")
@@ -74,3 +74,39 @@ async def test_an_event_loop_is_woken_by_anything_new() -> None:
 
 async def test_an_event_loop_is_told_that_nothing_came() -> None:
     assert await Looking().changed(0.001) is False
+
+
+def answering(looking: Looking, answer: Snapshot) -> None:
+    """As a box would: once it has heard of the wish. `answer.wish` is filled in."""
+    for _ in range(1000):
+        for wish in looking.wishes({GATE}):
+            looking.put_snapshot(Snapshot(wish.number, answer.camera, answer.captured_unix_ms, answer.jpeg))
+            return
+        threading.Event().wait(0.001)
+
+
+def test_whoever_waits_for_a_snapshot_gets_the_one_that_was_asked_for() -> None:
+    looking = Looking()
+    box = threading.Thread(target=answering, args=(looking, Snapshot(0, GATE, 5, b"gate")))
+    box.start()
+    found = looking.wait_snapshot(SnapshotWish(GATE, 640, 80), 5.0)
+    box.join()
+    assert found is not None
+    assert (found.jpeg, found.captured_unix_ms) == (b"gate", 5)
+    assert looking.wishes({GATE}) == [], "nobody waits any more"
+    assert looking.picture(GATE) is None, "it is no live picture"
+
+
+def test_a_snapshot_of_another_camera_answers_no_wish() -> None:
+    looking = Looking()
+    box = threading.Thread(target=answering, args=(looking, Snapshot(0, BERTH, 5, b"berth")))
+    box.start()
+    assert looking.wait_snapshot(SnapshotWish(GATE, 640, 80), 0.05) is None
+    box.join()
+    assert looking.wishes({GATE}) == []
+
+
+def test_a_snapshot_that_nobody_waits_for_is_forgotten() -> None:
+    looking = Looking()
+    looking.put_snapshot(Snapshot(1, GATE, 5, b"late"))
+    assert looking.wait_snapshot(SnapshotWish(GATE, 640, 80), 0.0) is None

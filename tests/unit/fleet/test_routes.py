@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from controlplane.fleet.looking import LogLine, Picture
+from controlplane.fleet.looking import LogLine, Picture, Snapshot
+from controlplane.fleet.reports import CameraReport, Report
 from controlplane.identity.domain import Admission
 from controlplane.identity.repository import IdentityRepository
 from protos.ids import CameraName, NodeId
@@ -156,6 +158,59 @@ def test_asking_for_a_picture_or_lines_marks_the_box_as_watched(house: SimContro
     assert len(house.notifier.hints) == 2
 
 
+def answered(house: SimControlPlane, failure: str = "") -> threading.Thread:
+    """A box that answers the next wish for a snapshot of the gate; started."""
+
+    def run() -> None:
+        looking = house.services.looking
+        while not (wishes := looking.wishes({CameraName("gate")})):
+            threading.Event().wait(0.001)
+        wish = wishes[0]
+        told = f"{wish.max_side} {wish.quality} {wish.region}".encode()
+        jpeg = b"" if failure else b"\xff\xd8\xff" + told
+        looking.put_snapshot(Snapshot(wish.number, wish.camera, 1_795_000_000_500, jpeg, failure))
+
+    house.services.boxes.sync(NodeId("quay-1"), Report(cameras=(CameraReport("gate", "running"),)))
+    box = threading.Thread(target=run, daemon=True)
+    box.start()
+    return box
+
+
+def test_a_snapshot_is_what_was_asked_for_and_says_when_it_was(house: SimControlPlane, api: SimBrowser) -> None:
+    api.put("/api/v1/cameras/gate", json=GATE)
+    house.notifier.hints.clear()
+    box = answered(house)
+    answer = api.get("/api/v1/cameras/gate/snapshot", params={"region": "0.2,0.3,0.4,9", "size": 800, "quality": 70})
+    box.join()
+    assert answer.status_code == 200
+    assert answer.content == b"\xff\xd8\xff800 70 Region(x0=0.2, y0=0.3, x1=0.4, y1=1.0)"
+    assert answer.headers["content-type"] == "image/jpeg"
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["longshore-captured"] == "2026-11-18T11:06:40.500Z"
+    assert len(house.notifier.hints) == 1, "the box is told that somebody looks"
+
+
+@pytest.mark.parametrize("region", ["here", "0.1,0.2,0.3", "0.5,0.5,0.4,0.6", "2,2,3,3", "nan,0,1,1", "0,0,1,inf"])
+def test_a_region_of_nothing_is_refused_at_once(api: SimBrowser, region: str) -> None:
+    api.put("/api/v1/cameras/gate", json=GATE)
+    answer = api.get("/api/v1/cameras/gate/snapshot", params={"region": region})
+    assert answer.status_code == 422
+    assert "region" in answer.json()["error"]["message"]
+
+
+def test_why_there_is_no_snapshot_is_said(house: SimControlPlane, api: SimBrowser) -> None:
+    api.put("/api/v1/cameras/gate", json=GATE)
+    box = answered(house, failure="camera gate does not run")
+    answer = api.get("/api/v1/cameras/gate/snapshot")
+    box.join()
+    assert answer.status_code == 503
+    assert "camera gate does not run" in answer.json()["error"]["message"]
+    silent = api.get("/api/v1/cameras/gate/snapshot", params={"wait": 0})
+    assert silent.status_code == 503
+    assert "longshore describe camera gate" in silent.json()["error"]["message"]
+    assert api.get("/api/v1/cameras/nowhere/snapshot").status_code == 404
+
+
 def test_log_lines_go_on_where_they_stopped(house: SimControlPlane, api: SimBrowser) -> None:
     for number in range(3):
         house.services.looking.put_line(NodeId("quay-1"), LogLine(1_795_000_000_000, "INFO", "agent", f"line {number}"))
@@ -190,7 +245,8 @@ def test_a_cameras_credentials_are_in_no_answer_and_no_log(
 
 def test_every_answer_of_an_object_or_a_list_has_a_body_in_openapi(api: SimBrowser) -> None:
     document = api.get("/api/v1/openapi.json").json()
-    bare = {"/blobs/{sha256}", "/releases/{name}/manifest", "/releases/{name}/card", "/cameras/{name}/picture"}  # bytes
+    bare = {"/blobs/{sha256}", "/releases/{name}/manifest", "/releases/{name}/card", "/cameras/{name}/picture"}
+    bare |= {"/cameras/{name}/snapshot"}  # bytes
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             if not {"fleet", "registry"} & set(operation["tags"]) or method == "head" or path[7:] in bare:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import astuple
 from pathlib import Path
 
 import grpc
@@ -15,10 +16,12 @@ from controlplane.adapters.fleet_server import fleet_server
 from controlplane.adapters.tls import ServerCertificate
 from controlplane.adapters.x509 import LocalAuthority, new_ca
 from controlplane.fleet import servicer
+from controlplane.fleet.looking import SnapshotWish
 from controlplane.fleet.servicer import NEW_CAMERA_SECONDS, RECHECK_SECONDS
 from controlplane.identity.domain import Wish
 from protos import fleet_pb2, fleet_pb2_grpc
 from protos.ids import CameraName, NodeId
+from protos.regions import Region
 from tests.sim.box_key import new_key
 from tests.sim.clock import FakeClock
 from tests.sim.control_plane import SimControlPlane
@@ -228,3 +231,50 @@ async def test_the_stream_of_a_deleted_box_ends_soon(server: Server) -> None:
         error = await refusal(fleet_pb2_grpc.FleetStub(channel).Watch(frames()))
     assert error.code() is grpc.StatusCode.UNAUTHENTICATED
     assert server.house.services.looking.lines(NodeId("quay-1")) == []
+
+
+async def test_a_wish_is_told_to_the_cameras_box_alone_and_answered_by_its_snapshot(server: Server) -> None:
+    boxes = server.join("quay-1"), server.join("quay-2")
+    add_camera(server, "gate", "quay-1")
+    add_camera(server, "berth", "quay-2")
+    looking, part = server.house.services.looking, Region(0.2, 0.3, 0.4, 0.5)
+    wish = SnapshotWish(CameraName("gate"), 640, 80, part)
+    waiting = asyncio.create_task(asyncio.to_thread(looking.wait_snapshot, wish, 10.0))
+    async with server.channel(*boxes[1]) as channel:
+        others = fleet_pb2_grpc.FleetStub(channel).Wishes(fleet_pb2.WishesRequest())
+        async with server.channel(*boxes[0]) as own:
+            stub = fleet_pb2_grpc.FleetStub(own)
+            told = await stub.Wishes(fleet_pb2.WishesRequest()).read()
+            assert (told.camera, told.max_side, told.quality) == ("gate", 640, 80)
+            assert (told.region.x0, told.region.y0, told.region.x1, told.region.y1) == astuple(part)
+
+            async def frames() -> AsyncIterator[fleet_pb2.WatchFrame]:
+                for jpeg in (b"<script>", JPEG):
+                    taken = fleet_pb2.Snapshot(wish=told.number, camera="gate", captured_unix_ms=7, jpeg=jpeg)
+                    yield fleet_pb2.WatchFrame(snapshot=taken)
+
+            await stub.Watch(frames())
+        server.house.clock.tick(RECHECK_SECONDS + 1)
+        assert await others.read() is grpc.aio.EOF, "it ends, and has told nothing"
+    snapshot = await waiting
+    assert snapshot is not None
+    assert (snapshot.jpeg, snapshot.captured_unix_ms) == (JPEG, 7)
+
+
+async def test_a_box_answers_for_its_own_cameras_only(server: Server) -> None:
+    box = server.join("quay-2")
+    server.join("quay-1")
+    add_camera(server, "gate", "quay-1")
+    looking = server.house.services.looking
+    waiting = asyncio.create_task(
+        asyncio.to_thread(looking.wait_snapshot, SnapshotWish(CameraName("gate"), 640, 80), 1.0)
+    )
+    while not (wishes := looking.wishes({CameraName("gate")})):
+        await looking.changed(5)
+
+    async def frames() -> AsyncIterator[fleet_pb2.WatchFrame]:
+        yield fleet_pb2.WatchFrame(snapshot=fleet_pb2.Snapshot(wish=wishes[0].number, camera="gate", jpeg=JPEG))
+
+    async with server.channel(*box) as channel:
+        await fleet_pb2_grpc.FleetStub(channel).Watch(frames())
+    assert await waiting is None

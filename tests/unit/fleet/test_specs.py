@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controlplane import pace
 from controlplane.fleet import selectors, specs
 from controlplane.fleet.specs import CameraSpec, DeploymentSpec, NodeSpec, OffloadSpec, ShadowSpec
 from controlplane.fleet.watching import Motion
 from controlplane.fleet.zones import Line, Zone
+from protos import pace
 from protos.errors import Rejected
 from protos.ids import ModelName, NodeId, Version
 

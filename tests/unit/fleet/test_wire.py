@@ -17,7 +17,7 @@ from controlplane.fleet.desired import (
     DesiredShadow,
     DesiredState,
 )
-from controlplane.fleet.reports import ShadowReport
+from controlplane.fleet.reports import CallCost, ShadowReport
 from controlplane.fleet.specs import OffloadSpec
 from controlplane.fleet.watching import Motion
 from controlplane.fleet.zones import Line, Zone
@@ -164,6 +164,15 @@ def test_how_a_shadow_compares_is_kept_and_most_boxes_have_none() -> None:
     told = [fleet_pb2.DeploymentReport(name="watch", shadow=shadow), fleet_pb2.DeploymentReport(name="other")]
     kept = [each.shadow for each in wire.report(fleet_pb2.SyncRequest(deployments=told)).deployments]
     assert kept == [ShadowReport("sha256:bb", "cannot ", 97, 3, 2, 0.0, 0.0), None]
+    assert kept[0]
+    assert (kept[0].answered, kept[0].agreed_share, ShadowReport("sha256:bb").agreed_share) == (100, 0.97, 0.0)
+
+
+def test_what_a_call_costs_is_kept_and_an_older_agent_tells_nothing_of_it() -> None:
+    cost = fleet_pb2.CallCost(frame_seconds=0.005, call_seconds=math.nan)
+    told = [fleet_pb2.DeploymentReport(name="watch", cost=cost), fleet_pb2.DeploymentReport(name="other")]
+    kept = [each.cost for each in wire.report(fleet_pb2.SyncRequest(deployments=told)).deployments]
+    assert kept == [CallCost(0.005, 0.0), None]
 
 
 def test_numbers_no_database_can_hold_are_bounded() -> None:

@@ -20,6 +20,25 @@ def test_a_number_that_is_none_is_named_with_its_key() -> None:
         from_environment({"LONGSHORE_AGENT_THREADS": "two"})
 
 
+@pytest.mark.parametrize("name", ["http_port", "grpc_port", "metrics_port"])
+@pytest.mark.parametrize("port", [-5, 65_536, 99_999])
+def test_a_port_that_there_is_not_is_refused_and_no_other_taken_for_it(name: str, port: int) -> None:
+    with pytest.raises(Rejected, match=rf"^LONGSHORE_AGENT_{name.upper()} must be from 0 to 65535, not {port}$"):
+        from_environment({}, **{name: port})
+
+
+@pytest.mark.parametrize("name", ["THREADS", "CONFIRM_SECONDS", "OUTBOX_BYTES"])
+def test_what_is_less_than_nothing_is_refused(name: str) -> None:
+    with pytest.raises(Rejected, match=f"^LONGSHORE_AGENT_{name} must be 0 or more, not -1"):
+        from_environment({f"LONGSHORE_AGENT_{name}": "-1"})
+
+
+def test_a_time_that_is_no_number_or_never_ends_is_refused() -> None:
+    for text in ("nan", "inf"):
+        with pytest.raises(Rejected, match=f"CONFIRM_SECONDS must be 0 or more, not {text}"):
+            from_environment({"LONGSHORE_AGENT_CONFIRM_SECONDS": text})
+
+
 @pytest.mark.parametrize("listen", ["0.0.0.0", "::", ""])
 def test_others_are_not_told_to_dial_a_wildcard(listen: str) -> None:
     with pytest.raises(Rejected, match="--advertise"):

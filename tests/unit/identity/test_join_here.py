@@ -5,7 +5,9 @@ afterwards is what has to be done.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+import re
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,6 +21,7 @@ from agent.adapters.hold import hold, holder
 from agent.adapters.identity_dir import IdentityDirectory
 from agent.adapters.x509 import X509Keys
 from agent.config import AgentConfig
+from agent.errors import DiskFull
 from agent.identity.store import Membership
 from agent.joining import join, join_once, wish
 from agent.node import run_node
@@ -59,6 +62,16 @@ def member(state: Path, role: str) -> None:
     store.stage_key(key)
     known = Membership(NodeId("quay-1"), "https://127.0.0.1:1", "127.0.0.1:1", role)
     store.commit(known, authority.device(keys.request(key, "quay-1"), "quay-1"), authority.pem)
+
+
+def test_a_full_disk_spends_no_token_and_what_to_do_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, *_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(Path, "touch", full)
+    told = f"no space left for {tmp_path / 'identity'}; free some and join again, the token is still good"
+    with pytest.raises(DiskFull, match=f"^{re.escape(told)}$"):
+        join(AgentConfig(state_dir=tmp_path), "https://127.0.0.1:1", WISH)
 
 
 def test_a_state_directory_that_is_a_file_is_told_before_anybody_is_asked(tmp_path: Path) -> None:

@@ -79,6 +79,11 @@ def test_what_compiles_while_it_runs_may_execute_what_it_wrote() -> None:
     assert "MemoryDenyWriteExecute" not in text(replace(SERVICE, provider="tensorrt"))
 
 
+def test_the_service_may_divide_its_cgroup_among_workers() -> None:
+    assert "Delegate=memory pids\n" in text(SERVICE)
+    assert "ProtectControlGroups" not in text(SERVICE), "it would be read-only"
+
+
 def test_it_starts_the_agent_by_the_environment_it_was_installed_from() -> None:
     started = re.search(
         r"^ExecStart=(.*)$", text(replace(SERVICE, python=Path("/opt/longshore/bin/python"))), re.MULTILINE

@@ -146,6 +146,15 @@ async def test_what_somebody_looks_at_is_streamed(joined: Joined) -> None:
     assert [frame.log.message for frame in joined.fleet.frames] == ["one", "two"]
 
 
+async def test_wishes_come_as_they_are_told(joined: Joined) -> None:
+    joined.fleet.wishes = [fleet_pb2.SnapshotWish(number=number, camera="gate") for number in (1, 2)]
+    told = [fleet_pb2.SnapshotWish.FromString(wish).number async for wish in joined.link.wishes()]
+    assert told == [1, 2]
+    joined.fleet.deleted.add("quay-1")
+    with pytest.raises(Rejected, match="deleted"):
+        assert [wish async for wish in joined.link.wishes()] == []
+
+
 async def test_a_refused_stream_says_why(joined: Joined) -> None:
     async def nothing() -> AsyncIterator[bytes]:
         return

@@ -11,11 +11,13 @@ import pytest
 
 from agent.looking import PICTURE_BITS, Looking, together
 from agent.ports import SyncReply
-from agent.types import Box, Finished, Tap, Zone
-from protos.errors import Retryable
-from protos.fleet_pb2 import LogLine, WatchFrame
+from agent.types import Box, Finished, Tap, View, Zone
+from protos.errors import Rejected, Retryable
+from protos.fleet_pb2 import LogLine, SnapshotWish, WatchFrame
+from protos.fleet_pb2 import Region as WireRegion
 from protos.ids import CameraName, DeploymentName, digest_of
 from protos.outcomes import Outcome
+from protos.regions import WHOLE, Region
 from tests.sim.clock import FakeClock, settle
 
 QUAY = CameraName("quay")
@@ -24,6 +26,7 @@ QUAY = CameraName("quay")
 class Painter:
     def __init__(self) -> None:
         self.drawn: list[tuple[str, int, str]] = []
+        self.snapped: list[tuple[str, View]] = []
         self.fails = False
         self.padding = 0  # bytes that make each picture larger
 
@@ -40,6 +43,12 @@ class Painter:
         self.drawn.append((camera, len(boxes), caption))
         return f"picture {len(self.drawn)}".encode() + bytes(self.padding)
 
+    async def snapshot(self, camera: CameraName, view: View) -> tuple[bytes, int]:
+        if self.fails:
+            raise Retryable("the capture worker is being started again")
+        self.snapped.append((camera, view))
+        return b"a snapshot" + bytes(self.padding), 7_000_000
+
 
 class Link:
     """A control plane that takes what comes; `broken` streams end with an error."""
@@ -48,6 +57,9 @@ class Link:
         self.frames: list[WatchFrame] = []
         self.streams = 0
         self.broken = 0
+        self.wished: list[SnapshotWish] = []
+        self.asked = 0  # for wishes
+        self.too_old = False
 
     async def watch(self, frames: AsyncIterator[bytes]) -> None:
         self.streams += 1
@@ -55,6 +67,13 @@ class Link:
             raise Retryable("the stream broke")
         async for frame in frames:
             self.frames.append(WatchFrame.FromString(frame))
+
+    async def wishes(self) -> AsyncIterator[bytes]:
+        self.asked += 1
+        if self.too_old:
+            raise Rejected("the control plane does not understand this agent")
+        while self.wished:
+            yield self.wished.pop(0).SerializeToString()
 
     async def sync(self, report: bytes) -> SyncReply:
         raise NotImplementedError
@@ -71,7 +90,7 @@ class World:
         self.painter, self.link = Painter(), Link()
         self.idle: list[CameraName] = []
         self.looking = Looking(self.clock, self.painter, lambda: self.idle)
-        self.task = asyncio.create_task(self.looking.serve(self.link))
+        self.tasks = [asyncio.create_task(each(self.link)) for each in (self.looking.serve, self.looking.answer)]
 
     def look(self) -> None:
         self.looking.look_until(self.clock.unix() + 30)
@@ -83,8 +102,9 @@ class World:
         return Finished(tap, 1, outcome, now - 0.02, 10**18, now, release=release)
 
     async def end(self) -> None:
-        self.task.cancel()
-        await asyncio.gather(self.task, return_exceptions=True)
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
         await self.looking.close()
 
 
@@ -244,3 +264,58 @@ async def test_a_picture_that_cannot_be_drawn_costs_nothing_else(world: World) -
     world.looking.show(world.frame())
     await settle()
     assert len(world.link.frames) == 1
+
+
+def answers(world: World) -> list[tuple[int, bytes, str]]:
+    found = (frame.snapshot for frame in world.link.frames if frame.WhichOneof("body") == "snapshot")
+    return [(each.wish, each.jpeg, each.failure) for each in found]
+
+
+async def test_a_wish_for_a_snapshot_is_answered_on_the_watch_stream(world: World) -> None:
+    part = WireRegion(x0=0.2, y0=0.3, x1=0.4, y1=1.5)
+    world.link.wished = [
+        SnapshotWish(number=4, camera="quay", max_side=640, quality=80),
+        SnapshotWish(number=5, camera="quay", max_side=1920, quality=95, region=part),
+    ]
+    await world.clock.advance(5)
+    assert world.link.wished, "nobody looks, so nothing is asked for"
+    world.look()
+    await world.clock.advance(1)
+    assert world.painter.snapped == [
+        ("quay", View(640, 80, WHOLE)),
+        ("quay", View(1920, 95, Region(0.2, 0.3, 0.4, 1.0))),
+    ]
+    assert answers(world) == [(4, b"a snapshot", ""), (5, b"a snapshot", "")]
+
+
+async def test_a_wish_that_cannot_be_met_is_answered_with_why(world: World) -> None:
+    world.look()
+    world.painter.fails = True
+    nothing = WireRegion(x0=0.5, y0=0.5, x1=0.5, y1=float("nan"))
+    world.link.wished = [
+        SnapshotWish(number=4, camera="quay", max_side=640, quality=80),
+        SnapshotWish(number=5, camera="quay", max_side=640, quality=80, region=nothing),
+    ]
+    await world.clock.advance(2)
+    (first, second) = answers(world)
+    assert first == (4, b"", "the capture worker is being started again")
+    assert second[:2] == (5, b"")
+    assert "shares of the picture" in second[2]
+
+
+async def test_snapshots_keep_within_the_uplink_of_pictures(world: World) -> None:
+    world.look()
+    world.painter.padding = 500_000
+    world.link.wished = [SnapshotWish(number=number, camera="quay", quality=80) for number in range(1, 6)]
+    await world.clock.advance(2.5)
+    assert len(answers(world)) in (3, 4), "a second each"
+    await world.clock.advance(3)
+    assert len(answers(world)) == 5
+
+
+async def test_a_control_plane_without_wishes_is_asked_seldom(world: World) -> None:
+    world.link.too_old = True
+    for _ in range(6):
+        world.look()
+        await world.clock.advance(10)
+    assert world.link.asked in (2, 3)

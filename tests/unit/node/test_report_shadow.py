@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent import report
+from agent.offload.cost import CostLine
 from agent.pipeline.shadow import ShadowTally
 from agent.report import Addresses, Box, ShadowReport
 from agent.update.deployment import Report
@@ -33,3 +34,11 @@ def test_one_that_saw_nothing_yet_has_no_times() -> None:
     shadows = {WATCH: ShadowReport(Digest("sha256:bb"), "is being fetched", ShadowTally())}
     (told,) = report.request(BOX, "epoch", updates, {}, [], shadows).deployments
     assert (told.shadow.infer_seconds, told.shadow.agreed) == (0.0, 0)
+
+
+def test_what_a_call_costs_is_told_of_deployments_that_a_release_answers() -> None:
+    updates = [Report(name, State.IDLE, "", "", "", (), 0, 0) for name in (WATCH, OTHER)]
+    line = CostLine(((1, 0.012), (4, 0.042)))
+    told, without = report.request(BOX, "epoch", updates, {}, [], costs={WATCH: line}).deployments
+    assert not without.HasField("cost")
+    assert (told.cost.frame_seconds, told.cost.call_seconds) == pytest.approx((0.010, 0.002))

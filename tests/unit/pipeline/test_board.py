@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from agent.cameras.captured import Captured
 from agent.config import AgentConfig
 from agent.pipeline.board import Board, CameraWish, DeploymentWish, ShadowWish
+from agent.pipeline.lane import Action, SendUp
 from agent.pipeline.run import LOOK_SECONDS, LaneSettings
 from agent.pipeline.zones import standing
 from agent.ports import Clock, CloudModel
-from agent.types import Box, Finished, Geometry, ModelInput, Tap, Zone
+from agent.types import Box, Finished, Frame, Geometry, ModelInput, Tap, Zone
 from agent.update.verify import VerifiedBytes, VerifiedRelease
 from protos.errors import LongshoreError, Rejected, Retryable
 from protos.ids import CameraName, DeploymentName, Digest, ModelName, Version, digest_of
 from protos.manifest import ImageInput, Manifest, Variant
-from protos.outcomes import Outcome
+from protos.outcomes import IN_TIME, Outcome
+from protos.regions import Region
 from tests.sim.captures import SimCaptures
 from tests.sim.clock import FakeClock, settle
 from tests.sim.engine import FakeEngine, RealClock
@@ -28,6 +32,7 @@ HARBOUR = DeploymentName("harbour")
 CAMERA = CameraName("quay")
 TAP = Tap(CAMERA, HARBOUR)
 SMALL, LARGE = detector(), detector(64, 64)
+FP32 = Variant("fp32", "fp32", "model.onnx")
 
 
 def release(version: str, sample: Sample = SMALL) -> VerifiedRelease:
@@ -39,7 +44,7 @@ def release(version: str, sample: Sample = SMALL) -> VerifiedRelease:
         task="detection",
         input=ImageInput("image", wanted.height, wanted.width),
         labels=sample.spec.labels,
-        variants=(Variant("fp32", "fp32", "model.onnx"),),
+        variants=(FP32,),
         files=(),
     )
     return VerifiedRelease(digest_of(f"{version}".encode()), manifest)
@@ -101,7 +106,7 @@ class World:
 
     async def install(self, version: str, sample: Sample = SMALL) -> Digest:
         made = release(version, sample)
-        await self.board.warm(HARBOUR, made, VerifiedBytes(sample.spec.model))
+        await self.board.warm(HARBOUR, made, FP32, VerifiedBytes(sample.spec.model))
         await self.board.swap(HARBOUR, made.digest)
         return made.digest
 
@@ -144,9 +149,12 @@ async def test_frames_are_answered_by_the_release_that_was_swapped_in(world: Wor
 async def test_variants_are_warmed_one_after_the_other_while_the_release_before_answers(world: World) -> None:
     first = await world.install("1")
     second = release("2")
-    assert await world.board.warm(HARBOUR, second, VerifiedBytes(SMALL.spec.model)) == world.engines[-1].profile[0][1]
+    assert (
+        await world.board.warm(HARBOUR, second, FP32, VerifiedBytes(SMALL.spec.model))
+        == world.engines[-1].profile[0][1]
+    )
     await world.board.abandon(HARBOUR, second.digest)
-    await world.board.warm(HARBOUR, second, VerifiedBytes(SMALL.spec.model))
+    await world.board.warm(HARBOUR, second, FP32, VerifiedBytes(SMALL.spec.model))
     seen = await world.frames(2)
     await world.board.swap(HARBOUR, second.digest)
     seen += await world.frames(2)
@@ -155,11 +163,16 @@ async def test_variants_are_warmed_one_after_the_other_while_the_release_before_
         await world.engines[1].detect_slot(TAP, 0, Geometry(64, 32, 1.0, 1.0, 0, 0), 0.1)
 
 
+async def test_an_engine_is_told_the_precision_of_the_variant_that_the_box_decided_on(world: World) -> None:
+    await world.board.warm(HARBOUR, release("1"), replace(FP32, precision="fp16"), VerifiedBytes(SMALL.spec.model))
+    assert [each.precision for each in world.engines[-1].started] == ["fp16"]
+
+
 async def test_a_swap_under_load_loses_no_frame_and_closes_the_old_engine(world: World) -> None:
     first = await world.install("1")
     seen = await world.frames(2)
     second = release("2")
-    await world.board.warm(HARBOUR, second, VerifiedBytes(SMALL.spec.model))
+    await world.board.warm(HARBOUR, second, FP32, VerifiedBytes(SMALL.spec.model))
     seen += await world.frames(2)
     await world.board.swap(HARBOUR, second.digest)
     seen += await world.frames(2)
@@ -292,7 +305,7 @@ async def test_what_the_release_before_still_had_under_way_does_not_count(still:
 async def test_a_candidate_that_does_not_load_leaves_what_answers_untouched(world: World) -> None:
     first = await world.install("1")
     with pytest.raises(Rejected):
-        await world.board.warm(HARBOUR, release("2"), VerifiedBytes(b"no model"))
+        await world.board.warm(HARBOUR, release("2"), FP32, VerifiedBytes(b"no model"))
     assert [done.release for done in await world.frames(1)] == [first]
 
 
@@ -341,6 +354,45 @@ async def test_what_a_cloud_node_finds_is_chosen_by_class_too(
     await settle()
     assert [done.outcome for done in still.finished] == [Outcome.OK_CLOUD]
     assert labels(still.finished) == [found]
+
+
+async def sent_up(still: World, clock: FakeClock, region: Region) -> Finished:
+    """A frame of which the lane decided to send that part up."""
+    still.board.plan([CameraWish(CAMERA, "synthetic://harbour", 10.0)], [wish(offload=True)])
+    await still.install("1")
+    still.board.offer_cloud(Cloud())
+    lane = still.board.lanes()[HARBOUR]
+    lane.ready = False  # the box would be too slow
+    decide = lane.arrive
+
+    def arrive(frame: Frame, now: float) -> list[Action]:
+        return [
+            structs.replace(each, region=region) if isinstance(each, SendUp) else each for each in decide(frame, now)
+        ]
+
+    lane.arrive = arrive  # type: ignore[method-assign]  # another decision
+    still.captures.announce(TAP, clock.monotonic())
+    await settle()
+    clock.tick(1)
+    await settle()
+    (done,) = still.finished
+    return done
+
+
+async def test_boxes_that_a_cloud_node_finds_in_a_region_are_told_where_they_are_in_the_picture(
+    still: World, clock: FakeClock
+) -> None:
+    """Of what was cut, which is a little more than what was asked for: whole cells of pixels."""
+    done = await sent_up(still, clock, Region(0.5, 0.0, 1.0, 0.5))
+    (view,), (found,) = still.captures.views, done.boxes
+    assert (done.outcome, view.region) == (Outcome.OK_CLOUD, Region(0.5, 0.0, 1.0, 0.5))
+    assert (found.x0, found.y0, found.x1, found.y1) == pytest.approx((0.55, 0.05, 0.6, 0.1))
+
+
+async def test_a_region_of_nothing_is_no_reason_to_lose_a_slot(still: World, clock: FakeClock) -> None:
+    done = await sent_up(still, clock, Region(0.5, 0.5, 0.5, 0.5))
+    assert done.outcome not in IN_TIME
+    assert (still.captures.views, still.captures.outstanding) == ([], 0)
 
 
 async def test_a_frame_in_the_cloud_holds_no_slot(still: World, clock: FakeClock) -> None:

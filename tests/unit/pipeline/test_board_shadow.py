@@ -11,7 +11,7 @@ from agent.update.verify import VerifiedBytes
 from protos.errors import Retryable
 from protos.outcomes import Outcome
 from tests.sim.models import Sample
-from tests.unit.pipeline.test_board import CAMERA, HARBOUR, LARGE, SMALL, World, release, wish
+from tests.unit.pipeline.test_board import CAMERA, FP32, HARBOUR, LARGE, SMALL, World, release, wish
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def plan(world: World, share: float | None) -> None:
 
 
 async def compare(world: World, sample: Sample = SMALL) -> None:
-    await world.board.shadow(HARBOUR, release("2", sample), VerifiedBytes(sample.spec.model))
+    await world.board.shadow(HARBOUR, release("2", sample), FP32, VerifiedBytes(sample.spec.model))
 
 
 async def test_a_shadow_sees_frames_of_every_camera_and_the_release_that_answers_answers(world: World) -> None:

@@ -56,7 +56,7 @@ class Box:
 
     async def install(self, version: str, sample: Sample) -> None:
         made = release(version, sample)
-        await self.board.warm(HARBOUR, made, VerifiedBytes(sample.spec.model))
+        await self.board.warm(HARBOUR, made, made.manifest.variants[0], VerifiedBytes(sample.spec.model))
         await self.board.swap(HARBOUR, made.digest)
 
     async def frames(self, count: int) -> None:

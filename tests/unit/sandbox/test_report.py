@@ -9,6 +9,7 @@ import pytest
 
 from agent.workers.sandbox import entry, kernel, landlock, profiles
 from agent.workers.sandbox.report import MENDS, Confined, Layer, Sandboxes
+from protos.problems import NOTICE
 
 WELL = tuple(Layer(name, holds=True, detail="") for name in MENDS)
 
@@ -32,6 +33,18 @@ def test_a_missing_layer_is_one_problem_that_names_its_workers_and_how_to_mend_i
     assert problem.code == "sandbox"
     assert problem.message.startswith(f"workers (engine, network) run without {name}: ")
     assert problem.message.endswith(MENDS[name])
+
+
+def test_a_layer_whose_work_others_do_is_a_notice_until_a_worker_has_nothing_else() -> None:
+    sandboxes, lacking = Sandboxes(), Layer("cgroup", holds=False, detail="/sys/fs/cgroup is read-only", vital=False)
+    sandboxes.told(Confined("engine", (lacking,)))
+    (problem,) = sandboxes.problems()
+    assert problem.code == NOTICE
+    assert problem.message.startswith("workers (engine) run without cgroup: /sys/fs/cgroup is read-only; run the agent")
+    sandboxes.told(Confined("gpu", (Layer("cgroup", holds=False, detail="/sys/fs/cgroup is read-only"),)))
+    (problem,) = sandboxes.problems()
+    assert problem.code == "sandbox"
+    assert problem.message.startswith("workers (engine, gpu) run without cgroup: ")
 
 
 def test_a_layer_that_is_there_again_is_no_problem_any_more() -> None:

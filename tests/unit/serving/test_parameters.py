@@ -80,6 +80,13 @@ async def test_a_malformed_parameter_is_refused(door: Door, name: str, value: ob
     assert caught.value.status == 400
 
 
+@pytest.mark.parametrize("value", [-0.1, 1.5, 50, "0.5", True])
+async def test_a_score_that_no_box_can_have_is_refused_and_does_not_hide_all_of_them(door: Door, value: object) -> None:
+    with pytest.raises(Refused, match=r"parameter 'min_score' must be a number from 0 to 1$") as caught:
+        await door.infer("sum", asked(min_score=value))
+    assert caught.value.status == 400
+
+
 async def test_of_requests_that_wait_the_lowest_priority_number_goes_first(door: Door, node: Node) -> None:
     node.engine("sum").slow_down(0.1)
     ended: list[int] = []

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
+from msgspec import structs
 
 from agent.telemetry.events import MOST_BOXES, event
 from agent.types import Box
@@ -51,7 +51,7 @@ def test_a_crowd_is_cut_to_the_surest() -> None:
 
 
 def test_things_have_numbers_and_what_they_did_stands_beside() -> None:
-    found = told(boxes=(replace(BOAT, track=12), FAINT), happened=(CROSSED, DWELT))
+    found = told(boxes=(structs.replace(BOAT, track=12), FAINT), happened=(CROSSED, DWELT))
     assert [box["track"] for box in found["boxes"]] == [12, None]
     boat = {"label": "boat", "track": 12}
     assert found["happened"] == [

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec import structs
 
 from agent.telemetry import records
 from agent.telemetry.records import Gap, RecordClass, Waiting
@@ -33,7 +32,7 @@ def test_a_frame_result_carries_capture_time_release_place_and_boxes() -> None:
 
 
 def test_a_frame_result_carries_numbers_and_what_happened() -> None:
-    told = finished(boxes=(BOX, replace(BOX, track=12)), happened=(CROSSED, DWELT))
+    told = finished(boxes=(BOX, structs.replace(BOX, track=12)), happened=(CROSSED, DWELT))
     frame = sent(records.frame(told)).records[0].frame
     assert [box.track for box in frame.boxes] == [0, 12]
     crossed, dwelt = frame.happened

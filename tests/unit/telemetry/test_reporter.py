@@ -106,8 +106,17 @@ async def test_crossings_are_counted_by_line_and_direction(rig: Rig) -> None:
 
 async def test_a_line_that_is_gone_is_counted_no_more(rig: Rig) -> None:
     rig.reporter.finished(finished(happened=(CROSSED, replace(CROSSED, place="door"))))
-    rig.metrics.keep({TAP.camera}, {TAP.deployment}, {"door"})
+    rig.metrics.keep({TAP.camera}, {TAP.deployment}, {(TAP.camera, "door")})
     assert set(re.findall('line="([^"]*)"', rig.metrics.render().decode())) == {"door"}
+
+
+async def test_a_line_that_is_gone_is_counted_no_more_though_another_camera_has_one_of_its_name(rig: Rig) -> None:
+    other = replace(TAP, camera=CameraName("berth"))
+    for tap in (TAP, other):
+        rig.reporter.finished(finished(tap=tap, happened=(CROSSED,)))
+    rig.metrics.keep({TAP.camera, other.camera}, {TAP.deployment}, {(other.camera, CROSSED.place)})
+    series = re.findall(r'longshore_line_crossings_total{camera="([^"]*)"', rig.metrics.render().decode())
+    assert set(series) == {other.camera}
 
 
 async def test_windows_close_every_two_seconds_and_the_box_is_measured(rig: Rig, clock: FakeClock) -> None:
@@ -161,7 +170,7 @@ def test_states_models_and_the_outbox_are_shown(rig: Rig) -> None:
 
 def test_series_of_cameras_and_deployments_that_are_gone_end_even_if_a_frame_comes_late(rig: Rig) -> None:
     metrics, other = rig.metrics, Tap(CameraName("gate"), DeploymentName("yard"))
-    metrics.before_render(lambda: metrics.keep({other.camera}, {other.deployment}, {CROSSED.place}))
+    metrics.before_render(lambda: metrics.keep({other.camera}, {other.deployment}, {(other.camera, CROSSED.place)}))
     for tap in (TAP, other):
         metrics.update_state(tap.deployment, "PULLING", ["IDLE", "PULLING"])
         metrics.model(tap.deployment, "harbour", "1.0.0", "sha256:aa")

@@ -31,8 +31,9 @@ def test_nothing_found_says_above_which_score() -> None:
 
 def test_a_percentile_is_a_value_that_was_measured() -> None:
     assert percentile([4.0, 1.0, 3.0, 2.0], 0.5) == 2.0
-    assert percentile(list(range(1, 101)), 0.95) == 95
+    assert [percentile(list(range(1, 101)), share) for share in (0.001, 0.95, 1.0)] == [1, 95, 100]
     assert percentile([7.0], 0.95) == 7.0
+    assert percentile([], 0.95) == 0.0
 
 
 def test_the_bar_says_share_rate_and_time_left() -> None:

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from controlplane.errors import NotFound
+from controlplane.fleet.reports import Problem
 from controlplane.ui import spans
 from controlplane.ui.fleet_pages import CameraPage, FleetPages, NodePage
 from controlplane.ui.page import Asked, View
 from controlplane.ui.shell import render
+from protos.problems import NOTICE
 from tests.sim.clock import FakeClock
 from tests.sim.control_plane import SimControlPlane
 from tests.sim.fleet_data import HarbourFleet
@@ -116,6 +118,15 @@ def test_what_was_typed_elsewhere_is_escaped(harbour: HarbourFleet, look: Callab
 
 def test_when_all_is_well_nobody_is_needed(harbour: HarbourFleet) -> None:
     assert attention(harbour) == {}
+
+
+def test_what_is_worth_knowing_stands_on_the_boxs_page_and_calls_nobody(harbour: HarbourFleet) -> None:
+    harbour.problems["north-quay"] = (Problem(NOTICE, "workers (engine) run without cgroup"),)
+    harbour.report()
+    values = node(harbour).values
+    assert attention(harbour) == {}
+    assert values["node.north-quay.problems"] == ""
+    assert values["node.north-quay.notices"] == "workers (engine) run without cgroup"
 
 
 def test_a_silent_box_is_told_once_and_its_cameras_are_not_told_beside_it(

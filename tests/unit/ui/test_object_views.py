@@ -199,9 +199,9 @@ def test_boxes_in_trouble_stand_first_and_a_pull_says_how_far(harbour: SimContro
 def test_how_a_shadow_compares_is_a_sentence_of_each_box(harbour: SimControlPlane) -> None:
     fleet = harbour.services.fleet
     item, nodes = fleet.get_deployment(DEPLOYMENT), fleet.list_nodes()
-    told = {"digest": "sha256:bb", "agreed": 97, "differed": 3, "failed": 2, "message": ""}
+    told = {"digest": "sha256:bb", "answered": 100, "agreedShare": 0.97, "failed": 2, "message": ""}
     told |= {"inferSeconds": 0.012, "activeInferSeconds": 0.02}
-    waits = {**told, "agreed": 0, "differed": 0, "failed": 0, "message": "waits: the box has 3 MiB of memory left"}
+    waits = {**told, "answered": 0, "failed": 0, "message": "waits: the box has 3 MiB of memory left"}
     for number, shadow in enumerate((told, waits, {**waits, "message": ""})):
         item["status"]["boxes"][number]["shadow"] = shadow
     assert {row["shadow"] for row in deployments.boxes(item, nodes, [])} == {

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -75,6 +77,18 @@ async def test_a_child_that_dies_is_started_again_and_told(processes: Processes,
     await eventually(lambda: said)
     assert await pids(processes, "north-quay") != [first]
     assert said == ["north-quay was killed by SIGKILL; starting it again"]
+
+
+async def test_a_child_that_keeps_dying_on_a_full_disk_where_it_has_no_last_words_is_told_with_its_reason(
+    processes: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("controlplane.up.restarts.LONGEST_DELAY_SECONDS", 0.01)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=4096))
+    dies = (sys.executable, "-S", "-c", "raise SystemExit(1)")
+    await processes.start(Child("broker", dies, Stage.BROKER, essential=True))
+    sentence = await asyncio.wait_for(processes.lost(), 20)
+    full = f"the disk of {tmp_path / 'logs'} is full; free some of it and start again"
+    assert sentence == f"broker ended with exit code 1 too often: {full}"
 
 
 async def test_an_essential_child_that_keeps_dying_ends_the_tree_with_its_last_words(
@@ -153,6 +167,7 @@ def test_children_and_their_workers_die_with_up_even_by_kill_9(tmp_path: Path) -
     script = f"""
 import asyncio, sys
 from pathlib import Path
+from types import SimpleNamespace
 from controlplane.up.plan import Child, Stage
 from controlplane.up.processes import STAGE_SECONDS, Processes
 

@@ -15,6 +15,7 @@ from agent.update.steps import Ports
 from agent.update.verify import VerifiedBytes, VerifiedRelease
 from protos.errors import LongshoreError, Rejected, Retryable
 from protos.ids import DeploymentName, Digest, digest_of
+from protos.manifest import Variant
 from tests.sim import releases
 from tests.sim.blobs import SimBlobs
 from tests.sim.clock import FakeClock
@@ -38,7 +39,9 @@ class Box:
         ports = Ports(self.blobs, self.releases, SimServing(self.clock))
         self.shadows = Shadows(ports, self, self.clock, free_memory=lambda: self.memory)
 
-    async def shadow(self, deployment: DeploymentName, release: VerifiedRelease, model: VerifiedBytes) -> None:
+    async def shadow(
+        self, deployment: DeploymentName, release: VerifiedRelease, variant: Variant, model: VerifiedBytes
+    ) -> None:
         assert deployment not in self.loaded, "a second one"
         if self.trouble is not None:
             raise self.trouble

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
+import select
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -17,6 +19,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from agent.workers import channel
 from agent.workers.memory import SharedSlots
 from agent.workers.process import WorkerProcess
 from protos.errors import Retryable
@@ -68,6 +71,27 @@ async def test_a_message_is_answered_by_another_process() -> None:
     assert answer.pid != os.getpid()
     await owner.worker.stop()
     assert await owner.exits.get() == 0
+
+
+async def test_what_is_sent_at_once_has_left_before_the_loop_turns() -> None:
+    owner = Owner()
+    await owner.worker.start()
+    assert owner.worker.pid is not None
+    worker = os.pidfd_open(owner.worker.pid)
+    owner.worker.send(Ask(-3), at_once=True)
+    ended, _, _ = select.select([worker], [], [], 10.0)
+    os.close(worker)
+    assert ended, "the worker has not got what would end it"
+    assert await owner.exits.get() == 3
+
+
+async def test_what_is_sent_at_once_overtakes_nothing() -> None:
+    owner = Owner()
+    await owner.worker.start()
+    for number in range(6):
+        owner.worker.send(Ask(number), at_once=number % 2 == 0)
+    assert [(await owner.answers.get()).number for _ in range(6)] == [0, 2, 4, 6, 8, 10]
+    await owner.worker.stop()
 
 
 async def test_shared_memory_reaches_the_worker_without_a_name() -> None:
@@ -193,3 +217,24 @@ def test_a_worker_has_nothing_open_that_it_was_not_given(loop: Callable[[], asyn
     finally:
         os.close(ours)
     assert [each.partition(":")[0] for each in found] == ["socket"]
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "agent.cameras.worker",
+        "agent.inference.worker",
+        "agent.inference.decode_worker",
+        "agent.inference.compiler_worker",
+    ],
+)
+def test_a_worker_that_is_no_longer_wanted_when_it_has_started_ends_without_a_traceback(module: str) -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        ours.close()
+        environment = {**os.environ, channel.ENVIRONMENT: str(theirs.fileno())}
+        command = [sys.executable, "-m", module]
+        ended = subprocess.run(
+            command, env=environment, pass_fds=[theirs.fileno()], capture_output=True, text=True, check=False
+        )
+    assert (ended.returncode, ended.stderr) == (0, "")
