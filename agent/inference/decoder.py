@@ -21,8 +21,8 @@ from agent.ports import Place
 from agent.types import Geometry, ModelInput
 from agent.workers.process import WorkerProcess
 from agent.workers.restarts import RestartBudget
-from agent.workers.sandbox.report import Confined
 from protos.errors import LongshoreError, Retryable
+from sandbox.report import Confined
 
 log = logging.getLogger(__name__)
 MODULE = "agent.inference.decode_worker"

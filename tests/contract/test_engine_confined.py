@@ -17,10 +17,10 @@ from agent.inference import confinement
 from agent.inference.datatypes import pack_bytes
 from agent.inference.engine import OnnxEngine
 from agent.ports import EngineSpec, ModelSignature, Tensor, TensorSpec
-from agent.workers.sandbox import kernel, landlock
-from agent.workers.sandbox.report import Confined
 from protos.errors import Retryable
 from protos.ids import digest_of
+from sandbox import kernel, landlock
+from sandbox.report import Confined
 from tests.sim.models import detector, identity, model_bytes, node
 
 OFFERED = landlock.version() >= landlock.NETWORK_VERSION and kernel.machine() is not None

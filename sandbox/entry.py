@@ -18,9 +18,9 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
-from agent.workers.sandbox import bpf, kernel, landlock
-from agent.workers.sandbox.profiles import NO_NEW_CODE, Profile
-from agent.workers.sandbox.report import Confined, Layer
+from sandbox import bpf, kernel, landlock
+from sandbox.profiles import NO_NEW_CODE, Profile
+from sandbox.report import Confined, Layer
 
 _SHARED_HANDLERS = 0x800  # CLONE_SIGHAND, which alone is no valid wish: without a filter nothing is started either
 

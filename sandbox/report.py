@@ -1,14 +1,8 @@
-"""What a worker says of its own sandbox, and what the agent makes of it."""
+"""What a process says of its own sandbox, before it reads what others made."""
 
 from __future__ import annotations
 
-import logging
-
 import msgspec
-
-from agent.types import Problem
-
-log = logging.getLogger(__name__)
 
 # In the order in which they are entered; each sentence ends what was found missing.
 MENDS = {
@@ -44,28 +38,3 @@ class Confined(msgspec.Struct, tag="confined", frozen=True):
 
     def __str__(self) -> str:
         return ", ".join(" ".join(filter(None, (layer.name, layer.detail))) for layer in self.layers if layer.holds)
-
-
-class Sandboxes:
-    """The last word of each kind of worker. A missing layer is a problem of the node, and stops nothing."""
-
-    def __init__(self) -> None:
-        self._words: dict[str, Confined] = {}
-
-    def told(self, word: Confined) -> None:
-        if self._words.get(word.profile) != word:
-            self._words[word.profile] = word
-            for layer in word.missing:
-                log.warning("%s workers run without %s: %s", word.profile, layer.name, layer.sentence)
-
-    def problems(self) -> list[Problem]:
-        """One for each missing layer."""
-        return [Problem("sandbox", self._sentence(name)) for name in MENDS if self._without(name)]
-
-    def _without(self, name: str) -> dict[str, Layer]:
-        return {profile: layer for profile, word in self._words.items() for layer in word.missing if layer.name == name}
-
-    def _sentence(self, name: str) -> str:
-        lacking = self._without(name)
-        layer = next(iter(lacking.values()))
-        return f"workers ({', '.join(sorted(lacking))}) run without {name}: {layer.sentence}"
