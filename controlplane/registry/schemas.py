@@ -144,7 +144,16 @@ def release(stored: StoredRelease) -> ReleaseAnswer:
         task=stored.task,
         files=[_file(entry) for entry in stored.files],
     )
-    return ReleaseAnswer(metadata=metadata, spec=spec)
+    return ReleaseAnswer(metadata=metadata, spec=spec, status=_status(stored))
+
+
+def _status(stored: StoredRelease) -> dict[str, Any]:
+    """What the gate measured when it was pushed; a release of before the gate has nothing."""
+    measured = {
+        path: {"peakBytes": each.peak_bytes, "microseconds": each.microseconds}
+        for path, each in stored.measured.items()
+    }
+    return {"measured": measured} if measured else {}
 
 
 def _file(entry: StoredFile) -> File:
