@@ -36,6 +36,7 @@ class Facts:
     functions: tuple[Operator, ...] = ()  # that the file defines
     circular: str = ""  # a function that comes to call itself
     metadata: tuple[str, ...] = ()  # keys
+    entries: int = 0  # of operator sets and of metadata, together
     tensors: tuple[Tensor, ...] = ()
     values: tuple[tuple[str, tuple[int, ...]], ...] = ()  # name, sides (0: free) of inputs, outputs and what is between
     rounds: int = 0  # the most that nested loops of known length make together
@@ -49,6 +50,7 @@ class Limits:
     operators: frozenset[Operator] = OPERATORS
     function_domains: frozenset[str] = FUNCTION_DOMAINS
     nodes: int = 50_000  # exporters of large transformers write 10 000
+    entries: int = 1_000  # of operator sets and of metadata, together: exporters write dozens
     depth: int = 8  # levels of If, Loop and Scan
     tensors: int = 50_000
     rounds: int = 1_000_000  # of loops, nested ones multiplied

@@ -84,7 +84,9 @@ def _functions(facts: Facts, limits: Limits) -> Iterator[Refusal]:
         yield Refusal(Rule.FUNCTION, f"defines a function {name!r} of {domain!r}, which is no exporter's own")
 
 
-def _metadata(facts: Facts, _: Limits) -> Iterator[Refusal]:
+def _metadata(facts: Facts, limits: Limits) -> Iterator[Refusal]:
+    if facts.entries > limits.entries:
+        yield Refusal(Rule.METADATA, f"lists {facts.entries} operator sets and notes, {limits.entries} are allowed")
     for key in facts.metadata:
         if key.strip().lower().startswith(_SETTINGS):
             yield Refusal(Rule.METADATA, f"sets options of its own session ({key!r}) in its metadata")

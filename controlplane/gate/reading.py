@@ -48,7 +48,8 @@ _EXTERNAL = 1
 _ORT_FORMAT = b"ORTM"  # at its fifth byte
 _CUT = 128  # characters of a name
 _ENDLESS = 1 << 62
-_MOST = 100_000  # nodes, and constants, that are looked at: more than any limit allows
+_MOST = 60_000  # nodes, and constants, that are looked at: more than any limit allows
+_MOST_ENTRIES = 1_000  # of operator sets and of metadata, which is refused for having more
 
 
 def is_ort_format(content: bytes) -> bool:
@@ -67,7 +68,7 @@ def facts(model: Any) -> Facts:
     calls = {name: walk.function(each) for name, each in bodies.items()}
     sizes, circular = _unfolded(calls)
     return Facts(
-        opsets=tuple((entry.domain, entry.version) for entry in model.opset_import),
+        opsets=tuple((entry.domain, entry.version) for entry in model.opset_import[:_MOST_ENTRIES]),
         ir=model.ir_version,
         nodes=walk.nodes,
         unfolded=sum(count * sizes.get(name, 1) for name, count in walk.main.items()),
@@ -75,7 +76,8 @@ def facts(model: Any) -> Facts:
         operators=walk.operators,
         functions=tuple(bodies),
         circular=circular,
-        metadata=tuple(_cut(entry.key) for entry in model.metadata_props),
+        metadata=tuple(_cut(entry.key) for entry in model.metadata_props[:_MOST_ENTRIES]),
+        entries=len(model.opset_import) + len(model.metadata_props),
         tensors=tuple(walk.tensors),
         values=tuple(walk.values),
         rounds=walk.rounds,

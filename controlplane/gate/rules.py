@@ -45,7 +45,7 @@ NEXT: Mapping[Rule, str] = {
     Rule.DOMAIN: _STANDARD,
     Rule.OPERATOR: _STANDARD,
     Rule.FUNCTION: "inline its functions: onnx.inliner.inline_local_functions",
-    Rule.METADATA: "remove the entry: how a model runs is chosen on the box",
+    Rule.METADATA: "remove the entries: how a model runs is chosen on the box",
     Rule.OPSET: "export it with an older opset",
     Rule.NODES: "export a smaller model",
     Rule.DEPTH: "export it without control flow of so many levels",

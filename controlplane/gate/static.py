@@ -21,7 +21,7 @@ from controlplane.registry.outline import outline
 
 ROOM = 320 << 20  # bytes of address space beyond what the packages take
 TIMES = 6  # the file is held that often while it is read, parsed and checked; at most
-CPU_SECONDS = 5
+CPU_SECONDS = 4
 CPU_BYTES = 30 << 20  # and one more for so many bytes: parsing 1 GB takes about 5
 NOT_ONNX = Refusal(Rule.NOT_ONNX, "is no ONNX file, or a part of it is missing")
 WITHOUT_ROOM = Refusal(Rule.BOUNDS, "needs more memory to be read than is allowed")
