@@ -16,22 +16,7 @@ _TEXTS = 1 << 20  # strings in constants: tables of classes are a few thousand
 
 def gate(facts: Facts, limits: Limits) -> tuple[Refusal, ...]:
     """Why this model is refused; empty: nothing is wrong with what can be read of it."""
-    rules = (
-        _format,
-        _external_data,
-        _ep_context,
-        _domains,
-        _operators,
-        _functions,
-        _metadata,
-        _opsets,
-        _nodes,
-        _depth,
-        _loops,
-        _weights,
-        _shapes,
-    )
-    return tuple(refusal for rule in rules for refusal in rule(facts, limits))
+    return tuple(refusal for rule in RULES for refusal in rule(facts, limits))
 
 
 def shapes(values: Sequence[tuple[str, tuple[int, ...]]], limits: Limits) -> tuple[Refusal, ...]:
@@ -153,3 +138,20 @@ def _shapes(facts: Facts, limits: Limits) -> Iterator[Refusal]:
 
 def _bytes_of(sides: tuple[int, ...]) -> int:
     return prod(side or 1 for side in sides) * _BYTES_OF_A_NUMBER
+
+
+RULES = (
+    _format,
+    _external_data,
+    _ep_context,
+    _domains,
+    _operators,
+    _functions,
+    _metadata,
+    _opsets,
+    _nodes,
+    _depth,
+    _loops,
+    _weights,
+    _shapes,
+)

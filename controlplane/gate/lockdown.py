@@ -6,6 +6,7 @@ life beyond the one who started it. Packages are loaded, and used once, before.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import resource
@@ -40,7 +41,8 @@ class Peak:
 
     def __init__(self) -> None:
         self._status = os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
-        Path("/proc/self/clear_refs").write_text("5")  # from here on
+        with contextlib.suppress(OSError):  # else it is counted from the process's start
+            Path("/proc/self/clear_refs").write_text("5")
         self.before = self.bytes
 
     @property
