@@ -44,7 +44,7 @@ def main() -> int:
     logging.disable(logging.ERROR)  # each refusal would be told twice
     started = time.monotonic()
     chosen = _chosen(arguments.quick, arguments.seed)
-    figures = {
+    figures: dict[str, Any] = {
         "machine": describe(),
         "seed": arguments.seed if arguments.quick else None,
         "gate": _gate(chosen, quick=arguments.quick),

@@ -171,7 +171,7 @@ def _declared() -> Iterator[Hostile]:
         "many sides": [1] * 1000,
     }.items():
         for place, edit in _DECLARED.items():
-            change = edited(lambda made, edit=edit, sides=sides: edit(made, sides))  # type: ignore[misc]
+            change = edited(edit, sides)
             yield hostile("declared", f"{name} {place}", change, Rule.SHAPE, Rule.UNSOUND)
 
 
@@ -198,7 +198,7 @@ def _weights() -> Iterator[Hostile]:
         "sparse negative": [-4],
         "sparse of 2^40 sides": [1 << 20] * 2,
     }.items():
-        yield hostile("weights", name, edited(lambda made, sides=sides: _sparse(made, sides)), Rule.WEIGHTS)  # type: ignore[misc]
+        yield hostile("weights", name, edited(_sparse, sides), Rule.WEIGHTS)
 
 
 def _sparse(made: ModelProto, sides: list[int]) -> None:
@@ -298,5 +298,5 @@ def _products() -> bytes:
     """A thousand products of 2048 by 2048."""
     nodes = [node("Expand", ["x1", "n"], ["p0"])]
     nodes += [node("MatMul", [f"p{at}", f"p{at}"], [f"p{at + 1}"]) for at in range(1000)]
-    constants = [constant(np.array([2048, 2048]), "n"), constant(np.float32([[1e-4]]), "x1")]
+    constants = [constant(np.array([2048, 2048]), "n"), constant(np.array([[1e-4]], np.float32), "x1")]
     return content(model(graph([*nodes, node("Identity", ["p1000"], ["y"])], constants)))

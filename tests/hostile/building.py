@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from controlplane.gate.rules import Rule
 
@@ -72,12 +72,12 @@ def content(of: ModelProto) -> bytes:
     return bytes(of.SerializeToString())
 
 
-def edited(edit: Callable[[ModelProto], object]) -> Callable[[], bytes]:
-    """The honest one with one thing changed."""
+def edited(edit: Callable[..., object], *others: Any) -> Callable[[], bytes]:
+    """The honest one with one thing changed, by `edit` of it and of `others`."""
 
     def build() -> bytes:
         made = honest()
-        edit(made)
+        edit(made, *others)
         return content(made)
 
     return build
@@ -127,7 +127,3 @@ def body(nodes: Sequence[NodeProto] = (), still: str = "going", constants: Itera
     return helper.make_graph(
         work, "body", inputs, [value("still", BOOL, []), value("next", FLOAT, None)], list(constants)
     )
-
-
-def graph_attribute(name: str, inner: GraphProto) -> AttributeProto:
-    return helper.make_attribute(name, inner)

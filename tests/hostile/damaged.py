@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from controlplane.gate.rules import Rule
 from tests.hostile.building import Hostile, content, field, honest, hostile
@@ -22,13 +23,17 @@ def family(seed: int = 0) -> Iterator[Hostile]:
     whole = detector().spec.model
     for share in (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99):
         cut = int(len(whole) * share)
-        yield hostile("cut", f"{share:.0%}", lambda cut=cut: whole[:cut], Rule.NOT_ONNX, Rule.UNSOUND, Rule.WEIGHTS)  # type: ignore[misc]
+        yield hostile("cut", f"{share:.0%}", partial(_cut, whole, cut), Rule.NOT_ONNX, Rule.UNSOUND, Rule.WEIGHTS)
     yield hostile("cut", "the last byte", lambda: whole[:-1], Rule.NOT_ONNX)
     for name, build in _GARBAGE.items():
         yield hostile("garbage", name, build, Rule.NOT_ONNX, Rule.OPSET, Rule.BOUNDS)
     for bits in (1, 8, 64):
         for number in range(FLIPS):
             yield hostile("flipped", f"{bits} bits, {number}", _flipped(whole, bits, seed * 1000 + number), *_ALL)
+
+
+def _cut(whole: bytes, length: int) -> bytes:
+    return whole[:length]
 
 
 def _flipped(whole: bytes, bits: int, seed: int) -> Callable[[], bytes]:

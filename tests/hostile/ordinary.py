@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -455,7 +456,7 @@ def architectures() -> list[Ordinary]:
 
 def our_own() -> list[Ordinary]:
     """The sample release, what our simulators make, and what exporters of detectors write."""
-    made = {
+    made: dict[str, Callable[[exports.Net], ModelProto]] = {
         "yolov8": exports.yolov8,
         "yolov8 bare": lambda net: exports.yolov8(net, bare=True),
         "yolov5": exports.yolov5,
@@ -464,7 +465,7 @@ def our_own() -> list[Ordinary]:
         "ssd": exports.ssd,
         "detr": exports.detr,
     }
-    samples = (
+    samples: tuple[Callable[[], models.Sample], ...] = (
         models.sum_model,
         models.menagerie,
         models.detector,
@@ -474,13 +475,17 @@ def our_own() -> list[Ordinary]:
     )
     return [
         ("sample release", HARBOUR.read_bytes),
-        *((name, lambda build=build: _bytes(build(exports.Net()))) for name, build in made.items()),  # type: ignore[misc]
-        *((build.__name__, lambda build=build: build().spec.model) for build in samples),  # type: ignore[misc]
+        *((name, partial(_exported, build)) for name, build in made.items()),
+        *((build.__name__, partial(_simulated, build)) for build in samples),
     ]
 
 
-def _bytes(model: ModelProto) -> bytes:
-    return bytes(model.SerializeToString())
+def _exported(build: Callable[[exports.Net], ModelProto]) -> bytes:
+    return content(build(exports.Net()))
+
+
+def _simulated(build: Callable[[], models.Sample]) -> bytes:
+    return build().spec.model
 
 
 def everything() -> Iterator[Ordinary]:

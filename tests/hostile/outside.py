@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
 
 import numpy as np
 from onnx import AttributeProto, ModelProto, TensorProto, helper
@@ -97,7 +99,7 @@ def _external(canary: str) -> Iterator[Hostile]:
             named = f"{name} {'file' if location == canary else 'memory'}"
             yield hostile("external", named, _reading(tensor(location, **span)), Rule.EXTERNAL_DATA)
     for name, place in _PLACES.items():
-        yield hostile("external", name, lambda place=place: content(place(tensor(canary))), Rule.EXTERNAL_DATA)  # type: ignore[misc]
+        yield hostile("external", name, partial(_placed, place, canary), Rule.EXTERNAL_DATA)
     quiet = tensor(canary)
     quiet.data_location = TensorProto.DEFAULT
     quiet.raw_data = SECRET
@@ -105,6 +107,10 @@ def _external(canary: str) -> Iterator[Hostile]:
     twice = tensor("inside.bin", location2="x")
     twice.external_data.add(key="location", value=canary)
     yield hostile("external", "two locations", _reading(twice), Rule.EXTERNAL_DATA)
+
+
+def _placed(place: Callable[[TensorProto], ModelProto], canary: str) -> bytes:
+    return content(place(tensor(canary)))
 
 
 def _reading(weights: TensorProto) -> Callable[[], bytes]:
@@ -165,20 +171,8 @@ _PLACES = {
 
 
 def _compiled(canary: str) -> Iterator[Hostile]:
-    for at, (domain, attributes) in enumerate(
-        (
-            ("com.microsoft", {"embed_mode": 1, "ep_cache_context": b"\x7fELF" + bytes(60)}),
-            ("com.microsoft", {"embed_mode": 0, "ep_cache_context": canary}),
-            ("com.microsoft", {"embed_mode": 0, "ep_cache_context": "../../evil.so", "main_context": 1}),
-            ("com.microsoft", {"embed_mode": 1, "ep_cache_context": "", "source": "QNNExecutionProvider"}),
-            ("", {"embed_mode": 1, "ep_cache_context": "x"}),
-            ("ai.onnx", {"partition_name": "p"}),
-            ("com.evil", {"ep_cache_context": "x"}),
-        )
-    ):
-        compiled = node("EPContext", ["x"], ["y"], domain=domain, **attributes)
-        build = lambda compiled=compiled: content(_of_microsoft([compiled]))  # noqa: E731
-        yield hostile("compiled", f"{at} {domain or 'ai.onnx'}", build, Rule.EP_CONTEXT)
+    for at, (domain, attributes) in enumerate(_contexts(canary)):
+        yield hostile("compiled", f"{at} {domain or 'ai.onnx'}", partial(_context, domain, attributes), Rule.EP_CONTEXT)
     branch = helper.make_graph(
         [node("EPContext", [], ["z"], domain="com.microsoft", ep_cache_context="x")], "b", [], [value("z", FLOAT, [])]
     )
@@ -188,8 +182,27 @@ def _compiled(canary: str) -> Iterator[Hostile]:
     )
 
 
+def _contexts(canary: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Domain and attributes of an EPContext."""
+    yield "com.microsoft", {"embed_mode": 1, "ep_cache_context": b"\x7fELF" + bytes(60)}
+    yield "com.microsoft", {"embed_mode": 0, "ep_cache_context": canary}
+    yield "com.microsoft", {"embed_mode": 0, "ep_cache_context": "../../evil.so", "main_context": 1}
+    yield "com.microsoft", {"embed_mode": 1, "ep_cache_context": "", "source": "QNNExecutionProvider"}
+    yield "", {"embed_mode": 1, "ep_cache_context": "x"}
+    yield "ai.onnx", {"partition_name": "p"}
+    yield "com.evil", {"ep_cache_context": "x"}
+
+
+def _context(domain: str, attributes: dict[str, Any]) -> bytes:
+    return content(_of_microsoft([node("EPContext", ["x"], ["y"], domain=domain, **attributes)]))
+
+
 def _of_microsoft(nodes: list[helper.NodeProto], *constants: TensorProto) -> ModelProto:
     return model(graph(nodes, constants), opsets=[helper.make_opsetid("com.microsoft", 1)])
+
+
+def _noted(made: ModelProto, key: str, text: str) -> None:
+    made.metadata_props.add(key=key, value=text)
 
 
 def _settings() -> Iterator[Hostile]:
@@ -207,6 +220,6 @@ def _settings() -> Iterator[Hostile]:
         yield hostile(
             "settings",
             repr(key),
-            edited(lambda made, key=key, text=text: made.metadata_props.add(key=key, value=text)),  # type: ignore[misc]
+            edited(_noted, key, text),
             Rule.METADATA,
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 from onnx import FunctionProto, ModelProto, NodeProto, helper
@@ -22,6 +23,7 @@ from tests.hostile.building import (
     nested,
     node,
     value,
+    varint,
     whole,
 )
 
@@ -40,9 +42,9 @@ def family() -> Iterator[Hostile]:
 
 def _deep() -> Iterator[Hostile]:
     for levels in (9, 12, 20):
-        yield hostile("deep", f"{levels} branches", lambda levels=levels: _nested(levels), Rule.DEPTH, Rule.NODES)  # type: ignore[misc]
+        yield hostile("deep", f"{levels} branches", partial(_nested, levels), Rule.DEPTH, Rule.NODES)
     for levels in (40, 200, 2000, 100_000):
-        yield hostile("deep", f"{levels} levels of protobuf", lambda levels=levels: _raw(levels), Rule.NOT_ONNX)  # type: ignore[misc]
+        yield hostile("deep", f"{levels} levels of protobuf", partial(_raw, levels), Rule.NOT_ONNX)
     yield hostile("deep", "types in types", lambda: _types(300), Rule.NOT_ONNX, Rule.UNSOUND)
     yield hostile("deep", "types in types, 30", lambda: _types(30), Rule.UNSOUND, Rule.TRIAL, Rule.NOT_ONNX)
 
@@ -59,25 +61,14 @@ def _nested(levels: int) -> bytes:
 
 
 def _raw(levels: int) -> bytes:
-    inner, pieces = b"", 0
     headers: list[bytes] = []
     length = 0
     for _ in range(levels):  # graph → node → attribute → graph, from the inside, without copying what is inside
         for number in (6, 5, 1):
-            header = field(number, b"")[:1] + _varint(length)
+            header = field(number, b"")[:1] + varint(length)
             headers.append(header)
             length += len(header)
-            pieces += 1
-    inner = b"".join(reversed(headers))
-    return field(7, inner)
-
-
-def _varint(number: int) -> bytes:
-    written = bytearray()
-    while number > 0x7F:
-        written.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*written, number])
+    return field(7, b"".join(reversed(headers)))
 
 
 def _types(levels: int) -> bytes:
@@ -95,7 +86,7 @@ def _types(levels: int) -> bytes:
 
 def _many() -> Iterator[Hostile]:
     for count in (100_000, 300_000):
-        yield hostile("many", f"{count} nodes", lambda count=count: _chain(count), Rule.NODES, Rule.BOUNDS)  # type: ignore[misc]
+        yield hostile("many", f"{count} nodes", partial(_chain, count), Rule.NODES, Rule.BOUNDS)
     yield hostile("many", "60000 constants", _constants, Rule.WEIGHTS, Rule.BOUNDS)
     yield hostile("many", "100000 nodes in branches", _wide, Rule.NODES, Rule.BOUNDS)
     yield hostile("many", "a million empty nodes", lambda: field(7, field(1, b"") * 1_000_000), *_NOTHING, Rule.NODES)
@@ -169,7 +160,7 @@ def _foreign() -> Iterator[Hostile]:
     yield hostile("domain", "in a branch", whole([hidden], [_YES], rank=0), Rule.DOMAIN)
 
 
-def _using(domain: str, kind: str):  # type: ignore[no-untyped-def]
+def _using(domain: str, kind: str) -> Callable[[], bytes]:
     return lambda: content(
         model(
             graph([node(kind, ["x"], ["y"], domain=domain)]), opsets=[helper.make_opsetid(domain, 1)] if domain else []
@@ -180,8 +171,7 @@ def _using(domain: str, kind: str):  # type: ignore[no-untyped-def]
 def _functions() -> Iterator[Hostile]:
     for domain in ("com.evil", "local", "", "ai.onnx", "com.microsoft", "pkg.onnxscript.torch_lib.evil"):
         made = _function("Relu" if domain in ("", "ai.onnx") else "f", [node("Abs", ["x"], ["y"])], domain)
-        build = lambda made=made: content(_calling([made]))  # noqa: E731
-        yield hostile("function", f"of {domain!r}", build, Rule.FUNCTION)
+        yield hostile("function", f"of {domain!r}", partial(_called, made), Rule.FUNCTION)
     itself = _function("f", [node("f", ["x"], ["y"], domain=_TORCH)])
     yield hostile("function", "calls itself", lambda: content(_calling([itself])), Rule.FUNCTION)
     round_trip = [
@@ -195,6 +185,10 @@ def _functions() -> Iterator[Hostile]:
     yield hostile("function", "hides a stranger's operator", lambda: content(_calling([evil])), Rule.DOMAIN)
     compiled = _function("f", [node("EPContext", ["x"], ["y"], domain="com.microsoft", ep_cache_context="x")])
     yield hostile("function", "hides compiled code", lambda: content(_calling([compiled])), Rule.EP_CONTEXT)
+
+
+def _called(function: FunctionProto) -> bytes:
+    return content(_calling([function]))
 
 
 def _function(name: str, nodes: list[NodeProto], domain: str = _TORCH) -> FunctionProto:
@@ -219,12 +213,20 @@ def _calling(functions: list[FunctionProto]) -> ModelProto:
     return model(graph([call]), functions=functions, opsets=[helper.make_opsetid(each, 1) for each in sorted(domains)])
 
 
+def _of_opset(made: ModelProto, version: int) -> None:
+    made.opset_import[0].version = version
+
+
+def _of_format(made: ModelProto, version: int) -> None:
+    made.ir_version = version
+
+
 def _versions() -> Iterator[Hostile]:
     for version in (0, -1, 9999, 1 << 40):
-        made = edited(lambda made, version=version: setattr(made.opset_import[0], "version", version))  # type: ignore[misc]
+        made = edited(_of_opset, version)
         yield hostile("version", f"opset {version}", made, Rule.OPSET)
     for version in (99, 1 << 62):
-        made = edited(lambda made, version=version: setattr(made, "ir_version", version))  # type: ignore[misc]
+        made = edited(_of_format, version)
         yield hostile("version", f"format {version}", made, Rule.OPSET, Rule.UNSOUND)
     yield hostile("version", "no opset", edited(lambda made: made.ClearField("opset_import")), Rule.NOT_ONNX)
     yield hostile("version", "no graph", edited(lambda made: made.ClearField("graph")), Rule.NOT_ONNX)

@@ -12,10 +12,9 @@ depends_on = None
 
 
 def upgrade() -> None:
-    with op.batch_alter_table("releases", schema=None) as batch_op:
-        batch_op.add_column(sa.Column("measured", sa.JSON(), server_default=sa.text("'{}'"), nullable=False))
+    """The column alone: a table that is made anew takes along, on SQLite, the files of its releases."""
+    op.add_column("releases", sa.Column("measured", sa.JSON(), server_default="{}", nullable=False))
 
 
 def downgrade() -> None:
-    with op.batch_alter_table("releases", schema=None) as batch_op:
-        batch_op.drop_column("measured")
+    op.drop_column("releases", "measured")
