@@ -1,4 +1,4 @@
-"""Models of strangers against their limits: `python -m bench.bench_untrusted [--quick] [--seed N] [--json FILE]`.
+"""Models of strangers against their limits: `python -m bench.bench_untrusted [--quick] [--seed N] [--only PART] [--json FILE]`.
 
 All hostile models of tests/hostile pass the gate in its real processes, one after the other: each is refused by a rule
 that is meant for it, without being run in at most 5 seconds and 512 MiB, at least 200 of them so; those that only a run
@@ -27,11 +27,12 @@ from bench.machine import describe
 from tests.hostile import corpus, ordinary
 from tests.hostile.building import Hostile
 from tests.hostile.forced import SERVING_SECONDS, Watched, forced_box
-from tests.hostile.passing import RESIDENT, SECONDS, Verdict, most_resident, passing, right
+from tests.hostile.passing import RESIDENT, SECONDS, Verdict, by_rules, by_trial, most_resident, passing, right
 
 LEAST_STATIC = 200
 LEAST_ORDINARY = 20
 QUICK = 20
+PARTS = ("gate", "ordinary", "forced")
 
 
 def main() -> int:
@@ -40,26 +41,39 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--only", choices=PARTS, help="the other parts stay in the file as they are")
     arguments = parser.parse_args()
     logging.disable(logging.ERROR)  # each refusal would be told twice
-    started = time.monotonic()
-    chosen = _chosen(arguments.quick, arguments.seed)
-    figures: dict[str, Any] = {
+    before = json.loads(arguments.json.read_text()) if arguments.json and arguments.only else {}
+    made = _made(_chosen(arguments.quick, arguments.seed), arguments.only, quick=arguments.quick)
+    figures: dict[str, Any] = before | {
         "machine": describe(),
         "seed": arguments.seed if arguments.quick else None,
-        "gate": _gate(chosen, quick=arguments.quick),
-        "ordinary": _ordinary(quick=arguments.quick),
-        "forced": asyncio.run(_forced(chosen)),
         "limits": {"seconds": SECONDS, "resident_mib": RESIDENT >> 20, "silent_seconds": SERVING_SECONDS},
+        **made,
     }
-    figures["seconds"] = round(time.monotonic() - started)
     text = json.dumps(figures, indent=2, ensure_ascii=False)
     print(text)
     if arguments.json:
         arguments.json.write_text(f"{text}\n")
-    missed = [each for part in ("gate", "ordinary", "forced") for each in figures[part]["missed"]]
+    missed = [each for part in made.values() for each in part["missed"]]
     print("\n".join(f"missed: {each}" for each in missed) or "all limits are kept")
     return bool(missed)
+
+
+def _made(chosen: Sequence[Hostile], only: str | None, *, quick: bool) -> dict[str, dict[str, Any]]:
+    """Each part with the seconds that it took."""
+    made = {}
+    for part in [only] if only else PARTS:
+        started = time.monotonic()
+        if part == "gate":
+            made[part] = _gate(chosen, quick=quick)
+        elif part == "ordinary":
+            made[part] = _ordinary(quick=quick)
+        else:
+            made[part] = asyncio.run(_forced(chosen))
+        made[part]["took_seconds"] = round(time.monotonic() - started)
+    return made
 
 
 def _chosen(quick: bool, seed: int) -> list[Hostile]:  # noqa: FBT001 - of a flag
@@ -68,9 +82,12 @@ def _chosen(quick: bool, seed: int) -> list[Hostile]:  # noqa: FBT001 - of a fla
 
 
 def _gate(models: Sequence[Hostile], *, quick: bool) -> dict[str, Any]:
-    verdicts = [passing(model.name, model.build()) for model in _told(models, "gate")]
-    static = [each for each in verdicts if each.rule and each.static]
-    resident = most_resident()
+    verdicts = [by_rules(model.name, model.build()) for model in _told(models, "gate")]
+    resident = most_resident()  # before the first trial, which may take more
+    static = [each for each in verdicts if each.rule]
+    verdicts = [
+        each if each.rule else by_trial(model.name, model.build()) for model, each in zip(models, verdicts, strict=True)
+    ]
     missed = [
         f"{model.name}: {each.rule or 'passed'}"
         for model, each in zip(models, verdicts, strict=True)

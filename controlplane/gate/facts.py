@@ -39,6 +39,7 @@ class Facts:
     entries: int = 0  # of operator sets and of metadata, together
     tensors: tuple[Tensor, ...] = ()
     values: tuple[tuple[str, tuple[int, ...]], ...] = ()  # name, sides (0: free) of inputs, outputs and what is between
+    axis: int = 0  # the farthest from 0 that an attribute names
     rounds: int = 0  # the most that nested loops of known length make together
     endless: bool = False  # a loop whose condition nothing changes
 

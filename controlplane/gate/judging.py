@@ -127,6 +127,8 @@ def _untrue(tensor: Tensor, limits: Limits) -> str:
 
 
 def _shapes(facts: Facts, limits: Limits) -> Iterator[Refusal]:
+    if facts.axis > limits.rank:
+        yield Refusal(Rule.SHAPE, f"counts {facts.axis} axes, and no tensor has more than {limits.rank} sides")
     for name, sides in facts.values:
         if len(sides) > limits.rank:
             yield Refusal(Rule.SHAPE, f"has a tensor {name!r} of {len(sides)} sides, {limits.rank} are allowed")

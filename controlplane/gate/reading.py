@@ -80,6 +80,7 @@ def facts(model: Any) -> Facts:
         entries=len(model.opset_import) + len(model.metadata_props),
         tensors=tuple(walk.tensors),
         values=tuple(walk.values),
+        axis=walk.axis,
         rounds=walk.rounds,
         endless=walk.endless,
     )
@@ -110,6 +111,7 @@ class _Walk:
     main: Counter[Operator] = field(default_factory=Counter)
     tensors: list[Tensor] = field(default_factory=list)
     values: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
+    axis: int = 0
     rounds: int = 0
     endless: bool = False
 
@@ -152,6 +154,8 @@ class _Walk:
         if node.op_type == "Loop":
             rounds = self._loop(node, rounds, known)
         for attribute in node.attribute:
+            if attribute.name in ("axis", "axes"):
+                self.axis = max(self.axis, abs(attribute.i), *map(abs, attribute.ints))
             self.tensors += [_tensor(each) for each in _tensors(attribute)]
             for sparse in _sparse_of(attribute):
                 self.tensors += _sparse(sparse)

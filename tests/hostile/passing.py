@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from controlplane.gate.rules import Rule
@@ -19,7 +20,7 @@ AS_TENSORS = Use("tensor", None)
 
 @dataclass(frozen=True)
 class Verdict:
-    """`rule` is "" for a model that passed; `seconds` are those of the half that refused it, or of both."""
+    """`rule` is "" for a model that passed this half of the gate; `static`: the half that runs nothing."""
 
     name: str
     rule: str
@@ -32,18 +33,32 @@ class Verdict:
         return not self.static or self.seconds <= SECONDS
 
 
-def passing(name: str, content: bytes, gate: Gate = TRIAL) -> Verdict:
+def by_rules(name: str, content: bytes, gate: Gate = TRIAL) -> Verdict:
     """Raises Retryable."""
     started = time.monotonic()
+    said = _refused(lambda: gate.check("model.onnx", lambda: [content], len(content)))
+    return Verdict(name, _rule(said), said, static=True, seconds=time.monotonic() - started)
+
+
+def by_trial(name: str, content: bytes, gate: Gate = TRIAL) -> Verdict:
+    """Of a model that no rule refused. Raises Retryable."""
+    started = time.monotonic()
+    said = _refused(lambda: gate.run("model.onnx", lambda: [content], len(content), AS_TENSORS))
+    return Verdict(name, _rule(said), said, static=False, seconds=time.monotonic() - started)
+
+
+def passing(name: str, content: bytes) -> Verdict:
+    """Both. Raises Retryable."""
+    found = by_rules(name, content)
+    return found if found.rule else by_trial(name, content)
+
+
+def _refused(act: Callable[[], object]) -> str:
     try:
-        gate.check("model.onnx", lambda: [content], len(content))
+        act()
     except Rejected as error:
-        return Verdict(name, _rule(error), str(error), static=True, seconds=time.monotonic() - started)
-    try:
-        gate.run("model.onnx", lambda: [content], len(content), AS_TENSORS)
-    except Rejected as error:
-        return Verdict(name, _rule(error), str(error), static=False, seconds=time.monotonic() - started)
-    return Verdict(name, "", "", static=False, seconds=time.monotonic() - started)
+        return str(error)
+    return ""
 
 
 def right(model: Hostile, verdict: Verdict) -> bool:
@@ -58,5 +73,5 @@ def most_resident() -> int:
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
 
 
-def _rule(error: Rejected) -> str:
-    return Rule(str(error).rpartition("(rule ")[2].rstrip(")"))
+def _rule(said: str) -> str:
+    return Rule(said.rpartition("(rule ")[2].rstrip(")")) if said else ""
