@@ -1,10 +1,11 @@
-"""Models of strangers against their limits: `python -m bench.bench_untrusted [--quick] [--seed N] [--only PART] [--json FILE]`.
+"""Models of strangers against their limits: `python -m bench.bench_untrusted [--quick] [--seed N] [--json FILE]`.
 
 All hostile models of tests/hostile pass the gate in its real processes, one after the other: each is refused by a rule
 that is meant for it, without being run in at most 5 seconds and 512 MiB, at least 200 of them so; those that only a run
 shows, by the trial. Ordinary architectures and our own exports pass. Then each hostile model is forced onto a box, as
 if it had been signed: no file is opened, no socket, no child, the box lives and reports it, and the release before it
-goes on answering. `--quick`: a sample by seed, of every family some.
+goes on answering. `--quick`: a sample by seed, of every family some. `--only PART`: gate, ordinary or
+forced; the others stay in the file.
 
 `resident` is that of the largest process of the gate, or of this one where it was larger when it started that.
 """
