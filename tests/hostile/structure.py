@@ -257,7 +257,7 @@ def _unsound() -> Iterator[Hostile]:
         made.graph.output[0].name = "never made"
 
     for edit in (turned, doubled, nowhere, mistyped, misattributed, unnamed, without_result):
-        yield hostile("unsound", edit.__name__, edited(edit), Rule.UNSOUND, Rule.TRIAL)
+        yield hostile("unsound", edit.__name__, edited(edit), Rule.UNSOUND, Rule.TRIAL, Rule.SHAPE)
     for kind, inputs, attributes in _ABSURD:
         shaped = [value("x", FLOAT, [1, 1, 4, 4])]
         weights = [constant(np.ones((1, 1, 2, 2), np.float32), "w"), constant(np.array([9, 9]), "i")]

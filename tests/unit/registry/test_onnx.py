@@ -20,6 +20,7 @@ from protos import manifest
 from protos.errors import Rejected
 from protos.ids import ModelName, Version, digest_of
 from protos.manifest import FileEntry, ImageInput, Manifest, Variant
+from sandbox import kernel, landlock
 from tests.sim import models, releases
 
 IMAGE = {"name": "image", "height": 32, "width": 64}
@@ -235,6 +236,12 @@ def test_a_file_gets_memory_by_its_size_and_no_more(size: int, said: bytes) -> N
     question = f'{{"task":"tensor","input":null,"size":{size}}}\n'.encode()
     done = subprocess.run([sys.executable, "-c", code], input=question, capture_output=True, check=True)
     assert said in done.stdout
+
+
+@pytest.mark.skipif(kernel.machine() is None or not landlock.version(), reason="this kernel lacks a layer")
+def test_both_processes_of_the_gate_hold_every_layer(caplog: pytest.LogCaptureFixture) -> None:
+    OnnxInspector().inspect("model.onnx", lambda: [DETECTOR], described(DETECTOR))
+    assert "without" not in caplog.text
 
 
 def test_the_process_that_looks_sees_none_of_our_settings(monkeypatch: pytest.MonkeyPatch) -> None:
