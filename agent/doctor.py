@@ -28,8 +28,8 @@ from agent.identity.decisions import expiry_problem
 from agent.inference import gpu_facts, runtime
 from agent.inference.compiled import Platform
 from agent.workers.process import ENVIRONMENT
-from agent.workers.sandbox.report import Confined
 from protos.errors import Rejected
+from sandbox.report import Confined
 
 __all__ = ["Finding", "as_json", "diagnose", "examine", "gather", "report"]
 
@@ -175,9 +175,7 @@ def _libraries(facts: Facts) -> list[Finding]:
 def _sandbox(facts: Facts) -> list[Finding]:
     """Workers go on without a layer, so none is more than worth knowing."""
     if facts.sandbox is None:
-        return [
-            Finding("sandbox", "it could not be tried; run 'python -m agent.workers.sandbox' and read why", note=True)
-        ]
+        return [Finding("sandbox", "it could not be tried; run 'python -m sandbox' and read why", note=True)]
     if not facts.sandbox.missing:
         return [Finding("sandbox", str(facts.sandbox))]
     return [
@@ -242,7 +240,7 @@ def _probe() -> tuple[dict[str, list[str]], dict[str, str]]:
 
 def _entered() -> Confined | None:
     """As a process of its own, which gives its rights up."""
-    command = [sys.executable, "-m", "agent.workers.sandbox"]
+    command = [sys.executable, "-m", "sandbox"]
     try:
         done = subprocess.run(command, capture_output=True, timeout=PROBE_SECONDS, check=True)
         return msgspec.json.decode(done.stdout, type=Confined)

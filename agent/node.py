@@ -69,7 +69,7 @@ from agent.update.shadow import Shadows
 from agent.update.steps import Ports
 from agent.version import VERSION
 from agent.wires import BrokerWire, CloudWire
-from agent.workers.sandbox.report import Sandboxes
+from agent.workers.sandboxes import Sandboxes
 from agent.workers.settled import settle
 from protos.errors import Fatal, Rejected
 from protos.fleet_pb2 import DesiredState, SyncRequest

@@ -33,10 +33,10 @@ from agent.ports import EngineSpec
 from agent.release_folder import opened
 from agent.types import Geometry, Tap
 from agent.workers.memory import SharedSlots
-from agent.workers.sandbox.report import Confined
 from bench.processes import core_seconds_of
 from bench.telling import told
 from protos.ids import CameraName, DeploymentName
+from sandbox.report import Confined
 from tests.sim.models import convolutions
 
 LIMIT = 1.05  # of a frame of 640 by 640 pixels

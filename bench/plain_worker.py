@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agent.inference import confinement, worker
 from agent.inference.messages import Load
-from agent.workers.sandbox.report import Confined
+from sandbox.report import Confined
 
 
 def _nothing(load: Load, model_bytes: int) -> Confined:

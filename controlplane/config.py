@@ -59,6 +59,7 @@ class Config:
     broker_mqtt5: bool = False  # the broker speaks MQTT 5
     sync_interval_seconds: int = 10  # boxes report this often without a broker
     max_file_bytes: int = 1 << 30  # of one release file: above edge models of today; ONNX ends at 2 GiB
+    allowed_operators: str = ""  # of models, beside the gate's list: DOMAIN:OPERATOR, separated by commas
     join_token_ttl_seconds: int = 3600
     certificate_days: int = 7  # of a box; it renews from half of that on
     late_renewal_days: int = 90  # an expired certificate may still be renewed for so long; 0: never

@@ -123,6 +123,7 @@ class Release(ObjectColumns, Base):
     digest: Mapped[str] = mapped_column(_DIGEST, unique=True)
     manifest: Mapped[bytes] = mapped_column(LargeBinary)  # the very bytes that were pushed
     task: Mapped[str] = mapped_column(String(32))
+    measured: Mapped[Json] = mapped_column(default=dict, server_default="{}")  # {path: [peak bytes, microseconds]}
 
 
 class ReleaseFile(Base):

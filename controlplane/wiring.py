@@ -33,6 +33,8 @@ from controlplane.fleet import generations
 from controlplane.fleet.boxes import BoxService
 from controlplane.fleet.looking import Looking
 from controlplane.fleet.service import FleetService
+from controlplane.gate.allowed import operators_in
+from controlplane.gate.runner import Gate
 from controlplane.identity.service import IdentityService, new_api_token
 from controlplane.ingest.service import IngestService
 from controlplane.insights.service import InsightsService
@@ -88,7 +90,7 @@ def build(config: Config) -> Services:
         blobs=FolderBlobStore(folder / "blobs"),
         notifier=broker or MemoryNotifier(),
         telemetry=broker or MemoryTelemetryIn(NO_BROKER),
-        inspector=OnnxInspector(),
+        inspector=OnnxInspector(Gate(operators_in(config.allowed_operators))),
         grants=Grants(private_bytes(folder / "grant.key")),
         notary=FolderNotary(folder / "trust"),
         executor=_executor(config),

@@ -52,6 +52,15 @@ class FileEntry:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """What one run of a graph took when the gate tried it: on one thread, at batch 1, on the machine that packaged."""
+
+    peak_bytes: int  # resident, beyond an idle runtime
+    microseconds: int  # 0: it could not be run without knowing the sides of its inputs
+    unknown: Json = field(default_factory=dict, compare=False)
+
+
+@dataclass(frozen=True)
 class Variant:
     """One ONNX file of the release."""
 
@@ -61,6 +70,7 @@ class Variant:
     cost_microseconds: int | None = (
         None  # of one picture on one thread, all variants on one machine: for comparing them
     )
+    measured: Measured | None = None
     unknown: Json = field(default_factory=dict, compare=False)
 
 
@@ -128,7 +138,13 @@ def _variant_document(variant: Variant) -> Json:
     known: Json = {"name": variant.name, "precision": variant.precision, "file": variant.file}
     if variant.cost_microseconds is not None:
         known["costMicroseconds"] = variant.cost_microseconds
+    if variant.measured is not None:
+        known["measured"] = _measured_document(variant.measured)
     return variant.unknown | known
+
+
+def _measured_document(measured: Measured) -> Json:
+    return measured.unknown | {"peakBytes": measured.peak_bytes, "microseconds": measured.microseconds}
 
 
 def _file_document(entry: FileEntry) -> Json:
@@ -290,7 +306,18 @@ def _variant(item: Json) -> Variant:
         precision=_choice(item, "precision", PRECISIONS),
         file=_path(_text(item, "file")),
         cost_microseconds=_number(item, "costMicroseconds", 1, 1 << 40) if "costMicroseconds" in item else None,
-        unknown=_rest(item, "name precision file costMicroseconds"),
+        measured=_measured(item["measured"]) if "measured" in item else None,
+        unknown=_rest(item, "name precision file costMicroseconds measured"),
+    )
+
+
+def _measured(item: object) -> Measured:
+    if not isinstance(item, dict):
+        raise InvalidManifest("manifest: 'measured' must be an object")
+    return Measured(
+        peak_bytes=_number(item, "peakBytes", 0, 1 << 40),
+        microseconds=_number(item, "microseconds", 0, 1 << 40),
+        unknown=_rest(item, "peakBytes microseconds"),
     )
 
 

@@ -27,9 +27,9 @@ from agent.supervise import Tasks
 from agent.types import Box, CameraState, ModelInput, Tap, View, Zone
 from agent.workers.memory import SharedSlots
 from agent.workers.restarts import RestartBudget
-from agent.workers.sandbox.report import Confined
 from protos.errors import Rejected, Retryable
 from protos.ids import CameraName
+from sandbox.report import Confined
 
 __all__ = ["CameraPlan", "CameraStats", "Captured", "Captures"]
 

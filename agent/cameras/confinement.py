@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 from agent.cameras.needs import ROOM, Kind, Needs
-from agent.workers.sandbox import profiles
-from agent.workers.sandbox.entry import enter
-from agent.workers.sandbox.report import Confined
+from sandbox import profiles
+from sandbox.entry import enter
+from sandbox.report import Confined
 
 
 def confine(needs: Needs) -> Confined:

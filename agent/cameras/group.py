@@ -20,9 +20,9 @@ from agent.ports import Clock
 from agent.workers.channel import close_all
 from agent.workers.process import WorkerProcess
 from agent.workers.restarts import RestartBudget
-from agent.workers.sandbox.hierarchy import beyond
-from agent.workers.sandbox.report import Confined
 from protos.errors import Retryable
+from sandbox.hierarchy import beyond
+from sandbox.report import Confined
 
 MODULE = "agent.cameras.worker"
 SILENT_SECONDS = 15.0  # without a sign of life; one is due every second

@@ -25,9 +25,9 @@ from agent.supervise import in_thread
 from agent.workers import memory
 from agent.workers.channel import close_all
 from agent.workers.process import WorkerProcess
-from agent.workers.sandbox.report import Confined
 from protos.errors import Fatal, LongshoreError, Rejected, Retryable
 from protos.ids import hex_of
+from sandbox.report import Confined
 
 log = logging.getLogger(__name__)
 MODULE = "agent.inference.compiler_worker"

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from agent.inference.messages import Load
 from agent.inference.runtime import GPU_PROVIDERS
-from agent.workers.sandbox import profiles
-from agent.workers.sandbox.entry import enter
-from agent.workers.sandbox.report import Confined
+from sandbox import profiles
+from sandbox.entry import enter
+from sandbox.report import Confined
 
 # Measured on ONNX Runtime 1.32: loading takes 3 to 6 times a model of 90 to 190 MB, frames of 640 pixels 0.1 GB, a
 # thread 0.1 GB. Requests may bring 0.25 GB, and batches more inside the graph. Whoever asks for 16 GB finds an end.

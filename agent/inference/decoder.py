@@ -22,8 +22,8 @@ from agent.types import Geometry, ModelInput
 from agent.workers.channel import close_all
 from agent.workers.process import WorkerProcess
 from agent.workers.restarts import RestartBudget
-from agent.workers.sandbox.report import Confined
 from protos.errors import LongshoreError, Retryable
+from sandbox.report import Confined
 
 log = logging.getLogger(__name__)
 MODULE = "agent.inference.decode_worker"

@@ -43,9 +43,9 @@ from agent.workers.channel import close_all
 from agent.workers.memory import SharedSlots
 from agent.workers.process import WorkerProcess
 from agent.workers.restarts import RestartBudget
-from agent.workers.sandbox.report import Confined
 from protos.errors import LongshoreError, Rejected, Retryable
 from protos.ids import hex_of
+from sandbox.report import Confined
 
 log = logging.getLogger(__name__)
 MODULE = "agent.inference.worker"

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from agent.inference.errors import BadModel
-from agent.workers.sandbox.hierarchy import beyond
 from protos.errors import Fatal, LongshoreError, Retryable
+from sandbox.hierarchy import beyond
 
 # How code that goes wrong ends its process. Not among them: SIGKILL and SIGBUS, as of a box short of memory; SIGILL, of
 # a runtime built for another processor; and codes above 0, of a library that is not there or a mistake of ours.

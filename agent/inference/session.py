@@ -206,8 +206,11 @@ def _of_the_box(error: BaseException) -> str:
 
 
 def _sentence(error: BaseException) -> str:
-    """The runtime's message on one line, without its code prefix, at a length a person reads."""
-    text = _SOURCE.sub("", " ".join(str(error).split()))
+    """The runtime's message on one line, without its code prefix, at a length a person reads.
+
+    It quotes names of the model, and what it says ends up in logs and terminals, which obey control characters.
+    """
+    text = _SOURCE.sub("", " ".join("".join(each if each.isprintable() else " " for each in str(error)).split()))
     if node := _NODE.search(text):
         return f"its {node[1]} operator {node[2]!r} fails"
     return text.rsplit(" : ", 1)[-1][:200] or type(error).__name__

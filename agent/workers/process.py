@@ -23,10 +23,10 @@ from typing import Generic, TypeVar
 import msgspec
 
 from agent.workers import channel
-from agent.workers.sandbox import cgroup
-from agent.workers.sandbox.cgroup import Cgroup
-from agent.workers.sandbox.report import Confined
 from protos.errors import Retryable
+from sandbox import cgroup
+from sandbox.cgroup import Cgroup
+from sandbox.report import Confined
 
 M = TypeVar("M", bound=msgspec.Struct)
 # numpy's BLAS would start a thread per core in each worker at import; none of them needs it. ONNX Runtime would start

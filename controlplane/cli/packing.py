@@ -2,7 +2,8 @@
 
 A graph in our form, and every graph of the task `tensor`, is read without its weights (`onnx_outline`) and its bytes
 are copied as they are, so that no file is held in memory. Any other graph is brought into that form by
-`controlplane.packaging`, which holds it whole.
+`controlplane.packaging`, which holds it whole. Before anything here reads a file it has passed the rules of the gate,
+in a process of the gate; what is made of it passes them too, is tried there, and its manifest says what that took.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from controlplane.cli.onnx_outline import outline
+from controlplane.gate.runner import Gate, Read, Use
 from controlplane.packaging import card, explain, folding, form, surgery
 from controlplane.packaging.form import Model
 from controlplane.packaging.pixels import IMAGE
@@ -25,11 +27,12 @@ from controlplane.packaging.wish import check_heard
 from protos import ids
 from protos import manifest as manifests
 from protos.errors import Rejected
-from protos.manifest import PRECISIONS, FileEntry, ImageInput, Manifest, Variant, to_bytes
+from protos.manifest import PRECISIONS, FileEntry, ImageInput, Manifest, Measured, Variant, to_bytes
 
 MODEL, LABELS, CARD, MANIFEST = "model.onnx", "labels.txt", "card.md", "manifest.json"
 _ROLES = {MODEL: "model", LABELS: "labels", CARD: "card"}
 _MAX_BYTES = (1 << 31) - 1  # protobuf reads no larger message
+_PIECE = 1 << 20  # bytes
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Wish:
     graph: GraphWish = field(default_factory=GraphWish)
     precision: str | None = None  # None: as the graph shows
     card: str = ""
+    gate: Gate = field(default_factory=Gate)
 
 
 @dataclass(frozen=True)
@@ -66,11 +70,14 @@ def package(model: Path, wish: Wish, target: Path) -> Made:
     """Write the release folder `target`, whole or not at all. Raises Rejected."""
     ids.model_name(wish.name), ids.version(wish.version)  # before the file is read, which may take a while
     check_free(target)
+    check_harmless(model, wish.gate)
     outlined = form.parsed(_outline(model))
     graph = _copied(model, outlined, wish) if _is_kept(outlined, wish.graph) else _folded(model, wish)
     planned = _manifest(graph, wish)
     with _written(target) as folder:
         graph.write(folder / MODEL)
+        figures = measured(folder / MODEL, wish.gate, Use(graph.task, graph.image))
+        planned = replace(planned, variants=(replace(planned.variants[0], measured=figures),))
         (folder / CARD).write_text(_card(model, wish, graph.plan), encoding="utf-8")
         if graph.labels:
             (folder / LABELS).write_text("\n".join(graph.labels) + "\n", encoding="utf-8")
@@ -81,8 +88,37 @@ def package(model: Path, wish: Wish, target: Path) -> Made:
     return Made(made, graph.notes)
 
 
+def check_harmless(model: Path, gate: Gate) -> None:
+    """Raises Rejected where the gate's rules refuse the file, Retryable."""
+    gate.check(model.name, reader(model), _size(model))
+
+
+def reader(path: Path) -> Read:
+    """The file from its beginning, each time it is called, in pieces."""
+
+    def pieces() -> Iterator[bytes]:
+        with path.open("rb") as file:
+            while piece := file.read(_PIECE):
+                yield piece
+
+    return pieces
+
+
+def measured(model: Path, gate: Gate, use: Use) -> Measured:
+    """What a run of this graph took, which passed the gate. Raises Rejected, Retryable."""
+    return gate.examine(model.name, reader(model), _size(model), use)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise Rejected(f"cannot read {path}: {error.strerror}") from error
+
+
 def inspect(model: Path, wish: Wish, said: Sequence[str] = ()) -> list[str]:
     """Lines on what a file holds and how to package it, with the words `said` of files. Raises Rejected."""
+    check_harmless(model, wish.gate)
     whole = form.parsed(_content(model))
     own = form.task_of(seen := form.signature(whole), form.image_input(seen, "letterbox"))
     if own != "tensor":

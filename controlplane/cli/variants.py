@@ -9,12 +9,13 @@ from __future__ import annotations
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from controlplane.cli import packing, trying
 from controlplane.cli.bars import Shares
-from controlplane.quantizing import datasets, domain, folder, frames, runtime_ort, service
+from controlplane.gate.runner import Gate, Use
+from controlplane.quantizing import datasets, domain, folder, frames, service
 from controlplane.quantizing.datasets import Dataset
 from controlplane.quantizing.frames import Frame
 from controlplane.quantizing.judges import judge
@@ -38,6 +39,7 @@ class Wish:
     evaluate: Path | None = None
     exclude: tuple[str, ...] = ()
     version: str = ""
+    gate: Gate = field(default_factory=Gate)
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,12 @@ def make(release: Path, wish: Wish, target: Path, progress: Shares) -> Made:
 
     Raises:
         Rejected: nothing to calibrate or to judge by, or the gate refused; nothing is written.
-        Fatal: this environment has no ONNX Runtime or no agent.
+        Fatal: this environment has no agent.
     """
-    runtime_ort.check_installed()
     trying.check_agent()
     packing.check_free(target)
     manifest = folder.read(release, wish.precision)
+    packing.check_harmless(release / folder.fp32_of(manifest).file, wish.gate)
     if wish.version:
         manifest = replace(manifest, version=ids.version(wish.version))
     notes: list[str] = []
@@ -65,7 +67,8 @@ def make(release: Path, wish: Wish, target: Path, progress: Shares) -> Made:
     with tempfile.TemporaryDirectory(prefix="longshore-variant-") as place:
         model = Path(place) / "made.onnx"
         passed = service.make(job, model, progress)
-        made = folder.write(release, manifest, model, passed, target)
+        measured = packing.measured(model, wish.gate, Use(manifest.task, manifest.input))
+        made = folder.write(release, manifest, model, passed, measured, target)
     return Made(made, passed, tuple(dict.fromkeys(notes)))
 
 

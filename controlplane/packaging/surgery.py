@@ -13,12 +13,13 @@ from typing import Any
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, checker, inliner, numpy_helper
 from onnx.external_data_helper import _get_all_tensors, uses_external_data
 
+from controlplane.gate.allowed import OPERATORS
 from controlplane.packaging.seen import MOVED, OURS
 from protos.errors import Rejected
 
 IR = 8  # of what we write; a newer one is kept
 _SMALL = 4096  # numbers: constants that are looked into here are no larger
-DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft"})  # what a box can run, as the registry checks it
+DOMAINS = frozenset({"ai.onnx", *(domain for domain, _ in OPERATORS)})  # what a box can run, as the gate asks
 
 
 def check_inside(model: ModelProto) -> None:

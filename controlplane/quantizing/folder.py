@@ -16,7 +16,7 @@ from controlplane.quantizing.domain import GATE, INT8, speed_sentence
 from controlplane.quantizing.service import Passed
 from protos import ids
 from protos.errors import Rejected
-from protos.manifest import FileEntry, Manifest, Variant, parse, to_bytes
+from protos.manifest import FileEntry, Manifest, Measured, Variant, parse, to_bytes
 
 MANIFEST, CARD = "manifest.json", "card.md"
 
@@ -57,7 +57,7 @@ def beside_of(manifest: Manifest) -> list[Variant]:
     return [variant for variant in manifest.variants if variant is not fp32]
 
 
-def write(source: Path, manifest: Manifest, model: Path, made: Passed, target: Path) -> Manifest:
+def write(source: Path, manifest: Manifest, model: Path, made: Passed, measured: Measured, target: Path) -> Manifest:
     """The folder `target` with the files of `source` and the graph `model`. Raises Rejected."""
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise Rejected(f"{target} is there already and not empty; name another folder with -o")
@@ -70,7 +70,7 @@ def write(source: Path, manifest: Manifest, model: Path, made: Passed, target: P
         card = next((entry.path for entry in manifest.files if entry.role == "card"), CARD)
         before = (beside / card).read_text(encoding="utf-8") if (beside / card).exists() else f"# {manifest.name}\n"
         (beside / card).write_text(f"{before.rstrip()}\n\n{card_section(made)}", encoding="utf-8")
-        described = _made(beside, manifest, card, made)
+        described = _made(beside, manifest, card, made, measured)
         (beside / MANIFEST).write_bytes(to_bytes(described))
         beside.replace(target)
     except OSError as error:
@@ -102,13 +102,13 @@ Measured on {measure.pictures} pictures{others}, on the processor that made it.
 """
 
 
-def _made(folder: Path, manifest: Manifest, card: str, made: Passed) -> Manifest:
+def _made(folder: Path, manifest: Manifest, card: str, made: Passed, measured: Measured) -> Manifest:
     file = model_name(made.precision)
     roles = {entry.path: entry.role for entry in manifest.files} | {file: "model", card: "card"}
     costs = dict(zip((each.name for each in beside_of(manifest)), made.beside_costs, strict=True))
     costs[fp32_of(manifest).name] = made.fp32_cost
     variants = [replace(each, cost_microseconds=_micro(costs[each.name].seconds)) for each in manifest.variants]
-    variants.append(Variant(made.precision, made.precision, file, _micro(made.cost.seconds)))
+    variants.append(Variant(made.precision, made.precision, file, _micro(made.cost.seconds), measured))
     entries = tuple(_entry(folder / path, role) for path, role in sorted(roles.items()))
     return replace(manifest, variants=tuple(variants), files=entries)
 

@@ -1,8 +1,7 @@
 """ONNX Runtime for the making of variants: runs a graph, quantises or halves it, measures it. Only here in this plane.
 
-It is no part of the control plane's environment; who quantises has it, for the agent has. Weights are quantised per
-channel and to 7 bits: processors without VNNI add two products in 16 bits, where 8-bit weights overflow quietly, and
-which processor a box has is not known here. Its warnings and prints reach nobody.
+Weights are quantised per channel and to 7 bits: processors without VNNI add two products in 16 bits, where 8-bit
+weights overflow quietly, and which processor a box has is not known here. Its warnings and prints reach nobody.
 """
 
 from __future__ import annotations
@@ -24,26 +23,16 @@ from numpy.typing import NDArray
 from controlplane.quantizing import halves, regions
 from controlplane.quantizing.domain import Attempt
 from controlplane.quantizing.frames import Pixels
-from protos.errors import Fatal, Rejected
+from protos.errors import Rejected
 
 OPSET = 17  # when a graph is older than LEAST_OPSET
 LEAST_OPSET = 13  # quantising per channel came with it
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # heard when it is imported, below; it would tell its maker
 ROUNDS = 31  # of a measurement
 MOST_SECONDS = 20.0  # of a measurement
-REQUIREMENT = "onnxruntime>=1.32,<1.33"  # as in pyproject.toml; a test holds the two together
 
 Progress = Callable[[], None]
 Answer = dict[str, NDArray[Any]]
-
-
-def check_installed() -> None:
-    """Raises Fatal with the one command that adds it."""
-    import importlib.util
-    import sys
-
-    if importlib.util.find_spec("onnxruntime") is None:
-        raise Fatal(f"variants are made with ONNX Runtime; install it: {sys.executable} -m pip install '{REQUIREMENT}'")
 
 
 class Graph:

@@ -89,7 +89,7 @@ class ReleaseContents:
 
     def _look_into(self, entry: StoredFile) -> Outline:
         try:
-            return self._inspector.outline(entry.path, self._blobs.read(entry.digest), entry.size)
+            return self._inspector.outline(entry.path, lambda: self._blobs.read(entry.digest), entry.size)
         except Rejected:
             return {}
 

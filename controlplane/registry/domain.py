@@ -7,13 +7,13 @@ refused, also after it was deleted. Every file is there and was hashed before th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from controlplane.errors import Conflict, TooLarge
 from controlplane.fleet.quantities import about
 from protos.errors import Rejected
 from protos.ids import Digest, ModelName, Version
-from protos.manifest import Manifest
+from protos.manifest import Manifest, Measured
 
 KEEP_SECONDS = 86_400  # an unfinished upload can be resumed, and a file nobody names be named, for a day
 LOOKING = 2  # releases looked into at once: each may take a few times its largest file in memory
@@ -58,6 +58,7 @@ class StoredRelease:
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     created_ms: int
+    measured: Mapping[str, Measured] = field(default_factory=dict)  # by the gate here, file by file
 
     @property
     def place(self) -> str:

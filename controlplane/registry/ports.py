@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from controlplane.registry.outline import Outline
-from protos.manifest import Manifest
+from protos.manifest import Manifest, Measured
+
+Read = Callable[[], Iterable[bytes]]  # a file from its beginning, each time it is called
 
 
 class Inspector(Protocol):
     """Looks at an ONNX file that a stranger may have sent."""
 
-    def inspect(self, path: str, content: Iterable[bytes], manifest: Manifest) -> None:
-        """Return when the file is an ONNX model that does what the manifest says.
+    def inspect(self, path: str, read: Read, manifest: Manifest) -> Measured:
+        """What running it took, when the file is an ONNX model that passes the gate and does what the manifest says.
 
         Raises:
-            Rejected: what is wrong with `path`, in one sentence.
+            Rejected: `path`, what is wrong with it, what to do, and the rule, in one sentence.
             Retryable: it could not be looked at now.
         """
         ...
 
-    def outline(self, path: str, content: Iterable[bytes], size: int) -> Outline:
-        """What the graph of a file that was taken once is made of (registry.outline); `size` bytes come.
+    def outline(self, path: str, read: Read, size: int) -> Outline:
+        """What the graph of a file of `size` bytes, which was taken once, is made of (registry.outline).
 
         Raises:
             Rejected: it can't be read.

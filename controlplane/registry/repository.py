@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from sqlalchemy import Select, delete, func, select, union
@@ -13,7 +13,7 @@ from controlplane import tables
 from controlplane.registry.domain import Named, Room, StoredFile, StoredRelease, Upload
 from controlplane.settings.repository import SettingsRepository
 from protos.ids import Digest, ModelName, Version, release_name
-from protos.manifest import Manifest
+from protos.manifest import Manifest, Measured, release_digest
 
 
 class RegistryRepository:
@@ -68,8 +68,10 @@ class RegistryRepository:
         files = self._files(query.with_only_columns(tables.Release.name).order_by(None))
         return [_release(row, files[row.name]) for row in rows]
 
-    def add_release(self, manifest: Manifest, digest: Digest, content: bytes, now_ms: int) -> StoredRelease:
-        """The model is made with its first release."""
+    def add_release(
+        self, manifest: Manifest, content: bytes, measured: Mapping[str, Measured], now_ms: int
+    ) -> StoredRelease:
+        """Of the manifest's own bytes; the model is made with its first release."""
         if self._session.get(tables.Model, manifest.name) is None:
             self._session.add(tables.Model(name=manifest.name, created_ms=now_ms))
             self._session.flush()
@@ -77,9 +79,10 @@ class RegistryRepository:
             name=release_name(manifest.name, manifest.version),
             model=manifest.name,
             version=manifest.version,
-            digest=digest,
+            digest=release_digest(content),
             manifest=content,
             task=manifest.task,
+            measured={path: [each.peak_bytes, each.microseconds] for path, each in measured.items()},
             created_ms=now_ms,
         )
         self._session.add(row)
@@ -175,6 +178,7 @@ def _release(row: tables.Release, files: list[StoredFile]) -> StoredRelease:
         labels=row.labels,
         annotations=row.annotations,
         created_ms=row.created_ms,
+        measured={path: Measured(*figures) for path, figures in row.measured.items()},
     )
 
 

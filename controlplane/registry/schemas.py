@@ -55,8 +55,16 @@ class SignatureAnswer(Answer):
     signed_at: str
 
 
+class MeasuredAnswer(Answer):
+    """One model file as the gate tried it when the release was pushed."""
+
+    peak_bytes: int
+    microseconds: int
+
+
 class ReleaseStatus(Answer):
     signed: SignatureAnswer | None = Field(description="null: no release key signed it, and boxes refuse it")
+    measured: dict[str, MeasuredAnswer] = Field(description="by file; empty for a release from before the gate")
 
 
 class ReleaseAnswer(Answer):
@@ -160,7 +168,8 @@ def release(stored: StoredRelease, listings: Listings) -> ReleaseAnswer:
         task=stored.task,
         files=[_file(entry) for entry in stored.files],
     )
-    return ReleaseAnswer(metadata=metadata, spec=spec, status=ReleaseStatus(signed=_signature(stored, listings)))
+    status = ReleaseStatus(signed=_signature(stored, listings), measured=_measured(stored))
+    return ReleaseAnswer(metadata=metadata, spec=spec, status=status)
 
 
 def _signature(stored: StoredRelease, listings: Listings) -> SignatureAnswer | None:
@@ -175,6 +184,13 @@ def _signature(stored: StoredRelease, listings: Listings) -> SignatureAnswer | N
         signed_by=found.signed_by,
         signed_at=moment(found.signed_ms),
     )
+
+
+def _measured(stored: StoredRelease) -> dict[str, MeasuredAnswer]:
+    return {
+        path: MeasuredAnswer(peak_bytes=each.peak_bytes, microseconds=each.microseconds)
+        for path, each in stored.measured.items()
+    }
 
 
 def _file(entry: StoredFile) -> File:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 
 from controlplane import tables
 from controlplane.config import Config
@@ -26,7 +27,7 @@ from controlplane.registry.repository import RegistryRepository
 from protos import manifest as manifests
 from protos.errors import Rejected, Retryable
 from protos.ids import Digest, ModelName, Version, hex_of
-from protos.manifest import Manifest
+from protos.manifest import Manifest, Measured
 
 
 class Receiving:
@@ -158,8 +159,8 @@ class RegistryService:
         with self._database.read() as session:
             _same(RegistryRepository(session), manifest, digest)
         self._check_files(manifest)
-        self._look_into(manifest)
-        return self._store_release(manifest, digest, content)
+        measured = self._look_into(manifest)
+        return self._store_release(manifest, digest, content, measured)
 
     def _check_files(self, manifest: Manifest) -> None:
         with self._keeping:
@@ -167,16 +168,21 @@ class RegistryService:
             sizes = {digest: self._blobs.size(digest) if self._blobs.refresh(digest) else None for digest in digests}
         domain.check_files(manifest, sizes, self._cap)
 
-    def _look_into(self, manifest: Manifest) -> None:
+    def _look_into(self, manifest: Manifest) -> dict[str, Measured]:
+        """What the gate measured here, by file: what the manifest says of it counts for nothing."""
         if not self._looking.acquire(blocking=False):
             raise Retryable("other releases are being looked into right now; push again in a moment", 2.0)
         try:
-            for path, digest in domain.model_files(manifest).items():
-                self._inspector.inspect(path, self._blobs.read(digest), manifest)
+            return {
+                path: self._inspector.inspect(path, partial(self._blobs.read, digest), manifest)
+                for path, digest in domain.model_files(manifest).items()
+            }
         finally:
             self._looking.release()
 
-    def _store_release(self, manifest: Manifest, digest: Digest, content: bytes) -> tuple[StoredRelease, bool]:
+    def _store_release(
+        self, manifest: Manifest, digest: Digest, content: bytes, measured: Mapping[str, Measured]
+    ) -> tuple[StoredRelease, bool]:
         with self._keeping:
             self._keep_manifest(digest, content)
             with self._database.begin() as session:
@@ -185,7 +191,7 @@ class RegistryService:
                 if stored is not None:
                     return stored, False
                 _check_room(repository, manifest)
-                return repository.add_release(manifest, digest, content, self._now_ms()), True
+                return repository.add_release(manifest, content, measured, self._now_ms()), True
 
     def _keep_manifest(self, digest: Digest, content: bytes) -> None:
         """Boxes fetch a manifest as they fetch any file: by digest."""

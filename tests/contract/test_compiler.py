@@ -22,9 +22,9 @@ from agent.inference.compiler import Compiler
 from agent.inference.engine import OnnxEngine
 from agent.inference.patience import LOAD_SECONDS
 from agent.ports import EngineSpec, Tensor
-from agent.workers.sandbox import kernel, landlock
-from agent.workers.sandbox.report import Confined
 from protos.ids import digest_of
+from sandbox import kernel, landlock
+from sandbox.report import Confined
 from tests.sim.models import detector, sum_model
 
 HERE = Platform(("stand-in",), "1.0", "onnxruntime", "")

@@ -20,8 +20,8 @@ from agent.inference.engine import OnnxEngine
 from agent.inference.errors import BadInput, Expired
 from agent.inference.messages import Failed, Reason
 from agent.ports import Place, Tensor
-from agent.workers.sandbox.report import Confined
 from protos.errors import LongshoreError, Retryable
+from sandbox.report import Confined
 from tests.sim.models import detector
 
 WELL = pack_bytes([cv2.imencode(".png", np.full((48, 96, 3), 255, np.uint8))[1].tobytes()])

@@ -17,11 +17,11 @@ from agent.inference import confinement
 from agent.inference.datatypes import pack_bytes
 from agent.inference.engine import OnnxEngine
 from agent.ports import EngineSpec, ModelSignature, Tensor, TensorSpec
-from agent.workers.sandbox import cgroup, kernel, landlock
-from agent.workers.sandbox.hierarchy import Absent
-from agent.workers.sandbox.report import MENDS, Confined
 from protos.errors import Retryable
 from protos.ids import digest_of
+from sandbox import cgroup, kernel, landlock
+from sandbox.hierarchy import Absent
+from sandbox.report import MENDS, Confined
 from tests.sim.models import detector, identity, model_bytes, node
 
 OFFERED = landlock.version() >= landlock.NETWORK_VERSION and kernel.machine() is not None

@@ -276,7 +276,7 @@ def test_a_text_no_database_can_hold_is_the_sender_s_fault_or_comes_back_whole(d
 def store(database: Database, version: str) -> releases.MadeRelease:
     made = releases.make(version)
     with database.begin() as session:
-        RegistryRepository(session).add_release(manifests.parse(made.manifest), made.digest, made.manifest, NOW)
+        RegistryRepository(session).add_release(manifests.parse(made.manifest), made.manifest, {}, NOW)
     return made
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
-from agent.workers.sandbox.bpf import AND, AT_LEAST, EQUAL, LOAD, RETURN, Instruction
-from agent.workers.sandbox.syscalls import Machine
+from sandbox.bpf import AND, AT_LEAST, EQUAL, LOAD, RETURN, Instruction
+from sandbox.syscalls import Machine
 
 
 def verdict(program: Sequence[Instruction], machine: Machine, number: int, arguments: Sequence[int] = ()) -> int:

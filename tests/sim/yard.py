@@ -16,8 +16,8 @@ from agent.cameras.capture import Captured, Captures
 from agent.cameras.captured import PassedOver
 from agent.cameras.stats import CameraStats
 from agent.types import CameraState, ModelInput, Tap, Zone
-from agent.workers.sandbox.report import Confined
 from protos.ids import CameraName, DeploymentName
+from sandbox.report import Confined
 
 PATIENCE = 30.0  # seconds until a test is given up; workers start slowly on a busy machine
 SMALL = "synthetic://harbour?seed=1&width=160&height=96"

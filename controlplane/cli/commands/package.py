@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import click
 
 from controlplane.cli import packing
 from controlplane.cli.commands import package_variants
+from controlplane.gate.allowed import operators_in
+from controlplane.gate.runner import Gate
 from controlplane.packaging import wish as wishes
 from controlplane.packaging.recognition import HEADS
 from controlplane.packaging.seen import counted
@@ -109,6 +112,7 @@ _boxes = _options(
 @click.option("--labels", type=_FILE, help="Class names, one a line; else those that the exporter noted.")
 @click.option("--card", type=_FILE, help="Model card, Markdown.")
 @click.option("--precision", help="fp32, fp16 or int8; else as the weights are.")
+@click.option("--allow-operator", multiple=True, metavar="DOMAIN:OPERATOR", help="Beside those that the gate knows.")
 @click.option("-o", "--output", "target", type=click.Path(path_type=Path), help="Folder to make.")
 @_graph
 @_boxes
@@ -121,9 +125,10 @@ def command(
     target: Path | None,
     **options: Any,
 ) -> None:
+    gate = Gate(operators_in(",".join(options.pop("allow_operator"))))
     variants = package_variants.asked(options)
     if model.is_dir():
-        package_variants.of_release(model, variants, version, target)
+        package_variants.of_release(model, replace(variants, gate=gate), version, target)
         return
     files = {name: options.pop(name) for name in ("labels", "card", "precision")}
     labels, card, precision = files.values()
@@ -132,12 +137,14 @@ def command(
     if inspect:
         usual = re.sub(r"[^a-z0-9]+", "-", model.stem.lower()).strip("-") or "model"
         said = [word for option, value in files.items() if value for word in (f"--{option}", str(value))]
-        click.echo("\n".join(packing.inspect(model, packing.Wish(name or usual, version or "1.0.0", graph), said)))
+        click.echo(
+            "\n".join(packing.inspect(model, packing.Wish(name or usual, version or "1.0.0", graph, gate=gate), said))
+        )
         return
     missing = [flag for flag, value in (("--name", name), ("--version", version), ("-o", target)) if not value]
     if not name or not version or not target:
         raise click.UsageError(f"{', '.join(missing)} wanted; or --inspect to look at {model.name} first")
-    wish = packing.Wish(name, version, graph, precision, _text(card) if card else "")
+    wish = packing.Wish(name, version, graph, precision, _text(card) if card else "", gate)
     if not variants.precisions:
         _say(packing.package(model, wish, target), target)
         click.echo(f"next: longshore push {target}")
@@ -146,7 +153,7 @@ def command(
     with tempfile.TemporaryDirectory(prefix="longshore-package-") as place:
         fp32 = Path(place) / "release"
         made = packing.package(model, wish, fp32)
-        package_variants.make(fp32, variants, None, target)
+        package_variants.make(fp32, replace(variants, gate=gate), None, target)
         _say(made, target)  # last, for before it was not sure that there is anything
 
 

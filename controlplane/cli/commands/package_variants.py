@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import click
 from controlplane.cli.bars import shares
 from controlplane.cli.kinds import human_bytes
 from controlplane.cli.output import table
+from controlplane.gate.runner import Gate
 
 if TYPE_CHECKING:  # numpy and more, which no other use of `package` needs
     from controlplane.cli.variants import Made
@@ -21,7 +22,7 @@ if TYPE_CHECKING:  # numpy and more, which no other use of `package` needs
 Command = Callable[..., None]
 MOST_NOTES = 5  # lines: a dataset may miss a thousand pictures
 _OF_VARIANTS = ("int8", "fp16", "calibrate", "evaluate", "exclude")
-_OF_RELEASES = frozenset({"model", "version", "target", *_OF_VARIANTS})
+_OF_RELEASES = frozenset({"model", "version", "target", "allow_operator", *_OF_VARIANTS})
 OPTIONS = (
     click.option("--int8", is_flag=True, help="Add an int8 variant, if it keeps 99 % of fp32's quality."),
     click.option("--fp16", is_flag=True, help="Add an fp16 variant, for GPUs, if it keeps 99 % of fp32's quality."),
@@ -47,6 +48,7 @@ class Asked:
     calibrate: Path | None
     evaluate: Path | None
     exclude: tuple[str, ...]
+    gate: Gate = field(default_factory=Gate)
 
 
 def asked(options: dict[str, Any]) -> Asked:
@@ -89,7 +91,7 @@ def make(release: Path, wish: Asked, version: str | None, target: Path) -> None:
         source = release
         for precision in wish.precisions:
             here = target if precision == wish.precisions[-1] else Path(place) / precision
-            one = variants.Wish(precision, wish.calibrate, wish.evaluate, wish.exclude, version or "")
+            one = variants.Wish(precision, wish.calibrate, wish.evaluate, wish.exclude, version or "", wish.gate)
             made.append(variants.make(source, one, here, progress))
             source = here
     _say(made, wish, target)

@@ -11,7 +11,7 @@ from agent.cameras.group import Group
 from agent.cameras.needs import Kind, Needs
 from agent.types import CameraState
 from agent.workers.process import WorkerProcess
-from agent.workers.sandbox import kernel, landlock
+from sandbox import kernel, landlock
 from tests.sim.clips import write_clip
 from tests.sim.clock import FakeClock
 from tests.sim.yard import Yard, plan, tap

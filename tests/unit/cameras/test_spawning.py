@@ -12,9 +12,9 @@ import pytest
 
 from agent.cameras import group, placement
 from agent.types import CameraState, ModelInput
-from agent.workers.sandbox import cgroup
-from agent.workers.sandbox.hierarchy import Absent
 from protos.errors import Retryable
+from sandbox import cgroup
+from sandbox.hierarchy import Absent
 from tests.sim.yard import Yard, plan, tap
 
 

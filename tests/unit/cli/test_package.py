@@ -8,11 +8,12 @@ import io
 import shlex
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import ModelProto, TensorProto, helper
+from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from controlplane.cli import onnx_outline
 from protos import manifest
@@ -30,12 +31,17 @@ def write_model(
     name: str = "image",
 ) -> Path:
     image = helper.make_tensor_value_info(name, element, shape)
+    corners = 4 if element == TensorProto.UINT8 else 3  # what takes no picture has no boxes either
     outputs = [
-        helper.make_tensor_value_info("boxes", TensorProto.FLOAT, ("N", 10, 4)),
+        helper.make_tensor_value_info("boxes", TensorProto.FLOAT, ("N", 10, corners)),
         helper.make_tensor_value_info("scores", TensorProto.FLOAT, ("N", 10)),
         helper.make_tensor_value_info("classes", TensorProto.INT64, ("N", 10)),
     ]
-    nodes = [helper.make_node("Cast", [name], [item.name], to=TensorProto.FLOAT) for item in outputs]
+    values = [np.zeros((1, 10, corners), np.float32), np.zeros((1, 10), np.float32), np.zeros((1, 10), np.int64)]
+    nodes = [
+        helper.make_node("Constant", [], [item.name], value=numpy_helper.from_array(value))
+        for item, value in zip(outputs, values, strict=True)
+    ]
     graph = helper.make_graph(nodes, "g", [image], outputs)
     path.write_bytes(helper.make_model(graph).SerializeToString())
     return path
@@ -143,7 +149,7 @@ def test_a_model_that_breaks_off_in_its_weights_is_refused(run: Run, tmp_path: P
 def test_garbage_is_no_model(run: Run, tmp_path: Path) -> None:
     (tmp_path / "x.onnx").write_bytes(b"garbage that is no protobuf \xff\xff\xff")
     made = run("package", str(tmp_path / "x.onnx"), "--name", "x", "--version", "1", "-o", str(tmp_path / "out"))
-    assert (made.code, "this is no ONNX file" in made.err) == (1, True)
+    assert (made.code, "is no ONNX file" in made.err) == (1, True)
 
 
 def test_an_existing_folder_is_not_written_over(run: Run, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from controlplane.adapters.onnx_inspector import OnnxInspector
 from controlplane.cli import trying
-from controlplane.quantizing import folder, runtime_ort
+from controlplane.quantizing import folder
 from protos import manifest
 from protos.errors import Fatal, Rejected
 from tests.sim.clips import write_clip
@@ -55,7 +55,7 @@ def test_a_release_gets_a_variant_that_the_registry_takes_and_a_box_chooses(long
     assert release.file(int8.file).size < release.file(fp32.file).size / 2
     assert "## Int8" in (target / "card.md").read_text()
     assert (target / fp32.file).read_bytes() == (HARBOUR / "model.onnx").read_bytes()
-    OnnxInspector().inspect(int8.file, [(target / int8.file).read_bytes()], release)
+    OnnxInspector().inspect(int8.file, lambda: [(target / int8.file).read_bytes()], release)
     assert longshore("push", str(target)).code == 0
     shown = longshore("try", str(target), "--source", str(CLIP), "--seconds", "1", "--output", str(tmp_path / "tried"))
     assert shown.code == 0
@@ -87,7 +87,7 @@ def test_fp16_and_int8_are_added_at_once_and_the_registry_takes_both(run: Run, t
     described = manifest.parse((target / "manifest.json").read_bytes())
     assert [each.precision for each in described.variants] == ["fp32", "fp16", "int8"]
     assert all(each.cost_microseconds for each in described.variants)
-    OnnxInspector().inspect("model-fp16.onnx", [(target / "model-fp16.onnx").read_bytes()], described)
+    OnnxInspector().inspect("model-fp16.onnx", lambda: [(target / "model-fp16.onnx").read_bytes()], described)
     assert "## Fp16" in (target / "card.md").read_text()
     again = run("package", str(target), "--fp16", "--calibrate", film, "-o", str(tmp_path / "again"))
     assert (again.code, "has an fp16 variant already" in again.err) == (1, True)
@@ -199,9 +199,7 @@ def test_what_int8_cannot_be_made_of_is_refused(tmp_path: Path) -> None:
         folder.read(tmp_path, "int8")
 
 
-def test_a_missing_onnx_runtime_is_one_command_away(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_agent_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(Fatal, match=r"-m pip install 'onnxruntime>="):
-        runtime_ort.check_installed()
     with pytest.raises(Fatal, match="has no agent"):
         trying.check_agent()

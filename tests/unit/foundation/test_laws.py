@@ -16,6 +16,7 @@ CONTRACTS = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["tool"]["im
 # contract id -> (module to plant in, what it must not import)
 VIOLATIONS = {
     "contract": ("protos/ids.py", "import agent.types"),
+    "sandbox": ("sandbox/entry.py", "import protos.ids"),
     "siblings": ("agent/config.py", "import controlplane.config"),
     "models-are-run": ("controlplane/up/demo.py", "import models.harbour.plan"),
     "models-see": ("models/harbour/plan.py", "import agent.types"),
@@ -54,7 +55,7 @@ def lint(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The checkout's Python files and configuration, to break."""
     folder = tmp_path_factory.mktemp("checkout")
-    for package in ("agent", "controlplane", "protos", "models"):
+    for package in ("agent", "controlplane", "protos", "sandbox", "models"):
         source = CHECKOUT / package
         shutil.copytree(source, folder / package, ignore=lambda where, names: _others(Path(where), names))
     shutil.copy(CHECKOUT / "pyproject.toml", folder)

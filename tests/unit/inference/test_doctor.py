@@ -16,8 +16,8 @@ from agent.config import AgentConfig
 from agent.doctor import Facts, Finding, diagnose, report
 from agent.inference.compiled import Platform
 from agent.main import cli
-from agent.workers.sandbox import kernel
-from agent.workers.sandbox.report import MENDS, Confined, Layer
+from sandbox import kernel
+from sandbox.report import MENDS, Confined, Layer
 from tests.sim.authority import DAY, SimAuthority
 
 WELL = Facts(
@@ -122,7 +122,7 @@ def test_a_missing_layer_is_worth_knowing_with_what_mends_it(name: str) -> None:
 def test_a_sandbox_that_could_not_be_tried_says_how_to_try_it() -> None:
     (told,) = sandbox_told(replace(WELL, sandbox=None))
     assert told.level == "note"
-    assert "python -m agent.workers.sandbox" in told.sentence
+    assert "python -m sandbox" in told.sentence
 
 
 def test_the_sandbox_of_this_box_is_tried_in_a_process_of_its_own() -> None:

@@ -6,7 +6,6 @@ import tomllib
 from pathlib import Path
 
 from agent.inference.runtime import CPU, GPU, GPU_LIBRARIES, REQUIREMENT
-from controlplane.quantizing import runtime_ort
 
 
 def test_the_requirements_are_those_of_the_project() -> None:
@@ -15,4 +14,4 @@ def test_the_requirements_are_those_of_the_project() -> None:
     assert REQUIREMENT[CPU] in extras["agent-cpu"]
     assert REQUIREMENT[GPU] in extras["agent-gpu"]
     assert GPU_LIBRARIES.replace("[cuda,cudnn]", "") == REQUIREMENT[GPU]
-    assert REQUIREMENT[CPU] == runtime_ort.REQUIREMENT
+    assert REQUIREMENT[CPU] in extras["controlplane"]  # the gate tries a model on what boxes have

@@ -38,6 +38,13 @@ def test_a_damaged_model_is_refused_in_one_sentence(content: bytes) -> None:
         Session(content)
     assert "\n" not in str(caught.value)
     assert "onnxruntime_src" not in str(caught.value)
+
+
+def test_names_in_a_model_reach_no_terminal_as_they_are() -> None:
+    with pytest.raises(BadModel) as caught:
+        Session(SUM.replace(b"Add", b"\x1b[m"))
+    assert "[m" in str(caught.value)
+    assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 300
 
 

@@ -15,8 +15,8 @@ from agent.adapters.x509 import X509Keys
 from agent.config import AgentConfig
 from agent.identity.store import Identity, Membership
 from agent.node import Node, _Disk
-from agent.workers.sandbox.report import MENDS, Confined, Layer
 from protos.ids import NodeId
+from sandbox.report import MENDS, Confined, Layer
 
 HERE = Identity(Membership(NodeId("quay-1"), "https://127.0.0.1:8443", "127.0.0.1:8444"), b"", b"", b"")
 

@@ -11,7 +11,7 @@ from onnx import ModelProto, TensorProto, helper
 from agent.inference import contract
 from agent.inference.session import Session
 from agent.types import ModelInput
-from controlplane.adapters import onnx_child
+from controlplane.gate import static
 from protos.errors import Rejected
 from tests.sim import detections
 from tests.sim.exports import Net
@@ -106,7 +106,10 @@ def test_one_class_more_than_names_is_background_first() -> None:
 def test_a_folded_classifier_keeps_the_contract_of_agent_and_registry() -> None:
     folded, _ = fold(classifier(batch=1))
     contract.check(Session(folded).signature, "classification", ModelInput(SIDE, SIDE, "stretch"))
-    onnx_child.check(folded, "classification", {"name": "image", "height": SIDE, "width": SIDE})
+    assert (
+        static.judged(folded, {"task": "classification", "input": {"name": "image", "height": SIDE, "width": SIDE}})
+        == ()
+    )
 
 
 def yes_or_no(ending: str, flat: bool) -> ModelProto:
@@ -131,7 +134,9 @@ def test_one_score_is_of_the_one_name_or_of_the_second_of_two(ending: str, flat:
     np.testing.assert_allclose(run(one, image=shown)[0], likely, atol=1e-3)
     two, _ = fold(yes_or_no(ending, flat), labels=("bare", "helmet"))
     np.testing.assert_allclose(run(two, image=shown)[0], np.hstack([1 - likely, likely]), atol=1e-3)
-    onnx_child.check(two, "classification", {"name": "image", "height": SIDE, "width": SIDE})
+    assert (
+        static.judged(two, {"task": "classification", "input": {"name": "image", "height": SIDE, "width": SIDE}}) == ()
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,7 @@ import pytest
 from agent.inference import contract
 from agent.inference.session import Session
 from agent.types import ModelInput
-from controlplane.adapters import onnx_child
-from controlplane.packaging import surgery
+from controlplane.gate import static
 from tests.sim.exports import HEIGHT, WIDTH, Net
 from tests.unit.packaging.folded import fold
 from tests.unit.packaging.test_parity import CASES
@@ -19,8 +18,6 @@ from tests.unit.packaging.test_parity import CASES
 def test_a_folded_detector_keeps_the_contract_of_agent_and_registry(name: str, batch: int) -> None:
     folded, decided = fold(CASES[name].make(Net(batch=batch)))
     contract.check(Session(folded).signature, "detection", ModelInput(HEIGHT, WIDTH, decided.fit))
-    onnx_child.check(folded, "detection", {"name": "image", "height": HEIGHT, "width": WIDTH})
-
-
-def test_packaging_and_registry_know_the_same_operators() -> None:
-    assert surgery.DOMAINS == onnx_child.DOMAINS
+    assert (
+        static.judged(folded, {"task": "detection", "input": {"name": "image", "height": HEIGHT, "width": WIDTH}}) == ()
+    )

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from protos import manifest
 from protos.errors import InvalidManifest
 from protos.ids import Digest, ModelName, Version
-from protos.manifest import FileEntry, ImageInput, Manifest, Variant
+from protos.manifest import FileEntry, ImageInput, Manifest, Measured, Variant
 from tests.sim import releases
 
 Json = dict[str, Any]
@@ -138,6 +138,20 @@ def test_a_file_and_a_variant_are_found_by_name() -> None:
     assert read.file("labels.txt").role == "labels"
     two = replace(read, variants=(*read.variants, Variant("small", "int8", "model.onnx")))
     assert (two.variant("int8").name, two.variant("fp16").name, two.variant().name) == ("small", "fp32", "fp32")
+
+
+def test_what_the_gate_measured_is_read_and_written_and_what_it_will_say_later_is_kept() -> None:
+    said = {"peakBytes": 24_000_000, "microseconds": 32_000, "threads": 1}
+    content = changed(lambda document: document["variants"][0].update(measured=said))
+    read = manifest.parse(content)
+    assert read.variants[0].measured == Measured(24_000_000, 32_000)
+    assert manifest.to_bytes(read) == content
+
+
+@pytest.mark.parametrize("said", [1, {}, {"peakBytes": -1, "microseconds": 1}, {"peakBytes": 1, "microseconds": "1"}])
+def test_figures_that_are_none_are_refused(said: object) -> None:
+    with pytest.raises(InvalidManifest, match=r"measured|peakBytes|microseconds"):
+        manifest.parse(changed(lambda document: document["variants"][0].update(measured=said)))
 
 
 def test_what_a_variant_costs_is_kept_and_left_out_where_nobody_measured() -> None:

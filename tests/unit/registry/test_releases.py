@@ -16,7 +16,7 @@ from controlplane.registry.domain import check_files
 from protos import manifest
 from protos.errors import InvalidManifest, Rejected, Retryable
 from protos.ids import Digest, ModelName, NodeId, Version, digest_of, release_name
-from protos.manifest import Manifest
+from protos.manifest import Manifest, Measured
 from tests.sim import releases
 from tests.sim.clock import FakeClock
 from tests.sim.control_plane import SimControlPlane
@@ -267,9 +267,10 @@ def test_a_few_releases_are_looked_into_at_once_and_the_next_is_told_to_wait(
         plane.upload_files(made)  # one after the other: they have a file in common, which only one may send at a time
     inside, done = threading.Barrier(3), threading.Event()
 
-    def slowly(*_: object) -> None:
+    def slowly(*_: object) -> Measured:
         inside.wait(SECONDS)
         done.wait(SECONDS)
+        return plane.inspector.measures
 
     with monkeypatch.context() as slow, ThreadPoolExecutor(2) as others:
         slow.setattr(plane.inspector, "inspect", slowly)
@@ -301,7 +302,12 @@ def test_no_sweep_takes_a_file_while_its_release_is_looked_into(
     for content in made.blobs.values():
         plane.upload(content)
     clock.tick(DAY + 1)
-    monkeypatch.setattr(plane.inspector, "inspect", lambda *_: plane.registry.sweep())
+
+    def meanwhile(*_: object) -> Measured:
+        plane.registry.sweep()
+        return plane.inspector.measures
+
+    monkeypatch.setattr(plane.inspector, "inspect", meanwhile)
     plane.registry.create_release(made.manifest)
     assert set(made.blobs) == {digest for digest, _ in plane.blobs.stored()}
 

@@ -18,8 +18,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from agent.workers.sandbox import entry, kernel, profiles
-from agent.workers.sandbox.profiles import Profile
+from sandbox import entry, kernel, profiles
+from sandbox.profiles import Profile
 
 PORT = int(os.environ.get("LONGSHORE_TEST_PORT", "1"))  # somebody listens there
 GROWTH = 256 << 20

@@ -6,8 +6,8 @@ import os
 import threading
 
 from agent.workers.channel import WorkerChannel
-from agent.workers.sandbox import profiles
-from agent.workers.sandbox.entry import enter
+from sandbox import profiles
+from sandbox.entry import enter
 from tests.unit.workers.messages import Answer, Ask
 
 ROOM = 4 << 30  # bytes of address space

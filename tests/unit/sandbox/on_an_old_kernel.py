@@ -11,10 +11,10 @@ import sys
 
 from agent.inference.engine import OnnxEngine
 from agent.types import Geometry
-from agent.workers.sandbox import bpf, kernel
-from agent.workers.sandbox.profiles import ALLOW
-from agent.workers.sandbox.report import Sandboxes
-from agent.workers.sandbox.syscalls import number
+from agent.workers.sandboxes import Sandboxes
+from sandbox import bpf, kernel
+from sandbox.profiles import ALLOW
+from sandbox.syscalls import number
 from tests.sim.models import detector
 from tests.sim.yard import Yard, plan, tap
 

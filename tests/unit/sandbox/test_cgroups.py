@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from agent.workers.process import WorkerProcess
-from agent.workers.sandbox import cgroup
-from agent.workers.sandbox.hierarchy import LEAST_TASKS, PREFIX, TASKS_PER_CORE, Absent, Hierarchy
-from agent.workers.sandbox.report import Confined, Layer
+from sandbox import cgroup
+from sandbox.hierarchy import LEAST_TASKS, PREFIX, TASKS_PER_CORE, Absent, Hierarchy
+from sandbox.report import Confined, Layer
 from tests.unit.sandbox import hoarder
 from tests.unit.workers.messages import Answer, Ask
 
@@ -180,7 +180,7 @@ def left_by_a_killed_one() -> list[Path]:
 
 
 def found_by_another() -> str:
-    script = "from agent.workers.sandbox import cgroup; print(cgroup.own())"
+    script = "from sandbox import cgroup; print(cgroup.own())"
     return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip()
 
 

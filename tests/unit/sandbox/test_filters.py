@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.workers.sandbox import bpf, profiles
-from agent.workers.sandbox.profiles import ABSENT, ALLOW, FAIL, KILL, Profile
-from agent.workers.sandbox.syscalls import MACHINES, TABLE, Machine, number
+from sandbox import bpf, profiles
+from sandbox.profiles import ABSENT, ALLOW, FAIL, KILL, Profile
+from sandbox.syscalls import MACHINES, TABLE, Machine, number
 from tests.sim.filters import verdict
 
 PID = 4711

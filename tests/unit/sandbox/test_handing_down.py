@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.workers.sandbox import cgroup
-from agent.workers.sandbox.hierarchy import Absent, Hierarchy
+from sandbox import cgroup
+from sandbox.hierarchy import Absent, Hierarchy
 from tests.sim.cgroups import SimCgroup
 
 ME, OTHER = os.getpid(), 1

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.workers.sandbox.hierarchy import (
+from sandbox.hierarchy import (
     Absent,
     Hierarchy,
     beyond,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.workers.sandbox import kernel, landlock
+from sandbox import kernel, landlock
 
 MODULE = "tests.unit.sandbox.cornered"
 KILLED = -signal.SIGSYS

@@ -7,9 +7,10 @@ import threading
 
 import pytest
 
-from agent.workers.sandbox import entry, kernel, landlock, profiles
-from agent.workers.sandbox.report import MENDS, Confined, Layer, Sandboxes
+from agent.workers.sandboxes import Sandboxes
 from protos.problems import NOTICE
+from sandbox import entry, kernel, landlock, profiles
+from sandbox.report import MENDS, Confined, Layer
 
 WELL = tuple(Layer(name, holds=True, detail="") for name in MENDS)
 

@@ -21,9 +21,9 @@ from pathlib import Path
 
 import msgspec
 
-from agent.workers.sandbox import bpf, cgroup, kernel, landlock
-from agent.workers.sandbox.profiles import NO_NEW_CODE, Profile
-from agent.workers.sandbox.report import Confined, Layer
+from sandbox import bpf, cgroup, kernel, landlock
+from sandbox.profiles import NO_NEW_CODE, Profile
+from sandbox.report import Confined, Layer
 
 _SHARED_HANDLERS = 0x800  # CLONE_SIGHAND, which alone is no valid wish: without a filter nothing is started either
 

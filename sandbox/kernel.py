@@ -7,8 +7,8 @@ import errno
 import os
 import struct
 
-from agent.workers.sandbox import syscalls
-from agent.workers.sandbox.syscalls import MACHINES, Machine
+from sandbox import syscalls
+from sandbox.syscalls import MACHINES, Machine
 
 PR_SET_NO_NEW_PRIVS, PR_GET_NO_NEW_PRIVS = 38, 39
 _SECCOMP_SET_MODE_FILTER, _ALL_THREADS, _AS_FAST = 1, 1, 4

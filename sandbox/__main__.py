@@ -1,4 +1,4 @@
-"""Which layers of a worker's sandbox this box offers, as JSON: `python -m agent.workers.sandbox`, for `doctor`."""
+"""Which layers of a worker's sandbox this box offers, as JSON: `python -m sandbox`, for `doctor`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import sys
 
 import msgspec
 
-from agent.workers.sandbox import profiles
-from agent.workers.sandbox.entry import enter
+from sandbox import profiles
+from sandbox.entry import enter
 
 if __name__ == "__main__":
     word = enter(profiles.pictures(os.getpid(), growth=1 << 30))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator
 
-from agent.workers.sandbox.profiles import KILL, Profile, Rule, Test
-from agent.workers.sandbox.syscalls import Machine, number
+from sandbox.profiles import KILL, Profile, Rule, Test
+from sandbox.syscalls import Machine, number
 
 Instruction = tuple[int, int, int, int]  # code, jump if true, jump if false, k
 

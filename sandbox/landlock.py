@@ -12,7 +12,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from agent.workers.sandbox import kernel
+from sandbox import kernel
 
 READ_FILE, READ_FOLDER, WRITE_FILE, TRUNCATE, CONTROL_DEVICE = 1 << 2, 1 << 3, 1 << 1, 1 << 14, 1 << 15
 CONNECT_TCP = 1 << 1

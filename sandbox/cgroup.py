@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from agent.workers.sandbox.hierarchy import (
+from sandbox.hierarchy import (
     LEAST_TASKS,
     PREFIX,
     TASKS_PER_CORE,

@@ -141,6 +141,11 @@ def pictures(pid: int, growth: int) -> Profile:
     return Profile("pictures", (*basis(pid), *NO_NEW_CODE, *FEW_COMMANDS), growth=growth)
 
 
+def gate(pid: int, growth: int) -> Profile:
+    """A stranger's model that is looked at, or tried: nothing but what is handed over."""
+    return Profile("gate", (*basis(pid), *NO_NEW_CODE, *FEW_COMMANDS), growth=growth, files=64)
+
+
 def network(pid: int, growth: int, ports: tuple[int, ...]) -> Profile:
     """Cameras in the network: connections out, to these ports. Names are resolved by the agent."""
     sockets = Rule("socket", tests=(Test(0, _INTERNET), Test(1, _STREAM, mask=0xF)))

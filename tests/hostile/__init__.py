@@ -1,0 +1,1 @@
+"""Models that want to hurt whoever reads them, made by code: the gate refuses them, and a sandbox survives them."""
