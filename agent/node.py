@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import platform
 import random
 import signal
 import uuid
@@ -20,18 +21,21 @@ import uvloop
 
 from agent import logs, report
 from agent.adapters import notify
-from agent.adapters.blob_https import Grant, HttpsBlobs, pinned
+from agent.adapters.blob_https import HttpsBlobs, pinned
 from agent.adapters.clock import SystemClock
 from agent.adapters.compiled_store import CompiledStore
 from agent.adapters.enroll_https import HttpsLateDoor
 from agent.adapters.fleet_grpc import GrpcFleetLink
 from agent.adapters.hold import hold
 from agent.adapters.identity_dir import IdentityDirectory
+from agent.adapters.metadata_https import HttpsMetadata
 from agent.adapters.mqtt import TlsFiles
 from agent.adapters.mqtt_events import MqttEvents, place
 from agent.adapters.outbox_sqlite import SqliteOutbox
 from agent.adapters.release_store import DiskReleaseStore
 from agent.adapters.state_sqlite import SqliteState
+from agent.adapters.trust_files import TrustFiles
+from agent.adapters.tuf_metadata import TufMetadata
 from agent.adapters.x509 import X509Keys
 from agent.cameras.capture import CameraStats, Captured, Captures
 from agent.cameras.captured import PassedOver
@@ -48,6 +52,7 @@ from agent.looking import Looking
 from agent.pipeline.board import Board
 from agent.pipeline.shadow import ShadowTally
 from agent.pipeline.table import BoardTable
+from agent.ports import Grant
 from agent.report import Addresses, Box
 from agent.serving.access import Access, ServerCredentials
 from agent.serving.dataplane import DataPlane
@@ -61,6 +66,10 @@ from agent.telemetry.nodestats import available_memory
 from agent.telemetry.reporter import Reporter
 from agent.telemetry.sender import Sender
 from agent.tracking.following import Following
+from agent.trust.agreement import Kind, device_classes
+from agent.trust.fetching import Fetching
+from agent.trust.kept import Approvals, KeptFloors
+from agent.trust.service import Around, SignedTrust
 from agent.types import Finished, Problem, Tap, Zone
 from agent.update.machine import State
 from agent.update.measured import Measured
@@ -116,6 +125,7 @@ class Node:
         self._reporter = Reporter(disk.outbox, self.metrics, self._clock, config.state_dir, self._tell)
         self._sender = Sender(disk.outbox, self._clock, random.random)
         self._looking = Looking(self._clock, self.captures, self._idle_cameras, self._drawn)
+        self._trust = self._new_trust()
         ports = self._update_ports()
         self._shadows = Shadows(ports, self.board, self._clock, self._changed, available_memory)
         self._updater = self._new_updater(ports)
@@ -150,6 +160,7 @@ class Node:
         self._tasks.eternal("send", self._sender.run())
         self._tasks.eternal("sync", self._sync.run())
         self._tasks.eternal("renew", self._renewal.run())
+        self._tasks.eternal("trust", self._trust.run())
         self._tasks.eternal("look", self._looking.serve(self._link))
         self._tasks.eternal("signs of life", self._notifier.live(self._clock))
         self._notifier.tell(notify.READY)
@@ -171,6 +182,7 @@ class Node:
             ("inference over gRPC", self._grpc.stop),
             ("shared memory", self._regions.close),
             ("metrics", self._metrics_server.stop),
+            ("signed metadata", self._trust.close),
             ("updates", self._updater.close),
             ("shadows", self._shadows.close),
             ("engines", self.board.close),
@@ -196,8 +208,9 @@ class Node:
     def _handlers(self) -> Handlers:
         return Handlers(self._granted, self._wish, self._looking.look_until)
 
-    def _granted(self, url: str, bearer: str) -> None:
-        self._grant = Grant(url, bearer) if url else None
+    def _granted(self, grant: Grant) -> None:
+        self._grant = grant if grant.url else None
+        self._trust.hint(grant.metadata_version)
         if not self._was_connected:
             self._sender.hurry()  # the control plane is back, so it stores again
 
@@ -261,7 +274,8 @@ class Node:
         self._was_connected = self._sync.connected
         epoch = self._disk.outbox.summary().epoch
         deployments, cameras = self._updater.reports(), self.captures.stats()
-        return report.request(self._box, epoch, deployments, cameras, self._problems(), self._shadow_reports())
+        problems, proven = self._problems(), self._trust.proven()
+        return report.request(self._box, epoch, deployments, cameras, problems, self._shadow_reports(), proven)
 
     def _shadow_reports(self) -> dict[DeploymentName, report.ShadowReport]:
         loaded = self.board.shadows
@@ -281,6 +295,7 @@ class Node:
             *self._broker.problems(),
             *self._sandboxes.problems(),
         ]
+        found += [problem for problem in self._trust.problems() if problem.code not in {each.code for each in found}]
         trouble = self._disk.outbox.summary().trouble
         if trouble:
             found.append(Problem("outbox", trouble))
@@ -381,8 +396,38 @@ class Node:
     def _update_ports(self) -> Ports:
         blobs = HttpsBlobs(lambda: self._grant, lambda: pinned(self._identity.ca))
         quota, provider = lambda: self._desired.quotas.release_bytes, self.config.provider
-        measured = Measured(self._disk.state, provider)
-        return Ports(blobs, self._disk.releases, self.board, quota, provider=provider, measured=measured)
+        state = self._disk.state
+        return Ports(
+            blobs,
+            self._disk.releases,
+            self.board,
+            self._trust,
+            Approvals(state),
+            quota,
+            provider=provider,
+            measured=Measured(state, provider),
+        )
+
+    def _new_trust(self) -> SignedTrust:
+        config, places = self.config, TrustFiles(self._disk.identity.path)
+        source = HttpsMetadata(lambda: self._grant, lambda: pinned(self._identity.ca))
+        fetching = Fetching(source)
+        fleet = X509Keys().facts(self._identity.ca).public_key
+        around = Around(
+            TufMetadata(config.state_dir / "trust", fetching, self._clock.unix),
+            source,
+            fetching,
+            KeptFloors(self._disk.state, places, fleet),
+            places,
+            self._clock,
+            self._proven_anew,
+        )
+        return SignedTrust(around, Kind(device_classes(platform.machine(), config.provider), VERSION))
+
+    def _proven_anew(self) -> None:
+        self._updater.wake()
+        self._shadows.wake()
+        self._sync.changed()
 
     def _new_updater(self, ports: Ports) -> Updater:
         settings = UpdateSettings(confirm_seconds=self.config.confirm_seconds)

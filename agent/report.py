@@ -11,11 +11,13 @@ from pathlib import Path
 
 from agent.cameras.stats import CameraStats
 from agent.pipeline.shadow import ShadowTally
+from agent.trust.freshness import View
 from agent.types import Problem
 from agent.update.deployment import Report
 from agent.version import VERSION
 from protos import fleet_pb2
 from protos.ids import CameraName, DeploymentName, Digest
+from protos.trust import TIMESTAMP
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ def request(
     cameras: Mapping[CameraName, CameraStats],
     problems: Iterable[Problem],
     shadows: Mapping[DeploymentName, ShadowReport] = {},
+    proven: View | None = None,
 ) -> fleet_pb2.SyncRequest:
     """The report; generation and clock are the sync loop's to fill in."""
     return fleet_pb2.SyncRequest(
@@ -63,6 +66,16 @@ def request(
         deployments=[_deployment(report, shadows.get(report.deployment)) for report in deployments],
         cameras=[_camera(name, stats) for name, stats in cameras.items()],
         problems=[fleet_pb2.Problem(code=problem.code, message=problem.message) for problem in problems],
+        trust=_trust(proven) if proven else None,
+    )
+
+
+def _trust(proven: View) -> fleet_pb2.TrustReport:
+    return fleet_pb2.TrustReport(
+        root_version=proven.root,
+        timestamp_version=proven.timestamp,
+        refreshed_unix_ms=int(proven.refreshed * 1000),
+        expires_unix_ms=int(proven.expires.get(TIMESTAMP, 0.0) * 1000),
     )
 
 

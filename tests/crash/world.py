@@ -23,6 +23,7 @@ import msgspec
 from agent.adapters.clock import SystemClock
 from agent.adapters.release_store import DiskReleaseStore
 from agent.adapters.state_sqlite import SqliteState
+from agent.trust.kept import Approvals
 from agent.update.machine import State
 from agent.update.runner import Updater, UpdateSettings
 from agent.update.steps import Ports
@@ -33,6 +34,7 @@ from tests.sim import releases
 from tests.sim.blobs import SimBlobs
 from tests.sim.crashing import Crashing, CrashingBlobs, CrashPoint
 from tests.sim.release_serving import SimServing
+from tests.sim.trust import SimTrust
 
 QUAY = DeploymentName("quay")
 OLD, NEW, NEWER = (releases.make(version, 40_000) for version in ("1.0.0", "2.0.0", "3.0.0"))
@@ -108,6 +110,8 @@ class World:
             CrashingBlobs(CountedBlobs(self._blobs(), folder / "sent"), self.point),
             Crashing(DiskReleaseStore(folder), "releases", self.point),
             Crashing(self.serving, "serving", self.point),
+            SimTrust(away=None if boot.online else Retryable("the simulated control plane is away")),
+            Approvals(Crashing(self._state, "approvals", self.point)),
         )
         settings = UpdateSettings(confirm_seconds=0.0, first_retry_seconds=0.002, longest_retry_seconds=0.01)
         self.updater = Updater(ports, Crashing(self._state, "state", self.point), self.clock, settings)

@@ -40,6 +40,7 @@ VIOLATIONS = {
     "vendor-sqlalchemy": ("controlplane/identity/service.py", "import sqlalchemy"),
     "vendor-httpx": ("controlplane/up/tree.py", "import httpx"),
     "vendor-amqtt": ("controlplane/up/tree.py", "import amqtt.broker"),
+    "vendor-tuf": ("agent/trust/service.py", "import tuf.ngclient"),
 }
 
 

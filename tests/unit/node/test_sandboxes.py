@@ -17,8 +17,10 @@ from agent.identity.store import Identity, Membership
 from agent.node import Node, _Disk
 from agent.workers.sandbox.report import MENDS, Confined, Layer
 from protos.ids import NodeId
+from tests.sim.authority import SimAuthority
 
-HERE = Identity(Membership(NodeId("quay-1"), "https://127.0.0.1:8443", "127.0.0.1:8444"), b"", b"", b"")
+MEMBER = Membership(NodeId("quay-1"), "https://127.0.0.1:8443", "127.0.0.1:8444")
+HERE = Identity(MEMBER, b"", SimAuthority().pem, b"")
 
 
 def without(profile: str, name: str) -> Confined:

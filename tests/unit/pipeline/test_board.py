@@ -13,6 +13,7 @@ from agent.pipeline.board import Board, CameraWish, DeploymentWish, ShadowWish
 from agent.pipeline.run import LOOK_SECONDS, LaneSettings
 from agent.pipeline.zones import standing
 from agent.ports import Clock, CloudModel
+from agent.trust.agreement import confirmed_before
 from agent.types import Box, Finished, Geometry, ModelInput, Tap, Zone
 from agent.update.verify import VerifiedBytes, VerifiedRelease
 from protos.errors import LongshoreError, Rejected, Retryable
@@ -42,7 +43,7 @@ def release(version: str, sample: Sample = SMALL) -> VerifiedRelease:
         variants=(Variant("fp32", "fp32", "model.onnx"),),
         files=(),
     )
-    return VerifiedRelease(digest_of(f"{version}".encode()), manifest)
+    return VerifiedRelease(confirmed_before(digest_of(f"{version}".encode())), manifest)
 
 
 def wish(
