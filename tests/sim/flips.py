@@ -1,7 +1,7 @@
 """One changed byte at a time in what a box downloads: each is refused, or what is approved and loaded is the same.
 
-The box runs OLD; NEW is signed and assigned. A trial serves one file with one byte changed and asks for NEW as an update
-does: approve, pull, verify. What answers is looked at after each.
+The box runs OLD; NEW is signed and assigned. A trial serves one file with one byte changed and asks for NEW as an
+update does: approve, pull, verify. What answers is looked at after each.
 """
 
 from __future__ import annotations

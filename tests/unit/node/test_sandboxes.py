@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from protos.ids import NodeId
 from tests.sim.authority import SimAuthority
 
 MEMBER = Membership(NodeId("quay-1"), "https://127.0.0.1:8443", "127.0.0.1:8444")
-HERE = Identity(MEMBER, b"", SimAuthority().pem, b"")
+HERE = Identity(MEMBER, b"", SimAuthority(time.time()).pem, b"")
 
 
 def without(profile: str, name: str) -> Confined:

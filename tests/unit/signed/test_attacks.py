@@ -304,7 +304,7 @@ async def test_an_old_root_is_refused_though_the_newer_one_is_gone_from_the_disk
     await box.refresh()
     gone(box)
     (await box.restarted()).repository.files = before
-    with pytest.raises(Untrusted, match=r"root\.json is version 1 and this box has seen 2"):
+    with pytest.raises(Untrusted, match=r"root\.json is version 1 and this box has seen version 2"):
         await box.refresh()
 
 

@@ -11,15 +11,14 @@ import pytest
 
 from tests.sim.flips import BLOB, Flips, Tally
 
-SHARED_MEMORY = Path("/dev/shm")
+SHARED_MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
 EACH = 12  # of the bytes of timestamp and snapshot, every so many
 OTHERS = 120
 
 
 @pytest.fixture
 async def flips(tmp_path: Path) -> AsyncIterator[Flips]:
-    parent = SHARED_MEMORY if SHARED_MEMORY.is_dir() else tmp_path
-    with tempfile.TemporaryDirectory(prefix="longshore-flips-", dir=parent) as folder:
+    with tempfile.TemporaryDirectory(prefix="longshore-flips-", dir=SHARED_MEMORY or tmp_path) as folder:
         made = Flips(Path(folder))
         await made.begin()
         yield made

@@ -18,6 +18,7 @@ from protos.ids import Digest, digest_of
 from tests.sim import releases
 
 PROOFS = {"VerifiedRelease", "VerifiedBytes"}
+APPROVED = {"Approval", "confirmed_before"}
 RELEASE = releases.make("1.0.0", 4_000)
 LEAVE = confirmed_before(RELEASE.digest)
 
@@ -82,9 +83,17 @@ def test_a_damaged_release_is_a_rejected_one() -> None:
 
 
 def test_nobody_but_verify_makes_a_verified_release() -> None:
+    assert makers(PROOFS) == {"agent/update/verify.py"}
+
+
+def test_nobody_but_the_agreement_makes_an_approval_and_one_alone_adopts_what_was_confirmed_before() -> None:
+    assert makers(APPROVED) == {"agent/trust/agreement.py", "agent/trust/kept.py"}
+
+
+def makers(names: set[str]) -> set[str]:
+    """Modules that call one of these."""
     calls = {path: [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)] for path in sources()}
-    makers = {str(path) for path, found in calls.items() if {name_of(call) for call in found} & PROOFS}
-    assert makers == {"agent/update/verify.py"}
+    return {str(path) for path, found in calls.items() if {name_of(call) for call in found} & names}
 
 
 def sources() -> list[Path]:
