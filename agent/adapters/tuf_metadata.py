@@ -31,7 +31,8 @@ from protos.errors import LongshoreError, Rejected, Retryable
 from protos.ids import DeploymentName
 from protos.trust import Assignment, Listing
 
-_CONFIG = UpdaterConfig()
+_MOST_ROOTS = 256  # in one walk
+_CONFIG = UpdaterConfig(max_root_rotations=0)  # roots were walked before it looks
 _HISTORY = "root_history"
 _SUFFIX = ".json"
 
@@ -54,12 +55,14 @@ class TufMetadata:
         """See the port."""
         self._updater = None
         with self._translated():
-            self._root = first
             root = _self_signed(first)
-            walked = [_facts(root)]
-            while len(walked) <= _CONFIG.max_root_rotations and (found := self._next(root)):
-                root, self._root = found
-                walked.append(_facts(root))
+            self._root, walked = first, [_facts(root)]
+            try:
+                while len(walked) <= _MOST_ROOTS and (found := self._next(root)):
+                    root, self._root = found
+                    walked.append(_facts(root))
+            finally:
+                self._name_newest_root()
             return walked
 
     def forget_online(self) -> None:
@@ -121,6 +124,11 @@ class TufMetadata:
         found = _successor(root, content)
         files.write_atomic(path, content)
         return found, content
+
+    def _name_newest_root(self) -> None:
+        path = self._folder / f"{Root.type}{_SUFFIX}"
+        if not path.exists() or path.read_bytes() != self._root:
+            files.write_atomic(path, self._root)
 
     # ---- what was proven ----
 

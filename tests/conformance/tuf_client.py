@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import hashlib
 import logging
 import shutil
 import sys
@@ -21,6 +20,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
+
+from tuf.api.exceptions import LengthOrHashMismatchError
+from tuf.api.metadata import TargetFile
 
 from agent.adapters import files
 from agent.adapters.clock import SystemClock
@@ -83,13 +85,23 @@ async def _download(box: Client, name: str, base: str, out: Path) -> None:
     target = await in_thread(box.metadata.target, name)
     if target is None:
         raise Rejected(f"{name} is not listed")
+    kept = out / quote(target.path, "")
+    if kept.is_file() and _is(target, kept.read_bytes()):
+        return
     folder, slash, last = target.path.rpartition("/")
-    algorithm, digest = next(iter(target.hashes.items()))
-    path = f"{folder}{slash}{digest}.{last}" if box.metadata.consistent else target.path
+    path = f"{folder}{slash}{next(iter(target.hashes.values()))}.{last}" if box.metadata.consistent else target.path
     content = await HttpsMetadata(lambda: Grant(base, "none", base), lambda: None).get(path, target.length)
-    if len(content) != target.length or hashlib.new(algorithm, content).hexdigest() != digest:
+    if not _is(target, content):
         raise Untrusted(f"{name} is not what was signed")
-    files.write_atomic(out / quote(target.path, ""), content)
+    files.write_atomic(kept, content)
+
+
+def _is(target: TargetFile, content: bytes) -> bool:
+    try:
+        target.verify_length_and_hashes(content)
+    except LengthOrHashMismatchError:
+        return False
+    return True
 
 
 def main() -> int:

@@ -457,6 +457,29 @@ async def test_root_keys_are_changed_by_a_root_that_both_have_signed(
         await box.refresh()
 
 
+async def test_the_newest_root_is_proven_before_anything_else_is_asked_for_and_asked_for_once(
+    box: SignedBox, repository: SignedRepository
+) -> None:
+    repository.rotate("targets")
+    repository.write("targets")
+    repository.publish()
+    await box.refresh()
+    assert repository.asked[:3] == ["2.root.json", "3.root.json", "timestamp.json"]
+    assert repository.asked.count("3.root.json") == 1
+
+
+async def test_a_root_that_was_not_signed_by_the_one_before_leaves_the_newest_that_was(
+    box: SignedBox, repository: SignedRepository
+) -> None:
+    repository.rotate("timestamp")
+    repository.publish()
+    repository.keys["root"] = SignedRepository().keys["root"]
+    repository.write_root()
+    with pytest.raises(Untrusted):
+        await box.refresh()
+    assert (box.folder / "trust" / "root.json").read_bytes() == repository.files["2.root.json"]
+
+
 # ---- the first root ----
 
 
