@@ -46,8 +46,10 @@ class HttpsMetadata:
     async def get(self, name: str, most: int) -> bytes:
         """See the port."""
         grant = self._grant()
-        if grant is None or not grant.metadata_url:
+        if grant is None:
             raise Retryable("no leave to fetch signed metadata yet; it comes with the next Sync")
+        if not grant.metadata_url:
+            raise Retryable("this control plane offers no signed metadata; update it, and installing goes on by itself")
         url = f"{grant.metadata_url.rstrip('/')}/{name}"
         seconds = self._deadline + most / DEADLINE_RATE
         try:

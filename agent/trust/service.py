@@ -103,13 +103,9 @@ class SignedTrust:
         """Refresh when it is due, until cancelled."""
         while True:
             self._woken.clear()
-            if self.due:
-                try:
-                    await self._apart(self._refreshed())
-                except LongshoreError as error:
-                    log.info("signed metadata: %s", error)
-                    await self._pause(self._patience())
-                    continue
+            if self.due and not await self._looked():
+                await self._pause(self._patience())
+                continue
             await self._pause(max(1.0, self._seconds_left()) if self.around.source.ready else LONGEST_RETRY_SECONDS)
 
     async def close(self) -> None:
@@ -157,6 +153,18 @@ class SignedTrust:
         freshness.check_clock(self.around.floors.now.signed, now)
         freshness.check(expires, now)
 
+    async def _looked(self) -> bool:
+        """Did it go well? Whatever metadata makes of the library, the agent goes on."""
+        try:
+            await self._apart(self._refreshed())
+        except LongshoreError as error:
+            log.info("signed metadata: %s", error)
+        except Exception:  # a supervised root: what others sign must not end the agent
+            log.exception("signed metadata could not be read")
+        else:
+            return True
+        return False
+
     async def _refreshed(self) -> None:
         async with self._turn:
             if self.due:
@@ -167,9 +175,10 @@ class SignedTrust:
         try:
             await self._prove()
         except LongshoreError as error:
-            self._failures += 1
             self.obstacle = error
             raise
+        finally:
+            self._failures += 1
         self.obstacle, self._failures = None, 0
         self._answered = max(self._answered, hint)
 

@@ -69,11 +69,11 @@ async def test_a_connection_that_ends_early_is_waited_out() -> None:
             await metadata.get("timestamp.json", len(BODY))
 
 
-async def test_without_a_grant_nothing_is_asked() -> None:
-    for grant in (None, Grant("https://files", "leave")):
+async def test_without_a_grant_or_without_signed_metadata_nothing_is_asked() -> None:
+    for grant, sentence in ((None, "next Sync"), (Grant("https://files", "leave"), "update it")):
         metadata = HttpsMetadata(lambda grant=grant: grant, lambda: None)  # type: ignore[misc]
         assert not metadata.ready
-        with pytest.raises(Retryable, match="next Sync"):
+        with pytest.raises(Retryable, match=sentence):
             await metadata.get("timestamp.json", 100)
 
 
