@@ -30,18 +30,20 @@ from tuf.api.metadata import (
 from agent.trust.errors import Absent
 from protos import trust as names
 from protos.errors import LongshoreError
-from protos.ids import DeploymentName, ModelName, Version, hex_of
+from protos.ids import DeploymentName, Digest, ModelName, Version, hex_of
 from protos.trust import Assignment, Listing
 from tests.sim.releases import MadeRelease
 
 QUAY = DeploymentName("quay")
 DAYS = {"root": 365, "targets": 365, "models": 90, "model-harbour": 90, "snapshot": 30, "assign": 7, "timestamp": 1}
-SIGNED = ("targets", "models", "model-harbour", "assign")  # in the order in which they delegate
+UNLISTED = ("root", "snapshot", "timestamp")
+SIGNED = ("targets", "models", "model-harbour", "assign")  # those whose versions a snapshot names
+LIFE_DAYS = 90  # of a role that is not named above
 
 
 @dataclass
 class SignedRepository:
-    """One model, `harbour`, and one deployment, `quay`, unless told otherwise."""
+    """One model, `harbour`, until another is listed."""
 
     ahead: float = 0.0  # seconds
     files: dict[str, bytes] = field(default_factory=dict)
@@ -95,14 +97,21 @@ class SignedRepository:
         return self.files["1.root.json"]
 
     def listed(self, release: MadeRelease, version: str, **more: Any) -> Listing:
-        """Sign a release; `more`: fields of its listing."""
-        self._number = more.pop("number", self._number + 1)
+        """Sign a release of `harbour`; `more`: fields of its listing."""
         known = {"model": ModelName("harbour"), "version": Version(version), "task": "detection"} | more
-        listing = Listing(digest=release.digest, size=len(release.manifest), number=self._number, **known)
+        return self.describe(release.digest, len(release.manifest), **known)
+
+    def describe(self, digest: Digest, size: int, **known: Any) -> Listing:
+        """Sign whatever is described so."""
+        self._number = known.pop("number", self._number + 1)
+        listing = Listing(digest=digest, size=size, number=self._number, **known)
+        role = names.model_role(listing.model)
+        if role not in self.roles:
+            self._new_model(role, f"models/{listing.model}/*")
         target = TargetFile(listing.size, names.hashes(listing.digest), listing.path)
         target.unrecognized_fields["custom"] = names.listing_custom(listing)
-        self.roles["model-harbour"].targets[listing.path] = target
-        self.write("model-harbour")
+        self.roles[role].targets[listing.path] = target
+        self.write(role)
         return listing
 
     def assign(self, listing: Listing, deployment: DeploymentName = QUAY, *, shadow: bool = False) -> None:
@@ -152,7 +161,7 @@ class SignedRepository:
     def publish(self, **to: Any) -> None:
         """Snapshot and timestamp anew, of whatever lies in `roles`."""
         snapshot, timestamp = self.roles["snapshot"], self.roles["timestamp"]
-        snapshot.meta = {f"{role}.json": self._meta(role) for role in SIGNED}
+        snapshot.meta = {f"{role}.json": self._meta(role) for role in self.roles if role not in UNLISTED}
         self.write("snapshot", **{key: value for key, value in to.items() if key == "keys"})
         timestamp.snapshot_meta = self._meta("snapshot")
         self.stamp(**to)
@@ -183,10 +192,18 @@ class SignedRepository:
         return MetaFile.from_data(version, self.files[f"{version}.{role}.json"], ["sha256"])
 
     def _expires(self, role: str) -> datetime:
-        return (datetime.fromtimestamp(self.now, UTC) + timedelta(days=DAYS[role])).replace(microsecond=0)
+        return (datetime.fromtimestamp(self.now, UTC) + timedelta(days=DAYS.get(role, LIFE_DAYS))).replace(
+            microsecond=0
+        )
 
     def _targets(self, role: str) -> Targets:
         return Targets(1, None, self._expires(role))
+
+    def _new_model(self, role: str, path: str) -> None:
+        self.keys[role] = [CryptoSigner.generate_ed25519()]
+        self.roles[role] = self._targets(role)
+        self._delegate("models", role, [path])
+        self.write("models")
 
     def _delegate(self, parent: str, role: str, paths: list[str]) -> None:
         signed = self.roles[parent]
