@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import platform
 import random
 import signal
+import ssl
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,14 +28,11 @@ from agent.adapters.enroll_https import HttpsLateDoor
 from agent.adapters.fleet_grpc import GrpcFleetLink
 from agent.adapters.hold import hold
 from agent.adapters.identity_dir import IdentityDirectory
-from agent.adapters.metadata_https import HttpsMetadata
 from agent.adapters.mqtt import TlsFiles
 from agent.adapters.mqtt_events import MqttEvents, place
 from agent.adapters.outbox_sqlite import SqliteOutbox
 from agent.adapters.release_store import DiskReleaseStore
 from agent.adapters.state_sqlite import SqliteState
-from agent.adapters.trust_files import TrustFiles
-from agent.adapters.tuf_metadata import TufMetadata
 from agent.adapters.x509 import X509Keys
 from agent.cameras.capture import CameraStats, Captured, Captures
 from agent.cameras.captured import PassedOver
@@ -59,17 +56,16 @@ from agent.serving.dataplane import DataPlane
 from agent.serving.grpc_server import GrpcServer
 from agent.serving.metrics_server import MetricsServer
 from agent.serving.rest_server import RestServer
-from agent.supervise import Tasks
+from agent.signed import signed_trust
+from agent.supervise import Tasks, bounded
 from agent.telemetry import events
 from agent.telemetry.metrics import Metrics
 from agent.telemetry.nodestats import available_memory
 from agent.telemetry.reporter import Reporter
 from agent.telemetry.sender import Sender
 from agent.tracking.following import Following
-from agent.trust.agreement import Kind, device_classes
-from agent.trust.fetching import Fetching
-from agent.trust.kept import Approvals, KeptFloors
-from agent.trust.service import Around, SignedTrust
+from agent.trust.kept import Approvals
+from agent.trust.service import SignedTrust
 from agent.types import Finished, Problem, Tap, Zone
 from agent.update.machine import State
 from agent.update.measured import Measured
@@ -84,8 +80,6 @@ from protos.fleet_pb2 import DesiredState, SyncRequest
 from protos.ids import CameraName, DeploymentName
 
 log = logging.getLogger(__name__)
-
-STEP_SECONDS = 3.0  # of the shutdown, each
 
 
 @dataclass(frozen=True)
@@ -174,7 +168,7 @@ class Node:
         self._notifier.tell(notify.STOPPING)
         async with contextlib.AsyncExitStack() as last:
             for step in reversed(self._endings()):
-                last.push_async_callback(_bounded, *step)
+                last.push_async_callback(bounded, *step)
 
     def _endings(self) -> list[tuple[str, Callable[[], object]]]:
         return [
@@ -394,35 +388,18 @@ class Node:
         return Access(token, ServerCredentials(folder / "cert.pem", folder / "key.pem", folder / "ca.pem"))
 
     def _update_ports(self) -> Ports:
-        blobs = HttpsBlobs(lambda: self._grant, lambda: pinned(self._identity.ca))
-        quota, provider = lambda: self._desired.quotas.release_bytes, self.config.provider
-        state = self._disk.state
-        return Ports(
-            blobs,
-            self._disk.releases,
-            self.board,
-            self._trust,
-            Approvals(state),
-            quota,
-            provider=provider,
-            measured=Measured(state, provider),
-        )
+        blobs = HttpsBlobs(lambda: self._grant, self._pinned)
+        state, releases, provider = self._disk.state, self._disk.releases, self.config.provider
+        quota, approvals = lambda: self._desired.quotas.release_bytes, Approvals(state)
+        measured = Measured(state, provider)
+        return Ports(blobs, releases, self.board, self._trust, approvals, quota, provider=provider, measured=measured)
+
+    def _pinned(self) -> ssl.SSLContext:
+        return pinned(self._identity.ca)
 
     def _new_trust(self) -> SignedTrust:
-        config, places = self.config, TrustFiles(self._disk.identity.path)
-        source = HttpsMetadata(lambda: self._grant, lambda: pinned(self._identity.ca))
-        fetching = Fetching(source)
-        fleet = X509Keys().facts(self._identity.ca).public_key
-        around = Around(
-            TufMetadata(config.state_dir / "trust", fetching, self._clock.unix),
-            source,
-            fetching,
-            KeptFloors(self._disk.state, places, fleet),
-            places,
-            self._clock,
-            self._proven_anew,
-        )
-        return SignedTrust(around, Kind(device_classes(platform.machine(), config.provider), VERSION))
+        state, grant = self._disk.state, lambda: self._grant
+        return signed_trust(self.config, self._identity, state, self._clock, grant, self._pinned, self._proven_anew)
 
     def _proven_anew(self) -> None:
         self._updater.wake()
@@ -461,28 +438,10 @@ class Node:
         self._tasks.once("reconnect cloud", self._cloud.renewed())
 
 
-def _check_runtime(provider: str) -> None:
-    """Raises Fatal when the inference runtimes installed here exclude each other, with the line that mends it."""
-    trouble = runtime.trouble(runtime.installed(), provider)
-    if trouble:
-        raise Fatal(trouble)
-
-
 def _outbox_bytes(config: AgentConfig, state: SqliteState) -> int:
     """As it was before: a start must not drop what a wider quota let in."""
     told = kept(state)
     return config.outbox_bound(told.quotas.outbox_bytes if told else 0)
-
-
-async def _bounded(name: str, step: Callable[[], object]) -> None:
-    """One step of the shutdown: at most STEP_SECONDS, and its failure is only logged."""
-    try:
-        async with asyncio.timeout(STEP_SECONDS):
-            result = step()
-            if asyncio.iscoroutine(result):
-                await result
-    except Exception:  # a supervised root: the other steps must still happen
-        log.exception("shutdown: %s did not end well", name)
 
 
 async def _run(config: AgentConfig) -> None:
@@ -534,6 +493,7 @@ def run_node(config: AgentConfig) -> None:
         Fatal: the state directory or a port is taken, the runtime is unusable, or a part that must not end has ended.
         Rejected: this box has not joined, or in the other role.
     """
-    _check_runtime(config.provider)
+    if trouble := runtime.trouble(runtime.installed(), config.provider):
+        raise Fatal(trouble)  # the inference runtimes installed here exclude each other
     with hold(config.state_dir), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_run(config))

@@ -16,6 +16,8 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
+STEP_SECONDS = 3.0  # of a shutdown, each
+
 
 def cancelled() -> bool:
     """In an `except CancelledError`: is the running task being cancelled, and not just what it waited for?
@@ -49,6 +51,17 @@ async def first_of(*waits: Awaitable[object]) -> None:
     for wait in running:
         if not wait.cancelled():
             wait.result()
+
+
+async def bounded(name: str, step: Callable[[], object]) -> None:
+    """One step of a shutdown: at most STEP_SECONDS, and its failure is only logged."""
+    try:
+        async with asyncio.timeout(STEP_SECONDS):
+            result = step()
+            if asyncio.iscoroutine(result):
+                await result
+    except Exception:  # a supervised root: the other steps must still happen
+        log.exception("shutdown: %s did not end well", name)
 
 
 class Tasks:
