@@ -39,8 +39,8 @@ VIOLATIONS = {
     "vendor-av": ("agent/cameras/pacer.py", "import av"),
     "vendor-sqlalchemy": ("controlplane/identity/service.py", "import sqlalchemy"),
     "vendor-httpx": ("controlplane/up/tree.py", "import httpx"),
-    "vendor-amqtt": ("controlplane/up/tree.py", "import amqtt.broker"),
     "vendor-tuf": ("agent/trust/service.py", "import tuf.ngclient"),
+    "vendor-amqtt": ("controlplane/up/tree.py", "import amqtt.broker"),
 }
 
 
