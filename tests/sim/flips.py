@@ -22,8 +22,8 @@ from tests.sim.signed_repository import QUAY, SignedRepository
 from tests.sim.signed_update import UpdatedBox
 
 OLD, NEW = releases.make("1.0.0", 3_000), releases.make("2.0.0", 3_000)
-EVERY = ("timestamp.json", "snapshot.json")  # each byte of these is changed
 BLOB = "blob "
+EVERY = ("timestamp.json", "snapshot.json", "manifest")  # each byte of these is changed
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,14 @@ class Flip:
     file: str
     position: int
     change: int  # XOR
+
+
+@dataclass(frozen=True)
+class Installed:
+    """What an engine would load: the release, and what lies on disk under the digest of each file."""
+
+    release: VerifiedRelease
+    files: dict[Digest, bytes]
 
 
 @dataclass
@@ -65,13 +73,13 @@ class Flips:
         self.honest = dict(self.repository.files)
         self.repository.asked.clear()
         self.proven = await self._asked(None)
-        assert isinstance(self.proven, VerifiedRelease)
+        assert isinstance(self.proven, Installed)
         fetched = dict.fromkeys(name for name in self.repository.asked if name in self.honest)
         self.files = {name: self.honest[name] for name in fetched}
         self.files |= {BLOB + digest: content for digest, content in NEW.blobs.items() if digest not in OLD.blobs}
 
     def everywhere(self) -> Iterator[Flip]:
-        """Every byte of timestamp and snapshot."""
+        """Every byte of timestamp, snapshot and manifest."""
         for name, content in self.files.items():
             if _kind(name) in EVERY:
                 for position in range(len(content)):
@@ -95,7 +103,7 @@ class Flips:
         else:
             tally.wrong.append(f"{flip}: {got}")
 
-    async def _asked(self, flip: Flip | None) -> VerifiedRelease | LongshoreError:
+    async def _asked(self, flip: Flip | None) -> Installed | LongshoreError:
         shutil.rmtree(self.folder / "box", ignore_errors=True)
         shutil.copytree(self.folder / "old", self.folder / "box", symlinks=True)
         box = UpdatedBox(self.folder / "box", self.repository, OLD, NEW)
@@ -109,12 +117,14 @@ class Flips:
             self.repository.files = dict(self.honest)
             await box.close()
 
-    async def _update(self, box: UpdatedBox) -> VerifiedRelease:
+    async def _update(self, box: UpdatedBox) -> Installed:
         ports = box.updater._around.ports
         try:
             approval = await steps.approve(ports, QUAY, NEW.digest)
             await steps.pull(ports, approval, lambda *_: None)
-            return await steps.verify(ports, approval)
+            release = await steps.verify(ports, approval)
+            digests = [NEW.digest, *(entry.digest for entry in release.manifest.files)]
+            return Installed(release, {digest: box.releases.read(digest) for digest in digests})
         finally:
             assert (await steps.verify(ports, ports.approvals[OLD.digest])).digest == OLD.digest
 
@@ -132,5 +142,5 @@ class Flips:
 def _kind(name: str) -> str:
     """Of a file, without its version."""
     if name.startswith(BLOB):
-        return "blob"
+        return "manifest" if name.endswith(NEW.digest) else "file"
     return name.split(".", 1)[1] if name[0].isdigit() else name

@@ -12,7 +12,7 @@ import pytest
 from tests.sim.flips import BLOB, Flips, Tally
 
 SHARED_MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
-EACH = 12  # of the bytes of timestamp and snapshot, every so many
+EACH = 12  # of the bytes of timestamp, snapshot and manifest, every so many
 OTHERS = 120
 
 
