@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from agent.trust.errors import ClockBehind, NotApproved, NotYet, Stale, Untruste
 from protos.errors import LongshoreError, Retryable
 from tests.sim import releases
 from tests.sim.signed_box import SignedBox, signed_box
-from tests.sim.signed_repository import QUAY, SignedRepository
+from tests.sim.signed_repository import DAYS, QUAY, SignedRepository
 
 OLD, NEW, EVIL = releases.make("1.0.0"), releases.make("2.0.0"), releases.make("6.6.6")
 DAY = 86_400.0
@@ -229,6 +230,21 @@ async def test_a_view_that_expires_meanwhile_is_not_believed(box: SignedBox, rep
     await box.clock.advance(2 * DAY)
     with pytest.raises(Retryable, match="network is away"):
         await box.trust.approved(QUAY, OLD.digest)
+
+
+@pytest.mark.parametrize("role", ["assign", "model-harbour", "models", "targets", "snapshot"])
+async def test_a_file_that_expires_before_the_next_look_is_not_believed_until_then(tmp_path: Path, role: str) -> None:
+    repository = SignedRepository()
+    repository.roles[role].expires = repository.roles[role].expires - timedelta(days=DAYS[role]) + timedelta(hours=2)
+    repository.assign(repository.listed(OLD, "1.0.0"))
+    for each in ("targets", "models"):
+        repository.write(each)
+    repository.publish()
+    async with signed_box(tmp_path, repository) as box:
+        await box.approved(OLD.digest)
+        await box.clock.advance(3 * 3600.0)
+        with pytest.raises(Stale, match=rf"{role}\.json expired at"):
+            await box.trust.approved(QUAY, OLD.digest)
 
 
 async def test_a_clock_behind_what_was_signed_installs_nothing_and_says_so(tmp_path: Path) -> None:
