@@ -23,7 +23,7 @@ from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
 from agent.adapters import files
 from agent.trust import freshness
 from agent.trust.agreement import Found
-from agent.trust.errors import Absent, Stale, Untrusted
+from agent.trust.errors import Absent, NotApproved, Stale, Untrusted
 from agent.trust.floors import RootFacts, Seen
 from agent.trust.metadata import Get, Proven
 from protos import trust as names
@@ -149,7 +149,7 @@ class TufMetadata:
         target = self._in_role(path, role, expires)
         self._targets(names.MODELS, expires)
         floors = (_floor(each) for each in self._targets(role, {}).values())
-        return (_listed(target) if target else None), max(floors, default=0)
+        return (_described(target) if target else None), max(floors, default=0)
 
     def _in_role(self, path: str, role: str, expires: dict[str, float]) -> TargetFile | None:
         """The target, where the library's walk and the file of `role` name the same."""
@@ -266,6 +266,13 @@ def _assignment(deployment: DeploymentName, target: TargetFile, *, shadow: bool)
 
 def _listed(target: TargetFile) -> Listing:
     return names.listing(target.path, target.length, target.hashes, _custom(target))
+
+
+def _described(target: TargetFile) -> Listing:
+    try:
+        return _listed(target)
+    except Rejected as error:
+        raise NotApproved("listing-malformed", f"{error}; sign it again, or update this box's agent") from error
 
 
 def _floor(target: TargetFile) -> int:

@@ -23,6 +23,8 @@ class Fetching:
         if self._closed:
             raise Retryable("the agent ends")
         self._asked = asyncio.run_coroutine_threadsafe(self._source.get(name, most), self._loop)
+        if self._closed:  # meanwhile
+            self._asked.cancel()
         try:
             return self._asked.result()
         except concurrent.futures.CancelledError:

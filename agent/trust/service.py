@@ -70,6 +70,7 @@ class SignedTrust:
     view: View | None = None  # the last; believed while it is `_current`
     obstacle: LongshoreError | None = None  # of the last try
     _current: bool = False
+    _away: bool = True  # the last refresh failed, or there was none
     _spread: float = 0.5
     _hint: int = 0
     _answered: int = 0  # the highest hint that a refresh has followed
@@ -175,7 +176,7 @@ class SignedTrust:
         try:
             await self._prove()
         except LongshoreError as error:
-            self.obstacle = error
+            self._away, self.obstacle = True, error
             raise
         finally:
             self._failures += 1
@@ -183,8 +184,7 @@ class SignedTrust:
         self._answered = max(self._answered, hint)
 
     async def _prove(self) -> None:
-        around, stood = self.around, self.view.timestamp if self.view and self._current else None
-        self._current = False
+        around, stood, self._current = self.around, self.view, False
         roots = await in_thread(around.metadata.roots, await self._first())
         kept = floors.rooted(around.floors.now, roots)
         if kept.since != around.floors.now.since:
@@ -194,7 +194,9 @@ class SignedTrust:
         self._check(expires)
         self.view = View(kept.root, around.floors.now.timestamp, around.clock.unix(), expires)
         self._current, self._spread = True, self.rng.random()
-        if stood != self.view.timestamp:
+        # Nobody is woken for what was known: two deployments that find nothing would wake each other without end.
+        if stood is None or self._away or stood.timestamp != self.view.timestamp:
+            self._away = False
             log.info("signed metadata: version %d under root %d", self.view.timestamp, self.view.root)
             around.changed()
 

@@ -106,6 +106,14 @@ async def test_too_few_signatures_of_a_delegated_role_are_refused(box: SignedBox
     await box.approved(NEW.digest)
 
 
+async def test_a_listing_that_is_not_understood_is_refused_by_name(
+    box: SignedBox, repository: SignedRepository
+) -> None:
+    repository.deploy(OLD, "1.0.0", task="divination")
+    with pytest.raises(NotApproved, match=r"^listing-malformed: "):
+        await box.approved(OLD.digest)
+
+
 async def test_a_listing_in_another_role_than_its_models_counts_for_nothing(
     box: SignedBox, repository: SignedRepository
 ) -> None:

@@ -109,6 +109,21 @@ async def test_what_nobody_thought_of_does_not_end_the_agent(
     await until(lambda: box.trust.view is not None)
 
 
+async def test_who_finds_nothing_wakes_nobody(box: SignedBox) -> None:
+    box.trust.hint(1)
+    await until(lambda: box.trust.view is not None)
+    for _ in range(4):
+        box.trust._current = False  # as after a file that could not be had
+        await box.refresh()
+    assert box.woken == 1
+    box.repository.away = Retryable("the simulated network is away")
+    with pytest.raises(Retryable):
+        await box.refresh()
+    box.repository.away = None
+    await box.refresh()
+    assert box.woken == 2
+
+
 async def test_a_report_says_what_was_proven_and_after_a_start_what_floors_tell(box: SignedBox) -> None:
     assert box.trust.proven() == View(0, 0, 0.0, {})
     box.trust.hint(1)

@@ -218,6 +218,20 @@ async def test_the_newest_root_is_proven_before_anything_else_is_asked_for_and_a
     assert repository.asked.count("3.root.json") == 1
 
 
+async def test_a_root_that_only_its_own_new_key_has_signed_is_refused(
+    box: SignedBox, repository: SignedRepository
+) -> None:
+    await box.refresh()
+    old = repository.keys["root"][0].public_key.keyid
+    repository.roles["root"].revoke_key(old, "root")
+    repository.keys["root"] = SignedRepository().keys["root"]
+    repository.roles["root"].add_key(repository.keys["root"][0].public_key, "root")
+    repository.write_root()
+    with pytest.raises(Untrusted, match="root was signed by 0/1 keys"):
+        await box.refresh()
+    assert box.floors.now.root == 1
+
+
 async def test_a_root_that_was_not_signed_by_the_one_before_leaves_the_newest_that_was(
     box: SignedBox, repository: SignedRepository
 ) -> None:
