@@ -50,6 +50,9 @@ class TufMetadata:
         self._root = b""  # the newest
         self._updater: Updater | None = None
         files.make_directory(folder / _HISTORY)
+        with files.translated(folder):
+            for left in folder.glob("tmp*"):  # the library was killed while it wrote
+                left.unlink(missing_ok=True)
 
     def roots(self, first: bytes) -> list[RootFacts]:
         """See the port."""

@@ -99,6 +99,15 @@ async def test_a_repository_that_goes_back_is_refused_whatever_happened_to_the_d
     await box.approved(NEW.digest)
 
 
+async def test_what_the_library_left_behind_when_it_was_killed_goes_at_the_next_start(box: SignedBox) -> None:
+    await box.refresh()
+    left = box.folder / "trust" / "tmpabcd1234"
+    left.write_bytes(b"half of it")
+    await box.restarted()
+    assert not left.exists()
+    await box.refresh()
+
+
 @pytest.mark.parametrize("place", ["state.db", "identity/floors.json", "trust"])
 async def test_an_old_copy_of_one_place_brings_no_old_floor_back(
     box: SignedBox, repository: SignedRepository, place: str
