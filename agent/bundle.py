@@ -40,6 +40,8 @@ _LIBRARIES = (
     "onnxruntime-gpu",
     "opencv-python-headless",
     "protobuf",
+    "securesystemslib",
+    "tuf",
 )
 
 
@@ -51,6 +53,7 @@ def gather(config: AgentConfig, environment: Mapping[str, str] = os.environ) -> 
         "config.json": lambda: _configured(config, environment),
         "desired.json": lambda: json_format.MessageToDict(stored.desired_state(config.state_dir)),
         "identity.json": lambda: _identity(config.state_dir / "identity"),
+        "trust.json": lambda: asdict(stored.trust(config.state_dir)),
         "state.json": lambda: list(_listing(config.state_dir)),
         "outbox.json": lambda: _outbox(config.state_dir / "outbox.db"),
         "versions.json": _versions,

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import msgspec
 
-from agent import outside
+from agent import outside, stored
 from agent.adapters.hold import holder
 from agent.adapters.x509 import X509Keys
 from agent.config import AgentConfig
@@ -55,6 +55,8 @@ class Facts:
     free_bytes: int = 1 << 40
     sandbox: Confined | None = None  # what a worker here gives up; None: it could not be tried
     joined: bool = True
+    trust: stored.TrustState | None = None  # None: it has not joined
+    now: float = 0.0  # unix seconds
     certificate: str = ""  # what is wrong with it
     no_address: str = ""  # to listen on, which this machine does not have
     taken_ports: dict[str, int] = field(default_factory=dict)  # flag -> port
@@ -70,6 +72,7 @@ def diagnose(facts: Facts) -> list[Finding]:
         *_sandbox(facts),
         *_state(facts),
         *_certificate(facts),
+        *_trust(facts),
         *_ports(facts),
     ]
     return ordered(findings)
@@ -98,6 +101,8 @@ def gather(config: AgentConfig) -> Facts:
         state_writable=os.access(there, os.W_OK),
         free_bytes=shutil.disk_usage(there).free,
         joined=os.access(state / "identity" / "cert.pem", os.F_OK),
+        trust=stored.trust(state) if os.access(state / "identity" / "cert.pem", os.F_OK) else None,
+        now=time.time(),
         certificate=_certificate_trouble(state / "identity" / "cert.pem"),
         no_address="" if _bind_error(config.listen, 0) == 0 else config.listen,
         taken_ports=_taken(config),
@@ -200,6 +205,25 @@ def _state(facts: Facts) -> list[Finding]:
 
 def _certificate(facts: Facts) -> list[Finding]:
     return [Finding("certificate", facts.certificate, broken=True)] if facts.certificate else []
+
+
+def _trust(facts: Facts) -> list[Finding]:
+    """What runs goes on whatever this says, so that nothing is broken by it."""
+    if facts.trust is None:
+        return []
+    known = facts.trust.floors
+    if not known.timestamp:
+        first = "nothing is proven yet" if facts.trust.rooted else "this box trusts no root yet; it takes one"
+        return [Finding("signed metadata", f"{first} at its next Sync, and installs nothing before", note=True)]
+    told = f"version {known.timestamp} under root {known.root}, signed {_ago(facts.now - known.signed)}"
+    told += "".join(f", {model} from number {floor} on" for model, floor in sorted(known.releases.items()) if floor)
+    expired = facts.now >= facts.trust.expires
+    late = "; it has expired, and nothing is installed until the control plane signs anew" if expired else ""
+    return [Finding("signed metadata", told + late, note=expired)]
+
+
+def _ago(seconds: float) -> str:
+    return f"{seconds / 3600:.0f} h ago" if seconds >= 0 else "in the future, by this box's clock"
 
 
 def _ports(facts: Facts) -> list[Finding]:

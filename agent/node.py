@@ -12,6 +12,7 @@ import contextlib
 import logging
 import random
 import signal
+import ssl
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ import uvloop
 
 from agent import logs, report
 from agent.adapters import notify
-from agent.adapters.blob_https import Grant, HttpsBlobs, pinned
+from agent.adapters.blob_https import HttpsBlobs, pinned
 from agent.adapters.clock import SystemClock
 from agent.adapters.compiled_store import CompiledStore
 from agent.adapters.enroll_https import HttpsLateDoor
@@ -46,21 +47,24 @@ from agent.inference.engine import OnnxEngine
 from agent.link.loop import Handlers, SyncLoop, kept
 from agent.looking import Looking
 from agent.pipeline.board import Board
-from agent.pipeline.shadow import ShadowTally
 from agent.pipeline.table import BoardTable
+from agent.ports import Grant
 from agent.report import Addresses, Box
 from agent.serving.access import Access, ServerCredentials
 from agent.serving.dataplane import DataPlane
 from agent.serving.grpc_server import GrpcServer
 from agent.serving.metrics_server import MetricsServer
 from agent.serving.rest_server import RestServer
-from agent.supervise import Tasks
+from agent.signed import signed_trust
+from agent.supervise import Tasks, bounded
 from agent.telemetry import events
 from agent.telemetry.metrics import Metrics
 from agent.telemetry.nodestats import available_memory
 from agent.telemetry.reporter import Reporter
 from agent.telemetry.sender import Sender
 from agent.tracking.following import Following
+from agent.trust.kept import Approvals
+from agent.trust.service import SignedTrust
 from agent.types import Finished, Problem, Tap, Zone
 from agent.update.machine import State
 from agent.update.measured import Measured
@@ -76,8 +80,6 @@ from protos.fleet_pb2 import DesiredState, SyncRequest
 from protos.ids import CameraName, DeploymentName
 
 log = logging.getLogger(__name__)
-
-STEP_SECONDS = 3.0  # of the shutdown, each
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,7 @@ class Node:
         self._reporter = Reporter(disk.outbox, self.metrics, self._clock, config.state_dir, self._tell)
         self._sender = Sender(disk.outbox, self._clock, random.random)
         self._looking = Looking(self._clock, self.captures, self._idle_cameras, self._drawn)
+        self._trust = self._new_trust()
         ports = self._update_ports()
         self._shadows = Shadows(ports, self.board, self._clock, self._changed, available_memory)
         self._updater = self._new_updater(ports)
@@ -151,6 +154,7 @@ class Node:
         self._tasks.eternal("send", self._sender.run())
         self._tasks.eternal("sync", self._sync.run())
         self._tasks.eternal("renew", self._renewal.run())
+        self._tasks.eternal("trust", self._trust.run())
         self._tasks.eternal("look", self._looking.serve(self._link))
         self._tasks.eternal("snapshots", self._looking.answer(self._link))
         self._tasks.eternal("signs of life", self._notifier.live(self._clock))
@@ -165,7 +169,7 @@ class Node:
         self._notifier.tell(notify.STOPPING)
         async with contextlib.AsyncExitStack() as last:
             for step in reversed(self._endings()):
-                last.push_async_callback(_bounded, *step)
+                last.push_async_callback(bounded, *step)
 
     def _endings(self) -> list[tuple[str, Callable[[], object]]]:
         return [
@@ -173,6 +177,7 @@ class Node:
             ("inference over gRPC", self._grpc.stop),
             ("shared memory", self._regions.close),
             ("metrics", self._metrics_server.stop),
+            ("signed metadata", self._trust.close),
             ("updates", self._updater.close),
             ("shadows", self._shadows.close),
             ("engines", self.board.close),
@@ -198,8 +203,9 @@ class Node:
     def _handlers(self) -> Handlers:
         return Handlers(self._granted, self._wish, self._looking.look_until)
 
-    def _granted(self, url: str, bearer: str) -> None:
-        self._grant = Grant(url, bearer) if url else None
+    def _granted(self, grant: Grant) -> None:
+        self._grant = grant if grant.url else None
+        self._trust.hint(grant.metadata_version)
         if not self._was_connected:
             self._sender.hurry()  # the control plane is back, so it stores again
 
@@ -263,19 +269,10 @@ class Node:
         self._was_connected = self._sync.connected
         epoch = self._disk.outbox.summary().epoch
         deployments, cameras = self._updater.reports(), self.captures.stats()
-        shadows, costs = self._shadow_reports(), self.board.costs
-        return report.request(self._box, epoch, deployments, cameras, self._problems(), shadows, costs)
-
-    def _shadow_reports(self) -> dict[DeploymentName, report.ShadowReport]:
-        loaded = self.board.shadows
-        return {
-            name: report.ShadowReport(
-                self._shadows.digest(name),
-                message or self.board.shadow_trouble(name),
-                loaded[name].tally if name in loaded else ShadowTally(),
-            )
-            for name, message in self._shadows.messages.items()
-        }
+        tallies = {name: each.tally for name, each in self.board.shadows.items()}
+        shadows = report.shadow_reports(self._shadows, tallies, self.board.shadow_trouble)
+        problems, costs, proven = self._problems(), self.board.costs, self._trust.proven()
+        return report.request(self._box, epoch, deployments, cameras, problems, shadows, costs, proven)
 
     def _problems(self) -> list[Problem]:
         found = [
@@ -284,6 +281,7 @@ class Node:
             *self._broker.problems(),
             *self._sandboxes.problems(),
         ]
+        found += [problem for problem in self._trust.problems() if problem.code not in {each.code for each in found}]
         trouble = self._disk.outbox.summary().trouble
         if trouble:
             found.append(Problem("outbox", trouble))
@@ -382,10 +380,23 @@ class Node:
         return Access(token, ServerCredentials(folder / "cert.pem", folder / "key.pem", folder / "ca.pem"))
 
     def _update_ports(self) -> Ports:
-        blobs = HttpsBlobs(lambda: self._grant, lambda: pinned(self._identity.ca))
-        quota, provider = lambda: self._desired.quotas.release_bytes, self.config.provider
-        measured = Measured(self._disk.state, provider)
-        return Ports(blobs, self._disk.releases, self.board, quota, provider=provider, measured=measured)
+        blobs = HttpsBlobs(lambda: self._grant, self._pinned)
+        state, releases, provider = self._disk.state, self._disk.releases, self.config.provider
+        quota, approvals = lambda: self._desired.quotas.release_bytes, Approvals(state)
+        measured = Measured(state, provider)
+        return Ports(blobs, releases, self.board, self._trust, approvals, quota, provider=provider, measured=measured)
+
+    def _pinned(self) -> ssl.SSLContext:
+        return pinned(self._identity.ca)
+
+    def _new_trust(self) -> SignedTrust:
+        state, grant = self._disk.state, lambda: self._grant
+        return signed_trust(self.config, self._identity, state, self._clock, grant, self._pinned, self._proven_anew)
+
+    def _proven_anew(self) -> None:
+        self._updater.wake()
+        self._shadows.wake()
+        self._sync.changed()
 
     def _new_updater(self, ports: Ports) -> Updater:
         settings = UpdateSettings(confirm_seconds=self.config.confirm_seconds)
@@ -419,28 +430,10 @@ class Node:
         self._tasks.once("reconnect cloud", self._cloud.renewed())
 
 
-def _check_runtime(provider: str) -> None:
-    """Raises Fatal when the inference runtimes installed here exclude each other, with the line that mends it."""
-    trouble = runtime.trouble(runtime.installed(), provider)
-    if trouble:
-        raise Fatal(trouble)
-
-
 def _outbox_bytes(config: AgentConfig, state: SqliteState) -> int:
     """As it was before: a start must not drop what a wider quota let in."""
     told = kept(state)
     return config.outbox_bound(told.quotas.outbox_bytes if told else 0)
-
-
-async def _bounded(name: str, step: Callable[[], object]) -> None:
-    """One step of the shutdown: at most STEP_SECONDS, and its failure is only logged."""
-    try:
-        async with asyncio.timeout(STEP_SECONDS):
-            result = step()
-            if asyncio.iscoroutine(result):
-                await result
-    except Exception:  # a supervised root: the other steps must still happen
-        log.exception("shutdown: %s did not end well", name)
 
 
 async def _run(config: AgentConfig) -> None:
@@ -493,6 +486,7 @@ def run_node(config: AgentConfig) -> None:
         Fatal: the state directory or a port is taken, the runtime is unusable, or a part that must not end has ended.
         Rejected: this box has not joined, or in the other role.
     """
-    _check_runtime(config.provider)
+    if trouble := runtime.trouble(runtime.installed(), config.provider):
+        raise Fatal(trouble)  # the inference runtimes installed here exclude each other
     with hold(config.state_dir), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_run(config))

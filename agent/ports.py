@@ -322,12 +322,21 @@ class TelemetryOut(Protocol):
 
 
 @dataclass(frozen=True)
+class Grant:
+    """Where files and signed metadata are, and the short-lived leave to read them; "" where there are none."""
+
+    url: str
+    bearer: str = field(repr=False)
+    metadata_url: str = ""
+    metadata_version: int = 0  # of the newest timestamp: a hint to look, never believed
+
+
+@dataclass(frozen=True)
 class SyncReply:
     """Bytes of protos.fleet DesiredState exactly as received, and the ephemeral file grant."""
 
     desired: bytes
-    grant_url: str
-    grant_bearer: str
+    grant: Grant
     clock_unix: float
 
 

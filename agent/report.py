@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from agent.cameras.stats import CameraStats
 from agent.offload.cost import CostLine
 from agent.pipeline.shadow import ShadowTally
+from agent.trust.freshness import View
 from agent.types import Problem
 from agent.update.deployment import Report
+from agent.update.shadow import Shadows
 from agent.version import VERSION
 from protos import fleet_pb2
 from protos.ids import CameraName, DeploymentName, Digest
+from protos.trust import TIMESTAMP
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,16 @@ class ShadowReport:
     tally: ShadowTally
 
 
+def shadow_reports(
+    shadows: Shadows, tallies: Mapping[DeploymentName, ShadowTally], trouble: Callable[[DeploymentName], str]
+) -> dict[DeploymentName, ShadowReport]:
+    """`trouble`: why one that was loaded sees no frames."""
+    return {
+        name: ShadowReport(shadows.digest(name), message or trouble(name), tallies.get(name, ShadowTally()))
+        for name, message in shadows.messages.items()
+    }
+
+
 def request(
     box: Box,
     epoch: str,
@@ -56,6 +69,7 @@ def request(
     problems: Iterable[Problem],
     shadows: Mapping[DeploymentName, ShadowReport] = {},
     costs: Mapping[DeploymentName, CostLine] = {},
+    proven: View | None = None,
 ) -> fleet_pb2.SyncRequest:
     """The report; generation and clock are the sync loop's to fill in."""
     return fleet_pb2.SyncRequest(
@@ -67,6 +81,16 @@ def request(
         ],
         cameras=[_camera(name, stats) for name, stats in cameras.items()],
         problems=[fleet_pb2.Problem(code=problem.code, message=problem.message) for problem in problems],
+        trust=_trust(proven) if proven else None,
+    )
+
+
+def _trust(proven: View) -> fleet_pb2.TrustReport:
+    return fleet_pb2.TrustReport(
+        root_version=proven.root,
+        timestamp_version=proven.timestamp,
+        refreshed_unix_ms=int(proven.refreshed * 1000),
+        expires_unix_ms=int(proven.expires.get(TIMESTAMP, 0.0) * 1000),
     )
 
 

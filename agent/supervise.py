@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
+
+STEP_SECONDS = 3.0  # of a shutdown, each
 
 
 def cancelled() -> bool:
@@ -35,6 +37,31 @@ async def in_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
         await asyncio.wait({running})
         running.exception()  # looked at: nobody waits for it any more
         raise
+
+
+async def first_of(*waits: Awaitable[object]) -> None:
+    """Until one of these ends; the others are cancelled, and have ended as well. Raises what any of them raised."""
+    running = {asyncio.ensure_future(wait) for wait in waits}
+    try:
+        await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in running:
+            wait.cancel()
+        await asyncio.wait(running)
+    for wait in running:
+        if not wait.cancelled():
+            wait.result()
+
+
+async def bounded(name: str, step: Callable[[], object]) -> None:
+    """One step of a shutdown: at most STEP_SECONDS, and its failure is only logged."""
+    try:
+        async with asyncio.timeout(STEP_SECONDS):
+            result = step()
+            if asyncio.iscoroutine(result):
+                await result
+    except Exception:  # a supervised root: the other steps must still happen
+        log.exception("shutdown: %s did not end well", name)
 
 
 class Tasks:

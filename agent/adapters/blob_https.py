@@ -12,24 +12,17 @@ import ssl
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from agent.adapters import http_client
 from agent.adapters.http_client import Answer, NoHttp, Question
+from agent.ports import Grant
 from protos.errors import LongshoreError, Retryable
 from protos.ids import Digest, hex_of
 
 MOST_AT_ONCE = 1 << 20  # bytes per chunk, by the port
 ABSENT_SECONDS = 60.0  # until a file that is not there is asked for again: somebody must push it first
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
-
-
-@dataclass(frozen=True)
-class Grant:
-    """Where files are, and the short-lived leave to read them."""
-
-    url: str
-    bearer: str = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -71,43 +64,52 @@ class HttpsBlobs:
             if answer.status == 416:  # nothing lies behind `offset`
                 return
             skip = _skip(answer, offset)
-            async for chunk in self._paced(answer):
+            async for chunk in paced(answer, self._patience, self._monotonic):
                 wanted, skip = chunk[skip:], max(0, skip - len(chunk))
                 for start in range(0, len(wanted), MOST_AT_ONCE):
                     yield wanted[start : start + MOST_AT_ONCE]
 
     @asynccontextmanager
     async def _answer(self, grant: Grant, digest: Digest, offset: int) -> AsyncIterator[Answer]:
-        headers = {"Authorization": f"Bearer {grant.bearer}", "Accept-Encoding": "identity"}
+        headers = leave(grant)
         if offset:
             headers["Range"] = f"bytes={offset}-"
-        url = f"{grant.url.rstrip('/')}/{hex_of(digest)}"
+        question = Question(f"{grant.url.rstrip('/')}/{hex_of(digest)}", headers)
+        trust = context(question.url, self._trust)
         try:
-            async with http_client.ask(Question(url, headers), self._context(grant), self._patience.quiet) as answer:
+            async with http_client.ask(question, trust, self._patience.quiet) as answer:
                 _check(answer, digest)
                 yield answer
         except (NoHttp, OSError, TimeoutError) as error:
-            raise _translate(error) from error
+            raise translate(error, "files") from error
 
-    def _context(self, grant: Grant) -> ssl.SSLContext | None:
-        if grant.url.startswith("http://"):
-            return None
-        context = self._trust()
-        if context is None:
-            raise Retryable("no CA to check the file server with; join this box first")
-        return context
 
-    async def _paced(self, answer: Answer) -> AsyncIterator[bytes]:
-        """The answer's chunks, as long as they come fast enough."""
-        since, received = self._monotonic(), 0
-        async for chunk in answer.body:
-            received += len(chunk)
-            yield chunk
-            spent = self._monotonic() - since
-            if spent >= self._patience.window:
-                if received < self._patience.slowest * spent:
-                    raise Retryable(f"files come at {received / spent:.0f} bytes/s only; tried again")
-                since, received = self._monotonic(), 0
+def leave(grant: Grant) -> dict[str, str]:
+    """Headers of a question that the grant allows."""
+    return {"Authorization": f"Bearer {grant.bearer}", "Accept-Encoding": "identity"}
+
+
+def context(url: str, trust: Callable[[], ssl.SSLContext | None]) -> ssl.SSLContext | None:
+    """How the server at `url` is checked; None: not at all, for it is plain HTTP. Raises Retryable."""
+    if url.startswith("http://"):
+        return None
+    found = trust()
+    if found is None:
+        raise Retryable("no CA to check the file server with; join this box first")
+    return found
+
+
+async def paced(answer: Answer, patience: Patience, monotonic: Callable[[], float]) -> AsyncIterator[bytes]:
+    """The answer's chunks, as long as they come fast enough. Raises Retryable."""
+    since, received = monotonic(), 0
+    async for chunk in answer.body:
+        received += len(chunk)
+        yield chunk
+        spent = monotonic() - since
+        if spent >= patience.window:
+            if received < patience.slowest * spent:
+                raise Retryable(f"files come at {received / spent:.0f} bytes/s only; tried again")
+            since, received = monotonic(), 0
 
 
 def _check(answer: Answer, digest: Digest) -> None:
@@ -136,10 +138,11 @@ def _skip(answer: Answer, offset: int) -> int:
     return offset - int(found[1])
 
 
-def _translate(error: Exception) -> LongshoreError:
+def translate(error: Exception, what: str) -> LongshoreError:
+    """Trouble of the wire while `what` came, once."""
     text = str(error)
     if "CERTIFICATE_VERIFY_FAILED" in text:
         return Retryable(
             "the file server's certificate is not one of our control plane, or this box's clock is wrong; check both"
         )
-    return Retryable(f"files stopped coming ({text or type(error).__name__})")
+    return Retryable(f"{what} stopped coming ({text or type(error).__name__})")

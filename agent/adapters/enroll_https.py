@@ -166,6 +166,7 @@ def _admission(content: bytes) -> Admission:
         certificate=answer.certificate.certificate_pem.encode(),
         ca=answer.certificate.ca_pem.encode(),
         fleet_address=answer.fleet_address,
+        root=answer.root,
     )
 
 

@@ -15,7 +15,7 @@ import grpc
 import grpc.aio
 
 from agent.identity.store import Identity
-from agent.ports import SyncReply
+from agent.ports import Grant, SyncReply
 from agent.supervise import cancelled
 from protos import fleet_pb2, fleet_pb2_grpc
 from protos.errors import LongshoreError, Rejected, Retryable
@@ -55,8 +55,7 @@ class GrpcFleetLink:
             raise self._translate(error) from error
         return SyncReply(
             desired=answer.desired.SerializeToString(deterministic=True),
-            grant_url=answer.grant.base_url,
-            grant_bearer=answer.grant.bearer,
+            grant=_grant(answer.grant),
             clock_unix=answer.clock_unix_ms / 1000,
         )
 
@@ -117,6 +116,10 @@ class GrpcFleetLink:
                 f"the control plane does not understand this agent ({details}); update the older of the two"
             )
         return Retryable(_untrusted(details) or f"the control plane is away: {_reason(code, details)}")
+
+
+def _grant(told: fleet_pb2.FileGrant) -> Grant:
+    return Grant(told.base_url, told.bearer, told.metadata_url, told.metadata_version)
 
 
 async def _kept(call: Awaitable[T]) -> T:

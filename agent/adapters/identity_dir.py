@@ -2,8 +2,8 @@
 
 `cert.pem` is the commit point. A fresh key waits as key.next.pem, or as key.<token id>.pem while the box joins: the
 agent may run and renew meanwhile. It becomes key.pem after the certificate that fits it is there. `load` finishes what
-a crash left between those two. facts.json remembers what cert.pem says, so that looking at it does not load
-`cryptography` (5 MB) into a running agent.
+a crash left between those two. root.json comes before it. facts.json remembers what cert.pem says, so that looking at
+it costs nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import json
 from pathlib import Path
 
 from agent.adapters import files
+from agent.adapters.trust_files import TrustFiles
 from agent.identity.decisions import CertificateFacts
 from agent.identity.store import Identity, Keys, Membership
 from protos.errors import Rejected, Retryable
@@ -67,12 +68,20 @@ class IdentityDirectory:
         with files.translated(path):
             return path.read_bytes() if path.is_file() else None
 
-    def commit(self, member: Membership, certificate: bytes, ca: bytes) -> Identity:
+    def commit(self, member: Membership, certificate: bytes, ca: bytes, root: bytes | None = None) -> Identity:
+        """See the port."""
+        if root or (root is not None and ca != self._kept_ca()):
+            TrustFiles(self.path).keep_root(root)
         files.write_atomic(self.path / "ca.pem", ca)
         files.write_atomic(self.path / "node.json", _node_json(member))
         files.write_atomic(self.path / "cert.pem", certificate)
         self.facts()
         return self.load()
+
+    def _kept_ca(self) -> bytes:
+        with contextlib.suppress(Rejected):
+            return self._read("ca.pem")
+        return b""
 
     def _settle(self) -> None:
         """The staged key that the certificate is for takes its place."""

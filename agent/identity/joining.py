@@ -43,6 +43,7 @@ class Admission:
     certificate: bytes
     ca: bytes
     fleet_address: str
+    root: bytes = b""  # of signed metadata, which this box trusts first; empty from a control plane without
 
 
 class FrontDoor(Protocol):
@@ -80,7 +81,7 @@ def join(wish: Wish, door: FrontDoor, keys: Keys, store: IdentityStore) -> Ident
     admission = replace(admission, ca=keys.only(admission.ca), certificate=keys.only(admission.certificate))
     _check(admission, wish, keys, keys.public_key(key))
     member = Membership(node_id(admission.node_id), door.url, admission.fleet_address, admission.role)
-    return store.commit(member, admission.certificate, admission.ca)
+    return store.commit(member, admission.certificate, admission.ca, admission.root)
 
 
 def _check_membership(wish: Wish, keys: Keys, store: IdentityStore) -> None:

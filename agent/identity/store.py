@@ -100,6 +100,10 @@ class IdentityStore(Protocol):
         """The key that was kept aside for joining with this token."""
         ...
 
-    def commit(self, member: Membership, certificate: bytes, ca: bytes) -> Identity:
-        """`certificate` and the staged key that fits it are the identity from now on."""
+    def commit(self, member: Membership, certificate: bytes, ca: bytes, root: bytes | None = None) -> Identity:
+        """`certificate` and the staged key that fits it are the identity from now on.
+
+        `root`: of signed metadata, trusted first from now on. Empty, the one before stays where `ca` does; None, it
+        stays in any case.
+        """
         ...

@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError
 
 from agent.identity.decisions import clock_problem
 from agent.link.schedule import Schedule
-from agent.ports import Clock, FleetLink, StateStore, SyncReply
+from agent.ports import Clock, FleetLink, Grant, StateStore, SyncReply
 from agent.types import Problem
 from protos import fleet_pb2, telemetry_pb2
 from protos.errors import Fatal, Rejected, Retryable
@@ -30,7 +30,7 @@ KEY = "desired"
 class Handlers:
     """What a node does with an answer; all are called on the loop, in this order, and must be idempotent."""
 
-    grant: Callable[[str, str], None]  # base URL, bearer: fresh at every Sync
+    grant: Callable[[Grant], None]  # fresh at every Sync
     desired: Callable[[fleet_pb2.DesiredState], None]
     watch: Callable[[float], None] = lambda _: None  # somebody looks until then, unix seconds of this box's clock
 
@@ -146,7 +146,7 @@ class SyncLoop:
         if desired.generation != self._desired.generation:
             self.changed()  # told soon, so that nobody sees this box behind for a whole interval
         self._desired = desired
-        self._handlers.grant(reply.grant_url, reply.grant_bearer)
+        self._handlers.grant(reply.grant)
         self._handlers.desired(desired)
         self._handlers.watch(desired.watch_until_unix_ms / 1000 - self.clock_offset)
 

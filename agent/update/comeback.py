@@ -66,7 +66,8 @@ class Comeback:
         """Fetch what was found damaged, from where it stopped. Ends only by being cancelled; a round is due in time."""
         if self._lost is not None:
             try:
-                await steps.pull(self._ports, self._lost, lambda *_: None)
+                approval = await steps.approval_of(self._ports, self._deployment, self._lost)
+                await steps.pull(self._ports, approval, lambda *_: None)
                 self._lost = None
             except LongshoreError as error:
                 self.hindrance.error = passing(error)

@@ -15,6 +15,9 @@ from dataclasses import dataclass
 
 from agent.errors import Damaged, DiskFull, OverQuota
 from agent.ports import Clock, StateStore
+from agent.supervise import first_of
+from agent.trust.agreement import Approval
+from agent.trust.errors import NotApproved
 from agent.types import Problem
 from agent.update import progress, steps
 from agent.update.backoff import Backoff
@@ -70,6 +73,7 @@ class _Ended:
     event: Event
     message: str = ""
     wait: float = 0.0  # seconds before the next step
+    rule: str = ""  # of signed metadata, that excludes the release
 
 
 class DeploymentUpdate:
@@ -87,6 +91,7 @@ class DeploymentUpdate:
         self._woken = asyncio.Event()
         self._eager = True  # nothing failed since a wait was ended early
         self._step: asyncio.Task[_Ended] | None = None
+        self._approval: Approval | None = None
         self._verified: VerifiedRelease | None = None
         self._answering: Digest | None = None
         self._before: Digest | None = None  # answers again when what answers is abandoned
@@ -121,6 +126,12 @@ class DeploymentUpdate:
         self._woken.set()
         if self._step is not None and self._record.state not in (State.SWAPPING, State.ROLLING_BACK):
             self._step.cancel()
+
+    def wake(self) -> None:
+        """Newer metadata was proven: what was not signed, or was excluded, may be approved now."""
+        if self._record.state is State.FAILED:
+            self._record = progress.reconsidered(self._record)
+        self._woken.set()
 
     def report(self) -> Report:
         record = self._record
@@ -188,7 +199,7 @@ class DeploymentUpdate:
             return
         if ended.event is not Event.RETRY:
             self._went_well()
-        after = progress.advanced(self._record, ended.event, ended.message)
+        after = progress.advanced(self._record, ended.event, ended.message, ended.rule)
         # What is loaded waits for its record. Any other step is simply done again, and a comeback may be tried between.
         moved = await (self._move(after) if self._unconfirmed else self._moved(after))
         if moved and ended.wait:
@@ -202,7 +213,7 @@ class DeploymentUpdate:
             return _Ended(Event.REJECTED, f"given up after too many tries; the last: {record.message or 'a crash'}")
         self._step = asyncio.create_task(self._act(), name=f"{record.state} {record.deployment}")
         try:
-            await _first(self._step, *self._bounds())
+            await first_of(self._step, *self._bounds())
             if not self._step.cancelled():
                 return self._step.result()
         finally:
@@ -231,11 +242,12 @@ class DeploymentUpdate:
             # Fatal: the disk turned read-only, say. What answers goes on; somebody may mend it under us.
             return _Ended(Event.RETRY, str(error), self._step_hindrance.met(error))
         except Rejected as error:
-            return _Ended(Event.REJECTED, str(error))
+            return _Ended(Event.REJECTED, str(error), rule=error.rule if isinstance(error, NotApproved) else "")
 
     async def _pull(self, target: Digest) -> _Ended:
         self._around.sweep()
-        await steps.pull(self._around.ports, target, self._pulled)
+        self._approval = await steps.approve(self._around.ports, self._record.deployment, target)
+        await steps.pull(self._around.ports, self._approval, self._pulled)
         return _Ended(Event.OK)
 
     def _pulled(self, done: int, total: int) -> None:
@@ -243,7 +255,9 @@ class DeploymentUpdate:
         self._went_well()  # bytes came: the wire is good again
 
     async def _verify(self, target: Digest) -> _Ended:
-        self._verified = await steps.verify(self._around.ports, target)
+        if self._approval is None or self._approval.digest != target:
+            return _Ended(Event.ABORTED)  # unreachable by the tables: VERIFYING follows PULLING in one process
+        self._verified = await steps.verify(self._around.ports, self._approval)
         return _Ended(Event.OK)
 
     async def _warm(self, target: Digest) -> _Ended:
@@ -327,7 +341,7 @@ class DeploymentUpdate:
     async def _pause(self, seconds: float) -> None:
         """Wait, or until something new is offered; meanwhile what must come back is fetched, should it need that."""
         self._woken.clear()
-        await _first(self._around.clock.sleep(seconds), self._woken.wait(), self._comeback.fetch())
+        await first_of(self._around.clock.sleep(seconds), self._woken.wait(), self._comeback.fetch())
         if self._woken.is_set():
             self._eager = False
 
@@ -338,17 +352,3 @@ class DeploymentUpdate:
             self._around.state.delete(key_of(self._record.deployment))
         except LongshoreError as error:  # it is withdrawn again after the next start
             log.warning("%s: its record stays until the next start: %s", self._record.deployment, error)
-
-
-async def _first(*waits: Awaitable[object]) -> None:
-    """Until one of these ends; the others are cancelled, and have ended as well. Raises what any of them raised."""
-    running = {asyncio.ensure_future(wait) for wait in waits}
-    try:
-        await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in running:
-            wait.cancel()
-        await asyncio.wait(running)
-    for wait in running:
-        if not wait.cancelled():
-            wait.result()

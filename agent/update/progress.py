@@ -22,8 +22,11 @@ _COUNTED = {(State.VERIFYING, Event.DAMAGED): State.VERIFYING, (State.VERIFYING,
 
 @dataclass(frozen=True)
 class Refusal:
+    """`rule`: of signed metadata, that excluded it; when that changes, or this agent, it is asked about again."""
+
     digest: Digest
     reason: str
+    rule: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,12 @@ def from_bytes(content: bytes) -> Progress:
 
 def resumed(record: Progress) -> Progress:
     """Where to go on after the process ended, however it ended."""
-    return replace(record, state=RESUME[record.state])
+    return replace(reconsidered(record), state=RESUME[record.state])
+
+
+def reconsidered(record: Progress) -> Progress:
+    """Without the refusals that newer metadata, or another agent, may take back."""
+    return replace(record, refused=tuple(known for known in record.refused if not known.rule))
 
 
 def decide(record: Progress, offered: Digest) -> Event | None:
@@ -115,13 +123,16 @@ def offered(record: Progress, digest: Digest, event: Event) -> Progress:
     return replace(record, state=state, target=digest, previous=previous, attempts=attempts, message=message)
 
 
-def advanced(record: Progress, event: Event, message: str = "") -> Progress:
-    """The record after `event` out of a busy state. `message` says why, in one sentence, when the event is no OK."""
+def advanced(record: Progress, event: Event, message: str = "", rule: str = "") -> Progress:
+    """The record after `event` out of a busy state. `message` says why, in one sentence, when the event is no OK.
+
+    `rule`: the name of the rule, where signed metadata excludes the release.
+    """
     event = _bounded(record, event)
     state = next_state(record.state, event)
     after = replace(record, state=state, attempts=_counted(record, event), message=message)
     if event in (Event.REJECTED, Event.UNHEALTHY):
-        after = _refuse(after, message)
+        after = _refuse(after, message, rule)
     if (record.state, event) == (State.CONFIRMING, Event.OK):
         after = replace(after, active=record.target, previous=_before(record), attempts={}, message="")
     return after
@@ -152,10 +163,10 @@ def _counted(record: Progress, event: Event) -> dict[State, int]:
     return {**record.attempts, counted: record.attempts.get(counted, 0) + 1}
 
 
-def _refuse(record: Progress, reason: str) -> Progress:
+def _refuse(record: Progress, reason: str, rule: str) -> Progress:
     if record.target is None or record.refusal(record.target):
         return record
-    return replace(record, refused=(*record.refused, Refusal(record.target, reason))[-MOST_REFUSED:])
+    return replace(record, refused=(*record.refused, Refusal(record.target, reason, rule))[-MOST_REFUSED:])
 
 
 def _before(record: Progress) -> Digest | None:

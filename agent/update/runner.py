@@ -62,8 +62,10 @@ class Updater:
 
     def start(self) -> None:
         """Take up every record on disk; what answered before the power went answers again."""
-        for key in self._state.keys(PREFIX):
-            self._begin(self._load(DeploymentName(key.removeprefix(PREFIX))))
+        records = [self._load(DeploymentName(key.removeprefix(PREFIX))) for key in self._state.keys(PREFIX)]
+        self._adopt(records)
+        for record in records:
+            self._begin(record)
 
     def offer(self, wanted: Mapping[DeploymentName, Digest]) -> None:
         """All that desired state wants answered here."""
@@ -75,6 +77,11 @@ class Updater:
             if name not in self._updates:
                 self._begin(Progress(name))
             self._updates[name].offer(digest)
+
+    def wake(self) -> None:
+        """Newer metadata was proven: nobody waits for it any longer."""
+        for update in self._updates.values():
+            update.wake()
 
     def refusal(self, deployment: DeploymentName, digest: Digest) -> str:
         """Why this deployment refused that release for good, or ""."""
@@ -119,6 +126,12 @@ class Updater:
             log.exception("the update of %s failed; it goes on from its record", update.record.deployment)
             return update.stumbled()
         return None
+
+    def _adopt(self, records: Iterable[Progress]) -> None:
+        try:
+            self._around.ports.approvals.adopt(digest for record in records for digest in record.confirmed)
+        except LongshoreError as error:  # they are adopted at the next start, or approved again
+            log.warning("approvals are not kept: %s", error)
 
     def _load(self, name: DeploymentName) -> Progress:
         try:

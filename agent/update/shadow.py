@@ -14,7 +14,8 @@ from typing import Protocol
 
 from agent.errors import Damaged
 from agent.ports import Clock
-from agent.supervise import Tasks, in_thread
+from agent.supervise import Tasks, first_of, in_thread
+from agent.trust.errors import NotApproved
 from agent.update import steps
 from agent.update.backoff import Backoff
 from agent.update.hindrance import Hindrance
@@ -63,6 +64,7 @@ class Shadows:
     backoff: Callable[[], Backoff] = Backoff
     _wanted: dict[DeploymentName, _Wanted] = field(default_factory=dict)
     _tasks: Tasks = field(default_factory=Tasks)
+    _woken: asyncio.Event = field(default_factory=asyncio.Event)
 
     def offer(self, wanted: Mapping[DeploymentName, Digest]) -> None:
         """All that desired state wants compared here."""
@@ -71,6 +73,10 @@ class Shadows:
         for name, digest in wanted.items():
             if name not in self._wanted or self._wanted[name].digest != digest:
                 self._begin(name, digest)
+
+    def wake(self) -> None:
+        """Newer metadata was proven: those that wait try again."""
+        self._woken.set()
 
     @property
     def releases(self) -> list[Digest]:
@@ -109,7 +115,7 @@ class Shadows:
         while True:
             try:
                 await self._load(name, wanted.digest)
-            except (Damaged, Retryable, Fatal) as error:  # what was damaged was thrown away, and is fetched again
+            except (Damaged, NotApproved, Retryable, Fatal) as error:  # it passes: bytes, metadata and disks are mended
                 wait = hindrance.met(error)
             except Rejected as error:
                 self._say(name, wanted, f"was refused: {error}")
@@ -118,11 +124,13 @@ class Shadows:
                 self._say(name, wanted, "")
                 return
             self._say(name, wanted, f"waits: {hindrance.error}")
-            await self.clock.sleep(wait)
+            self._woken.clear()
+            await first_of(self.clock.sleep(wait), self._woken.wait())
 
     async def _load(self, name: DeploymentName, digest: Digest) -> None:
-        await steps.pull(self.ports, digest, lambda *_: None)
-        release = await steps.verify(self.ports, digest)
+        approval = await steps.approve(self.ports, name, digest, shadow=True)
+        await steps.pull(self.ports, approval, lambda *_: None)
+        release = await steps.verify(self.ports, approval)
         known = self.ports.measured.get(digest, {})
         variant = decided(release.manifest.variants, self.ports.provider, known)
         entry = release.manifest.file(variant.file)

@@ -17,9 +17,12 @@ from dataclasses import dataclass, field
 from agent.errors import Damaged, DiskFull, OverQuota
 from agent.ports import BlobSource
 from agent.supervise import in_thread
+from agent.trust.agreement import Approval
+from agent.trust.kept import Approvals
 from agent.update import verify as proof
 from agent.update.serving import Serving
 from agent.update.store import ReleaseStore
+from agent.update.trust import Trust
 from agent.update.variants import decided, tried
 from agent.update.verify import VerifiedBytes, VerifiedRelease
 from protos import manifest as manifests
@@ -38,14 +41,16 @@ log = logging.getLogger(__name__)
 class Ports:
     """What an update touches.
 
-    `quota`: bytes of disk that releases may take, 0: all of it. `fetching`: a file that two releases share is fetched
-    by one of them at a time. `provider`: what runs models here; `variants`: which variant of a release it took last;
-    `measured`: what those of a release cost here.
+    `trust`: what may run; `approvals`: what it approved. `quota`: bytes of disk that releases may take, 0: all of it.
+    `fetching`: a file that two releases share is fetched by one of them at a time. `provider`: what runs models here;
+    `variants`: which variant of a release it took last; `measured`: what those of a release cost here.
     """
 
     source: BlobSource
     releases: ReleaseStore
     serving: Serving
+    trust: Trust
+    approvals: Approvals
     quota: Callable[[], int] = lambda: 0
     fetching: defaultdict[Digest, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     provider: str = "cpu"
@@ -53,10 +58,17 @@ class Ports:
     measured: MutableMapping[Digest, Mapping[str, float]] = field(default_factory=dict)
 
 
-async def pull(ports: Ports, digest: Digest, report: Report) -> None:
-    """Manifest first, then every file it names, each from where it stopped. Nothing is trusted yet."""
-    async with ports.fetching[digest]:
-        described = await _manifest(ports, digest)
+async def approve(ports: Ports, deployment: DeploymentName, digest: Digest, *, shadow: bool = False) -> Approval:
+    """Leave to run it here, from signed metadata, and kept. Raises what Trust.approved does."""
+    approval = await ports.trust.approved(deployment, digest, shadow=shadow)
+    ports.approvals[digest] = approval
+    return approval
+
+
+async def pull(ports: Ports, approval: Approval, report: Report) -> None:
+    """Manifest first, then every file it names, each from where it stopped. No byte is trusted yet."""
+    async with ports.fetching[approval.digest]:
+        described = await _manifest(ports, approval)
     entries = _distinct(described)
     total = sum(entry.size for entry in entries)
     _check_space(ports, described, entries)
@@ -67,9 +79,9 @@ async def pull(ports: Ports, digest: Digest, report: Report) -> None:
     report(total, total)
 
 
-async def verify(ports: Ports, digest: Digest) -> VerifiedRelease:
+async def verify(ports: Ports, approval: Approval) -> VerifiedRelease:
     """Hash everything on disk, and keep it. What is damaged is thrown away before Damaged is raised."""
-    return await in_thread(_verify, ports.releases, digest)
+    return await in_thread(_verify, ports.releases, approval)
 
 
 async def warm(ports: Ports, deployment: DeploymentName, release: VerifiedRelease) -> None:
@@ -100,10 +112,15 @@ async def roll_back(ports: Ports, deployment: DeploymentName, digest: Digest) ->
 
 async def restore(ports: Ports, deployment: DeploymentName, digest: Digest) -> None:
     """Bring a confirmed release back from disk, without any network. Raises what `verify`, `warm` and `swap` raise."""
-    release = await verify(ports, digest)
+    release = await verify(ports, await approval_of(ports, deployment, digest))
     known = ports.measured.get(digest, {})  # nothing answers: this is no time to measure
     await _load(ports, deployment, release, decided(release.manifest.variants, ports.provider, known))
     await swap(ports, deployment, digest)
+
+
+async def approval_of(ports: Ports, deployment: DeploymentName, digest: Digest) -> Approval:
+    """As it was kept when this release was approved; asked for anew only where that was lost."""
+    return ports.approvals.get(digest) or await approve(ports, deployment, digest)
 
 
 async def _measure(ports: Ports, deployment: DeploymentName, release: VerifiedRelease) -> str:
@@ -154,23 +171,25 @@ def sweep(releases: ReleaseStore, wanted: Iterable[Digest]) -> None:
 
 
 def forget(ports: Ports, wanted: Collection[Digest]) -> None:
-    """What variants cost, of releases that are not wanted any more. Raises what the store does."""
-    for digest in list(ports.measured):
-        if digest not in wanted:
-            del ports.measured[digest]
+    """What variants cost, and approvals, of releases that are not wanted any more. Raises what the store does."""
+    for known in (ports.measured, ports.approvals):
+        for digest in list(known):
+            if digest not in wanted:
+                del known[digest]
 
 
-async def _manifest(ports: Ports, digest: Digest) -> Manifest:
+async def _manifest(ports: Ports, approval: Approval) -> Manifest:
     """The proven manifest, kept on disk from now on. Fetched twice at most: wrong bytes may be an accident once."""
+    digest = approval.digest
     if ports.releases.has(digest):
         try:
-            return proof.manifest(ports.releases.read(digest), digest)
+            return proof.listed(ports.releases.read(digest), approval)
         except Damaged:
             ports.releases.discard([digest])
     content = await _small(ports.source, digest)
     if digest_of(content) != digest:
         content = await _small(ports.source, digest)
-    described = proof.manifest(content, digest)
+    described = proof.listed(content, approval)
     await in_thread(_keep_whole, ports.releases, digest, content)
     return described
 
@@ -215,13 +234,13 @@ def proven(releases: ReleaseStore, entry: FileEntry) -> VerifiedBytes:
         raise
 
 
-def _verify(releases: ReleaseStore, digest: Digest) -> VerifiedRelease:
+def _verify(releases: ReleaseStore, approval: Approval) -> VerifiedRelease:
     try:
-        content = releases.read(digest)
-        entries = proof.manifest(content, digest).files
+        content = releases.read(approval.digest)
+        entries = proof.manifest(content, approval.digest).files
         measured = {entry.path: releases.facts(entry.digest) for entry in entries}
         facts = {path: known for path, known in measured.items() if known is not None}
-        release = proof.verify(content, digest, facts)
+        release = proof.verify(content, approval, facts)
     except Damaged as damaged:
         releases.discard(Digest(wrong) for wrong in damaged.digests)
         raise

@@ -1,7 +1,7 @@
 """Bytes in, VerifiedRelease out: the only way to get one, and the only thing the loader takes.
 
-Here bytes are what they are named after: the manifest hashes to the digest that desired state asked for, and every file
-on disk has the size and the SHA-256 that the manifest gives. Signatures join behind the same call. Pure.
+Here bytes are what they are named after: the manifest hashes to the digest that was approved (agent.trust.agreement)
+and is what its signers described, and every file on disk has the size and the SHA-256 that the manifest gives. Pure.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NewType
 
 from agent.errors import Damaged
+from agent.trust.agreement import Approval, check
 from protos.ids import Digest, digest_of
 from protos.manifest import FileEntry, Manifest, parse, release_digest
 
@@ -27,10 +28,14 @@ class FileFacts:
 
 @dataclass(frozen=True)
 class VerifiedRelease:
-    """A release whose every byte on disk is what its digest names. Made by `verify` and nowhere else."""
+    """An approved release whose every byte on disk is what its digest names. Made by `verify` and nowhere else."""
 
-    digest: Digest
+    approval: Approval
     manifest: Manifest
+
+    @property
+    def digest(self) -> Digest:
+        return self.approval.digest
 
 
 def manifest(content: bytes, expected: Digest) -> Manifest:
@@ -45,14 +50,21 @@ def manifest(content: bytes, expected: Digest) -> Manifest:
     return parse(content)
 
 
-def verify(content: bytes, expected: Digest, files: Mapping[str, FileFacts]) -> VerifiedRelease:
+def listed(content: bytes, approval: Approval) -> Manifest:
+    """As `manifest`, and described by its signers. Raises NotApproved as well."""
+    described = manifest(content, approval.digest)
+    check(described, len(content), approval)
+    return described
+
+
+def verify(content: bytes, approval: Approval, files: Mapping[str, FileFacts]) -> VerifiedRelease:
     """`files`: path → facts of what is on disk.
 
     Raises:
         Damaged: with the digests of everything that must be fetched anew.
-        InvalidManifest: see `manifest`.
+        InvalidManifest, NotApproved: see `listed`.
     """
-    described = manifest(content, expected)
+    described = listed(content, approval)
     wrong = [entry for entry in described.files if files.get(entry.path) != FileFacts(entry.size, entry.digest)]
     if wrong:
         names = ", ".join(entry.path for entry in wrong)
@@ -60,7 +72,7 @@ def verify(content: bytes, expected: Digest, files: Mapping[str, FileFacts]) -> 
             f"{described.name} {described.version}: {names} is not what the manifest names; it was changed on the way",
             tuple(entry.digest for entry in wrong),
         )
-    return VerifiedRelease(expected, described)
+    return VerifiedRelease(approval, described)
 
 
 def content_of(entry: FileEntry, content: bytes) -> VerifiedBytes:

@@ -20,16 +20,19 @@ from bench.dataplane.releases import MadeRelease
 from bench.dataplane.seen import Reader
 from protos import fleet_pb2 as wire
 from protos.errors import Fatal
-from protos.ids import Digest, NodeId
+from protos.ids import DeploymentName, Digest, NodeId
+from protos.trust import Listing
 from tests.servers.demo import MEMORY
 from tests.servers.ports import free_port
 from tests.sim.authority import SimAuthority
 from tests.sim.fleet_server import SimFleetServer
 from tests.sim.https import Reply, Request, SimHttps, ranged
+from tests.sim.signed_repository import SignedRepository
 
 NODE = NodeId("proof")
 PATIENCE = 60.0  # seconds until a proof is given up
 KEPT_SHARE, KEPT_MB = 1.05, 8.0
+METADATA = "metadata"  # where it is served
 ENGINE, CAPTURE = "agent.inference.worker", "agent.cameras.worker"
 
 
@@ -64,6 +67,8 @@ class Box:
     ports: dict[str, int]
     words: Sequence[str] = ()  # for the watched agent
     blobs: dict[Digest, bytes] = field(default_factory=dict)
+    signed: SignedRepository = field(default_factory=SignedRepository)
+    _listings: dict[Digest, Listing] = field(default_factory=dict)
     _process: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self) -> None:
@@ -72,9 +77,12 @@ class Box:
     # ---- what should be ----
 
     def offer(self, *releases: MadeRelease) -> None:
-        """Put them where the box fetches files."""
+        """Put them where the box fetches files, and sign them."""
         for release in releases:
             self.blobs.update(release.blobs)
+            described, size = release.manifest, len(release.blobs[release.digest])
+            known = {"model": described.name, "version": described.version, "task": described.task}
+            self._listings[release.digest] = self.signed.describe(release.digest, size, **known)
 
     def wish(
         self,
@@ -83,6 +91,12 @@ class Box:
         sync_seconds: int = 1,
     ) -> None:
         """Desired state from now on; the box hears of it when it syncs next."""
+        for deployment in deployments:
+            self.signed.assign(self._listings[Digest(deployment.digest)], DeploymentName(deployment.name))
+            if shadow := deployment.shadow.digest:
+                self.signed.assign(self._listings[Digest(shadow)], DeploymentName(deployment.name), shadow=True)
+        self.signed.publish()
+        self.plane.grant.metadata_version = self.signed.roles["timestamp"].version
         generation = self.plane.desired.generation + 1
         self.plane.desired = wire.DesiredState(
             generation=generation, cameras=cameras, deployments=deployments, sync_interval_seconds=sync_seconds
@@ -159,7 +173,7 @@ async def running(folder: Path, *words: str) -> AsyncIterator[Box]:
     ports = {name: free_port() for name in ("http", "grpc", "metrics")}
     box = Box(folder, plane, ports, words)
     async with plane.running(), SimHttps(lambda request: _file(box, request)).running() as files:
-        plane.grant = wire.FileGrant(base_url=files.url, bearer="proof")
+        plane.grant = wire.FileGrant(base_url=files.url, bearer="proof", metadata_url=f"{files.url}/{METADATA}")
         plane.desired = wire.DesiredState(generation=1, sync_interval_seconds=1)
         _join(folder / "state", authority, plane.address)
         box.start()
@@ -185,7 +199,8 @@ def _join(state: Path, authority: SimAuthority, address: str) -> None:
 
 
 def _file(box: Box, request: Request) -> Reply:
-    content = box.blobs.get(Digest(f"sha256:{request.path.strip('/')}"))
+    folder, _, name = request.path.strip("/").rpartition("/")
+    content = box.signed.files.get(name) if folder == METADATA else box.blobs.get(Digest(f"sha256:{name}"))
     return Reply(404) if content is None else ranged(content, request)
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from agent.adapters.blob_directory import DirectoryBlobs
-from agent.adapters.blob_https import Grant, HttpsBlobs, Patience
+from agent.adapters.blob_https import HttpsBlobs, Patience
 from agent.adapters.blob_memory import MemoryBlobs
-from agent.ports import BlobSource
+from agent.ports import BlobSource, Grant
 from protos.errors import Retryable
 from protos.ids import Digest, digest_of, hex_of
 from tests.sim.authority import SimAuthority

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from agent.trust.agreement import Approval
 from agent.update import progress, steps, verify
 from agent.update.machine import Event, State
 from agent.update.progress import Progress
 from agent.update.verify import VerifiedBytes, VerifiedRelease
-from protos.ids import DeploymentName, Digest
+from protos.ids import DeploymentName
 from protos.manifest import parse
 
 
 def _no_verification() -> None:
     """Bytes are loaded as they came."""
 
-    def trusting(content: bytes, expected: Digest, files: object) -> VerifiedRelease:
-        return VerifiedRelease(expected, parse(content))
+    def trusting(content: bytes, approval: Approval, files: object) -> VerifiedRelease:
+        return VerifiedRelease(approval, parse(content))
 
     verify.verify = trusting
     verify.content_of = lambda entry, content: VerifiedBytes(content)
@@ -32,8 +33,8 @@ def _no_confirming() -> None:
     """A release counts as good as soon as it was swapped to."""
     real = progress.advanced
 
-    def hasty(record: Progress, event: Event, message: str = "") -> Progress:
-        after = real(record, event, message)
+    def hasty(record: Progress, event: Event, message: str = "", rule: str = "") -> Progress:
+        after = real(record, event, message, rule)
         return replace(after, active=after.target) if after.state is State.CONFIRMING else after
 
     progress.advanced = hasty

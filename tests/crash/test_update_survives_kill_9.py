@@ -7,41 +7,17 @@ would have without the crash, having fetched no file more than once too often.
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from agent.update.machine import RESTING, State
 from tests.crash import protections
-from tests.crash.world import BY_NAME, Boot, Seen, downloads
-
-SHARED_MEMORY = Path("/dev/shm")  # kill -9 keeps the page cache, so nothing is proven by waiting for a disk
-
-
-@dataclass(frozen=True)
-class Story:
-    """One update: what answered before, what is wanted, what must answer after any crash and at the end."""
-
-    name: str
-    before: str | None
-    wants: str | None
-    meanwhile: frozenset[str | None]
-    after: str | None
-    unhealthy: bool = False
-    damaged: bool = False
-    supersede: bool = False
-
-    def boot(self, folder: Path, **more: object) -> Boot:
-        known = Boot(str(folder), self.wants, True, None, self.unhealthy, self.damaged, self.supersede)
-        return msgspec.structs.replace(known, **more)
-
+from tests.crash.boxes import SHARED_MEMORY, Boxes, Story
+from tests.crash.world import BY_NAME, downloads
 
 STORIES = [
     Story("the first release", None, "new", frozenset({None, "new"}), "new"),
@@ -51,44 +27,6 @@ STORIES = [
     Story("a superseded release", "old", "new", frozenset({"old", "newer"}), "newer", supersede=True),
     Story("a withdrawn deployment", "old", None, frozenset({None}), None),
 ]
-
-
-class Boxes:
-    """Boots boxes in processes of their own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        command = [sys.executable, "-m", "tests.crash.world"]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self._templates: dict[str | None, Path] = {}
-
-    def boot(self, boot: Boot) -> Seen:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(msgspec.json.encode(boot).decode() + "\n")
-        self._process.stdin.flush()
-        return msgspec.json.decode(self._process.stdout.readline(), type=Seen)
-
-    def fresh(self, story: Story) -> Path:
-        """A state directory in which `story.before` answers."""
-        if story.before not in self._templates:
-            self._templates[story.before] = self._template(story.before)
-        folder = self.folder / "box"
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(self._templates[story.before], folder)
-        return folder
-
-    def close(self) -> None:
-        self._process.communicate(timeout=10)
-
-    def _template(self, before: str | None) -> Path:
-        folder = self.folder / f"template-{before}"
-        folder.mkdir()
-        if before is not None:
-            seen = self.boot(Boot(str(folder), before))
-            assert (seen.answers, seen.error) == (before, "")
-            (folder / "sent").unlink()
-        return folder
 
 
 @pytest.fixture(scope="module")

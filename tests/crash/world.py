@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import select
 import signal
 import sys
 from collections import Counter
@@ -20,9 +21,16 @@ from pathlib import Path
 
 import msgspec
 
+from agent.adapters import files
 from agent.adapters.clock import SystemClock
 from agent.adapters.release_store import DiskReleaseStore
 from agent.adapters.state_sqlite import SqliteState
+from agent.adapters.trust_files import TrustFiles
+from agent.adapters.tuf_metadata import TufMetadata
+from agent.trust.agreement import Kind
+from agent.trust.fetching import Fetching
+from agent.trust.kept import Approvals, KeptFloors
+from agent.trust.service import Around, SignedTrust
 from agent.update.machine import State
 from agent.update.runner import Updater, UpdateSettings
 from agent.update.steps import Ports
@@ -33,11 +41,27 @@ from tests.sim import releases
 from tests.sim.blobs import SimBlobs
 from tests.sim.crashing import Crashing, CrashingBlobs, CrashPoint
 from tests.sim.release_serving import SimServing
+from tests.sim.signed_repository import SignedRepository
+from tests.sim.trust import SimTrust
 
 QUAY = DeploymentName("quay")
 OLD, NEW, NEWER = (releases.make(version, 40_000) for version in ("1.0.0", "2.0.0", "3.0.0"))
 BY_NAME = {"old": OLD, "new": NEW, "newer": NEWER}
 NAMES = {release.digest: name for name, release in BY_NAME.items()}
+AWAY = Retryable("the simulated control plane is away")
+
+
+def _published(repository: SignedRepository) -> dict[str, dict[str, bytes]]:
+    """What is served while each of them is deployed, one after the other."""
+    served = {}
+    for name, version in (("old", "1.0.0"), ("new", "2.0.0"), ("newer", "3.0.0")):
+        repository.deploy(BY_NAME[name], version)
+        served[name] = dict(repository.files)
+    return served
+
+
+REPOSITORY = SignedRepository()  # before any boot is forked: all see the same keys
+PUBLISHED = _published(REPOSITORY)
 
 
 class Boot(msgspec.Struct, frozen=True):
@@ -51,6 +75,8 @@ class Boot(msgspec.Struct, frozen=True):
     damaged: bool = False  # the bytes of "new" change on the way
     supersede: bool = False  # "newer" is wanted as soon as "new" warms
     without: str = ""  # a protection taken away, see tests.crash.protections
+    signed: bool = False  # from signed metadata, with the box's own floors and files
+    kill_after: float | None = None  # seconds
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -104,10 +130,13 @@ class World:
             self.serving.during = self._supersede
         folder = Path(boot.folder)
         self._state = SqliteState(folder / "state.db")
+        self.trust = self._signed(folder) if boot.signed else None
         ports = Ports(
             CrashingBlobs(CountedBlobs(self._blobs(), folder / "sent"), self.point),
             Crashing(DiskReleaseStore(folder), "releases", self.point),
             Crashing(self.serving, "serving", self.point),
+            self.trust or SimTrust(away=None if boot.online else AWAY),
+            Approvals(Crashing(self._state, "approvals", self.point)),
         )
         settings = UpdateSettings(confirm_seconds=0.0, first_retry_seconds=0.002, longest_retry_seconds=0.01)
         self.updater = Updater(ports, Crashing(self._state, "state", self.point), self.clock, settings)
@@ -127,7 +156,20 @@ class World:
 
     async def close(self) -> None:
         await self.updater.close()
+        if self.trust:
+            await self.trust.close()
         self._state.close()
+
+    def _signed(self, folder: Path) -> SignedTrust:
+        REPOSITORY.files = PUBLISHED[self.boot.wants or "old"]
+        REPOSITORY.away = None if self.boot.online else AWAY
+        places, fetching = TrustFiles(folder / "identity"), Fetching(REPOSITORY)
+        files.make_directory(folder / "identity")
+        if not places.root():
+            places.keep_root(REPOSITORY.first_root)
+        metadata = TufMetadata(folder / "trust", fetching, self.clock.unix)
+        floors = KeptFloors(self._state, places, "fleet")
+        return SignedTrust(Around(metadata, REPOSITORY, fetching, floors, places, self.clock), Kind((), "1.0.0"))
 
     def _blobs(self) -> SimBlobs:
         blobs = SimBlobs(chunk=16_384, away=not self.boot.online)
@@ -173,11 +215,15 @@ class World:
         return Seen(False, NAMES[answers] if answers else None, state, self.violations, self.point.labels, error)
 
 
+async def _lived(boot: Boot) -> Seen:
+    return await World(boot).run()
+
+
 def boot_here(boot: Boot) -> Seen:
     """One boot in this process: it may end it."""
     protections.take_away(boot.without)
     try:
-        return asyncio.run(World(boot).run())
+        return asyncio.run(_lived(boot))
     except (Retryable, AssertionError) as error:
         return Seen(error=repr(error))
 
@@ -192,6 +238,8 @@ def _boot_forked(boot: Boot) -> Seen:
         os.write(writing, msgspec.json.encode(seen))
         os._exit(0)
     os.close(writing)
+    if boot.kill_after is not None and not select.select([reading], [], [], boot.kill_after)[0]:
+        os.kill(child, signal.SIGKILL)
     with os.fdopen(reading, "rb") as told:
         content = told.read()
     _, status = os.waitpid(child, 0)

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from agent.adapters.blob_https import Grant, HttpsBlobs, pinned
+from agent.adapters.blob_https import HttpsBlobs, pinned
 from agent.adapters.clock import SystemClock
 from agent.adapters.enroll_https import HttpsFrontDoor, HttpsLateDoor
 from agent.adapters.fleet_grpc import GrpcFleetLink
@@ -29,6 +29,8 @@ from agent.identity.joining import Admission, Wish, join
 from agent.identity.renewal import Renewal
 from agent.identity.store import Identity
 from agent.link.loop import Handlers, SyncLoop
+from agent.ports import Grant
+from agent.trust.kept import Approvals
 from agent.update.machine import State
 from agent.update.runner import Updater, UpdateSettings
 from agent.update.steps import Ports
@@ -43,6 +45,7 @@ from protos.errors import InvalidToken, Retryable
 from protos.ids import DeploymentName, Digest, NodeId
 from tests.servers.ports import free_port, wait_for
 from tests.sim.release_serving import SimServing
+from tests.sim.trust import SimTrust
 
 pytestmark = pytest.mark.e2e
 
@@ -113,7 +116,7 @@ class Box:
         self.link = GrpcFleetLink(self.identities.load)
         self.grant: Grant | None = None
         blobs = HttpsBlobs(lambda: self.grant, lambda: pinned(self.identities.load().ca))
-        ports = Ports(blobs, DiskReleaseStore(folder), self.serving)
+        ports = Ports(blobs, DiskReleaseStore(folder), self.serving, SimTrust(), Approvals(self.state))
         self.updater = Updater(ports, self.state, self.clock, UpdateSettings(confirm_seconds=0.1))
         handlers = Handlers(self._granted, self._wanted)
         self.sync = SyncLoop(self.link, self.state, self.clock, fleet_pb2.SyncRequest, handlers)
@@ -137,8 +140,8 @@ class Box:
             while not true():
                 await self.clock.sleep(0.02)
 
-    def _granted(self, url: str, bearer: str) -> None:
-        self.grant = Grant(url, bearer)
+    def _granted(self, grant: Grant) -> None:
+        self.grant = grant
 
     def _wanted(self, state: fleet_pb2.DesiredState) -> None:
         self.updater.offer({DeploymentName(each.name): Digest(each.digest) for each in state.deployments})

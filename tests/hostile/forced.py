@@ -27,6 +27,7 @@ from agent.inference import patience
 from agent.inference.engine import OnnxEngine
 from agent.pipeline.board import Board
 from agent.ports import Tensor
+from agent.trust.kept import Approvals
 from agent.update.machine import State
 from agent.update.measured import Measured
 from agent.update.runner import Updater, UpdateSettings
@@ -40,6 +41,7 @@ from tests.sim.blobs import SimBlobs
 from tests.sim.captures import SimCaptures
 from tests.sim.models import sum_model
 from tests.sim.releases import MadeRelease
+from tests.sim.trust import SimTrust
 
 QUAY = DeploymentName("quay")
 LOAD_SECONDS = 4.0  # instead of minutes: hostile models use up whatever there is
@@ -79,7 +81,8 @@ class ForcedBox:
         self._state = SqliteState(folder / "state.db")
         self.board = Board(AgentConfig(threads=1), clock, SimCaptures(), self._engine, lambda _: None)
         measured = Measured(self._state, "cpu")
-        ports = Ports(self._blobs, DiskReleaseStore(folder), self.board, lambda: 0, measured=measured)
+        trust, approvals = SimTrust(), Approvals(self._state)
+        ports = Ports(self._blobs, DiskReleaseStore(folder), self.board, trust, approvals, measured=measured)
         self.updater = Updater(ports, self._state, clock, UpdateSettings(confirm_seconds=0.2), lambda: None)
         self.good = released("good", sum_model().spec.model)
         self._last = time.monotonic()

@@ -32,6 +32,7 @@ class SimFrontDoor:
         self.gives = authority.pem  # the CA that boxes get
         self.other_node: str | None = None
         self.role = "edge"
+        self.root = b""  # of signed metadata
         self.lost_answers = 0  # so many of the next answers get lost, after everything was done
 
     def token(self, token_id: str = "abcdefgh") -> JoinToken:
@@ -66,6 +67,7 @@ class SimFrontDoor:
             certificate=self._certificate(request.csr_pem, self.other_node or request.node_id or "quay-1"),
             fleet_address=self.fleet_address,
             role=self.role,
+            root=self.root,
         )
         return Reply(201, json_format.MessageToJson(answer).encode(), {"Content-Type": "application/json"})
 

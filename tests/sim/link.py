@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from agent.ports import Clock, SyncReply
+from agent.ports import Clock, Grant, SyncReply
 from protos import fleet_pb2
 from protos.errors import LongshoreError
 
@@ -18,6 +18,7 @@ class SimLink:
         self.answer: bytes | None = None  # instead of `desired`
         self.failure: LongshoreError | None = None
         self.offset = 0.0
+        self.metadata_version = 0
         self.reports: list[fleet_pb2.SyncRequest] = []
         self.times: list[float] = []
 
@@ -27,7 +28,8 @@ class SimLink:
         if self.failure is not None:
             raise self.failure
         content = self.desired.SerializeToString() if self.answer is None else self.answer
-        return SyncReply(content, "https://files", f"bearer-{len(self.times)}", self.clock.unix() + self.offset)
+        grant = Grant("https://files", f"bearer-{len(self.times)}", "https://metadata", self.metadata_version)
+        return SyncReply(content, grant, self.clock.unix() + self.offset)
 
     async def renew(self, csr_pem: str) -> tuple[str, str]:
         raise NotImplementedError

@@ -308,3 +308,19 @@ async def test_a_certificate_for_another_box_is_not_kept(quay: Quay) -> None:
 def test_a_box_that_has_not_joined_says_how(tmp_path: Path) -> None:
     with pytest.raises(Rejected, match="longshore-agent join"):
         IdentityDirectory(tmp_path, X509Keys()).load()
+
+
+async def test_the_root_of_signed_metadata_comes_with_the_certificate_and_is_for_this_user_alone(quay: Quay) -> None:
+    quay.door.root = b"the newest root"
+    await quay.join()
+    kept = quay.folder / "identity" / "root.json"
+    assert kept.read_bytes() == b"the newest root"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+
+
+async def test_a_control_plane_without_a_root_takes_none_away_from_its_box(quay: Quay) -> None:
+    quay.door.root = b"a root"
+    await quay.join()
+    quay.door.root = b""
+    await quay.join(quay.door.token("ijklmnop"))
+    assert (quay.folder / "identity" / "root.json").read_bytes() == b"a root"

@@ -16,6 +16,8 @@ from agent.config import AgentConfig
 from agent.doctor import Facts, Finding, diagnose, report
 from agent.inference.compiled import Platform
 from agent.main import cli
+from agent.stored import TrustState
+from agent.trust.floors import Floors
 from sandbox import kernel
 from sandbox.report import MENDS, Confined, Layer
 from tests.sim.authority import DAY, SimAuthority
@@ -172,3 +174,18 @@ def test_a_certificate_that_has_expired_is_told_with_what_to_do(tmp_path: Path, 
     told = [finding.sentence for finding in found if finding.subject == "certificate"]
     assert len(told) == (1 if words else 0)
     assert all(words in sentence for sentence in told)
+
+
+def test_the_doctor_says_how_fresh_signed_metadata_is_and_that_it_expired() -> None:
+    floors = Floors("fleet", root=2, roles={"timestamp": 7}, signed=1_000, releases={"harbour": 5})
+    fresh = replace(WELL, trust=TrustState(True, floors, 90_000.0), now=8_200.0)
+    (found,) = [finding for finding in diagnose(fresh) if finding.subject == "signed metadata"]
+    assert (found.sentence, found.note) == ("version 7 under root 2, signed 2 h ago, harbour from number 5 on", False)
+    (late,) = [each for each in diagnose(replace(fresh, now=90_000.0)) if each.subject == "signed metadata"]
+    assert late.note
+    assert "nothing is installed until the control plane signs anew" in late.sentence
+
+
+def test_a_box_that_has_proven_nothing_yet_says_so() -> None:
+    (found,) = [each for each in diagnose(replace(WELL, trust=TrustState())) if each.subject == "signed metadata"]
+    assert found.sentence.startswith("this box trusts no root yet; it takes one at its next Sync")

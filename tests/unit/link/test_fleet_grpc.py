@@ -26,7 +26,7 @@ async def test_a_report_goes_up_and_desired_state_comes_down(joined: Joined) -> 
     joined.fleet.desired.generation = 7
     reply = await joined.link.sync(report(3))
     assert fleet_pb2.DesiredState.FromString(reply.desired).generation == 7
-    assert (reply.grant_bearer, reply.grant_url) == ("secret", joined.fleet.grant.base_url)
+    assert (reply.grant.bearer, reply.grant.url) == ("secret", joined.fleet.grant.base_url)
     assert abs(reply.clock_unix - time.time()) < 5
     node, told = joined.fleet.reports[0]
     assert (node, told.observed_generation) == ("quay-1", 3)

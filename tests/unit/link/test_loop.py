@@ -32,7 +32,7 @@ class Node:
         self.loop = self.boot()
 
     def boot(self) -> SyncLoop:
-        handlers = Handlers(lambda _, bearer: self.grants.append(bearer), self.desired.append, self.watches.append)
+        handlers = Handlers(lambda grant: self.grants.append(grant.bearer), self.desired.append, self.watches.append)
         self.loop = SyncLoop(
             self.link,
             self.state,

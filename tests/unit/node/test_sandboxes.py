@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -17,8 +18,10 @@ from agent.identity.store import Identity, Membership
 from agent.node import Node, _Disk
 from protos.ids import NodeId
 from sandbox.report import MENDS, Confined, Layer
+from tests.sim.authority import SimAuthority
 
-HERE = Identity(Membership(NodeId("quay-1"), "https://127.0.0.1:8443", "127.0.0.1:8444"), b"", b"", b"")
+MEMBER = Membership(NodeId("quay-1"), "https://127.0.0.1:8443", "127.0.0.1:8444")
+HERE = Identity(MEMBER, b"", SimAuthority(time.time()).pem, b"")
 
 
 def without(profile: str, name: str) -> Confined:

@@ -16,6 +16,7 @@ from agent.pipeline.lane import Action, SendUp
 from agent.pipeline.run import LOOK_SECONDS, LaneSettings
 from agent.pipeline.zones import standing
 from agent.ports import Clock, CloudModel
+from agent.trust.agreement import confirmed_before
 from agent.types import Box, Finished, Frame, Geometry, ModelInput, Tap, Zone
 from agent.update.verify import VerifiedBytes, VerifiedRelease
 from protos.errors import LongshoreError, Rejected, Retryable
@@ -47,7 +48,7 @@ def release(version: str, sample: Sample = SMALL) -> VerifiedRelease:
         variants=(FP32,),
         files=(),
     )
-    return VerifiedRelease(digest_of(f"{version}".encode()), manifest)
+    return VerifiedRelease(confirmed_before(digest_of(f"{version}".encode())), manifest)
 
 
 def wish(

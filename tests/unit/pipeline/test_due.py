@@ -15,6 +15,7 @@ from agent.cameras.stats import CameraStats
 from agent.config import AgentConfig
 from agent.pipeline.board import Board, CameraWish, DeploymentWish
 from agent.pipeline.run import LaneSettings
+from agent.trust.agreement import confirmed_before
 from agent.types import CameraState, Finished, Tap, Zone
 from agent.update.verify import VerifiedBytes, VerifiedRelease
 from protos.ids import CameraName, DeploymentName, ModelName, Version, digest_of
@@ -129,7 +130,7 @@ def release(version: str, sample: Sample) -> VerifiedRelease:
         variants=(Variant("fp32", "fp32", "model.onnx"),),
         files=(),
     )
-    return VerifiedRelease(digest_of(version.encode()), manifest)
+    return VerifiedRelease(confirmed_before(digest_of(version.encode())), manifest)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import pytest
 
 from agent.adapters.release_store import DiskReleaseStore
 from agent.adapters.state_sqlite import SqliteState
+from agent.trust.kept import Approvals
 from agent.update.deployment import Report
 from agent.update.machine import State
 from agent.update.measured import Measured
@@ -20,6 +21,7 @@ from tests.sim.blobs import SimBlobs
 from tests.sim.clock import FakeClock
 from tests.sim.release_serving import SimServing
 from tests.sim.releases import MadeRelease
+from tests.sim.trust import SimTrust
 
 QUAY = DeploymentName("quay")
 
@@ -31,6 +33,7 @@ class Box:
         self.folder = folder
         self.clock = FakeClock()
         self.blobs = SimBlobs()
+        self.trust = SimTrust()
         self.changes = 0
         self.quota = 0  # of releases; 0: none
         self.answers_reports = False  # a Sync follows each change, and its answer offers the same again
@@ -43,7 +46,8 @@ class Box:
         self.state = SqliteState(self.folder / "state.db")
         self.serving = SimServing(self.clock)
         measured = Measured(self.state, "cpu")
-        ports = Ports(self.blobs, self.releases, self.serving, lambda: self.quota, measured=measured)
+        quota, approvals = lambda: self.quota, Approvals(self.state)
+        ports = Ports(self.blobs, self.releases, self.serving, self.trust, approvals, quota, measured=measured)
         self.updater = Updater(ports, self.state, self.clock, UpdateSettings(confirm_seconds=10.0), self._changed)
         self.updater.start()
         if wanted is not None:

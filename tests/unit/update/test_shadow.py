@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from agent.adapters.release_store import DiskReleaseStore
+from agent.adapters.state_memory import MemoryState
+from agent.trust.kept import Approvals
 from agent.update import steps
 from agent.update.shadow import SPARE_BYTES, TIMES_MODEL, Shadows
 from agent.update.steps import Ports
@@ -20,6 +22,7 @@ from tests.sim import releases
 from tests.sim.blobs import SimBlobs
 from tests.sim.clock import FakeClock
 from tests.sim.release_serving import SimServing
+from tests.sim.trust import SimTrust
 from tests.unit.update.conftest import QUAY
 from tests.unit.update.conftest import Box as UpdatedBox
 
@@ -36,7 +39,9 @@ class Box:
         self.trouble: LongshoreError | None = None
         self.memory = 1 << 40
         self.blobs.add(OLD, NEW)
-        ports = Ports(self.blobs, self.releases, SimServing(self.clock))
+        self.trust = SimTrust()
+        approvals = Approvals(MemoryState())
+        ports = Ports(self.blobs, self.releases, SimServing(self.clock), self.trust, approvals)
         self.shadows = Shadows(ports, self, self.clock, free_memory=lambda: self.memory)
 
     async def shadow(
@@ -139,9 +144,10 @@ async def test_the_files_of_one_that_is_compared_stay_when_the_box_tidies_up(tmp
     box.blobs.add(OLD, NEW)
     wanted = [NEW.digest]
     box.updater._kept = lambda: wanted
-    ports = Ports(box.blobs, box.releases, box.serving)
-    await steps.pull(ports, NEW.digest, lambda *_: None)
-    await steps.verify(ports, NEW.digest)
+    ports = Ports(box.blobs, box.releases, box.serving, box.trust, Approvals(box.state))
+    approval = await steps.approve(ports, QUAY, NEW.digest, shadow=True)
+    await steps.pull(ports, approval, lambda *_: None)
+    await steps.verify(ports, approval)
     await box.install(OLD)
     assert box.releases.has(NEW.model_digest)
     wanted.clear()

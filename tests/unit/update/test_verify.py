@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.errors import Damaged
+from agent.trust.agreement import confirmed_before
 from agent.update import verify
 from agent.update.verify import FileFacts
 from protos.errors import InvalidManifest, Rejected
@@ -17,7 +18,9 @@ from protos.ids import Digest, digest_of
 from tests.sim import releases
 
 PROOFS = {"VerifiedRelease", "VerifiedBytes"}
+APPROVED = {"Approval", "confirmed_before"}
 RELEASE = releases.make("1.0.0", 4_000)
+LEAVE = confirmed_before(RELEASE.digest)
 
 
 def facts(release: releases.MadeRelease) -> dict[str, FileFacts]:
@@ -26,7 +29,7 @@ def facts(release: releases.MadeRelease) -> dict[str, FileFacts]:
 
 
 def test_a_release_as_it_was_pushed_is_verified() -> None:
-    release = verify.verify(RELEASE.manifest, RELEASE.digest, facts(RELEASE))
+    release = verify.verify(RELEASE.manifest, LEAVE, facts(RELEASE))
     assert (release.digest, release.manifest.version) == (RELEASE.digest, "1.0.0")
 
 
@@ -36,7 +39,7 @@ def test_any_changed_byte_of_the_manifest_is_refused(position: int, change: int)
     changed = bytearray(RELEASE.manifest)
     changed[position] ^= change
     with pytest.raises(Damaged):
-        verify.verify(bytes(changed), RELEASE.digest, facts(RELEASE))
+        verify.verify(bytes(changed), LEAVE, facts(RELEASE))
 
 
 @pytest.mark.parametrize("path", ["model.onnx", "labels.txt", "card.md"])
@@ -44,7 +47,7 @@ def test_a_changed_file_is_refused_by_name(path: str) -> None:
     known = facts(RELEASE)
     wrong = {**known, path: FileFacts(known[path].size, digest_of(b"another"))}
     with pytest.raises(Damaged, match=path) as refused:
-        verify.verify(RELEASE.manifest, RELEASE.digest, wrong)
+        verify.verify(RELEASE.manifest, LEAVE, wrong)
     assert refused.value.digests == (known[path].digest,)
 
 
@@ -52,20 +55,20 @@ def test_a_file_of_another_size_is_refused() -> None:
     known = facts(RELEASE)
     longer = {**known, "model.onnx": FileFacts(known["model.onnx"].size + 1, known["model.onnx"].digest)}
     with pytest.raises(Damaged):
-        verify.verify(RELEASE.manifest, RELEASE.digest, longer)
+        verify.verify(RELEASE.manifest, LEAVE, longer)
 
 
 def test_a_missing_file_is_refused() -> None:
     known = facts(RELEASE)
     del known["labels.txt"]
     with pytest.raises(Damaged, match=r"labels\.txt"):
-        verify.verify(RELEASE.manifest, RELEASE.digest, known)
+        verify.verify(RELEASE.manifest, LEAVE, known)
 
 
 def test_the_right_bytes_of_a_bad_manifest_are_refused_for_good() -> None:
     bad = b'{"schemaVersion": 99}'
     with pytest.raises(InvalidManifest):
-        verify.verify(bad, digest_of(bad), {})
+        verify.verify(bad, confirmed_before(digest_of(bad)), {})
 
 
 def test_a_file_that_changed_on_disk_after_verification_does_not_reach_the_loader() -> None:
@@ -80,9 +83,17 @@ def test_a_damaged_release_is_a_rejected_one() -> None:
 
 
 def test_nobody_but_verify_makes_a_verified_release() -> None:
+    assert makers(PROOFS) == {"agent/update/verify.py"}
+
+
+def test_nobody_but_the_agreement_makes_an_approval_and_one_alone_adopts_what_was_confirmed_before() -> None:
+    assert makers(APPROVED) == {"agent/trust/agreement.py", "agent/trust/kept.py"}
+
+
+def makers(names: set[str]) -> set[str]:
+    """Modules that call one of these."""
     calls = {path: [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)] for path in sources()}
-    makers = {str(path) for path, found in calls.items() if {name_of(call) for call in found} & PROOFS}
-    assert makers == {"agent/update/verify.py"}
+    return {str(path) for path, found in calls.items() if {name_of(call) for call in found} & names}
 
 
 def sources() -> list[Path]:

@@ -1,0 +1,1 @@
+"""The agent's own update path, driven by suites of others."""
