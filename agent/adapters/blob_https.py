@@ -1,8 +1,9 @@
 """BlobSource over HTTPS Range requests, with the bearer that the last Sync handed out and the pinned CA.
 
-A slow peer is given up: each read must bring something within `quiet` seconds, and over any `window` seconds at least
-`slowest` bytes per second must come; what came is kept and the next try goes on from there. How many bytes are taken is
-the caller's decision. No redirect is followed, no compression is asked for.
+A slow peer is given up: some of the file must come within any `quiet` seconds, and over any `window` seconds at least
+`slowest` bytes per second; time that the caller takes between chunks is not the peer's. No answer is read for longer
+than `longest`. What came is kept, and the next try goes on from there. How many bytes are taken is the caller's
+decision. No redirect is followed, no compression is asked for.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class Patience:
     quiet: float = 15.0
     window: float = 30.0
     slowest: float = 512.0  # a sane link at the edge is slow, an attacker's is slower
+    longest: float = 3600.0  # then it is asked anew: addresses move, and leave is withdrawn
 
 
 def pinned(ca: bytes) -> ssl.SSLContext:
@@ -99,10 +101,15 @@ class HttpsBlobs:
 
     async def _paced(self, answer: Answer) -> AsyncIterator[bytes]:
         """The answer's chunks, as long as they come fast enough."""
-        since, received = self._monotonic(), 0
+        began = since = self._monotonic()
+        received = 0
         async for chunk in answer.body:
             received += len(chunk)
+            came = self._monotonic()
             yield chunk
+            if self._monotonic() - began > self._patience.longest:
+                raise Retryable(f"one answer brought files for {self._patience.longest:.0f} s; asked anew")
+            since += self._monotonic() - came
             spent = self._monotonic() - since
             if spent >= self._patience.window:
                 if received < self._patience.slowest * spent:

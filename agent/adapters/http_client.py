@@ -45,7 +45,11 @@ class Answer:
 
 @asynccontextmanager
 async def ask(question: Question, trust: ssl.SSLContext | None, quiet_seconds: float) -> AsyncIterator[Answer]:
-    """`trust` None: plain HTTP. `quiet_seconds`: the longest wait for a connection and for each read."""
+    """`trust` None: plain HTTP.
+
+    `quiet_seconds`: the longest wait for a connection, for the whole head and for each piece of the body; what frames
+    the pieces, such as the extensions of chunks, is none of it.
+    """
     parts = urlsplit(question.url)
     if not parts.hostname:
         raise NoHttp("the address is not a URL")
@@ -87,10 +91,11 @@ class _Exchange:
 
     async def head(self) -> None:
         read = 0
-        while not self._head_complete:
-            read += await self._feed()
-            if read > _MOST_HEAD_BYTES and not self._head_complete:
-                raise NoHttp("its answer has no end of headers")
+        async with asyncio.timeout(self.quiet_seconds):
+            while not self._head_complete:
+                read += await self._feed()
+                if read > _MOST_HEAD_BYTES and not self._head_complete:
+                    raise NoHttp("its answer has no end of headers")
         if "content-length" not in self.headers and "transfer-encoding" not in self.headers:
             raise NoHttp("it does not say how much it sends")
 
@@ -101,11 +106,12 @@ class _Exchange:
                 yield chunk
             if self._complete:
                 return
-            await self._feed()
+            async with asyncio.timeout(self.quiet_seconds):
+                while not (self._chunks or self._complete):
+                    await self._feed()
 
     async def _feed(self) -> int:
-        async with asyncio.timeout(self.quiet_seconds):
-            content = await self.reader.read(_READ_BYTES)
+        content = await self.reader.read(_READ_BYTES)
         if not content:
             raise NoHttp("the connection ended too early")
         try:

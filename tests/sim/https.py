@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 
@@ -30,7 +30,7 @@ class Reply:
     chunk: int = 65_536
     gap: float = 0.0  # real seconds between two chunks
     cut: int | None = None  # close after this many bytes of the body
-    raw: bytes | None = None  # send these bytes and nothing else
+    raw: bytes | None = None  # send these bytes and nothing else, by `chunk` and `gap` too
 
 
 Handler = Callable[[Request], Reply]
@@ -81,18 +81,21 @@ class SimHttps:
         self.requests.append(request)
         reply = self.handler(request)
         if reply.raw is not None:
-            writer.write(reply.raw)
-            await writer.drain()
+            await _send(writer, reply.raw, reply)
             return
         length = len(reply.body) if reply.length is None else reply.length
         fields = {"Content-Length": str(length), "Connection": "close", **reply.headers}
         lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         writer.write(f"HTTP/1.1 {reply.status} Sim\r\n{lines}\r\n".encode())
-        for chunk in _pieces(reply):
-            writer.write(chunk)
-            await writer.drain()
-            if reply.gap:
-                await asyncio.sleep(reply.gap)
+        await _send(writer, reply.body[: reply.cut], reply)
+
+
+async def _send(writer: asyncio.StreamWriter, content: bytes, reply: Reply) -> None:
+    for start in range(0, len(content), reply.chunk):
+        writer.write(content[start : start + reply.chunk])
+        await writer.drain()
+        if reply.gap:
+            await asyncio.sleep(reply.gap)
 
 
 async def _read(reader: asyncio.StreamReader) -> Request:
@@ -100,11 +103,6 @@ async def _read(reader: asyncio.StreamReader) -> Request:
     method, path, _ = head[0].split(" ")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:]) if name}
     return Request(method, path, headers, await reader.readexactly(int(headers.get("content-length", 0))))
-
-
-def _pieces(reply: Reply) -> Iterable[bytes]:
-    body = reply.body[: reply.cut]
-    return [body[start : start + reply.chunk] for start in range(0, len(body), reply.chunk)]
 
 
 def ranged(body: bytes, request: Request) -> Reply:
