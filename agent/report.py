@@ -93,6 +93,7 @@ def _deployment(report: Report, shadow: ShadowReport | None) -> fleet_pb2.Deploy
         bytes_total=report.bytes_total,
         variant=report.variant,
         shadow=_shadow(shadow) if shadow else None,
+        held=report.held,
     )
 
 

@@ -13,12 +13,13 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from agent.errors import Damaged, DiskFull, OverQuota
+from agent.errors import Damaged, DiskFull, Held, OverQuota
 from agent.ports import Clock, StateStore
 from agent.types import Problem
 from agent.update import progress, steps
 from agent.update.backoff import Backoff
 from agent.update.comeback import Comeback
+from agent.update.downloads import Downloads
 from agent.update.hindrance import MISTAKE, Hindrance
 from agent.update.machine import Event, State
 from agent.update.progress import Progress
@@ -48,6 +49,7 @@ class Report:
     bytes_done: int
     bytes_total: int
     variant: str = ""  # of what answers
+    held: bool = False  # nothing is fetched now, by the rules of its download
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class Surroundings:
     sweep: Callable[[], None]
     changed: Callable[[], None]
     backoff: Callable[[], Backoff]
+    downloads: Downloads
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,8 @@ class DeploymentUpdate:
         """`record`: as it was found on disk, in whatever state the last process left it."""
         self._record = progress.resumed(record)
         self._around = around
-        self._comeback = Comeback(around.ports, record.deployment, around.clock, Hindrance(around.backoff()))
+        repair = around.downloads.of(around.ports, record.deployment, None)
+        self._comeback = Comeback(repair, record.deployment, around.clock, Hindrance(around.backoff()))
         self._step_hindrance = Hindrance(around.backoff())
         self._record_hindrance = Hindrance(around.backoff())
         self._offered: Digest | None = None
@@ -122,12 +126,18 @@ class DeploymentUpdate:
         if self._step is not None and self._record.state not in (State.SWAPPING, State.ROLLING_BACK):
             self._step.cancel()
 
+    def hurry(self) -> None:
+        """The rules of its download changed: what they held may go on."""
+        self._woken.set()
+
     def report(self) -> Report:
         record = self._record
         refused = tuple(refusal.digest for refusal in record.refused)
         target, active = self._offered or record.target or "", self._answering or ""
         variant = self._around.ports.variants.get(Digest(active), "")
-        return Report(record.deployment, record.state, target, active, self._message(), refused, *self._bytes, variant)
+        held = isinstance(self._step_hindrance.error, Held)
+        message = self._message()
+        return Report(record.deployment, record.state, target, active, message, refused, *self._bytes, variant, held)
 
     def problem(self) -> Problem | None:
         known = (self._step_hindrance, self._record_hindrance, self._comeback.hindrance)
@@ -227,6 +237,8 @@ class DeploymentUpdate:
         except Damaged as error:
             # In PULLING it was fetched anew already, and came wrong again.
             return _Ended(Event.REJECTED if state is State.PULLING else Event.DAMAGED, str(error))
+        except Held as error:
+            return _Ended(Event.RETRY, wait=self._held(error))
         except (Retryable, Fatal) as error:
             # Fatal: the disk turned read-only, say. What answers goes on; somebody may mend it under us.
             return _Ended(Event.RETRY, str(error), self._step_hindrance.met(error))
@@ -235,8 +247,17 @@ class DeploymentUpdate:
 
     async def _pull(self, target: Digest) -> _Ended:
         self._around.sweep()
-        await steps.pull(self._around.ports, target, self._pulled)
+        ports = self._around.downloads.of(self._around.ports, self._record.deployment, target)
+        await steps.pull(ports, target, self._pulled)
         return _Ended(Event.OK)
+
+    def _held(self, error: Held) -> float:
+        """Seconds to wait, as told: this is no failure, and grows no patience."""
+        if str(error) != str(self._step_hindrance.error):
+            log.info("%s: %s", self._record.deployment, error)
+        self._went_well()
+        self._step_hindrance.error = error
+        return error.after_seconds or 0.0
 
     def _pulled(self, done: int, total: int) -> None:
         self._bytes = (done, total)

@@ -12,11 +12,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from agent.errors import Damaged
+from agent.errors import Damaged, Held
 from agent.ports import Clock
 from agent.supervise import Tasks, in_thread
 from agent.update import steps
 from agent.update.backoff import Backoff
+from agent.update.downloads import Downloads
 from agent.update.hindrance import Hindrance
 from agent.update.variants import decided
 from agent.update.verify import VerifiedBytes, VerifiedRelease
@@ -55,6 +56,7 @@ class Shadows:
     ports: steps.Ports
     shadowing: Shadowing
     clock: Clock
+    downloads: Downloads | None = None  # without them, all come at once
     changed: Callable[[], None] = lambda: None
     free_memory: Callable[[], int] = lambda: 1 << 62  # bytes of the box's that can be had now
     backoff: Callable[[], Backoff] = Backoff
@@ -114,11 +116,13 @@ class Shadows:
             else:
                 self._say(name, wanted, "")
                 return
-            self._say(name, wanted, f"waits: {hindrance.error}")
+            held = isinstance(hindrance.error, Held)
+            self._say(name, wanted, str(hindrance.error) if held else f"waits: {hindrance.error}")
             await self.clock.sleep(wait)
 
     async def _load(self, name: DeploymentName, digest: Digest) -> None:
-        await steps.pull(self.ports, digest, lambda *_: None)
+        ports = self.downloads.of(self.ports, name, digest) if self.downloads else self.ports
+        await steps.pull(ports, digest, lambda *_: None)
         release = await steps.verify(self.ports, digest)
         known = self.ports.measured.get(digest, {})
         entry = release.manifest.file(decided(release.manifest.variants, self.ports.provider, known).file)

@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from controlplane.fleet import watching
+from controlplane.fleet import downloads, watching
+from controlplane.fleet.downloads import Download
 from controlplane.fleet.objects import CLOUD, EDGE, Camera, Deployment, Fleet, Node, Releases
 from controlplane.fleet.specs import OffloadSpec, ShadowSpec
 from controlplane.fleet.watching import Motion
@@ -59,6 +60,7 @@ class DesiredDeployment:
     classes: tuple[str, ...] = ()
     events: bool = True
     shadow: DesiredShadow | None = None
+    download: Download = downloads.AT_ONCE
 
 
 @dataclass(frozen=True)
@@ -161,6 +163,7 @@ def _deployment(deployment: Deployment, cameras: list[Camera], releases: Release
         classes=spec.classes,
         events=spec.events,
         shadow=_shadow(spec.shadow, releases),
+        download=spec.download,
     )
 
 

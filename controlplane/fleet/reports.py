@@ -47,6 +47,7 @@ class DeploymentReport:
     bytes_total: int = 0
     variant: str = ""  # of what answers; "": an agent of before 0.2
     shadow: ShadowReport | None = None
+    held: bool = False  # nothing is fetched now, by the rules of the download
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from controlplane.fleet.desired import (
     DesiredShadow,
     DesiredState,
 )
+from controlplane.fleet.downloads import Download, Window
 from controlplane.fleet.reports import ShadowReport
 from controlplane.fleet.specs import OffloadSpec
 from controlplane.fleet.watching import Motion
@@ -62,6 +63,7 @@ DESIRED = DesiredState(
             ("boat",),
             events=False,
             shadow=DesiredShadow("sha256:" + "2" * 64, 0.1),
+            download=Download(2_000_000, Window(1320, 300, "Europe/Berlin"), 600_000),
         ),
     ),
     slow_down_ms=300,
@@ -105,6 +107,11 @@ def test_a_desired_state_reaches_the_wire_whole() -> None:
                 classes=["boat"],
                 silent=True,
                 shadow=fleet_pb2.ShadowSpec(digest="sha256:" + "2" * 64, share=0.1),
+                download=fleet_pb2.DownloadSpec(
+                    bits_per_second=2_000_000,
+                    window=fleet_pb2.DailyWindow(opens_minute=1320, closes_minute=300, zone="Europe/Berlin"),
+                    jitter_ms=600_000,
+                ),
             )
         ],
         switches=fleet_pb2.Switches(slow_down_ms=300, paused=True),
