@@ -21,6 +21,7 @@ from protos.errors import LongshoreError, Retryable
 from protos.ids import Digest, hex_of
 
 MOST_AT_ONCE = 1 << 20  # bytes per chunk, by the port
+LEAST_AHEAD = 32 << 10  # bytes
 ABSENT_SECONDS = 60.0  # until a file that is not there is asked for again: somebody must push it first
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 
@@ -64,12 +65,12 @@ class HttpsBlobs:
         self._patience = patience
         self._monotonic = monotonic
 
-    async def fetch(self, digest: Digest, offset: int) -> AsyncGenerator[bytes, None]:
+    async def fetch(self, digest: Digest, offset: int, rate: float = 0.0) -> AsyncGenerator[bytes, None]:
         """See the port."""
         grant = self._grant()
         if grant is None:
             raise Retryable("no leave to fetch files yet; it comes with the next Sync")
-        async with self._answer(grant, digest, offset) as answer:
+        async with self._answer(grant, digest, offset, _ahead(rate)) as answer:
             if answer.status == 416:  # nothing lies behind `offset`
                 return
             skip = _skip(answer, offset)
@@ -79,13 +80,13 @@ class HttpsBlobs:
                     yield wanted[start : start + MOST_AT_ONCE]
 
     @asynccontextmanager
-    async def _answer(self, grant: Grant, digest: Digest, offset: int) -> AsyncIterator[Answer]:
+    async def _answer(self, grant: Grant, digest: Digest, offset: int, ahead: int | None) -> AsyncIterator[Answer]:
         headers = {"Authorization": f"Bearer {grant.bearer}", "Accept-Encoding": "identity"}
         if offset:
             headers["Range"] = f"bytes={offset}-"
-        url = f"{grant.url.rstrip('/')}/{hex_of(digest)}"
+        question = Question(f"{grant.url.rstrip('/')}/{hex_of(digest)}", headers)
         try:
-            async with http_client.ask(Question(url, headers), self._context(grant), self._patience.quiet) as answer:
+            async with http_client.ask(question, self._context(grant), self._patience.quiet, ahead) as answer:
                 _check(answer, digest)
                 yield answer
         except (NoHttp, OSError, TimeoutError) as error:
@@ -115,6 +116,11 @@ class HttpsBlobs:
                 if received < self._patience.slowest * spent:
                     raise Retryable(f"files come at {received / spent:.0f} bytes/s only; tried again")
                 since, received = self._monotonic(), 0
+
+
+def _ahead(rate: float) -> int | None:
+    """Bytes to have in advance: of an eighth of a second, which the kernel doubles; enough for most round trips."""
+    return min(max(int(rate / 8), LEAST_AHEAD), MOST_AT_ONCE) if rate else None
 
 
 def _check(answer: Answer, digest: Digest) -> None:

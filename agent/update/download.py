@@ -15,7 +15,7 @@ from datetime import datetime, timedelta, tzinfo
 from protos.ids import DeploymentName
 
 LOOK_AGAIN_SECONDS = 600.0
-BURST_SECONDS = 1.0  # of a cap: what was not taken so long may be made good
+BURST_SECONDS = 0.25  # of a cap: what was not taken so long may be made good
 _DAY = timedelta(days=1)
 
 

@@ -9,7 +9,6 @@ When a release was first needed outlasts a restart, or a box that is often start
 from __future__ import annotations
 
 import logging
-import math
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
@@ -45,6 +44,7 @@ class Downloads:
     _rules: dict[DeploymentName, Download] = field(default_factory=dict)
     _pulling: Counter[DeploymentName] = field(default_factory=Counter)
     _due: dict[DeploymentName, float] = field(default_factory=dict)  # monotonic seconds
+    _needed: dict[DeploymentName, dict[Digest, float]] = field(default_factory=dict)  # as it is kept
 
     def plan(self, rules: Mapping[DeploymentName, Download]) -> set[DeploymentName]:
         """All that is wanted here; those whose rules changed, and may go on now."""
@@ -67,7 +67,7 @@ class Downloads:
         self._pulling[name] += 1
         try:
             await self._wait(name)
-            async with aclosing(source.behind.fetch(digest, offset)) as chunks:
+            async with aclosing(source.behind.fetch(digest, offset, self._rate(name))) as chunks:
                 async for chunk in chunks:
                     self._count(name, len(chunk))
                     yield chunk
@@ -88,11 +88,15 @@ class Downloads:
             raise Held(held.reason, held.seconds)
 
     def _count(self, name: DeploymentName, came: int) -> None:
-        cap = self._of(name).bytes_per_second
-        if cap:
-            sharing = sum(count > 0 for other, count in self._pulling.items() if self._of(other).bytes_per_second)
-            due = self._due.get(name, -math.inf)
-            self._due[name] = download.paced(due, came, cap / sharing, self.clock.monotonic())
+        rate = self._rate(name)
+        if rate:
+            now = self.clock.monotonic()
+            self._due[name] = download.paced(self._due.get(name, now), came, rate, now)
+
+    def _rate(self, name: DeploymentName) -> float:
+        """Its part of its cap, while it pulls; 0: no cap."""
+        sharing = sum(count > 0 for other, count in self._pulling.items() if self._of(other).bytes_per_second)
+        return self._of(name).bytes_per_second / max(1, sharing)
 
     async def _wait(self, name: DeploymentName) -> None:
         seconds = self._due.get(name, 0.0) - self.clock.monotonic()
@@ -112,18 +116,22 @@ class Downloads:
         return known[release]
 
     def _remembered(self, name: DeploymentName) -> dict[Digest, float]:
-        try:
-            return msgspec.json.decode(self.state.get(PREFIX + name) or b"{}", type=dict[Digest, float])
-        except msgspec.MsgspecError:
-            return {}
+        if name not in self._needed:
+            try:
+                kept = msgspec.json.decode(self.state.get(PREFIX + name) or b"{}", type=dict[Digest, float])
+            except msgspec.MsgspecError:
+                kept = {}
+            self._needed[name] = kept
+        return self._needed[name]
 
-    def _remember(self, name: DeploymentName, needed: Mapping[Digest, float]) -> None:
+    def _remember(self, name: DeploymentName, needed: dict[Digest, float]) -> None:
+        self._needed[name] = needed
         try:
             if needed:
                 self.state.put(PREFIX + name, msgspec.json.encode(needed))
             else:
                 self.state.delete(PREFIX + name)
-        except LongshoreError as error:  # a box whose disk fails may wait for its turn longer, or not at all
+        except LongshoreError as error:  # then a restart begins the wait anew
             log.warning("%s: when its release was needed first is not kept: %s", name, error)
 
 
@@ -136,5 +144,5 @@ class _Source:
     deployment: DeploymentName
     release: Digest | None
 
-    def fetch(self, digest: Digest, offset: int) -> AsyncGenerator[bytes, None]:
+    def fetch(self, digest: Digest, offset: int, _rate: float = 0.0) -> AsyncGenerator[bytes, None]:
         return self.downloads.fetch(self, digest, offset)

@@ -124,9 +124,13 @@ async def plain(handler: Callable[[Request], Reply]) -> AsyncIterator[tuple[Http
 
 async def drain(source: BlobSource, offset: int = 0) -> tuple[bytes, Exception | None]:
     """What came, and how it ended."""
+    return await drained(source.fetch(DIGEST, offset))
+
+
+async def drained(chunks: AsyncIterator[bytes]) -> tuple[bytes, Exception | None]:
     came = b""
     try:
-        async for chunk in source.fetch(DIGEST, offset):
+        async for chunk in chunks:
             came += chunk
     except Retryable as error:
         return came, error
@@ -138,6 +142,23 @@ async def test_what_came_before_the_wire_broke_is_good_to_keep() -> None:
         came, error = await drain(source)
     assert isinstance(error, Retryable)
     assert came == BODY[:300_000]
+
+
+async def test_what_came_before_a_reset_is_read_to_its_end() -> None:
+    reply = Reply(200, BODY, cut=100_000, chunk=10_000, gap=0.02, reset=True)
+    async with plain(lambda _: reply) as (source, server):
+        chunks = source.fetch(DIGEST, 0)
+        came = await anext(chunks)
+        await server.idle()
+        await asyncio.sleep(0.05)  # until the box's side heard of it, too
+        rest, error = await drained(chunks)
+    assert "stopped coming" in str(error)
+    assert came + rest == BODY[:100_000]
+
+
+async def test_a_caller_that_takes_little_still_gets_it_all() -> None:
+    async with plain(lambda request: ranged(BODY, request)) as (source, _):
+        assert await collect(source.fetch(DIGEST, 5_000, 1_000.0)) == BODY[5_000:]
 
 
 async def test_a_server_that_knows_no_range_is_read_from_the_start() -> None:

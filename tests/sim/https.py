@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
+import struct
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, field
 
@@ -30,6 +32,7 @@ class Reply:
     chunk: int = 65_536
     gap: float = 0.0  # real seconds between two chunks
     cut: int | None = None  # close after this many bytes of the body
+    reset: bool = False  # and not in good order
     raw: bytes | None = None  # send these bytes and nothing else, by `chunk` and `gap` too
 
 
@@ -52,6 +55,10 @@ class SimHttps:
         port = self._server.sockets[0].getsockname()[1]
         return f"{'https' if self._tls else 'http'}://127.0.0.1:{port}"
 
+    async def idle(self) -> None:
+        """Return when no connection is open."""
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[SimHttps]:
         self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, ssl=self._tls)
@@ -68,7 +75,8 @@ class SimHttps:
         assert task is not None
         self._connections.add(task)
         try:
-            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
+            ended = (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError, asyncio.CancelledError)
+            with contextlib.suppress(*ended):  # cancelled by the end of `running`, and nobody else
                 await self._answer(reader, writer)
         finally:
             self._connections.discard(task)
@@ -88,6 +96,10 @@ class SimHttps:
         lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         writer.write(f"HTTP/1.1 {reply.status} Sim\r\n{lines}\r\n".encode())
         await _send(writer, reply.body[: reply.cut], reply)
+        if reply.reset:
+            connection = writer.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.transport.abort()
 
 
 async def _send(writer: asyncio.StreamWriter, content: bytes, reply: Reply) -> None:

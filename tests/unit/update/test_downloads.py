@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from agent.adapters.state_memory import MemoryState
+from agent.errors import DiskFull
 from agent.update import download
 from agent.update.download import Download, Window
 from agent.update.machine import State
@@ -118,6 +120,21 @@ async def test_a_box_that_is_started_again_and_again_gets_its_turn_all_the_same(
         await box.power_cut()
         box.start({QUAY: OLD.digest})
     assert box.blobs.fetches
+
+
+class FullDisk(MemoryState):
+    def put(self, key: str, value: bytes) -> None:
+        raise DiskFull("no room")
+
+
+async def test_a_box_whose_disk_is_full_gets_its_turn_all_the_same(box: Box) -> None:
+    box.downloads.state = FullDisk()
+    box.rule(Download(jitter=7200.0))
+    box.blobs.add(OLD)
+    box.offer(OLD)
+    since = box.clock.unix()
+    await box.until(lambda: bool(box.blobs.fetches), step=30.0)
+    assert box.clock.unix() - since < 7200
 
 
 async def test_when_a_release_was_needed_is_forgotten_with_its_deployment(box: Box) -> None:
