@@ -252,10 +252,10 @@ class DeploymentUpdate:
         return _Ended(Event.OK)
 
     def _held(self, error: Held) -> float:
-        """Seconds to wait, as told: this is no failure, and grows no patience."""
+        """Seconds to wait, as told: this is no failure, and grows no patience; nor does the same offer end it."""
         if str(error) != str(self._step_hindrance.error):
             log.info("%s: %s", self._record.deployment, error)
-        self._went_well()
+        self._step_hindrance.over()
         self._step_hindrance.error = error
         return error.after_seconds or 0.0
 

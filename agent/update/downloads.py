@@ -51,8 +51,9 @@ class Downloads:
         changed = {name for name, told in rules.items() if told != self._rules.get(name, FREE)}
         gone = self._rules.keys() - rules.keys()
         self._rules = dict(rules)
-        for name in gone:
+        for name in changed | gone:
             self._due.pop(name, None)
+        for name in gone:
             self._remember(name, {})
         return changed
 

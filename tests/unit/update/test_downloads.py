@@ -42,6 +42,17 @@ async def test_a_first_release_waits_for_its_window_and_comes_when_it_opens(box:
     assert (box.report.held, box.report.message) == (False, "")
 
 
+async def test_a_box_that_waits_for_its_window_is_quiet(box: Box) -> None:
+    """Each report of it is answered by a Sync, which says the same again."""
+    box.answers_reports = True
+    box.rule(Download(window=window(box, opens=3.0)))
+    box.offer(OLD)
+    await held(box)
+    before = box.changes
+    await box.minutes(120)
+    assert box.changes - before <= 120 / 10 + 3
+
+
 async def test_the_old_release_answers_while_the_new_one_waits(box: Box) -> None:
     await box.install(OLD)
     box.rule(Download(window=window(box, opens=3.0)))
