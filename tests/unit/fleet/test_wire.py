@@ -156,6 +156,11 @@ def test_the_variant_that_answers_is_kept_and_an_older_agent_names_none() -> Non
     assert [each.variant for each in kept] == ["int8", ""]
 
 
+def test_a_box_that_fetches_nothing_by_its_rules_is_known() -> None:
+    told = [fleet_pb2.DeploymentReport(name="watch", held=True), fleet_pb2.DeploymentReport(name="other")]
+    assert [each.held for each in wire.report(fleet_pb2.SyncRequest(deployments=told)).deployments] == [True, False]
+
+
 def test_how_a_shadow_compares_is_kept_and_most_boxes_have_none() -> None:
     shadow = fleet_pb2.ShadowReport(
         digest="sha256:bb", message="cannot\x00", agreed=97, differed=3, failed=2, infer_seconds=math.inf

@@ -1,4 +1,4 @@
-"""What a box reports of a shadow: counts, and the mean inference of both over the frames that it answered."""
+"""What a box reports of a shadow: counts, and the mean inference of both over the frames it answered; of a wait."""
 
 from __future__ import annotations
 
@@ -33,3 +33,10 @@ def test_one_that_saw_nothing_yet_has_no_times() -> None:
     shadows = {WATCH: ShadowReport(Digest("sha256:bb"), "is being fetched", ShadowTally())}
     (told,) = report.request(BOX, "epoch", updates, {}, [], shadows).deployments
     assert (told.shadow.infer_seconds, told.shadow.agreed) == (0.0, 0)
+
+
+def test_a_release_that_waits_for_its_window_is_told_as_held() -> None:
+    message = "waits for its window, which opens at 22:00 (UTC)"
+    updates = [Report(WATCH, State.PULLING, "", "", message, (), 0, 0, held=True)]
+    (told,) = report.request(BOX, "epoch", updates, {}, []).deployments
+    assert (told.held, told.message) == (True, message)
