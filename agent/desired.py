@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from agent.pipeline.board import CameraWish, DeploymentWish, ShadowWish
 from agent.pipeline.run import LaneSettings
 from agent.tracking.rules import Marks
 from agent.types import Line, Tap, Zone
+from agent.update.download import FREE, Download, Window
 from protos import fleet_pb2 as wire
 from protos import ids
 from protos.errors import InvalidName
 from protos.fleet_pb2 import CameraSpec, CloudEndpoint, DeploymentSpec, DesiredState
 from protos.ids import CameraName, DeploymentName
 
+_DAY_MINUTES = 24 * 60
 LOOK_EVERY_MS = 10_000  # at a camera in which nothing moves, where desired state does not say
 
 
@@ -60,6 +63,7 @@ class Desired:
     records_per_second: dict[DeploymentName, float] = field(default_factory=dict)
     refused: tuple[str, ...] = ()
     quotas: Quotas = Quotas()
+    downloads: dict[DeploymentName, Download] = field(default_factory=dict)
 
     @property
     def marks(self) -> dict[CameraName, Marks]:
@@ -90,6 +94,7 @@ def desired(state: DesiredState) -> Desired:
         records_per_second={wish.name: _rate(state, wish.name) for wish in deployments},
         refused=tuple(refused),
         quotas=Quotas(state.quotas.release_bytes, state.quotas.outbox_bytes),
+        downloads={DeploymentName(spec.name): _download(spec) for spec in state.deployments},
     )
 
 
@@ -158,6 +163,31 @@ def _shadow(spec: DeploymentSpec) -> ShadowWish | None:
     """A share that is no share is none: the deployment goes on without."""
     told = spec.shadow
     return ShadowWish(ids.digest(told.digest), told.share) if told.digest and 0.0 < told.share <= 1.0 else None
+
+
+def _download(spec: DeploymentSpec) -> Download:
+    """Of a control plane that knows none: at once."""
+    told = spec.download
+    if not spec.HasField("download"):
+        return FREE
+    window, trouble = None, ""
+    try:
+        window = _window(told.window) if told.HasField("window") else None
+    except (KeyError, ValueError, OSError):  # no such zone, or what cannot name one
+        trouble = _no_zone(told.window.zone)
+    return Download(told.bits_per_second / 8, window, told.jitter_ms / 1000, trouble)
+
+
+def _window(told: wire.DailyWindow) -> Window:
+    zone = ZoneInfo(told.zone) if told.zone else None
+    return Window(told.opens_minute % _DAY_MINUTES, told.closes_minute % _DAY_MINUTES, zone, told.zone)
+
+
+def _no_zone(zone: str) -> str:
+    return (
+        f"waits: this box knows no time zone {zone[:63]!r}; install tzdata on it, or write the window of the "
+        "deployment without a zone"
+    )
 
 
 def _cloud_node(told: CloudEndpoint, refused: list[str]) -> CloudNode | None:

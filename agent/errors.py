@@ -9,6 +9,10 @@ class DiskFull(Retryable):
     """The state directory has no room. Nothing was damaged; the same call works once there is space again."""
 
 
+class Held(Retryable):
+    """The rules of a deployment's download allow no fetch now; the sentence completes "it …"."""
+
+
 class OverQuota(DiskFull):
     """It would take more of the disk than the fleet's settings give to releases."""
 

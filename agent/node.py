@@ -66,6 +66,7 @@ from agent.tracking.following import Following
 from agent.trust.kept import Approvals
 from agent.trust.service import SignedTrust
 from agent.types import Finished, Problem, Tap, Zone
+from agent.update.downloads import Downloads
 from agent.update.machine import State
 from agent.update.measured import Measured
 from agent.update.runner import Updater, UpdateSettings
@@ -121,7 +122,8 @@ class Node:
         self._looking = Looking(self._clock, self.captures, self._idle_cameras, self._drawn)
         self._trust = self._new_trust()
         ports = self._update_ports()
-        self._shadows = Shadows(ports, self.board, self._clock, self._changed, available_memory)
+        self._downloads = Downloads(self._clock, disk.state, identity.member.node_id, lambda: self._sync.clock_offset)
+        self._shadows = Shadows(ports, self.board, self._clock, self._downloads, self._changed, available_memory)
         self._updater = self._new_updater(ports)
         self._sync = SyncLoop(self._link, disk.state, self._clock, self._report, self._handlers())
         self._broker = self._new_broker()
@@ -218,6 +220,7 @@ class Node:
         self.board.slow_down(wished.slow_down)
         self._reporter.per_second = wished.records_per_second
         self._disk.outbox.bound(self.config.outbox_bound(wished.quotas.outbox_bytes))
+        self._updater.hurry(self._downloads.plan(wished.downloads))
         self._updater.offer({wish.name: wish.digest for wish in wished.deployments})
         self._shadows.offer({wish.name: wish.shadow.digest for wish in wished.deployments if wish.shadow})
         self._wished.set()
@@ -400,7 +403,8 @@ class Node:
 
     def _new_updater(self, ports: Ports) -> Updater:
         settings = UpdateSettings(confirm_seconds=self.config.confirm_seconds)
-        return Updater(ports, self._disk.state, self._clock, settings, self._changed, lambda: self._shadows.releases)
+        kept, downloads = lambda: self._shadows.releases, self._downloads
+        return Updater(ports, self._disk.state, self._clock, settings, self._changed, kept, downloads)
 
     def _changed(self) -> None:
         self._sync.changed()

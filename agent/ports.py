@@ -49,8 +49,11 @@ class StateStore(Protocol):
 class BlobSource(Protocol):
     """Where release bytes come from: never trusted, only fetched."""
 
-    def fetch(self, digest: Digest, offset: int) -> AsyncGenerator[bytes, None]:
+    def fetch(self, digest: Digest, offset: int, rate: float = 0.0, /) -> AsyncGenerator[bytes, None]:
         """Bytes of the blob from `offset` to its end, in chunks of at most 1 MiB; nothing when there are no more.
+
+        `rate`: bytes per second that the caller is going to take; of a network little more is asked for in advance.
+        0: as many as come.
 
         The caller closes the generator, which ends the transfer. It ends by itself only at the blob's end.
 

@@ -122,6 +122,7 @@ def _deployment(report: Report, shadow: ShadowReport | None, cost: CostLine | No
         variant=report.variant,
         shadow=_shadow(shadow) if shadow else None,
         cost=fleet_pb2.CallCost(frame_seconds=cost.per_frame, call_seconds=cost.per_call) if cost else None,
+        held=report.held,
     )
 
 

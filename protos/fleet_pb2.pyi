@@ -356,6 +356,7 @@ class DeploymentReport(_message.Message):
     VARIANT_FIELD_NUMBER: _builtins.int
     SHADOW_FIELD_NUMBER: _builtins.int
     COST_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     state: _builtins.str
     """update.machine State, e.g. "PULLING" """
@@ -369,6 +370,8 @@ class DeploymentReport(_message.Message):
     bytes_total: _builtins.int
     variant: _builtins.str
     """of the release answering now, such as "int8"; "" from agents before 0.2"""
+    held: _builtins.bool
+    """nothing is fetched now, by the rules of its download; message says until when"""
     @_builtins.property
     def refused_digests(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -393,10 +396,11 @@ class DeploymentReport(_message.Message):
         variant: _builtins.str = ...,
         shadow: Global___ShadowReport | None = ...,
         cost: Global___CallCost | None = ...,
+        held: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "shadow", b"shadow"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_digest", b"active_digest", "bytes_done", b"bytes_done", "bytes_total", b"bytes_total", "cost", b"cost", "message", b"message", "name", b"name", "refused_digests", b"refused_digests", "shadow", b"shadow", "state", b"state", "target_digest", b"target_digest", "variant", b"variant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_digest", b"active_digest", "bytes_done", b"bytes_done", "bytes_total", b"bytes_total", "cost", b"cost", "held", b"held", "message", b"message", "name", b"name", "refused_digests", b"refused_digests", "shadow", b"shadow", "state", b"state", "target_digest", b"target_digest", "variant", b"variant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -860,6 +864,7 @@ class DeploymentSpec(_message.Message):
     CLASSES_FIELD_NUMBER: _builtins.int
     SILENT_FIELD_NUMBER: _builtins.int
     SHADOW_FIELD_NUMBER: _builtins.int
+    DOWNLOAD_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     model: _builtins.str
     version: _builtins.str
@@ -886,6 +891,10 @@ class DeploymentSpec(_message.Message):
     def shadow(self) -> Global___ShadowSpec:
         """absent: none"""
 
+    @_builtins.property
+    def download(self) -> Global___DownloadSpec:
+        """absent: at once, as fast as it comes"""
+
     def __init__(
         self,
         *,
@@ -901,14 +910,75 @@ class DeploymentSpec(_message.Message):
         classes: _abc.Iterable[_builtins.str] | None = ...,
         silent: _builtins.bool = ...,
         shadow: Global___ShadowSpec | None = ...,
+        download: Global___DownloadSpec | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["offload", b"offload", "shadow", b"shadow"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["download", b"download", "offload", b"offload", "shadow", b"shadow"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cameras", b"cameras", "classes", b"classes", "deadline_ms", b"deadline_ms", "detections_per_second", b"detections_per_second", "digest", b"digest", "min_score", b"min_score", "model", b"model", "name", b"name", "offload", b"offload", "shadow", b"shadow", "silent", b"silent", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cameras", b"cameras", "classes", b"classes", "deadline_ms", b"deadline_ms", "detections_per_second", b"detections_per_second", "digest", b"digest", "download", b"download", "min_score", b"min_score", "model", b"model", "name", b"name", "offload", b"offload", "shadow", b"shadow", "silent", b"silent", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeploymentSpec: _TypeAlias = DeploymentSpec  # noqa: Y015
+
+@_typing.final
+class DownloadSpec(_message.Message):
+    """When and how fast the box fetches what this deployment needs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BITS_PER_SECOND_FIELD_NUMBER: _builtins.int
+    WINDOW_FIELD_NUMBER: _builtins.int
+    JITTER_MS_FIELD_NUMBER: _builtins.int
+    bits_per_second: _builtins.int
+    """0 = no cap"""
+    jitter_ms: _builtins.int
+    """the last box begins so much later than the first"""
+    @_builtins.property
+    def window(self) -> Global___DailyWindow:
+        """absent: at any time"""
+
+    def __init__(
+        self,
+        *,
+        bits_per_second: _builtins.int = ...,
+        window: Global___DailyWindow | None = ...,
+        jitter_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["window", b"window"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bits_per_second", b"bits_per_second", "jitter_ms", b"jitter_ms", "window", b"window"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DownloadSpec: _TypeAlias = DownloadSpec  # noqa: Y015
+
+@_typing.final
+class DailyWindow(_message.Message):
+    """From one minute of the day to another, past midnight where it closes first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPENS_MINUTE_FIELD_NUMBER: _builtins.int
+    CLOSES_MINUTE_FIELD_NUMBER: _builtins.int
+    ZONE_FIELD_NUMBER: _builtins.int
+    opens_minute: _builtins.int
+    closes_minute: _builtins.int
+    zone: _builtins.str
+    """of the IANA database; "" = where the box is"""
+    def __init__(
+        self,
+        *,
+        opens_minute: _builtins.int = ...,
+        closes_minute: _builtins.int = ...,
+        zone: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["closes_minute", b"closes_minute", "opens_minute", b"opens_minute", "zone", b"zone"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DailyWindow: _TypeAlias = DailyWindow  # noqa: Y015
 
 @_typing.final
 class ShadowSpec(_message.Message):

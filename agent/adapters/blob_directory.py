@@ -19,7 +19,7 @@ class DirectoryBlobs:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    async def fetch(self, digest: Digest, offset: int) -> AsyncGenerator[bytes, None]:
+    async def fetch(self, digest: Digest, offset: int, _rate: float = 0.0) -> AsyncGenerator[bytes, None]:
         """See the port."""
         path = self._find(digest)
         while content := await asyncio.to_thread(_read, path, offset):

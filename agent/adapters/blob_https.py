@@ -1,8 +1,9 @@
 """BlobSource over HTTPS Range requests, with the bearer that the last Sync handed out and the pinned CA.
 
-A slow peer is given up: each read must bring something within `quiet` seconds, and over any `window` seconds at least
-`slowest` bytes per second must come; what came is kept and the next try goes on from there. How many bytes are taken is
-the caller's decision. No redirect is followed, no compression is asked for.
+A slow peer is given up: some of the file must come within any `quiet` seconds, and over any `window` seconds at least
+`slowest` bytes per second; time that the caller takes between chunks is not the peer's. No answer is read for longer
+than `longest`. What came is kept, and the next try goes on from there. How many bytes are taken is the caller's
+decision. No redirect is followed, no compression is asked for.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from protos.errors import LongshoreError, Retryable
 from protos.ids import Digest, hex_of
 
 MOST_AT_ONCE = 1 << 20  # bytes per chunk, by the port
+LEAST_AHEAD = 32 << 10  # bytes
 ABSENT_SECONDS = 60.0  # until a file that is not there is asked for again: somebody must push it first
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 
@@ -32,6 +34,7 @@ class Patience:
     quiet: float = 15.0
     window: float = 30.0
     slowest: float = 512.0  # a sane link at the edge is slow, an attacker's is slower
+    longest: float = 3600.0  # then it is asked anew: addresses move, and leave is withdrawn
 
 
 def pinned(ca: bytes) -> ssl.SSLContext:
@@ -55,12 +58,12 @@ class HttpsBlobs:
         self._patience = patience
         self._monotonic = monotonic
 
-    async def fetch(self, digest: Digest, offset: int) -> AsyncGenerator[bytes, None]:
+    async def fetch(self, digest: Digest, offset: int, rate: float = 0.0) -> AsyncGenerator[bytes, None]:
         """See the port."""
         grant = self._grant()
         if grant is None:
             raise Retryable("no leave to fetch files yet; it comes with the next Sync")
-        async with self._answer(grant, digest, offset) as answer:
+        async with self._answer(grant, digest, offset, _ahead(rate)) as answer:
             if answer.status == 416:  # nothing lies behind `offset`
                 return
             skip = _skip(answer, offset)
@@ -70,14 +73,14 @@ class HttpsBlobs:
                     yield wanted[start : start + MOST_AT_ONCE]
 
     @asynccontextmanager
-    async def _answer(self, grant: Grant, digest: Digest, offset: int) -> AsyncIterator[Answer]:
+    async def _answer(self, grant: Grant, digest: Digest, offset: int, ahead: int | None) -> AsyncIterator[Answer]:
         headers = leave(grant)
         if offset:
             headers["Range"] = f"bytes={offset}-"
         question = Question(f"{grant.url.rstrip('/')}/{hex_of(digest)}", headers)
         trust = context(question.url, self._trust)
         try:
-            async with http_client.ask(question, trust, self._patience.quiet) as answer:
+            async with http_client.ask(question, trust, self._patience.quiet, ahead) as answer:
                 _check(answer, digest)
                 yield answer
         except (NoHttp, OSError, TimeoutError) as error:
@@ -101,15 +104,25 @@ def context(url: str, trust: Callable[[], ssl.SSLContext | None]) -> ssl.SSLCont
 
 async def paced(answer: Answer, patience: Patience, monotonic: Callable[[], float]) -> AsyncIterator[bytes]:
     """The answer's chunks, as long as they come fast enough. Raises Retryable."""
-    since, received = monotonic(), 0
+    began = since = monotonic()
+    received = 0
     async for chunk in answer.body:
         received += len(chunk)
+        came = monotonic()
         yield chunk
+        if monotonic() - began > patience.longest:
+            raise Retryable(f"one answer brought files for {patience.longest:.0f} s; asked anew")
+        since += monotonic() - came
         spent = monotonic() - since
         if spent >= patience.window:
             if received < patience.slowest * spent:
                 raise Retryable(f"files come at {received / spent:.0f} bytes/s only; tried again")
             since, received = monotonic(), 0
+
+
+def _ahead(rate: float) -> int | None:
+    """Bytes to have in advance: of an eighth of a second, which the kernel doubles; enough for most round trips."""
+    return min(max(int(rate / 8), LEAST_AHEAD), MOST_AT_ONCE) if rate else None
 
 
 def _check(answer: Answer, digest: Digest) -> None:

@@ -16,7 +16,7 @@ class MemoryBlobs:
     def __init__(self, blobs: Mapping[Digest, bytes]) -> None:
         self._blobs = blobs
 
-    async def fetch(self, digest: Digest, offset: int) -> AsyncGenerator[bytes, None]:
+    async def fetch(self, digest: Digest, offset: int, _rate: float = 0.0) -> AsyncGenerator[bytes, None]:
         """See the port."""
         content = self._blobs.get(digest)
         if content is None:

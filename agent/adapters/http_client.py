@@ -8,6 +8,7 @@ short), OSError (TLS included) or TimeoutError.
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from urllib.parse import urlsplit
 import httptools
 
 _READ_BYTES = 256 << 10
+_LITTLE_BYTES = 32 << 10
 _MOST_HEAD_BYTES = 64 << 10
 
 
@@ -44,14 +46,22 @@ class Answer:
 
 
 @asynccontextmanager
-async def ask(question: Question, trust: ssl.SSLContext | None, quiet_seconds: float) -> AsyncIterator[Answer]:
-    """`trust` None: plain HTTP. `quiet_seconds`: the longest wait for a connection and for each read."""
+async def ask(
+    question: Question, trust: ssl.SSLContext | None, quiet_seconds: float, ahead: int | None = None
+) -> AsyncIterator[Answer]:
+    """`trust` None: plain HTTP.
+
+    `quiet_seconds`: the longest wait for a connection, for the whole head and for each piece of the body; what frames
+    the pieces, such as the extensions of chunks, is none of it.
+
+    `ahead`: about so many bytes come before they are asked for; None: as many as the system thinks best.
+    """
     parts = urlsplit(question.url)
     if not parts.hostname:
         raise NoHttp("the address is not a URL")
     port = parts.port or (443 if trust else 80)
     async with asyncio.timeout(quiet_seconds):
-        reader, writer = await asyncio.open_connection(parts.hostname, port, ssl=trust, limit=_READ_BYTES)
+        reader, writer = await _connected(parts.hostname, port, trust, ahead)
     exchange = _Exchange(reader, quiet_seconds)
     body = exchange.body()
     try:
@@ -61,6 +71,29 @@ async def ask(question: Question, trust: ssl.SSLContext | None, quiet_seconds: f
     finally:
         await body.aclose()
         writer.transport.abort()
+
+
+class _Reader(asyncio.StreamReader):
+    """What came before the connection broke is read before that is said: it would have to come again."""
+
+    broken: Exception | None = None
+
+    def set_exception(self, exc: Exception) -> None:
+        self.broken = exc
+        self.feed_eof()
+
+
+async def _connected(
+    host: str, port: int, trust: ssl.SSLContext | None, ahead: int | None
+) -> tuple[_Reader, asyncio.StreamWriter]:
+    loop = asyncio.get_running_loop()
+    reader = _Reader(limit=_LITTLE_BYTES if ahead else _READ_BYTES)
+    transport, protocol = await loop.create_connection(
+        lambda: asyncio.StreamReaderProtocol(reader), host, port, ssl=trust
+    )
+    if ahead:
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, ahead)
+    return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
 
 def _request(question: Question, host: str, path: str) -> bytes:
@@ -75,7 +108,7 @@ def _request(question: Question, host: str, path: str) -> bytes:
 class _Exchange:
     """Feeds the parser; httptools calls the `on_…` methods."""
 
-    reader: asyncio.StreamReader
+    reader: _Reader
     quiet_seconds: float
     headers: dict[str, str] = field(default_factory=dict)
     _chunks: list[bytes] = field(default_factory=list)
@@ -87,10 +120,11 @@ class _Exchange:
 
     async def head(self) -> None:
         read = 0
-        while not self._head_complete:
-            read += await self._feed()
-            if read > _MOST_HEAD_BYTES and not self._head_complete:
-                raise NoHttp("its answer has no end of headers")
+        async with asyncio.timeout(self.quiet_seconds):
+            while not self._head_complete:
+                read += await self._feed()
+                if read > _MOST_HEAD_BYTES and not self._head_complete:
+                    raise NoHttp("its answer has no end of headers")
         if "content-length" not in self.headers and "transfer-encoding" not in self.headers:
             raise NoHttp("it does not say how much it sends")
 
@@ -101,13 +135,14 @@ class _Exchange:
                 yield chunk
             if self._complete:
                 return
-            await self._feed()
+            async with asyncio.timeout(self.quiet_seconds):
+                while not (self._chunks or self._complete):
+                    await self._feed()
 
     async def _feed(self) -> int:
-        async with asyncio.timeout(self.quiet_seconds):
-            content = await self.reader.read(_READ_BYTES)
+        content = await self.reader.read(_READ_BYTES)
         if not content:
-            raise NoHttp("the connection ended too early")
+            raise self.reader.broken or NoHttp("the connection ended too early")
         try:
             self.parser.feed_data(content)
         except httptools.HttpParserError as error:

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from agent.errors import Damaged, DiskFull, OverQuota
+from agent.errors import Damaged, DiskFull, Held, OverQuota
 from agent.ports import Clock, StateStore
 from agent.supervise import first_of
 from agent.trust.agreement import Approval
@@ -22,6 +22,7 @@ from agent.types import Problem
 from agent.update import progress, steps
 from agent.update.backoff import Backoff
 from agent.update.comeback import Comeback
+from agent.update.downloads import Downloads
 from agent.update.hindrance import MISTAKE, Hindrance
 from agent.update.machine import Event, State
 from agent.update.progress import Progress
@@ -51,6 +52,7 @@ class Report:
     bytes_done: int
     bytes_total: int
     variant: str = ""  # of what answers
+    held: bool = False  # nothing is fetched now, by the rules of its download
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Surroundings:
     sweep: Callable[[], None]
     changed: Callable[[], None]
     backoff: Callable[[], Backoff]
+    downloads: Downloads
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,8 @@ class DeploymentUpdate:
         """`record`: as it was found on disk, in whatever state the last process left it."""
         self._record = progress.resumed(record)
         self._around = around
-        self._comeback = Comeback(around.ports, record.deployment, around.clock, Hindrance(around.backoff()))
+        repair = around.downloads.of(around.ports, record.deployment, None)
+        self._comeback = Comeback(repair, record.deployment, around.clock, Hindrance(around.backoff()))
         self._step_hindrance = Hindrance(around.backoff())
         self._record_hindrance = Hindrance(around.backoff())
         self._offered: Digest | None = None
@@ -133,12 +137,18 @@ class DeploymentUpdate:
             self._record = progress.reconsidered(self._record)
         self._woken.set()
 
+    def hurry(self) -> None:
+        """The rules of its download changed: what they held may go on."""
+        self._woken.set()
+
     def report(self) -> Report:
         record = self._record
         refused = tuple(refusal.digest for refusal in record.refused)
         target, active = self._offered or record.target or "", self._answering or ""
         variant = self._around.ports.variants.get(Digest(active), "")
-        return Report(record.deployment, record.state, target, active, self._message(), refused, *self._bytes, variant)
+        held = isinstance(self._step_hindrance.error, Held)
+        message = self._message()
+        return Report(record.deployment, record.state, target, active, message, refused, *self._bytes, variant, held)
 
     def problem(self) -> Problem | None:
         known = (self._step_hindrance, self._record_hindrance, self._comeback.hindrance)
@@ -238,6 +248,8 @@ class DeploymentUpdate:
         except Damaged as error:
             # In PULLING it was fetched anew already, and came wrong again.
             return _Ended(Event.REJECTED if state is State.PULLING else Event.DAMAGED, str(error))
+        except Held as error:
+            return _Ended(Event.RETRY, wait=self._held(error))
         except (Retryable, Fatal) as error:
             # Fatal: the disk turned read-only, say. What answers goes on; somebody may mend it under us.
             return _Ended(Event.RETRY, str(error), self._step_hindrance.met(error))
@@ -247,8 +259,17 @@ class DeploymentUpdate:
     async def _pull(self, target: Digest) -> _Ended:
         self._around.sweep()
         self._approval = await steps.approve(self._around.ports, self._record.deployment, target)
-        await steps.pull(self._around.ports, self._approval, self._pulled)
+        ports = self._around.downloads.of(self._around.ports, self._record.deployment, target)
+        await steps.pull(ports, self._approval, self._pulled)
         return _Ended(Event.OK)
+
+    def _held(self, error: Held) -> float:
+        """Seconds to wait, as told: this is no failure, and grows no patience; nor does the same offer end it."""
+        if str(error) != str(self._step_hindrance.error):
+            log.info("%s: %s", self._record.deployment, error)
+        self._step_hindrance.over()
+        self._step_hindrance.error = error
+        return error.after_seconds or 0.0
 
     def _pulled(self, done: int, total: int) -> None:
         self._bytes = (done, total)

@@ -17,6 +17,7 @@ from agent.types import Problem
 from agent.update import progress, steps
 from agent.update.backoff import Backoff
 from agent.update.deployment import PREFIX, DeploymentUpdate, Report, Surroundings, key_of
+from agent.update.downloads import Downloads
 from agent.update.progress import Progress
 from protos.errors import LongshoreError, Rejected
 from protos.ids import DeploymentName, Digest
@@ -46,10 +47,11 @@ class Updater:
         settings: UpdateSettings = UpdateSettings(),
         changed: Callable[[], None] = lambda: None,
         kept: Callable[[], Iterable[Digest]] = lambda: (),
+        downloads: Downloads | None = None,
     ) -> None:
         """`changed`: called on the loop whenever a report or a problem may have changed; make it cheap.
 
-        `kept`: releases whose files stay besides those of the updates.
+        `kept`: releases whose files stay besides those of the updates. `downloads`: without them, all come at once.
         """
         self._kept = kept
         self._state = state
@@ -57,7 +59,14 @@ class Updater:
         self._updates: dict[DeploymentName, DeploymentUpdate] = {}
         self._wanted: dict[DeploymentName, Digest] = {}
         self._around = Surroundings(
-            ports, state, clock, settings.confirm_seconds, self._sweep, changed, lambda: _backoff(settings)
+            ports,
+            state,
+            clock,
+            settings.confirm_seconds,
+            self._sweep,
+            changed,
+            lambda: _backoff(settings),
+            downloads or Downloads(clock, state),
         )
 
     def start(self) -> None:
@@ -82,6 +91,12 @@ class Updater:
         """Newer metadata was proven: nobody waits for it any longer."""
         for update in self._updates.values():
             update.wake()
+
+    def hurry(self, deployments: Iterable[DeploymentName]) -> None:
+        """The rules of their downloads changed."""
+        for name in deployments:
+            if name in self._updates:
+                self._updates[name].hurry()
 
     def refusal(self, deployment: DeploymentName, digest: Digest) -> str:
         """Why this deployment refused that release for good, or ""."""

@@ -12,12 +12,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from agent.errors import Damaged
+from agent.errors import Damaged, Held
 from agent.ports import Clock
 from agent.supervise import Tasks, first_of, in_thread
 from agent.trust.errors import NotApproved
 from agent.update import steps
 from agent.update.backoff import Backoff
+from agent.update.downloads import Downloads
 from agent.update.hindrance import Hindrance
 from agent.update.variants import decided
 from agent.update.verify import VerifiedBytes, VerifiedRelease
@@ -59,6 +60,7 @@ class Shadows:
     ports: steps.Ports
     shadowing: Shadowing
     clock: Clock
+    downloads: Downloads | None = None  # without them, all come at once
     changed: Callable[[], None] = lambda: None
     free_memory: Callable[[], int] = lambda: 1 << 62  # bytes of the box's that can be had now
     backoff: Callable[[], Backoff] = Backoff
@@ -123,13 +125,15 @@ class Shadows:
             else:
                 self._say(name, wanted, "")
                 return
-            self._say(name, wanted, f"waits: {hindrance.error}")
+            held = isinstance(hindrance.error, Held)
+            self._say(name, wanted, str(hindrance.error) if held else f"waits: {hindrance.error}")
             self._woken.clear()
             await first_of(self.clock.sleep(wait), self._woken.wait())
 
     async def _load(self, name: DeploymentName, digest: Digest) -> None:
         approval = await steps.approve(self.ports, name, digest, shadow=True)
-        await steps.pull(self.ports, approval, lambda *_: None)
+        ports = self.downloads.of(self.ports, name, digest) if self.downloads else self.ports
+        await steps.pull(ports, approval, lambda *_: None)
         release = await steps.verify(self.ports, approval)
         known = self.ports.measured.get(digest, {})
         variant = decided(release.manifest.variants, self.ports.provider, known)

@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from controlplane.fleet import watching
+from controlplane.fleet import downloads, watching
+from controlplane.fleet.downloads import Download
 from controlplane.fleet.objects import CLOUD, EDGE, Camera, Deployment, Fleet, Node, Releases
 from controlplane.fleet.specs import OffloadSpec, ShadowSpec
 from controlplane.fleet.watching import Motion
@@ -61,6 +62,7 @@ class DesiredDeployment:
     events: bool = True
     shadow: DesiredShadow | None = None
     signed: bool = True  # not told, since no box would believe it: a signature is what wakes the boxes
+    download: Download = downloads.AT_ONCE
 
 
 @dataclass(frozen=True)
@@ -162,6 +164,7 @@ def _deployment(deployment: Deployment, cameras: list[Camera], fleet: Fleet) -> 
         events=spec.events,
         shadow=_shadow(spec.shadow, fleet),
         signed=(spec.model, spec.version) not in fleet.unsigned,
+        download=spec.download,
     )
 
 

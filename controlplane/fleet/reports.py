@@ -65,6 +65,7 @@ class DeploymentReport:
     variant: str = ""  # of what answers; "": an agent of before 0.2
     shadow: ShadowReport | None = None
     cost: CallCost | None = None  # of what answers; None: nothing does, or an agent of before 0.2
+    held: bool = False  # nothing is fetched now, by the rules of the download
 
 
 @dataclass(frozen=True)

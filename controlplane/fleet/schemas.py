@@ -211,6 +211,15 @@ class Shadow(Answer):
     share: float = Field(default=0.1, gt=0, le=1, description="of the frames, as far as boxes have time for them")
 
 
+class Download(Answer):
+    rate: str = Field(default="none", description="what a box may take for this deployment, 2Mbit/s; none: no cap")
+    window: str = Field(
+        default="always",
+        description="22:00-05:00, of each box's own time, or 22:00-05:00 Europe/Berlin; always: all day",
+    )
+    jitter: str = Field(default="0s", description="the last box begins so much later than the first, up to 1d")
+
+
 class DeploymentSpec(Answer):
     model: str = Field(description="name of the model line")
     version: str = Field(description="the release, by its version; never an implicit newest one")
@@ -223,6 +232,7 @@ class DeploymentSpec(Answer):
     classes: list[str] = Field(default_factory=list, description="labels to look for; empty: all the release has")
     detections_per_second: float = Field(default=2, ge=0, description="recorded per camera, at most")
     shadow: Shadow = Field(default=Shadow(), description="a release that is compared and never shown")
+    download: Download = Field(default=Download(), description="when and how fast boxes fetch what they need")
     events: bool = Field(default=True, description="whether boxes tell applications over MQTT what they record")
 
 

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from controlplane.fields import Fields, duration, flag, number, text, whole
-from controlplane.fleet import quantities, selectors, sources, watching, zones
+from controlplane.fleet import downloads, quantities, selectors, sources, watching, zones
+from controlplane.fleet.downloads import Download
 from controlplane.fleet.selectors import Selector
 from controlplane.fleet.watching import Motion
 from controlplane.fleet.zones import Line, Zone
@@ -75,6 +76,7 @@ class DeploymentSpec:
     classes: tuple[str, ...] = ()  # labels to look for; empty: all that the release has
     events: bool = True  # what is recorded is told to applications as well
     shadow: ShadowSpec = ShadowSpec()
+    download: Download = downloads.AT_ONCE
 
 
 def _rate(value: object, where: str) -> float:
@@ -141,6 +143,7 @@ def deployment_spec(value: object) -> DeploymentSpec:
         classes=fields.take("classes", _classes, default=()),
         events=fields.take("events", flag, default=True),
         shadow=fields.take("shadow", _shadow, default=ShadowSpec()),
+        download=fields.take("download", downloads.download_from_spec, default=downloads.AT_ONCE),
         detections_per_second=fields.take(
             "detectionsPerSecond", number(0, MAX_RATE), default=DeploymentSpec.detections_per_second
         ),
@@ -235,4 +238,5 @@ def deployment_document(spec: DeploymentSpec) -> dict[str, object]:
         "detectionsPerSecond": spec.detections_per_second,
         "events": spec.events,
         "shadow": {"release": spec.shadow.release, "share": spec.shadow.share},
+        "download": downloads.download_to_spec(spec.download),
     }

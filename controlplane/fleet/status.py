@@ -40,7 +40,7 @@ class Step(StrEnum):
 
     UPDATED = "Updated"
     UPDATING = "Updating"
-    WAITING = "Waiting"  # nobody there to update: offline, or not yet called
+    WAITING = "Waiting"  # for its download window, or nobody there to update: offline, or not yet called
     FAILED = "Failed"
 
 
@@ -99,6 +99,8 @@ def _step(node: Node, report: DeploymentReport, wanted: str) -> tuple[Step, str]
         return Step.UPDATED, "runs the release"
     if not node.online:
         return Step.WAITING, _absence(node)
+    if report.held and report.target_digest == wanted:
+        return Step.WAITING, report.message + _share(report)
     doing = _UNDER_WAY.get(report.state, "has not started to pull the release")
     return Step.UPDATING, doing + _share(report) + (f": {report.message}" if report.message else "")
 

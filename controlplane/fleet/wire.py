@@ -11,8 +11,10 @@ import re
 from collections.abc import Iterable
 from typing import TypeVar
 
+from controlplane.fleet import downloads
 from controlplane.fleet.boxes import Answer
 from controlplane.fleet.desired import DesiredCamera, DesiredDeployment, DesiredState
+from controlplane.fleet.downloads import Download
 from controlplane.fleet.looking import LogLine, Picture, Snapshot, SnapshotWish
 from controlplane.fleet.reports import (
     CallCost,
@@ -102,6 +104,7 @@ def _deployment(message: fleet_pb2.DeploymentReport) -> DeploymentReport:
         variant=_text(message.variant, _NAME),
         shadow=_shadow(message.shadow) if message.HasField("shadow") else None,
         cost=_cost(message.cost) if message.HasField("cost") else None,
+        held=message.held,
     )
 
 
@@ -218,6 +221,18 @@ def _deployment_spec(value: DesiredDeployment) -> fleet_pb2.DeploymentSpec:
         classes=value.classes,
         silent=not value.events,
         shadow=fleet_pb2.ShadowSpec(digest=value.shadow.digest, share=value.shadow.share) if value.shadow else None,
+        download=_download(value.download) if value.download != downloads.AT_ONCE else None,
+    )
+
+
+def _download(value: Download) -> fleet_pb2.DownloadSpec:
+    window = value.window
+    return fleet_pb2.DownloadSpec(
+        bits_per_second=value.bits_per_second,
+        window=fleet_pb2.DailyWindow(opens_minute=window.opens, closes_minute=window.closes, zone=window.zone)
+        if window
+        else None,
+        jitter_ms=value.jitter_ms,
     )
 
 

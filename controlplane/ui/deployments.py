@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from controlplane.fleet import selectors
+from controlplane.fleet import downloads, selectors
 from controlplane.fleet.selection import Selected
 from controlplane.registry.domain import StoredRelease
 from controlplane.shape import moment
@@ -23,6 +23,7 @@ from protos.manifest import Manifest
 Facts = dict[str, Any]
 MOST_NAMED = 60  # boxes or cameras named in the preview; the others are counted
 _STATES = {"Updated": "ok", "Failed": "bad", "Updating": "busy", "Waiting": "waiting"}
+_DOWNLOAD = ("rate", "window", "jitter")
 DEFAULTS: Mapping[str, Any] = {
     "nodeSelector": "",
     "cameraSelector": "",
@@ -37,6 +38,9 @@ DEFAULTS: Mapping[str, Any] = {
     "events": True,
     "shadow": "",
     "shadowShare": 0.1,
+    "downloadRate": "none",
+    "downloadWindow": "always",
+    "downloadJitter": "0s",
 }
 
 
@@ -127,12 +131,20 @@ def _facts(spec: Document) -> list[tuple[str, str]]:
         ("Least score", f"{spec['minScore']:g}"),
         ("Classes", ", ".join(spec.get("classes", ())) or "all"),
         ("Shadow", _shadow_wish(spec["shadow"])),
+        ("Download", _download_wish(spec["download"])),
         ("Recorded", f"up to {spec['detectionsPerSecond']:g} results a second and camera"),
     ]
 
 
 def _shadow_wish(shadow: Document) -> str:
     return f"{shadow['release']}, {100 * shadow['share']:g} % of the frames" if shadow["release"] else "none"
+
+
+def _download_wish(download: Document) -> str:
+    rate, window, jitter = download["rate"], download["window"], download["jitter"]
+    said = ["at any time" if window == downloads.ALWAYS else f"{window}{'' if ' ' in window else ' where the box is'}"]
+    said += [f"up to {rate} a box"] if rate != downloads.NO_CAP else []
+    return ", ".join([*said, f"spread over {jitter}"] if jitter != DEFAULTS["downloadJitter"] else said)
 
 
 def boxes(item: Document, nodes: Sequence[Document], releases: Sequence[StoredRelease]) -> list[Facts]:
@@ -216,6 +228,7 @@ def fields_of(item: Document) -> Facts:
         "events": spec["events"],
         "shadow": spec["shadow"]["release"],
         "shadowShare": spec["shadow"]["share"],
+        **{f"download{key.capitalize()}": spec["download"][key] for key in _DOWNLOAD},
     }
 
 
@@ -246,6 +259,7 @@ def document(fields: Mapping[str, Any]) -> Facts:
     spec["events"] = bool(fields.get("events", DEFAULTS["events"]))
     if fields.get("shadow"):
         spec["shadow"] = {"release": fields["shadow"], "share": _number(fields, "shadowShare")}
+    spec["download"] = {key: fields[field] for key in _DOWNLOAD if fields.get(field := f"download{key.capitalize()}")}
     name = {"name": fields.get("name", "")}
     return {"apiVersion": "longshore/v1", "kind": "Deployment", "metadata": name, "spec": spec}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable
@@ -20,6 +21,7 @@ from protos.errors import Retryable
 from protos.ids import Digest, digest_of, hex_of
 from tests.sim.authority import SimAuthority
 from tests.sim.blobs import SimBlobs
+from tests.sim.clock import FakeClock
 from tests.sim.https import Reply, Request, SimHttps, collect, ranged
 from tests.sim.releases import content, make
 
@@ -122,9 +124,13 @@ async def plain(handler: Callable[[Request], Reply]) -> AsyncIterator[tuple[Http
 
 async def drain(source: BlobSource, offset: int = 0) -> tuple[bytes, Exception | None]:
     """What came, and how it ended."""
+    return await drained(source.fetch(DIGEST, offset))
+
+
+async def drained(chunks: AsyncIterator[bytes]) -> tuple[bytes, Exception | None]:
     came = b""
     try:
-        async for chunk in source.fetch(DIGEST, offset):
+        async for chunk in chunks:
             came += chunk
     except Retryable as error:
         return came, error
@@ -136,6 +142,23 @@ async def test_what_came_before_the_wire_broke_is_good_to_keep() -> None:
         came, error = await drain(source)
     assert isinstance(error, Retryable)
     assert came == BODY[:300_000]
+
+
+async def test_what_came_before_a_reset_is_read_to_its_end() -> None:
+    reply = Reply(200, BODY, cut=100_000, chunk=10_000, gap=0.02, reset=True)
+    async with plain(lambda _: reply) as (source, server):
+        chunks = source.fetch(DIGEST, 0)
+        came = await anext(chunks)
+        await server.idle()
+        await asyncio.sleep(0.05)  # until the box's side heard of it, too
+        rest, error = await drained(chunks)
+    assert "stopped coming" in str(error)
+    assert came + rest == BODY[:100_000]
+
+
+async def test_a_caller_that_takes_little_still_gets_it_all() -> None:
+    async with plain(lambda request: ranged(BODY, request)) as (source, _):
+        assert await collect(source.fetch(DIGEST, 5_000, 1_000.0)) == BODY[5_000:]
 
 
 async def test_a_server_that_knows_no_range_is_read_from_the_start() -> None:
@@ -228,6 +251,47 @@ async def test_a_server_that_drips_is_given_up() -> None:
         came, error = await drain(source)
     assert BODY.startswith(came)
     assert "bytes/s only" in str(error)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"HTTP/1.1 200 OK\r\nX: " + b"x" * 60_000,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;" + b"x" * 60_000,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: " + b"x" * 60_000,
+    ],
+    ids=["headers", "the extension of a chunk", "trailers"],
+)
+async def test_a_server_that_drips_what_is_no_part_of_the_file_is_given_up(raw: bytes) -> None:
+    began = time.monotonic()
+    async with plain(lambda _: Reply(raw=raw, chunk=50, gap=0.05)) as (source, _):
+        came, error = await drain(source)
+    assert (came, type(error)) == (b"", Retryable)
+    assert time.monotonic() - began < 10 * QUICK.quiet  # sent to its end, it takes a minute
+
+
+async def test_time_that_the_reader_takes_is_not_the_servers() -> None:
+    """By a cap of its download, say."""
+    clock, came = FakeClock(), b""
+    async with SimHttps(file_server).running() as server:
+        patience = Patience(longest=math.inf)
+        source = HttpsBlobs(lambda: Grant(server.url, "leave"), lambda: None, patience, clock.monotonic)
+        async for chunk in source.fetch(DIGEST, 0):
+            came += chunk
+            clock.tick(300_000.0)
+    assert came == BODY
+
+
+async def test_no_answer_is_read_for_ever() -> None:
+    clock = FakeClock()
+    async with SimHttps(file_server).running() as server:
+        source = HttpsBlobs(lambda: Grant(server.url, "leave"), lambda: None, Patience(), clock.monotonic)
+        chunks = source.fetch(DIGEST, 0)
+        came = await anext(chunks)
+        clock.tick(Patience.longest + 1.0)
+        with pytest.raises(Retryable, match="asked anew"):
+            await anext(chunks)
+        assert came + await collect(source.fetch(DIGEST, len(came))) == BODY
 
 
 async def test_nobody_listening_is_retryable(free_port: int) -> None:

@@ -97,8 +97,8 @@ class CountedBlobs:
         self._inner = inner
         self._path = path
 
-    async def fetch(self, digest: Digest, offset: int) -> AsyncGenerator[bytes, None]:
-        async for chunk in self._inner.fetch(digest, offset):
+    async def fetch(self, digest: Digest, offset: int, rate: float = 0.0) -> AsyncGenerator[bytes, None]:
+        async for chunk in self._inner.fetch(digest, offset, rate):
             with self._path.open("a") as log:
                 log.write(f"{digest} {len(chunk)}\n")
             yield chunk

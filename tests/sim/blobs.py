@@ -33,7 +33,7 @@ class SimBlobs:
         for digest in blobs:
             self._blobs.pop(digest, None)
 
-    async def fetch(self, digest: Digest, offset: int) -> AsyncGenerator[bytes, None]:
+    async def fetch(self, digest: Digest, offset: int, _rate: float = 0.0) -> AsyncGenerator[bytes, None]:
         """See the port."""
         self.fetches.append((digest, offset))
         if self.away:

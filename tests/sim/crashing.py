@@ -52,9 +52,9 @@ class CrashingBlobs:
         self._inner = inner
         self._point = point
 
-    async def fetch(self, digest: Digest, offset: int) -> AsyncGenerator[bytes, None]:
+    async def fetch(self, digest: Digest, offset: int, rate: float = 0.0) -> AsyncGenerator[bytes, None]:
         self._point.hit("blobs.fetch")
-        async for chunk in self._inner.fetch(digest, offset):
+        async for chunk in self._inner.fetch(digest, offset, rate):
             self._point.hit("blobs.chunk")
             yield chunk
 

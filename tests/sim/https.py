@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+import struct
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 
@@ -30,7 +32,8 @@ class Reply:
     chunk: int = 65_536
     gap: float = 0.0  # real seconds between two chunks
     cut: int | None = None  # close after this many bytes of the body
-    raw: bytes | None = None  # send these bytes and nothing else
+    reset: bool = False  # and not in good order
+    raw: bytes | None = None  # send these bytes and nothing else, by `chunk` and `gap` too
 
 
 Handler = Callable[[Request], Reply]
@@ -52,6 +55,10 @@ class SimHttps:
         port = self._server.sockets[0].getsockname()[1]
         return f"{'https' if self._tls else 'http'}://127.0.0.1:{port}"
 
+    async def idle(self) -> None:
+        """Return when no connection is open."""
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[SimHttps]:
         self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, ssl=self._tls)
@@ -68,7 +75,8 @@ class SimHttps:
         assert task is not None
         self._connections.add(task)
         try:
-            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
+            ended = (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError, asyncio.CancelledError)
+            with contextlib.suppress(*ended):  # cancelled by the end of `running`, and nobody else
                 await self._answer(reader, writer)
         finally:
             self._connections.discard(task)
@@ -81,18 +89,25 @@ class SimHttps:
         self.requests.append(request)
         reply = self.handler(request)
         if reply.raw is not None:
-            writer.write(reply.raw)
-            await writer.drain()
+            await _send(writer, reply.raw, reply)
             return
         length = len(reply.body) if reply.length is None else reply.length
         fields = {"Content-Length": str(length), "Connection": "close", **reply.headers}
         lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         writer.write(f"HTTP/1.1 {reply.status} Sim\r\n{lines}\r\n".encode())
-        for chunk in _pieces(reply):
-            writer.write(chunk)
-            await writer.drain()
-            if reply.gap:
-                await asyncio.sleep(reply.gap)
+        await _send(writer, reply.body[: reply.cut], reply)
+        if reply.reset:
+            connection = writer.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.transport.abort()
+
+
+async def _send(writer: asyncio.StreamWriter, content: bytes, reply: Reply) -> None:
+    for start in range(0, len(content), reply.chunk):
+        writer.write(content[start : start + reply.chunk])
+        await writer.drain()
+        if reply.gap:
+            await asyncio.sleep(reply.gap)
 
 
 async def _read(reader: asyncio.StreamReader) -> Request:
@@ -100,11 +115,6 @@ async def _read(reader: asyncio.StreamReader) -> Request:
     method, path, _ = head[0].split(" ")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:]) if name}
     return Request(method, path, headers, await reader.readexactly(int(headers.get("content-length", 0))))
-
-
-def _pieces(reply: Reply) -> Iterable[bytes]:
-    body = reply.body[: reply.cut]
-    return [body[start : start + reply.chunk] for start in range(0, len(body), reply.chunk)]
 
 
 def ranged(body: bytes, request: Request) -> Reply:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controlplane.fleet import selectors, specs
+from controlplane.fleet.downloads import Download, Window
 from controlplane.fleet.specs import CameraSpec, DeploymentSpec, NodeSpec, OffloadSpec, ShadowSpec
 from controlplane.fleet.watching import Motion
 from controlplane.fleet.zones import Line, Zone
@@ -52,6 +53,12 @@ def test_a_camera_spec_shows_its_credentials_nowhere() -> None:
         detections_per_second=st.floats(0, 60),
         classes=st.sampled_from([(), ("boat",), ("truck", "boat")]),
         shadow=st.sampled_from([ShadowSpec(), ShadowSpec((ModelName("harbour"), Version("1.1.0+b1")), 0.25)]),
+        download=st.builds(
+            Download,
+            st.sampled_from([0, 8_000, 2_500_000]),
+            st.sampled_from([None, Window(1320, 300), Window(0, 1439, "Europe/Berlin")]),
+            st.sampled_from([0, 600_000, 90_500]),
+        ),
     )
 )
 def test_a_deployment_spec_survives_being_written_and_read(spec: DeploymentSpec) -> None:
@@ -111,6 +118,21 @@ def test_a_bad_camera_spec_is_refused_by_field(spec: object, said: str) -> None:
         ({"shadow": {"release": "harbour"}}, "spec.shadow.release must read NAME@VERSION, such as harbour@1.1.0"),
         ({"shadow": {"release": "harbour@1/2"}}, "version '1/2' must be"),
         ({"shadow": {"release": "harbour@1", "share": 0}}, "spec.shadow.share must be more than 0 and at most 1"),
+        ({"download": {"rate": 2}}, "spec.download.rate must be a rate"),
+        ({"download": {"rate": "0bit/s"}}, "spec.download.rate must be at least 8kbit/s, or none for no cap"),
+        ({"download": {"window": "22-5"}}, 'spec.download.window must read "22:00-05:00"'),
+        ({"download": {"window": "22:00-24:00"}}, 'spec.download.window must read "22:00-05:00"'),
+        ({"download": {"window": "22:00-05:00  UTC"}}, 'spec.download.window must read "22:00-05:00"'),
+        ({"download": {"window": 1320}}, "spec.download.window must be a string"),
+        ({"download": {"window": "05:00-05:00"}}, "spec.download.window closes when it opens; write always"),
+        ({"download": {"window": "22:00-05:00 Mars/Base"}}, "spec.download.window: no time zone 'Mars/Base' is known"),
+        ({"download": {"window": "22:00-05:00 ../../etc/passwd"}}, "no time zone '../../etc/passwd' is known"),
+        ({"download": {"window": "22:00-05:00 /etc/passwd"}}, "no time zone '/etc/passwd' is known"),
+        (
+            {"download": {"window": "22:00-23:00", "jitter": "1h"}},
+            "spec.download.jitter must be shorter than the window",
+        ),
+        ({"download": {"jitter": "25h"}}, "spec.download.jitter must be from 0s to 86400s"),
         ({"shadow": {"share": 2}}, "spec.shadow.share must be a number from 0 to 1"),
         ({"nodeSelector": "site=quay"}, "spec.nodeSelector must be an object"),
     ],

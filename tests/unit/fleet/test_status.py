@@ -41,6 +41,13 @@ def converged(*nodes: Node, deployment: Deployment = WATCH, releases: Releases =
         (box("b"), Step.UPDATING, "has not started to pull the release"),
         (box("b", told("PULLING", bytes_done=300_000, bytes_total=1_200_000)), Step.UPDATING, "(25 % of 1.2 MB)"),
         (box("b", told("PULLING", message="the wire broke")), Step.UPDATING, "is pulling the release: the wire broke"),
+        (
+            box("b", told("PULLING", message="waits for its window, which opens at 22:00 (UTC)", held=True)),
+            Step.WAITING,
+            "waits for its window, which opens at 22:00 (UTC)",
+        ),
+        (box("b", told("PULLING", held=True), online=False), Step.WAITING, "is offline"),
+        (box("b", told("PULLING", target=OLD, held=True)), Step.UPDATING, "is pulling the release"),
         (box("b", told("WARMING")), Step.UPDATING, "is warming the release up"),
         (box("b", told("CONFIRMING", active=NEW)), Step.UPDATING, "before it confirms it"),
         (box("b", told("IDLE", active=NEW)), Step.UPDATED, "runs the release"),
@@ -68,6 +75,13 @@ def test_a_deployment_names_the_box_that_holds_it_up_and_why() -> None:
     condition = converged(box("a", told("IDLE", active=NEW)), box("b", told("FAILED", message="it gives NaN")))
     assert (condition.status, condition.reason) == ("False", "Failed")
     assert condition.message == "1 of 2 boxes run harbour 1.0.0; b refused the release: it gives NaN"
+
+
+def test_a_deployment_whose_boxes_wait_for_their_window_says_when_it_opens() -> None:
+    waits = told("PULLING", message="waits for its window, which opens at 22:00 (UTC)", held=True)
+    condition = converged(box("a", told("IDLE", active=NEW)), box("b", waits))
+    assert (condition.status, condition.reason) == ("False", "Waiting")
+    assert condition.message == "1 of 2 boxes run harbour 1.0.0; b waits for its window, which opens at 22:00 (UTC)"
 
 
 def test_a_failure_is_named_before_a_wait() -> None:

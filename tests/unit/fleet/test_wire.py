@@ -17,6 +17,7 @@ from controlplane.fleet.desired import (
     DesiredShadow,
     DesiredState,
 )
+from controlplane.fleet.downloads import Download, Window
 from controlplane.fleet.reports import CallCost, ShadowReport
 from controlplane.fleet.specs import OffloadSpec
 from controlplane.fleet.watching import Motion
@@ -62,6 +63,7 @@ DESIRED = DesiredState(
             ("boat",),
             events=False,
             shadow=DesiredShadow("sha256:" + "2" * 64, 0.1),
+            download=Download(2_000_000, Window(1320, 300, "Europe/Berlin"), 600_000),
         ),
     ),
     slow_down_ms=300,
@@ -107,6 +109,11 @@ def test_a_desired_state_reaches_the_wire_whole() -> None:
                 classes=["boat"],
                 silent=True,
                 shadow=fleet_pb2.ShadowSpec(digest="sha256:" + "2" * 64, share=0.1),
+                download=fleet_pb2.DownloadSpec(
+                    bits_per_second=2_000_000,
+                    window=fleet_pb2.DailyWindow(opens_minute=1320, closes_minute=300, zone="Europe/Berlin"),
+                    jitter_ms=600_000,
+                ),
             )
         ],
         switches=fleet_pb2.Switches(slow_down_ms=300, paused=True),
@@ -155,6 +162,11 @@ def test_the_variant_that_answers_is_kept_and_an_older_agent_names_none() -> Non
     told = [fleet_pb2.DeploymentReport(name="watch", variant="int8"), fleet_pb2.DeploymentReport(name="other")]
     kept = wire.report(fleet_pb2.SyncRequest(deployments=told)).deployments
     assert [each.variant for each in kept] == ["int8", ""]
+
+
+def test_a_box_that_fetches_nothing_by_its_rules_is_known() -> None:
+    told = [fleet_pb2.DeploymentReport(name="watch", held=True), fleet_pb2.DeploymentReport(name="other")]
+    assert [each.held for each in wire.report(fleet_pb2.SyncRequest(deployments=told)).deployments] == [True, False]
 
 
 def test_how_a_shadow_compares_is_kept_and_most_boxes_have_none() -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from zoneinfo import ZoneInfo
+
 import pytest
 
 from agent import types
 from agent.desired import CloudNode, desired
 from agent.pipeline.board import ShadowWish
 from agent.tracking.rules import Marks
+from agent.update.download import FREE, Download, Window
 from agent.wires import chosen
 from protos.fleet_pb2 import (
     CameraSpec,
     CloudEndpoint,
+    DailyWindow,
     DeploymentSpec,
     DesiredState,
     Line,
@@ -87,6 +91,31 @@ def test_a_shadow_with_a_share_that_is_none_leaves_the_deployment_without_one(sh
     told = state()
     told.deployments[0].shadow.share = share
     assert [wish.shadow for wish in desired(told).deployments] == [None]
+
+
+def test_when_and_how_fast_a_box_fetches() -> None:
+    told = state()
+    download = told.deployments[0].download
+    download.bits_per_second, download.jitter_ms = 2_000_000, 600_000
+    download.window.CopyFrom(DailyWindow(opens_minute=1320, closes_minute=300, zone="Europe/Berlin"))
+    zone = ZoneInfo("Europe/Berlin")
+    expected = Download(250_000.0, Window(1320, 300, zone, "Europe/Berlin"), 600.0)
+    assert list(desired(told).downloads.values()) == [expected]
+    download.window.zone = ""
+    assert [each.window for each in desired(told).downloads.values()] == [Window(1320, 300)]
+
+
+def test_a_control_plane_that_knows_no_downloads_has_everything_come_at_once() -> None:
+    assert list(desired(state()).downloads.values()) == [FREE]
+
+
+@pytest.mark.parametrize("zone", ["Mars/Base", "../../../etc/passwd", "\0"])
+def test_a_box_without_the_zone_of_a_window_fetches_nothing_and_says_what_to_do(zone: str) -> None:
+    told = state()
+    told.deployments[0].download.window.zone = zone
+    [rules] = desired(told).downloads.values()
+    assert "install tzdata" in rules.trouble
+    assert len(desired(told).deployments) == 1
 
 
 def test_a_senseless_deployment_is_left_out_and_named_and_the_rest_goes_on() -> None:

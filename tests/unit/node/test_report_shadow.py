@@ -1,4 +1,4 @@
-"""What a box reports of a shadow: counts, and the mean inference of both over the frames that it answered."""
+"""What a box reports of a shadow: counts, and the mean inference of both over the frames it answered; of a wait."""
 
 from __future__ import annotations
 
@@ -42,3 +42,10 @@ def test_what_a_call_costs_is_told_of_deployments_that_a_release_answers() -> No
     told, without = report.request(BOX, "epoch", updates, {}, [], costs={WATCH: line}).deployments
     assert not without.HasField("cost")
     assert (told.cost.frame_seconds, told.cost.call_seconds) == pytest.approx((0.010, 0.002))
+
+
+def test_a_release_that_waits_for_its_window_is_told_as_held() -> None:
+    message = "waits for its window, which opens at 22:00 (UTC)"
+    updates = [Report(WATCH, State.PULLING, "", "", message, (), 0, 0, held=True)]
+    (told,) = report.request(BOX, "epoch", updates, {}, []).deployments
+    assert (told.held, told.message) == (True, message)

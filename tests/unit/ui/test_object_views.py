@@ -145,11 +145,27 @@ def test_the_form_loses_no_field_whatever_it_holds(harbour: SimControlPlane) -> 
         "classes": ["boat"],
         "events": False,
         "shadow": {"release": "harbour@1.0.0", "share": 0.25},
+        "download": {"rate": "2Mbit/s", "window": "22:00-05:00 Europe/Berlin", "jitter": "10m"},
     }
     assert set(whole) == set(specs.deployment_document(specs.deployment_spec(whole))), "a field is not tried here"
     stored = fleet.apply_deployment(DEPLOYMENT, {"spec": whole}).document
     written = deployments.document(deployments.fields_of(stored))
     assert fleet.apply_deployment(DEPLOYMENT, written).change == "unchanged"
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        ({"rate": "none", "window": "always", "jitter": "0s"}, "at any time"),
+        ({"rate": "2Mbit/s", "window": "always", "jitter": "10m"}, "at any time, up to 2Mbit/s a box, spread over 10m"),
+        ({"rate": "none", "window": "22:00-05:00", "jitter": "0s"}, "22:00-05:00 where the box is"),
+        ({"rate": "none", "window": "22:00-05:00 UTC", "jitter": "0s"}, "22:00-05:00 UTC"),
+    ],
+)
+def test_a_page_says_when_and_how_fast_boxes_fetch(harbour: SimControlPlane, rules: dict[str, str], said: str) -> None:
+    spec = {**harbour.services.fleet.get_deployment(DEPLOYMENT)["spec"], "download": rules}
+    item = harbour.services.fleet.apply_deployment(DEPLOYMENT, {"spec": spec}).document
+    assert dict(deployments.deployment(item, [], [])["facts"])["Download"] == said
 
 
 def test_the_yaml_of_a_form_is_what_apply_takes() -> None:

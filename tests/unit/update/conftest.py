@@ -12,6 +12,8 @@ from agent.adapters.release_store import DiskReleaseStore
 from agent.adapters.state_sqlite import SqliteState
 from agent.trust.kept import Approvals
 from agent.update.deployment import Report
+from agent.update.download import Download
+from agent.update.downloads import Downloads
 from agent.update.machine import State
 from agent.update.measured import Measured
 from agent.update.runner import Updater, UpdateSettings
@@ -36,6 +38,7 @@ class Box:
         self.trust = SimTrust()
         self.changes = 0
         self.quota = 0  # of releases; 0: none
+        self.rules: dict[DeploymentName, Download] = {}
         self.answers_reports = False  # a Sync follows each change, and its answer offers the same again
         self._offered: dict[DeploymentName, Digest] = {}
         self.start()
@@ -48,7 +51,10 @@ class Box:
         measured = Measured(self.state, "cpu")
         quota, approvals = lambda: self.quota, Approvals(self.state)
         ports = Ports(self.blobs, self.releases, self.serving, self.trust, approvals, quota, measured=measured)
-        self.updater = Updater(ports, self.state, self.clock, UpdateSettings(confirm_seconds=10.0), self._changed)
+        self.downloads = Downloads(self.clock, self.state, "quay-1")
+        self.downloads.plan(self.rules)
+        settings = UpdateSettings(confirm_seconds=10.0)
+        self.updater = Updater(ports, self.state, self.clock, settings, self._changed, downloads=self.downloads)
         self.updater.start()
         if wanted is not None:
             self.updater.offer(wanted)
@@ -61,6 +67,11 @@ class Box:
         names = (QUAY, DeploymentName("gate"))
         self._offered = dict(zip(names, (release.digest for release in releases), strict=False))
         self.updater.offer(self._offered)
+
+    def rule(self, rules: Download, *more: Download) -> None:
+        """Desired state has these for the first deployment, and the next."""
+        self.rules = dict(zip((QUAY, DeploymentName("gate")), (rules, *more), strict=False))
+        self.updater.hurry(self.downloads.plan(self.rules))
 
     @property
     def report(self) -> Report:

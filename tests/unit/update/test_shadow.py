@@ -12,6 +12,8 @@ from agent.adapters.release_store import DiskReleaseStore
 from agent.adapters.state_memory import MemoryState
 from agent.trust.kept import Approvals
 from agent.update import steps
+from agent.update.download import Download
+from agent.update.downloads import Downloads
 from agent.update.shadow import SPARE_BYTES, TIMES_MODEL, Shadows
 from agent.update.steps import Ports
 from agent.update.verify import VerifiedBytes, VerifiedRelease
@@ -42,7 +44,8 @@ class Box:
         self.trust = SimTrust()
         approvals = Approvals(MemoryState())
         ports = Ports(self.blobs, self.releases, SimServing(self.clock), self.trust, approvals)
-        self.shadows = Shadows(ports, self, self.clock, free_memory=lambda: self.memory)
+        self.downloads = Downloads(self.clock, MemoryState())
+        self.shadows = Shadows(ports, self, self.clock, self.downloads, free_memory=lambda: self.memory)
 
     async def shadow(
         self, deployment: DeploymentName, release: VerifiedRelease, variant: Variant, model: VerifiedBytes
@@ -78,6 +81,16 @@ async def test_one_that_is_wanted_is_loaded_with_proven_bytes(box: Box) -> None:
     await box.until(lambda: QUAY in box.loaded)
     assert box.loaded == {QUAY: (NEW.digest, NEW.model_digest)}
     assert box.shadows.messages == {QUAY: ""}
+
+
+async def test_one_is_fetched_by_the_rules_of_its_deployment(box: Box) -> None:
+    rules = Download(trouble="waits: this box knows no time zone 'Mars/Base'")
+    box.downloads.plan({QUAY: rules})
+    box.shadows.offer({QUAY: NEW.digest})
+    await box.until(lambda: box.shadows.messages == {QUAY: rules.trouble})
+    assert box.blobs.fetches == []
+    box.downloads.plan({})
+    await box.until(lambda: QUAY in box.loaded)
 
 
 async def test_the_same_again_changes_nothing_another_takes_its_place_and_none_ends_it(box: Box) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.update.machine import LIMITS, State
+from protos import manifest as manifests
 from tests.sim import releases
 from tests.unit.update.conftest import QUAY, Box
 
@@ -107,6 +108,13 @@ async def test_bytes_garbled_once_are_fetched_again(box: Box) -> None:
     box.blobs.wrong.clear()
     await box.install(OLD)
     assert box.report.refused == ()
+
+
+async def test_a_manifest_without_an_end_is_not_read_to_its_end(box: Box) -> None:
+    box.blobs.wrong[NEW.digest] = bytes(10 * manifests.MAX_BYTES)
+    box.offer(NEW)
+    await box.reach(State.FAILED, NEW)
+    assert box.blobs.sent[NEW.digest] <= 2 * (manifests.MAX_BYTES + box.blobs.chunk)  # wrong bytes may be an accident
 
 
 @pytest.mark.parametrize("wrong", [b"", b"short", releases.content("endless", 5_000_000)])
