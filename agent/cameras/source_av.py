@@ -282,7 +282,10 @@ class RtspSource(_Live):
             "analyzeduration": "500000",
             "fpsprobesize": "0",
         }
-        return _Decoder(url, options, live=True)
+        try:
+            return _Decoder(url, options, live=True)
+        except av.error.InvalidDataError:  # in the talk before any stream: its codec is looked at later
+            raise SourceLost(Reason.NO_RTSP) from None
 
 
 class DeviceSource(_Live):
