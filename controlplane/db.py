@@ -28,6 +28,7 @@ __all__ = ["Database", "Session"]
 
 log = logging.getLogger(__name__)
 BUSY_SECONDS = 10  # a writer waits this long for another one: above the longest transaction we have
+DISK_FULL = "the database's disk is full"
 POOL = 8  # connections kept; as many again under load
 
 
@@ -47,7 +48,7 @@ class Database:
         """A transaction that may write.
 
         Raises:
-            Retryable: the database is away or too busy; nothing was stored.
+            Retryable: the database is away, too busy or out of space; nothing was stored.
             Conflict: two writers clashed over the same name.
             Rejected: a value that cannot be stored.
         """
@@ -76,6 +77,8 @@ def _translated() -> Iterator[None]:
     except IntegrityError as error:
         raise Conflict("somebody else stored the same at the same moment; look at it and try again") from error
     except (OperationalError, PoolTimeout) as error:
+        if disk_full(error):
+            raise Retryable(f"{DISK_FULL}; nothing was stored, make room there, then try again", 30.0) from error
         log.warning("the database refused: %s", getattr(error, "orig", error))
         raise Retryable("the database is away or too busy; nothing was stored, try again", 1.0) from error
     except DataError as error:
@@ -84,6 +87,12 @@ def _translated() -> Iterator[None]:
         if error.connection_invalidated:
             raise Retryable("the connection to the database broke; nothing was stored, try again", 1.0) from error
         raise
+
+
+def disk_full(error: Exception) -> bool:
+    """Did the database find no room on its disk? SQLite's code, or PostgreSQL's SQLSTATE."""
+    told = getattr(error, "orig", None)
+    return getattr(told, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL or getattr(told, "sqlstate", "") == "53100"
 
 
 def _engine(url: str) -> Engine:

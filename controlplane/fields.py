@@ -5,8 +5,9 @@ An unknown field is refused, because it is a typo of a known one more often than
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from controlplane.fleet import quantities
 from protos.errors import Rejected
@@ -15,13 +16,16 @@ T = TypeVar("T")
 
 
 class Fields:
-    """Reads a mapping field by field; `done` refuses what nobody asked for."""
+    """Reads a mapping field by field; nothing that was read is used before `done`, which refuses what nobody asked for,
+    and then what is missing: a field that is there under a slip of a name is both.
+    """
 
     def __init__(self, value: object, where: str) -> None:
         if value is not None and not isinstance(value, Mapping):
             raise Rejected(f"{where} must be an object")
         self._left = dict(value or {})
         self._known: list[str] = []
+        self._missing: list[str] = []
         self.where = where
 
     def take(self, key: str, read: Callable[[object, str], T], default: T) -> T:
@@ -31,13 +35,18 @@ class Fields:
 
     def need(self, key: str, read: Callable[[object, str], T]) -> T:
         if self._left.get(key) is None:
-            raise Rejected(f"{self.where}.{key} is needed")
-        self._known.append(key)
-        return read(self._left.pop(key), f"{self.where}.{key}")
+            self._missing.append(key)
+        return self.take(key, read, default=cast("T", None))  # nobody gets to see that: `done` raises
 
     def done(self) -> None:
         for key in self._left:
-            raise Rejected(f"{self.where}.{key} is no field here; there are {', '.join(sorted(self._known))}")
+            raise Rejected(f"{self.where}.{key} is no field here; {self._hint(str(key))}")
+        for key in self._missing:
+            raise Rejected(f"{self.where}.{key} is needed")
+
+    def _hint(self, unknown: str) -> str:
+        close = difflib.get_close_matches(unknown, self._known, n=1)
+        return f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(self._known))}"
 
 
 def text(value: object, where: str) -> str:

@@ -36,6 +36,7 @@ class Reason(StrEnum):
     REFUSED = "refused"
     BUSY = "busy"
     UNREACHABLE = "unreachable"
+    NO_RTSP = "no RTSP"
     STALLED = "stalled"
     HUNG = "hung"
     UNSUPPORTED = "unsupported codec"
@@ -49,6 +50,7 @@ SENTENCES = {
     Reason.REFUSED: "refused: nobody listens at the source's address, or access is denied; check host, port and rights",
     Reason.BUSY: "busy: another program has the device open; end it, or give this camera another device",
     Reason.UNREACHABLE: "unreachable: no answer from the source's host; check its name, the cable and the network",
+    Reason.NO_RTSP: "no RTSP: what answers at the source's address speaks another protocol or hangs up; check the port",
     Reason.STALLED: f"stalled: connected, but nothing came for {STALL_SECONDS:g} s; look at the camera itself",
     Reason.HUNG: f"hung: the system gave nothing for {HUNG_SECONDS:g} s; look at the device, cable or disk behind it",
     Reason.UNSUPPORTED: "unsupported codec: no video that can be decoded; set the camera to H.264 or check the file",

@@ -205,15 +205,30 @@ def _of_file(fd: int) -> _Decoder:
         os.close(fd)
 
 
-class _Live:
+class _FFmpegSource:
+    """What all sources share: a decoder while they are open, and an end that any thread may ask for."""
+
+    def __init__(self) -> None:
+        self._decoder: _Decoder | None = None
+        self._interrupted = threading.Event()
+
+    def interrupt(self) -> None:
+        self._interrupted.set()
+
+    def close(self) -> None:
+        if self._decoder is not None:
+            self._decoder.close()
+            self._decoder = None
+
+
+class _Live(_FFmpegSource):
     """What network cameras and devices share: pictures come when they come."""
 
     resting = False
     OPTIONS: ClassVar[dict[str, str]] = {"fflags": "nobuffer", "flags": "low_delay"}
 
     def __init__(self) -> None:
-        self._decoder: _Decoder | None = None
-        self._interrupted = threading.Event()
+        super().__init__()
         self._clock = CaptureClock()
 
     def open(self) -> None:
@@ -241,14 +256,6 @@ class _Live:
         captured, ts_source = self._clock.captured(stream_time, sent, arrival)
         return _shot(frame, self._decoder, stream_time, captured, ts_source)
 
-    def interrupt(self) -> None:
-        self._interrupted.set()
-
-    def close(self) -> None:
-        if self._decoder is not None:
-            self._decoder.close()
-            self._decoder = None
-
     def _connect(self) -> _Decoder:
         raise NotImplementedError
 
@@ -275,7 +282,10 @@ class RtspSource(_Live):
             "analyzeduration": "500000",
             "fpsprobesize": "0",
         }
-        return _Decoder(url, options, live=True)
+        try:
+            return _Decoder(url, options, live=True)
+        except av.error.InvalidDataError:  # in the talk before any stream: its codec is looked at later
+            raise SourceLost(Reason.NO_RTSP) from None
 
 
 class DeviceSource(_Live):
@@ -294,14 +304,13 @@ class DeviceSource(_Live):
         return _Decoder(self._spec.path, options, "v4l2", live=True)
 
 
-class FileSource:
+class FileSource(_FFmpegSource):
     """FrameSource over a file, played in real time and again from its start, as if it were a camera."""
 
     def __init__(self, spec: File, loans: Loans = OWN_HANDS) -> None:
+        super().__init__()
         self._spec = spec
         self._loans = loans
-        self._decoder: _Decoder | None = None
-        self._interrupted = threading.Event()
         self._clock = LoopClock()
         self._started = 0.0
         self._shown = 0  # pictures of this turn
@@ -328,14 +337,6 @@ class FileSource:
         skipped = late if late > BEHIND_SECONDS else 0.0
         self._started += skipped
         return _shot(frame, self._decoder, stream_time, due + skipped, "clock", skipped)
-
-    def interrupt(self) -> None:
-        self._interrupted.set()
-
-    def close(self) -> None:
-        if self._decoder is not None:
-            self._decoder.close()
-            self._decoder = None
 
     def _opened(self) -> _Decoder:
         self._shown = 0

@@ -231,8 +231,9 @@ class OnnxEngine:
         try:
             await self._load()
         except LongshoreError as error:
-            log.error("the worker of %s did not come back: %s", self._name, error)
-            self._process.kill()  # if it still lives; at its exit the next is started
+            if self._process.alive:  # else its end was told, and the next is started already
+                log.warning("the worker of %s could not load its model and is started again: %s", self._name, error)
+                self._process.kill()  # at its exit the next is started
             return
         if self._state is State.RESTARTING:
             self._state = lifecycle.after(self._state, Event.READY)

@@ -266,11 +266,17 @@ class DataPlane:
             async with asyncio.timeout(timeout):
                 return await infer(inputs, outputs, request.min_score, now + timeout, request.priority, into)
         except TimeoutError as error:
-            raise Expired(f"no answer within the {timeout * 1000:.0f} ms the request gave") from error
+            raise Expired(f"no answer within the {_span(timeout)} the request gave") from error
 
     def _time_left(self, request: InferRequest) -> float:
         """Seconds until the deadline by the wall clock, or the timeout where that is sooner. Raises Expired."""
         left = request.deadline_unix_ns / 1e9 - self._unix()
         if left <= 0:
-            raise Expired(f"the request came {-left * 1000:.0f} ms after its deadline_unix_ns; compare the clocks")
+            raise Expired(f"the request came {_span(-left)} after its deadline_unix_ns; compare the clocks")
         return left if request.timeout is None else min(left, request.timeout)
+
+
+def _span(seconds: float) -> str:
+    if seconds < 0.001:
+        return f"{max(1, round(seconds * 1e6))} µs"
+    return f"{seconds * 1000:.0f} ms"

@@ -3,14 +3,15 @@
 `CODES` is the one place where the kind of an error becomes a gRPC code. Metadata and inference ask for the token where
 one is set; health is open to probes. With `client_ca` no caller without its certificate gets that far. What callers
 may have under way is bounded by calls times message; larger tensors go over REST, which counts bytes. A call that may
-be tried again is told when, in the metadata that gRPC clients heed (`grpc-retry-pushback-ms`).
+be tried again is told when, in the metadata that gRPC clients heed (`grpc-retry-pushback-ms`). So one beyond the bound
+is turned away here, before its message is read, and not by gRPC, whose own bound tells no time.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
-from typing import TypeAlias, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeAlias, TypeVar
 
 import grpc
 import grpc.aio
@@ -35,6 +36,8 @@ from protos.errors import LongshoreError, Rejected, Retryable
 
 log = logging.getLogger(__name__)
 Context: TypeAlias = grpc.aio.ServicerContext
+Message: TypeAlias = Any  # of whichever method
+Answer: TypeAlias = Callable[[Message, Context], Awaitable[Message]]
 R = TypeVar("R")
 
 # The most specific kind first.
@@ -51,6 +54,7 @@ CODES: tuple[tuple[type[LongshoreError], grpc.StatusCode], ...] = (
     (Rejected, grpc.StatusCode.INVALID_ARGUMENT),
 )
 MAX_CALLS = 128  # at once; an engine lets 64 wait, so that it is the one to say so, and health has room beside them
+AGAIN_SECONDS = 1.0  # after which one that found no room may come again
 MAX_REQUEST = 16 << 20  # bytes; 32 pictures of 400x400
 MAX_ANSWER = 64 << 20  # bytes
 _OPTIONS = [
@@ -192,6 +196,40 @@ class _Servicer(inference_pb2_grpc.GRPCInferenceServiceServicer):
         raise AssertionError("abort raises")
 
 
+class _Door(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc.aio has no types
+    """Lets MAX_CALLS in at a time."""
+
+    def __init__(self) -> None:
+        self._inside = 0
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler:
+        """Every method takes one message; as one that takes a stream of them it is called before that has come."""
+        method = await continuation(handler_call_details)
+        if method is None:
+            return method
+
+        async def call(messages: AsyncIterator[Message], context: Context) -> Message:
+            return await self._let_in(method.unary_unary, messages, context)
+
+        return grpc.stream_unary_rpc_method_handler(call, method.request_deserializer, method.response_serializer)
+
+    async def _let_in(self, answer: Answer, messages: AsyncIterator[Message], context: Context) -> Message:
+        if self._inside >= MAX_CALLS:
+            error = Overloaded(f"{self._inside} calls are under way on this node; try again later", AGAIN_SECONDS)
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error), _pushback(error))
+        self._inside += 1
+        try:
+            async for message in messages:
+                return await answer(message, context)
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "this call came without its message")
+        finally:
+            self._inside -= 1
+
+
 class GrpcServer:
     """Serves one data plane on one port."""
 
@@ -203,7 +241,7 @@ class GrpcServer:
     async def start(self, host: str, port: int) -> int:
         """Serve; the bound port. Raises Fatal: it cannot listen there, or the door would stand open."""
         self._access.check_bind(host)
-        server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=MAX_CALLS)
+        server = grpc.aio.server(interceptors=[_Door()], options=_OPTIONS)
         servicer = _Servicer(self._plane, self._access)
         inference_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, server)
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -348,12 +348,19 @@ class DeploymentUpdate:
             log.log(level, "%s: %s %s %s", record.deployment, record.state, target, record.message)
 
     def _message(self) -> str:
-        """Everything worth telling, each once."""
-        told = [self._record.message]
-        told += [str(known.error) for known in (self._step_hindrance, self._record_hindrance) if known.error]
+        """Everything that is true now, each once. What a step that is tried again met before is not."""
+        told = self._hindering()
+        if not told or self._record.resting or self._record.state is State.ROLLING_BACK:
+            told.insert(0, self._record.message)  # why it failed, or is undone
         if self._comeback.hindrance.error is not None:
             told.append(f"nothing answers: {self._comeback.hindrance.error}")
         return "; ".join(dict.fromkeys(filter(None, told)))
+
+    def _hindering(self) -> list[str]:
+        """What keeps it from going on; a full disk once, in the words that say how much is missing."""
+        errors = [known.error for known in (self._step_hindrance, self._record_hindrance) if known.error]
+        full = [error for error in errors if type(error) is DiskFull]
+        return [str(error) for error in errors if error not in full[1:]]
 
     def _went_well(self) -> None:
         self._step_hindrance.over()

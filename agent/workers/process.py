@@ -116,7 +116,7 @@ class WorkerProcess(Generic[M]):
             raise Retryable(f"the {self.name} worker is not running")
         content = channel.encode(message)
         try:
-            self._unsent.append((content, [os.dup(fd) for fd in fds]))
+            self._unsent.append((content, _copies(fds)))
         except OSError as error:
             raise Retryable(f"nothing can be sent to the {self.name} worker now: {error.strerror}") from error
         if self._sending:
@@ -274,6 +274,17 @@ def _goes_first(pid: int) -> None:
     """Where the box runs out of memory the kernel ends a worker, which is started again, and not the agent."""
     with contextlib.suppress(OSError):  # a container may forbid it
         Path(f"/proc/{pid}/oom_score_adj").write_text(FIRST)
+
+
+def _copies(fds: Sequence[int]) -> list[int]:
+    """Of all of them, or of none. Raises OSError."""
+    made: list[int] = []
+    try:
+        made.extend(os.dup(fd) for fd in fds)
+    except OSError:
+        channel.close_all(made)
+        raise
+    return made
 
 
 def _is_plain(item: tuple[bytes, list[int]]) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from controlplane.cli import kinds, output
+from controlplane.cli import kinds, older, output
 from controlplane.cli.kinds import Document, Kind, at, human_bytes
 
 # Of a status: shown below the fields.
@@ -87,8 +87,8 @@ def _cost(told: Document | None) -> str:
 
 
 def _shadow(node: str, told: Document) -> list[str]:
-    answered = told["answered"]
-    agreed = f"{100 * told['agreedShare']:.1f} %" if answered else kinds.NONE
+    answered = older.answered(told)
+    agreed = f"{100 * older.agreed_share(told):.1f} %" if answered else kinds.NONE
     times = [f"{1000 * told[key]:.1f} ms" if answered else kinds.NONE for key in ("inferSeconds", "activeInferSeconds")]
     seen = [str(answered + told["failed"]), agreed, str(told["failed"])]
     return [node, _short(told["digest"]), *seen, *times, told["message"]]
@@ -166,7 +166,8 @@ def _tables(document: Document, now: datetime) -> Iterator[Table]:
 
 
 def _answering(item: Document) -> list[str]:
-    in_time = f"{100 * item['inTime'] / item['lookedAt']:.0f} %" if item["lookedAt"] else kinds.NONE
+    looked_at = older.looked_at(item)
+    in_time = f"{100 * item['inTime'] / looked_at:.0f} %" if looked_at else kinds.NONE
     times = [item[key] for key in ("frameSeconds", "latencyP95Seconds")]
     measured = [f"{1000 * seconds:.0f} ms" if seconds else kinds.NONE for seconds in times]
     deadline = f"{1000 * item['deadlineSeconds']:.0f} ms"

@@ -143,7 +143,8 @@ def opened(path: Path) -> Iterator[Parcel]:
         yield FolderParcel(path)
         return
     if not path.is_file():
-        raise Rejected(f"{path} is not there; name a release folder or tar")
+        what = "is neither a folder nor a plain file" if path.exists() else "is not there"
+        raise Rejected(f"{path} {what}; name a release folder or tar")
     if path.suffix.lower() == ".onnx":
         raise Rejected(f"{path} is a bare model; make a release of it first: {_package_command(path)}")
     try:

@@ -6,9 +6,10 @@ things too. Pure.
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -21,6 +22,9 @@ from protos.pace import Pace
 
 MUCH = 0.5  # load a core of a machine that is not idle
 SOMEWHERE = "quay-1"  # stands for a box where none is known
+BY = "# By 'longshore try': "
+_MASK = "***"  # of a password in a source as the control plane shows it
+_LONGEST = 63  # characters of a name
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class Tried:
     pace: Pace
     node: str = ""
     load: float = 0.0  # of the machine before the trial: what wanted to run, a core
+    taken: Mapping[str, str] = field(default_factory=dict)  # names of cameras, with their sources
 
 
 def measured(figures: Mapping[str, Any]) -> Pace:
@@ -46,7 +51,7 @@ def documents(tried: Tried) -> list[Document]:
     """The camera, unless there is none to make, and the deployment."""
     if not tried.source:
         return [_deployment(tried, _name(tried, "try"), {})]
-    name = _name(tried, _last_word(tried.source) or "camera")
+    name = _free(tried, _name(tried, _last_word(tried.source) or "camera"))
     metadata = {"name": name, "labels": {"view": name}}
     spec = {"node": tried.node or SOMEWHERE, "source": tried.source, "rate": tried.pace.rate}
     camera = {"apiVersion": "longshore/v1", "kind": "Camera", "metadata": metadata, "spec": spec}
@@ -55,7 +60,7 @@ def documents(tried: Tried) -> list[Document]:
 
 def as_text(tried: Tried, proposed: Sequence[Document]) -> str:
     """YAML to apply, with what to change above it."""
-    hints = [f"# By 'longshore try': {tried.release.name} keeps this rate and deadline on a machine like this one."]
+    hints = [f"{BY}{tried.release.name} keeps this rate and deadline on a machine like this one."]
     if len(proposed) == 1:
         hints.append("# On every box, all its cameras; narrow it with matchLabels, such as {site: harbour}.")
     elif not tried.node:
@@ -81,6 +86,12 @@ def box_of(nodes: Sequence[Document]) -> str:
     return str(found["metadata"]["name"]) if found else ""
 
 
+def sources(documents: Iterable[Document]) -> dict[str, str]:
+    """Of the cameras among them, by name."""
+    cameras = (each for each in documents if each["kind"] == "Camera")
+    return {str(each["metadata"]["name"]): str(each["spec"]["source"]) for each in cameras}
+
+
 def _deployment(tried: Tried, name: str, labels: Mapping[str, str]) -> Document:
     chosen = {"cameraSelector": {"matchLabels": dict(labels)}} if labels else {}
     return {
@@ -100,7 +111,19 @@ def _deployment(tried: Tried, name: str, labels: Mapping[str, str]) -> Document:
 
 def _name(tried: Tried, word: str) -> str:
     """Of the release and what it was tried on, so that applying it takes nobody else's camera or deployment away."""
-    return f"{tried.release.name}-{word}"[:63].rstrip("-")
+    return f"{tried.release.name}-{word}"[:_LONGEST].rstrip("-")
+
+
+def _free(tried: Tried, name: str) -> str:
+    """With a number where a camera of another source has the name: two files may be called alike."""
+    numbered = (f"{name[: _LONGEST - 4].rstrip('-')}-{number}" for number in itertools.count(2))
+    names = itertools.chain([name], numbered)
+    return next(each for each in names if _shows(tried.taken.get(each, _MASK), tried.source))
+
+
+def _shows(shown: str, source: str) -> bool:
+    """Is `shown` this source, but for what is masked in it?"""
+    return re.fullmatch(".*".join(map(re.escape, shown.split(_MASK))), source) is not None
 
 
 def _last_word(source: str) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from controlplane.cli import older
 from controlplane.cli.kinds import NONE, Document, at, frames, heard, human_bytes
 
 WINDOW_SECONDS = 10  # of the shares: a few reports of each box, so that they move but do not jump
@@ -66,8 +67,8 @@ def _total(look: Look) -> Document:
     for part in parts:
         for outcome, count in at(part, "counts", {}).items():
             counts[outcome] = counts.get(outcome, 0) + count
-    sums = {key: sum(part.get(key, 0) for part in parts) for key in ("due", "lookedAt", "inTime", "uplinkBytes")}
-    return {**sums, "counts": counts}
+    sums = {key: sum(part.get(key, 0) for part in parts) for key in ("due", "inTime", "uplinkBytes")}
+    return {**sums, "lookedAt": sum(map(older.looked_at, parts)), "counts": counts}
 
 
 def node_rows(look: Look) -> list[Row]:
@@ -140,7 +141,7 @@ def share(sums: Mapping[str, Any], part: float) -> str:
 
 def in_time(sums: Mapping[str, Any]) -> str:
     """The share answered by the deadline, of the frames that were looked at."""
-    return share({"due": sums.get("lookedAt", 0)}, sums.get("inTime", 0))
+    return share({"due": older.looked_at(sums)}, sums.get("inTime", 0))
 
 
 def latency(sums: Mapping[str, Any]) -> Row:

@@ -15,7 +15,7 @@ import sqlalchemy
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from controlplane.db import Database
+from controlplane.db import DISK_FULL, Database, disk_full
 from controlplane.tables import Base
 from protos.errors import Fatal, Retryable
 
@@ -34,7 +34,7 @@ def head() -> str:
 
 
 def migrate(database: Database) -> None:
-    """Raises Fatal when the database is of a newer Longshore, Retryable when it is away."""
+    """Raises Fatal when the database is of a newer Longshore, Retryable when it is away or has no room."""
     try:
         with database.engine.begin() as connection:
             if connection.dialect.name == "postgresql":
@@ -47,6 +47,8 @@ def migrate(database: Database) -> None:
             elif current != head():
                 upgrade(connection)
     except OperationalError as error:
+        if disk_full(error):
+            raise Retryable(f"{DISK_FULL}; make room there, then start again") from error
         raise Retryable("the database does not answer; see that it runs and that --database-url is right") from error
     except DBAPIError as error:
         raise Fatal("the database could not be brought to this version; look at its log, or restore it") from error

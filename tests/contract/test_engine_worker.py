@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import random
 import resource
@@ -399,6 +400,20 @@ async def test_one_death_while_loading_is_forgiven(make: MakeEngine) -> None:
     kill(engine)
     await start
     assert engine.state is State.READY
+
+
+async def test_a_worker_that_dies_while_it_comes_back_is_no_error_and_comes_back(
+    make: MakeEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = make()
+    await engine.start(DETECTOR.spec)
+    first = await spawned(engine)
+    kill(engine)
+    await spawned(engine, after=first)
+    kill(engine)
+    await until(State.READY, engine, restarts=2)
+    assert {record.levelno for record in caplog.records} == {logging.WARNING}
+    assert [record.getMessage().partition(" starting again")[1] for record in caplog.records] == [" starting again"] * 2
 
 
 async def test_a_start_that_is_given_up_leaves_no_process(make: MakeEngine) -> None:

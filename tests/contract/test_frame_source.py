@@ -23,6 +23,7 @@ from agent.cameras.spec import Device, File, Rtsp, Synthetic
 from agent.types import ModelInput
 from tests.servers.ports import free_port, wait_for
 from tests.servers.rtsp import SCRIPT, RtspServer
+from tests.sim import rtsp_door
 
 RATE = 10.0
 DEVICES = sorted(Path("/dev").glob("video*"))
@@ -203,6 +204,20 @@ def test_a_camera_that_accepts_and_says_nothing_is_given_up(silent_port: int) ->
     started = time.monotonic()
     assert lost(RtspSource(Rtsp(f"rtsp://127.0.0.1:{silent_port}/a"))).reason is Reason.UNREACHABLE
     assert time.monotonic() - started < CONNECT_SECONDS + 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 400 Bad Request\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbad",
+        b"HTTP/1.0 501 Unsupported method ('OPTIONS')\r\nServer: SimpleHTTP\r\n\r\n<html>",
+        b"SSH-2.0-OpenSSH_9.2p1\r\n",
+        b"",
+    ],
+)
+def test_what_answers_and_speaks_no_rtsp_is_told_as_that_and_no_codec_is_blamed(answer: bytes) -> None:
+    with rtsp_door.stranger(answer) as port:
+        assert lost(RtspSource(Rtsp(f"rtsp://127.0.0.1:{port}/x"))).reason is Reason.NO_RTSP
 
 
 @pytest.mark.rtsp

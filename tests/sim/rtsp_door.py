@@ -46,13 +46,33 @@ def opened(status: str = "401 Unauthorized") -> Iterator[Door]:
                     self.wfile.write(door.answer("".join(lines)))
                     lines.clear()
 
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Visitor) as server:
+    with _listening(Visitor) as door.port:
+        yield door
+
+
+@contextmanager
+def stranger(answer: bytes) -> Iterator[int]:
+    """The port of something that is no camera: it says `answer` to whatever it hears, and hangs up."""
+
+    class Visitor(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            for line in self.rfile:
+                if line == b"\r\n":
+                    break
+            self.wfile.write(answer)
+
+    with _listening(Visitor) as port:
+        yield port
+
+
+@contextmanager
+def _listening(visitor: type[socketserver.BaseRequestHandler]) -> Iterator[int]:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), visitor) as server:
         server.daemon_threads = True
-        door.port = server.server_address[1]
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:
-            yield door
+            yield server.server_address[1]
         finally:
             server.shutdown()
             thread.join()

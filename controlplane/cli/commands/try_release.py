@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 import shlex
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
+from controlplane import written
 from controlplane.cli import proposing, session, trying
 from controlplane.cli.exits import Exit
 from controlplane.cli.proposing import Tried
-from protos.errors import LongshoreError
+from protos.errors import LongshoreError, Rejected
 from protos.manifest import Manifest
 
 EXAMPLES = """Show what a release sees on a video, on pictures or on a live camera, on this machine.
@@ -75,7 +77,9 @@ def _next(release: str, tried: Tried, target: Path) -> None:
 def _tried(made: Manifest, source: str, target: Path, min_score: float, load: float) -> Tried:
     figures = target / FIGURES
     measured = json.loads(figures.read_text(encoding="utf-8")) if figures.is_file() else {}
-    return Tried(made, _camera_source(source), min_score, proposing.measured(measured), _box(), load)
+    box, taken = _fleet()
+    paced = proposing.measured(measured)
+    return Tried(made, _camera_source(source), min_score, paced, box, load, {**_earlier(target), **taken})
 
 
 def _camera_source(source: str) -> str:
@@ -85,10 +89,21 @@ def _camera_source(source: str) -> str:
     return "" if path.is_dir() or path.suffix.lower() in PICTURES else path.resolve().as_uri()
 
 
-def _box() -> str:
-    """A box of the fleet, where one is at hand; a try needs none."""
+def _fleet() -> tuple[str, dict[str, str]]:
+    """A box, and the cameras there are, where a fleet is at hand; a try needs none."""
     try:
         with session.client() as client:
-            return proposing.box_of(client.listed("nodes"))
+            return proposing.box_of(client.listed("nodes")), proposing.sources(client.listed("cameras"))
     except LongshoreError:
-        return ""
+        return "", {}
+
+
+def _earlier(target: Path) -> dict[str, str]:
+    """Cameras that tries beside this one have proposed: they may be applied yet."""
+    found: dict[str, str] = {}
+    for file in sorted(target.parent.glob("*/deployment.yaml")):
+        with suppress(OSError, UnicodeDecodeError, Rejected):
+            text = file.read_text(encoding="utf-8") if file.parent != target else ""
+            if text.startswith(proposing.BY):
+                found |= proposing.sources(each.document for each in written.parse(text, str(file)))
+    return found

@@ -99,7 +99,33 @@ def test_what_is_proposed_takes_no_name_of_another_source_or_of_a_deployment_by_
     assert names("") == ["harbour-try"]
 
 
+@pytest.mark.parametrize(
+    ("taken", "name"),
+    [
+        ({"harbour-my-quay": "file:///home/My%20quay.mp4"}, "harbour-my-quay-2"),
+        ({"harbour-my-quay": "file:///a", "harbour-my-quay-2": "file:///b"}, "harbour-my-quay-3"),
+        ({"harbour-my-quay": "file:///a", "harbour-my-quay-2": TRIED.source}, "harbour-my-quay-2"),
+        ({"harbour-my-quay": TRIED.source}, "harbour-my-quay"),
+        ({"gate": "file:///a"}, "harbour-my-quay"),
+    ],
+)
+def test_a_name_that_another_file_has_gets_a_number(taken: dict[str, str], name: str) -> None:
+    proposed = documents(replace(TRIED, taken=taken))
+    assert [each["metadata"]["name"] for each in proposed] == [name] * 2
+
+
+def test_a_camera_is_known_by_its_source_though_its_password_is_masked() -> None:
+    tried = replace(TRIED, source="rtsp://viewer:secret@10.0.0.7/live?pwd=x")
+    for shown, name in (
+        ("rtsp://***@10.0.0.7/live?pwd=***", "harbour-live"),
+        ("rtsp://***@10.0.0.8/live?pwd=***", "harbour-live-2"),
+    ):
+        assert documents(replace(tried, taken={"harbour-live": shown}))[0]["metadata"]["name"] == name
+
+
 @pytest.mark.parametrize("source", ["", "file:///srv/quay.mp4"])
 def test_names_of_what_is_proposed_are_no_longer_than_they_may_be(source: str) -> None:
     long = manifest.parse(releases.make("1.0.0", name="n" * 63).manifest)
-    assert all(len(each["metadata"]["name"]) <= 63 for each in documents(replace(TRIED, release=long, source=source)))
+    for taken in ({}, {"n" * 63: "file:///other.mp4"}):
+        proposed = documents(replace(TRIED, release=long, source=source, taken=taken))
+        assert all(len(each["metadata"]["name"]) <= 63 for each in proposed)

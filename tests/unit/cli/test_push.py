@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import os
 import shlex
 import tarfile
 from collections.abc import Callable
@@ -263,6 +264,13 @@ def test_what_is_no_release_is_refused(
         (tmp_path / name).write_bytes(content)
     result = longshore("push", str(tmp_path / name))
     assert (result.code, said in result.err) == (1, True)
+
+
+def test_a_pipe_or_device_is_there_and_no_release(longshore: Run, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/null")):
+        result = longshore("push", str(path))
+        assert result.err == f"error: {path} is neither a folder nor a plain file; name a release folder or tar\n"
 
 
 def test_a_folder_without_a_manifest_is_told_about_package(longshore: Run, tmp_path: Path) -> None:

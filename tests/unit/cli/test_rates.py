@@ -69,3 +69,10 @@ def test_the_first_line_counts_only_what_is_selected() -> None:
     assert "95.0 % in time" in rates.headline(Look([NODE], [], outcomes, selected=True))
     assert "0.0 % in time" in rates.headline(Look([NODE], [CAMERA], outcomes))
     assert "- in time" in rates.headline(Look([], [], outcomes, selected=True))
+
+
+def test_a_control_plane_one_release_older_tells_no_frames_looked_at_and_none_is_missed() -> None:
+    older = {key: value for key, value in SUMS.items() if key != "lookedAt"}
+    quiet = {**older, "due": 1300, "counts": {**SUMS["counts"], "stale_track": 1000}}  # type: ignore[dict-item]
+    assert "95.0 % in time" in rates.headline(Look([NODE], [CAMERA], {"total": quiet}))
+    assert "95.0 % in time" in rates.headline(Look([NODE], [CAMERA], {"cameras": {"gate": quiet}}, selected=True))

@@ -12,6 +12,7 @@ import yaml
 
 from controlplane.cli import trying
 from controlplane.fleet import specs
+from tests.sim.clips import write_clip
 from tests.sim.command import Run
 from tests.sim.models import detector
 from tests.sim.release_folders import release_of
@@ -36,6 +37,25 @@ def test_a_folder_is_shown_with_a_deployment_to_apply(run: Run, tmp_path: Path, 
     assert specs.deployment_spec(document["spec"]).min_score == 0.5
     assert run("try", str(release), "--source", image, "--min-score", "0.5").code == 0
     assert (home / "harbour-1-try-2").exists(), "a second try leaves the first alone"
+
+
+def test_files_of_one_name_become_cameras_of_two(longshore: Run, tmp_path: Path, quay: str) -> None:
+    release = release_of(detector(), tmp_path / "release")
+    clips = []
+    for folder in "abc":
+        (tmp_path / folder).mkdir()
+        clips.append(write_clip(tmp_path / folder / "quay.mp4", pictures=2))
+
+    def proposed(clip: Path) -> str:
+        shown = longshore("try", str(release), "--source", str(clip), "--min-score", "0.5").out
+        return shown.partition("deployment.yaml: camera ")[2].partition(" ")[0]
+
+    assert [proposed(clips[number]) for number in (0, 1, 0)] == ["harbour-quay", "harbour-quay-2", "harbour-quay"]
+    known = {"node": quay, "source": "file:///elsewhere/quay.mp4"}
+    fleet = {"apiVersion": "longshore/v1", "kind": "Camera", "metadata": {"name": "harbour-quay-3"}, "spec": known}
+    (tmp_path / "fleet.yaml").write_text(yaml.safe_dump(fleet))
+    assert longshore("apply", "-f", str(tmp_path / "fleet.yaml")).code == 0
+    assert proposed(clips[2]) == "harbour-quay-4"
 
 
 def test_a_tar_is_shown_as_the_folder_in_it(run: Run, tmp_path: Path, image: str) -> None:

@@ -6,10 +6,13 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 import sqlalchemy
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
 
-from controlplane.db import Database
+from controlplane.db import Database, disk_full
 from controlplane.errors import Conflict
 from controlplane.migrations.migrate import migrate
 from controlplane.tables import Model, Release
@@ -106,6 +109,34 @@ def test_a_server_that_is_away_is_worth_another_try() -> None:
     with pytest.raises(Retryable, match="try again"):
         database.ping()
     database.close()
+
+
+@pytest.mark.parametrize("pages", [2, 8, 60])
+def test_a_full_disk_is_told_as_that_when_the_database_is_made(tmp_path: Path, pages: int) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'longshore.db'}")
+    _leave_no_room(database, pages)
+    with pytest.raises(Retryable, match=r"^the database's disk is full; make room there, then start again$"):
+        migrate(database)
+    database.close()
+
+
+def test_a_full_disk_is_told_as_that_when_something_is_stored(database: Database) -> None:
+    database.engine.dispose()  # connections that know no bound
+    _leave_no_room(database, 1)
+    many = [Model(name=f"a{number}", created_ms=1) for number in range(2_000)]
+    with pytest.raises(Retryable, match="disk is full; nothing was stored, make room"), database.begin() as session:
+        session.add_all(many)
+    assert names(database) == []
+
+
+def test_a_full_disk_of_postgresql_is_one_as_well() -> None:
+    assert disk_full(OperationalError("INSERT", {}, psycopg.errors.DiskFull("could not extend file")))
+    assert not disk_full(OperationalError("INSERT", {}, psycopg.errors.AdminShutdown("terminating connection")))
+
+
+def _leave_no_room(database: Database, pages: int) -> None:
+    """SQLite says the same at a bound of its own as on a disk that is full."""
+    event.listen(database.engine, "connect", lambda to, _: to.execute(f"PRAGMA max_page_count={pages}"))
 
 
 def test_a_failed_statement_never_shows_in_the_sentence(database: Database) -> None:

@@ -93,6 +93,9 @@ GOOD_DEPLOYMENT = {"model": "harbour", "version": "1.0.0"}
             {**GOOD_CAMERA, "fps": 10},
             "spec.fps is no field here; there are lines, masks, motion, node, rate, source, zones",
         ),
+        ({"node": "quay-1", "sorce": "rtsp://cam/live"}, r"spec.sorce is no field here; did you mean source\?$"),
+        ({"node": "quay-1", "url": "rtsp://cam/live"}, "spec.url is no field here; there are lines, .*, source"),
+        ({"node": None, "source": "rtsp://cam/live"}, "spec.node is needed"),
     ],
 )
 def test_a_bad_camera_spec_is_refused_by_field(spec: object, said: str) -> None:
@@ -147,7 +150,8 @@ def test_a_bad_deployment_spec_is_refused_by_field(changes: dict[str, object], s
     [
         ({"paused": "no"}, "spec.paused must be true or false"),
         ({"slowDown": "11s"}, "spec.slowDown must be from 0s to 10s"),
-        ({"slow": "1s"}, "spec.slow is no field here; there are paused, slowDown"),
+        ({"stop": True}, "spec.stop is no field here; there are paused, slowDown"),
+        ({"slow": "1s"}, "spec.slow is no field here; did you mean slowDown"),
     ],
 )
 def test_a_bad_node_spec_is_refused_by_field(spec: object, said: str) -> None:
@@ -165,6 +169,7 @@ TRIANGLE = [[0, 0.5], [1, 0.5], [0.5, 1]]
         ([{"name": "a", "points": TRIANGLE}] * 17, "17 zones are more than the 16 of one camera"),
         ([{"name": "a", "points": TRIANGLE}] * 2, "there are 2 zones called a; give each a name of its own"),
         ([{"points": TRIANGLE}], "spec.zones[0].name is needed"),
+        ([{"nam": "a", "points": TRIANGLE}], "spec.zones[0].nam is no field here; did you mean name?"),
         ([{"name": "By the gate", "points": TRIANGLE}], "zone name 'By the gate' must be 1 to 63"),
         ([{"name": "a", "points": TRIANGLE[:2]}], "spec.zones[0].points must be 3 to 32 corners"),
         ([{"name": "a", "points": TRIANGLE * 11}], "spec.zones[0].points must be 3 to 32 corners"),

@@ -289,6 +289,48 @@ async def test_calls_at_once_are_bounded(node: Node, monkeypatch: pytest.MonkeyP
     await server.stop(1.0)
 
 
+async def test_of_five_hundred_calls_at_once_all_that_are_refused_are_told_when_to_come_again(
+    stub: GRPCInferenceServiceStub, node: Node
+) -> None:
+    node.engine("sum").slow_down(0.01)
+    calls = [asyncio.ensure_future(stub.ModelInfer(sum_request())) for _ in range(500)]
+    refused = [each for each in await asyncio.gather(*calls, return_exceptions=True) if isinstance(each, grpc.RpcError)]
+    assert 0 < len(refused) < 500
+    for error in refused:
+        assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "grpc-retry-pushback-ms" in dict(error.trailing_metadata())
+
+
+async def test_callers_who_leave_while_they_send_make_room(grpc_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grpc_server, "MAX_CALLS", 2)
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{grpc_port}") as channel:
+        half = channel.stream_unary("/inference.GRPCInferenceService/ModelInfer")
+        stub, slow = GRPCInferenceServiceStub(channel), [half(), half()]
+        for call in slow:
+            await call.wait_for_connection()
+        assert (await failure(stub.ModelInfer(sum_request()))).code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        for call in slow:
+            call.cancel()
+        async with asyncio.timeout(5):
+            while not await _live(stub):
+                pass
+
+
+async def test_a_call_without_its_message_is_refused_in_one_sentence(grpc_port: int) -> None:
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{grpc_port}") as channel:
+        empty = channel.stream_unary("/inference.GRPCInferenceService/ModelInfer")()
+        await empty.done_writing()
+        error = await failure(empty)
+    assert (error.code(), error.details()) == (grpc.StatusCode.INVALID_ARGUMENT, "this call came without its message")
+
+
+async def _live(stub: GRPCInferenceServiceStub) -> bool:
+    try:
+        return bool((await stub.ServerLive(pb.ServerLiveRequest())).live)
+    except grpc.aio.AioRpcError:
+        return False
+
+
 async def test_callers_show_the_token_where_one_is_asked_for(node: Node) -> None:
     server = GrpcServer(node.plane, Access(token="s3cret"))
     port = await server.start("127.0.0.1", 0)

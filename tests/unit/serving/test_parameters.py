@@ -50,6 +50,18 @@ async def test_a_request_is_answered_at_its_deadline_whatever_the_engine_does(do
     assert caught.value.status == 504
 
 
+@pytest.mark.parametrize(("timeout", "told"), [(1, "1 µs"), (999, "999 µs"), (1000, "1 ms"), (20_000, "20 ms")])
+async def test_the_time_that_was_given_is_told_as_it_was_given(
+    door: Door, node: Node, monkeypatch: pytest.MonkeyPatch, timeout: int, told: str
+) -> None:
+    async def hang(*_: object, **__: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(node.engine("sum"), "infer", hang)
+    with pytest.raises(Refused, match=f"no answer within the {told} the request gave"):
+        await door.infer("sum", asked(timeout=timeout))
+
+
 async def test_the_sooner_of_timeout_and_deadline_counts(door: Door, node: Node) -> None:
     node.engine("sum").slow_down(30.0)
     for parameters in (

@@ -167,6 +167,32 @@ async def test_a_record_that_cannot_be_written_holds_the_update_and_is_told_unti
     assert (box.report.message, box.updater.problems()) == ("", [])
 
 
+async def test_of_a_disk_that_fills_up_only_what_is_true_now_is_told(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    await box.install(OLD)
+    box.blobs.add(NEW)
+    free = {"bytes": 3 << 20}
+    monkeypatch.setattr(type(box.releases), "free_bytes", lambda _: free["bytes"])
+    box.offer(NEW)
+    await box.until(lambda: "the disk has 3.0 MiB" in box.report.message)
+    await box.minutes(5)  # that is in its record now
+
+    def fail(*_: object) -> None:
+        raise DiskFull("no space left for state.db; free some")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(box.state), "put", fail)
+        free["bytes"] = 0
+        await box.minutes(5)
+        assert box.report.message.count("the disk has") == 1
+        assert "the disk has 0.0 MiB; free some" in box.report.message
+        assert "state.db" not in box.report.message
+        free["bytes"] = 1 << 30
+        told = "no space left for state.db; free some"
+        await box.until(lambda: box.report.message == told, step=1.0)
+    await box.install(NEW)
+    assert box.report.message == ""
+
+
 async def test_a_confirmed_release_whose_record_cannot_be_written_stays_and_is_not_undone(
     box: Box, monkeypatch: pytest.MonkeyPatch
 ) -> None:

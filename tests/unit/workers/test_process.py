@@ -146,6 +146,16 @@ async def test_a_worker_that_cannot_be_started_leaves_nothing_and_can_be_started
     await owner.worker.stop()
 
 
+async def test_what_cannot_be_sent_whole_leaves_no_descriptor_behind() -> None:
+    owner = Owner()
+    await owner.worker.start()
+    before = open_descriptors()
+    with descriptors_left(2), pytest.raises(Retryable, match="nothing can be sent"):
+        owner.worker.send(Ask(1), fds=[0, 0, 0])
+    assert open_descriptors() == before
+    await owner.worker.stop()
+
+
 async def test_what_a_worker_sends_beside_nonsense_is_closed() -> None:
     owner = Owner("tests.unit.workers.raving_worker")
     before = open_descriptors()
