@@ -7,10 +7,11 @@ the caller's decision. No redirect is followed, no compression is asked for.
 
 from __future__ import annotations
 
+import math
 import re
 import ssl
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -62,29 +63,47 @@ class HttpsBlobs:
         self._patience = patience
         self._monotonic = monotonic
 
-    async def fetch(self, digest: Digest, offset: int) -> AsyncGenerator[bytes, None]:
+    async def fetch(self, digest: Digest, offset: int, stop: int | None = None) -> AsyncGenerator[bytes, None]:
         """See the port."""
+        if stop is not None and stop <= offset:
+            return
+        async with self._answer(hex_of(digest), _range(offset, stop)) as answer:
+            _check(answer, digest)
+            if answer.status == 416:  # nothing lies behind `offset`
+                return
+            skip, left = _skip(answer, offset), math.inf if stop is None else stop - offset
+            async for chunk in self._paced(answer):
+                wanted, skip = chunk[skip:], max(0, skip - len(chunk))
+                wanted = wanted[: int(min(left, len(wanted)))]
+                left -= len(wanted)
+                for start in range(0, len(wanted), MOST_AT_ONCE):
+                    yield wanted[start : start + MOST_AT_ONCE]
+                if not left:  # a server that knows no Range goes on
+                    return
+
+    async def table(self, digest: Digest, most: int) -> bytes | None:
+        """See the port. An answer that is no table is none: files come without one."""
+        content = b""
+        async with self._answer(f"{hex_of(digest)}/chunks", {}) as answer:
+            if answer.status in (401, 403, 503):
+                _check(answer, digest)
+            if answer.status != 200:  # also of a control plane that knows no tables
+                return None
+            async for chunk in self._paced(answer):
+                content += chunk
+                if len(content) > most:
+                    return None
+        return content
+
+    @asynccontextmanager
+    async def _answer(self, path: str, more: Mapping[str, str]) -> AsyncIterator[Answer]:
         grant = self._grant()
         if grant is None:
             raise Retryable("no leave to fetch files yet; it comes with the next Sync")
-        async with self._answer(grant, digest, offset) as answer:
-            if answer.status == 416:  # nothing lies behind `offset`
-                return
-            skip = _skip(answer, offset)
-            async for chunk in self._paced(answer):
-                wanted, skip = chunk[skip:], max(0, skip - len(chunk))
-                for start in range(0, len(wanted), MOST_AT_ONCE):
-                    yield wanted[start : start + MOST_AT_ONCE]
-
-    @asynccontextmanager
-    async def _answer(self, grant: Grant, digest: Digest, offset: int) -> AsyncIterator[Answer]:
-        headers = {"Authorization": f"Bearer {grant.bearer}", "Accept-Encoding": "identity"}
-        if offset:
-            headers["Range"] = f"bytes={offset}-"
-        url = f"{grant.url.rstrip('/')}/{hex_of(digest)}"
+        headers = {"Authorization": f"Bearer {grant.bearer}", "Accept-Encoding": "identity", **more}
+        question = Question(f"{grant.url.rstrip('/')}/{path}", headers)
         try:
-            async with http_client.ask(Question(url, headers), self._context(grant), self._patience.quiet) as answer:
-                _check(answer, digest)
+            async with http_client.ask(question, self._context(grant), self._patience.quiet) as answer:
                 yield answer
         except (NoHttp, OSError, TimeoutError) as error:
             raise _translate(error) from error
@@ -108,6 +127,12 @@ class HttpsBlobs:
                 if received < self._patience.slowest * spent:
                     raise Retryable(f"files come at {received / spent:.0f} bytes/s only; tried again")
                 since, received = self._monotonic(), 0
+
+
+def _range(offset: int, stop: int | None) -> dict[str, str]:
+    if not offset and stop is None:
+        return {}
+    return {"Range": f"bytes={offset}-{'' if stop is None else stop - 1}"}
 
 
 def _check(answer: Answer, digest: Digest) -> None:

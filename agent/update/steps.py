@@ -19,6 +19,7 @@ from agent.ports import BlobSource
 from agent.supervise import in_thread
 from agent.update import verify as proof
 from agent.update.serving import Serving
+from agent.update.staging import Staging
 from agent.update.store import ReleaseStore
 from agent.update.variants import decided, tried
 from agent.update.verify import VerifiedBytes, VerifiedRelease
@@ -40,7 +41,7 @@ class Ports:
 
     `quota`: bytes of disk that releases may take, 0: all of it. `fetching`: a file that two releases share is fetched
     by one of them at a time. `provider`: what runs models here; `variants`: which variant of a release it took last;
-    `measured`: what those of a release cost here.
+    `measured`: what those of a release cost here; `whole`: files that are fetched without a look at their chunks.
     """
 
     source: BlobSource
@@ -51,6 +52,7 @@ class Ports:
     provider: str = "cpu"
     variants: dict[Digest, str] = field(default_factory=dict)
     measured: MutableMapping[Digest, Mapping[str, float]] = field(default_factory=dict)
+    whole: set[Digest] = field(default_factory=set)
 
 
 async def pull(ports: Ports, digest: Digest, report: Report) -> None:
@@ -60,10 +62,13 @@ async def pull(ports: Ports, digest: Digest, report: Report) -> None:
     entries = _distinct(described)
     total = sum(entry.size for entry in entries)
     _check_space(ports, described, entries)
+    staging = Staging(
+        ports.source, ports.releases, ports.whole, lambda: report(_bytes_there(ports.releases, entries), total)
+    )
     for entry in entries:
         async with ports.fetching[entry.digest]:
             if not ports.releases.has(entry.digest):
-                await _file(ports, entry, lambda: report(_bytes_there(ports.releases, entries), total))
+                await staging.stage(entry, described.name)
     report(total, total)
 
 
@@ -190,20 +195,6 @@ async def _small(source: BlobSource, digest: Digest) -> bytes:
             if len(content) > manifests.MAX_BYTES:
                 break  # it cannot be the manifest; its hash will tell
     return content
-
-
-async def _file(ports: Ports, entry: FileEntry, report: Callable[[], None]) -> None:
-    """Stage what is missing of one file and never a byte more than the manifest allows."""
-    missing = entry.size - ports.releases.staged(entry.digest)
-    if missing > 0:
-        async with aclosing(ports.source.fetch(entry.digest, entry.size - missing)) as chunks:
-            async for chunk in chunks:
-                await in_thread(ports.releases.append, entry.digest, chunk[:missing])
-                missing -= len(chunk)
-                report()
-                if missing <= 0:
-                    break
-    await in_thread(ports.releases.complete, entry.digest)
 
 
 def proven(releases: ReleaseStore, entry: FileEntry) -> VerifiedBytes:
