@@ -222,3 +222,10 @@ def test_progress_is_told_to_its_end(state: Path, tmp_path: Path) -> None:
     restore(tmp_path / "fleet.tar", tmp_path / "new", "", progress)
     assert set(told) == {"database", "files", "proving", "restoring"}
     assert all(done == total > 0 for done, total in told.values())
+
+
+def test_what_can_be_made_again_is_in_no_backup() -> None:
+    digest = "0" * 64
+    assert contents.wanted(f"blobs/sha256/{digest}", keys=False)
+    assert not contents.wanted(f"blobs/chunks/{digest}", keys=True)
+    assert not contents.wanted("blobs/staging/upload.part", keys=True)
