@@ -21,6 +21,7 @@ import ssl
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ from typing import Any
 from agent.adapters.blob_https import Grant, HttpsBlobs
 from agent.adapters.release_store import DiskReleaseStore
 from agent.update import chunks as pieces
-from agent.update.staging import Staging
+from agent.update.staging import MOST_DOUBTS, Staging
 from bench.fine_tunes import Change, changes
 from bench.telling import told
 from controlplane.adapters.http_server import http_servers
@@ -108,11 +109,11 @@ class Wire:
     async def measure(self, change: Change) -> Figures:
         await asyncio.to_thread(self._stored, change.older, change.newer)
         digest, size = digest_of(change.newer), len(change.newer)
-        whole, _ = await self._fetched(change, {digest})
-        travelled, asked = await self._fetched(change, set())
+        whole, _ = await self._fetched(change, Counter({digest: MOST_DOUBTS}))
+        travelled, asked = await self._fetched(change, Counter())
         return Figures(change.name, size, whole, travelled, asked)
 
-    async def _fetched(self, change: Change, without_tables: set[Digest]) -> tuple[int, int]:
+    async def _fetched(self, change: Change, doubts: Counter[Digest]) -> tuple[int, int]:
         """Bytes and connections until a box that has the older file has the newer one."""
         entry = FileEntry("model.onnx", digest_of(change.newer), len(change.newer), "model")
         with tempfile.TemporaryDirectory(dir=self.folder) as box:
@@ -121,7 +122,7 @@ class Wire:
                 releases.append(digest, content)
                 releases.keep(digest)
             before = self.relay.count, self.relay.connections
-            await Staging(self.source, releases, without_tables, lambda: None).stage(entry, MODEL)
+            await Staging(self.source, releases, doubts, lambda: None).stage(entry, MODEL)
             releases.keep(entry.digest)
             assert releases.read(entry.digest) == change.newer
         return self.relay.count - before[0], self.relay.connections - before[1]

@@ -2,14 +2,16 @@
 
 Rules that hold here: what is staged is a prefix of the file, so any interruption goes on from its end. A chunk is
 copied only when its bytes hash to what the wanted table says; one that does not is fetched. A file that came by tables
-and is not what the manifest names is thrown away and fetched whole, for the life of the process: a wrong table costs a
-fetch. Without tables, on either side, the whole file comes.
+and is not what the manifest names is thrown away, and comes whole: a wrong table costs a fetch. Where a part of it was
+there before, a power cut may have spoiled that, and tables get a second chance. Without tables, on either side, the
+whole file comes.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -28,6 +30,7 @@ from protos.errors import Rejected
 from protos.ids import Digest, ModelName
 from protos.manifest import FileEntry, Manifest
 
+MOST_DOUBTS = 2
 MOST_WRONG = 8  # chunks of other bytes than their table says; then the rest is fetched in one go
 
 log = logging.getLogger(__name__)
@@ -35,27 +38,29 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Staging:
-    """`whole`: files that are fetched without tables. `came`: called whenever more of the file is staged."""
+    """`doubts`: of tables, by file; kept as long as the process. `came`: called whenever more of the file is staged."""
 
     source: BlobSource
     releases: ReleaseStore
-    whole: set[Digest]
+    doubts: Counter[Digest]
     came: Callable[[], None]
 
     async def stage(self, entry: FileEntry, name: ModelName) -> None:
         """Stage what is missing, of a file of the model `name`, and never a byte more than its manifest allows."""
+        there = self.releases.staged(entry.digest)
         by_chunks = await self._by_chunks(entry, name)
         await self._fetch(entry.digest, entry.size)
         if by_chunks and not await in_thread(self._right, entry):
-            log.warning("%s: put together from chunks it is another file; it is fetched whole", entry.path)
-            self.whole.add(entry.digest)
+            log.warning("%s: put together from chunks it is another file; it comes anew", entry.path)
+            self.doubts[entry.digest] += 1 if there else MOST_DOUBTS
             self.releases.discard([entry.digest])
-            await self._fetch(entry.digest, entry.size)
+            await self.stage(entry, name)
+            return
         await in_thread(self.releases.complete, entry.digest)
 
     async def _by_chunks(self, entry: FileEntry, name: ModelName) -> bool:
         """As much of the file as tables bring; whether one took part in it."""
-        if entry.size < tables.SMALLEST_FILE or entry.digest in self.whole:
+        if entry.size < tables.SMALLEST_FILE or self.doubts[entry.digest] >= MOST_DOUBTS:
             return False
         near = await in_thread(self._near, entry, name)
         wanted = await self._table(entry.digest, entry.size) if near else []

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -41,7 +41,7 @@ class Ports:
 
     `quota`: bytes of disk that releases may take, 0: all of it. `fetching`: a file that two releases share is fetched
     by one of them at a time. `provider`: what runs models here; `variants`: which variant of a release it took last;
-    `measured`: what those of a release cost here; `whole`: files that are fetched without a look at their chunks.
+    `measured`: what those of a release cost here; `doubts`: see `staging`.
     """
 
     source: BlobSource
@@ -52,7 +52,7 @@ class Ports:
     provider: str = "cpu"
     variants: dict[Digest, str] = field(default_factory=dict)
     measured: MutableMapping[Digest, Mapping[str, float]] = field(default_factory=dict)
-    whole: set[Digest] = field(default_factory=set)
+    doubts: Counter[Digest] = field(default_factory=Counter)
 
 
 async def pull(ports: Ports, digest: Digest, report: Report) -> None:
@@ -63,7 +63,7 @@ async def pull(ports: Ports, digest: Digest, report: Report) -> None:
     total = sum(entry.size for entry in entries)
     _check_space(ports, described, entries)
     staging = Staging(
-        ports.source, ports.releases, ports.whole, lambda: report(_bytes_there(ports.releases, entries), total)
+        ports.source, ports.releases, ports.doubts, lambda: report(_bytes_there(ports.releases, entries), total)
     )
     for entry in entries:
         async with ports.fetching[entry.digest]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
 
 import pytest
 
@@ -92,6 +92,20 @@ async def test_nothing_that_is_staged_is_fetched_again_after_cuts_and_a_reboot(b
     assert len(asked_for(box, NEW.model_digest)) > 3
 
 
+async def test_a_part_that_a_power_cut_spoiled_costs_what_it_cost_before(box: Box) -> None:
+    box.blobs.break_after = 20_000
+    box.offer(NEW)
+    part = box.folder / "staging" / f"{hex_of(NEW.model_digest)}.part"
+    await box.until(lambda: box.releases.staged(NEW.model_digest) > 700_000, step=1.0)
+    await box.power_cut()
+    part.write_bytes(bytes(part.stat().st_size))
+    box.blobs.break_after = None
+    box.start({QUAY: NEW.digest})
+    await box.until(lambda: box.settled_on(NEW), step=1.0)
+    assert box.releases.read(NEW.model_digest) == NEW.model
+    assert box.blobs.sent[NEW.model_digest] <= 2 * FEW
+
+
 async def test_a_chunk_that_rotted_on_this_box_costs_that_chunk(box: Box) -> None:
     path = box.folder / "blobs" / "sha256" / hex_of(OLD.model_digest)
     path.write_bytes(OLD.model[:300_000] + b"rotten" + OLD.model[300_006:])
@@ -120,12 +134,13 @@ async def test_a_wrong_table_costs_one_whole_fetch_and_is_never_believed(box: Bo
     assert len(NEW.model) <= box.blobs.sent[NEW.model_digest] <= len(NEW.model) + FEW
 
 
-async def test_a_wrong_table_is_not_tried_again_when_the_wire_breaks(box: Box) -> None:
+@pytest.mark.parametrize("bytes_between_breaks", [30_000, 400_000])
+async def test_a_wrong_table_is_not_tried_for_ever_when_the_wire_breaks(box: Box, bytes_between_breaks: int) -> None:
     table = chunks.parse(box.blobs.tables[NEW.model_digest], len(NEW.model))
     box.blobs.tables[NEW.model_digest] = shuffled(table)
-    box.blobs.break_after = 400_000
+    box.blobs.break_after = bytes_between_breaks
     await update(box)
-    assert box.blobs.sent[NEW.model_digest] <= len(NEW.model) + FEW
+    assert box.blobs.sent[NEW.model_digest] <= len(NEW.model) + 2 * FEW
     assert box.report.refused == ()
 
 
@@ -151,6 +166,18 @@ async def test_a_source_whose_file_ends_early_is_refused_as_ever(box: Box) -> No
     box.offer(NEW)
     await box.reach(State.FAILED, NEW)
     assert box.report.active == OLD.digest
+
+
+async def test_nothing_is_copied_behind_a_range_that_came_short(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, times = box.blobs.fetch, iter(range(10))
+
+    def short(digest: Digest, offset: int, stop: int | None = None) -> AsyncGenerator[bytes, None]:
+        first = digest == NEW.model_digest and next(times) == 0
+        return real(digest, offset, offset + 100 if first else stop)
+
+    monkeypatch.setattr(box.blobs, "fetch", short)
+    await update(box)
+    assert box.blobs.sent[NEW.model_digest] < len(NEW.model)
 
 
 async def test_a_control_plane_that_is_busy_cutting_is_asked_again(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
