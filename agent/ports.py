@@ -49,7 +49,7 @@ class StateStore(Protocol):
 class BlobSource(Protocol):
     """Where release bytes come from: never trusted, only fetched."""
 
-    def fetch(self, digest: Digest, offset: int, stop: int | None = None) -> AsyncGenerator[bytes, None]:
+    def fetch(self, digest: Digest, offset: int, *, stop: int | None = None) -> AsyncGenerator[bytes, None]:
         """Bytes [offset, stop) of the blob, None: to its end, in chunks of at most 1 MiB; nothing when it has no more.
 
         The caller closes the generator, which ends the transfer. It ends by itself only at `stop` or the blob's end.

@@ -22,7 +22,7 @@ class DirectoryBlobs:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    async def fetch(self, digest: Digest, offset: int, stop: int | None = None) -> AsyncGenerator[bytes, None]:
+    async def fetch(self, digest: Digest, offset: int, *, stop: int | None = None) -> AsyncGenerator[bytes, None]:
         """See the port."""
         path = self._find(digest)
         while content := await asyncio.to_thread(_read, path, offset, _piece(offset, stop)):

@@ -63,7 +63,7 @@ class HttpsBlobs:
         self._patience = patience
         self._monotonic = monotonic
 
-    async def fetch(self, digest: Digest, offset: int, stop: int | None = None) -> AsyncGenerator[bytes, None]:
+    async def fetch(self, digest: Digest, offset: int, *, stop: int | None = None) -> AsyncGenerator[bytes, None]:
         """See the port."""
         if stop is not None and stop <= offset:
             return

@@ -18,7 +18,7 @@ class MemoryBlobs:
         self._blobs = blobs
         self._tables = tables
 
-    async def fetch(self, digest: Digest, offset: int, stop: int | None = None) -> AsyncGenerator[bytes, None]:
+    async def fetch(self, digest: Digest, offset: int, *, stop: int | None = None) -> AsyncGenerator[bytes, None]:
         """See the port."""
         content = self._blobs.get(digest)
         if content is None:

@@ -118,7 +118,7 @@ class Staging:
         """Stage what is missing of the first `stop` bytes. Whether all of it came."""
         missing = stop - self.releases.staged(digest)
         if missing > 0:
-            async with aclosing(self.source.fetch(digest, stop - missing, stop)) as parts:
+            async with aclosing(self.source.fetch(digest, stop - missing, stop=stop)) as parts:
                 async for part in parts:
                     await in_thread(self.releases.append, digest, part[:missing])
                     missing -= len(part)

@@ -91,7 +91,7 @@ async def test_there_is_nothing_behind_the_end(source: BlobSource) -> None:
 @pytest.mark.parametrize("offset", [0, 1, 65_536, 699_999])
 @pytest.mark.parametrize("length", [0, 1, 100_000, 900_000])
 async def test_a_fetch_ends_where_it_is_told_to(source: BlobSource, offset: int, length: int) -> None:
-    assert await collect(source.fetch(DIGEST, offset, offset + length)) == BODY[offset : offset + length]
+    assert await collect(source.fetch(DIGEST, offset, stop=offset + length)) == BODY[offset : offset + length]
 
 
 async def test_a_table_is_had_whole_or_not_at_all(source: BlobSource) -> None:
@@ -286,13 +286,13 @@ async def test_https_without_a_ca_is_not_tried() -> None:
 
 async def test_a_server_that_knows_no_range_is_read_up_to_where_it_was_told_to() -> None:
     async with plain(lambda _: Reply(200, BODY)) as (source, _):
-        assert await collect(source.fetch(DIGEST, 250_000, 260_000)) == BODY[250_000:260_000]
+        assert await collect(source.fetch(DIGEST, 250_000, stop=260_000)) == BODY[250_000:260_000]
 
 
 async def test_no_more_is_asked_of_a_server_than_is_wanted() -> None:
     async with plain(lambda request: ranged(BODY, request)) as (source, server):
-        await collect(source.fetch(DIGEST, 250_000, 260_000))
-        await collect(source.fetch(DIGEST, 260_000, 260_000))
+        await collect(source.fetch(DIGEST, 250_000, stop=260_000))
+        await collect(source.fetch(DIGEST, 260_000, stop=260_000))
     assert [request.headers["range"] for request in server.requests] == ["bytes=250000-259999"]
 
 

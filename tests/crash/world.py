@@ -71,8 +71,8 @@ class CountedBlobs:
         self._inner = inner
         self._path = path
 
-    async def fetch(self, digest: Digest, offset: int, stop: int | None = None) -> AsyncGenerator[bytes, None]:
-        async for chunk in self._inner.fetch(digest, offset, stop):
+    async def fetch(self, digest: Digest, offset: int, *, stop: int | None = None) -> AsyncGenerator[bytes, None]:
+        async for chunk in self._inner.fetch(digest, offset, stop=stop):
             with self._path.open("a") as log:
                 log.write(f"{digest} {len(chunk)}\n")
             yield chunk

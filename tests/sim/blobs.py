@@ -48,7 +48,7 @@ class SimBlobs:
         found = self.tables.get(digest, b"")
         return found if 0 < len(found) <= most else None
 
-    async def fetch(self, digest: Digest, offset: int, stop: int | None = None) -> AsyncGenerator[bytes, None]:
+    async def fetch(self, digest: Digest, offset: int, *, stop: int | None = None) -> AsyncGenerator[bytes, None]:
         """See the port."""
         self.fetches.append((digest, offset))
         if self.away:

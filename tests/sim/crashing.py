@@ -52,9 +52,9 @@ class CrashingBlobs:
         self._inner = inner
         self._point = point
 
-    async def fetch(self, digest: Digest, offset: int, stop: int | None = None) -> AsyncGenerator[bytes, None]:
+    async def fetch(self, digest: Digest, offset: int, *, stop: int | None = None) -> AsyncGenerator[bytes, None]:
         self._point.hit("blobs.fetch")
-        async for chunk in self._inner.fetch(digest, offset, stop):
+        async for chunk in self._inner.fetch(digest, offset, stop=stop):
             self._point.hit("blobs.chunk")
             yield chunk
 

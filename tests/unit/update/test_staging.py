@@ -171,9 +171,9 @@ async def test_a_source_whose_file_ends_early_is_refused_as_ever(box: Box) -> No
 async def test_nothing_is_copied_behind_a_range_that_came_short(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     real, times = box.blobs.fetch, iter(range(10))
 
-    def short(digest: Digest, offset: int, stop: int | None = None) -> AsyncGenerator[bytes, None]:
+    def short(digest: Digest, offset: int, *, stop: int | None = None) -> AsyncGenerator[bytes, None]:
         first = digest == NEW.model_digest and next(times) == 0
-        return real(digest, offset, offset + 100 if first else stop)
+        return real(digest, offset, stop=offset + 100 if first else stop)
 
     monkeypatch.setattr(box.blobs, "fetch", short)
     await update(box)
