@@ -49,16 +49,26 @@ class StateStore(Protocol):
 class BlobSource(Protocol):
     """Where release bytes come from: never trusted, only fetched."""
 
-    def fetch(self, digest: Digest, offset: int, rate: float = 0.0, /) -> AsyncGenerator[bytes, None]:
-        """Bytes of the blob from `offset` to its end, in chunks of at most 1 MiB; nothing when there are no more.
+    def fetch(
+        self, digest: Digest, offset: int, rate: float = 0.0, /, *, stop: int | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        """Bytes [offset, stop) of the blob, None: to its end, in chunks of at most 1 MiB; nothing when it has no more.
 
         `rate`: bytes per second that the caller is going to take; of a network little more is asked for in advance.
         0: as many as come.
 
-        The caller closes the generator, which ends the transfer. It ends by itself only at the blob's end.
+        The caller closes the generator, which ends the transfer. It ends by itself only at `stop` or the blob's end.
 
         Raises:
             Retryable: the wire broke, and what was yielded so far is good to keep; or the source has no such blob now.
+        """
+        ...
+
+    async def table(self, digest: Digest, most: int) -> bytes | None:
+        """The table of the blob's chunks (protos.chunks), of at most `most` bytes; None where the source has none.
+
+        Raises:
+            Retryable: it may have one later, or the wire broke.
         """
         ...
 

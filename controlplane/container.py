@@ -23,6 +23,7 @@ from controlplane.insights.service import InsightsService
 from controlplane.insights.totals import Totals
 from controlplane.people.service import PeopleService
 from controlplane.ports import BlobStore, Clock, Notifier, TelemetryIn
+from controlplane.registry.chunked import ChunkTables
 from controlplane.registry.contents import ReleaseContents
 from controlplane.registry.grants import Grants
 from controlplane.registry.service import RegistryService
@@ -52,6 +53,7 @@ class Services:
     audit: AuditService
     registry: RegistryService
     contents: ReleaseContents
+    chunks: ChunkTables
     fleet: FleetService
     boxes: BoxService
     looking: Looking

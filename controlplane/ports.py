@@ -96,7 +96,15 @@ class BlobStore(Protocol):
         ...
 
     def delete(self, digest: Digest) -> None:
-        """No error when absent; a reader that has begun may finish."""
+        """With its table. No error when absent; a reader that has begun may finish."""
+        ...
+
+    def table(self, digest: Digest) -> bytes | None:
+        """The table of a blob's chunks as it was kept; None when it has to be made, again too."""
+        ...
+
+    def keep_table(self, digest: Digest, content: bytes) -> None:
+        """In place of the one before. It goes with its blob, and may be lost earlier: no error when the disk fails."""
         ...
 
 

@@ -43,6 +43,7 @@ from controlplane.metrics import new_registry
 from controlplane.migrations.migrate import migrate
 from controlplane.people.service import PeopleService
 from controlplane.ports import BlobStore, Clock, Notifier, TelemetryIn
+from controlplane.registry.chunked import ChunkTables
 from controlplane.registry.contents import ReleaseContents
 from controlplane.registry.grants import Grants
 from controlplane.registry.ports import Inspector
@@ -126,6 +127,7 @@ def assemble(config: Config, adapters: Adapters) -> Services:
         audit=AuditService(database, clock),
         registry=registry,
         contents=ReleaseContents(adapters.blobs, adapters.inspector),
+        chunks=ChunkTables(adapters.blobs),
         fleet=FleetService(database, clock, notifier, looking, settings, trust.publish),
         boxes=boxes,
         looking=looking,

@@ -1,4 +1,7 @@
-"""BlobSource from a directory of files named by their SHA-256: a stick carried to a box that has no network."""
+"""BlobSource from a directory of files named by their SHA-256: a stick carried to a box that has no network.
+
+It has no tables of chunks: reading a whole file costs no more here than finding out what of it is on the box.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +22,18 @@ class DirectoryBlobs:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    async def fetch(self, digest: Digest, offset: int, _rate: float = 0.0) -> AsyncGenerator[bytes, None]:
+    async def fetch(
+        self, digest: Digest, offset: int, _rate: float = 0.0, /, *, stop: int | None = None
+    ) -> AsyncGenerator[bytes, None]:
         """See the port."""
         path = self._find(digest)
-        while content := await asyncio.to_thread(_read, path, offset):
+        while content := await asyncio.to_thread(_read, path, offset, _piece(offset, stop)):
             offset += len(content)
             yield content
+
+    async def table(self, digest: Digest, most: int) -> bytes | None:  # noqa: ARG002 - the port's signature
+        """See the port."""
+        return None
 
     def _find(self, digest: Digest) -> Path:
         with _translated(self._root):
@@ -37,10 +46,14 @@ class DirectoryBlobs:
         raise Retryable(f"{self._root} holds no file {digest[:19]}…; copy the whole release to it")
 
 
-def _read(path: Path, offset: int) -> bytes:
+def _piece(offset: int, stop: int | None) -> int:
+    return CHUNK if stop is None else max(0, min(CHUNK, stop - offset))
+
+
+def _read(path: Path, offset: int, count: int) -> bytes:
     with _translated(path), path.open("rb") as content:
         content.seek(offset)
-        return content.read(CHUNK)
+        return content.read(count)
 
 
 @contextlib.contextmanager

@@ -8,10 +8,11 @@ decision. No redirect is followed, no compression is asked for.
 
 from __future__ import annotations
 
+import math
 import re
 import ssl
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -58,30 +59,49 @@ class HttpsBlobs:
         self._patience = patience
         self._monotonic = monotonic
 
-    async def fetch(self, digest: Digest, offset: int, rate: float = 0.0) -> AsyncGenerator[bytes, None]:
+    async def fetch(
+        self, digest: Digest, offset: int, rate: float = 0.0, /, *, stop: int | None = None
+    ) -> AsyncGenerator[bytes, None]:
         """See the port."""
+        if stop is not None and stop <= offset:
+            return
+        async with self._answer(hex_of(digest), _range(offset, stop), _ahead(rate)) as answer:
+            _check(answer, digest)
+            if answer.status == 416:  # nothing lies behind `offset`
+                return
+            skip, left = _skip(answer, offset), math.inf if stop is None else stop - offset
+            async for chunk in paced(answer, self._patience, self._monotonic):
+                wanted, skip = chunk[skip:], max(0, skip - len(chunk))
+                wanted = wanted[: int(min(left, len(wanted)))]
+                left -= len(wanted)
+                for start in range(0, len(wanted), MOST_AT_ONCE):
+                    yield wanted[start : start + MOST_AT_ONCE]
+                if not left:  # a server that knows no Range goes on
+                    return
+
+    async def table(self, digest: Digest, most: int) -> bytes | None:
+        """See the port. An answer that is no table is none: files come without one."""
+        content = b""
+        async with self._answer(f"{hex_of(digest)}/chunks", {}) as answer:
+            if answer.status in (401, 403, 503):
+                _check(answer, digest)
+            if answer.status != 200:  # also of a control plane that knows no tables
+                return None
+            async for chunk in paced(answer, self._patience, self._monotonic):
+                content += chunk
+                if len(content) > most:
+                    return None
+        return content
+
+    @asynccontextmanager
+    async def _answer(self, path: str, more: Mapping[str, str], ahead: int | None = None) -> AsyncIterator[Answer]:
         grant = self._grant()
         if grant is None:
             raise Retryable("no leave to fetch files yet; it comes with the next Sync")
-        async with self._answer(grant, digest, offset, _ahead(rate)) as answer:
-            if answer.status == 416:  # nothing lies behind `offset`
-                return
-            skip = _skip(answer, offset)
-            async for chunk in paced(answer, self._patience, self._monotonic):
-                wanted, skip = chunk[skip:], max(0, skip - len(chunk))
-                for start in range(0, len(wanted), MOST_AT_ONCE):
-                    yield wanted[start : start + MOST_AT_ONCE]
-
-    @asynccontextmanager
-    async def _answer(self, grant: Grant, digest: Digest, offset: int, ahead: int | None) -> AsyncIterator[Answer]:
-        headers = leave(grant)
-        if offset:
-            headers["Range"] = f"bytes={offset}-"
-        question = Question(f"{grant.url.rstrip('/')}/{hex_of(digest)}", headers)
+        question = Question(f"{grant.url.rstrip('/')}/{path}", {**leave(grant), **more})
         trust = context(question.url, self._trust)
         try:
             async with http_client.ask(question, trust, self._patience.quiet, ahead) as answer:
-                _check(answer, digest)
                 yield answer
         except (NoHttp, OSError, TimeoutError) as error:
             raise translate(error, "files") from error
@@ -123,6 +143,12 @@ async def paced(answer: Answer, patience: Patience, monotonic: Callable[[], floa
 def _ahead(rate: float) -> int | None:
     """Bytes to have in advance: of an eighth of a second, which the kernel doubles; enough for most round trips."""
     return min(max(int(rate / 8), LEAST_AHEAD), MOST_AT_ONCE) if rate else None
+
+
+def _range(offset: int, stop: int | None) -> dict[str, str]:
+    if not offset and stop is None:
+        return {}
+    return {"Range": f"bytes={offset}-{'' if stop is None else stop - 1}"}
 
 
 def _check(answer: Answer, digest: Digest) -> None:

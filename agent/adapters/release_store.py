@@ -46,6 +46,21 @@ class DiskReleaseStore:
             except FileNotFoundError as error:
                 raise Damaged(f"{digest[:19]}… is no longer on this box's disk", (digest,)) from error
 
+    def kept(self) -> dict[Digest, int]:
+        with files.translated(self._blobs):
+            return {Digest(f"sha256:{path.name}"): _size(path) for path in self._blobs.iterdir()}
+
+    def span(self, digest: Digest, start: int, stop: int) -> bytes:
+        """See the port."""
+        blob = self._blob(digest)
+        with files.translated(blob):
+            try:
+                with blob.open("rb") as content:
+                    content.seek(start)
+                    return content.read(stop - start)
+            except FileNotFoundError:
+                return b""
+
     def facts(self, digest: Digest) -> FileFacts | None:
         """See the port."""
         with files.translated(self._blob(digest)):

@@ -61,14 +61,16 @@ class Downloads:
         """To pull `release` with; None: a repair."""
         return replace(ports, source=_Source(self, ports.source, deployment, release))
 
-    async def fetch(self, source: _Source, digest: Digest, offset: int) -> AsyncGenerator[bytes, None]:
+    async def fetch(
+        self, source: _Source, digest: Digest, offset: int, stop: int | None
+    ) -> AsyncGenerator[bytes, None]:
         """See the port. Raises Held, too: what was yielded is good to keep."""
         name = source.deployment
         self._check(source)
         self._pulling[name] += 1
         try:
             await self._wait(name)
-            async with aclosing(source.behind.fetch(digest, offset, self._rate(name))) as chunks:
+            async with aclosing(source.behind.fetch(digest, offset, self._rate(name), stop=stop)) as chunks:
                 async for chunk in chunks:
                     self._count(name, len(chunk))
                     yield chunk
@@ -76,6 +78,11 @@ class Downloads:
                     await self._wait(name)
         finally:
             self._pulling[name] -= 1
+
+    async def table(self, source: _Source, digest: Digest, most: int) -> bytes | None:
+        """See the port. Small, so it is held as files are and not paced. Raises Held, too."""
+        self._check(source)
+        return await source.behind.table(digest, most)
 
     def _check(self, source: _Source) -> None:
         """Raises Held."""
@@ -145,5 +152,10 @@ class _Source:
     deployment: DeploymentName
     release: Digest | None
 
-    def fetch(self, digest: Digest, offset: int, _rate: float = 0.0) -> AsyncGenerator[bytes, None]:
-        return self.downloads.fetch(self, digest, offset)
+    def fetch(
+        self, digest: Digest, offset: int, _rate: float = 0.0, /, *, stop: int | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        return self.downloads.fetch(self, digest, offset, stop)
+
+    async def table(self, digest: Digest, most: int) -> bytes | None:
+        return await self.downloads.table(self, digest, most)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -21,6 +21,7 @@ from agent.trust.agreement import Approval
 from agent.trust.kept import Approvals
 from agent.update import verify as proof
 from agent.update.serving import Serving
+from agent.update.staging import Staging
 from agent.update.store import ReleaseStore
 from agent.update.trust import Trust
 from agent.update.variants import decided, tried
@@ -43,7 +44,8 @@ class Ports:
 
     `trust`: what may run; `approvals`: what it approved. `quota`: bytes of disk that releases may take, 0: all of it.
     `fetching`: a file that two releases share is fetched by one of them at a time. `provider`: what runs models here;
-    `variants`: which variant of a release it took last; `measured`: what those of a release cost here.
+    `variants`: which variant of a release it took last; `measured`: what those of a release cost here;
+    `doubts`: see `staging`.
     """
 
     source: BlobSource
@@ -56,6 +58,7 @@ class Ports:
     provider: str = "cpu"
     variants: dict[Digest, str] = field(default_factory=dict)
     measured: MutableMapping[Digest, Mapping[str, float]] = field(default_factory=dict)
+    doubts: Counter[Digest] = field(default_factory=Counter)
 
 
 async def approve(ports: Ports, deployment: DeploymentName, digest: Digest, *, shadow: bool = False) -> Approval:
@@ -72,10 +75,13 @@ async def pull(ports: Ports, approval: Approval, report: Report) -> None:
     entries = _distinct(described)
     total = sum(entry.size for entry in entries)
     _check_space(ports, described, entries)
+    staging = Staging(
+        ports.source, ports.releases, ports.doubts, lambda: report(_bytes_there(ports.releases, entries), total)
+    )
     for entry in entries:
         async with ports.fetching[entry.digest]:
             if not ports.releases.has(entry.digest):
-                await _file(ports, entry, lambda: report(_bytes_there(ports.releases, entries), total))
+                await staging.stage(entry, described.name)
     report(total, total)
 
 
@@ -209,20 +215,6 @@ async def _small(source: BlobSource, digest: Digest) -> bytes:
             if len(content) > manifests.MAX_BYTES:
                 break  # it cannot be the manifest; its hash will tell
     return content
-
-
-async def _file(ports: Ports, entry: FileEntry, report: Callable[[], None]) -> None:
-    """Stage what is missing of one file and never a byte more than the manifest allows."""
-    missing = entry.size - ports.releases.staged(entry.digest)
-    if missing > 0:
-        async with aclosing(ports.source.fetch(entry.digest, entry.size - missing)) as chunks:
-            async for chunk in chunks:
-                await in_thread(ports.releases.append, entry.digest, chunk[:missing])
-                missing -= len(chunk)
-                report()
-                if missing <= 0:
-                    break
-    await in_thread(ports.releases.complete, entry.digest)
 
 
 def proven(releases: ReleaseStore, entry: FileEntry) -> VerifiedBytes:

@@ -25,6 +25,14 @@ class ReleaseStore(Protocol):
         """The kept blob's content, not proven again. Raises Damaged when it is not there."""
         ...
 
+    def kept(self) -> dict[Digest, int]:
+        """Every kept blob and its size, bytes."""
+        ...
+
+    def span(self, digest: Digest, start: int, stop: int) -> bytes:
+        """Bytes [start, stop) of the kept blob, not proven; fewer where it has no more, none where it is not there."""
+        ...
+
     def facts(self, digest: Digest) -> FileFacts | None:
         """Size and hash of what lies there now, kept or staged; None when nothing does."""
         ...

@@ -34,12 +34,20 @@ class Taken:
     behind: BlobSource
     count: int = 0
 
-    async def fetch(self, digest: Digest, offset: int, rate: float = 0.0) -> AsyncGenerator[bytes, None]:
+    async def fetch(
+        self, digest: Digest, offset: int, rate: float = 0.0, /, *, stop: int | None = None
+    ) -> AsyncGenerator[bytes, None]:
         """See the port."""
-        async with aclosing(self.behind.fetch(digest, offset, rate)) as chunks:
+        async with aclosing(self.behind.fetch(digest, offset, rate, stop=stop)) as chunks:
             async for chunk in chunks:
                 self.count += len(chunk)
                 yield chunk
+
+    async def table(self, digest: Digest, most: int) -> bytes | None:
+        """See the port."""
+        content = await self.behind.table(digest, most)
+        self.count += len(content or b"")
+        return content
 
 
 @dataclass

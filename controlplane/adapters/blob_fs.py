@@ -1,4 +1,4 @@
-"""Blobs in a folder: `sha256/<hex>` whole and hashed, `staging/<upload>.part` on their way.
+"""Blobs in a folder: `sha256/<hex>` whole and hashed, `staging/<upload>.part` on their way, `chunks/<hex>` the tables.
 
 A blob gets its name only by a rename of a synced file, so what has a name is complete, also after a power cut. A
 staging file is locked while it is open. The running hash of an upload is kept between its requests; where it is lost
@@ -19,7 +19,7 @@ from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
-from controlplane.adapters.files import private_folder, sync_folder
+from controlplane.adapters.files import private_folder, sync_folder, write_atomically
 from controlplane.errors import NotFound
 from protos.errors import Rejected, Retryable
 from protos.ids import Digest, hex_of
@@ -36,6 +36,7 @@ class FolderBlobStore:
     def __init__(self, folder: Path) -> None:
         self._blobs = private_folder(folder / "sha256")
         self._staging = private_folder(folder / "staging")
+        self._tables = private_folder(folder / "chunks")
         self._running: OrderedDict[str, _Running] = OrderedDict()
 
     def size(self, digest: Digest) -> int | None:
@@ -110,9 +111,25 @@ class FolderBlobStore:
 
     def delete(self, digest: Digest) -> None:
         self._path(digest).unlink(missing_ok=True)
+        self._table(digest).unlink(missing_ok=True)
+
+    def table(self, digest: Digest) -> bytes | None:
+        try:
+            return self._table(digest).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def keep_table(self, digest: Digest, content: bytes) -> None:
+        with suppress(OSError):
+            write_atomically(self._table(digest), content)
+        if self.size(digest) is None:  # deleted while the table was made
+            self._table(digest).unlink(missing_ok=True)
 
     def _path(self, digest: Digest) -> Path:
         return self._blobs / hex_of(digest)
+
+    def _table(self, digest: Digest) -> Path:
+        return self._tables / hex_of(digest)
 
     def _part(self, upload: str) -> Path:
         return self._staging / f"{upload}.part"

@@ -21,6 +21,7 @@ class MemoryBlobStore:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._blobs: dict[Digest, tuple[bytes, float]] = {}
+        self._tables: dict[Digest, bytes] = {}
         self._parts: defaultdict[str, bytearray] = defaultdict(bytearray)
         self._written: dict[str, float] = {}
         self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
@@ -69,6 +70,14 @@ class MemoryBlobStore:
 
     def delete(self, digest: Digest) -> None:
         self._blobs.pop(digest, None)
+        self._tables.pop(digest, None)
+
+    def table(self, digest: Digest) -> bytes | None:
+        return self._tables.get(digest)
+
+    def keep_table(self, digest: Digest, content: bytes) -> None:
+        if digest in self._blobs:
+            self._tables[digest] = content
 
     def append(self, upload: str, chunk: bytes) -> None:
         self._parts[upload] += chunk

@@ -21,7 +21,7 @@ MANIFEST = "manifest.json"
 STATE = "state/"
 DATABASES = {"sqlite": "database.sqlite", "postgresql": "database.sql"}
 _KEYS = re.compile(r"(?:.*\.key|admin\.token)")  # who has them is the control plane, or its administrator
-_LEFT = re.compile(r"lock|longshore\.db.*|blobs/staging/.*|(?:.*/)?\.[^/]*")  # the database comes by itself
+_LEFT = re.compile(r"lock|longshore\.db.*|blobs/(?:staging|chunks)/.*|(?:.*/)?\.[^/]*")  # the database comes by itself
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,16 @@ def get_blob(sha256: Hex, services: Current, wanted: Annotated[str | None, Heade
     return StreamingResponse(chunks, 200 if span.whole else 206, headers=headers, media_type="application/octet-stream")
 
 
+@router.get(
+    "/blobs/{sha256}/chunks",
+    dependencies=[Depends(require_reader)],
+    summary="Which chunks a file is made of, as a table (protos/chunks.py); 404 where it is too small to have one",
+    response_class=Response,
+)
+def get_chunks(sha256: Hex, services: Current) -> Response:
+    return Response(services.chunks.table(_digest(sha256)), media_type="application/octet-stream")
+
+
 def _digest(sha256: str) -> Digest:
     return ids.digest(f"sha256:{sha256}")
 

@@ -17,6 +17,7 @@ from agent.adapters.blob_directory import DirectoryBlobs
 from agent.adapters.blob_https import HttpsBlobs, Patience
 from agent.adapters.blob_memory import MemoryBlobs
 from agent.ports import BlobSource, Grant
+from controlplane.registry import chunking
 from protos.errors import Retryable
 from protos.ids import Digest, digest_of, hex_of
 from tests.sim.authority import SimAuthority
@@ -29,6 +30,7 @@ BODY = content("blob", 700_000)
 DIGEST = digest_of(BODY)
 EMPTY = digest_of(b"")
 BLOBS = {DIGEST: BODY, EMPTY: b""}
+TABLE = chunking.table([BODY])
 UNKNOWN = digest_of(b"nobody pushed this")
 QUICK = Patience(quiet=0.5, window=0.3, slowest=10_000)
 
@@ -37,6 +39,8 @@ def file_server(request: Request) -> Reply:
     """What the control plane does at /blobs/<hex>."""
     if request.headers.get("authorization") != "Bearer leave":
         return Reply(401)
+    if request.path == f"/blobs/{hex_of(DIGEST)}/chunks":
+        return Reply(200, TABLE)
     body = BLOBS.get(Digest("sha256:" + request.path.rpartition("/")[2]))
     return Reply(404) if body is None else ranged(body, request)
 
@@ -60,10 +64,11 @@ async def https(folder: Path) -> AsyncIterator[HttpsBlobs]:
 @pytest.fixture(params=["memory", "directory", "directory of sha256", "https", "sim"])
 async def source(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[BlobSource]:
     if request.param == "memory":
-        yield MemoryBlobs(BLOBS)
+        yield MemoryBlobs(BLOBS, {DIGEST: TABLE})
     elif request.param == "sim":
         blobs = SimBlobs()
         blobs._blobs.update(BLOBS)
+        blobs.tables[DIGEST] = TABLE
         yield blobs
     elif request.param == "https":
         async with https(tmp_path) as source:
@@ -83,6 +88,23 @@ async def test_a_fetch_goes_on_from_its_offset(source: BlobSource, offset: int) 
 
 async def test_there_is_nothing_behind_the_end(source: BlobSource) -> None:
     assert await collect(source.fetch(DIGEST, len(BODY))) == b""
+
+
+@pytest.mark.parametrize("offset", [0, 1, 65_536, 699_999])
+@pytest.mark.parametrize("length", [0, 1, 100_000, 900_000])
+async def test_a_fetch_ends_where_it_is_told_to(source: BlobSource, offset: int, length: int) -> None:
+    assert await collect(source.fetch(DIGEST, offset, stop=offset + length)) == BODY[offset : offset + length]
+
+
+async def test_a_table_is_had_whole_or_not_at_all(source: BlobSource) -> None:
+    """A stick has none."""
+    had = await source.table(DIGEST, len(TABLE))
+    assert had == (None if isinstance(source, DirectoryBlobs) else TABLE)
+    assert await source.table(DIGEST, len(TABLE) - 1) is None
+
+
+async def test_a_blob_without_a_table_is_no_trouble(source: BlobSource) -> None:
+    assert await source.table(EMPTY, 1000) is None
 
 
 async def test_an_empty_blob_is_empty(source: BlobSource) -> None:
@@ -324,6 +346,37 @@ async def test_a_server_of_another_ca_gets_no_bearer(tmp_path: Path) -> None:
 async def test_https_without_a_ca_is_not_tried() -> None:
     _, error = await drain(HttpsBlobs(lambda: Grant("https://127.0.0.1:1", "leave"), lambda: None))
     assert "no CA" in str(error)
+
+
+async def test_a_server_that_knows_no_range_is_read_up_to_where_it_was_told_to() -> None:
+    async with plain(lambda _: Reply(200, BODY)) as (source, _):
+        assert await collect(source.fetch(DIGEST, 250_000, stop=260_000)) == BODY[250_000:260_000]
+
+
+async def test_no_more_is_asked_of_a_server_than_is_wanted() -> None:
+    async with plain(lambda request: ranged(BODY, request)) as (source, server):
+        await collect(source.fetch(DIGEST, 250_000, stop=260_000))
+        await collect(source.fetch(DIGEST, 260_000, stop=260_000))
+    assert [request.headers["range"] for request in server.requests] == ["bytes=250000-259999"]
+
+
+@pytest.mark.parametrize("status", [404, 405, 422, 500, 302])
+async def test_a_control_plane_that_answers_without_a_table_has_none(status: int) -> None:
+    async with plain(lambda _: Reply(status, b"no", {"Location": "http://127.0.0.1:1/elsewhere"})) as (source, server):
+        assert await source.table(DIGEST, 1000) is None
+        assert [request.path for request in server.requests] == [f"/{hex_of(DIGEST)}/chunks"]
+
+
+@pytest.mark.parametrize("reply", [Reply(401), Reply(503), Reply(200, TABLE, cut=100), Reply(raw=b"no HTTP")])
+async def test_a_table_that_may_come_later_is_waited_for(reply: Reply) -> None:
+    async with plain(lambda _: reply) as (source, _):
+        with pytest.raises(Retryable):
+            await source.table(DIGEST, len(TABLE))
+
+
+async def test_an_endless_table_is_not_read_to_its_end() -> None:
+    async with plain(lambda _: Reply(200, bytes(100_000), length=1 << 40)) as (source, _):
+        assert await source.table(DIGEST, 1000) is None
 
 
 def test_a_made_release_names_its_blobs_by_content() -> None:

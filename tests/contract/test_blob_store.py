@@ -259,3 +259,20 @@ def test_a_full_disk_is_told_and_keeps_what_was_written(tmp_path: Path, monkeypa
         staging.write(CONTENT[1000:])
         staging.commit(DIGEST)
     assert whole(store) == CONTENT
+
+
+def test_a_table_is_kept_beside_its_blob_and_goes_with_it(store: BlobStore) -> None:
+    put(store)
+    assert store.table(DIGEST) is None
+    store.keep_table(DIGEST, b"a table")
+    store.keep_table(DIGEST, b"another table")
+    assert store.table(DIGEST) == b"another table"
+    assert [digest for digest, _ in store.stored()] == [DIGEST]
+    store.delete(DIGEST)
+    put(store)
+    assert store.table(DIGEST) is None
+
+
+def test_no_table_outlives_a_blob_that_went_while_it_was_made(store: BlobStore) -> None:
+    store.keep_table(DIGEST, b"a table")
+    assert store.table(DIGEST) is None

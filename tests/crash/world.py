@@ -97,11 +97,16 @@ class CountedBlobs:
         self._inner = inner
         self._path = path
 
-    async def fetch(self, digest: Digest, offset: int, rate: float = 0.0) -> AsyncGenerator[bytes, None]:
-        async for chunk in self._inner.fetch(digest, offset, rate):
+    async def fetch(
+        self, digest: Digest, offset: int, rate: float = 0.0, /, *, stop: int | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        async for chunk in self._inner.fetch(digest, offset, rate, stop=stop):
             with self._path.open("a") as log:
                 log.write(f"{digest} {len(chunk)}\n")
             yield chunk
+
+    async def table(self, digest: Digest, most: int) -> bytes | None:
+        return await self._inner.table(digest, most)
 
 
 def downloads(folder: Path) -> Counter[str]:

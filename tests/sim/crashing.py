@@ -52,11 +52,18 @@ class CrashingBlobs:
         self._inner = inner
         self._point = point
 
-    async def fetch(self, digest: Digest, offset: int, rate: float = 0.0) -> AsyncGenerator[bytes, None]:
+    async def fetch(
+        self, digest: Digest, offset: int, rate: float = 0.0, /, *, stop: int | None = None
+    ) -> AsyncGenerator[bytes, None]:
         self._point.hit("blobs.fetch")
-        async for chunk in self._inner.fetch(digest, offset, rate):
+        async for chunk in self._inner.fetch(digest, offset, rate, stop=stop):
             self._point.hit("blobs.chunk")
             yield chunk
+
+    async def table(self, digest: Digest, most: int) -> bytes | None:
+        self._point.hit("blobs.table")
+        found: bytes | None = await self._inner.table(digest, most)
+        return found
 
 
 def _label(name: str, method: str, arguments: tuple[Any, ...]) -> str:

@@ -122,10 +122,11 @@ def ranged(body: bytes, request: Request) -> Reply:
     asked = request.headers.get("range")
     if asked is None:
         return Reply(200, body)
-    start = int(asked.removeprefix("bytes=").removesuffix("-"))
+    first, _, last = asked.removeprefix("bytes=").partition("-")
+    start, stop = int(first), min(len(body), int(last) + 1) if last else len(body)
     if start >= len(body):
         return Reply(416, b"", {"Content-Range": f"bytes */{len(body)}"})
-    return Reply(206, body[start:], {"Content-Range": f"bytes {start}-{len(body) - 1}/{len(body)}"})
+    return Reply(206, body[start:stop], {"Content-Range": f"bytes {start}-{stop - 1}/{len(body)}"})
 
 
 async def collect(chunks: AsyncGenerator[bytes, None]) -> bytes:

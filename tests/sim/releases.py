@@ -31,10 +31,12 @@ def content(seed: str, size: int) -> bytes:
     return hashlib.shake_128(seed.encode()).digest(size)
 
 
-def make(version: str, size: int = 60_000, name: str = "harbour", task: str = "detection") -> MadeRelease:
+def make(
+    version: str, size: int = 60_000, name: str = "harbour", task: str = "detection", model: bytes | None = None
+) -> MadeRelease:
     """A release of one model file, a labels file shared by all versions, and a card."""
     files = {
-        "model.onnx": ("model", content(f"{name} {version}", size)),
+        "model.onnx": ("model", content(f"{name} {version}", size) if model is None else model),
         "labels.txt": ("labels", b"boat\ncontainer\n"),
         "card.md": ("card", f"# {name} {version}\n".encode()),
     }

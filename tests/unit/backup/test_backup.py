@@ -240,3 +240,10 @@ def test_signed_metadata_goes_along_and_the_keys_apart_from_it_never(state: Path
     assert {each.document.role: each.document.version for each in after} == before
     assert all(each.held for each in after if each.document.role in ONLINE)
     assert not (tmp_path / "new" / "keys").exists()
+
+
+def test_what_can_be_made_again_is_in_no_backup() -> None:
+    digest = "0" * 64
+    assert contents.wanted(f"blobs/sha256/{digest}", keys=False)
+    assert not contents.wanted(f"blobs/chunks/{digest}", keys=True)
+    assert not contents.wanted("blobs/staging/upload.part", keys=True)

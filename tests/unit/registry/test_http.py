@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import pytest
 from starlette.requests import ClientDisconnect
 
+from controlplane.registry import chunking
 from controlplane.registry.grants import Grants
 from controlplane.web import MAX_BODY
+from protos import chunks as tables
 from protos.errors import Retryable
 from protos.ids import NodeId, digest_of, hex_of
 from tests.sim import releases
@@ -123,6 +126,71 @@ def test_a_range_continues_a_broken_download(plane: SimControlPlane) -> None:
     assert answer.headers["content-range"] == "bytes 299990-299999/300000"
     beyond = plane.client.get(f"/api/v1/blobs/{HEX}", headers={"Range": "bytes=300000-"})
     assert (beyond.status_code, beyond.headers["content-range"]) == (416, "bytes */300000")
+
+
+def chunks(plane: SimControlPlane, sha256: str = HEX) -> Any:
+    return plane.client.get(f"/api/v1/blobs/{sha256}/chunks")
+
+
+def test_a_file_has_a_table_of_its_chunks(plane: SimControlPlane) -> None:
+    plane.upload(CONTENT)
+    table = tables.parse(chunks(plane).content, len(CONTENT))
+    assert [chunk.sha256 for chunk in table] == [
+        hashlib.sha256(CONTENT[chunk.start : chunk.stop]).digest() for chunk in table
+    ]
+
+
+def test_a_table_is_made_once_and_again_where_an_older_version_made_it(
+    plane: SimControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plane.upload(CONTENT)
+    first = chunks(plane).content
+    made: list[bytes] = []
+    real = chunking.table
+
+    def counted(blocks: Iterable[bytes]) -> bytes:
+        made.append(real(blocks))
+        return made[-1]
+
+    monkeypatch.setattr(chunking, "table", counted)
+    assert (chunks(plane).content, made) == (first, [])
+    plane.services.blobs.keep_table(digest_of(CONTENT), b"LSC0 of an older version")
+    assert chunks(plane).content == chunks(plane).content == first
+    assert made == [first]
+
+
+def test_no_small_file_and_no_unknown_one_has_a_table(plane: SimControlPlane) -> None:
+    small = CONTENT[: tables.SMALLEST_FILE - 1]
+    plane.upload(small)
+    assert chunks(plane, hex_of(digest_of(small))).status_code == 404
+    assert chunks(plane).status_code == 404
+    assert chunks(plane, "zz").status_code == 422
+
+
+def test_who_asks_while_another_file_is_cut_is_told_to_come_back(
+    plane: SimControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meanwhile: list[Any] = []
+
+    def slow(blocks: object) -> bytes:
+        with pytest.raises(Retryable) as told:
+            plane.services.chunks.table(digest_of(CONTENT))
+        meanwhile.append(told.value)
+        return b""
+
+    plane.upload(CONTENT)
+    with monkeypatch.context() as cutting:
+        cutting.setattr(chunking, "table", slow)
+        chunks(plane)
+    assert [error.after_seconds for error in meanwhile] == [2.0]
+    assert chunks(plane).status_code == 200
+
+
+def test_a_box_has_tables_with_its_grant_and_a_stranger_has_none(plane: SimControlPlane, clock: FakeClock) -> None:
+    plane.upload(CONTENT)
+    headers = {"Authorization": f"Bearer {plane.services.grants.give(NodeId('quay-1'), 1 << 50)}"}
+    assert plane.stranger.get(f"/api/v1/blobs/{HEX}/chunks", headers=headers).status_code == 200
+    assert plane.stranger.get(f"/api/v1/blobs/{HEX}/chunks").status_code == 401
 
 
 def test_a_box_fetches_files_with_its_grant_and_nothing_else(plane: SimControlPlane, clock: FakeClock) -> None:
