@@ -102,7 +102,7 @@ class EnrollResponse(_message.Message):
     role: _builtins.str
     """"edge" or "cloud": the token decides"""
     root: _builtins.bytes
-    """root metadata that this box trusts first; "" from control planes before 0.3"""
+    """root metadata that this box trusts first; "" from control planes before 0.2"""
     @_builtins.property
     def certificate(self) -> Global___Certificate: ...
     def __init__(
@@ -233,7 +233,7 @@ class SyncRequest(_message.Message):
 
     @_builtins.property
     def trust(self) -> Global___TrustReport:
-        """absent from agents before 0.3"""
+        """absent from agents before 0.2"""
 
     def __init__(
         self,

@@ -138,7 +138,7 @@ def _bytes(document: Document, _: datetime) -> str:
 
 
 def _signed(document: Document, _: datetime) -> str:
-    """As which number; `-` also from a control plane of before 0.3."""
+    """As which number; `-` also from a control plane of before 0.2."""
     number = at(document, "status.signed.number", 0)
     return f"#{number}" if number else NONE
 

@@ -107,7 +107,7 @@ def _machine(inventory: Document) -> list[tuple[str, str]]:
 
 
 def _trust(told: Document | None) -> list[tuple[str, str]]:
-    """Nothing of agents before 0.3."""
+    """Nothing of agents before 0.2."""
     if told is None:
         return []
     proven = f"proven, good until {told['expires']}" if told["timestampVersion"] and told["expires"] else "never proven"

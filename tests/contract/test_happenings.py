@@ -7,6 +7,7 @@ is stored by the control plane.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,13 +33,15 @@ from controlplane.insights.matching import Wanted
 from controlplane.insights.service import InsightsService
 from protos.fleet_pb2 import DesiredState
 from protos.ids import CameraName, DeploymentName, NodeId
+from tests.sim.authority import SimAuthority
 from tests.sim.clock import FakeClock
 from tests.sim.fleet import SimFleet, sqlite
 from tests.sim.telemetry import finished
 from tests.sim.walking import Walker, straight
 
 QUAY, TAP = NodeId("quay-1"), Tap(CameraName("gate"), DeploymentName("watch"))
-HERE = Identity(Membership(QUAY, "https://127.0.0.1:8443", "127.0.0.1:8444"), b"", b"", b"")
+MEMBER = Membership(QUAY, "https://127.0.0.1:8443", "127.0.0.1:8444")
+HERE = Identity(MEMBER, b"", SimAuthority(time.time()).pem, b"")
 SPEC = {
     "node": "quay-1",
     "source": "synthetic://harbour",

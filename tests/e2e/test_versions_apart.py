@@ -1,5 +1,7 @@
 """Agent and control plane of neighbouring releases work together, both ways: join, sync, pull, telemetry, looking.
 
+But for one thing: the first release signed nothing, so a newer box installs nothing of its control plane's.
+
 The other release's code comes out of git. A shallow clone does not hold it; there the kept wire is what is checked
 (tests/unit/protos/test_wire.py).
 """
@@ -45,8 +47,9 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(params=["an old agent", "an old control plane"])
+@pytest.fixture
 def fleet(request: pytest.FixtureRequest, tmp_path: Path, first: Path) -> Iterator[tuple[DemoTree, AgentProcess]]:
+    """`request.param`: which of the two is old."""
     old_agent = request.param == "an old agent"
     tree = DemoTree(tmp_path / "state", demo=False, code=ROOT if old_agent else first)
     agent = AgentProcess(tmp_path / "box", code=first if old_agent else ROOT)
@@ -56,7 +59,9 @@ def fleet(request: pytest.FixtureRequest, tmp_path: Path, first: Path) -> Iterat
     tree.close()
 
 
-def test_neighbouring_releases_work_together(fleet: tuple[DemoTree, AgentProcess]) -> None:
+@pytest.fixture
+def client(fleet: tuple[DemoTree, AgentProcess]) -> Iterator[Client]:
+    """With the box joined, and asked to run the sample model on a camera."""
     tree, agent = fleet
     tree.until("the control plane answers", lambda: tree.get("nodes"), 60)
     with Client(Context(tree.page, tree.token)) as client:
@@ -66,14 +71,38 @@ def test_neighbouring_releases_work_together(fleet: tuple[DemoTree, AgentProcess
         pushed = push(client, RELEASE)
         apply(client, "Camera", "crane", {"node": "quay-1", "source": "synthetic://harbour?seed=7", "rate": 5})
         apply(client, "Deployment", "watch", {"model": pushed.model, "version": pushed.version, **ANYWHERE})
-        tree.until(f"the release runs\n{agent.said()}", lambda: tree.confirmed("quay-1"), 90)
-        query = "SELECT 1 FROM detections WHERE node_id = 'quay-1' AND outcome = 'ok_local'"
-        tree.until("detections are stored", lambda: tree.rows(query), 60)
-        counts = "SELECT 1 FROM outcome_counts WHERE node_id = 'quay-1' AND frames_due > 0"
-        tree.until("outcomes are stored", lambda: tree.rows(counts), 60)
-        tree.until("the picture moves", lambda: client.call("GET", "/cameras/crane/picture?wait=5").content, 60)
-        tree.until("its log is read", lambda: client.document("GET", "/nodes/quay-1/logs?wait=5")["items"], 60)
-        assert client.one("nodes", "quay-1")["status"]["phase"] == "Online"
+        yield client
+
+
+@pytest.mark.parametrize("fleet", ["an old agent"], indirect=True)
+def test_an_older_box_runs_what_a_control_plane_tells_it(fleet: tuple[DemoTree, AgentProcess], client: Client) -> None:
+    tree, agent = fleet
+    tree.until(f"the release runs\n{agent.said()}", lambda: tree.confirmed("quay-1"), 90)
+    query = "SELECT 1 FROM detections WHERE node_id = 'quay-1' AND outcome = 'ok_local'"
+    tree.until("detections are stored", lambda: tree.rows(query), 60)
+    counts = "SELECT 1 FROM outcome_counts WHERE node_id = 'quay-1' AND frames_due > 0"
+    tree.until("outcomes are stored", lambda: tree.rows(counts), 60)
+    tree.until("the picture moves", lambda: client.call("GET", "/cameras/crane/picture?wait=5").content, 60)
+    _is_heard(tree, client)
+
+
+@pytest.mark.parametrize("fleet", ["an old control plane"], indirect=True)
+def test_a_newer_box_reports_and_installs_nothing_while_nothing_is_signed(
+    fleet: tuple[DemoTree, AgentProcess], client: Client
+) -> None:
+    tree, agent = fleet
+
+    def said() -> str:
+        return "".join(each["message"] for each in tree.get("nodes/quay-1")["status"]["deployments"])
+
+    tree.until(f"the box says why\n{agent.said()}", lambda: "offers no signed metadata; update it" in said(), 60)
+    assert not tree.confirmed("quay-1")
+    _is_heard(tree, client)
+
+
+def _is_heard(tree: DemoTree, client: Client) -> None:
+    tree.until("its log is read", lambda: client.document("GET", "/nodes/quay-1/logs?wait=5")["items"], 60)
+    assert client.one("nodes", "quay-1")["status"]["phase"] == "Online"
 
 
 def apply(client: Client, kind: str, name: str, spec: dict[str, object]) -> None:
