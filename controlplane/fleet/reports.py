@@ -107,7 +107,7 @@ class Report:
     problems: tuple[Problem, ...] = ()
     clock_unix_ms: int = 0
     epoch: str = ""
-    trust: TrustReport | None = None  # None: an agent of before 0.3, which asks for no signature
+    trust: TrustReport | None = None  # None: an agent of before 0.2, which asks for no signature
 
     def deployment(self, name: str) -> DeploymentReport | None:
         return next((item for item in self.deployments if item.name == name), None)

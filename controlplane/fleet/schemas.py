@@ -118,7 +118,7 @@ class NodeStatus(Answer):
     inventory: Inventory
     deployments: list[NodeDeployment]
     cameras: list[NodeCamera]
-    trust: TrustStatus | None = Field(description="null of agents before 0.3, which ask for no signature")
+    trust: TrustStatus | None = Field(description="null of agents before 0.2, which ask for no signature")
     problems: list[NodeProblem]
     conditions: list[Condition]
 

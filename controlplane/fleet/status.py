@@ -146,7 +146,7 @@ def _node_ready(node: Node) -> Condition:
 
 
 def _trust_fresh(node: Node) -> list[Condition]:
-    """By the box's own clock, since that is what it goes by. Nothing of agents of before 0.3."""
+    """By the box's own clock, since that is what it goes by. Nothing of agents of before 0.2."""
     trust = node.report.trust
     if trust is None:
         return []
