@@ -119,9 +119,10 @@ def sign(
     terms: Terms = Terms(),
     *,
     whole: bool = False,
+    again: bool = False,
 ) -> Signed:
     """List `wishes` under `terms`, withdraw `gone`. `whole`: look at every model, so that what is due is signed anew
-    as well.
+    as well; `again`: what is not due, too.
 
     Raises:
         Rejected: the keys may not sign, what is here is not proven, or the control plane refuses.
@@ -129,7 +130,7 @@ def sign(
     """
     for left in reversed(range(TRIES)):
         try:
-            return _sign(client, ring, wishes, gone, terms, whole=whole)
+            return _sign(client, ring, wishes, gone, terms, whole=whole, again=again)
         except Conflict:
             if not left:
                 raise
@@ -137,7 +138,14 @@ def sign(
 
 
 def _sign(
-    client: Client, ring: Keyring, wishes: Sequence[Listing], gone: Sequence[Release], terms: Terms, *, whole: bool
+    client: Client,
+    ring: Keyring,
+    wishes: Sequence[Listing],
+    gone: Sequence[Release],
+    terms: Terms,
+    *,
+    whole: bool,
+    again: bool,
 ) -> Signed:
     concerned = {trust.model_role(model) for model in (*(each.model for each in wishes), *(each[0] for each in gone))}
     found = fetched(client, ring, None if whole else concerned)
@@ -145,7 +153,8 @@ def _sign(
     wanted = [terms.after(each, before.get(each.path)) for each in wishes]
     news = [each for each in wanted if not _same(each, before.get(each.path))]
     signers = opened(ring, found, trust.MODELS)
-    made = listed(found, news, gone, signers, max(int(time.time()), 0)) if news or gone or whole else {}
+    due = news or gone or whole
+    made = listed(found, news, gone, signers, max(int(time.time()), 0), again=again) if due else {}
     after = _listed(send(client, ring, found, made, gone) if made else found)
     return Signed({each.path: after[each.path] for each in wishes}, changed=bool(made))
 

@@ -34,6 +34,7 @@ Examples:
 @click.command("sign", help=EXAMPLES)
 @click.argument("releases", nargs=-1, metavar="NAME@VERSION...", shell_complete=completing.release)
 @click.option("--all", "everything", is_flag=True, help="Whatever is not signed yet.")
+@click.option("--again", is_flag=True, help="With --all: also what is signed; after an old backup was restored.")
 @click.option(
     "--key", "names", multiple=True, metavar="FILE|URI", help="A release key; several where several must sign."
 )
@@ -43,6 +44,7 @@ Examples:
 def command(
     releases: tuple[str, ...],
     everything: bool,  # noqa: FBT001 - click's
+    again: bool,  # noqa: FBT001 - click's
     names: tuple[str, ...],
     floor: int | None,
     classes: tuple[str, ...],
@@ -52,11 +54,13 @@ def command(
 
     if bool(releases) is everything:
         raise click.UsageError("Name releases as NAME@VERSION, or say --all.")
+    if again and not everything:
+        raise click.UsageError("--again goes with --all.")
     terms = signing.Terms(floor, classes or None, minimum_agent)
     with session.client() as client:
         ring = needed(client, names)
         wishes = [_wish(client, name) for name in (_unsigned(client) if everything else map(_name, releases))]
-        done = signing.sign(client, ring, wishes, terms=terms, whole=everything)
+        done = signing.sign(client, ring, wishes, terms=terms, whole=everything, again=again)
     for each in done.listings.values():
         click.echo(f"{each.model}@{each.version} {told(each, changed=done.changed)}")
     if not wishes:

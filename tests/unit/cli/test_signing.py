@@ -171,6 +171,24 @@ def test_an_older_list_is_not_signed_again(longshore: Run, house: SimControlPlan
     assert longshore("push", str(next_one)).code == 0
 
 
+def test_after_an_old_backup_every_list_is_signed_above_what_boxes_saw(
+    longshore: Run, house: SimControlPlane, folder: Path, keys: Path
+) -> None:
+    assert longshore("push", str(folder)).code == 0
+    before = house.signed_documents()
+    other = release_folder(releases.make("1.0.0", size=1000, name="yard"), folder.with_name("other"))
+    for more in (release_folder(releases.make("1.1.0", size=1000), folder.with_name("next")), other):
+        assert longshore("push", str(more)).code == 0
+    boxes = {each.document.role: each.document.version for each in house.services.trust.roles()}
+    house.bring_back(before)
+    (keys / "root.seen.json").unlink()
+    assert longshore("push", str(other)).code == 0
+    done = longshore("sign", "--all", "--again")
+    assert done.code == 0, done.err
+    after = {each.document.role: each.document.version for each in house.services.trust.roles()}
+    assert [role for role in boxes if after.get(role, 0) < boxes[role]] == []
+
+
 def test_a_list_that_is_hidden_is_not_begun_anew(
     longshore: Run, house: SimControlPlane, folder: Path, keys: Path
 ) -> None:
