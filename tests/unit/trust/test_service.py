@@ -21,6 +21,7 @@ from controlplane.identity.repository import IdentityRepository
 from controlplane.identity.roles import Role
 from controlplane.signing import ceremony, metadata
 from controlplane.signing.chain import Chain, proven
+from controlplane.signing.documents import lifetime
 from controlplane.signing.keys import CryptoSigner, new_key, public_key, read_key
 from controlplane.signing.listing import listed
 from controlplane.signing.rotation import Trusted, rotated
@@ -314,6 +315,17 @@ def test_a_control_plane_of_a_wrong_clock_and_a_restored_one_go_on_above_what_wa
     deploy(plane)
     after = versions(plane)
     assert all(after[role] > before[role] for role in trust.ONLINE)
+
+
+def test_what_was_signed_by_a_clock_that_was_ahead_is_signed_anew(plane: SimControlPlane) -> None:
+    """It would be good for as long as the clock was ahead: whoever stands in between could hold boxes back with it."""
+    plane.clock.jump(400 * DAY)
+    plane.services.trust.keep_fresh()
+    plane.clock.jump(-400 * DAY)
+    plane.services.trust.keep_fresh()
+    good_until = {each.document.role: each.document.expires for each in plane.services.trust.roles()}
+    for role in trust.ONLINE:
+        assert good_until[role] == int(plane.clock.unix()) + lifetime(role)
 
 
 @pytest.mark.parametrize("role", trust.ONLINE)
