@@ -19,6 +19,7 @@ from protos.errors import Rejected
 from protos.trust import TIMESTAMP
 
 FORMAT = 1
+_HIGHEST = 1 << 53  # of versions and times: no clock gives more, and it fits into no report
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,10 @@ def rooted(floors: Floors, roots: Sequence[RootFacts]) -> Floors:
 
 
 def raised(floors: Floors, seen: Seen) -> Floors:
-    """Raises Untrusted, naming the file, when anything is older than its floor or has gone."""
+    """Raises Untrusted, naming the file, when anything is older than its floor, has gone, or is beyond all clocks."""
+    for role, number in {**seen.roles, TIMESTAMP: max(seen.signed, seen.roles.get(TIMESTAMP, 0))}.items():
+        if number >= _HIGHEST:
+            raise Untrusted(f"{role}.json says {number}, which no clock gives; look who signs with online keys")
     for role, floor in floors.roles.items():
         found = seen.roles.get(role, 0)
         if found < floor:

@@ -7,8 +7,9 @@ Which of them sign a role, root and targets say; one that they never named yet w
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from pathlib import Path
 
 from controlplane.adapters.files import private_folder
@@ -20,7 +21,38 @@ from protos import trust
 from protos.errors import Rejected
 from protos.trust import Assignment
 
-_read = lru_cache(maxsize=1024)(metadata.read)  # the same documents are looked at with every change
+MOST_REMEMBERED = 16 << 20  # bytes of documents; what they say takes three times as much
+log = logging.getLogger(__name__)
+_Question = tuple[str, bytes, bytes, str]  # of metadata.read
+
+
+class _Remembered:
+    """The same documents are looked at with every change. Those looked at last are kept, within a bound of bytes."""
+
+    def __init__(self) -> None:
+        self._known: dict[_Question, Document] = {}
+        self._bytes = 0
+        self._turn = threading.Lock()
+
+    def __call__(self, *question: *_Question) -> Document:
+        with self._turn:
+            found = self._known.pop(question, None)
+            if found is not None:
+                self._known[question] = found
+                return found
+        found = metadata.read(*question)
+        with self._turn:
+            self._keep(question, found)
+        return found
+
+    def _keep(self, question: _Question, found: Document) -> None:
+        if question not in self._known:
+            self._bytes += len(question[1])
+        self._known[question] = found
+        while self._bytes > MOST_REMEMBERED:
+            oldest = next(iter(self._known))
+            del self._known[oldest]
+            self._bytes -= len(oldest[1])
 
 
 class FolderNotary:
@@ -29,12 +61,13 @@ class FolderNotary:
     def __init__(self, folder: Path) -> None:
         self._folder = private_folder(folder)
         self._seen: set[str] = set()  # ids of keys that were named once
+        self._read = _Remembered()
 
     def read(self, contents: Mapping[str, bytes], role: str, by: bytes | None = None) -> Document:
         above = delegator(role)
         if above not in contents:
             raise Rejected(f"{role}.json came before {above}.json, which says who may sign it")
-        return _read(role, contents[role], by or contents[above], above)
+        return self._read(role, contents[role], by or contents[above], above)
 
     def able(self, contents: Mapping[str, bytes], role: str) -> bool:
         trusted = self._trusted(contents, role)
@@ -60,7 +93,7 @@ class FolderNotary:
         named = set[str]().union(*(self._trusted(contents, role).ids for role in trust.ONLINE))
         for path in self._folder.glob("*.key"):
             if (key := read_key(path).public_key.keyid) in self._seen - named:
-                path.unlink()
+                _delete(path)
                 self._seen.discard(key)
         self._seen |= named
 
@@ -71,6 +104,14 @@ class FolderNotary:
     def _trusted(self, contents: Mapping[str, bytes], role: str) -> Keys:
         above = delegator(role)
         return self.read(contents, above).delegated.get(role, Keys())
+
+
+def _delete(path: Path) -> None:
+    """A folder that only others may write, such as a Secret that is mounted, must not end the control plane."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("%s signs nothing any more and cannot be deleted (%s); delete it by hand", path, error.strerror)
 
 
 def _version(contents: Mapping[str, bytes], role: str) -> tuple[int, bytes]:

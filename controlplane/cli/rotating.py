@@ -1,7 +1,8 @@
 """Other keys in place of those that count, and root and targets for another year. Run where the offline keys are.
 
-New key files get their final names only after the control plane took what names them: a rotation that is refused leaves
-every key where it was.
+New key files get their final names only after the control plane took what names them: a rotation that cannot be signed
+leaves every key where it was. Once it was sent they stay, whatever the control plane says: it may have taken it all the
+same, and boxes would follow keys that nobody has.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from controlplane.cli.client import Client
 from controlplane.cli.signing import Keyring, fetched, remembered_root, send
 from controlplane.signing import keys
+from controlplane.signing.chain import Chain
 from controlplane.signing.documents import RELEASE
 from controlplane.signing.keys import CryptoSigner, Key, Signer
 from controlplane.signing.rotation import ROLES, Trusted, rotated
@@ -59,8 +61,8 @@ class _New:
 
 def rotate(client: Client, places: Places, wish: Wish, environment: Mapping[str, str]) -> Iterator[str]:
     """What was done, line by line. Raises Rejected, Retryable, Fatal."""
-    found = fetched(client, _ring(client, places, environment))
-    new = _New()
+    ring = _ring(client, places, environment)
+    found, new = fetched(client, ring), _New()
     for role in wish.roles:
         if role not in trust.ONLINE:
             _make(role, wish, places, new)
@@ -69,20 +71,34 @@ def rotate(client: Client, places: Places, wish: Wish, environment: Mapping[str,
         key = keys.public_key(made["id"], made["key"])
         new.trusted |= dict.fromkeys(online, Trusted((key,), 1))
     try:
-        send(client, rotated(found, new.trusted, [*_held(places.offline), *new.signers], int(time.time())))
+        documents = rotated(found, new.trusted, [*_held(places.offline), *new.signers], int(time.time()))
     except Rejected:
         for path in new.files:
             path.unlink()
         raise
+    _send(client, ring, found, documents, new)
     yield from _told(new)
     for path, role in new.files.items():
         yield from _settled(path, role, wish.count)
 
 
+def _send(client: Client, ring: Keyring, found: Chain, documents: Mapping[str, bytes], new: _New) -> None:
+    try:
+        send(client, ring, found, documents)
+    except Rejected as error:
+        if not new.files:
+            raise
+        kept = ", ".join(map(str, new.files))
+        raise Rejected(
+            f"{error}; the new keys stay at {kept} until 'longshore keys' shows that none of them counts"
+        ) from error
+
+
 def renew(client: Client, places: Places, environment: Mapping[str, str]) -> Iterator[str]:
     """Raises Rejected, Retryable."""
-    found = fetched(client, _ring(client, places, environment))
-    send(client, rotated(found, {}, _held(places.offline), int(time.time()), renew=True))
+    ring = _ring(client, places, environment)
+    found = fetched(client, ring)
+    send(client, ring, found, rotated(found, {}, _held(places.offline), int(time.time()), renew=True))
     yield "root and targets are good for another year"
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from controlplane.cli import contexts
+from controlplane.cli import contexts, seen
 from controlplane.cli.client import Client
 from controlplane.cli.exits import Conflict, NotFound
 from controlplane.signing import chain, keys
@@ -36,11 +36,22 @@ Release = tuple[ModelName, Version]
 
 @dataclass(frozen=True)
 class Terms:
-    """What a signature says beside which bytes."""
+    """What a signature says beside which bytes. None: not said; what is listed already keeps what it has."""
 
-    floor: int = 0  # the lowest number that boxes may run from this release on
-    device_classes: tuple[str, ...] = ()  # where it may run; empty: anywhere
-    minimum_agent: str = ""  # version; "": any
+    floor: int | None = None  # the lowest number that boxes may run from this release on
+    device_classes: tuple[str, ...] | None = None  # where it may run; empty: anywhere
+    minimum_agent: str | None = None  # version; "": any
+
+    def after(self, item: Listing, before: Listing | None) -> Listing:
+        """`item` under these terms; `before`: as it is listed."""
+        floor, classes, agent = self.floor, self.device_classes, self.minimum_agent
+        kept = before or item
+        return replace(
+            item,
+            floor=kept.floor if floor is None else floor,
+            device_classes=kept.device_classes if classes is None else classes,
+            minimum_agent=kept.minimum_agent if agent is None else agent,
+        )
 
 
 @dataclass(frozen=True)
@@ -79,7 +90,7 @@ def remembered_root(context: contexts.Context, environment: Mapping[str, str]) -
     return contexts.config_path(environment).with_name("roots") / f"{name}.json"
 
 
-def listing(model: ModelName, version: Version, task: str, digest: Digest, size: int, terms: Terms) -> Listing:
+def listing(model: ModelName, version: Version, task: str, digest: Digest, size: int) -> Listing:
     return Listing(
         model=model,
         version=version,
@@ -87,9 +98,6 @@ def listing(model: ModelName, version: Version, task: str, digest: Digest, size:
         size=size,
         number=0,
         task=task,
-        floor=terms.floor,
-        device_classes=terms.device_classes,
-        minimum_agent=terms.minimum_agent,
         signed_ms=int(time.time() * 1000),
         signed_by=_myself(),
     )
@@ -104,9 +112,17 @@ def _myself() -> str:
 
 
 def sign(
-    client: Client, ring: Keyring, wishes: Sequence[Listing], gone: Sequence[Release] = (), *, whole: bool = False
+    client: Client,
+    ring: Keyring,
+    wishes: Sequence[Listing],
+    gone: Sequence[Release] = (),
+    terms: Terms = Terms(),
+    *,
+    whole: bool = False,
+    again: bool = False,
 ) -> Signed:
-    """List `wishes`, withdraw `gone`. `whole`: look at every model, so that what is due is signed anew as well.
+    """List `wishes` under `terms`, withdraw `gone`. `whole`: look at every model, so that what is due is signed anew
+    as well; `again`: what is not due, too.
 
     Raises:
         Rejected: the keys may not sign, what is here is not proven, or the control plane refuses.
@@ -114,38 +130,44 @@ def sign(
     """
     for left in reversed(range(TRIES)):
         try:
-            return _sign(client, ring, wishes, gone, whole=whole)
+            return _sign(client, ring, wishes, gone, terms, whole=whole, again=again)
         except Conflict:
             if not left:
                 raise
     raise AssertionError
 
 
-def _sign(client: Client, ring: Keyring, wishes: Sequence[Listing], gone: Sequence[Release], *, whole: bool) -> Signed:
+def _sign(
+    client: Client,
+    ring: Keyring,
+    wishes: Sequence[Listing],
+    gone: Sequence[Release],
+    terms: Terms,
+    *,
+    whole: bool,
+    again: bool,
+) -> Signed:
     concerned = {trust.model_role(model) for model in (*(each.model for each in wishes), *(each[0] for each in gone))}
     found = fetched(client, ring, None if whole else concerned)
-    news = [each for each in wishes if not _known(each, found)]
+    before = _listed(found)
+    wanted = [terms.after(each, before.get(each.path)) for each in wishes]
+    news = [each for each in wanted if not _same(each, before.get(each.path))]
     signers = opened(ring, found, trust.MODELS)
-    made = listed(found, news, gone, signers, max(int(time.time()), 0)) if news or gone or whole else {}
-    if made:
-        send(client, made, gone)
-    after = chain.proven(found.contents[trust.ROOT], {**_below_root(found), **made})
-    everything = {each.path: each for document in after.documents.values() for each in document.listings}
-    return Signed({each.path: everything[each.path] for each in wishes}, changed=bool(made))
+    due = news or gone or whole
+    made = listed(found, news, gone, signers, max(int(time.time()), 0), again=again) if due else {}
+    after = _listed(send(client, ring, found, made, gone) if made else found)
+    return Signed({each.path: after[each.path] for each in wishes}, changed=bool(made))
 
 
-def _known(wish: Listing, found: Chain) -> bool:
+def _listed(found: Chain) -> dict[str, Listing]:
+    return {each.path: each for document in found.documents.values() for each in document.listings}
+
+
+def _same(wish: Listing, before: Listing | None) -> bool:
     """Whether the very same is listed: who signed it when may differ."""
-    role = trust.model_role(wish.model)
-    before = {each.path: each for each in found.documents[role].listings} if role in found.documents else {}
-    same = before.get(wish.path)
-    return same is not None and same == replace(
-        wish, number=same.number, signed_ms=same.signed_ms, signed_by=same.signed_by
+    return before is not None and before == replace(
+        wish, number=before.number, signed_ms=before.signed_ms, signed_by=before.signed_by
     )
-
-
-def _below_root(found: Chain) -> dict[str, bytes]:
-    return {role: content for role, content in found.contents.items() if role != trust.ROOT}
 
 
 def opened(ring: Keyring, found: Chain, role: str) -> list[Signer]:
@@ -155,14 +177,32 @@ def opened(ring: Keyring, found: Chain, role: str) -> list[Signer]:
 
 
 def fetched(client: Client, ring: Keyring, roles: Iterable[str] | None = None) -> Chain:
-    """What is signed now, proven; of models those of `roles` only, or all. Raises Rejected, Retryable."""
+    """What is signed now, proven, and not older than what this machine has seen; of models those of `roles`, or all.
+
+    Raises Rejected, Retryable.
+    """
     root = chain.climbed(_anchor(client, ring), lambda version: _file(client, file_name(trust.ROOT, version)))
     versions = {each["role"]: each["version"] for each in client.document("GET", "/metadata")["items"]}
-    wanted = {role for role in versions if is_model(role) and (roles is None or role in set(roles))}
+    asked = None if roles is None else set(roles)
+    wanted = {role for role in versions if is_model(role) and (asked is None or role in asked)}
     contents = {
         role: _needed(client, file_name(role, versions[role])) for role in (trust.TARGETS, trust.MODELS, *wanted)
     }
-    return chain.proven(root, contents)
+    found = chain.proven(root, contents)
+    _check_whole(found, asked)
+    if ring.root is not None:
+        seen.check(ring.root, found)
+    return found
+
+
+def _check_whole(found: Chain, asked: set[str] | None) -> None:
+    """A list that was hidden would be begun anew, without what it lists."""
+    delegated = found.documents[trust.MODELS].delegated.keys()
+    missing = (delegated if asked is None else delegated & asked) - found.documents.keys()
+    if missing:
+        raise Rejected(
+            f"the control plane does not show {min(missing)}.json, which there is; sign nothing, and ask why"
+        )
 
 
 def _anchor(client: Client, ring: Keyring) -> bytes:
@@ -189,8 +229,15 @@ def _needed(client: Client, name: str) -> bytes:
     return content
 
 
-def send(client: Client, made: Mapping[str, bytes], gone: Sequence[Release] = ()) -> None:
-    """Raises Rejected, Conflict: somebody else signed meanwhile."""
+def send(client: Client, ring: Keyring, found: Chain, made: Mapping[str, bytes], gone: Sequence[Release] = ()) -> Chain:
+    """`made`, to stand beside what was `found`; all as it is from now on.
+
+    Raises Rejected, Conflict: somebody else signed meanwhile.
+    """
     documents = {role: content.decode() for role, content in made.items()}
     withdraw = [f"{model}@{version}" for model, version in gone]
+    after = chain.after(found, made)
     client.call("PUT", "/metadata", json={"documents": documents, "withdraw": withdraw})
+    if ring.root is not None:
+        seen.keep(ring.root, after)
+    return after

@@ -70,3 +70,9 @@ def proven(root: bytes, contents: Mapping[str, bytes]) -> Chain:
                 "and ask why"
             )
     return Chain(whole, documents)
+
+
+def after(found: Chain, made: Mapping[str, bytes]) -> Chain:
+    """`found` with what was signed since. Raises Rejected, as `proven`."""
+    contents = {**found.contents, **made}
+    return proven(contents[trust.ROOT], {role: content for role, content in contents.items() if role != trust.ROOT})

@@ -14,6 +14,7 @@ from protos import trust
 from protos.trust import Assignment, Listing
 
 DAY = 86_400
+TOLERANCE = 3600  # seconds that signers' clocks may be ahead
 LAST_NUMBER = "x-longshore-last-release"  # in each model's document
 RELEASE = "release"  # what people call the keys of `models` and all below it
 PATHS = {trust.MODELS: ("models/*/*",), trust.ASSIGN: ("assign/*/*",)}
@@ -57,8 +58,12 @@ class Document:
         return len(self.signed_by) >= self.threshold
 
     def due(self, now: int) -> bool:
-        """From half of its life on it is to be signed anew, so that a signer who fails has as long again to mend it."""
-        return now >= self.expires - lifetime(self.role) // 2
+        """From half of its life on it is to be signed anew, so that a signer who fails has as long again to mend it.
+
+        Also when a clock that was ahead made it good for too long.
+        """
+        whole = lifetime(self.role)
+        return now >= self.expires - whole // 2 or self.expires > now + whole + TOLERANCE
 
 
 def lifetime(role: str) -> int:

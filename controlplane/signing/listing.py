@@ -37,8 +37,11 @@ def listed(
     gone: Iterable[tuple[ModelName, Version]],
     signers: Sequence[Signer],
     now: int,
+    *,
+    again: bool = False,
 ) -> dict[str, bytes]:
-    """New documents by role: releases of `wishes` listed, those of `gone` no more. What is due is signed anew as well.
+    """New documents by role: releases of `wishes` listed, those of `gone` no more. What is due is signed anew as well;
+    `again`: whatever its age, so that its version is above what boxes saw before a backup was restored.
 
     A release gets its model's next number, whatever the wish says; one that is listed already keeps the one it has.
 
@@ -48,10 +51,11 @@ def listed(
     signing = able(chain, trust.MODELS, signers)
     changed = _changed(chain.documents, wishes, gone)
     for role, found in chain.documents.items():
-        if is_model(role) and found.due(now):
+        if is_model(role) and (again or found.due(now)):
             _model_of(changed, chain.documents, role)
     made = {role: _written(role, model, signing, now) for role, model in sorted(changed.items())}
-    if made.keys() - chain.documents[trust.MODELS].delegated.keys() or chain.documents[trust.MODELS].due(now):
+    models_due = again or chain.documents[trust.MODELS].due(now)
+    if models_due or made.keys() - chain.documents[trust.MODELS].delegated.keys():
         made[trust.MODELS] = models(chain, made, signing, now)
     return made
 

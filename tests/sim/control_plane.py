@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ import httpx
 from fastapi import FastAPI
 from google.protobuf.message import DecodeError
 from onnx import ModelProto
+from sqlalchemy import delete, select, update
 
 from controlplane.adapters.blob_memory import MemoryBlobStore
 from controlplane.adapters.executor_memory import MemoryExecutor
@@ -36,6 +38,7 @@ from controlplane.registry.service import RegistryService
 from controlplane.signing.chain import proven
 from controlplane.signing.keys import read_key
 from controlplane.signing.listing import listed
+from controlplane.tables import Release, SignedDocument
 from controlplane.trust.repository import TrustRepository
 from controlplane.web import create_app
 from controlplane.wiring import Adapters, assemble
@@ -197,6 +200,28 @@ class SimControlPlane:
         found = proven(contents[trust.ROOT], below)
         signers = [read_key(self.config.keys_folder / "release.key")]
         self.services.trust.take(listed(found, [about], (), signers, int(self.clock.unix())))
+
+    # ---- what a thief of the database can do ----
+
+    def show(self, name: str, manifest: bytes) -> None:
+        """As the manifest of the release of that name."""
+        with self.database.begin() as session:
+            session.execute(update(Release).where(Release.name == name).values(manifest=manifest))
+
+    def signed_documents(self) -> list[tuple[str, int, bytes]]:
+        """Role, version, content of each that is kept."""
+        with self.database.read() as session:
+            rows = session.execute(select(SignedDocument.role, SignedDocument.version, SignedDocument.content))
+            return [(role, version, content) for role, version, content in rows]
+
+    def bring_back(self, documents: Iterable[tuple[str, int, bytes]]) -> None:
+        """In place of all that are kept."""
+        with self.database.begin() as session:
+            session.execute(delete(SignedDocument))
+            session.add_all(
+                SignedDocument(role=role, version=version, content=content, created_ms=0)
+                for role, version, content in documents
+            )
 
     def close(self) -> None:
         for browser in self._browsers:

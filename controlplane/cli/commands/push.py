@@ -40,12 +40,14 @@ A bare .onnx is no release: 'longshore package' makes one of it.
 @click.option(
     "--key", "names", multiple=True, metavar="FILE|URI", help="A release key; several where several must sign."
 )
-@click.option("--floor", type=click.IntRange(0), default=0, help="Boxes run no release below this number ever again.")
+@click.option("--floor", type=click.IntRange(0), help="Boxes run no release below this number ever again.")
 @click.option(
     "--for", "classes", multiple=True, metavar="CLASS", help="Where it may run, such as x86_64-cpu [default: anywhere]."
 )
-@click.option("--minimum-agent", default="", metavar="VERSION", help="The oldest agent that may run it.")
-def command(path: Path, names: tuple[str, ...], floor: int, classes: tuple[str, ...], minimum_agent: str) -> None:
+@click.option("--minimum-agent", metavar="VERSION", help="The oldest agent that may run it.")
+def command(
+    path: Path, names: tuple[str, ...], floor: int | None, classes: tuple[str, ...], minimum_agent: str | None
+) -> None:
     from controlplane.cli.signing import Terms
 
     with session.client() as client:
@@ -56,7 +58,7 @@ def command(path: Path, names: tuple[str, ...], floor: int, classes: tuple[str, 
         else:
             click.echo(f"release/{pushed.name} unchanged")
         click.echo(f"  {pushed.digest}")
-        click.echo(f"  {signed(client, pushed, names, Terms(floor, classes, minimum_agent))}")
+        click.echo(f"  {signed(client, pushed, names, Terms(floor, classes or None, minimum_agent))}")
 
 
 def signed(client: Client, pushed: Pushed, names: tuple[str, ...], terms: Terms) -> str:
@@ -66,8 +68,8 @@ def signed(client: Client, pushed: Pushed, names: tuple[str, ...], terms: Terms)
     ring = signing.keyring(names, client.context, os.environ)
     if not ring:
         return f"not signed: boxes refuse it until somebody with a release key runs 'longshore sign {pushed.release}'"
-    wish = signing.listing(pushed.model, pushed.version, pushed.task, pushed.digest, pushed.size, terms)
-    done = signing.sign(client, ring, [wish])
+    wish = signing.listing(pushed.model, pushed.version, pushed.task, pushed.digest, pushed.size)
+    done = signing.sign(client, ring, [wish], terms=terms)
     return told(done.listings[wish.path], changed=done.changed)
 
 

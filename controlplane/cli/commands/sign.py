@@ -14,7 +14,7 @@ from protos.errors import Rejected
 
 if TYPE_CHECKING:
     from controlplane.cli.client import Client
-    from controlplane.cli.signing import Keyring, Terms
+    from controlplane.cli.signing import Keyring
     from protos.trust import Listing
 
 EXAMPLES = """Sign releases that are in the registry: boxes run only what is signed.
@@ -34,29 +34,33 @@ Examples:
 @click.command("sign", help=EXAMPLES)
 @click.argument("releases", nargs=-1, metavar="NAME@VERSION...", shell_complete=completing.release)
 @click.option("--all", "everything", is_flag=True, help="Whatever is not signed yet.")
+@click.option("--again", is_flag=True, help="With --all: also what is signed; after an old backup was restored.")
 @click.option(
     "--key", "names", multiple=True, metavar="FILE|URI", help="A release key; several where several must sign."
 )
-@click.option("--floor", type=click.IntRange(0), default=0, help="Boxes run no release below this number ever again.")
+@click.option("--floor", type=click.IntRange(0), help="Boxes run no release below this number ever again.")
 @click.option("--for", "classes", multiple=True, metavar="CLASS", help="Where it may run [default: anywhere].")
-@click.option("--minimum-agent", default="", metavar="VERSION", help="The oldest agent that may run it.")
+@click.option("--minimum-agent", metavar="VERSION", help="The oldest agent that may run it.")
 def command(
     releases: tuple[str, ...],
     everything: bool,  # noqa: FBT001 - click's
+    again: bool,  # noqa: FBT001 - click's
     names: tuple[str, ...],
-    floor: int,
+    floor: int | None,
     classes: tuple[str, ...],
-    minimum_agent: str,
+    minimum_agent: str | None,
 ) -> None:
     from controlplane.cli import signing
 
     if bool(releases) is everything:
         raise click.UsageError("Name releases as NAME@VERSION, or say --all.")
-    terms = signing.Terms(floor, classes, minimum_agent)
+    if again and not everything:
+        raise click.UsageError("--again goes with --all.")
+    terms = signing.Terms(floor, classes or None, minimum_agent)
     with session.client() as client:
         ring = needed(client, names)
-        wishes = [_wish(client, name, terms) for name in (_unsigned(client) if everything else map(_name, releases))]
-        done = signing.sign(client, ring, wishes, whole=everything)
+        wishes = [_wish(client, name) for name in (_unsigned(client) if everything else map(_name, releases))]
+        done = signing.sign(client, ring, wishes, terms=terms, whole=everything, again=again)
     for each in done.listings.values():
         click.echo(f"{each.model}@{each.version} {told(each, changed=done.changed)}")
     if not wishes:
@@ -90,11 +94,14 @@ def _unsigned(client: Client) -> list[str]:
     return [each["metadata"]["name"] for each in found if not each["status"].get("signed")]
 
 
-def _wish(client: Client, name: str, terms: Terms) -> Listing:
+def _wish(client: Client, name: str) -> Listing:
+    """Raises Rejected: what lies under that name is another release."""
     from controlplane.cli import signing
     from controlplane.cli.client import address
 
     content = client.call("GET", address("releases", name, "manifest")).content
     found = manifest.parse(content)
+    if ids.release_name(found.name, found.version) != name:
+        raise Rejected(f"the control plane shows {found.name}@{found.version} as {name}; sign nothing, and ask why")
     digest = manifest.release_digest(content)
-    return signing.listing(found.name, found.version, found.task, digest, len(content), terms)
+    return signing.listing(found.name, found.version, found.task, digest, len(content))

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from controlplane.signing.keys import new_key, write_key
+from controlplane.signing.keys import new_key, read_key, write_key
 from controlplane.web import create_app
 from protos import trust
+from protos.errors import Rejected
 from protos.ids import ModelName, Version
 from protos.trust import Listing
 from tests.sim import releases
@@ -126,6 +127,78 @@ def test_a_control_plane_that_was_taken_over_slips_nothing_in(
     done = longshore("push", str(folder))
     assert done.code == 1
     assert "sign nothing" in done.err
+
+
+def test_what_a_push_does_not_say_of_a_signed_release_stays(
+    longshore: Run, house: SimControlPlane, folder: Path, keys: Path
+) -> None:
+    said = ("--floor", "1", "--for", "x86_64-cpu", "--minimum-agent", "0.3.0")
+    assert longshore("push", str(folder), *said).code == 0
+    before = listed(house)
+    assert "signed already as number 1" in longshore("push", str(folder)).out
+    assert "signed already as number 1" in longshore("sign", "harbour@1.0.0").out
+    assert listed(house) == before
+    assert "for aarch64-cpu" in longshore("push", str(folder), "--for", "aarch64-cpu").out
+    found = listed(house)
+    assert found is not None
+    assert (found.floor, found.device_classes, found.minimum_agent) == (1, ("aarch64-cpu",), "0.3.0")
+
+
+def test_another_release_under_the_name_that_was_asked_for_is_not_signed(
+    longshore: Run, house: SimControlPlane, keys: Path
+) -> None:
+    other = releases.make("6.6.6", size=1000)
+    house.push(MADE, signed=False)
+    house.push(other, signed=False)
+    house.show("harbour-1-0-0", other.manifest)
+    done = longshore("sign", "harbour@1.0.0")
+    assert done.code == 1
+    assert "shows harbour@6.6.6 as harbour-1-0-0" in done.err
+
+
+def test_an_older_list_is_not_signed_again(longshore: Run, house: SimControlPlane, folder: Path, keys: Path) -> None:
+    """A control plane that was taken over shows what was signed before a release was withdrawn."""
+    assert longshore("push", str(folder)).code == 0
+    before = house.signed_documents()
+    assert longshore("withdraw", "harbour@1.0.0").code == 0
+    house.bring_back(before)
+    next_one = release_folder(releases.make("1.1.0", size=1000), folder.with_name("next"))
+    done = longshore("push", str(next_one))
+    assert done.code == 1
+    assert "model-harbour.json" in done.err
+    assert "this machine has seen" in done.err
+    (keys / "root.seen.json").unlink()
+    assert longshore("push", str(next_one)).code == 0
+
+
+def test_after_an_old_backup_every_list_is_signed_above_what_boxes_saw(
+    longshore: Run, house: SimControlPlane, folder: Path, keys: Path
+) -> None:
+    assert longshore("push", str(folder)).code == 0
+    before = house.signed_documents()
+    other = release_folder(releases.make("1.0.0", size=1000, name="yard"), folder.with_name("other"))
+    for more in (release_folder(releases.make("1.1.0", size=1000), folder.with_name("next")), other):
+        assert longshore("push", str(more)).code == 0
+    boxes = {each.document.role: each.document.version for each in house.services.trust.roles()}
+    house.bring_back(before)
+    (keys / "root.seen.json").unlink()
+    assert longshore("push", str(other)).code == 0
+    done = longshore("sign", "--all", "--again")
+    assert done.code == 0, done.err
+    after = {each.document.role: each.document.version for each in house.services.trust.roles()}
+    assert [role for role in boxes if after.get(role, 0) < boxes[role]] == []
+
+
+def test_a_list_that_is_hidden_is_not_begun_anew(
+    longshore: Run, house: SimControlPlane, folder: Path, keys: Path
+) -> None:
+    assert longshore("push", str(folder)).code == 0
+    before = house.signed_documents()
+    house.bring_back([each for each in before if each[0] != "model-harbour"])
+    next_one = release_folder(releases.make("1.1.0", size=1000), folder.with_name("next"))
+    done = longshore("push", str(next_one))
+    assert done.code == 1
+    assert "does not show model-harbour.json" in done.err
 
 
 def test_keys_are_told_with_where_they_are_held(longshore: Run, house: SimControlPlane) -> None:
@@ -257,7 +330,25 @@ def test_a_rotation_that_is_refused_leaves_every_key_where_it_was(
 ) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
-    before = sorted(path.name for path in keys.iterdir())
+    before = sorted(path.name for path in keys.glob("*.key"))
     done = longshore("keys", "rotate", "release", "--offline", str(empty), "--out", str(keys))
     assert done.code == 1
-    assert sorted(path.name for path in keys.iterdir()) == before
+    assert sorted(path.name for path in keys.glob("*.key")) == before
+
+
+def test_new_keys_stay_when_a_control_plane_says_that_it_refused_them(
+    longshore: Run, house: SimControlPlane, keys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have taken them all the same: boxes would then follow keys that nobody has."""
+    take = house.services.trust.take
+
+    def lying(documents: dict[str, bytes], withdrawn: frozenset[str] = frozenset()) -> tuple[str, ...]:
+        take(documents, withdrawn)
+        raise Rejected("no")
+
+    monkeypatch.setattr(house.services.trust, "take", lying)
+    done = longshore("keys", "rotate", "root", "--offline", str(keys / "offline"))
+    assert done.code == 1
+    assert "the new keys stay" in done.err
+    (made,) = (keys / "offline").glob("root-*.key")
+    assert read_key(made).public_key.keyid in trusted(house, trust.ROOT)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from agent import report
+from agent.report import Addresses, Box
 from agent.trust.errors import NotApproved, Untrusted
 from agent.trust.kept import KeptFloors
 from tests.sim import releases
@@ -16,6 +18,7 @@ from tests.sim.signed_repository import SignedRepository
 
 OLD, NEW, EVIL = releases.make("1.0.0"), releases.make("2.0.0"), releases.make("6.6.6")
 DAY = 86_400.0
+BOX = Box("edge", "boot", Path("/"), Addresses(), ())
 
 
 @pytest.fixture
@@ -251,6 +254,41 @@ async def test_a_root_that_was_not_signed_by_the_one_before_leaves_the_newest_th
     with pytest.raises(Untrusted):
         await box.refresh()
     assert (box.folder / "trust" / "root.json").read_bytes() == repository.files["2.root.json"]
+
+
+# ---- numbers that nobody counts to ----
+
+
+@pytest.mark.parametrize("role", ["timestamp", "snapshot", "assign"])
+async def test_a_version_beyond_all_clocks_is_refused_and_leaves_no_floor(
+    box: SignedBox, repository: SignedRepository, role: str
+) -> None:
+    """It fits into no report: a thief of online keys could make a box dumb for good, so that no new root reaches it."""
+    repository.deploy(OLD, "1.0.0")
+    honest = dict(repository.files)
+    await box.approved(OLD.digest)
+    repository.roles[role].version = 1 << 70
+    repository.files[f"{1 << 70}.{role}.json"] = repository.signed(role)
+    repository.publish()
+    with pytest.raises(Untrusted, match="no clock gives"):
+        await box.approved(OLD.digest)
+    assert report.request(BOX, "epoch", [], {}, [], proven=box.trust.proven()).trust.timestamp_version < 1 << 53
+    repository.files = honest
+    assert (await box.approved(OLD.digest)).digest == OLD.digest
+
+
+async def test_a_time_beyond_all_clocks_is_refused_and_leaves_no_floor(
+    box: SignedBox, repository: SignedRepository
+) -> None:
+    repository.deploy(OLD, "1.0.0")
+    honest = dict(repository.files)
+    await box.approved(OLD.digest)
+    repository.ahead = 10.0**30
+    repository.stamp()
+    with pytest.raises(Untrusted, match="no clock gives"):
+        await box.approved(OLD.digest)
+    repository.files = honest
+    assert (await box.approved(OLD.digest)).digest == OLD.digest
 
 
 # ---- the first root ----

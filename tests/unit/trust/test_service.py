@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import shutil
@@ -13,15 +14,18 @@ from typing import Any
 import pytest
 from tuf.api.metadata import Targets
 
+from controlplane.adapters import notary
 from controlplane.errors import Conflict, NotFound
 from controlplane.identity.domain import Admission
 from controlplane.identity.repository import IdentityRepository
 from controlplane.identity.roles import Role
 from controlplane.signing import ceremony, metadata
 from controlplane.signing.chain import Chain, proven
-from controlplane.signing.keys import CryptoSigner, new_key, read_key
+from controlplane.signing.documents import lifetime
+from controlplane.signing.keys import CryptoSigner, new_key, public_key, read_key
 from controlplane.signing.listing import listed
 from controlplane.signing.rotation import Trusted, rotated
+from controlplane.trust.loop import tick
 from controlplane.trust.repository import TrustRepository
 from protos import trust
 from protos.errors import Rejected
@@ -313,6 +317,17 @@ def test_a_control_plane_of_a_wrong_clock_and_a_restored_one_go_on_above_what_wa
     assert all(after[role] > before[role] for role in trust.ONLINE)
 
 
+def test_what_was_signed_by_a_clock_that_was_ahead_is_signed_anew(plane: SimControlPlane) -> None:
+    """It would be good for as long as the clock was ahead: whoever stands in between could hold boxes back with it."""
+    plane.clock.jump(400 * DAY)
+    plane.services.trust.keep_fresh()
+    plane.clock.jump(-400 * DAY)
+    plane.services.trust.keep_fresh()
+    good_until = {each.document.role: each.document.expires for each in plane.services.trust.roles()}
+    for role in trust.ONLINE:
+        assert good_until[role] == int(plane.clock.unix()) + lifetime(role)
+
+
 @pytest.mark.parametrize("role", trust.ONLINE)
 def test_a_rotation_that_takes_away_what_signs_here_is_refused(plane: SimControlPlane, role: str) -> None:
     held = [read_key(path) for path in (plane.config.keys_folder / "offline").glob("*.key")]
@@ -329,6 +344,57 @@ def test_a_lost_online_key_stops_signing_and_nothing_else(plane: SimControlPlane
     deploy(plane)
     assert versions(plane) == before
     assert {each.document.role for each in plane.services.trust.roles() if each.held} == set()
+
+
+def test_an_old_key_that_cannot_be_deleted_stops_nothing(
+    plane: SimControlPlane, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As from a Secret that is mounted: this loop must not end, or the control plane would end with it."""
+
+    def read_only(path: Path, missing_ok: bool = False) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    tick(plane.services.trust)
+    made = plane.services.trust.new_online_key()
+    key = Trusted((public_key(made.id, dict(made.fields)),), 1)
+    held = [read_key(path) for path in sorted((plane.config.keys_folder / "offline").glob("*.key"))]
+    changes = dict.fromkeys(trust.ONLINE, key)
+    plane.services.trust.take(rotated(chain(plane), changes, held, int(plane.clock.unix())))
+    monkeypatch.setattr(Path, "unlink", read_only)
+    tick(plane.services.trust)
+    tick(plane.services.trust)
+    assert caplog.text.count("delete it by hand") == 1
+
+
+def test_what_was_read_is_remembered_within_a_bound(
+    plane: SimControlPlane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a thousand Deployments each change makes a document of 170 kB, which takes three times as much when read."""
+    read, asked = metadata.read, []
+
+    def counted(*question: Any) -> Any:
+        asked.append(question[0])
+        return read(*question)
+
+    monkeypatch.setattr(metadata, "read", counted)
+    with plane.database.read() as session:
+        newest = TrustRepository(session).newest()
+    first = newest[trust.ASSIGN]
+    monkeypatch.setattr(notary, "MOST_REMEMBERED", 5 * len(first) + 100)
+    known = notary.FolderNotary(tmp_path / "online")
+
+    def look(*spaces: int) -> int:
+        """How many were read anew, of documents that differ by spaces at their end."""
+        asked.clear()
+        for count in spaces:
+            known.read({**newest, trust.ASSIGN: first + b" " * count}, trust.ASSIGN)
+        return len(asked)
+
+    assert look(0, 1, 2, 3, 4) == 5
+    assert look(0, 4) == 0
+    assert look(5) == 1
+    assert look(0, 2, 3, 4, 5) == 0
+    assert look(1) == 1
 
 
 def test_a_stranger_s_key_signs_nothing(plane: SimControlPlane) -> None:
