@@ -21,7 +21,7 @@ from protos.ids import Digest
 log = logging.getLogger(__name__)
 
 FLOORS = "trust/floors"
-SINCE = "trust/since"  # there, once this box knows signatures
+SINCE = "trust/since"  # there, once this box knows signatures, by either place
 PREFIX = "approved/"
 
 
@@ -45,6 +45,8 @@ class KeptFloors:
         self._state, self._second = state, second
         copies = [known for content in (state.get(FLOORS), second.floors()) if (known := _read(content))]
         self.now = floors.higher(copies, fleet)
+        if self.now.root and state.get(SINCE) is None:  # an older state, put back: it adopts nothing
+            state.put(SINCE, b"1")
 
     def keep(self, value: Floors) -> None:
         """In both places, then it counts. Raises Retryable, Fatal; it does not count then."""

@@ -12,8 +12,9 @@ from agent.adapters.state_memory import MemoryState
 from agent.trust import floors
 from agent.trust.errors import Untrusted
 from agent.trust.floors import Floors, RootFacts, Seen
-from agent.trust.kept import FLOORS, KeptFloors
+from agent.trust.kept import FLOORS, Approvals, KeptFloors
 from protos.errors import Rejected, Retryable
+from protos.ids import digest_of
 
 KNOWN = Floors("fleet", 3, "keys", 2, {"timestamp": 7, "snapshot": 5, "assign": 4}, 1_000, {"harbour": 2})
 SAME = [RootFacts(1, "old"), RootFacts(2, "keys"), RootFacts(3, "keys")]
@@ -134,3 +135,19 @@ def test_floors_count_once_they_are_in_both_places() -> None:
     place.fails = False
     kept.keep(KNOWN)
     assert state.get(FLOORS) == place.content == floors.to_bytes(KNOWN)
+
+
+def test_a_state_from_before_signatures_that_was_put_back_adopts_nothing() -> None:
+    state = MemoryState()
+    KeptFloors(state, Place(floors.to_bytes(KNOWN)), "fleet")
+    approvals = Approvals(state)
+    approvals.adopt([digest_of(b"confirmed long ago")])
+    assert list(approvals) == []
+
+
+def test_a_box_that_has_seen_no_root_adopts_what_it_confirmed() -> None:
+    state = MemoryState()
+    KeptFloors(state, Place(b""), "fleet")
+    approvals = Approvals(state)
+    approvals.adopt([digest_of(b"confirmed long ago")])
+    assert len(approvals) == 1

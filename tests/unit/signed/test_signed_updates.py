@@ -144,8 +144,9 @@ async def test_a_file_damaged_on_disk_is_fetched_again_though_metadata_has_expir
 
 async def test_what_an_agent_without_signatures_confirmed_goes_on_and_nothing_else_does(box: UpdatedBox) -> None:
     await running(box)
-    for key in [*box.state.keys("approved/"), "trust/since"]:
+    for key in [*box.state.keys("approved/"), "trust/since", "trust/floors"]:
         box.state.delete(key)
+    box.places.keep_floors(b"")
     box.repository.away = Retryable("the simulated network is away")
     await box.restarted()
     await box.until(lambda: box.answers == OLD.digest)
