@@ -53,7 +53,6 @@ def values(node: Document, around: Around) -> dict[str, Value]:
         f"{key}.seen": figures.since(status["lastSeen"], around.now_ms),
         f"{key}.why": condition(node, "Ready")["message"] if offline else _behind(converged),
         f"{key}.problems": _told(pressing(status["problems"])),
-        f"{key}.notices": _told(notices(status["problems"])),
         f"{key}.cpu": f"{stats.cpu_cores_used:.2f}" if stats else "–",
         f"{key}.memory": figures.size(stats.memory_bytes) if stats else "–",
         f"{key}.disk": figures.size(stats.disk_free_bytes) if stats and stats.disk_free_bytes else "–",
@@ -62,6 +61,11 @@ def values(node: Document, around: Around) -> dict[str, Value]:
         **(_switch(key, node["spec"]["slowDown"]) if status["role"] == "edge" else {}),
         **_run_values(node, around, offline=offline),
     }
+
+
+def noticed(node: Document) -> dict[str, Value]:
+    """What calls nobody: for the box's own page."""
+    return {f"node.{name_of(node)}.notices": _told(notices(node["status"]["problems"]))}
 
 
 def _told(problems: Sequence[Document]) -> str:

@@ -52,6 +52,7 @@ def node(given: Input) -> View:
     answers = answering.by_camera(recent.parts, given.deployments)
     values: dict[str, Value] = {
         **boxes.values(document, given.around),
+        **boxes.noticed(document),
         **outcomes.overall("all", recent),
         **spans.stages(recent.sums()),
         **given.drawn,

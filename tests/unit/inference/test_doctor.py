@@ -130,7 +130,7 @@ def test_a_sandbox_that_could_not_be_tried_says_how_to_try_it() -> None:
 def test_the_sandbox_of_this_box_is_tried_in_a_process_of_its_own() -> None:
     word = doctor._entered()
     assert word is not None
-    assert [layer.name for layer in word.layers] == list(MENDS)
+    assert [layer.name for layer in word.layers] == [name for name in MENDS if name != "cgroup"]  # the agent makes that
     assert kernel.machine() is None or not {layer.name for layer in word.missing} & {"seccomp", "rlimits"}
 
 

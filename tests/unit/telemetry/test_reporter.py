@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from agent.adapters.outbox_memory import MemoryOutbox
 from agent.offload.cost import CostLine
@@ -111,7 +112,7 @@ async def test_a_line_that_is_gone_is_counted_no_more(rig: Rig) -> None:
 
 
 async def test_a_line_that_is_gone_is_counted_no_more_though_another_camera_has_one_of_its_name(rig: Rig) -> None:
-    other = replace(TAP, camera=CameraName("berth"))
+    other = structs.replace(TAP, camera=CameraName("berth"))
     for tap in (TAP, other):
         rig.reporter.finished(finished(tap=tap, happened=(CROSSED,)))
     rig.metrics.keep({TAP.camera, other.camera}, {TAP.deployment}, {(other.camera, CROSSED.place)})
