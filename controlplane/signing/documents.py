@@ -20,11 +20,9 @@ PATHS = {trust.MODELS: ("models/*/*",), trust.ASSIGN: ("assign/*/*",)}
 _LIFETIMES = {
     trust.ROOT: 365 * DAY,
     trust.TARGETS: 365 * DAY,
-    trust.SNAPSHOT: 30 * DAY,
-    trust.ASSIGN: 7 * DAY,
-    trust.TIMESTAMP: DAY,
 }
 _RELEASE_LIFETIME = 90 * DAY
+_OFF = 3600  # seconds that replicas' clocks may differ
 
 
 @dataclass(frozen=True)
@@ -56,13 +54,17 @@ class Document:
     def verified(self) -> bool:
         return len(self.signed_by) >= self.threshold
 
-    def due(self, now: int) -> bool:
-        """From half of its life on it is to be signed anew, so that a signer who fails has as long again to mend it."""
-        return now >= self.expires - lifetime(self.role) // 2
+    def due(self, now: int, seconds: int | None = None) -> bool:
+        """From half of its life on it is to be signed anew, so that a signer who fails has as long again to mend it.
+
+        `seconds`: its life, where that is configured: what would be good for longer is due as well.
+        """
+        life, left = seconds or lifetime(self.role), self.expires - now
+        return left <= life // 2 or (seconds is not None and left > life + _OFF)
 
 
 def lifetime(role: str) -> int:
-    """Seconds that a version of `role` is good for new installs; it never stops what runs."""
+    """Seconds that a version of an offline `role` is good for new installs; it never stops what runs."""
     return _LIFETIMES.get(role, _RELEASE_LIFETIME)
 
 

@@ -92,8 +92,13 @@ class Notary(Protocol):
         """Whether the keys held here are enough for an online role."""
         ...
 
-    def sign(self, contents: Mapping[str, bytes], role: str, wanted: Iterable[Assignment], now: int) -> bytes:
-        """The next version of an online role, of these contents. `wanted` is for `assign`; `now` in Unix seconds."""
+    def sign(
+        self, contents: Mapping[str, bytes], role: str, wanted: Iterable[Assignment], now: int, life: int
+    ) -> bytes:
+        """The next version of an online role, of these contents. `wanted` is for `assign`; `now` in Unix seconds.
+
+        `life`: seconds that it is good for new installs.
+        """
         ...
 
     def new_key(self) -> PublicKey:
