@@ -31,6 +31,7 @@ OPEN = {
 # Doors that ask in their own words: a page sends people to sign in, files take a grant, figures are open on loopback.
 OWN_WORDS = {*PAGES.paths, "/metrics", "/api/v1/blobs/{sha256}", "/api/v1/metadata/{file}", "/api/v1/events/stream"}
 ADMINS = {
+    ("POST", "/api/v1/exports/{name}"),
     ("GET", "/api/v1/apitokens"),
     ("POST", "/api/v1/apitokens"),
     ("DELETE", "/api/v1/apitokens/{token_id}"),
