@@ -237,6 +237,31 @@ def doctor(output: str, cameras: tuple[str, ...], **options: Any) -> None:
         sys.exit(1)
 
 
+@cli.command("import", epilog="Example: sudo longshore-agent import /media/stick/fleet")
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR")
+@click.option("--wait", type=click.FloatRange(0.0), default=300.0, show_default=True, help="Seconds, for the agent.")
+@_state
+def import_(folder: Path, wait: float, state_dir: Path | None) -> None:
+    """Take what 'longshore export' wrote to DIR: for a box that no network reaches.
+
+    All of it is proven before anything is copied, as from a network. The running agent installs it; then its report is
+    written to DIR, to be carried back. A stick that was pulled out: plug it in, and run the same once more.
+    """
+    from agent.carried.waiting import bring
+
+    bring(from_environment(state_dir=state_dir), folder, wait, click.echo)
+
+
+@cli.command("report", epilog="Example: sudo longshore-agent report -o /media/stick/quay-1.report")
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="File to write.")
+@_state
+def report_(output: Path, state_dir: Path | None) -> None:
+    """Write what this box would tell its control plane, signed by it, for 'longshore import-report'."""
+    from agent.carried.waiting import write_report
+
+    click.echo(write_report(from_environment(state_dir=state_dir), output))
+
+
 @cli.command("support-bundle", epilog="Example: sudo longshore-agent support-bundle -o box.tar.gz")
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="[default: agent-TIME.tar.gz]")
 @_config_options

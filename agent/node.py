@@ -22,6 +22,7 @@ import uvloop
 from agent import logs, report
 from agent.adapters import notify
 from agent.adapters.blob_https import HttpsBlobs, pinned
+from agent.adapters.carried_folder import CarriedFolder
 from agent.adapters.clock import SystemClock
 from agent.adapters.compiled_store import CompiledStore
 from agent.adapters.enroll_https import HttpsLateDoor
@@ -35,7 +36,8 @@ from agent.adapters.release_store import DiskReleaseStore
 from agent.adapters.state_sqlite import SqliteState
 from agent.adapters.x509 import X509Keys
 from agent.cameras.capture import CameraStats, Captured, Captures
-from agent.cameras.captured import PassedOver
+from agent.carried.nearest import NearestBlobs
+from agent.carried.uptake import Uptake
 from agent.config import AgentConfig
 from agent.desired import Desired, desired
 from agent.identity.decisions import role_problem
@@ -126,6 +128,7 @@ class Node:
         self._shadows = Shadows(ports, self.board, self._clock, self._downloads, self._changed, available_memory)
         self._updater = self._new_updater(ports)
         self._sync = SyncLoop(self._link, disk.state, self._clock, self._report, self._handlers())
+        self._uptake = self._new_uptake()
         self._broker = self._new_broker()
         node_id = identity.member.node_id
         self._local_events = MqttEvents(node_id, place(config.events_broker)) if config.events_broker else None
@@ -155,6 +158,7 @@ class Node:
         self._tasks.eternal("report", self._reporter.run())
         self._tasks.eternal("send", self._sender.run())
         self._tasks.eternal("sync", self._sync.run())
+        self._tasks.eternal("carried", self._uptake.run())
         self._tasks.eternal("renew", self._renewal.run())
         self._tasks.eternal("trust", self._trust.run())
         self._tasks.eternal("look", self._looking.serve(self._link))
@@ -240,9 +244,6 @@ class Node:
         self.metrics.stage(captured.tap.deployment, "decode", captured.decode_seconds + captured.fit_seconds)
         self.board.arrive(captured)
 
-    def _on_still(self, frame: PassedOver) -> None:
-        self.board.still(frame)
-
     def _on_superseded(self, tap: Tap, frames: int) -> None:
         self._reporter.superseded(tap, frames)
 
@@ -285,13 +286,9 @@ class Node:
             *self._sandboxes.problems(),
         ]
         found += [problem for problem in self._trust.problems() if problem.code not in {each.code for each in found}]
-        trouble = self._disk.outbox.summary().trouble
-        if trouble:
-            found.append(Problem("outbox", trouble))
-        if self._disk.state.damaged:
-            found.append(Problem("state", self._disk.state.damaged))
-        if self._renewal.problem is not None:
-            found.append(self._renewal.problem)
+        told = {"outbox": self._disk.outbox.summary().trouble, "state": self._disk.state.damaged}
+        found += [Problem(code, sentence) for code, sentence in told.items() if sentence]
+        found += [each for each in (self._renewal.problem, self._uptake.problem) if each is not None]
         return [*found, *(Problem("refused", sentence) for sentence in self._refused)]
 
     def _refresh_metrics(self) -> None:
@@ -358,7 +355,7 @@ class Node:
             self._on_health,
             self.config.slots,
             on_confined=told,
-            on_still=self._on_still,
+            on_still=lambda frame: self.board.still(frame),  # noqa: PLW0108 - the board is made after this
         )
 
     def _new_engine(self, name: str) -> OnnxEngine:
@@ -383,18 +380,23 @@ class Node:
         return Access(token, ServerCredentials(folder / "cert.pem", folder / "key.pem", folder / "ca.pem"))
 
     def _update_ports(self) -> Ports:
-        blobs = HttpsBlobs(lambda: self._grant, self._pinned)
+        blobs = NearestBlobs(HttpsBlobs(lambda: self._grant, self._pinned), CarriedFolder(self.config.state_dir))
         state, releases, provider = self._disk.state, self._disk.releases, self.config.provider
-        quota, approvals = lambda: self._desired.quotas.release_bytes, Approvals(state)
-        measured = Measured(state, provider)
-        return Ports(blobs, releases, self.board, self._trust, approvals, quota, provider=provider, measured=measured)
+        quota, measured = lambda: self._desired.quotas.release_bytes, Measured(state, provider)
+        trusted = self._trust, Approvals(state)
+        return Ports(blobs, releases, self.board, *trusted, quota, provider=provider, measured=measured)
 
     def _pinned(self) -> ssl.SSLContext:
         return pinned(self._identity.ca)
 
     def _new_trust(self) -> SignedTrust:
         state, grant = self._disk.state, lambda: self._grant
-        return signed_trust(self.config, self._identity, state, self._clock, grant, self._pinned, self._proven_anew)
+        told, answers = self._proven_anew, lambda: self._sync.connected
+        return signed_trust(self.config, self._identity, state, self._clock, grant, self._pinned, told, answers)
+
+    def _new_uptake(self) -> Uptake:
+        folder, releases, hint = CarriedFolder(self.config.state_dir), self._disk.releases, self._trust.hint
+        return Uptake(folder, lambda: self._identity, X509Keys(), self._clock, self._sync, releases, hint)
 
     def _proven_anew(self) -> None:
         self._updater.wake()

@@ -111,6 +111,11 @@ def assemble(config: Config, adapters: Adapters) -> Services:
     trust = TrustService(database, adapters.notary, clock)
     boxes = BoxService(database, clock, notifier, adapters.grants, settings)
     registry = RegistryService(database, adapters.blobs, adapters.inspector, clock, config)
+
+    def settings_changed() -> None:
+        trust.keep_fresh()
+        boxes.refresh()
+
     training = (database, clock, adapters.executor, FolderRecipes(config.recipes), config.runs_at_once)
     return Services(
         config=config,
@@ -134,7 +139,7 @@ def assemble(config: Config, adapters: Adapters) -> Services:
         ingest=IngestService(database, clock, totals.add),
         insights=InsightsService(database, clock),
         totals=totals,
-        settings=SettingsService(database, clock, boxes.refresh),
+        settings=SettingsService(database, clock, settings_changed),
         training=TrainingService(*training),
         runs=RunDriver(*training),
         publishing=Publishing(adapters.executor, registry),

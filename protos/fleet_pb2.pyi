@@ -1143,6 +1143,88 @@ class FileGrant(_message.Message):
 Global___FileGrant: _TypeAlias = FileGrant  # noqa: Y015
 
 @_typing.final
+class Carried(_message.Message):
+    """---- Carried: what goes by hand to a box without a network, and back (protos.carried) ----"""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTENT_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_FIELD_NUMBER: _builtins.int
+    content: _builtins.bytes
+    """CarriedState or CarriedReport, the very bytes that were signed"""
+    signature: _builtins.bytes
+    """ECDSA with SHA-256 over protos.carried.spoken: a state's by the CA, a report's by the box"""
+    certificate: _builtins.bytes
+    """of a report: PEM, of the key that signed"""
+    def __init__(
+        self,
+        *,
+        content: _builtins.bytes = ...,
+        signature: _builtins.bytes = ...,
+        certificate: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "content", b"content", "signature", b"signature"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Carried: _TypeAlias = Carried  # noqa: Y015
+
+@_typing.final
+class CarriedState(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_ID_FIELD_NUMBER: _builtins.int
+    WRITTEN_UNIX_MS_FIELD_NUMBER: _builtins.int
+    DESIRED_FIELD_NUMBER: _builtins.int
+    node_id: _builtins.str
+    """whom it is for"""
+    written_unix_ms: _builtins.int
+    """by the control plane's clock"""
+    @_builtins.property
+    def desired(self) -> Global___DesiredState:
+        """what Sync would have answered"""
+
+    def __init__(
+        self,
+        *,
+        node_id: _builtins.str = ...,
+        written_unix_ms: _builtins.int = ...,
+        desired: Global___DesiredState | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["desired", b"desired"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["desired", b"desired", "node_id", b"node_id", "written_unix_ms", b"written_unix_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CarriedState: _TypeAlias = CarriedState  # noqa: Y015
+
+@_typing.final
+class CarriedReport(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPORT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def report(self) -> Global___SyncRequest:
+        """what Sync would have been told; clock_unix_ms says when"""
+
+    def __init__(
+        self,
+        *,
+        report: Global___SyncRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["report", b"report"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["report", b"report"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CarriedReport: _TypeAlias = CarriedReport  # noqa: Y015
+
+@_typing.final
 class WatchFrame(_message.Message):
     """---- Watch: what somebody is looking at right now; newest wins ----"""
 

@@ -50,11 +50,31 @@ class X509Keys:
     def prove(self, key: bytes, request: str) -> bytes:
         """See the port."""
         from cryptography import x509
-        from cryptography.hazmat.primitives import hashes, serialization
+        from cryptography.hazmat.primitives import serialization
+
+        return self.sign(key, x509.load_pem_x509_csr(request.encode()).public_bytes(serialization.Encoding.DER))
+
+    def sign(self, key: bytes, spoken: bytes) -> bytes:
+        """See the port."""
+        from cryptography.hazmat.primitives import hashes
         from cryptography.hazmat.primitives.asymmetric import ec
 
-        der = x509.load_pem_x509_csr(request.encode()).public_bytes(serialization.Encoding.DER)
-        return _private(key).sign(der, ec.ECDSA(hashes.SHA256()))
+        return _private(key).sign(spoken, ec.ECDSA(hashes.SHA256()))
+
+    def vouched(self, ca: bytes, spoken: bytes, signature: bytes) -> bool:
+        """See the port."""
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives import hashes
+        from cryptography.hazmat.primitives.asymmetric import ec
+
+        key = _load(ca).public_key()
+        if not isinstance(key, ec.EllipticCurvePublicKey):
+            return False
+        try:
+            key.verify(signature, spoken, ec.ECDSA(hashes.SHA256()))
+        except InvalidSignature:
+            return False
+        return True
 
     def only(self, pem: bytes) -> bytes:
         """See the port."""

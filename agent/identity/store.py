@@ -66,6 +66,14 @@ class Keys(Protocol):
         """`key` vouches for `request`: ECDSA with SHA-256 over its DER bytes. Raises Rejected."""
         ...
 
+    def sign(self, key: bytes, spoken: bytes) -> bytes:
+        """ECDSA with SHA-256. `spoken`: see protos.carried. Raises Rejected."""
+        ...
+
+    def vouched(self, ca: bytes, spoken: bytes, signature: bytes) -> bool:
+        """Whether the key of `ca` (PEM) signed `spoken` so. Raises Rejected when `ca` is not one certificate."""
+        ...
+
     def only(self, pem: bytes) -> bytes:
         """The one certificate in `pem`, written anew: what is trusted is what was looked at, and nothing beside it.
 

@@ -76,6 +76,22 @@ class SyncLoop:
         self._handlers.desired(self._desired)
         return True
 
+    def carried(self, desired: fleet_pb2.DesiredState) -> bool:
+        """Act on what was carried here by hand, and proven; False: the control plane answers, or this is older."""
+        if self.connected or desired.generation < self._desired.generation:
+            return False
+        self._keep(desired.SerializeToString(deterministic=True), desired)
+        self._desired = desired
+        self._handlers.desired(desired)
+        return True
+
+    def report(self) -> fleet_pb2.SyncRequest:
+        """What is, with what the box acts on and its idea of now."""
+        request = self._report()
+        request.observed_generation = self._desired.generation
+        request.clock_unix_ms = int(self._clock.unix() * 1000)
+        return request
+
     def on_hint(self, payload: bytes) -> None:
         """A DesiredHint came over MQTT. Retained, so the same comes again at every reconnect: then nothing happens."""
         try:
@@ -121,11 +137,8 @@ class SyncLoop:
                 await asyncio.wait(waits)
 
     async def _sync(self) -> None:
-        request = self._report()
-        request.observed_generation = self._desired.generation
-        request.clock_unix_ms = int(self._clock.unix() * 1000)
         try:
-            self._take(await self._link.sync(request.SerializeToString()))
+            self._take(await self._link.sync(self.report().SerializeToString()))
         except Retryable as error:
             self._lost(Problem("control-plane-away", str(error)))
             self._schedule.failed(self._clock.monotonic(), error.after_seconds or 0.0)

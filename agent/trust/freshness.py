@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from agent.trust.errors import ClockBehind, Stale
 
 TOLERANCE_SECONDS = 3600.0  # signers' clocks are a little off, too
+OLD = 0.75  # of its life
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,24 @@ def check(expires: Mapping[str, float], now: float) -> None:
     role, soonest = min(expires.items(), key=lambda known: known[1])
     if now >= soonest:
         raise Stale(expired(f"{role}.json expired at {_told(soonest)}", now))
+
+
+def aged(expires: Mapping[str, float], signed: int, now: float) -> str:
+    """A sentence when three quarters of the life of what was signed last are over, else "".
+
+    Where the control plane answers it signs at half of it. `signed`: unix seconds, 0 where untold.
+    """
+    if not signed or not expires:
+        return ""
+    role, soonest = min(expires.items(), key=lambda known: known[1])
+    if not signed + (soonest - signed) * OLD <= now < soonest:
+        return ""
+    days = (now - signed) / 86_400
+    return (
+        f"the newest signed metadata here is {days:.0f} days old and {role}.json expires at {_told(soonest)}; bring a "
+        "new 'longshore export', or see why the control plane does not sign: nothing new is installed after, and what "
+        "answers goes on"
+    )
 
 
 def expired(what: str, now: float) -> str:

@@ -118,7 +118,11 @@ class SignedTrust:
         """What an operator should see and can mend, of the last try."""
         codes = {ClockBehind: "clock-behind", Stale: "metadata-expired", Untrusted: "metadata-refused"}
         found = next((code for kind, code in codes.items() if isinstance(self.obstacle, kind)), None)
-        return [Problem(found, str(self.obstacle))] if found else []
+        if found:
+            return [Problem(found, str(self.obstacle))]
+        expires = self.view.expires if self.view else {}
+        old = freshness.aged(expires, self.around.floors.now.signed, self.around.clock.unix())
+        return [Problem("metadata-old", old)] if old else []
 
     def proven(self) -> View:
         """What was last proven, by this process or, as far as floors tell, by one before it."""

@@ -73,15 +73,17 @@ class FolderNotary:
         trusted = self._trusted(contents, role)
         return len(trusted.ids & self._held().keys()) >= trusted.threshold
 
-    def sign(self, contents: Mapping[str, bytes], role: str, wanted: Iterable[Assignment], now: int) -> bytes:
+    def sign(
+        self, contents: Mapping[str, bytes], role: str, wanted: Iterable[Assignment], now: int, life: int
+    ) -> bytes:
         held, trusted = self._held(), self._trusted(contents, role)
         signers = [held[each] for each in sorted(trusted.ids & held.keys())]
         last = metadata.parsed(role, contents[role]).signed.version if role in contents else 0
         if role == trust.ASSIGN:
-            return online.assign(wanted, last, signers, now)
+            return online.assign(wanted, last, signers, now, life)
         if role == trust.SNAPSHOT:
-            return online.snapshot(_named(contents), last, signers, now)
-        return online.timestamp(_version(contents, trust.SNAPSHOT), last, signers, now)
+            return online.snapshot(_named(contents), last, signers, now, life)
+        return online.timestamp(_version(contents, trust.SNAPSHOT), last, signers, now, life)
 
     def new_key(self) -> PublicKey:
         key = new_key()

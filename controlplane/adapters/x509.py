@@ -52,17 +52,23 @@ class LocalAuthority:
         return _issued(self._sign(key, node, names, usages, validity(unix, days)))
 
     def proven(self, certificate_pem: str, csr_pem: str, proof: bytes) -> str:
+        request = _request(csr_pem).public_bytes(serialization.Encoding.DER)
+        return self.speaker(certificate_pem.encode(), request, proof)
+
+    def vouch(self, spoken: bytes) -> bytes:
+        return self._key.sign(spoken, ec.ECDSA(hashes.SHA256()))
+
+    def speaker(self, certificate_pem: bytes, spoken: bytes, signature: bytes) -> str:
         # Parsed once: what is looked up by its fingerprint is the very certificate whose key was checked.
         try:
-            certificate = x509.load_pem_x509_certificate(certificate_pem.encode())
+            certificate = x509.load_pem_x509_certificate(certificate_pem)
             key = certificate.public_key()
         except _UNREADABLE as error:
             raise Unauthenticated("what was sent is no certificate of a box; join again with a new token") from error
-        request = _request(csr_pem).public_bytes(serialization.Encoding.DER)
         try:
-            _p256(key).verify(proof, request, ec.ECDSA(hashes.SHA256()))
+            _p256(key).verify(signature, spoken, ec.ECDSA(hashes.SHA256()))
         except InvalidSignature as error:
-            raise Unauthenticated("the request is not signed with the key of the certificate it came with") from error
+            raise Unauthenticated("this is not signed with the key of the certificate it came with") from error
         return certificate.fingerprint(hashes.SHA256()).hex()
 
     def issue_server(self, names: Sequence[str], unix: float, days: float) -> KeyPair:

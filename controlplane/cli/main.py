@@ -59,6 +59,8 @@ SECTIONS = {
         "invite": ("invite", "A sign-in link for somebody, with a role."),
         "apitoken": ("apitoken", "Create, list and delete API tokens."),
         "audit": ("audit", "Who changed what."),
+        "export": ("export", "Write what boxes without a network need to a stick."),
+        "import-report": ("import_report", "Take reports that boxes without a network wrote."),
         "keys": ("keys", "Who may sign what boxes run, and other keys in their place."),
     },
     "Day two": {

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from controlplane.db import Database
 from controlplane.errors import Forbidden, NotFound
-from controlplane.fleet import generations, status
+from controlplane.fleet import generations, reports, status
 from controlplane.fleet.desired import DesiredState, desired_state
 from controlplane.fleet.generations import Hint, Settings
 from controlplane.fleet.objects import CLOUD, Camera, Condition, Deployment, Fleet, Node
@@ -73,6 +73,27 @@ class BoxService:
         if _offers_differently(before, node):
             self.refresh()  # in a transaction of its own: it locks all nodes in order, this one held one already
         return self._answer(node, desired, generation, metadata_version)
+
+    def hear(self, name: NodeId, report: Report) -> bool:
+        """Store what a box wrote into a file that was carried here; whether it was news.
+
+        Raises:
+            Rejected: something newer is known.
+            Forbidden: the box was deleted.
+        """
+        now = self._now()
+        with self._database.begin() as session:
+            repository = FleetRepository(session)
+            before = repository.node(name, lock=True)
+            if before is None:
+                raise Forbidden(f"node {name} was deleted; to bring it back, join the box with a new token")
+            if not reports.news(before.report, report, now):
+                return False
+            told = replace(report, by_file=True)
+            repository.put_report(name, told, max(before.last_seen_unix_ms, min(report.clock_unix_ms, now)))
+            node = replace(before, report=told)
+            generations.settle(repository, node, repository.surroundings(node), self._settings)
+        return True
 
     def _answer(self, node: Node, desired: DesiredState, generation: int, metadata_version: int) -> Answer:
         now = self._now()

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from controlplane.shape import moment_or_never
+from protos.errors import Rejected
+
 
 @dataclass(frozen=True)
 class Inventory:
@@ -108,9 +111,25 @@ class Report:
     clock_unix_ms: int = 0
     epoch: str = ""
     trust: TrustReport | None = None  # None: an agent of before 0.2, which asks for no signature
+    by_file: bool = False  # it was carried here, and is as old as its clock says
 
     def deployment(self, name: str) -> DeploymentReport | None:
         return next((item for item in self.deployments if item.name == name), None)
 
     def camera(self, name: str) -> CameraReport | None:
         return next((item for item in self.cameras if item.name == name), None)
+
+
+def news(before: Report, told: Report, now_ms: int) -> bool:
+    """Whether a report that was carried here says more than what is known. Raises Rejected: it is older.
+
+    By the box's own clock; what a clock ahead of ours has said is no measure.
+    """
+    if told.clock_unix_ms > before.clock_unix_ms or before.clock_unix_ms > now_ms:
+        return True
+    if told.clock_unix_ms == before.clock_unix_ms:
+        return False
+    raise Rejected(
+        f"this report was written {moment_or_never(told.clock_unix_ms)}, and one of "
+        f"{moment_or_never(before.clock_unix_ms)} is known; nothing was changed: bring the newest"
+    )

@@ -24,7 +24,7 @@ from controlplane.settings.domain import BoxQuotas
 from controlplane.settings.repository import SettingsRepository
 from protos.ids import CameraName, DeploymentName, Digest, ModelName, NodeId, Version
 
-_REPORT_COLUMNS = ("deployments", "cameras", "problems", "clock_unix_ms", "trust")
+_REPORT_COLUMNS = ("deployments", "cameras", "problems", "clock_unix_ms", "trust", "by_file")
 Row = TypeVar("Row", tables.Node, tables.Camera, tables.Deployment)
 
 
@@ -105,8 +105,8 @@ class FleetRepository:
         spec = {"paused": node.spec.paused, "slow_down_ms": node.spec.slow_down_ms}
         self._update_node(node.name, spec=spec, **meta_columns(node.meta))
 
-    def put_report(self, name: NodeId, report: Report, now_ms: int) -> None:
-        """Store what a box said; saying it makes it online."""
+    def put_report(self, name: NodeId, report: Report, seen_ms: int) -> None:
+        """Store what a box said; saying it over the network makes it online."""
         whole: dict[str, Any] = msgspec.to_builtins(report)
         self._update_node(
             name,
@@ -115,8 +115,8 @@ class FleetRepository:
             boot_id=report.boot_id,
             epoch=report.epoch,
             observed_generation=report.observed_generation,
-            last_seen_ms=now_ms,
-            online=True,
+            last_seen_ms=seen_ms,
+            online=not report.by_file,
         )
 
     def put_presence(self, name: NodeId, *, online: bool) -> None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Depends, Query
+from fastapi import APIRouter, Body, Depends, Query, Request
 from fastapi.responses import JSONResponse, Response
+from starlette.concurrency import run_in_threadpool
 
-from controlplane.fleet import envelope, schemas, views
+from controlplane.fleet import envelope, schemas, views, wire
 from controlplane.fleet.looking import SnapshotWish
 from controlplane.fleet.schemas import documented
 from controlplane.fleet.service import Applied
@@ -19,7 +20,8 @@ from controlplane.identity.access import Current, require_user
 from controlplane.listing import Continue, Limit, Selector, one_more, page
 from controlplane.schemas import REFUSALS
 from controlplane.shape import API_VERSION, moment_or_never
-from protos.errors import Retryable
+from protos import carried
+from protos.errors import Rejected, Retryable
 from protos.ids import CameraName, NodeId
 
 router = APIRouter(prefix="/api/v1", tags=["fleet"], dependencies=[Depends(require_user)], responses=REFUSALS)
@@ -82,6 +84,35 @@ def logs(name: str, services: Current, after: After = 0, wait: Wait = 0) -> Resp
 def desired(name: str, services: Current) -> schemas.DesiredAnswer:
     generation, state = services.boxes.desired(NodeId(name))
     return schemas.DesiredAnswer(generation=generation, desired=envelope.desired(state))
+
+
+# ---- boxes without a network ----
+
+
+@router.post("/exports/{name}", summary="A file for a box without a network, with credentials of its cameras")
+def export(name: str, services: Current) -> schemas.ExportAnswer:
+    generation, state = services.boxes.desired(NodeId(name))
+    now_ms = int(services.clock.unix() * 1000)
+    return schemas.exported(name, state, wire.carried_state(name, state, generation, now_ms, services.authority.vouch))
+
+
+@router.post("/reports", summary="What a box without a network wrote into a file; the body is that file")
+async def take_report(request: Request, response: Response, services: Current) -> schemas.ReportAnswer:
+    if int(request.headers.get("Content-Length") or carried.MOST_BYTES + 1) > carried.MOST_BYTES:
+        raise Rejected(f"a report has at most {carried.MOST_BYTES >> 20} MiB; send the file that the box wrote")
+    file = await request.body()
+    answer = await run_in_threadpool(_heard, services, file)
+    response.headers[CHANGE_HEADER] = "configured" if answer.news else "unchanged"
+    response.headers["Location"] = f"/api/v1/nodes/{answer.node}"
+    return answer
+
+
+def _heard(services: Current, file: bytes) -> schemas.ReportAnswer:
+    said = wire.carried_report(file)
+    node = services.identity.speaker(said.certificate, said.spoken, said.signature)
+    report = wire.carried_content(said.content)
+    news = services.boxes.hear(node, report)
+    return schemas.ReportAnswer(node=node, written=moment_or_never(report.clock_unix_ms), news=news)
 
 
 # ---- cameras ----

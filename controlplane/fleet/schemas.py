@@ -5,10 +5,12 @@ Requests are taken as plain JSON objects, so that every refusal is one of our se
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import Any, Literal
 
 from pydantic import Field
 
+from controlplane.fleet.desired import DesiredState
 from controlplane.listing import ListMetadata
 from controlplane.schemas import Answer, Metadata
 
@@ -110,7 +112,7 @@ class NodeProblem(Answer):
 
 
 class NodeStatus(Answer):
-    phase: Literal["Joined", "Online", "Offline"]
+    phase: Literal["Joined", "Online", "Offline", "ByFile"]
     role: str
     last_seen: str | None
     generation: int
@@ -309,9 +311,26 @@ class LogLines(Answer):
     items: list[LogLine]
 
 
+class ExportAnswer(Answer):
+    node: str
+    releases: dict[str, list[str]] = Field(description="digests of manifests that each deployment wants, by its name")
+    state: str = Field(description="base64 of boxes/NODE.state: protos/fleet.proto Carried")
+
+
+class ReportAnswer(Answer):
+    node: str
+    written: str | None = Field(description="by the clock of the box")
+    news: bool = Field(description="false: this very report was known")
+
+
 class DesiredAnswer(Answer):
     generation: int
     desired: dict[str, Any]  # protos/fleet.proto: DesiredState
+
+
+def exported(node: str, state: DesiredState, file: bytes) -> ExportAnswer:
+    wanted = {each.name: [each.digest, *([each.shadow.digest] if each.shadow else [])] for each in state.deployments}
+    return ExportAnswer(node=node, releases=wanted, state=b64encode(file).decode())
 
 
 def documented(answer: type[Answer], spec: type[Answer] | None = None) -> dict[str, Any]:

@@ -33,6 +33,7 @@ class Phase(StrEnum):
     JOINED = "Joined"  # it has a certificate and never called
     ONLINE = "Online"
     OFFLINE = "Offline"
+    BY_FILE = "ByFile"  # at a site without a network: what it last said was carried here
 
 
 class Step(StrEnum):
@@ -71,6 +72,8 @@ _UNDER_WAY = {
 def phase(node: Node) -> Phase:
     if node.online:
         return Phase.ONLINE
+    if node.report.by_file:
+        return Phase.BY_FILE
     return Phase.OFFLINE if node.last_seen_unix_ms else Phase.JOINED
 
 
@@ -118,6 +121,8 @@ def _size(count: int) -> str:
 def _absence(node: Node) -> str:
     if not node.last_seen_unix_ms:
         return "has joined and never called; start 'longshore-agent run' on it"
+    if node.report.by_file:
+        return f"reports by file, last written {_utc(node.last_seen_unix_ms)}"
     return f"is offline, last heard {_utc(node.last_seen_unix_ms)}"
 
 
@@ -141,7 +146,7 @@ def node_conditions(node: Node, fleet: Fleet) -> list[Condition]:
 def _node_ready(node: Node) -> Condition:
     if node.online:
         return _condition(READY, "Online", f"{node.name} calls in", ok=True)
-    reason = "Offline" if node.last_seen_unix_ms else "NeverCalled"
+    reason = phase(node).value if node.last_seen_unix_ms else "NeverCalled"
     return _condition(READY, reason, f"{node.name} {_absence(node)}", ok=False)
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
-from typing import TypeVar
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, TypeVar
+
+from google.protobuf.message import DecodeError
 
 from controlplane.fleet import downloads
 from controlplane.fleet.boxes import Answer
@@ -29,7 +31,8 @@ from controlplane.fleet.reports import (
 from controlplane.fleet.sources import scrubbed
 from controlplane.fleet.zones import Point, Zone
 from controlplane.trust.ports import Issued
-from protos import fleet_pb2
+from protos import carried, fleet_pb2
+from protos.errors import Rejected
 from protos.ids import CameraName
 
 _NAME = 63
@@ -278,3 +281,42 @@ def log_line(message: fleet_pb2.LogLine) -> LogLine:
         logger=_text(message.logger, 120),
         message=_text(message.message, 2000),
     )
+
+
+# ---- carried by hand ----
+
+
+class Said(NamedTuple):
+    """A report as it came: who claims to have signed what."""
+
+    certificate: bytes  # PEM
+    spoken: bytes
+    signature: bytes
+    content: bytes
+
+
+def carried_state(
+    node: str, state: DesiredState, generation: int, now_ms: int, vouch: Callable[[bytes], bytes]
+) -> bytes:
+    """A file for `node`, signed by `vouch`."""
+    told = fleet_pb2.CarriedState(node_id=node, written_unix_ms=now_ms, desired=_desired(state, generation, 0))
+    content = told.SerializeToString(deterministic=True)
+    signature = vouch(carried.spoken(carried.STATE, content))
+    return fleet_pb2.Carried(content=content, signature=signature).SerializeToString()
+
+
+def carried_report(file: bytes) -> Said:
+    """Raises Rejected: no report."""
+    try:
+        found = fleet_pb2.Carried.FromString(file)
+    except DecodeError as error:
+        raise Rejected("this is no report of a box; make one with 'longshore-agent report -o FILE'") from error
+    return Said(found.certificate, carried.spoken(carried.REPORT, found.content), found.signature, found.content)
+
+
+def carried_content(content: bytes) -> Report:
+    """Of a report whose signature was proven. Raises Rejected."""
+    try:
+        return report(fleet_pb2.CarriedReport.FromString(content).report)
+    except DecodeError as error:
+        raise Rejected("this report cannot be read; update the control plane to its agent's version") from error

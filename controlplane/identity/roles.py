@@ -2,7 +2,7 @@
 
 viewer    reads everything but API tokens, and looks at pictures
 operator  also changes the fleet: objects, releases, runs, join tokens, switches
-admin     also people, API tokens, settings and the online keys
+admin     also people, API tokens, settings, the online keys, and exports, which hold credentials of cameras
 
 Each role may do what those before it may. What is not listed is decided by the verb: reading is a viewer's, writing an
 operator's, so that a route nobody thought of here is never open to those who may only read.
@@ -29,7 +29,7 @@ class Role(StrEnum):
 FIRST = "admin"  # the person who may read the control plane's state: always there, always admin
 _ORDER = tuple(Role)
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
-_ADMINS = ("/api/v1/apitokens", "/tokens/api")  # whatever the verb; the latter is their page
+_ADMINS = ("/api/v1/apitokens", "/api/v1/exports", "/tokens/api")  # whatever the verb; the latter is their page
 _ADMINS_TO_WRITE = ("/api/v1/people", "/api/v1/settings", "/api/v1/metadata/keys")
 _ANYBODYS = ("/ui/look", "/api/v1/signincodes")  # to write: pictures for oneself, another browser of one's own
 

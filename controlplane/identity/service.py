@@ -170,6 +170,19 @@ class IdentityService:
             raise Unauthenticated(f"this box's certificate is no longer accepted; {domain.JOIN_AGAIN}")
         return found.node
 
+    def speaker(self, certificate_pem: bytes, spoken: bytes, signature: bytes) -> NodeId:
+        """Which node signed this. Its certificate may have expired, as at a site without a network it will.
+
+        Raises:
+            Unauthenticated: no signature of a certificate that is known here and was not revoked.
+        """
+        fingerprint = self._authority.speaker(certificate_pem, spoken, signature)
+        with self._database.read() as session:
+            found = IdentityRepository(session).certificate(fingerprint)
+        if found is None:
+            raise Unauthenticated(f"the certificate that signed this is not accepted here; {domain.JOIN_AGAIN}")
+        return found.node
+
     def renew(self, node: NodeId, csr_pem: str) -> Issued:
         """A certificate for a fresh key of a box that showed a good one. The old one works until it expires."""
         issued = self._sign(csr_pem, node)

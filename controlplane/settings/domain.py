@@ -5,11 +5,12 @@ What is left out has its default. A quota of `none` means: no bound but the disk
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from controlplane.fields import Fields
 from controlplane.fleet import quantities
+from protos import trust
 from protos.errors import Rejected
 
 NAME = "fleet"
@@ -19,6 +20,7 @@ LEAST_RETENTION_MS, MOST_RETENTION_MS = 60_000, 3_650 * DAY_MS
 LEAST_QUOTA = 1 << 20  # of the registry, and of an outbox: below it not even a busy minute fits
 LEAST_RELEASES = 16 << 20  # of a box: it holds two releases, the one that answers and the one to come
 MOST = 1 << 60
+LEAST_LIFE_MS, MOST_LIFE_MS = 3_600_000, 180 * DAY_MS  # of what is signed online
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,27 @@ class BoxQuotas:
 
 
 @dataclass(frozen=True)
+class Lifetimes:
+    """How long what is signed online is good for new installs; longer where a site has no network."""
+
+    timestamp_ms: int = DAY_MS
+    snapshot_ms: int = 30 * DAY_MS
+    assign_ms: int = 7 * DAY_MS
+
+    @property
+    def seconds(self) -> Mapping[str, int]:
+        """By role."""
+        told = {trust.TIMESTAMP: self.timestamp_ms, trust.SNAPSHOT: self.snapshot_ms, trust.ASSIGN: self.assign_ms}
+        return {role: milliseconds // 1000 for role, milliseconds in told.items()}
+
+
+@dataclass(frozen=True)
 class Spec:
     detections_retention_ms: int = 7 * DAY_MS
     telemetry_retention_ms: int = 7 * DAY_MS  # outcomes, health of cameras, figures of boxes
     registry_quota: int | None = None  # bytes of all releases together
     boxes: BoxQuotas = BoxQuotas()
+    metadata: Lifetimes = Lifetimes()
 
 
 def spec(value: object) -> Spec:
@@ -45,6 +63,7 @@ def spec(value: object) -> Spec:
         telemetry_retention_ms=fields.take("telemetry", _retention, default=Spec.telemetry_retention_ms),
         registry_quota=fields.take("registry", _quota(LEAST_QUOTA, Spec.registry_quota), default=Spec.registry_quota),
         boxes=fields.take("boxes", _boxes, default=BoxQuotas()),
+        metadata=fields.take("metadata", _lifetimes, default=Lifetimes()),
     )
     fields.done()
     return read
@@ -60,6 +79,11 @@ def document(value: Spec) -> dict[str, object]:
             "releases": {"quota": _size(value.boxes.release_bytes)},
             "outbox": {"quota": _size(value.boxes.outbox_bytes)},
         },
+        "metadata": {
+            trust.TIMESTAMP: quantities.span_text(value.metadata.timestamp_ms),
+            trust.SNAPSHOT: quantities.span_text(value.metadata.snapshot_ms),
+            trust.ASSIGN: quantities.span_text(value.metadata.assign_ms),
+        },
     }
 
 
@@ -71,11 +95,31 @@ def _retention(value: object, where: str) -> int:
 
 
 def _span(value: object, where: str) -> int:
+    return _between(value, where, LEAST_RETENTION_MS, MOST_RETENTION_MS)
+
+
+def _life(value: object, where: str) -> int:
+    return _between(value, where, LEAST_LIFE_MS, MOST_LIFE_MS)
+
+
+def _between(value: object, where: str, least: int, most: int) -> int:
     milliseconds = quantities.duration_ms(value, where)
-    if not LEAST_RETENTION_MS <= milliseconds <= MOST_RETENTION_MS:
-        bounds = f"{quantities.span_text(LEAST_RETENTION_MS)} to {quantities.span_text(MOST_RETENTION_MS)}"
-        raise Rejected(f"{where} must be from {bounds}")
+    if not least <= milliseconds <= most:
+        raise Rejected(f"{where} must be from {quantities.span_text(least)} to {quantities.span_text(most)}")
     return milliseconds
+
+
+def _lifetimes(value: object, where: str) -> Lifetimes:
+    fields = Fields(value, where)
+    read = Lifetimes(
+        timestamp_ms=fields.take(trust.TIMESTAMP, _life, default=Lifetimes.timestamp_ms),
+        snapshot_ms=fields.take(trust.SNAPSHOT, _life, default=Lifetimes.snapshot_ms),
+        assign_ms=fields.take(trust.ASSIGN, _life, default=Lifetimes.assign_ms),
+    )
+    fields.done()
+    if read.timestamp_ms > min(read.snapshot_ms, read.assign_ms):
+        raise Rejected(f"{where}.timestamp must not be longer than snapshot and assign, which it leads to")
+    return read
 
 
 def _boxes(value: object, where: str) -> BoxQuotas:

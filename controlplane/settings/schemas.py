@@ -29,11 +29,20 @@ class Boxes(Answer):
     outbox: OutboxQuota = Field(default=OutboxQuota(), description="telemetry that waits")
 
 
+class Lifetimes(Answer):
+    """Of what is signed online: how long a box that hears nothing more installs new releases. From 1h to 180d."""
+
+    timestamp: str = Field(default="1d", description="no longer than the other two; 30d to 90d without a network")
+    snapshot: str = "30d"
+    assign: str = "7d"
+
+
 class SettingsSpec(Answer):
     detections: Kept = Field(default=Kept(), description="recorded results")
     telemetry: Kept = Field(default=Kept(), description="outcomes of frames, health of cameras, figures of boxes")
     registry: Quota = Field(default=Quota(), description="all files of releases together")
     boxes: Boxes = Field(default=Boxes(), description="of each box's disk")
+    metadata: Lifetimes = Field(default=Lifetimes(), description="lives of what the control plane signs by itself")
 
 
 class Settings(Answer):

@@ -14,16 +14,13 @@ from protos import trust
 from protos.trust import Assignment, Listing
 
 DAY = 86_400
-TOLERANCE = 3600  # seconds that signers' clocks may be ahead
+TOLERANCE = 3600  # seconds that clocks of signers may differ
 LAST_NUMBER = "x-longshore-last-release"  # in each model's document
 RELEASE = "release"  # what people call the keys of `models` and all below it
 PATHS = {trust.MODELS: ("models/*/*",), trust.ASSIGN: ("assign/*/*",)}
 _LIFETIMES = {
     trust.ROOT: 365 * DAY,
     trust.TARGETS: 365 * DAY,
-    trust.SNAPSHOT: 30 * DAY,
-    trust.ASSIGN: 7 * DAY,
-    trust.TIMESTAMP: DAY,
 }
 _RELEASE_LIFETIME = 90 * DAY
 
@@ -57,17 +54,18 @@ class Document:
     def verified(self) -> bool:
         return len(self.signed_by) >= self.threshold
 
-    def due(self, now: int) -> bool:
+    def due(self, now: int, seconds: int | None = None) -> bool:
         """From half of its life on it is to be signed anew, so that a signer who fails has as long again to mend it.
 
-        Also when a clock that was ahead made it good for too long.
+        `seconds`: its life, where that is configured. What is good for longer than its life is due as well: that was
+        shortened, or a clock was ahead.
         """
-        whole = lifetime(self.role)
-        return now >= self.expires - whole // 2 or self.expires > now + whole + TOLERANCE
+        life, left = seconds or lifetime(self.role), self.expires - now
+        return left <= life // 2 or left > life + TOLERANCE
 
 
 def lifetime(role: str) -> int:
-    """Seconds that a version of `role` is good for new installs; it never stops what runs."""
+    """Seconds that a version of an offline `role` is good for new installs; it never stops what runs."""
     return _LIFETIMES.get(role, _RELEASE_LIFETIME)
 
 

@@ -38,11 +38,11 @@ def assignments(
     return tuple(sorted(wanted, key=lambda each: each.path))
 
 
-def due(documents: Mapping[str, Document], wanted: Wanted, now: int) -> tuple[str, ...]:
-    """Online roles to sign anew, in this order. `now`: Unix seconds."""
+def due(documents: Mapping[str, Document], wanted: Wanted, now: int, lives: Mapping[str, int]) -> tuple[str, ...]:
+    """Online roles to sign anew, in this order. `now`: Unix seconds; `lives`: seconds, by role."""
     for place, role in enumerate(ORDER):
         found = documents.get(role)
-        if found is None or not found.verified or found.due(now) or not _right(found, documents, wanted):
+        if found is None or not found.verified or found.due(now, lives[role]) or not _right(found, documents, wanted):
             return ORDER[place:]
     return ()
 

@@ -64,6 +64,18 @@ class Authority(Protocol):
         """
         ...
 
+    def vouch(self, spoken: bytes) -> bytes:
+        """By the CA's key, which every box pins: ECDSA with SHA-256. `spoken`: see protos.carried."""
+        ...
+
+    def speaker(self, certificate_pem: bytes, spoken: bytes, signature: bytes) -> str:
+        """The fingerprint of the certificate whose key signed `spoken`; whose that is, and if it counts, it tells.
+
+        Raises:
+            Unauthenticated: no certificate, or the signature is of another key or of something else.
+        """
+        ...
+
     def issue_server(self, names: Sequence[str], unix: float, days: float) -> KeyPair:
         """For HTTPS, gRPC or the broker; `names` are host names and addresses."""
         ...
@@ -92,8 +104,13 @@ class Notary(Protocol):
         """Whether the keys held here are enough for an online role."""
         ...
 
-    def sign(self, contents: Mapping[str, bytes], role: str, wanted: Iterable[Assignment], now: int) -> bytes:
-        """The next version of an online role, of these contents. `wanted` is for `assign`; `now` in Unix seconds."""
+    def sign(
+        self, contents: Mapping[str, bytes], role: str, wanted: Iterable[Assignment], now: int, life: int
+    ) -> bytes:
+        """The next version of an online role, of these contents. `wanted` is for `assign`; `now` in Unix seconds.
+
+        `life`: seconds that it is good for new installs.
+        """
         ...
 
     def new_key(self) -> PublicKey:

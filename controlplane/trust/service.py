@@ -16,6 +16,7 @@ from controlplane.db import Database, Session
 from controlplane.errors import NotFound
 from controlplane.fleet.repository import FleetRepository
 from controlplane.ports import Clock
+from controlplane.settings.repository import SettingsRepository
 from controlplane.signing.documents import Document, delegator
 from controlplane.trust import due, judging
 from controlplane.trust.judging import Registered, Upload
@@ -162,11 +163,12 @@ class TrustService:
     def _settle(self, session: Session, contents: Mapping[str, bytes]) -> None:
         contents = dict(contents)
         wanted, roles = self._due(session, contents)
+        lives = _lives(session)
         for role in roles:
             if not self._notary.able(contents, role):
                 log.error("no key here may sign %s; see 'longshore keys', and docs/operations.md for what to do", role)
                 return
-            contents[role] = self._notary.sign(contents, role, wanted, self._now_ms() // 1000)
+            contents[role] = self._notary.sign(contents, role, wanted, self._now_ms() // 1000, lives[role])
             repository = TrustRepository(session)
             repository.add(self._notary.read(contents, role), contents[role], self._now_ms())
             repository.prune(role, self._now_ms())
@@ -178,7 +180,7 @@ class TrustService:
         digests = {key: found.digest for key, found in repository.releases().items()}
         wanted = due.assignments(FleetRepository(session).deployments(), repository.listings(), digests)
         documents = {role: self._notary.read(contents, role) for role in contents}
-        return wanted, due.due(documents, wanted, self._now_ms() // 1000)
+        return wanted, due.due(documents, wanted, self._now_ms() // 1000, _lives(session))
 
     def forget_unused_keys(self) -> None:
         """Of a rotation that is over. Raises Retryable."""
@@ -189,3 +191,8 @@ class TrustService:
 
     def _now_ms(self) -> int:
         return int(self._clock.unix() * 1000)
+
+
+def _lives(session: Session) -> Mapping[str, int]:
+    """Of what is signed online, in seconds, by role."""
+    return SettingsRepository(session).spec().metadata.seconds

@@ -50,7 +50,7 @@ def concerns(
 def _node(node: Document, around: Around) -> Iterator[Concern]:
     name, status = name_of(node), node["status"]
     href = f"/nodes/{name}"
-    if status["phase"] != "Online":
+    if status["phase"] not in ("Online", "ByFile"):
         yield Concern(BAD, name, _without(name, condition(node, "Ready")["message"]), href)
         return
     converged = condition(node, "Converged")

@@ -38,6 +38,7 @@ OWN_WORDS = {
     "/api/v1/events/stream",
 }
 ADMINS = {
+    ("POST", "/api/v1/exports/{name}"),
     ("GET", "/api/v1/apitokens"),
     ("POST", "/api/v1/apitokens"),
     ("DELETE", "/api/v1/apitokens/{token_id}"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from controlplane.identity.domain import Admission
 from controlplane.identity.repository import IdentityRepository
 from controlplane.settings import domain
-from controlplane.settings.domain import BoxQuotas, Spec
+from controlplane.settings.domain import BoxQuotas, Lifetimes, Spec
 from protos.errors import Rejected
 from protos.ids import NodeId
 from tests.sim.control_plane import SimControlPlane
@@ -20,7 +20,9 @@ DEFAULTS = {
     "telemetry": {"retention": "7d"},
     "registry": {"quota": "none"},
     "boxes": {"releases": {"quota": "none"}, "outbox": {"quota": "256MiB"}},
+    "metadata": {"timestamp": "1d", "snapshot": "30d", "assign": "7d"},
 }
+_HOUR = 3_600_000
 
 
 @given(
@@ -31,6 +33,12 @@ DEFAULTS = {
         st.none() | st.integers(domain.LEAST_QUOTA, domain.MOST),
         st.builds(
             BoxQuotas, st.none() | st.integers(domain.LEAST_RELEASES, domain.MOST), st.integers(1 << 20, 1 << 50)
+        ),
+        st.builds(
+            Lifetimes,
+            st.integers(_HOUR, 30 * 24 * _HOUR),
+            st.integers(30 * 24 * _HOUR, domain.MOST_LIFE_MS),
+            st.integers(30 * 24 * _HOUR, domain.MOST_LIFE_MS),
         ),
     )
 )
@@ -49,7 +57,9 @@ def test_settings_survive_being_written_and_read(spec: Spec) -> None:
         ({"boxes": {"releases": {"quota": "1MiB"}}}, "spec.boxes.releases.quota must be none, or at least 16MiB"),
         ({"boxes": {"outbox": {"quota": "none"}}}, "spec.boxes.outbox.quota must be a size such as"),
         ({"boxes": {"outbox": {"quota": "1KiB"}}}, "spec.boxes.outbox.quota must be at least 1MiB"),
-        ({"disk": {}}, "spec.disk is no field here; there are boxes, detections, registry, telemetry"),
+        ({"disk": {}}, "spec.disk is no field here; there are boxes, detections, metadata, registry, telemetry"),
+        ({"metadata": {"timestamp": "1m"}}, "spec.metadata.timestamp must be from 1h to 180d"),
+        ({"metadata": {"timestamp": "60d"}}, "spec.metadata.timestamp must not be longer than snapshot and assign"),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_its_field(spec: object, said: str) -> None:

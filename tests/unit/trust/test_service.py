@@ -461,3 +461,35 @@ def test_only_an_admin_has_the_control_plane_make_a_key(plane: SimControlPlane) 
     made = plane.client.post("/api/v1/metadata/keys").json()
     assert made["key"]["keytype"] == "ed25519"
     assert json.dumps(made).count("PRIVATE") == 0
+
+
+def lives(plane: SimControlPlane) -> dict[str, int]:
+    """Days that online roles are still good for."""
+    now = int(plane.clock.unix())
+    found = {each.document.role: each.document for each in plane.services.trust.roles()}
+    return {role: round((found[role].expires - now) / DAY) for role in trust.ONLINE}
+
+
+def live(plane: SimControlPlane, **spec: str) -> None:
+    answer = plane.client.put("/api/v1/settings/fleet", json={"spec": {"metadata": spec}})
+    assert answer.status_code == 200, answer.text
+
+
+def test_what_is_signed_online_is_good_for_as_long_as_settings_say_from_that_moment_on(plane: SimControlPlane) -> None:
+    plane.services.trust.keep_fresh()
+    assert lives(plane) == {trust.TIMESTAMP: 1, trust.SNAPSHOT: 30, trust.ASSIGN: 7}
+    live(plane, timestamp="60d", snapshot="90d", assign="90d")
+    assert lives(plane) == {trust.TIMESTAMP: 60, trust.SNAPSHOT: 90, trust.ASSIGN: 90}
+    live(plane)  # what was signed for longer goes at once, too
+    assert lives(plane) == {trust.TIMESTAMP: 1, trust.SNAPSHOT: 30, trust.ASSIGN: 7}
+
+
+def test_a_long_life_is_renewed_at_half_of_it(plane: SimControlPlane) -> None:
+    live(plane, timestamp="60d", snapshot="90d", assign="90d")
+    before = versions(plane)
+    plane.clock._unix += 29 * DAY
+    plane.services.trust.keep_fresh()
+    assert versions(plane) == before
+    plane.clock._unix += 2 * DAY
+    plane.services.trust.keep_fresh()
+    assert versions(plane)[trust.TIMESTAMP] > before[trust.TIMESTAMP]
