@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.update.machine import LIMITS, State
+from protos import manifest
 from tests.sim import releases
 from tests.unit.update.conftest import QUAY, Box
 
@@ -124,6 +125,15 @@ async def test_endless_data_stops_where_the_manifest_says(box: Box) -> None:
     box.blobs.wrong[NEW.model_digest] = NEW.model + releases.content("endless", 5_000_000)
     await box.install(NEW)  # the right bytes are a prefix, and no more were taken
     assert box.blobs.sent[NEW.model_digest] <= len(NEW.model) + box.blobs.chunk
+
+
+async def test_a_manifest_that_does_not_end_is_given_up(box: Box) -> None:
+    box.blobs.add(NEW)
+    box.blobs.wrong[NEW.digest] = releases.content("endless", 4 * manifest.MAX_BYTES)
+    box.blobs.chunk = 1 << 16
+    box.offer(NEW)
+    await box.reach(State.FAILED, NEW)
+    assert box.blobs.sent[NEW.digest] <= 4 * (manifest.MAX_BYTES + box.blobs.chunk)  # two fetches of it, two tries
 
 
 async def test_a_truncated_file_is_refused(box: Box) -> None:
