@@ -53,6 +53,7 @@ def test_only_one_whose_every_test_failed_is_red(cases: list[Case], outcome: Out
     assert judged(replace(FLOOR, tests=("one", "two")), cases).outcome is outcome
 
 
+@pytest.mark.timeout(300)  # half a minute on an idle machine
 def test_a_sample_turns_red_and_what_takes_nothing_away_survives() -> None:
     """In copies of this checkout; nothing here is changed."""
     harmless = replace(FLOOR, name="harmless", new=f"    # nothing is taken away\n{FLOOR.old}")
