@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
@@ -14,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from agent.adapters.blob_directory import DirectoryBlobs
-from agent.adapters.blob_https import HttpsBlobs, Patience
+from agent.adapters.blob_https import HttpsBlobs, Patience, pinned
 from agent.adapters.blob_memory import MemoryBlobs
 from agent.ports import BlobSource, Grant
 from controlplane.registry import chunking
@@ -56,7 +55,7 @@ def directory(root: Path, folder: Path) -> DirectoryBlobs:
 async def https(folder: Path) -> AsyncIterator[HttpsBlobs]:
     authority = SimAuthority(now=time.time())
     tls = authority.server_context(folder, authority.server(life=3650 * 86_400.0))
-    trust = ssl.create_default_context(cadata=authority.pem.decode())
+    trust = pinned(authority.pem)
     async with SimHttps(file_server, tls).running() as server:
         yield HttpsBlobs(lambda: Grant(f"{server.url}/blobs", "leave"), lambda: trust)
 
@@ -335,7 +334,7 @@ async def test_the_bearer_is_in_no_error_and_no_text(free_port: int) -> None:
 
 async def test_a_server_of_another_ca_gets_no_bearer(tmp_path: Path) -> None:
     ours, theirs = SimAuthority(now=time.time()), SimAuthority(now=1_795_000_000.0, name="theirs")
-    trust = ssl.create_default_context(cadata=ours.pem.decode())
+    trust = pinned(ours.pem)
     tls = theirs.server_context(tmp_path, theirs.server(life=3650 * 86_400.0))
     async with SimHttps(file_server, tls).running() as server:
         _, error = await drain(HttpsBlobs(lambda: Grant(server.url, "leave"), lambda: trust))

@@ -226,12 +226,13 @@ def test_progress_is_told_to_its_end(state: Path, tmp_path: Path) -> None:
 
 
 def test_signed_metadata_goes_along_and_the_keys_apart_from_it_never(state: Path, tmp_path: Path) -> None:
-    begun = build(Config(state=state))
+    config = Config(state=state)
+    begun = build(config)
     before = {each.document.role: each.document.version for each in begun.trust.roles()}
     begun.database.close()
     back_up(tmp_path / "fleet.tar", state, "", quiet)
     content = (tmp_path / "fleet.tar").read_bytes()
-    for apart in (*(state / "keys" / "offline").iterdir(), state / "keys" / "release.key"):
+    for apart in (*(config.keys_folder / "offline").iterdir(), config.keys_folder / "release.key"):
         assert apart.read_bytes().strip() not in content
     restore(tmp_path / "fleet.tar", tmp_path / "new", "", quiet)
     again = build(Config(state=tmp_path / "new"))

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
+from controlplane.signing import ceremony, metadata
 from controlplane.signing.keys import new_key, read_key, write_key
+from controlplane.trust.repository import TrustRepository
 from controlplane.web import create_app
 from protos import trust
 from protos.errors import Rejected
@@ -199,6 +201,20 @@ def test_a_list_that_is_hidden_is_not_begun_anew(
     done = longshore("push", str(next_one))
     assert done.code == 1
     assert "does not show model-harbour.json" in done.err
+
+
+def test_a_root_of_a_control_plane_that_was_taken_over_is_not_climbed(
+    longshore: Run, house: SimControlPlane, folder: Path, keys: Path
+) -> None:
+    """It has keys of its own for everything, and says that they follow those that were."""
+    now, mine = int(time.time()), new_key()
+    trusted = {role: ([mine.public_key], 1) for role in (trust.ROOT, trust.TARGETS, trust.SNAPSHOT, trust.TIMESTAMP)}
+    root = metadata.signed(ceremony.root(2, trusted, now), [mine])
+    with house.database.begin() as session:
+        TrustRepository(session).add(metadata.read(trust.ROOT, root, root, trust.ROOT), root, now * 1000)
+    done = longshore("push", str(folder))
+    assert done.code == 1
+    assert "2.root.json is not signed by the keys of the root before it; sign nothing" in done.err
 
 
 def test_keys_are_told_with_where_they_are_held(longshore: Run, house: SimControlPlane) -> None:

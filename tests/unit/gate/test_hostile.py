@@ -40,6 +40,12 @@ def test_hostile_models_are_refused_by_their_rule(family: str) -> None:
         assert found[0].rule in model.rules, (model.name, found)
 
 
+@pytest.mark.parametrize("name", ["turned", "doubled", "nowhere", "mistyped", "unnamed", "without_result"])
+def test_a_graph_that_cannot_be_is_refused_before_any_run(name: str) -> None:
+    model = next(each for each in EVERYTHING if each.name == f"unsound/{name}")
+    assert [refusal.rule for refusal in static.judged(model.build(), {})] == [Rule.UNSOUND]
+
+
 @pytest.fixture(scope="module")
 def read() -> list[tuple[Hostile, Facts]]:
     """What the gate reads of some of each family."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -261,6 +262,13 @@ def test_a_process_of_the_gate_opens_connects_starts_nothing(tmp_path: Path, att
     assert done.returncode != 0
     assert b"done" not in done.stdout
     assert not list(tmp_path.iterdir())
+
+
+def test_a_process_of_the_gate_that_computes_without_end_is_ended() -> None:
+    code = "from controlplane.gate.lockdown import lock;lock(1<<30,1)\nwhile True: pass"
+    environment = lockdown.environment(os.environ, Path(__file__).parents[3])
+    done = subprocess.run([sys.executable, "-c", code], check=False, env=environment, timeout=50)
+    assert done.returncode in (-signal.SIGXCPU, -signal.SIGKILL)
 
 
 def test_every_task_has_its_outputs() -> None:

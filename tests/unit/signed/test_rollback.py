@@ -102,6 +102,31 @@ async def test_a_repository_that_goes_back_is_refused_whatever_happened_to_the_d
     await box.approved(NEW.digest)
 
 
+async def test_roots_that_lie_garbled_on_the_disk_are_fetched_anew(
+    box: SignedBox, repository: SignedRepository
+) -> None:
+    repository.rotate("timestamp")
+    repository.deploy(OLD, "1.0.0")
+    await box.refresh()
+    kept = box.folder / "trust" / "root_history" / "2.root.json"
+    kept.write_bytes(b'{"signed": {')
+    await (await box.restarted()).approved(OLD.digest)
+    assert kept.read_bytes() == repository.files["2.root.json"]
+
+
+async def test_what_was_below_a_floor_does_not_stay_on_the_disk(box: SignedBox, repository: SignedRepository) -> None:
+    repository.deploy(OLD, "1.0.0")
+    before = served(repository)
+    repository.deploy(NEW, "2.0.0")
+    await box.approved(NEW.digest)
+    gone(box)
+    await box.restarted()
+    repository.files = before
+    with pytest.raises(Untrusted, match="has seen version"):
+        await box.refresh()
+    assert not [name for name in ("timestamp", "snapshot") if (box.folder / "trust" / f"{name}.json").exists()]
+
+
 async def test_what_the_library_left_behind_when_it_was_killed_goes_at_the_next_start(box: SignedBox) -> None:
     await box.refresh()
     left = box.folder / "trust" / "tmpabcd1234"
@@ -240,6 +265,27 @@ async def test_a_root_that_only_its_own_new_key_has_signed_is_refused(
     repository.roles["root"].add_key(repository.keys["root"][0].public_key, "root")
     repository.write_root()
     with pytest.raises(Untrusted, match="root was signed by 0/1 keys"):
+        await box.refresh()
+    assert box.floors.now.root == 1
+
+
+async def test_a_root_whose_own_new_key_has_not_signed_is_refused(box: SignedBox, repository: SignedRepository) -> None:
+    await box.refresh()
+    old = repository.keys["root"]
+    repository.roles["root"].revoke_key(old[0].public_key.keyid, "root")
+    repository.roles["root"].add_key(SignedRepository().keys["root"][0].public_key, "root")
+    repository.write_root()
+    with pytest.raises(Untrusted, match="root was signed by 0/1 keys"):
+        await box.refresh()
+    assert box.floors.now.root == 1
+
+
+async def test_a_root_that_leaves_one_out_is_refused(box: SignedBox, repository: SignedRepository) -> None:
+    await box.refresh()
+    repository.write_root()
+    repository.write_root()
+    repository.files["2.root.json"] = repository.files["3.root.json"]
+    with pytest.raises(Untrusted, match="root version 3 came in place of 2"):
         await box.refresh()
     assert box.floors.now.root == 1
 

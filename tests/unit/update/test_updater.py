@@ -100,6 +100,16 @@ async def test_a_file_changed_on_the_way_is_refused_and_the_old_one_answers(box:
     assert not box.releases.has(NEW.model_digest)
 
 
+async def test_a_file_that_nothing_loads_is_hashed_as_well(box: Box) -> None:
+    box.blobs.add(NEW)
+    (card,) = (digest for digest, content in NEW.blobs.items() if content.startswith(b"# harbour"))
+    box.blobs.wrong[card] = b"!" + NEW.blobs[card][1:]
+    box.offer(NEW)
+    report = await box.reach(State.FAILED, NEW)
+    assert "card.md is not what the manifest names" in report.message
+    assert not box.releases.has(card)
+
+
 async def test_bytes_garbled_once_are_fetched_again(box: Box) -> None:
     box.blobs.add(OLD)
     box.blobs.wrong[OLD.model_digest] = b"!" + OLD.model[1:]

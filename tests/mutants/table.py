@@ -1,0 +1,17 @@
+"""All mutants, and a sample by seed of each table."""
+
+from __future__ import annotations
+
+import random
+
+from tests.mutants import distribution, keeping, signing, untrusted
+from tests.mutants.mutant import Mutant
+
+TABLES = (distribution.MUTANTS, keeping.MUTANTS, signing.MUTANTS, untrusted.MUTANTS)
+MUTANTS: tuple[Mutant, ...] = tuple(mutant for table in TABLES for mutant in table)
+
+
+def sample(each: int, seed: int) -> list[Mutant]:
+    """So many of each table."""
+    chance = random.Random(seed)
+    return [mutant for table in TABLES for mutant in chance.sample(table, each)]
