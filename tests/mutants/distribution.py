@@ -59,8 +59,8 @@ BYTES = (
     Mutant(
         "bytes-of-a-file",
         "Of a file no more bytes are taken than its manifest says.",
-        "agent/update/steps.py",
-        "                if missing <= 0:\n                    break\n",
+        "agent/update/staging.py",
+        "                    if missing <= 0:\n                        break\n",
         "",
         (f"{_UPDATER}test_endless_data_stops_where_the_manifest_says",),
     ),
