@@ -37,9 +37,11 @@ class AgentConfig:
     threads: int = 0  # per engine; 0: one per core
     slots: int = 6  # frames per tap in shared memory: one being written, one waiting, one running, three in the cloud
     confirm_seconds: float = 10.0  # a new release must behave this long before it is kept
+    trial_seconds: float = 60.0  # a new agent must sync and answer this long before it is kept
     outbox_bytes: int = 0  # of disk, for telemetry that waits, at most; 0: as much as the fleet's settings say
     events_broker: str = ""  # mqtt://127.0.0.1:1883: events go there, for applications beside the box, and not up
     log_level: str = "INFO"
+    berth: str = ""  # where this agent runs (agent.berths); told by the launcher, "" where none started it
 
     def outbox_bound(self, quota: int) -> int:
         """Bytes of disk for telemetry; `quota` is what the fleet's settings say, 0 where nobody has said it."""
@@ -87,7 +89,7 @@ def _check_numbers(config: AgentConfig) -> None:
         port = getattr(config, name)
         if not 0 <= port <= MAX_PORT:
             raise Rejected(f"{PREFIX}{name.upper()} must be from 0 to {MAX_PORT}, not {port}")
-    for name in ("threads", "confirm_seconds", "outbox_bytes"):
+    for name in ("threads", "confirm_seconds", "trial_seconds", "outbox_bytes"):
         value = getattr(config, name)
         if not 0 <= value < math.inf:
             raise Rejected(f"{PREFIX}{name.upper()} must be 0 or more, not {value}")

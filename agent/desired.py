@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+from agent.berths.update import AgentWish
 from agent.pipeline.board import CameraWish, DeploymentWish, ShadowWish
 from agent.pipeline.run import LaneSettings
 from agent.tracking.rules import Marks
@@ -20,6 +21,7 @@ from protos import ids
 from protos.errors import InvalidName
 from protos.fleet_pb2 import CameraSpec, CloudEndpoint, DeploymentSpec, DesiredState
 from protos.ids import CameraName, DeploymentName
+from protos.manifest import AGENT_MODEL
 
 _DAY_MINUTES = 24 * 60
 LOOK_EVERY_MS = 10_000  # at a camera in which nothing moves, where desired state does not say
@@ -64,6 +66,7 @@ class Desired:
     refused: tuple[str, ...] = ()
     quotas: Quotas = Quotas()
     downloads: dict[DeploymentName, Download] = field(default_factory=dict)
+    agent: AgentWish | None = None  # the agent's own release; None: nobody says which
 
     @property
     def marks(self) -> dict[CameraName, Marks]:
@@ -80,7 +83,9 @@ class Desired:
 def desired(state: DesiredState) -> Desired:
     refused: list[str] = []
     cameras = [made for spec in state.cameras if (made := _camera(spec, refused))]
-    deployments = [wish for spec in state.deployments if (wish := _deployment(spec, refused))]
+    found = [wish for spec in state.deployments if (wish := _deployment(spec, refused))]
+    deployments = [wish for wish in found if wish.model != AGENT_MODEL]
+    agent = _agent([wish for wish in found if wish.model == AGENT_MODEL], refused)
     return Desired(
         generation=state.generation,
         cameras=tuple(cameras),
@@ -95,7 +100,19 @@ def desired(state: DesiredState) -> Desired:
         refused=tuple(refused),
         quotas=Quotas(state.quotas.release_bytes, state.quotas.outbox_bytes),
         downloads={DeploymentName(spec.name): _download(spec) for spec in state.deployments},
+        agent=agent,
     )
+
+
+def _agent(wishes: list[DeploymentWish], refused: list[str]) -> AgentWish | None:
+    """One at most: where several select this box, the first by name counts."""
+    if not wishes:
+        return None
+    names = sorted(wish.name for wish in wishes)
+    if len(names) > 1:
+        refused.append(f"deployments {', '.join(names)} all name the agent of this box; let one of them select it")
+    first = next(wish for wish in wishes if wish.name == names[0])
+    return AgentWish(first.name, first.version, first.digest)
 
 
 def _camera(spec: CameraSpec, refused: list[str]) -> CameraWish | None:

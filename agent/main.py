@@ -295,7 +295,7 @@ def labels_of(pairs: tuple[str, ...]) -> dict[str, str]:
 
 def _start(role: str, *, join_url: str | None, node_id: str, **options: Any) -> None:
     from agent.joining import join_once
-    from agent.node import run_node
+    from agent.running import run_node
 
     token = _token(options.pop("token_stdin"), options.pop("token_file"), options.pop("token"))
     config = from_environment(role=role, **options)

@@ -11,23 +11,20 @@ import asyncio
 import contextlib
 import logging
 import random
-import signal
 import ssl
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import uvloop
-
 from agent import logs, report
 from agent.adapters import notify
+from agent.adapters.berths_disk import DiskBerths
 from agent.adapters.blob_https import HttpsBlobs, pinned
 from agent.adapters.carried_folder import CarriedFolder
 from agent.adapters.clock import SystemClock
 from agent.adapters.compiled_store import CompiledStore
 from agent.adapters.enroll_https import HttpsLateDoor
 from agent.adapters.fleet_grpc import GrpcFleetLink
-from agent.adapters.hold import hold
 from agent.adapters.identity_dir import IdentityDirectory
 from agent.adapters.mqtt import TlsFiles
 from agent.adapters.mqtt_events import MqttEvents, place
@@ -35,18 +32,19 @@ from agent.adapters.outbox_sqlite import SqliteOutbox
 from agent.adapters.release_store import DiskReleaseStore
 from agent.adapters.state_sqlite import SqliteState
 from agent.adapters.x509 import X509Keys
+from agent.berths.progress import Health
+from agent.berths.update import AgentUpdate, Around
 from agent.cameras.capture import CameraStats, Captured, Captures
 from agent.carried.nearest import NearestBlobs
 from agent.carried.uptake import Uptake
 from agent.config import AgentConfig
 from agent.desired import Desired, desired
-from agent.identity.decisions import role_problem
 from agent.identity.renewal import Renewal
 from agent.identity.store import Identity
-from agent.inference import gpu_facts, runtime
+from agent.inference import gpu_facts
 from agent.inference.compiler import Compiler
 from agent.inference.engine import OnnxEngine
-from agent.link.loop import Handlers, SyncLoop, kept
+from agent.link.loop import Handlers, SyncLoop
 from agent.looking import Looking
 from agent.pipeline.board import Board
 from agent.pipeline.table import BoardTable
@@ -77,28 +75,27 @@ from agent.update.steps import Ports
 from agent.version import VERSION
 from agent.wires import BrokerWire, CloudWire
 from agent.workers.sandboxes import Sandboxes
-from agent.workers.settled import settle
-from protos.errors import Fatal, Rejected
 from protos.fleet_pb2 import DesiredState, SyncRequest
-from protos.ids import CameraName, DeploymentName
+from protos.ids import CameraName, DeploymentName, Digest
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class _Disk:
+class Disk:
     """What lies in the state directory."""
 
     state: SqliteState
     outbox: SqliteOutbox
     releases: DiskReleaseStore
     identity: IdentityDirectory
+    berths: DiskBerths
 
 
 class Node:
     """The parts of a running agent. Made on the event loop, started once, closed once."""
 
-    def __init__(self, config: AgentConfig, disk: _Disk, identity: Identity) -> None:
+    def __init__(self, config: AgentConfig, disk: Disk, identity: Identity) -> None:
         self.config = config
         self._disk = disk
         self._identity = identity
@@ -127,6 +124,8 @@ class Node:
         self._downloads = Downloads(self._clock, disk.state, identity.member.node_id, lambda: self._sync.clock_offset)
         self._shadows = Shadows(ports, self.board, self._clock, self._downloads, self._changed, available_memory)
         self._updater = self._new_updater(ports)
+        self.outdated = asyncio.Event()  # another agent is to start in this one's place
+        self._agent_update = self._new_agent_update(ports)
         self._sync = SyncLoop(self._link, disk.state, self._clock, self._report, self._handlers())
         self._uptake = self._new_uptake()
         self._broker = self._new_broker()
@@ -161,6 +160,7 @@ class Node:
         self._tasks.eternal("carried", self._uptake.run())
         self._tasks.eternal("renew", self._renewal.run())
         self._tasks.eternal("trust", self._trust.run())
+        self._tasks.eternal("agent update", self._agent_update.run())
         self._tasks.eternal("look", self._looking.serve(self._link))
         self._tasks.eternal("snapshots", self._looking.answer(self._link))
         self._tasks.eternal("signs of life", self._notifier.live(self._clock))
@@ -227,6 +227,7 @@ class Node:
         self._updater.hurry(self._downloads.plan(wished.downloads))
         self._updater.offer({wish.name: wish.digest for wish in wished.deployments})
         self._shadows.offer({wish.name: wish.shadow.digest for wish in wished.deployments if wish.shadow})
+        self._agent_update.offer(wished.agent)
         self._wished.set()
 
     async def _apply(self) -> None:
@@ -272,7 +273,7 @@ class Node:
     def _report(self) -> SyncRequest:
         self._was_connected = self._sync.connected
         epoch = self._disk.outbox.summary().epoch
-        deployments, cameras = self._updater.reports(), self.captures.stats()
+        deployments, cameras = [*self._updater.reports(), *self._agent_update.reports()], self.captures.stats()
         tallies = {name: each.tally for name, each in self.board.shadows.items()}
         shadows = report.shadow_reports(self._shadows, tallies, self.board.shadow_trouble)
         problems, costs, proven = self._problems(), self.board.costs, self._trust.proven()
@@ -401,12 +402,28 @@ class Node:
     def _proven_anew(self) -> None:
         self._updater.wake()
         self._shadows.wake()
+        self._agent_update.wake()
         self._sync.changed()
 
     def _new_updater(self, ports: Ports) -> Updater:
         settings = UpdateSettings(confirm_seconds=self.config.confirm_seconds)
-        kept, downloads = lambda: self._shadows.releases, self._downloads
-        return Updater(ports, self._disk.state, self._clock, settings, self._changed, kept, downloads)
+        downloads = self._downloads
+        return Updater(ports, self._disk.state, self._clock, settings, self._changed, self._kept, downloads)
+
+    def _kept(self) -> list[Digest]:
+        return [*self._shadows.releases, *self._agent_update.releases]
+
+    def _new_agent_update(self, ports: Ports) -> AgentUpdate:
+        seconds = self.config.trial_seconds
+        berths, state, clock, restart = self._disk.berths, self._disk.state, self._clock, self.outdated.set
+        told = self._health, restart, VERSION, seconds, self._changed
+        return AgentUpdate(Around(ports, berths, state, clock, *told, self._downloads))
+
+    def _health(self) -> Health:
+        """What a trial is judged by."""
+        answering = frozenset(report.deployment for report in self._updater.reports() if report.active)
+        wanted = frozenset(wish.name for wish in self._desired.deployments)
+        return Health(self._sync.connected, wanted, answering)
 
     def _changed(self) -> None:
         self._sync.changed()
@@ -434,65 +451,3 @@ class Node:
         self._link.reload()
         self._tasks.once("reconnect broker", self._broker.renewed())
         self._tasks.once("reconnect cloud", self._cloud.renewed())
-
-
-def _outbox_bytes(config: AgentConfig, state: SqliteState) -> int:
-    """As it was before: a start must not drop what a wider quota let in."""
-    told = kept(state)
-    return config.outbox_bound(told.quotas.outbox_bytes if told else 0)
-
-
-async def _run(config: AgentConfig) -> None:
-    keys = X509Keys()
-    identity_directory = IdentityDirectory(config.state_dir, keys)
-    identity = identity_directory.load()
-    if trouble := role_problem(identity.member.role, config.role):
-        raise Rejected(trouble)
-    logs.configure(config.log_level, identity.member.node_id)
-    state = SqliteState(config.state_dir / "state.db")
-    disk = _Disk(
-        state,
-        SqliteOutbox(config.state_dir / "outbox.db", _outbox_bytes(config, state)),
-        DiskReleaseStore(config.state_dir),
-        identity_directory,
-    )
-    node = Node(config, disk, identity)
-    try:
-        await node.start()
-        settle()
-        log.info("agent %s runs as %s", VERSION, identity.member.node_id)
-        broken = await _until_told(node)
-    finally:
-        await node.close()
-        state.close()
-    if broken:
-        raise Fatal(f"the agent's part {broken!r} ended by itself, which is a mistake of ours; the log says why")
-
-
-async def _until_told(node: Node) -> str:
-    """Return at SIGTERM or SIGINT, or when a part that must not end has ended: then its name."""
-    told = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
-    waits = {asyncio.ensure_future(told.wait()), asyncio.ensure_future(node.failure())}
-    done, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    for wait in pending:
-        wait.cancel()
-    if told.is_set():
-        return ""
-    broken = str(done.pop().result())
-    log.critical("%s ended; the agent ends too and is to be started again", broken)
-    return broken
-
-
-def run_node(config: AgentConfig) -> None:
-    """Run until told to end.
-
-    Raises:
-        Fatal: the state directory or a port is taken, the runtime is unusable, or a part that must not end has ended.
-        Rejected: this box has not joined, or in the other role.
-    """
-    if trouble := runtime.trouble(runtime.installed(), config.provider):
-        raise Fatal(trouble)  # the inference runtimes installed here exclude each other
-    with hold(config.state_dir), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_run(config))

@@ -27,7 +27,10 @@ SCHEMA_VERSION = 1
 MAX_BYTES = 1 << 20  # a manifest is metadata: a larger one is an attack or a mistake
 TASKS = ("detection", "classification", "tensor")
 FITS = ("letterbox", "stretch")
-ROLES = ("model", "labels", "card", "other")
+ROLES = ("model", "labels", "card", "wheel", "lock", "other")
+AGENT = "agent"  # task of a release of the agent itself: wheels, and the lock that pip installs them by
+AGENT_MODEL = ModelName("longshore-agent")  # the one name of such releases, and of nothing else
+AGENT_LOCK = "requirements.lock"
 PRECISIONS = ("fp32", "fp16", "int8")
 MOST_FILES = 64  # of one release
 MOST_VARIANTS = 16  # each is looked into, and each is one more thing a box chooses from
@@ -202,7 +205,7 @@ def _manifest(document: Json) -> Manifest:
     return Manifest(
         name=model_name(_text(document, "name")),
         version=version(_text(document, "version")),
-        task=_choice(document, "task", TASKS),
+        task=_choice(document, "task", (*TASKS, AGENT)),
         input=_input(document.get("input")),
         labels=_labels(document.get("labels")),
         variants=tuple(_variant(item) for item in _items(document, "variants")),
@@ -228,6 +231,15 @@ def _check(manifest: Manifest) -> None:
     paths = [entry.path for entry in manifest.files]
     if len(set(paths)) != len(paths):
         raise InvalidManifest("manifest: a file is listed twice")
+    if (manifest.task == AGENT) != (manifest.name == AGENT_MODEL):
+        raise InvalidManifest(f"manifest: task {AGENT!r} and the name {AGENT_MODEL!r} belong together")
+    if manifest.task == AGENT:
+        _check_agent(manifest, paths)
+    else:
+        _check_model(manifest, paths)
+
+
+def _check_model(manifest: Manifest, paths: list[str]) -> None:
     if not manifest.variants:
         raise InvalidManifest("manifest: at least one variant is needed")
     if len({variant.name for variant in manifest.variants}) != len(manifest.variants):
@@ -239,6 +251,13 @@ def _check(manifest: Manifest) -> None:
         raise InvalidManifest(f"manifest: task {manifest.task!r} needs an image input")
     if manifest.task != "tensor" and not manifest.labels:
         raise InvalidManifest(f"manifest: task {manifest.task!r} needs the names of its classes in 'labels'")
+
+
+def _check_agent(manifest: Manifest, paths: list[str]) -> None:
+    if manifest.variants or manifest.labels or manifest.input is not None:
+        raise InvalidManifest("manifest: a release of the agent has no variants, labels or input")
+    if AGENT_LOCK not in paths:
+        raise InvalidManifest(f"manifest: a release of the agent needs {AGENT_LOCK}; make it with 'longshore agent'")
 
 
 def _text(item: Json, key: str) -> str:

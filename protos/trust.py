@@ -23,7 +23,7 @@ from typing import Any
 
 from protos.errors import InvalidManifest
 from protos.ids import DeploymentName, Digest, ModelName, Version, digest, hex_of, model_name, version
-from protos.manifest import MAX_BYTES, TASKS
+from protos.manifest import AGENT, MAX_BYTES, TASKS
 
 ROOT, TARGETS, SNAPSHOT, TIMESTAMP = "root", "targets", "snapshot", "timestamp"
 MODELS, ASSIGN = "models", "assign"
@@ -127,8 +127,8 @@ def listing(path: str, size: int, hashes: Mapping[str, str], custom: Mapping[str
         signed_by=_text(custom, "signedBy"),
         unknown={key: value for key, value in custom.items() if key not in _KNOWN},
     )
-    if found.task not in TASKS:
-        raise InvalidManifest(f"signed metadata: task {found.task!r} of {path} is not one of {', '.join(TASKS)}")
+    if found.task not in (*TASKS, AGENT):
+        raise InvalidManifest(f"signed metadata: task {found.task!r} of {path} is not one that this version knows")
     if found.path != path:
         raise InvalidManifest(f"signed metadata: {path} describes {found.path}")
     return found

@@ -4,7 +4,8 @@ A damaged database is set aside under a name that tells when, and another takes 
 Problem. Found at the start, the new one is empty: the box stays up, and desired state and files come back from the
 control plane. Found later, nothing is lost: all values are few and small, and kept in memory beside the file.
 
-The file carries the number of its FORMAT, and one of a newer agent is left alone: 0 is what 0.1.0 wrote.
+The file carries the number of its FORMAT, and one of a newer agent is left alone: 0 is what 0.1.0 wrote. An agent on
+trial does not raise it, and writes what the one before reads: that one may have to go on.
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ _NOT_OURS = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PE
 class SqliteState:
     """See agent.ports.StateStore. Used by one thread of one process."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, on_trial: bool = False) -> None:
         """Raises Fatal when the file cannot be opened or written, or is of a newer agent."""
         self._path = path
+        self._on_trial = on_trial
         self._db: sqlite3.Connection | None = None
         self._values: dict[str, bytes] = {}
         self.damaged: str | None = None
@@ -71,7 +73,7 @@ class SqliteState:
     def _database(self) -> sqlite3.Connection:
         """Opened, and filled with what is known, if there is none."""
         if self._db is None:
-            self._db = _open(self._path, self._values)
+            self._db = _open(self._path, self._values, on_trial=self._on_trial)
         return self._db
 
     def _set_aside(self, error: sqlite3.DatabaseError) -> None:
@@ -90,7 +92,7 @@ class SqliteState:
             raise _translate(error, self._path) from error
 
 
-def _open(path: Path, values: Mapping[str, bytes]) -> sqlite3.Connection:
+def _open(path: Path, values: Mapping[str, bytes], *, on_trial: bool) -> sqlite3.Connection:
     # isolation_level None: each statement is its own durable transaction.
     db = sqlite3.connect(path, isolation_level=None, timeout=2.0)
     try:
@@ -103,7 +105,7 @@ def _open(path: Path, values: Mapping[str, bytes]) -> sqlite3.Connection:
         db.execute(_SCHEMA)
         if db.execute("PRAGMA quick_check").fetchone() != ("ok",):
             raise _damaged(path)
-        _claim(db, path)
+        _claim(db, path, on_trial=on_trial)
         db.executemany(_PUT, values.items())
     except BaseException:
         db.close()
@@ -111,12 +113,12 @@ def _open(path: Path, values: Mapping[str, bytes]) -> sqlite3.Connection:
     return db
 
 
-def _claim(db: sqlite3.Connection, path: Path) -> None:
+def _claim(db: sqlite3.Connection, path: Path, *, on_trial: bool) -> None:
     """This agent's format from now on. A full disk is no reason not to start."""
     (found,) = db.execute("PRAGMA user_version").fetchone()
     if found > FORMAT:
         raise Fatal(f"{path} was written by a newer agent; start that one again, or join anew in another folder")
-    if found < FORMAT:
+    if found < FORMAT and not on_trial:
         with contextlib.suppress(sqlite3.OperationalError):
             db.execute(f"PRAGMA user_version = {FORMAT}")
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import agent
 from agent.adapters import files
 from agent.adapters.hold import holder
+from agent.berths.choice import FILE, FOLDER
 from agent.config import AgentConfig
 from agent.install import unit
 from agent.install.unit import UNIT, USER, Service
@@ -97,6 +98,8 @@ def install(box: Box, wanted: Service) -> bool:
     if not box.has_user():
         account = ("--home-dir", str(wanted.state_dir), "--no-create-home", "--shell", _NOLOGIN)
         box.run("useradd", "--system", "--user-group", *account, USER)
+    launched = wanted.state_dir / FOLDER / FILE
+    launched.unlink(missing_ok=True)  # whoever installs wants what is installed now, whatever was updated to
     box.own(wanted.state_dir)
     changed = not box.unit.exists() or box.unit.read_text() != text
     if changed:

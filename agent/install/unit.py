@@ -104,7 +104,8 @@ class Service:
 def text(service: Service) -> str:
     """Raises Rejected when the service's user could not read the agent's code."""
     check_readable(service)
-    command = f"{service.python} -P -m agent.main {service.verb} --state-dir {service.state_dir}"
+    launcher = f"{service.python} -P -m agent.launcher {service.state_dir}"
+    command = f"{launcher} {service.verb} --state-dir {service.state_dir}"
     return TEMPLATE.format(
         name=NAME,
         user=USER,

@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from enum import StrEnum
 
 from agent.errors import Damaged, DiskFull, Held, OverQuota
 from agent.ports import Clock, StateStore
@@ -44,7 +45,7 @@ class Report:
     """What Sync tells of one deployment. `active` answers now, "" when nothing does."""
 
     deployment: DeploymentName
-    state: State
+    state: StrEnum  # of agent.update.machine, or of agent.berths.machine
     target: str
     active: str
     message: str

@@ -55,6 +55,7 @@ SECTIONS = {
         "cancel": ("cancel", "End a Run before its time."),
     },
     "Boxes and people": {
+        "agent": ("agent", "Releases of the agent itself, to which boxes update themselves."),
         "token": ("token", "Create, list and delete join tokens."),
         "invite": ("invite", "A sign-in link for somebody, with a role."),
         "apitoken": ("apitoken", "Create, list and delete API tokens."),

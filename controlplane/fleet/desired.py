@@ -21,10 +21,11 @@ import msgspec
 from controlplane.fleet import downloads, watching
 from controlplane.fleet.downloads import Download
 from controlplane.fleet.objects import CLOUD, EDGE, Camera, Deployment, Fleet, Node, Releases
-from controlplane.fleet.specs import OffloadSpec, ShadowSpec
+from controlplane.fleet.specs import DeploymentSpec, OffloadSpec, ShadowSpec
 from controlplane.fleet.watching import Motion
 from controlplane.fleet.zones import Line, Zone
 from controlplane.settings.domain import BoxQuotas
+from protos.manifest import AGENT_MODEL
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,11 @@ def selects(deployment: Deployment, node: Node) -> bool:
     return selector.matches(node.selected_by)
 
 
+def sees(spec: DeploymentSpec, camera: Camera) -> bool:
+    """Whether a camera of a selected node is in it. A release of the agent looks at none."""
+    return spec.model != AGENT_MODEL and spec.camera_selector.matches(camera.meta.labels)
+
+
 def deployments_of(node: Node, deployments: Iterable[Deployment]) -> list[Deployment]:
     return sorted((item for item in deployments if selects(item, node)), key=lambda item: item.name)
 
@@ -155,7 +161,7 @@ def _deployment(deployment: Deployment, cameras: list[Camera], fleet: Fleet) -> 
         model=spec.model,
         version=spec.version,
         digest=_digest(deployment, fleet.releases),
-        cameras=tuple(camera.name for camera in cameras if spec.camera_selector.matches(camera.meta.labels)),
+        cameras=tuple(camera.name for camera in cameras if sees(spec, camera)),
         deadline_ms=spec.deadline_ms,
         offload=spec.offload,
         min_score=spec.min_score,

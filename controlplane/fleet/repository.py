@@ -23,6 +23,7 @@ from controlplane.fleet.zones import Line, Zone
 from controlplane.settings.domain import BoxQuotas
 from controlplane.settings.repository import SettingsRepository
 from protos.ids import CameraName, DeploymentName, Digest, ModelName, NodeId, Version
+from protos.manifest import AGENT
 
 _REPORT_COLUMNS = ("deployments", "cameras", "problems", "clock_unix_ms", "trust", "by_file")
 Row = TypeVar("Row", tables.Node, tables.Camera, tables.Deployment)
@@ -58,7 +59,7 @@ class FleetRepository:
     def served_only(self) -> dict[tuple[ModelName, Version], str]:
         """Releases that cameras cannot show, with their task."""
         query = select(tables.Release.model, tables.Release.version, tables.Release.task)
-        rows = self._session.execute(query.where(tables.Release.task != "detection"))
+        rows = self._session.execute(query.where(tables.Release.task.not_in(("detection", AGENT))))
         return {(ModelName(model), Version(version)): task for model, version, task in rows}
 
     def unsigned(self) -> frozenset[tuple[ModelName, Version]]:

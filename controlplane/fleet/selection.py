@@ -35,6 +35,6 @@ def selection(spec: DeploymentSpec, fleet: Fleet) -> Selection:
     edge = tuple(node for node in chosen if node.role == EDGE)
     names = {node.name for node in edge}
     cameras = [camera for camera in fleet.cameras if camera.spec.node in names]
-    matching = [camera for camera in cameras if spec.camera_selector.matches(camera.meta.labels)]
+    matching = [camera for camera in cameras if desired.sees(spec, camera)]
     cloud = tuple(node for node in chosen if node.role != EDGE)
     return Selection(edge, cloud, tuple(sorted(matching, key=lambda camera: camera.name)))

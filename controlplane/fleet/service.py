@@ -271,6 +271,7 @@ def _check_release(repository: FleetRepository, spec: DeploymentSpec) -> None:
     if spec.classes:
         specs.check_classes(spec, manifests.parse(content).labels)
     if spec.shadow.candidate is not None:
+        specs.check_shadow(spec.model, spec.shadow.candidate)
         _manifest(repository, *spec.shadow.candidate)
 
 

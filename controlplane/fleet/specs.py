@@ -18,6 +18,7 @@ from controlplane.fleet.zones import Line, Zone
 from protos import ids, pace
 from protos.errors import Rejected
 from protos.ids import ModelName, NodeId, Version
+from protos.manifest import AGENT_MODEL
 
 MAX_RATE = 60.0  # frames per second of one camera: above it decoding alone fills a core
 MAX_SLOW_DOWN_MS = 10_000
@@ -167,6 +168,12 @@ def check_classes(spec: DeploymentSpec, labels: Sequence[str]) -> None:
             known = ", ".join(labels[:_LABELS_SHOWN]) + (", …" if len(labels) > _LABELS_SHOWN else "")
             there_are = f"there are {known}" if known else "it has none"
             raise Rejected(f"spec.classes: {spec.model} {spec.version} has no label {wanted!r}; {there_are}")
+
+
+def check_shadow(model: ModelName, candidate: tuple[ModelName, Version]) -> None:
+    """Raises Rejected: an agent is compared with nothing."""
+    if AGENT_MODEL in (model, candidate[0]):
+        raise Rejected("spec.shadow: a release of the agent runs alone; leave spec.shadow out")
 
 
 def _objective(value: object, where: str) -> int:

@@ -18,6 +18,7 @@ from controlplane.fleet.reports import CameraReport, DeploymentReport, ShadowRep
 from controlplane.fleet.selection import selection
 from controlplane.fleet.selectors import EVERYTHING
 from controlplane.fleet.specs import DeploymentSpec
+from protos.manifest import AGENT_MODEL
 
 READY = "Ready"
 CONVERGED = "Converged"
@@ -66,6 +67,10 @@ _UNDER_WAY = {
     "SWAPPING": "is swapping to the release",
     "CONFIRMING": "is watching the new release before it confirms it",
     "ROLLING_BACK": "is rolling back",
+    "INSTALLING": "is installing the agent beside the one that runs",
+    "SWITCHING": "is switching to the agent",
+    "RESTARTING": "is starting the agent",
+    "REVERTING": "is going back to the agent before it",
 }
 
 
@@ -221,7 +226,7 @@ def _camera_ready(camera: Camera, node: Node | None, report: CameraReport) -> Co
 
 
 def deployment_conditions(deployment: Deployment, steps: list[Progress], fleet: Fleet) -> list[Condition]:
-    found = [_deployment_ready(steps), _deployment_converged(deployment, steps, fleet.releases)]
+    found = [_deployment_ready(deployment, steps), _deployment_converged(deployment, steps, fleet.releases)]
     return [*found, *_watching(deployment.spec, fleet)]
 
 
@@ -248,14 +253,16 @@ def _served_only(spec: DeploymentSpec, task: str) -> Condition:
     return _condition(WATCHING, "ServedOnly", message, ok=False)
 
 
-def _deployment_ready(steps: list[Progress]) -> Condition:
-    silent = [step for step in steps if not step.active_digest]
+def _deployment_ready(deployment: Deployment, steps: list[Progress]) -> Condition:
+    of_agent = deployment.spec.model == AGENT_MODEL  # who reports runs one, of whatever release
+    silent = [step for step in steps if not step.active_digest and not of_agent]
     if not steps:
         return _condition(READY, "NoBoxSelected", "no box is selected", ok=False)
     if silent:
         message = f"no release answers on {_names(silent)}"
         return _condition(READY, "NotAnswering", message, ok=False)
-    return _condition(READY, "Answering", f"a release answers on {_count(len(steps))}", ok=True)
+    what = "an agent runs" if of_agent else "a release answers"
+    return _condition(READY, "Answering", f"{what} on {_count(len(steps))}", ok=True)
 
 
 def _deployment_converged(deployment: Deployment, steps: list[Progress], releases: Releases) -> Condition:

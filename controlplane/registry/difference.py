@@ -142,7 +142,8 @@ def _files(before: Iterable[StoredFile], after: Iterable[StoredFile]) -> tuple[F
 def _first(side: Side) -> Outline:
     """Of the variant that boxes take unless something speaks against it."""
     outlines = side.outlines or {}
-    wanted = side.manifest.variants[0].file if side.manifest else ""
+    variants = side.manifest.variants if side.manifest else ()
+    wanted = variants[0].file if variants else ""
     return outlines.get(wanted) or next(iter(outlines.values()), {})
 
 

@@ -20,6 +20,7 @@ TASKS = {
     "detection": "finds objects",
     "classification": "names what it sees",
     "tensor": "gives plain tensors",
+    "agent": "is the agent of boxes",
 }
 
 

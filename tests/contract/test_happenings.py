@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from agent.adapters.berths_disk import DiskBerths
 from agent.adapters.identity_dir import IdentityDirectory
 from agent.adapters.outbox_sqlite import SqliteOutbox
 from agent.adapters.release_store import DiskReleaseStore
@@ -22,7 +23,7 @@ from agent.adapters.state_sqlite import SqliteState
 from agent.adapters.x509 import X509Keys
 from agent.config import AgentConfig
 from agent.identity.store import Identity, Membership
-from agent.node import Node, _Disk
+from agent.node import Disk, Node
 from agent.telemetry import records
 from agent.types import Tap
 from controlplane.fleet import wire as fleet_wire
@@ -75,7 +76,8 @@ def fleet(tmp_path: Path, clock: FakeClock) -> Iterator[SimFleet]:
 async def node(tmp_path: Path) -> AsyncIterator[Node]:
     state, outbox = SqliteState(tmp_path / "state.db"), SqliteOutbox(tmp_path / "outbox.db", 1 << 20)
     await outbox.start()
-    disk = _Disk(state, outbox, DiskReleaseStore(tmp_path), IdentityDirectory(tmp_path, X509Keys()))
+    identity, berths = IdentityDirectory(tmp_path, X509Keys()), DiskBerths(tmp_path, "")
+    disk = Disk(state, outbox, DiskReleaseStore(tmp_path), identity, berths)
     yield Node(AgentConfig(state_dir=tmp_path), disk, HERE)
     await outbox.close()
     state.close()

@@ -150,7 +150,7 @@ def test_a_database_damaged_on_a_full_disk_is_whole_again_once_there_is_room(
     store.put("old", b"value")
     damage(store, path)
 
-    def full(*_: object) -> None:
+    def full(*_: object, on_trial: bool) -> None:
         error = sqlite3.OperationalError("database or disk is full")
         error.sqlite_errorcode = sqlite3.SQLITE_FULL
         raise error

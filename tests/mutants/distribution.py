@@ -59,10 +59,10 @@ BYTES = (
     Mutant(
         "bytes-of-a-file",
         "Of a file no more bytes are taken than its manifest says.",
-        "agent/update/staging.py",
-        "                    if missing <= 0:\n                        break\n",
+        "agent/adapters/blob_https.py",
+        "                wanted = wanted[: int(min(left, len(wanted)))]\n",
         "",
-        (f"{_UPDATER}test_endless_data_stops_where_the_manifest_says",),
+        (f"{_BLOBS}test_a_server_that_knows_no_range_is_read_up_to_where_it_was_told_to",),
     ),
     Mutant(
         "bytes-of-a-manifest",

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-_CALLS = ("fsync", "replace", "rename", "symlink", "remove", "unlink")
+_CALLS = ("fsync", "sync", "replace", "rename", "symlink", "remove", "unlink")
 _DATABASE = "state.db"
 
 _symlink = os.symlink  # the real one, while others are watched
@@ -61,6 +61,10 @@ class Disk:
             result = real(*arguments, **more)
             if name == "fsync":
                 self._synced(Path(f"/proc/self/fd/{arguments[0]}").readlink())
+            if name == "sync":
+                for directory, _, names in os.walk(self.folder):
+                    for path in (Path(directory), *(Path(directory) / each for each in names)):
+                        self._synced(path)
             return result
 
         return call

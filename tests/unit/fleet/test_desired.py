@@ -14,6 +14,7 @@ from controlplane.fleet.reports import Inventory, Report
 from controlplane.fleet.selectors import parse
 from controlplane.fleet.specs import CameraSpec, DeploymentSpec, NodeSpec, OffloadSpec, ShadowSpec
 from protos.ids import CameraName, DeploymentName, Digest, ModelName, NodeId, Version
+from protos.manifest import AGENT_MODEL
 
 BROKER = Broker("broker", 8883, tls=True)
 RELEASES = {(ModelName("harbour"), Version("1.0.0")): Digest("sha256:" + "1" * 64)}
@@ -175,3 +176,11 @@ def test_a_box_is_chosen_by_its_name_unless_its_label_says_otherwise() -> None:
     assert selects(chosen, node("quay-1"))
     assert not selects(chosen, node("quay-2"))
     assert not selects(chosen, node("quay-1", node="other"))
+
+
+def test_a_release_of_the_agent_looks_at_no_camera() -> None:
+    of_agent = deployment("agents", model=AGENT_MODEL, version=Version("0.3.1"))
+    known = {**RELEASES, (AGENT_MODEL, Version("0.3.1")): Digest("sha256:" + "2" * 64)}
+    here = node("quay-1")
+    state = desired_state(here, Fleet((here,), (camera("north", "quay-1"),), (of_agent,), known), BROKER, 15)
+    assert [each.cameras for each in state.deployments] == [()]

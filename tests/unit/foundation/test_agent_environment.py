@@ -29,7 +29,7 @@ NEVER_IN_MAIN = {
     "numpy",
 }
 # What the main process has loaded while it runs: main defers everything, so the modules it then takes are named too.
-MAIN = "agent.main, agent.node, agent.joining"
+MAIN = "agent.main, agent.running, agent.joining"
 LOADED = f"import sys, {MAIN}; print(*sorted({{name.partition('.')[0] for name in sys.modules}}))"
 WORKERS = "import agent.inference.worker, agent.cameras.worker"
 

@@ -21,6 +21,7 @@ VIOLATIONS = {
     "models-are-run": ("controlplane/up/demo.py", "import models.harbour.plan"),
     "models-see": ("models/harbour/plan.py", "import agent.types"),
     "drawing": ("agent/cameras/harbour_scene/scene.py", "import protos.ids"),
+    "launcher": ("agent/launcher.py", "import protos.ids"),
     "torch": ("agent/inference/session.py", "import torch"),
     "agent-environment": ("agent/config.py", "import pydantic"),
     "main-touches-no-pixels": ("agent/pipeline/lane.py", "import cv2"),

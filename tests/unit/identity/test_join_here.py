@@ -24,7 +24,7 @@ from agent.config import AgentConfig
 from agent.errors import DiskFull
 from agent.identity.store import Membership
 from agent.joining import join, join_once, wish
-from agent.node import run_node
+from agent.running import run_node
 from protos.errors import Fatal, InvalidToken, LongshoreError, Rejected
 from protos.ids import NodeId
 from tests.sim.authority import SimAuthority
@@ -150,7 +150,7 @@ async def test_a_token_in_a_file_lets_the_box_in_and_is_not_read_again(
     door: SimFrontDoor, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a cluster the file is the node's own, or a Secret; it may be gone once the box has joined."""
-    monkeypatch.setattr("agent.node.run_node", lambda config: None)
+    monkeypatch.setattr("agent.running.run_node", lambda config: None)
     token = tmp_path / "join-token"
     token.write_text(f"{door.token()}\n")
     command = ["run", "--join", url, "--token-file", str(token), "--state-dir", str(tmp_path / "state")]

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from agent import main
+from agent import launcher, main
 from agent.adapters.hold import hold
+from agent.berths.choice import Choice
 from agent.config import AgentConfig
 from agent.install import box, unit
 from agent.install.box import Box, install, uninstall
@@ -154,3 +155,13 @@ def test_uninstall_asks_before_an_identity_is_lost(tmp_path: Path) -> None:
     (tmp_path / "identity").mkdir()
     assert CliRunner().invoke(main.cli, ["uninstall", "--state-dir", str(tmp_path)], input="n\n").exit_code == 1
     assert (tmp_path / "identity").exists()
+
+
+def test_whoever_installs_gets_what_he_installs_whatever_the_agent_updated_itself_to(
+    machine: SimBox, wanted: Service
+) -> None:
+    install(machine, wanted)
+    (wanted.state_dir / "berths").mkdir()
+    launcher.write(wanted.state_dir / "berths", Choice("a"))
+    install(machine, wanted)
+    assert launcher.read(wanted.state_dir / "berths") == Choice()

@@ -89,7 +89,8 @@ def test_it_starts_the_agent_by_the_environment_it_was_installed_from() -> None:
         r"^ExecStart=(.*)$", text(replace(SERVICE, python=Path("/opt/longshore/bin/python"))), re.MULTILINE
     )
     assert started
-    assert started[1] == "/opt/longshore/bin/python -P -m agent.main run --state-dir /var/lib/longshore-agent"
+    launcher = "/opt/longshore/bin/python -P -m agent.launcher /var/lib/longshore-agent"
+    assert started[1] == f"{launcher} run --state-dir /var/lib/longshore-agent"
 
 
 def test_another_state_folder_is_the_only_thing_it_may_write() -> None:

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from agent import types
+from agent.berths.update import AgentWish
 from agent.desired import CloudNode, desired
 from agent.pipeline.board import ShadowWish
 from agent.tracking.rules import Marks
@@ -26,7 +27,7 @@ from protos.fleet_pb2 import (
     Switches,
     Zone,
 )
-from protos.ids import CameraName, DeploymentName, Digest
+from protos.ids import CameraName, DeploymentName, Digest, Version
 
 TRIANGLE = Zone(name="water", points=[Point(x=0, y=0.5), Point(x=1, y=0.5), Point(x=0.5, y=1)], dwell_seconds=30)
 GATE = Line(name="gate", points=[Point(x=0.5, y=0.9), Point(x=0.5, y=0.3)])
@@ -183,3 +184,14 @@ def test_boxes_spread_over_cloud_nodes_and_few_move_when_one_goes() -> None:
     after = {box: chosen(box, nodes[1:]) for box in boxes}
     assert all(after[box] is before[box] for box in boxes if before[box] is not nodes[0])
     assert chosen("box-1", []) is None
+
+
+def test_a_release_of_the_agent_is_no_deployment_of_a_model() -> None:
+    wanted = state()
+    for name in ("zulu", "agents"):
+        spec = DeploymentSpec(name=name, model="longshore-agent", version="0.3.1", digest=SHADOW)
+        wanted.deployments.append(spec)
+    found = desired(wanted)
+    assert found.agent == AgentWish(DeploymentName("agents"), Version("0.3.1"), Digest(SHADOW))
+    assert "longshore-agent" not in {wish.model for wish in found.deployments}
+    assert "deployments agents, zulu all name the agent of this box; let one of them select it" in found.refused

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from protos import manifest
 from protos.errors import InvalidManifest
-from protos.ids import Digest, ModelName, Version
+from protos.ids import Digest, ModelName, Version, digest_of
 from protos.manifest import FileEntry, ImageInput, Manifest, Measured, Variant
 from tests.sim import releases
 
@@ -229,7 +229,7 @@ DETECTION_RULES: list[tuple[str, Callable[[Json], object]]] = [
     ("a file is listed twice", lambda it: it.update(files=it["files"] * 2)),
     ("digest 'sha256:AB' must be", lambda it: it["files"][0].update(sha256="AB")),
     ("'size' must be a whole number from 0", lambda it: it["files"][0].update(size=-1)),
-    ("role 'payload' must be one of model, labels, card, other", lambda it: it["files"][0].update(role="payload")),
+    ("role 'payload' must be one of model, labels, card, wheel", lambda it: it["files"][0].update(role="payload")),
 ]  # fmt: skip
 
 
@@ -263,3 +263,26 @@ def test_a_manifest_is_no_place_for_data() -> None:
 def test_what_is_no_object_is_no_manifest(content: bytes) -> None:
     with pytest.raises(InvalidManifest):
         manifest.parse(content)
+
+
+def agent(**more: Any) -> Manifest:
+    lock = FileEntry(manifest.AGENT_LOCK, digest_of(b""), 0, "lock")
+    return replace(Manifest(manifest.AGENT_MODEL, Version("0.3.1"), manifest.AGENT, None, (), (), (lock,)), **more)
+
+
+def test_a_release_of_the_agent_is_wheels_and_a_lock() -> None:
+    assert manifest.parse(manifest.to_bytes(agent())) == agent()
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"name": ModelName("harbour")}, "belong together"),
+        ({"task": "tensor"}, "belong together"),
+        ({"labels": ("boat",)}, "no variants, labels or input"),
+        ({"files": ()}, "needs requirements.lock"),
+    ],
+)
+def test_nothing_else_passes_for_one(more: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidManifest, match=said):
+        manifest.parse(manifest.to_bytes(agent(**more)))
