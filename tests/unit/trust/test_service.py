@@ -19,9 +19,9 @@ from controlplane.errors import Conflict, NotFound
 from controlplane.identity.domain import Admission
 from controlplane.identity.repository import IdentityRepository
 from controlplane.identity.roles import Role
+from controlplane.settings.domain import Lifetimes
 from controlplane.signing import ceremony, metadata
 from controlplane.signing.chain import Chain, proven
-from controlplane.signing.documents import lifetime
 from controlplane.signing.keys import CryptoSigner, new_key, public_key, read_key
 from controlplane.signing.listing import listed
 from controlplane.signing.rotation import Trusted, rotated
@@ -325,7 +325,7 @@ def test_what_was_signed_by_a_clock_that_was_ahead_is_signed_anew(plane: SimCont
     plane.services.trust.keep_fresh()
     good_until = {each.document.role: each.document.expires for each in plane.services.trust.roles()}
     for role in trust.ONLINE:
-        assert good_until[role] == int(plane.clock.unix()) + lifetime(role)
+        assert good_until[role] == int(plane.clock.unix()) + Lifetimes().seconds[role]
 
 
 @pytest.mark.parametrize("role", trust.ONLINE)
