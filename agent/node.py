@@ -224,7 +224,11 @@ class Node:
         self.board.slow_down(wished.slow_down)
         self._reporter.per_second = wished.records_per_second
         self._disk.outbox.bound(self.config.outbox_bound(wished.quotas.outbox_bytes))
-        self._updater.hurry(self._downloads.plan(wished.downloads))
+        hurried = self._downloads.plan(wished.downloads)
+        self._updater.hurry(hurried)
+        if hurried:
+            self._shadows.wake()
+            self._agent_update.wake()
         self._updater.offer({wish.name: wish.digest for wish in wished.deployments})
         self._shadows.offer({wish.name: wish.shadow.digest for wish in wished.deployments if wish.shadow})
         self._agent_update.offer(wished.agent)

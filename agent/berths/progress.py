@@ -149,7 +149,7 @@ def judged(record: Progress, before: Verdict, health: Health, began: float, now:
     since = (now if before.since is None else before.since) if good else None
     if since is not None and now - since >= seconds:
         return Verdict(since, Event.OK)
-    if now - began < UNCONFIRMED_SECONDS:
+    if since is not None or now - began < UNCONFIRMED_SECONDS:
         return Verdict(since)
     if silent:
         names = ", ".join(sorted(silent))

@@ -104,8 +104,10 @@ class AgentUpdate:
         return self._record.releases
 
     def offer(self, wish: AgentWish | None) -> None:
+        """The same again ends no wait: each failure is reported, and each report is answered by an offer."""
+        if wish != self._wish:
+            self._woken.set()
         self._wish = wish
-        self._woken.set()
         if self._step is not None and self._event() is Event.ABORTED:
             self._step.cancel()
 

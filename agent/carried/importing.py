@@ -236,6 +236,7 @@ def take(box: Box, stick: Path, brought: Brought) -> int:
     """
     folder = box.folder
     folder.make()
+    _check_links(box)
     folder.keep_only(brought.files)
     missing = {digest: size for digest, size in brought.files.items() if not box.has(digest)}
     _check_room(box, sum(missing.values()))
@@ -258,10 +259,21 @@ def _check_room(box: Box, size: int) -> None:
         )
 
 
+def _check_links(box: Box) -> None:
+    """Whoever imports, as root perhaps, writes into folders that are the agent's user's: none may lead elsewhere.
+
+    Raises Rejected.
+    """
+    folder = box.folder.path
+    for path in (folder, *folder.rglob("*")):
+        if path.is_symlink():
+            raise Rejected(f"{path} is a link, which this agent never makes; look who did, and remove it")
+
+
 def give(box: Box) -> None:
     """To the agent's user, where somebody else imports."""
     owner = box.config.state_dir.stat()
-    if os.geteuid() == owner.st_uid:
+    if os.geteuid() == owner.st_uid or box.folder.path.is_symlink():
         return
     for path in (box.folder.path, *box.folder.path.rglob("*")):
         with contextlib.suppress(OSError):

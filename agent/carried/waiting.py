@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from agent.adapters.clock import SystemClock
+from agent.adapters.files import write_atomic
 from agent.adapters.identity_dir import IdentityDirectory
 from agent.adapters.x509 import X509Keys
 from agent.carried import importing, sealed
 from agent.carried.importing import Box, Brought
 from agent.config import AgentConfig
 from protos import carried
-from protos.errors import Rejected, Retryable
+from protos.errors import LongshoreError, Rejected, Retryable
 from protos.fleet_pb2 import DeploymentReport, DesiredState, SyncRequest
 
 Say = Callable[[str], object]
@@ -49,7 +50,7 @@ def bring(config: AgentConfig, stick: Path, seconds: float, say: Say) -> None:
 def write_report(config: AgentConfig, target: Path) -> str:
     """Where it lies. Raises Retryable: no agent runs, or `target` cannot be written."""
     file = report(box(config))
-    _write(target, file)
+    write_atomic(target, file)
     return f"{target}: hand it to 'longshore import-report'"
 
 
@@ -103,20 +104,9 @@ def _brought_back(here: Box, stick: Path, file: bytes) -> str:
     place = stick / carried.REPORTS / f"{here.identity.member.node_id}{carried.REPORT}"
     try:
         place.parent.mkdir(exist_ok=True)
-        _write(place, file)
-    except (OSError, Retryable) as error:
+        if place.parent.is_symlink():
+            raise Rejected(f"{place.parent} is a link, and a stick's links lead nowhere")
+        write_atomic(place, file)
+    except (OSError, LongshoreError) as error:
         return f"no report was written to the stick ({error}); 'longshore-agent report -o FILE' writes one elsewhere"
     return f"{place}: hand it to 'longshore import-report'"
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Whole, or not at all. Raises Retryable."""
-    beside = path.with_name(f".{path.name}.tmp")
-    try:
-        with beside.open("wb") as out:
-            out.write(content)
-            out.flush()
-            os.fsync(out.fileno())
-        beside.replace(path)
-    except OSError as error:
-        raise Retryable(f"cannot write {path}: {error.strerror}") from error

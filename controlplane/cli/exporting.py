@@ -99,7 +99,7 @@ def _file(client: Client, name: str) -> bytes:
     try:
         return client.call("GET", f"/metadata/{name}").content
     except NotFound as error:
-        raise Retryable(f"the control plane has no {name}; it signs meanwhile, or is older than 0.3") from error
+        raise Retryable(f"the control plane has no {name}; it signs meanwhile, or is older than 0.2") from error
 
 
 def _version(content: bytes) -> int:

@@ -225,7 +225,7 @@ def _file(client: Client, name: str) -> bytes | None:
 def _needed(client: Client, name: str) -> bytes:
     content = _file(client, name)
     if content is None:
-        raise Rejected(f"the control plane has no {name}; update it to 0.3 or later first")
+        raise Rejected(f"the control plane has no {name}; update it to 0.2 or later first")
     return content
 
 

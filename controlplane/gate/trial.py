@@ -51,7 +51,10 @@ def tried(content: bytes, image: dict[str, Any] | None, peak: Peak) -> dict[str,
     """`measured`: {"peakBytes", "microseconds"}. Raises Unfit."""
     session = _translated("does not load", lambda: _session(content))
     guessed = image is None and any(not isinstance(side, int) for each in session.get_inputs() for side in each.shape)
-    feeds = _feeds(session, image)
+    try:
+        feeds = _feeds(session, image)
+    except MemoryError:
+        raise Unfit(_without_memory("cannot be given its input")) from None
     try:
         seconds = _translated("loads but does not run", lambda: _fastest(session, feeds))
     except Unfit as error:

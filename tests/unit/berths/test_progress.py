@@ -147,6 +147,11 @@ def test_a_trial_that_never_answers_what_the_one_before_did_is_refused() -> None
     assert "yard did not answer" in verdict(mute, UNCONFIRMED_SECONDS).message
 
 
+def test_a_trial_that_became_good_late_may_finish_its_minute() -> None:
+    assert verdict(WELL, UNCONFIRMED_SECONDS + 10.0, since=UNCONFIRMED_SECONDS - 30.0).event is None
+    assert verdict(WELL, UNCONFIRMED_SECONDS + 30.0, since=UNCONFIRMED_SECONDS - 30.0).event is Event.OK
+
+
 def test_what_is_wanted_no_more_need_not_answer() -> None:
     assert verdict(replace(WELL, wanted=frozenset({NORTH}), answering=frozenset({NORTH})), 60.0).event is Event.OK
 

@@ -141,6 +141,18 @@ async def test_an_agent_from_outside_that_is_of_that_version_is_what_is_wanted(b
     assert (report.state, report.active) == (State.IDLE, same.digest)
 
 
+async def test_the_same_offer_again_ends_no_wait(box: AgentBox) -> None:
+    assert box.start()
+    wish = AgentWish(AGENTS, Version("0.2.0"), agent_releases.make("0.2.0").digest)
+    box.update.offer(wish)
+    box.update._woken.clear()
+    box.update.offer(wish)
+    assert not box.update._woken.is_set()
+    box.update.offer(None)
+    assert box.update._woken.is_set()
+    await box.stop()
+
+
 async def test_an_agent_on_trial_leaves_the_format_of_the_box_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

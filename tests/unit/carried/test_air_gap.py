@@ -319,6 +319,24 @@ async def test_a_stick_that_cannot_be_written_gets_no_report_and_that_is_said(
     assert "longshore-agent report -o FILE" in said
 
 
+async def test_a_link_that_was_planted_on_the_box_or_on_the_stick_is_not_written_through(
+    office: Office, box: FarBox, stick: Path, tmp_path: Path
+) -> None:
+    await exported(office, stick)
+    brought, elsewhere = await box.proven(stick), tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "kept").write_text("by somebody else")
+    box.folder.make()
+    shutil.rmtree(box.folder.path / carried.BLOBS)
+    (box.folder.path / carried.BLOBS).symlink_to(elsewhere)
+    with pytest.raises(Rejected, match="is a link"):
+        importing.take(box.box, stick, brought)
+    shutil.rmtree(stick / carried.REPORTS)
+    (stick / carried.REPORTS).symlink_to(elsewhere)
+    assert "is a link" in waiting._brought_back(box.box, stick, b"report")
+    assert [path.name for path in elsewhere.iterdir()] == ["kept"]
+
+
 async def test_links_and_first_roots_of_a_stick_are_not_followed(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("{}")
