@@ -30,7 +30,7 @@ def put_metadata(body: schemas.NewDocuments, response: Response, services: Curre
     if taken:
         services.boxes.refresh()
     response.headers["Longshore-Change"] = "configured" if taken else "unchanged"
-    response.headers["Location"] = "/api/v1/metadata"
+    response.headers["Location"] = f"/api/v1/metadata/{','.join(taken)}"  # the audit names what was changed by it
     return schemas.TakenAnswer(roles=list(taken))
 
 
