@@ -421,7 +421,7 @@ class Node:
         seconds = self.config.trial_seconds
         berths, state, clock, restart = self._disk.berths, self._disk.state, self._clock, self.outdated.set
         told = self._health, restart, VERSION, seconds, self._changed
-        return AgentUpdate(Around(ports, berths, state, clock, *told, self._downloads))
+        return AgentUpdate(Around(ports, berths, state, clock, self._downloads, *told))
 
     def _health(self) -> Health:
         """What a trial is judged by."""

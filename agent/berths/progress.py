@@ -12,27 +12,22 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from agent.berths.choice import Choice
-from agent.berths.machine import LIMITS, RESTING, RESUME, STOPPABLE, Event, Place, State, next_state
-from agent.update.progress import MOST_REFUSED, Refusal
+from agent.berths.machine import MACHINE, RESTING, RESUME, STOPPABLE, Place, State
+from agent.update import record as records
+from agent.update.record import Event, Record
 from protos.ids import DeploymentName, Digest
 
+NOBODY = DeploymentName("")  # has asked yet
 UNCONFIRMED_SECONDS = 900.0  # of a trial that is not good by then: models compile and clocks are set meanwhile
 
 
 @dataclass(frozen=True)
-class Progress:
-    """`target` is asked for by `deployment`. `answering`: deployments that the one before answered when it switched."""
+class Progress(Record[State]):
+    """`answering`: deployments that the agent before answered when it switched."""
 
-    state: State = State.IDLE
-    deployment: str = ""
-    target: Digest | None = None
-    refused: tuple[Refusal, ...] = ()
-    attempts: dict[State, int] = field(default_factory=dict)
+    deployment: DeploymentName = NOBODY
+    state: State = field(default=State.IDLE, kw_only=True)
     answering: tuple[str, ...] = ()
-    message: str = ""
-
-    def refusal(self, digest: Digest | None) -> Refusal | None:
-        return next((known for known in self.refused if known.digest == digest), None)
 
     @property
     def resting(self) -> bool:
@@ -87,12 +82,12 @@ def resumed(record: Progress, choice: Choice, running: str, trial: Digest | None
     counted was not started. Refusals by a rule are asked about again: this may be another agent.
     """
     where = place(choice, running)
-    record = replace(record, refused=tuple(known for known in record.refused if not known.rule))
+    record = records.reconsidered(record)
     if where is not Place.KEPT and trial:
         record = replace(record, target=trial)
     if where is Place.BESIDE and choice.starts and record.state is not State.REVERTING:
         reason = f"it did not come to be confirmed in {_starts(choice.starts)}; the agent before it runs again"
-        record = _refuse(replace(record, message=reason), reason)
+        record = records.refused(replace(record, message=reason), reason)
     return replace(record, state=RESUME[record.state, where])
 
 
@@ -102,40 +97,18 @@ def decide(record: Progress, offered: Digest | None, running: Digest | None) -> 
         return Event.ABORTED if offered != record.target and record.state in STOPPABLE else None
     if offered is None:
         return None
-    if offered == running:
-        return Event.OK if record.state is State.FAILED else None
-    if record.refusal(offered):
-        return Event.REJECTED if (record.state, record.target) != (State.FAILED, offered) else None
-    return Event.OFFERED
+    return records.at_rest(MACHINE, record, offered, running)
 
 
-def offered(record: Progress, deployment: str, digest: Digest, event: Event) -> Progress:
+def offered(record: Progress, deployment: DeploymentName, digest: Digest, event: Event) -> Progress:
     """The record after `event` that `decide` gave for `digest`, out of a resting state."""
-    attempts = record.attempts if digest == record.target else {}
-    known = record.refusal(digest)
-    message = f"refused before: {known.reason}; deploy another version" if known else ""
-    state = next_state(record.state, event)
-    return replace(
-        record, state=state, deployment=deployment, target=digest, attempts=attempts, answering=(), message=message
-    )
+    return replace(records.offered(MACHINE, record, digest, event), deployment=deployment, answering=())
 
 
 def advanced(record: Progress, event: Event, message: str = "", rule: str = "") -> Progress:
-    """The record after `event` out of a busy state. `message` says why, in one sentence, when the event is no OK."""
-    damages = record.attempts.get(State.VERIFYING, 0)
-    if event is Event.DAMAGED and damages + 1 >= LIMITS[State.VERIFYING]:
-        event = Event.REJECTED  # no third download of the same wrong bytes
-    state = next_state(record.state, event)
-    after = replace(record, state=state, attempts=_counted(record, event, state), message=message)
-    if event in (Event.REJECTED, Event.UNHEALTHY):
-        after = _refuse(after, message, rule)
+    """See records.advanced."""
+    after = records.advanced(MACHINE, record, event, message, rule)
     return replace(after, attempts={}) if (record.state, event) == (State.CONFIRMING, Event.OK) else after
-
-
-def spent(record: Progress) -> bool:
-    """This step has been begun for the target more often than it may."""
-    limit = LIMITS.get(record.state) if record.state is not State.VERIFYING else None
-    return limit is not None and record.attempts.get(record.state, 0) > limit
 
 
 def judged(record: Progress, before: Verdict, health: Health, began: float, now: float, seconds: float) -> Verdict:
@@ -157,18 +130,5 @@ def judged(record: Progress, before: Verdict, health: Health, began: float, now:
     return Verdict(since, Event.RETRY, "under it the control plane was not reached; it is tried again")
 
 
-def _counted(record: Progress, event: Event, after: State) -> dict[State, int]:
-    """Each damage that was found, each environment and each trial that is begun."""
-    began = after in (State.INSTALLING, State.SWITCHING) and after is not record.state
-    counted = State.VERIFYING if event is Event.DAMAGED else after if began else None
-    return record.attempts | ({counted: record.attempts.get(counted, 0) + 1} if counted else {})
-
-
 def _starts(count: int) -> str:
     return "1 start" if count == 1 else f"{count} starts"
-
-
-def _refuse(record: Progress, reason: str, rule: str = "") -> Progress:
-    if record.target is None or record.refusal(record.target):
-        return record
-    return replace(record, refused=(*record.refused, Refusal(record.target, reason, rule))[-MOST_REFUSED:])
