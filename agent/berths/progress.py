@@ -122,12 +122,17 @@ def judged(record: Progress, before: Verdict, health: Health, began: float, now:
     since = (now if before.since is None else before.since) if good else None
     if since is not None and now - since >= seconds:
         return Verdict(since, Event.OK)
-    if since is not None or now - began < UNCONFIRMED_SECONDS:
+    if since is not None or not overdue(began, now):
         return Verdict(since)
     if silent:
         names = ", ".join(sorted(silent))
         return Verdict(since, Event.UNHEALTHY, f"under it {names} did not answer; the agent before it runs again")
     return Verdict(since, Event.RETRY, "under it the control plane was not reached; it is tried again")
+
+
+def overdue(since: float, now: float) -> bool:
+    """Neither a trial nor a disk that is to keep it is waited for any longer."""
+    return now - since >= UNCONFIRMED_SECONDS
 
 
 def _starts(count: int) -> str:

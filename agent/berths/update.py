@@ -28,7 +28,7 @@ from agent.update.hindrance import MISTAKE
 from agent.update.record import Event
 from agent.update.verify import VerifiedBytes
 from agent.update.walk import Ended, Report, Walk
-from protos.errors import Retryable
+from protos.errors import Fatal, Retryable
 from protos.ids import DeploymentName, Digest, Version
 from protos.manifest import FileEntry
 
@@ -206,14 +206,30 @@ class AgentUpdate(Walk[Progress]):
 
     async def _confirm(self, _target: Digest) -> Ended:
         around, verdict = self._around, Verdict()
-        began = around.clock.monotonic()
-        while verdict.event is None:
+        began, kept = around.clock.monotonic(), around.berths.choice() == Choice(around.berths.running)
+        while not kept:
             await around.clock.sleep(LOOK_SECONDS)
             now, seconds = around.clock.monotonic(), around.confirm_seconds
             verdict = progress.judged(self._record, verdict, around.health(), began, now, seconds)
-        if verdict.event is Event.OK:
-            around.berths.choose(Choice(around.berths.running))
-        return Ended(verdict.event, verdict.message)
+            if verdict.event is Event.OK and verdict.since is not None:
+                kept = self._kept(may_wait=not progress.overdue(verdict.since, now))
+            elif verdict.event is not None:
+                return Ended(verdict.event, verdict.message)
+        return Ended(Event.OK)
+
+    def _kept(self, *, may_wait: bool) -> bool:
+        """This berth starts from now on. False: the disk failed, which is no fault of a trial that is good.
+
+        Raises Retryable, Fatal: it has failed for too long.
+        """
+        try:
+            self._around.berths.choose(Choice(self._around.berths.running))
+        except (Retryable, Fatal) as error:
+            self._step_hindrance.met(error)
+            if not may_wait:
+                raise
+            return False
+        return True
 
     async def _revert(self, target: Digest) -> Ended:
         berths = self._around.berths
