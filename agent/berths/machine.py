@@ -6,7 +6,7 @@ VERIFYING   every staged file is hashed against the manifest and takes its final
 INSTALLING  an environment is made in the free berth, without any network, and the agent in it is imported once
 SWITCHING   the berth becomes the trial: one durable write of what the launcher reads
 RESTARTING  this process ends, and the launcher starts the trial
-CONFIRMING  the trial runs, in a process of its own: it must sync, and answer what the one before answered
+CONFIRMING  the trial runs, in a process of its own: see progress.judged
 REVERTING   the trial is taken back: one durable write, and a start of what was kept
 FAILED      the wanted release is refused; what was kept runs
 

@@ -23,11 +23,17 @@ UNCONFIRMED_SECONDS = 900.0  # of a trial that is not good by then: models compi
 
 @dataclass(frozen=True)
 class Progress(Record[State]):
-    """`answering`: deployments that the agent before answered when it switched."""
+    """With what the agent before could do when it switched, and the trial must.
+
+    `answering`: deployments that answered; `carried`: the newest word had come by hand, and not over a network.
+    `doubt`: why the last trial of the target was taken back without being refused.
+    """
 
     deployment: DeploymentName = NOBODY
     state: State = field(default=State.IDLE, kw_only=True)
     answering: tuple[str, ...] = ()
+    carried: bool = False
+    doubt: str = ""
 
     @property
     def resting(self) -> bool:
@@ -41,11 +47,16 @@ class Progress(Record[State]):
 
 @dataclass(frozen=True)
 class Health:
-    """Of this process, now. `wanted`: deployments of models that are to answer, `answering`: that do."""
+    """Of this process, now.
+
+    `synced`: the control plane answers. `wanted`: deployments of models that are to answer, `answering`: that do.
+    `took`: what was carried here is proven and acted on.
+    """
 
     synced: bool
     wanted: frozenset[DeploymentName] = frozenset()
     answering: frozenset[DeploymentName] = frozenset()
+    took: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,23 +113,29 @@ def decide(record: Progress, offered: Digest | None, running: Digest | None) -> 
 
 def offered(record: Progress, deployment: DeploymentName, digest: Digest, event: Event) -> Progress:
     """The record after `event` that `decide` gave for `digest`, out of a resting state."""
-    return replace(records.offered(MACHINE, record, digest, event), deployment=deployment, answering=())
+    doubt = record.doubt if digest == record.target else ""
+    after = records.offered(MACHINE, record, digest, event)
+    return replace(after, deployment=deployment, answering=(), carried=False, doubt=doubt)
 
 
 def advanced(record: Progress, event: Event, message: str = "", rule: str = "") -> Progress:
     """See records.advanced."""
     after = records.advanced(MACHINE, record, event, message, rule)
-    return replace(after, attempts={}) if (record.state, event) == (State.CONFIRMING, Event.OK) else after
+    if record.state is not State.CONFIRMING:
+        return after
+    return replace(after, attempts={}, doubt="") if event is Event.OK else replace(after, doubt=message)
 
 
 def judged(record: Progress, before: Verdict, health: Health, began: float, now: float, seconds: float) -> Verdict:
-    """A trial is good when it has synced, and answered all that the one before answered, for `seconds` on end.
+    """A trial is good when the next word would reach it, and it answers all that the one before answered, for `seconds`
+    on end.
 
-    An agent that cannot sync is never confirmed: it could not be updated any more. That may be the network's fault, so
-    it is not refused for it.
+    An agent that no word reaches is never confirmed: it could not be updated any more. Words come as the last one came:
+    over the network, or carried by hand to a box that no network reaches. A network may be away by no fault of the
+    release, so it is not refused for it.
     """
     silent = (health.wanted & frozenset(record.answering)) - health.answering
-    good = health.synced and not silent
+    good = _reached(record, health) and not silent
     since = (now if before.since is None else before.since) if good else None
     if since is not None and now - since >= seconds:
         return Verdict(since, Event.OK)
@@ -127,12 +144,17 @@ def judged(record: Progress, before: Verdict, health: Health, began: float, now:
     if silent:
         names = ", ".join(sorted(silent))
         return Verdict(since, Event.UNHEALTHY, f"under it {names} did not answer; the agent before it runs again")
-    return Verdict(since, Event.RETRY, "under it the control plane was not reached; it is tried again")
+    away = "what was carried here was not taken up" if record.carried else "the control plane was not reached"
+    return Verdict(since, Event.RETRY, f"under it {away}; it is tried again")
 
 
 def overdue(since: float, now: float) -> bool:
     """Neither a trial nor a disk that is to keep it is waited for any longer."""
     return now - since >= UNCONFIRMED_SECONDS
+
+
+def _reached(record: Progress, health: Health) -> bool:
+    return health.synced or (record.carried and health.took)
 
 
 def _starts(count: int) -> str:

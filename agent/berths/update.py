@@ -51,7 +51,8 @@ class AgentWish:
 class Around:
     """What the update touches.
 
-    `restart`: end this process, for it to be started again; returns at once.
+    `restart`: end this process, for it to be started again; returns at once. `by_hand`: the newest word on what is
+    wanted here was carried, see agent.carried.uptake.
     """
 
     ports: steps.Ports
@@ -60,6 +61,7 @@ class Around:
     clock: Clock
     downloads: Downloads
     health: Callable[[], Health]
+    by_hand: Callable[[], bool]
     restart: Callable[[], None]
     version: str  # of this agent
     confirm_seconds: float
@@ -148,7 +150,12 @@ class AgentUpdate(Walk[Progress]):
         after = progress.advanced(self._record, ended.event, ended.message, ended.rule)
         if (self._record.state, after.state) != (State.INSTALLING, State.SWITCHING):
             return after
-        return replace(after, answering=tuple(sorted(self._around.health().answering)))
+        answering = tuple(sorted(self._around.health().answering))
+        return replace(after, answering=answering, carried=self._around.by_hand())
+
+    @property
+    def _last(self) -> str:
+        return self._record.message or self._record.doubt
 
     def _persist(self, record: Progress) -> None:
         self._around.state.put(KEY, progress.to_bytes(record))

@@ -70,11 +70,17 @@ def report(here: Box) -> bytes:
 
 
 def _settled(here: Box, brought: Brought, seconds: float) -> bytes:
+    """The newest report. Meanwhile the agent may end, for the one that was brought to start in its place."""
     end = time.monotonic() + seconds
     while True:
-        file = report(here)
-        if settled(sealed.told(file), brought.desired) or time.monotonic() > end:
-            return file
+        late = time.monotonic() > end
+        try:
+            file = report(here)
+            if late or settled(sealed.told(file), brought.desired):
+                return file
+        except Retryable:
+            if late:
+                raise
         time.sleep(LOOK_SECONDS)
 
 

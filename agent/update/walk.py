@@ -124,6 +124,11 @@ class Walk(ABC, Generic[R]):
         """To where the step led. False: not yet."""
         return await self._moved(record)
 
+    @property
+    def _last(self) -> str:
+        """What the last try came to."""
+        return self._record.message
+
     def _bounds(self) -> list[Awaitable[None]]:
         """What else ends a step."""
         return []
@@ -149,7 +154,7 @@ class Walk(ABC, Generic[R]):
         if self._superseded:
             return Ended(Event.ABORTED)
         if records.spent(self.machine, record):
-            return Ended(Event.REJECTED, f"given up after too many tries; the last: {record.message or 'a crash'}")
+            return Ended(Event.REJECTED, f"given up after too many tries; the last: {self._last or 'a crash'}")
         self._step = asyncio.create_task(self._act(), name=f"{record.state} {self._record.deployment}")
         try:
             await first_of(self._step, *self._bounds())

@@ -1,7 +1,8 @@
 """A box whose agent updates itself: the real launcher, update, berths, floors and files; simulated network and systemd.
 
 What runs is told by the berth that the launcher picked: the environment outside, or the release in a berth. An agent
-that is of a version in `sick` is up and answers nothing; one in `deaf` cannot sync; one in `falls` ends at each start.
+that is of a version in `sick` is up and answers nothing; one in `deaf` cannot sync; one in `blind` takes up nothing
+that is carried; one in `falls` ends at each start.
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ def quickly(patch: pytest.MonkeyPatch) -> None:
 class Faults:
     sick: frozenset[Digest] = frozenset()
     deaf: frozenset[Digest] = frozenset()
+    blind: frozenset[Digest] = frozenset()
     falls: frozenset[Digest] = frozenset()
     unloadable: frozenset[Digest] = frozenset()
 
@@ -74,6 +76,8 @@ class AgentBox:
     point: CrashPoint = field(default_factory=CrashPoint)
     loads: Callable[[Path], bool] | None = None
     clock: FakeClock = field(default_factory=FakeClock)
+    network: bool = True
+    by_hand: bool = False  # the newest word was carried here
     starts: list[str] = field(default_factory=list)
 
     # ---- one start ----
@@ -106,12 +110,13 @@ class AgentBox:
         releases = Crashing(DiskReleaseStore(self.folder), "releases", self.point)
         ports = Ports(self.blobs, releases, serving, self.trust, Approvals(state))
         berths = Crashing(self.disk, "berths", self.point)
-        told = self._health, self.ending.set, OUTSIDE_VERSION, CONFIRM
+        told = self._health, lambda: self.by_hand, self.ending.set, OUTSIDE_VERSION, CONFIRM
         return Around(ports, berths, state, self.clock, Downloads(self.clock, state), *told)
 
     def _health(self) -> Health:
         answering = frozenset() if self.runs in self.faults.sick else frozenset({NORTH})
-        return Health(self.runs not in self.faults.deaf, frozenset({NORTH}), answering)
+        synced, took = self.network and self.runs not in self.faults.deaf, self.runs not in self.faults.blind
+        return Health(synced, frozenset({NORTH}), answering, took)
 
     async def stop(self) -> None:
         self._task.cancel()

@@ -129,7 +129,7 @@ class FarBox:
         self.updater = Updater(ports, self.state, clock, UpdateSettings(confirm_seconds=0.0))
         self.sync = SyncLoop(NoLink(), self.state, clock, self._report, Handlers(lambda _: None, self._wish))  # type: ignore[arg-type]
         keys = X509Keys()
-        self.uptake = Uptake(self.folder, store.load, keys, clock, self.sync, self.releases, self.trust.hint)
+        self.uptake = Uptake(self.folder, store.load, keys, clock, self.sync, self.releases, self.trust, self.state)
         self.box = Box(self.config, identity, keys, clock)
         self.wished = DesiredState()
         self._running: list[asyncio.Task[None]] = []

@@ -150,6 +150,31 @@ def test_a_network_that_is_away_is_not_held_against_a_release() -> None:
     assert verdict(replace(WELL, synced=False), UNCONFIRMED_SECONDS).event is Event.RETRY
 
 
+FAR = replace(WELL, synced=False, took=True)  # no network, and what was carried is taken up
+
+
+@pytest.mark.parametrize(
+    ("carried", "health", "means"),
+    [
+        (True, FAR, Event.OK),
+        (True, replace(FAR, took=False), None),
+        (True, replace(FAR, answering=frozenset()), None),
+        (True, replace(FAR, synced=True, took=False), Event.OK),  # a network came
+        (False, FAR, None),  # it had a network before, and must have it under the trial
+    ],
+)
+def test_the_next_word_must_reach_a_trial_by_the_way_the_last_one_came(
+    carried: bool, health: Health, means: Event | None
+) -> None:
+    assert judged(replace(RECORD, carried=carried), Verdict(0.0), health, 0.0, 60.0, 60.0).event is means
+
+
+def test_a_trial_that_takes_up_nothing_that_is_carried_is_tried_again() -> None:
+    record, blind = replace(RECORD, carried=True), replace(FAR, took=False)
+    after = judged(record, Verdict(0.0), blind, 0.0, UNCONFIRMED_SECONDS, 60.0)
+    assert (after.event, "what was carried here was not taken up" in after.message) == (Event.RETRY, True)
+
+
 RECORDS = st.builds(
     Progress,
     state=st.sampled_from(State),

@@ -9,9 +9,10 @@ import pytest
 
 from agent.adapters.berths_disk import DiskBerths
 from agent.adapters.state_sqlite import FORMAT, SqliteState
+from agent.berths import progress
 from agent.berths.choice import OUTSIDE, STARTS, Choice
 from agent.berths.machine import State
-from agent.berths.update import AgentWish
+from agent.berths.update import KEY, AgentWish
 from agent.launcher import write
 from agent.trust.errors import NotApproved, NotYet
 from protos.errors import Fatal, Retryable
@@ -76,6 +77,42 @@ async def test_an_agent_that_never_syncs_is_tried_three_times_and_then_refused(b
     assert (report.state, report.refused) == (State.FAILED, (ONE.digest,))
     assert box.starts.count("a") == 3
     assert "the last" in report.message
+
+
+async def test_a_box_without_a_network_keeps_an_agent_that_takes_up_what_is_carried(box: AgentBox) -> None:
+    box.network, box.by_hand = False, True
+    report = await box.lives(ONE, "0.3.0")
+    assert (report.state, report.active, choice(box)) == (State.IDLE, ONE.digest, Choice("a"))
+    assert box.starts == [OUTSIDE, "a"]
+    box.faults, box.starts = Faults(blind=frozenset({TWO.digest})), []
+    report = await box.lives(TWO, "0.3.1")
+    assert (report.state, report.active, choice(box)) == (State.FAILED, ONE.digest, Choice("a"))
+    assert "what was carried here was not taken up" in report.message
+
+
+async def test_an_agent_that_breaks_the_network_is_taken_back_though_it_takes_up_what_is_carried(
+    box: AgentBox,
+) -> None:
+    box.faults = Faults(deaf=frozenset({ONE.digest}))  # the box had a network when it switched
+    report = await box.lives(ONE, "0.3.0")
+    assert (report.state, choice(box)) == (State.FAILED, Choice())
+    assert report.message.startswith("given up after too many tries; the last: under it the control plane was not")
+
+
+async def test_how_the_last_word_came_is_on_disk_before_the_switch(
+    box: AgentBox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box.network, box.by_hand = False, True
+    real, seen = DiskBerths.choose, list[bool]()
+
+    def choose(berths: DiskBerths, choice: Choice) -> None:
+        if choice.trial:
+            seen.append(progress.from_bytes(box.state.get(KEY) or b"").carried)
+        real(berths, choice)
+
+    monkeypatch.setattr(DiskBerths, "choose", choose)
+    await box.lives(ONE, "0.3.0")
+    assert seen == [True]
 
 
 async def test_a_disk_that_fails_for_a_while_takes_no_good_trial_back(

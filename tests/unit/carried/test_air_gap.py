@@ -135,6 +135,67 @@ async def test_after_a_restart_without_a_network_all_goes_on(
         assert box.trust.proven().timestamp == box.folder.versions()[0]
 
 
+async def test_how_the_newest_word_came_outlasts_a_restart_and_an_import_counts_once(
+    office: Office, store: IdentityDirectory, clock: FakeClock, stick: Path, tmp_path: Path
+) -> None:
+    await exported(office, stick)
+    async with far_box(tmp_path / "box", store, clock) as box:
+        assert (box.uptake.by_hand, box.uptake.took) == (False, False)
+        await box.take(stick)
+        await box.runs(OLD.digest)
+        assert (box.uptake.by_hand, box.uptake.took) == (True, True)
+    async with far_box(tmp_path / "box", store, clock) as box:
+        assert (box.uptake.by_hand, box.uptake.took) == (True, False)  # this process has proven nothing yet
+        await box.until(lambda: box.uptake.took)
+        box.uptake.answered()  # a network came
+    async with far_box(tmp_path / "box", store, clock) as box:
+        await box.until(lambda: box.uptake.took)
+        assert not box.uptake.by_hand  # the same stick is no news
+    clock.tick(60.0)
+    await office.export(stick, "quay-1")
+    async with far_box(tmp_path / "box", store, clock) as box:
+        await box.take(stick)
+        await box.until(lambda: box.uptake.by_hand)  # somebody came again
+        box.sync.connected = True
+        assert not box.uptake.by_hand
+
+
+async def test_what_lies_here_and_cannot_be_proven_is_not_taken_up(
+    office: Office, box: FarBox, stick: Path, plane: SimControlPlane
+) -> None:
+    await box.take(await exported(office, stick))
+    await box.until(lambda: box.uptake.took)
+    await exported(office, stick, NEW, "2.0.0")
+    await box.take(stick)
+    assert not box.uptake.took
+    await box.until(lambda: box.uptake.took)
+    flip(box.folder.path / "state")
+    await box.until(lambda: bool(box.problems))
+    assert not box.uptake.took
+
+
+async def test_an_import_waits_for_an_agent_that_makes_way_for_the_one_that_was_brought(
+    office: Office, box: FarBox, stick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brought = await box.take(await exported(office, stick))
+    await box.runs(OLD.digest)
+    await box.clock.advance(5.0)
+    told = iter([Retryable("no agent runs here"), Retryable("the agent has not answered")])
+    answer = await box.report()
+
+    def report(_: object) -> bytes:
+        if error := next(told, None):
+            raise error
+        return answer
+
+    monkeypatch.setattr(waiting, "report", report)
+    monkeypatch.setattr(waiting, "LOOK_SECONDS", 0.0)
+    assert waiting._settled(box.box, brought, 60.0) == answer
+    told = iter([Retryable("no agent runs here")])
+    with pytest.raises(Retryable, match="no agent runs here"):
+        waiting._settled(box.box, brought, -1.0)
+
+
 # ---- sticks that were changed ----
 
 
