@@ -8,10 +8,11 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
-from agent.adapters.carried_folder import CarriedFolder, FolderMetadata
+from agent.adapters.carried_folder import FolderMetadata, opened
 from agent.adapters.identity_dir import IdentityDirectory
 from agent.adapters.x509 import X509Keys
 from agent.carried import importing, sealed, waiting
@@ -21,7 +22,7 @@ from agent.trust.errors import Stale, Untrusted
 from agent.trust.floors import Floors
 from protos import carried
 from protos.errors import LongshoreError, Rejected, Retryable
-from protos.ids import DeploymentName, Digest, digest_of, hex_of
+from protos.ids import DeploymentName, digest_of, hex_of
 from tests.sim import releases
 from tests.sim.clock import FakeClock
 from tests.sim.control_plane import SimControlPlane
@@ -343,14 +344,14 @@ async def test_a_stick_that_is_pulled_out_while_importing_goes_on_where_it_was(
 ) -> None:
     await exported(office, stick)
     brought = await box.proven(stick)
-    real, taken = CarriedFolder.take, list[str]()
+    taken = list[str]()
 
-    def pulled_out(folder: CarriedFolder, digest: Digest, source: Path) -> None:
+    def pulled_out(source: Path) -> BinaryIO:
         taken.append(source.name)
-        real(folder, digest, source if len(taken) != 2 else source.with_name("gone"))
+        return opened(source if len(taken) != 2 else source.with_name("gone"))
 
     with monkeypatch.context() as patch:
-        patch.setattr(CarriedFolder, "take", pulled_out)
+        patch.setattr("agent.carried.importing.opened", pulled_out)
         with pytest.raises(Retryable, match="gone is not there"):
             importing.take(box.box, stick, brought)
     assert (box.folder.stamp(), len(box.folder.blobs())) == ((0, 0), 1)  # nothing is taken up by that
