@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -113,6 +114,18 @@ async def test_how_the_last_word_came_is_on_disk_before_the_switch(
     monkeypatch.setattr(DiskBerths, "choose", choose)
     await box.lives(ONE, "0.3.0")
     assert seen == [True]
+
+
+async def test_an_environment_that_went_away_is_not_switched_to(box: AgentBox, monkeypatch: pytest.MonkeyPatch) -> None:
+    install = DiskBerths.install
+
+    def lost(berths: DiskBerths, berth: str, *more: Any) -> None:
+        install(berths, berth, *more)
+        (box.folder / "berths" / berth / "release").unlink()
+
+    monkeypatch.setattr(DiskBerths, "install", lost)
+    report = await box.lives(ONE, "0.3.0")
+    assert (report.state, choice(box), box.starts) == (State.FAILED, Choice(), [OUTSIDE])
 
 
 async def test_a_disk_that_fails_for_a_while_takes_no_good_trial_back(
