@@ -145,7 +145,7 @@ def judged(record: Progress, before: Verdict, health: Health, began: float, now:
         names = ", ".join(sorted(silent))
         return Verdict(since, Event.UNHEALTHY, f"under it {names} did not answer; the agent before it runs again")
     away = "what was carried here was not taken up" if record.carried else "the control plane was not reached"
-    return Verdict(since, Event.RETRY, f"under it {away}; it is tried again")
+    return Verdict(since, Event.RETRY, f"under it {away}; the agent before it runs again")
 
 
 def overdue(since: float, now: float) -> bool:

@@ -64,9 +64,8 @@ class Uptake:
     @property
     def took(self) -> bool:
         """This process has proven what lies here, signed metadata too, and acts on it."""
-        view = self.trust.view
-        new = self.problem is not None or self._stamp != self.folder.stamp()
-        return self._acted and not new and view is not None and view.timestamp >= self.folder.versions()[0]
+        view, known = self.trust.view, self._stamp == self.folder.stamp()
+        return self._acted and known and view is not None and view.timestamp >= self.folder.versions()[0]
 
     def answered(self) -> None:
         """The control plane has. A disk that fails is tried again at the next answer."""
@@ -85,11 +84,12 @@ class Uptake:
         try:
             if (stamp := self.folder.stamp()) != self._stamp:
                 await self._take()
-                self._stamp, self.problem = stamp, None
+                self._stamp = stamp
             if self.folder.report_wanted:
                 content = sealed.report(self.sync.report(), self.identity(), self.keys)
                 await in_thread(self.folder.keep_report, content)
             self.folder.drop(digest for digest in self.folder.blobs() if self.releases.has(digest))
+            self.problem = None
         except LongshoreError as error:
             if self.problem is None or self.problem.message != str(error):
                 log.warning("carried: %s", error)

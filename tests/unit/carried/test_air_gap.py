@@ -175,6 +175,22 @@ async def test_what_lies_here_and_cannot_be_proven_is_not_taken_up(
     assert not box.uptake.took
 
 
+async def test_a_report_that_could_not_be_written_is_no_problem_once_it_was(
+    office: Office, box: FarBox, stick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise DiskFull("no space left; free some and it goes on by itself")
+
+    await box.take(await exported(office, stick))
+    await box.until(lambda: box.uptake.took)
+    with monkeypatch.context() as patch:
+        patch.setattr("agent.adapters.carried_folder.CarriedFolder.keep_report", full)
+        box.folder.want_report()
+        await box.until(lambda: bool(box.problems))
+        assert box.uptake.took
+    await box.until(lambda: not box.folder.report_wanted and not box.problems)
+
+
 async def test_an_import_waits_for_an_agent_that_makes_way_for_the_one_that_was_brought(
     office: Office, box: FarBox, stick: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
