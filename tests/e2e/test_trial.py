@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from controlplane.cli.client import Client
@@ -34,7 +36,14 @@ class Fleet:
         token = self.client.document("POST", "/jointokens", json={"nodeId": NODE})["token"]
         self.agent.join(f"https://127.0.0.1:{self.tree.ports['https']}", token)
         self.agent.start()
+        self.see()
+
+    def see(self) -> None:
+        """With a camera."""
         self._apply("Camera", "crane", {"node": NODE, "source": "synthetic://harbour?seed=7", "rate": 10})
+
+    def unsee(self) -> None:
+        self.client.call("DELETE", "/cameras/crane")
 
     def deploy(self, version: str, sample: Sample, **objective: str) -> str:
         """The digest of the release."""
@@ -57,6 +66,14 @@ class Fleet:
     def reached(self, state: str, digest: str, message: str = "") -> bool:
         told = self.told
         return bool(told) and told["state"] == state and told["targetDigest"] == digest and message in told["message"]
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """Of the box, by code."""
+        return {each["code"]: each["message"] for each in self.client.one("nodes", NODE)["status"]["problems"]}
+
+    def metrics(self) -> str:
+        return httpx.get(f"http://127.0.0.1:{self.agent.ports['metrics']}/metrics", timeout=10).text
 
     def close(self) -> None:
         self.client.__exit__()
@@ -93,3 +110,19 @@ def test_a_release_that_answers_nan_or_is_too_slow_is_taken_back_and_refused_wit
     query = "SELECT COUNT(*) FROM detections WHERE release_digest = ?"
     before = fleet.tree.rows(query, good)[0][0]
     fleet.tree.until("the good one answers again", lambda: fleet.tree.rows(query, good)[0][0] > before, 30)
+
+
+def test_what_answers_nan_after_it_was_confirmed_is_told_and_goes_on(fleet: Fleet) -> None:
+    """It is confirmed while there is no camera, and sees the first one later."""
+    fleet.unsee()
+    nan = fleet.deploy("1.0.0", NAN)
+    fleet.tree.until("it is confirmed", lambda: fleet.reached("IDLE", nan), 60)
+    assert "not-a-number" not in fleet.problems
+    fleet.see()
+    fleet.tree.until("the box tells of it", lambda: "not-a-number" in fleet.problems, 60)
+    assert "watch: harbour 1.0.0 answered" in fleet.problems["not-a-number"]
+    assert fleet.told["activeDigest"] == nan
+    (frames,) = re.findall(
+        r'^longshore_not_a_number_frames{deployment="watch"} ([0-9.]+)$', fleet.metrics(), re.MULTILINE
+    )
+    assert float(frames) > 0
