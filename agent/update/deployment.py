@@ -9,10 +9,11 @@ withdrawn deployment stops answering first and is forgotten last.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from agent.errors import DiskFull, OverQuota
+from agent.errors import DiskFull, OverQuota, Unfit
 from agent.ports import Clock, StateStore
 from agent.types import Problem
 from agent.update import progress, steps
@@ -71,6 +72,7 @@ class DeploymentUpdate(Walk[Progress]):
         self._comeback = Comeback(repair, record.deployment, around.clock, Hindrance(around.backoff()))
         self._offered: Digest | None = None
         self._withdrawn = False
+        self._budget = 0.0  # seconds of an inference that what was too slow may take now
         self._eager = True  # nothing failed since a wait was ended early
         self._answering: Digest | None = None
         self._before: Digest | None = None  # answers again when what answers is abandoned
@@ -92,6 +94,13 @@ class DeploymentUpdate(Walk[Progress]):
         self._woken.set()
         if self._step is not None and self._record.state not in (State.SWAPPING, State.ROLLING_BACK):
             self._step.cancel()
+
+    def afford(self, budget: float) -> None:
+        """Desired state allows an inference so many seconds, 0: any. What was refused for less is tried again."""
+        allowed = budget or math.inf
+        if allowed != self._budget and self._record.resting:
+            self._woken.set()
+        self._budget = allowed
 
     def hurry(self) -> None:
         """The rules of its download changed: what they held may go on."""
@@ -134,6 +143,7 @@ class DeploymentUpdate(Walk[Progress]):
 
     async def _rest(self) -> None:
         self._woken.clear()
+        self._record = progress.afforded(self._record, self._budget)
         event = progress.decide(self._record, self._offered) if self._offered else None
         if event is not None and self._offered is not None:
             await self._moved(progress.offered(self._record, self._offered, event))
@@ -163,7 +173,7 @@ class DeploymentUpdate(Walk[Progress]):
         return self._offered is not None and progress.decide(self._record, self._offered) is Event.ABORTED
 
     def _advanced(self, ended: Ended) -> Progress:
-        return progress.advanced(self._record, ended.event, ended.message, ended.rule)
+        return progress.advanced(self._record, ended.event, ended.message, ended.rule, ended.took)
 
     async def _go(self, record: Progress) -> bool:
         """What is loaded waits for its record. Any other step is done again, and a comeback may be tried between."""
@@ -199,12 +209,16 @@ class DeploymentUpdate(Walk[Progress]):
         return Ended(Event.OK)
 
     async def _confirm(self, target: Digest) -> Ended:
-        seconds = self._around.confirm_seconds
-        if await steps.confirm(self._around.ports, self._record.deployment, target, seconds):
-            self._before = None
-            return Ended(Event.OK)
+        seconds, took = self._around.confirm_seconds, 0.0
+        try:
+            if await steps.confirm(self._around.ports, self._record.deployment, target, seconds):
+                self._before = None
+                return Ended(Event.OK)
+            why = f"did not stay healthy for {seconds:g} s"
+        except Unfit as error:
+            why, took = str(error), error.seconds
         fate = "the release before it answers again" if self._before else "it was taken away again"
-        return Ended(Event.UNHEALTHY, f"did not stay healthy for {seconds:g} s; {fate}")
+        return Ended(Event.UNHEALTHY, f"{why}; {fate}", took=took)
 
     async def _roll_back(self, target: Digest) -> Ended:
         await steps.roll_back(self._around.ports, self._record.deployment, target)

@@ -72,6 +72,11 @@ def resumed(record: Progress) -> Progress:
     return replace(records.reconsidered(record), state=RESUME[record.state])
 
 
+def afforded(record: Progress, budget: float) -> Progress:
+    """Without the refusals of what was too slow, and is not where an inference may take `budget` seconds."""
+    return replace(record, refused=tuple(known for known in record.refused if not 0 < known.took <= budget))
+
+
 def decide(record: Progress, offered: Digest) -> Event | None:
     """What an offer means now; None when there is nothing to do, or not yet."""
     if not record.resting:
@@ -93,9 +98,9 @@ def offered(record: Progress, digest: Digest, event: Event) -> Progress:
     return replace(records.offered(MACHINE, record, digest, event), previous=previous)
 
 
-def advanced(record: Progress, event: Event, message: str = "", rule: str = "") -> Progress:
+def advanced(record: Progress, event: Event, message: str = "", rule: str = "", took: float = 0.0) -> Progress:
     """See records.advanced: after CONFIRMING the target is what answers."""
-    after = records.advanced(MACHINE, record, event, message, rule)
+    after = records.advanced(MACHINE, record, event, message, rule, took)
     if (record.state, event) == (State.CONFIRMING, Event.OK):
         after = replace(after, active=record.target, previous=_before(record), attempts={}, message="")
     return after

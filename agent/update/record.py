@@ -63,11 +63,16 @@ class Machine(Generic[S]):
 
 @dataclass(frozen=True)
 class Refusal:
-    """`rule`: of signed metadata, that excluded it; when that changes, or this agent, it is asked about again."""
+    """`rule`: of signed metadata, that excluded it; when that changes, or this agent, it is asked about again.
+
+    `took`: seconds of an inference, where the latency budget alone excluded it; when that allows as much, it is tried
+    again.
+    """
 
     digest: Digest
     reason: str
     rule: str = ""
+    took: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -104,16 +109,16 @@ def offered(machine: Machine[Any], record: R, digest: Digest, event: Event) -> R
     return replace(record, state=state, target=digest, attempts=attempts, message=message)
 
 
-def advanced(machine: Machine[Any], record: R, event: Event, message: str = "", rule: str = "") -> R:
+def advanced(machine: Machine[Any], record: R, event: Event, message: str = "", rule: str = "", took: float = 0.0) -> R:
     """The record after `event` out of a busy state. `message` says why, in one sentence, when the event is no OK.
 
-    `rule`: the name of the rule, where signed metadata excludes the release.
+    `rule`: the name of the rule, where signed metadata excludes the release. `took`: see `Refusal`.
     """
     event = _bounded(machine, record, event)
     state, counter = machine.next_state(record.state, event), machine.counted.get((record.state, event))
     attempts = record.attempts if counter is None else _with(record.attempts, counter)
     after = replace(record, state=state, attempts=attempts, message=message)
-    return refused(after, message, rule) if event in (Event.REJECTED, Event.UNHEALTHY) else after
+    return refused(after, message, rule, took) if event in (Event.REJECTED, Event.UNHEALTHY) else after
 
 
 def spent(machine: Machine[S], record: Record[S]) -> bool:
@@ -122,11 +127,11 @@ def spent(machine: Machine[S], record: Record[S]) -> bool:
     return limit is not None and record.attempts.get(record.state, 0) > limit
 
 
-def refused(record: R, reason: str, rule: str = "") -> R:
+def refused(record: R, reason: str, rule: str = "", took: float = 0.0) -> R:
     """With its target remembered as refused."""
     if record.target is None or record.refusal(record.target):
         return record
-    return replace(record, refused=(*record.refused, Refusal(record.target, reason, rule))[-MOST_REFUSED:])
+    return replace(record, refused=(*record.refused, Refusal(record.target, reason, rule, took))[-MOST_REFUSED:])
 
 
 def reconsidered(record: R) -> R:

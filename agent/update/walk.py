@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar, Generic, Protocol
 
-from agent.errors import Damaged, DiskFull, Held
+from agent.errors import Damaged, DiskFull, Held, Unfit
 from agent.ports import Clock
 from agent.supervise import first_of
 from agent.trust.agreement import Approval
@@ -57,6 +57,7 @@ class Ended:
     message: str = ""
     wait: float = 0.0  # seconds before the next step
     rule: str = ""  # of signed metadata, that excludes the release
+    took: float = 0.0  # seconds of an inference, where that was too long
 
 
 class Shared(Protocol):
@@ -179,7 +180,9 @@ class Walk(ABC, Generic[R]):
             # Fatal: the disk turned read-only, say. What answers goes on; somebody may mend it under us.
             return Ended(Event.RETRY, str(error), self._step_hindrance.met(error))
         except Rejected as error:
-            return Ended(Event.REJECTED, str(error), rule=error.rule if isinstance(error, NotApproved) else "")
+            rule = error.rule if isinstance(error, NotApproved) else ""
+            took = error.seconds if isinstance(error, Unfit) else 0.0
+            return Ended(Event.REJECTED, str(error), rule=rule, took=took)
 
     async def _pull(self, target: Digest) -> Ended:
         ports, downloads, name = self._shared.ports, self._shared.downloads, self._record.deployment
