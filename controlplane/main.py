@@ -181,7 +181,7 @@ async def _loops(
         "certificate": _keep_certificate(certificate),
         "sweep": _sweep(services),
         "ingest": _alive(ingest),
-        "trust": trust_loop.run(services.trust),
+        "trust": trust_loop.run(services.trust, services.proposals),
         "training": training_loop.run(services.runs, services.publishing),
     }
     tasks = [asyncio.create_task(work, name=name) for name, work in loops.items()]

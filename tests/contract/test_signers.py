@@ -1,0 +1,221 @@
+"""One body for every place where a key may lie: a file, a PKCS#11 token, Vault, AWS KMS.
+
+The token is SoftHSM2's, a real PKCS#11 library; Vault and AWS KMS are simulators that their own clients speak to.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from controlplane.signing import held, keys, rotation
+from controlplane.signing.documents import RELEASE
+from controlplane.signing.keys import new_key, read_key, write_key
+from controlplane.signing.rotation import Trusted, rotated
+from protos import trust
+from protos.errors import Rejected
+from tests.servers.require import unmet
+from tests.servers.softhsm import PIN, Token, tokens  # noqa: F401 - a fixture
+from tests.sim import releases
+from tests.sim.clock import FakeClock
+from tests.sim.control_plane import SimControlPlane
+from tests.sim.holders import signed_now
+from tests.sim.key_services import SimAwsKms, SimVault
+from tests.sim.tuf_client import SimTufClient
+
+HARBOUR = releases.make("1.0.0", size=1000)
+
+
+@dataclass(frozen=True)
+class Place:
+    uri: str
+    nowhere: str  # a URI of the same kind, of a key that is not there
+    ask: held.Ask = lambda _what: PIN
+
+
+def _needs(package: str) -> None:
+    if importlib.util.find_spec(package) is None:
+        unmet(f"{package} is not installed; run scripts/bootstrap dev")
+
+
+def _file(request: pytest.FixtureRequest) -> Iterator[Place]:
+    folder: Path = request.getfixturevalue("tmp_path")
+    write_key(folder / "release.key", new_key())
+    yield Place(f"file2:{folder / 'release.key'}", f"file2:{folder / 'none.key'}")
+
+
+def _token(request: pytest.FixtureRequest) -> Iterator[Place]:
+    _needs("pkcs11")
+    found: dict[str, Token] = request.getfixturevalue("tokens")
+    _set(request, found["ann"].environment)
+    yield Place(found["ann"].uri, "hsm:2?label=nobody")
+
+
+def _vault(request: pytest.FixtureRequest) -> Iterator[Place]:
+    _needs("hvac")
+    with SimVault() as vault:
+        assert isinstance(vault, SimVault)
+        _set(request, vault.environment)
+        yield Place("hv:release", "hv:nobody")
+
+
+def _aws(request: pytest.FixtureRequest) -> Iterator[Place]:
+    _needs("boto3")
+    with SimAwsKms() as kms:
+        assert isinstance(kms, SimAwsKms)
+        _set(request, kms.environment)
+        yield Place("awskms:release", "awskms:nobody")
+
+
+def _set(request: pytest.FixtureRequest, environment: dict[str, str]) -> None:
+    patch: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
+    for name, value in environment.items():
+        patch.setenv(name, value)
+
+
+PLACES: dict[str, Callable[[pytest.FixtureRequest], Iterator[Place]]] = {
+    "file": _file,
+    "pkcs11": _token,
+    "vault": _vault,
+    "awskms": _aws,
+}
+
+
+@pytest.fixture(params=PLACES)
+def place(request: pytest.FixtureRequest) -> Iterator[Place]:
+    yield from PLACES[request.param](request)
+
+
+def test_the_public_half_it_tells_is_that_of_the_key_that_signs(place: Place) -> None:
+    half = held.public(place.uri, place.ask)
+    assert half.keyid == keys.fingerprint(half)
+    signer = held.opened(place.uri, [new_key().public_key, half], place.ask)
+    assert signer.public_key.keyid == half.keyid
+    half.verify_signature(signer.sign(b"a document"), b"a document")
+
+
+def test_its_public_half_as_a_file_is_the_same_key(place: Place, tmp_path: Path) -> None:
+    half = held.public(place.uri, place.ask)
+    (tmp_path / "half.pub").write_bytes(keys.pem(half))
+    assert held.public(str(tmp_path / "half.pub"), place.ask).keyid == half.keyid
+
+
+def test_a_key_that_may_not_sign_is_refused_in_one_sentence(place: Place) -> None:
+    with pytest.raises(Rejected, match="gives no signature of a key that may sign this") as told:
+        held.opened(place.uri, [new_key().public_key], place.ask)
+    assert "\n" not in str(told.value)
+
+
+def test_one_that_is_not_there_is_told_in_one_sentence(place: Place) -> None:
+    half = held.public(place.uri, place.ask)
+    for trying in (
+        lambda: held.public(place.nowhere, place.ask),
+        lambda: held.opened(place.nowhere, [half], place.ask),
+    ):
+        with pytest.raises(Rejected) as told:
+            trying()
+        assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("role", [trust.ROOT, RELEASE])
+def test_a_role_moves_there_in_one_root_rotation_and_boxes_follow(place: Place, role: str, tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    plane = SimControlPlane(tmp_path / "state", FakeClock(unix=time.time()))
+    plane.push(HARBOUR)
+    answer = plane.client.put("/api/v1/deployments/gate", json={"spec": {"model": "harbour", "version": "1.0.0"}})
+    assert answer.status_code == 201
+    box = SimTufClient(plane, tmp_path / "client", plane.services.trust.root())
+    box.refreshed()
+    folder = plane.config.keys_folder
+    old = [read_key(folder / "offline" / f"{name}.key") for name in ("root", "targets")] + [
+        read_key(folder / "release.key")
+    ]
+    half = held.public(place.uri, place.ask)
+    signer = held.opened(place.uri, [half], place.ask)
+    found = signed_now(plane)
+    made = rotated(found, {role: Trusted((half,), 1)}, [*old, signer], int(time.time()), renew=True)
+    rotation.check_whole(found, made)
+    plane.services.trust.take(made)
+    assert box.target("models/harbour/1.0.0") is not None
+    assert box.target("assign/gate/release") is not None
+    after = signed_now(plane)
+    moved = trust.MODELS if role == RELEASE else role
+    assert [each.keyid for each in after.keys(moved)] == [half.keyid]
+    with pytest.raises(Rejected, match="bring the others"):
+        rotation.check_whole(after, rotated(after, {}, old[:1], int(time.time()) + 1, renew=True))
+    plane.close()
+
+
+# ---- what is special about each ----
+
+
+def test_a_wrong_pin_is_said_to_the_token_once(tokens: dict[str, Token], monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    """Most tokens lock themselves after three."""
+    _needs("pkcs11")
+    for name, value in tokens["ann"].environment.items():
+        monkeypatch.setenv(name, value)
+    half, asked = held.public(tokens["ann"].uri, lambda _what: PIN), list[str]()
+
+    def wrong(what: str) -> str:
+        asked.append(what)
+        return "0000"
+
+    with pytest.raises(Rejected, match="the PIN is wrong"):
+        held.opened(tokens["ann"].uri, [half, half, half], wrong)
+    assert len(asked) == 1
+
+
+def test_a_vault_key_signs_with_the_version_that_was_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    _needs("hvac")
+    with SimVault() as vault:
+        assert isinstance(vault, SimVault)
+        for name, value in vault.environment.items():
+            monkeypatch.setenv(name, value)
+        newest = held.public("hv:release", lambda _what: "")
+        held.opened("hv:release/2", [newest], lambda _what: "")
+        with pytest.raises(Rejected, match="gives no signature"):
+            held.opened("hv:release/1", [newest], lambda _what: "")
+
+
+def test_a_vault_that_does_not_let_us_in_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    _needs("hvac")
+    with SimVault() as vault:
+        assert isinstance(vault, SimVault)
+        for name, value in (vault.environment | {"VAULT_TOKEN": "another"}).items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(Rejected, match=r"permission denied.*VAULT_ADDR and VAULT_TOKEN"):
+            held.public("hv:release", lambda _what: "")
+
+
+@pytest.mark.parametrize(("scheme", "package"), held.PACKAGES.items())
+def test_a_key_whose_packages_are_missing_says_which(
+    scheme: str, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from securesystemslib.signer import _aws_signer, _azure_signer, _gcp_signer, _hsm_signer, _vault_signer
+
+    errors = {
+        "hsm": (_hsm_signer, "PKCS11_IMPORT_ERROR"),
+        "hv": (_vault_signer, "VAULT_IMPORT_ERROR"),
+        "awskms": (_aws_signer, "AWS_IMPORT_ERROR"),
+        "gcpkms": (_gcp_signer, "GCP_IMPORT_ERROR"),
+        "azurekms": (_azure_signer, "AZURE_IMPORT_ERROR"),
+    }
+    monkeypatch.setattr(*errors[scheme], "not there")
+    name = {"hv": "hv:release/1", "azurekms": "azurekms://fleet.vault.azure.net/keys/release/1"}.get(
+        scheme, f"{scheme}:2"
+    )
+    for trying in (
+        lambda: held.public(name, lambda _what: PIN),
+        lambda: held.opened(name, [_curve()], lambda _what: PIN),
+    ):
+        with pytest.raises(Rejected, match=f"pip install {package}"):
+            trying()
+
+
+def _curve() -> keys.Key:
+    return keys.CryptoSigner.generate_ecdsa().public_key
