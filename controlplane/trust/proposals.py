@@ -54,6 +54,12 @@ class ProposalService:
             before = TrustRepository(session).newest()
             return [self._seen(session, row, before) for row in ProposalRepository(session).pending(self._now_ms)]
 
+    def waiting(self) -> list[tuple[str, str, tuple[str, ...]]]:
+        """Id, proposer and roles of each, and nothing proven: for what is asked every second."""
+        with self._database.read() as session:
+            found = ProposalRepository(session).pending(self._now_ms)
+            return [(row.id, row.who, tuple(sorted(row.documents))) for row in found]
+
     def one(self, name: str) -> Proposal:
         """Raises NotFound, Conflict: it is closed."""
         with self._database.read() as session:
