@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 from securesystemslib.exceptions import UnsupportedLibraryError
 from securesystemslib.signer import (
@@ -73,7 +74,7 @@ def public(name: str, ask: Ask) -> Key:
 def _imported(scheme: str, rest: str, ask: Ask) -> Key:
     if scheme == "hsm":
         number, _, query = rest.partition("?")
-        label = query.removeprefix("label=").replace("+", " ") or None
+        label = dict(parse_qsl(query)).get("label")
         return HSMSigner.import_(int(number) if number else None, label, ask)[1]
     if scheme == "hv":
         return VaultSigner.import_(rest.partition("/")[0])[1]

@@ -13,12 +13,16 @@ from pathlib import Path
 
 import pytest
 
+from agent.adapters.tuf_metadata import TufMetadata
+from agent.trust.errors import Absent
+from agent.trust.metadata import Get
 from controlplane.signing import held, keys, rotation
 from controlplane.signing.documents import RELEASE
 from controlplane.signing.keys import new_key, read_key, write_key
 from controlplane.signing.rotation import Trusted, rotated
 from protos import trust
 from protos.errors import Rejected
+from protos.ids import DeploymentName
 from tests.servers.require import unmet
 from tests.servers.softhsm import PIN, Token, tokens  # noqa: F401 - a fixture
 from tests.sim import releases
@@ -26,7 +30,6 @@ from tests.sim.clock import FakeClock
 from tests.sim.control_plane import SimControlPlane
 from tests.sim.holders import signed_now
 from tests.sim.key_services import SimAwsKms, SimVault
-from tests.sim.tuf_client import SimTufClient
 
 HARBOUR = releases.make("1.0.0", size=1000)
 
@@ -129,8 +132,9 @@ def test_a_role_moves_there_in_one_root_rotation_and_boxes_follow(place: Place, 
     plane.push(HARBOUR)
     answer = plane.client.put("/api/v1/deployments/gate", json={"spec": {"model": "harbour", "version": "1.0.0"}})
     assert answer.status_code == 201
-    box = SimTufClient(plane, tmp_path / "client", plane.services.trust.root())
-    box.refreshed()
+    box = TufMetadata(tmp_path / "box", _get(plane), time.time)
+    first = plane.services.trust.root()
+    assert _runs(box, first)
     folder = plane.config.keys_folder
     old = [read_key(folder / "offline" / f"{name}.key") for name in ("root", "targets")] + [
         read_key(folder / "release.key")
@@ -141,14 +145,32 @@ def test_a_role_moves_there_in_one_root_rotation_and_boxes_follow(place: Place, 
     made = rotated(found, {role: Trusted((half,), 1)}, [*old, signer], int(time.time()), renew=True)
     rotation.check_whole(found, made)
     plane.services.trust.take(made)
-    assert box.target("models/harbour/1.0.0") is not None
-    assert box.target("assign/gate/release") is not None
+    assert _runs(box, first)
     after = signed_now(plane)
     moved = trust.MODELS if role == RELEASE else role
     assert [each.keyid for each in after.keys(moved)] == [half.keyid]
     with pytest.raises(Rejected, match="bring the others"):
         rotation.check_whole(after, rotated(after, {}, old[:1], int(time.time()) + 1, renew=True))
     plane.close()
+
+
+def _get(plane: SimControlPlane) -> Get:
+    def get(name: str, most: int) -> bytes:
+        answer = plane.client.get(f"/api/v1/metadata/{name}")
+        if answer.status_code != 200:
+            raise Absent(name)
+        assert len(answer.content) <= most
+        return answer.content
+
+    return get
+
+
+def _runs(box: TufMetadata, first: bytes) -> bool:
+    """Whether the agent finds its release both assigned and listed, by the newest root that the first leads to."""
+    box.roots(first)
+    box.refresh()
+    found, _ = box.find(DeploymentName("gate"), shadow=False)
+    return found.assignment is not None and found.listing is not None and found.listing.digest == HARBOUR.digest
 
 
 # ---- what is special about each ----
