@@ -94,7 +94,7 @@ def build(config: Config) -> Services:
         telemetry=broker or MemoryTelemetryIn(NO_BROKER),
         inspector=OnnxInspector(Gate(operators_in(config.allowed_operators))),
         grants=Grants(private_bytes(folder / "grant.key")),
-        notary=FolderNotary(folder / "trust"),
+        notary=FolderNotary(folder / "trust", config.key_pin),
         executor=_executor(config),
     )
     services = assemble(config, adapters)

@@ -43,9 +43,12 @@ class Change:
         if unknown := [role for role in self.roles if role not in ROLES]:
             raise Rejected(f"there is no role {unknown[0]!r}; there are {', '.join(ROLES)}")
         online = set(self.roles) & set(trust.ONLINE)
-        if online and said:
-            raise Rejected(f"the control plane holds the key of {min(online)} and makes a new one; name it alone")
-        if set(self.roles) - online and not said:
+        if online and (set(self.roles) - online or self.removed or self.threshold or len(self.added) > 1):
+            raise Rejected(
+                f"{min(online)} has one key, which the control plane holds or can reach: name online roles alone, with "
+                "one --add at most"
+            )
+        if self.roles and not online and not said:
             raise Rejected("say what changes: --add, --remove or --threshold")
         if not (self.roles or self.renew):
             raise Rejected(f"name roles, of {', '.join(ROLES)}, or say --renew")
@@ -90,11 +93,12 @@ def propose(client: Client, ring: Keyring, change: Change) -> Iterator[str]:
 
 def _wanted(client: Client, ring: Keyring, found: Chain, change: Change) -> dict[str, Trusted]:
     online = [role for role in change.roles if role in trust.ONLINE]
-    wanted = {role: _changed(found, role, ring, change) for role in change.roles if role not in online}
-    if online:
-        made = client.document("POST", "/metadata/keys")
-        wanted |= dict.fromkeys(online, Trusted((public_key(made["id"], made["key"]),), 1))
-    return wanted
+    if not online:
+        return {role: _changed(found, role, ring, change) for role in change.roles}
+    if change.added:
+        return dict.fromkeys(online, Trusted((held.public(change.added[0], ring.ask),), 1))
+    made = client.document("POST", "/metadata/keys")
+    return dict.fromkeys(online, Trusted((public_key(made["id"], made["key"]),), 1))
 
 
 def _changed(found: Chain, role: str, ring: Keyring, change: Change) -> Trusted:

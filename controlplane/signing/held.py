@@ -24,6 +24,7 @@ from securesystemslib.signer import (
     GCPSigner,
     HSMSigner,
     Key,
+    Signature,
     Signer,
     VaultSigner,
 )
@@ -31,6 +32,7 @@ from securesystemslib.signer import (
 from controlplane.signing.keys import read_key, read_public
 from protos.errors import Rejected
 
+__all__ = ["Signature", "Signer"]
 Ask = Callable[[str], str]  # for a PIN or a passphrase, by what it is for
 PACKAGES = {
     "hsm": "python-pkcs11",

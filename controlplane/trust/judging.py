@@ -186,5 +186,5 @@ def _able(upload: Upload) -> None:
         if role not in upload.able:
             raise Rejected(
                 f"this control plane holds too few keys for {role} as these documents want it; make its keys with "
-                "'longshore keys rotate'"
+                "'longshore keys rotate', or put its key URI into a file NAME.uri in its folder 'trust'"
             )

@@ -23,6 +23,7 @@ from controlplane.trust.judging import Registered, Upload
 from controlplane.trust.ports import Notary, PublicKey
 from controlplane.trust.repository import TrustRepository
 from protos import trust
+from protos.errors import Retryable
 from protos.ids import ModelName, Version
 from protos.trust import Listing
 
@@ -178,7 +179,11 @@ class TrustService:
             if not self._notary.able(contents, role):
                 log.error("no key here may sign %s; see 'longshore keys', and docs/operations.md for what to do", role)
                 return
-            contents[role] = self._notary.sign(contents, role, wanted, self._now_ms() // 1000, lives[role])
+            try:
+                contents[role] = self._notary.sign(contents, role, wanted, self._now_ms() // 1000, lives[role])
+            except Retryable as error:
+                log.error("%s is signed later: %s", role, error)
+                return
             repository = TrustRepository(session)
             repository.add(self._notary.read(contents, role), contents[role], self._now_ms())
             repository.prune(role, self._now_ms())

@@ -6,6 +6,7 @@ The token is SoftHSM2's, a real PKCS#11 library; Vault and AWS KMS are simulator
 from __future__ import annotations
 
 import importlib.util
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,12 +17,13 @@ import pytest
 from agent.adapters.tuf_metadata import TufMetadata
 from agent.trust.errors import Absent
 from agent.trust.metadata import Get
+from controlplane.adapters import keys_elsewhere
 from controlplane.signing import held, keys, rotation
 from controlplane.signing.documents import RELEASE
 from controlplane.signing.keys import new_key, read_key, write_key
 from controlplane.signing.rotation import Trusted, rotated
 from protos import trust
-from protos.errors import Rejected
+from protos.errors import Rejected, Retryable
 from protos.ids import DeploymentName
 from tests.servers.require import unmet
 from tests.servers.softhsm import PIN, Token, tokens  # noqa: F401 - a fixture
@@ -154,6 +156,26 @@ def test_a_role_moves_there_in_one_root_rotation_and_boxes_follow(place: Place, 
     plane.close()
 
 
+def test_online_roles_move_there_and_the_control_plane_goes_on_signing(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    plane = SimControlPlane(tmp_path / "state", FakeClock(unix=time.time()), key_pin=PIN)
+    plane.push(HARBOUR)
+    folder, half = plane.config.keys_folder / "offline", held.public(place.uri, place.ask)
+    offline = [read_key(folder / f"{name}.key") for name in ("root", "targets")]
+    made = rotated(signed_now(plane), dict.fromkeys(trust.ONLINE, Trusted((half,), 1)), offline, int(time.time()))
+    with pytest.raises(Rejected, match=r"holds too few keys for \w+ as these documents want it"):
+        plane.services.trust.take(made)
+    (plane.config.folder / "trust" / "online.uri").write_text(f"{place.uri}\n")
+    plane.services.trust.take(made)
+    first = (folder.parent / "root.json").read_bytes()
+    answer = plane.client.put("/api/v1/deployments/gate", json={"spec": {"model": "harbour", "version": "1.0.0"}})
+    assert answer.status_code == 201
+    assert _runs(TufMetadata(tmp_path / "box", _get(plane), time.time), first)
+    online = [each for each in plane.services.trust.roles() if each.document.role in trust.ONLINE]
+    assert {(each.held, *each.document.signed_by) for each in online} == {(True, half.keyid)}
+    plane.close()
+
+
 def _get(plane: SimControlPlane) -> Get:
     def get(name: str, most: int) -> bytes:
         answer = plane.client.get(f"/api/v1/metadata/{name}")
@@ -202,6 +224,68 @@ def test_a_vault_key_signs_with_the_version_that_was_trusted(monkeypatch: pytest
         held.opened("hv:release/2", [newest], lambda _what: "")
         with pytest.raises(Rejected, match="gives no signature"):
             held.opened("hv:release/1", [newest], lambda _what: "")
+
+
+def test_while_a_key_service_is_away_changes_are_taken_and_signed_once_it_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _needs("hvac")
+    monkeypatch.setattr(keys_elsewhere, "AWAY_SECONDS", 0.0)
+    (tmp_path / "state").mkdir()
+    plane = SimControlPlane(tmp_path / "state", FakeClock(unix=time.time()))
+    plane.push(HARBOUR)
+    with SimVault() as vault:
+        assert isinstance(vault, SimVault)
+        for name, value in vault.environment.items():
+            monkeypatch.setenv(name, value)
+        half = held.public("hv:release", lambda _what: "")
+        (plane.config.folder / "trust" / "online.uri").write_text("hv:release")
+        offline = [read_key(plane.config.keys_folder / "offline" / f"{name}.key") for name in ("root", "targets")]
+        made = rotated(signed_now(plane), dict.fromkeys(trust.ONLINE, Trusted((half,), 1)), offline, int(time.time()))
+        plane.services.trust.take(made)
+        vault.token = "sealed"
+        answer = plane.client.put("/api/v1/deployments/gate", json={"spec": {"model": "harbour", "version": "1.0.0"}})
+        assert answer.status_code == 201
+        assert _assigned(plane) == []
+        vault.token = "hvs.sim"
+        plane.services.trust.keep_fresh()
+        assert _assigned(plane) == ["assign/gate/release"]
+    plane.close()
+
+
+def _assigned(plane: SimControlPlane) -> list[str]:
+    (found,) = [each.document for each in plane.services.trust.roles() if each.document.role == trust.ASSIGN]
+    return [each.path for each in found.assignments]
+
+
+def test_a_service_that_hangs_costs_no_more_than_the_bound() -> None:
+    began = time.monotonic()
+    with pytest.raises(Retryable, match=r"within 0\.05 s"):
+        keys_elsewhere.within(0.05, lambda: threading.Event().wait(5))
+    assert time.monotonic() - began < 4
+
+
+def test_a_token_that_refused_is_asked_no_more_until_the_next_start(
+    tokens: dict[str, Token],  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _needs("pkcs11")
+    for name, value in tokens["ann"].environment.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "online.uri").write_text(tokens["ann"].uri)
+    now, tried = [0.0], list[str]()
+
+    def refusing(name: str, *_: object) -> None:
+        tried.append(name)
+        raise Rejected("the PIN is wrong")
+
+    monkeypatch.setattr(held, "opened", refusing)
+    elsewhere = keys_elsewhere.KeysElsewhere(tmp_path, "0000", lambda: now[0])
+    for _ in range(3):
+        assert elsewhere.signers() == {}
+        now[0] += 3600
+    assert len(tried) == 1
 
 
 def test_a_vault_that_does_not_let_us_in_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

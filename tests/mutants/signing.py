@@ -429,6 +429,33 @@ SHARED = (
         "        if False:\n            break",
         ("tests/contract/test_signers.py::test_a_wrong_pin_is_said_to_the_token_once",),
     ),
+    Mutant(
+        "token-asked-once",
+        "A token that refused is asked no more by a control plane until its next start.",
+        "controlplane/adapters/keys_elsewhere.py",
+        '        lasting = math.inf if name.startswith("hsm:") and isinstance(error, Rejected) else AWAY_SECONDS\n',
+        "        lasting = AWAY_SECONDS\n",
+        ("tests/contract/test_signers.py::test_a_token_that_refused_is_asked_no_more_until_the_next_start",),
+    ),
+    Mutant(
+        "signed-later",
+        "A key service that is away holds no change back; what it signs is signed once it is back.",
+        "controlplane/trust/service.py",
+        "            except Retryable as error:\n",
+        "            except ZeroDivisionError as error:\n",
+        (
+            "tests/contract/test_signers.py::"
+            "test_while_a_key_service_is_away_changes_are_taken_and_signed_once_it_is_back",
+        ),
+    ),
+    Mutant(
+        "key-service-bound",
+        "A key service that hangs holds a transaction no longer than the bound.",
+        "controlplane/adapters/keys_elsewhere.py",
+        "answers.get(timeout=seconds)",
+        "answers.get()",
+        ("tests/contract/test_signers.py::test_a_service_that_hangs_costs_no_more_than_the_bound",),
+    ),
 )
 
 MUTANTS = (*SIGNATURES, *VERSIONS, *SIGNERS, *SHARED)

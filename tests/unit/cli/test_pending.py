@@ -199,7 +199,7 @@ def test_online_keys_are_replaced_by_a_proposal_too(
 ) -> None:
     words = ("keys", "propose", "timestamp", "snapshot", "assign", "--key", ann["root"], "--key", ann["targets"])
     assert "published" in longshore(*words).out
-    assert "the control plane holds the key" in longshore(*words, "--threshold", "2").err
+    assert "name online roles alone" in longshore(*words, "--threshold", "2").err
 
 
 @pytest.mark.parametrize(
