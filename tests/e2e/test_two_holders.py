@@ -5,6 +5,7 @@ No process is ever given the key of the other. A box that joined before follows 
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import subprocess
@@ -21,6 +22,7 @@ from tuf.ngclient import FetcherInterface, Updater
 
 from protos import manifest
 from tests.e2e.test_control_plane import Process
+from tests.servers.require import unmet
 from tests.servers.softhsm import PIN, Token
 from tests.servers.softhsm import made as made_tokens
 
@@ -150,7 +152,8 @@ def test_two_people_sign_roots_and_releases_and_no_machine_holds_both_keys(tmp_p
 def test_a_role_moves_from_a_file_to_a_token_in_one_root_rotation_and_boxes_follow(
     tmp_path: Path, plane: Process
 ) -> None:
-    pytest.importorskip("pkcs11", reason="python-pkcs11 is not installed; run scripts/bootstrap dev")
+    if importlib.util.find_spec("pkcs11") is None:
+        unmet("python-pkcs11 is not installed; run scripts/bootstrap dev")
     (tmp_path / "hsm").mkdir()
     ann, bo = _people(tmp_path, plane, made_tokens(tmp_path / "hsm", "bo")["bo"])
     box = _Box(plane, tmp_path / "box")
