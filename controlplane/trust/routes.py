@@ -11,7 +11,6 @@ from controlplane.registry.routes import require_reader
 from controlplane.schemas import REFUSALS
 from controlplane.trust import schemas
 from protos import ids, trust
-from protos.errors import Rejected
 
 router = APIRouter(prefix="/api/v1", tags=["trust"], responses=REFUSALS)
 _USER = [Depends(require_user)]
@@ -26,19 +25,13 @@ def list_metadata(services: Current) -> schemas.MetadataList:
 @router.put("/metadata", dependencies=_USER, summary="Documents signed elsewhere; all are taken or none")
 def put_metadata(body: schemas.NewDocuments, response: Response, services: Current) -> schemas.TakenAnswer:
     documents = {role: text.encode() for role, text in body.documents.items()}
-    taken = services.trust.take(documents, frozenset(map(_path, body.withdraw)))
+    gone = frozenset(trust.release_path(*ids.release(each)) for each in body.withdraw)
+    taken = services.trust.take(documents, gone)
     if taken:
         services.boxes.refresh()
     response.headers["Longshore-Change"] = "configured" if taken else "unchanged"
     response.headers["Location"] = f"/api/v1/metadata/{','.join(taken)}"  # the audit names what was changed by it
     return schemas.TakenAnswer(roles=list(taken))
-
-
-def _path(release: str) -> str:
-    model, at, version = release.partition("@")
-    if not at:
-        raise Rejected(f"withdraw names releases as NAME@VERSION, and {release!r} is none")
-    return trust.release_path(ids.model_name(model), ids.version(version))
 
 
 @router.post("/metadata/keys", dependencies=_USER, status_code=201, summary="A new online key; the public half of it")

@@ -103,6 +103,7 @@ def test_a_release_is_withdrawn_by_name(longshore: Run, house: SimControlPlane, 
     assert longshore("withdraw", "harbour@1.0.0").out == "harbour@1.0.0 withdrawn\n"
     assert listed(house) is None
     assert "is not listed" in longshore("withdraw", "harbour@1.0.0").err
+    assert "release 'harbour' must read NAME@VERSION" in longshore("withdraw", "harbour").err
 
 
 def test_a_stranger_s_key_is_refused_before_anything_is_sent(
