@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from controlplane.signing import ceremony, metadata
+from controlplane.signing.documents import in_words
 from controlplane.signing.keys import new_key, read_key, write_key
 from controlplane.trust.repository import TrustRepository
 from controlplane.web import create_app
@@ -65,6 +66,8 @@ def test_a_push_signs_where_a_key_is(longshore: Run, house: SimControlPlane, fol
     assert "floor 1, for x86_64-cpu, agents from 0.3.0" in done.out
     found = listed(house)
     assert found is not None
+    assert in_words(found) in done.out
+    assert in_words(found) in house.client.get("/releases/harbour-1-0-0").text
     assert (found.digest, found.floor, found.device_classes, found.minimum_agent) == (
         MADE.digest,
         1,
