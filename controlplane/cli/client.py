@@ -79,6 +79,13 @@ class Client:
     def one(self, plural: str, name: str) -> Document:
         return self.document("GET", address(plural, name))
 
+    def metadata(self, file: str) -> bytes | None:
+        """What was signed, as it was; None: there is no such file."""
+        try:
+            return self.call("GET", address("metadata", file)).content
+        except NotFound:
+            return None
+
 
 def address(plural: str, name: str, *more: str) -> str:
     """Raises Rejected: an empty name and one with a slash would lead to another address."""

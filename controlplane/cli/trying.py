@@ -25,6 +25,7 @@ from controlplane.cli.bars import Progress, bars
 from controlplane.cli.client import Client
 from controlplane.cli.exits import Exit
 from controlplane.cli.parcels import MANIFEST, FolderParcel, opened
+from controlplane.files import write_atomically
 from protos import ids
 from protos import manifest as manifests
 from protos.errors import Fatal, InvalidName, Rejected, Retryable
@@ -103,7 +104,7 @@ def fetched(client: Client, name: ModelName, number: Version, cache: Path, progr
     for entry in manifests.parse(content).files:
         if not _is_there(folder / entry.path, entry):
             _fetch(client, entry, folder, progress)
-    _keep(folder / MANIFEST, content)
+    write_atomically(folder / MANIFEST, content)
     return folder
 
 
@@ -131,12 +132,6 @@ def _fetch(client: Client, entry: FileEntry, folder: Path, progress: Progress) -
         beside.replace(folder / entry.path)
     finally:
         beside.unlink(missing_ok=True)
-
-
-def _keep(path: Path, content: bytes) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_bytes(content)
-    beside.replace(path)
 
 
 def cache_path(environment: Mapping[str, str]) -> Path:
