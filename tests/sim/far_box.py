@@ -163,11 +163,7 @@ class FarBox:
         return self.serving.answers(GATE)
 
     async def until(self, true: Callable[[], bool]) -> None:
-        async with asyncio.timeout(30):
-            while not true():
-                if self.clock.sleeping:
-                    await self.clock.advance(1.0)
-                await asyncio.sleep(0.001)
+        await self.clock.until(true)
 
     async def proven(self, stick: Path) -> Brought:
         return await asyncio.to_thread(importing.proven, self.box, stick)
