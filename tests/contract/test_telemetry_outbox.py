@@ -23,6 +23,7 @@ from agent.telemetry.outbox import Outbox
 from agent.telemetry.records import RecordClass
 from tests.sim import durability
 from tests.sim.telemetry import Oracle, draft
+from tests.sim.waiting import until
 
 SMALL = 400_000  # bytes of file: about 1500 results
 SECONDS = 15.0
@@ -296,14 +297,8 @@ async def test_what_was_stored_is_deleted_when_nothing_else_comes(
     await outbox.settle()
     outbox.forget([(1, 1)])
     await outbox.take(1, 1)
-    await wait_until(lambda: outbox.summary().waiting_rows == 0)
+    await until(lambda: outbox.summary().waiting_rows == 0)
     await outbox.close()
-
-
-async def wait_until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(SECONDS):
-        while not condition():  # noqa: ASYNC110 - another thread changes it
-            await asyncio.sleep(0.02)
 
 
 async def full_disk_adds_up(outbox: SqliteOutbox, make_room: Callable[[], object]) -> None:
@@ -320,7 +315,7 @@ async def full_disk_adds_up(outbox: SqliteOutbox, make_room: Callable[[], object
         outbox.put(draft(number=put))
         put += 1
     make_room()
-    await wait_until(lambda: not outbox.summary().trouble)
+    await until(lambda: not outbox.summary().trouble)
     outbox.put(draft(number=put))
     await outbox.settle()
     await drain(outbox, oracle)
@@ -379,7 +374,7 @@ async def test_an_outbox_that_cannot_be_opened_counts_and_starts_when_it_can(
     outbox.put(draft())
     await outbox.settle()
     (tmp_path / "o.db").rmdir()
-    await wait_until(lambda: not outbox.summary().trouble)
+    await until(lambda: not outbox.summary().trouble)
     await drain(outbox, oracle)
     assert oracle.declared() == {"frame": 1}
     await outbox.close()
@@ -409,8 +404,8 @@ async def test_a_commit_that_failed_but_is_in_the_file_is_not_counted_as_lost(
 
     outbox._file._connection = Liar()  # type: ignore[assignment]  # only what `apply` uses
     outbox.put(draft(number=2))
-    await wait_until(lambda: bool(outbox.summary().trouble))
-    await wait_until(lambda: not outbox.summary().trouble)
+    await until(lambda: bool(outbox.summary().trouble))
+    await until(lambda: not outbox.summary().trouble)
     await drain(outbox, oracle)
     assert [record.frame.frame_seq for record in oracle.bodies("frame")] == [1, 2]
     assert oracle.declared().total() == 0

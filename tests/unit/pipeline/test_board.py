@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -30,6 +30,7 @@ from tests.sim.captures import SimCaptures
 from tests.sim.clock import FakeClock, settle
 from tests.sim.engine import FakeEngine, RealClock
 from tests.sim.models import Sample, detector
+from tests.sim.waiting import until
 
 HARBOUR = DeploymentName("harbour")
 CAMERA = CameraName("quay")
@@ -118,13 +119,8 @@ class World:
         before = len(self.finished)
         for _ in range(count):
             self.captures.announce(TAP, self.clock.monotonic())
-            await self.until(lambda: self.captures.outstanding == 0)
+            await until(lambda: self.captures.outstanding == 0)
         return self.finished[before:]
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(5):
-            while not condition():  # noqa: ASYNC110 - what is waited for is the code under test
-                await asyncio.sleep(0.001)
 
 
 @pytest.fixture
