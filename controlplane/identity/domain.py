@@ -108,11 +108,6 @@ def check_usable(stored: StoredToken, now_ms: int, *, same_box: bool) -> None:
         raise InvalidToken(f"this join token has expired; {MAKE_ANOTHER}")
 
 
-def token_is_good(revoked_ms: int | None, expires_ms: int | None, now_ms: int) -> bool:
-    """Of an API token that is there."""
-    return revoked_ms is None and (expires_ms is None or now_ms < expires_ms)
-
-
 def check_late(certificate: StoredCertificate | None, now_ms: int, days: int) -> StoredCertificate:
     """The certificate, if it may still be renewed: within `days` of its expiry; 0 is never.
 
