@@ -187,6 +187,20 @@ async def test_a_new_file_has_a_new_epoch(tmp_path: Path) -> None:
     assert len(epochs) == 2
 
 
+async def set_aside(path: Path, old: str, why: str) -> None:
+    """What lies at `path` is, a new epoch says why, and records are kept again."""
+    async with asyncio.timeout(SECONDS):
+        second, oracle = await opened(path), Oracle()
+        second.put(draft())
+        await second.settle()
+        await drain(second, oracle)
+    assert second.summary().epoch != old
+    assert path.with_name(f"{path.name}.damaged").exists()
+    assert why in oracle.bodies("gap")[0].gap.reason
+    assert len(oracle.bodies("frame")) == 1
+    await second.close()
+
+
 async def test_a_damaged_file_is_set_aside_and_a_new_epoch_says_so(tmp_path: Path) -> None:
     path = tmp_path / "o.db"
     first = await opened(path)
@@ -197,15 +211,7 @@ async def test_a_damaged_file_is_set_aside_and_a_new_epoch_says_so(tmp_path: Pat
     with path.open("r+b") as file:
         file.seek(4096)
         file.write(os.urandom(60_000))
-    second, oracle = await opened(path), Oracle()
-    second.put(draft())
-    await second.settle()
-    await drain(second, oracle)
-    assert second.summary().epoch != old
-    assert (tmp_path / "o.db.damaged").exists()
-    assert "damaged" in oracle.bodies("gap")[0].gap.reason
-    assert len(oracle.bodies("frame")) == 1
-    await second.close()
+    await set_aside(path, old, "damaged")
 
 
 async def test_a_file_that_is_no_database_is_set_aside(tmp_path: Path) -> None:
@@ -238,16 +244,7 @@ async def test_content_that_cannot_be_read_is_damage_like_any_other(tmp_path: Pa
     with sqlite3.connect(path) as connection:
         connection.execute(spoil)
     connection.close()
-    async with asyncio.timeout(SECONDS):
-        second, oracle = await opened(path), Oracle()
-        second.put(draft())
-        await second.settle()
-        await drain(second, oracle)
-    assert second.summary().epoch != old
-    assert (tmp_path / "o.db.damaged").exists()
-    assert "its books can't be read" in oracle.bodies("gap")[0].gap.reason
-    assert len(oracle.bodies("frame")) == 1
-    await second.close()
+    await set_aside(path, old, "its books can't be read")
 
 
 async def test_a_writer_that_ends_by_itself_leaves_nobody_waiting_and_ends_the_agent(tmp_path: Path) -> None:

@@ -14,14 +14,13 @@ from controlplane.signing import ceremony, metadata
 from controlplane.signing.documents import in_words
 from controlplane.signing.keys import new_key, read_key, write_key
 from controlplane.trust.repository import TrustRepository
-from controlplane.web import create_app
 from protos import trust
 from protos.errors import Rejected
 from protos.ids import ModelName, Version
 from protos.trust import Listing
 from tests.sim import releases
 from tests.sim.clock import FakeClock
-from tests.sim.command import Run, Serving, release_folder
+from tests.sim.command import Run, release_folder
 from tests.sim.control_plane import SimControlPlane
 from tests.sim.tuf_client import SimTufClient
 
@@ -35,12 +34,6 @@ def house(tmp_path: Path) -> Iterator[SimControlPlane]:
     made = SimControlPlane(tmp_path / "state", FakeClock(unix=time.time()))
     yield made
     made.close()
-
-
-@pytest.fixture
-def url(house: SimControlPlane, free_port: int) -> Iterator[str]:
-    with Serving(create_app(house.services), free_port):
-        yield f"http://127.0.0.1:{free_port}"
 
 
 @pytest.fixture
