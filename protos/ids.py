@@ -89,6 +89,7 @@ def is_one_line(text: str) -> bool:
 
 
 def digest(text: str) -> Digest:
+    """Raises InvalidName."""
     if not _DIGEST.fullmatch(text):
         raise InvalidName(f"digest {text!r} must be 'sha256:' and 64 lower-case hex digits")
     return Digest(text)

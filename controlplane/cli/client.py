@@ -63,6 +63,7 @@ class Client:
         return _accepted(response)
 
     def document(self, method: str, path: str, **options: Any) -> Document:
+        """See `call`. Raises Rejected as well: it is no control plane."""
         try:
             answer = self.call(method, path, **options).json()
         except ValueError as error:

@@ -86,6 +86,7 @@ def fingerprint(certificate_pem: bytes) -> str:
 
 
 def check_pin(token: JoinToken, ca_pin: str) -> None:
+    """`ca_pin`: of this control plane. Raises InvalidToken."""
     if not hmac.compare_digest(token.ca_pin, ca_pin):
         raise InvalidToken(f"this join token is of another control plane; {MAKE_ANOTHER} here")
 
@@ -143,6 +144,7 @@ def admit(stored: StoredToken, wish: Wish, fallback: str) -> Admission:
 
 
 def checked_role(role: str) -> str:
+    """Raises Rejected, with the roles there are."""
     if role not in COMMANDS:
         raise Rejected(f"role {role!r} must be one of {', '.join(COMMANDS)}")
     return role
