@@ -127,11 +127,7 @@ def _blob(client: Client, folder: Stick, wished: Digest, size: int | None) -> tu
             raise Retryable(f"{name} came damaged; run the same once more")
         folder.write(name, content)
         return name, len(content)
-    return name, folder.fetch(wished, name, size, lambda start, stop: _piece(client, wished, start, stop))
-
-
-def _piece(client: Client, wished: Digest, start: int, stop: int) -> bytes:
-    return client.call("GET", f"/blobs/{hex_of(wished)}", headers={"Range": f"bytes={start}-{stop - 1}"}).content
+    return name, folder.fetch(wished, name, size, lambda start, stop: client.piece(wished, start, stop))
 
 
 def _place(wished: Digest) -> str:

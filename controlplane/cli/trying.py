@@ -120,8 +120,7 @@ def _fetch(client: Client, entry: FileEntry, folder: Path, progress: Progress) -
     try:
         with beside.open("wb") as file:
             while file.tell() < entry.size:
-                span = f"bytes={file.tell()}-{min(entry.size, file.tell() + CHUNK) - 1}"
-                chunk = client.call("GET", f"/blobs/{hex_of(entry.digest)}", headers={"Range": span}).content
+                chunk = client.piece(entry.digest, file.tell(), min(entry.size, file.tell() + CHUNK))
                 if not chunk:
                     raise Retryable(f"{entry.path} ended too early on its way; try again")
                 digest.update(chunk)
