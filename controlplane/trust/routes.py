@@ -25,13 +25,17 @@ def list_metadata(services: Current) -> schemas.MetadataList:
 @router.put("/metadata", dependencies=_USER, summary="Documents signed elsewhere; all are taken or none")
 def put_metadata(body: schemas.NewDocuments, response: Response, services: Current) -> schemas.TakenAnswer:
     documents = {role: text.encode() for role, text in body.documents.items()}
-    gone = frozenset(trust.release_path(*ids.release(each)) for each in body.withdraw)
-    taken = services.trust.take(documents, gone)
+    taken = services.trust.take(documents, frozenset(map(release_path, body.withdraw)))
     if taken:
         services.boxes.refresh()
     response.headers["Longshore-Change"] = "configured" if taken else "unchanged"
     response.headers["Location"] = f"/api/v1/metadata/{','.join(taken)}"  # the audit names what was changed by it
     return schemas.TakenAnswer(roles=list(taken))
+
+
+def release_path(release: str) -> str:
+    """Raises InvalidName."""
+    return trust.release_path(*ids.release(release))
 
 
 @router.post("/metadata/keys", dependencies=_USER, status_code=201, summary="A new online key; the public half of it")
