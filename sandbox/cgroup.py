@@ -15,7 +15,7 @@ import errno
 import functools
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -95,18 +95,32 @@ def proven() -> str:
 
 def made(room: int) -> Cgroup | Absent:
     """A cgroup for a worker that may take `room` bytes beyond what it has at its start, or why there is none."""
+    ours = own()
     try:
-        ours = own()
         return ours if isinstance(ours, Absent) else _made(ours, room)
-    except OSError as error:  # as where no file can be opened: that passes
+    except OSError as error:
+        return Absent(_sentence(error))
+
+
+def own() -> Hierarchy | Absent:
+    """The agent's own cgroup, ready to have others below it. What may pass is not kept: the next worker asks anew."""
+    try:
+        return _lasting()
+    except OSError as error:  # as where no file can be opened
         return Absent(_sentence(error))
 
 
 @functools.cache
-def own() -> Hierarchy | Absent:
-    """The agent's own cgroup, ready to have others below it. Looked for once: it does not change."""
-    found = _of_this_process()
-    return found if isinstance(found, Absent) else prepared(found)
+def _lasting() -> Hierarchy | Absent:
+    """Raises OSError for what may pass."""
+    place = _place()
+    return place if isinstance(place, Absent) else prepared(place)
+
+
+@functools.cache
+def _place() -> Hierarchy | Absent:
+    """Where this process was before anything moved it. Raises OSError."""
+    return _of_this_process()
 
 
 def _of_this_process() -> Hierarchy | Absent:
@@ -117,28 +131,28 @@ def _of_this_process() -> Hierarchy | Absent:
 
 
 def prepared(ours: Hierarchy) -> Hierarchy | Absent:
-    """Made ready: controllers handed down, and what others have left removed."""
+    """Made ready: controllers handed down, and what others have left removed. Raises OSError for what may pass."""
     if not os.access(ours.memory, os.W_OK):
         return Absent(f"this user may make none in {ours.memory}")
     if ours.tasks is not None and not os.access(ours.tasks, os.W_OK):
         ours = replace(ours, tasks=None)
-    try:
-        if ours.version == 2:
-            _hand_down(ours.memory)
-    except OSError as error:
-        return Absent(_sentence(error))
+    if ours.version == 2:
+        wanted = [each for each in ("memory", "pids") if each in _words(ours.memory / "cgroup.controllers")]
+        if "memory" not in wanted:
+            return Absent("the agent's cgroup is not given the memory controller")
+        _hand_down(ours.memory, wanted)
     for folder in ours.folders:
         _sweep(folder)
     return ours
 
 
-def _hand_down(folder: Path) -> None:
-    wanted = [each for each in ("memory", "pids") if each in (folder / "cgroup.controllers").read_text().split()]
-    if "memory" not in wanted:
-        raise OSError(errno.ENODEV, "the agent's cgroup is not given the memory controller")
-    given = (folder / "cgroup.subtree_control").read_text().split()
-    if not set(wanted) <= set(given):
+def _hand_down(folder: Path, wanted: Sequence[str]) -> None:
+    if not set(wanted) <= set(_words(folder / "cgroup.subtree_control")):
         _alone_below(folder, " ".join(f"+{each}" for each in wanted))
+
+
+def _words(file: Path) -> list[str]:
+    return file.read_text().split()
 
 
 def _alone_below(folder: Path, controllers: str) -> None:
@@ -164,6 +178,8 @@ def _moved(folder: Path) -> Iterator[None]:
     except OSError as error:
         _write(folder / "cgroup.procs", str(os.getpid()))
         below.rmdir()
+        if error.errno != errno.EBUSY:
+            raise
         raise OSError(errno.EBUSY, "other processes are in the agent's cgroup") from error
 
 
