@@ -34,13 +34,13 @@ from protos.manifest import FileEntry, Manifest
 AGENT = (sys.executable, "-P", "-m", "agent.main")
 _NEEDED = ("agent", "av", "cv2", "msgspec")  # of the agent's environment; what runs models it asks for itself
 CHUNK = 4 << 20  # bytes fetched at a time, and held
-_NAMED = re.compile(r"([a-z0-9][a-z0-9-]*)@(.+)")
+_NAMED = re.compile(r"([a-z0-9][a-z0-9-]*)@([^/]+)")
 
 
 def named(text: str) -> tuple[str, str] | None:
-    """Model and version, when `text` names a release of the registry and nothing that lies here."""
+    """Model and version, when `text` is NAME@VERSION: that is the registry's, whatever lies here under that name."""
     match = _NAMED.fullmatch(text)
-    return (match[1], match[2]) if match and not Path(text).exists() else None
+    return (match[1], match[2]) if match else None
 
 
 @contextmanager
@@ -59,6 +59,8 @@ def release(text: str) -> Iterator[tuple[Path, Manifest]]:
         with folder_of(Path(text)) as found:
             yield found
         return
+    if Path(text).exists():
+        click.echo(f"taken from the registry: {text}; what lies here under that name is ./{text}", err=True)
     with session.client() as client, bars() as progress:
         folder = fetched(client, *wished, cache_path(os.environ), progress)
     with folder_of(folder) as found:

@@ -90,6 +90,7 @@ def test_what_lies_there_is_signed_by_name_or_all_at_once(longshore: Run, house:
     house.push(MADE, signed=False)
     house.push(releases.make("1.1.0", size=1000), signed=False)
     house.push(releases.make("1.0.0", size=1000, name="yard"), signed=False)
+    Path("harbour@1.0.0").mkdir()  # what lies here under that name is not meant
     assert "harbour@1.0.0 signed as number 1" in longshore("sign", "harbour@1.0.0").out
     done = longshore("sign", "--all")
     assert [line.split()[0] for line in done.out.splitlines()] == ["harbour@1.1.0", "yard@1.0.0"], done.err
