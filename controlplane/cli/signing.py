@@ -19,6 +19,7 @@ from pathlib import Path
 from controlplane.cli import contexts, seen
 from controlplane.cli.client import Client
 from controlplane.cli.exits import Conflict, NotFound
+from controlplane.files import write_atomically
 from controlplane.signing import chain, keys
 from controlplane.signing.chain import Chain
 from controlplane.signing.documents import file_name, is_model
@@ -206,12 +207,20 @@ def _check_whole(found: Chain, asked: set[str] | None) -> None:
 
 
 def _anchor(client: Client, ring: Keyring) -> bytes:
-    if ring.root is not None and ring.root.exists():
-        return ring.root.read_bytes()
-    root = _needed(client, "root.json")
-    if ring.root is not None:
+    """Raises Rejected."""
+    if ring.root is None:
+        return _needed(client, "root.json")
+    try:
+        if ring.root.exists():
+            return ring.root.read_bytes()
+        root = _needed(client, "root.json")
         ring.root.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        ring.root.write_bytes(root)
+        write_atomically(ring.root, root)
+    except OSError as error:
+        raise Rejected(
+            f"{ring.root}, the root from which signing is proven, cannot be kept ({error.strerror}); see that you may "
+            "write there, and that there is room"
+        ) from error
     return root
 
 

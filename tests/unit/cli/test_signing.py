@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
+from controlplane.cli import contexts
 from controlplane.signing import ceremony, metadata
 from controlplane.signing.keys import new_key, read_key, write_key
 from controlplane.trust.repository import TrustRepository
@@ -119,6 +121,32 @@ def test_a_stranger_s_key_is_refused_before_anything_is_sent(
 def test_a_key_uri_signs_as_a_file_does(longshore: Run, house: SimControlPlane, folder: Path) -> None:
     done = longshore("push", str(folder), "--key", f"file2:{house.config.keys_folder / 'release.key'}")
     assert "signed as number 1" in done.out, done.err
+
+
+def test_what_signing_is_proven_from_outlives_a_power_cut(
+    longshore: Run, house: SimControlPlane, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(os, "fsync", lambda number: synced.append(Path(f"/proc/self/fd/{number}").readlink()))
+    key = f"file2:{house.config.keys_folder / 'release.key'}"
+    assert longshore("push", str(folder), "--key", key).code == 0
+    roots = contexts.config_path(os.environ).with_name("roots")
+    kept = sorted(each.name for each in roots.iterdir())
+    assert len(kept) == 2, "the root, and what was seen under it"
+    for name in kept:
+        assert any(each.parent == roots and each.name.startswith(f".{name}.") for each in synced), name
+    assert roots in synced, "their names too"
+
+
+def test_a_root_that_cannot_be_kept_is_no_ground_to_sign_on(
+    longshore: Run, house: SimControlPlane, folder: Path
+) -> None:
+    roots = contexts.config_path(os.environ).with_name("roots")
+    roots.parent.mkdir(parents=True, exist_ok=True)
+    roots.write_text("a file where the folder should be")
+    done = longshore("push", str(folder), "--key", f"file2:{house.config.keys_folder / 'release.key'}")
+    assert (done.code, "see that you may write there" in done.err) == (1, True), done.err
+    assert listed(house) is None
 
 
 def test_a_control_plane_that_was_taken_over_slips_nothing_in(

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from controlplane.adapters.authority_files import load_or_create, write_pair
-from controlplane.adapters.files import private_bytes, write_atomically
 from controlplane.adapters.tls import ServerCertificate
+from controlplane.files import private_bytes, write_atomically
 from protos.errors import Fatal
 from tests.sim.clock import FakeClock
 
