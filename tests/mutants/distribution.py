@@ -338,6 +338,14 @@ FLOORS = (
         ),
     ),
     Mutant(
+        "old-state-approves",
+        "A state database that was put back alone approves nothing below a floor.",
+        "agent/trust/kept.py",
+        "            self._end_what_is_below()\n",
+        "",
+        (f"{_UPDATES}test_an_old_state_that_is_put_back_alone_brings_no_release_below_a_floor_back",),
+    ),
+    Mutant(
         "both-before-belief",
         "Floors are in both places before anything is believed that raised them.",
         "agent/trust/kept.py",

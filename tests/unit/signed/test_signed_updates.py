@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -160,6 +161,41 @@ async def test_what_an_agent_without_signatures_confirmed_goes_on_and_nothing_el
         await box.clock.advance(5.0)
         await asyncio.sleep(0.005)
     assert box.answers is None
+
+
+async def test_an_old_state_that_is_put_back_alone_brings_no_release_below_a_floor_back(box: UpdatedBox) -> None:
+    await running(box)
+    await box.close()
+    shutil.copy(box.folder / "state.db", box.folder / "copy")
+    box.start()
+    box.repository.deploy(NEW, "2.0.0", number=2, floor=2)
+    box.offer(NEW)
+    await box.until(lambda: box.runs(NEW))
+    await box.close()
+    (box.folder / "copy").rename(box.folder / "state.db")
+    box.repository.away = Retryable("the simulated network is away")
+    for _ in range(2):  # what was ended once stays so
+        box.start()
+        box.offer(NEW)
+        await box.until(lambda: "nothing answers: the simulated network is away" in box.report.message)
+        assert box.answers is None
+        await box.close()
+    box.repository.away = None
+    box.start()
+    box.offer(NEW)
+    await box.until(lambda: box.runs(NEW))
+
+
+async def test_what_answers_while_its_floor_rises_goes_on_over_a_start(box: UpdatedBox) -> None:
+    await running(box)
+    box.blobs.away = True
+    box.repository.deploy(NEW, "2.0.0", number=2, floor=2)
+    await look(box)
+    box.offer(NEW)
+    await box.until(lambda: box.floors.now.releases == {"harbour": 2})
+    box.repository.away = Retryable("the simulated network is away")
+    await box.restarted()
+    await box.until(lambda: box.answers == OLD.digest)
 
 
 async def test_approvals_of_releases_that_left_are_forgotten(box: UpdatedBox) -> None:
