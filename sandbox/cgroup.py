@@ -123,9 +123,46 @@ def _place() -> Hierarchy | Absent:
     return _of_this_process()
 
 
+def of_workers(agent: int) -> str:
+    """What the workers of an agent that runs have of them, as another process sees it: it changes nothing.
+
+    Raises OSError: they have none, and why.
+    """
+    place = _of_process(agent)
+    if isinstance(place, Absent):
+        raise OSError(errno.ENODEV, place.reason)
+    divided = place.memory.name == AGENT
+    ours = place.memory.parent if divided else place.memory
+    made = len([*ours.glob(f"{PREFIX}{agent}-*")])
+    if made:
+        return f"{made} of workers below {ours}"
+    if not divided:
+        _check_divisible(place, agent)
+    return f"none is needed yet below {ours}"
+
+
+def _check_divisible(place: Hierarchy, agent: int) -> None:
+    """Raises OSError."""
+    if place.version == 1:
+        if _user_of(Path(f"/proc/{agent}")) not in (0, _user_of(place.memory)):
+            raise OSError(errno.EACCES, f"the agent's user may make none in {place.memory}")
+        return
+    sharing = len(_words(place.memory / "cgroup.procs"))
+    if sharing > 1:
+        raise OSError(errno.EBUSY, f"none is below {place.memory}, and {sharing} processes share the agent's own")
+
+
+def _user_of(path: Path) -> int:
+    return path.stat().st_uid
+
+
 def _of_this_process() -> Hierarchy | Absent:
+    return _of_process("self")
+
+
+def _of_process(process: int | str) -> Hierarchy | Absent:
     try:
-        return hierarchy(Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text())
+        return hierarchy(Path(f"/proc/{process}/cgroup").read_text(), Path("/proc/self/mountinfo").read_text())
     except FileNotFoundError:
         return hierarchy("", "")
 

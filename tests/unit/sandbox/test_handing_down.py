@@ -111,6 +111,43 @@ def test_nobody_moves_where_controllers_were_handed_down_before(make: Callable[.
     assert sim.inside == {ME}
 
 
+@pytest.fixture
+def agent(make: Callable[..., SimCgroup], monkeypatch: pytest.MonkeyPatch) -> SimCgroup:
+    """One that runs, as another process sees it."""
+    sim = make(ME)
+
+    def found(_: int | str) -> Hierarchy:
+        folder = sim.moved.get(ME, sim.folder)
+        return Hierarchy(2, folder, folder)
+
+    monkeypatch.setattr(cgroup, "_of_process", found)
+    return sim
+
+
+def test_another_process_sees_what_workers_of_an_agent_have(agent: SimCgroup) -> None:
+    prepared(agent)
+    assert cgroup.of_workers(ME) == f"none is needed yet below {agent.folder}"
+    (agent.folder / f"longshore-{ME}-1").mkdir()
+    (agent.folder / "longshore-999-1").mkdir()  # of another
+    assert cgroup.of_workers(ME) == f"1 of workers below {agent.folder}"
+
+
+def test_another_process_sees_that_workers_of_an_agent_have_none(agent: SimCgroup) -> None:
+    (agent.folder / "cgroup.procs").write_text(f"{ME}\n{OTHER}\n")
+    with pytest.raises(OSError, match="2 processes share the agent's own"):
+        cgroup.of_workers(ME)
+
+
+def test_in_version_1_others_may_be_there_and_the_folder_must_be_the_agents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cgroup, "_of_process", lambda _: Hierarchy(1, tmp_path, tmp_path))
+    assert cgroup.of_workers(ME) == f"none is needed yet below {tmp_path}"
+    monkeypatch.setattr(cgroup, "_user_of", lambda path: 0 if path == tmp_path else 1000)
+    with pytest.raises(OSError, match="the agent's user may make none in"):
+        cgroup.of_workers(ME)
+
+
 def test_a_cgroup_that_was_not_given_memory_is_no_place(make: Callable[..., SimCgroup]) -> None:
     sim = make(ME, controllers="cpu pids")
     assert prepared(sim) == Absent("the agent's cgroup is not given the memory controller")
