@@ -423,8 +423,8 @@ class Node:
     def _new_agent_update(self, ports: Ports) -> AgentUpdate:
         seconds = self.config.trial_seconds
         berths, state, clock, restart = self._disk.berths, self._disk.state, self._clock, self.outdated.set
-        told = self._health, restart, VERSION, seconds, self._changed
-        return AgentUpdate(Around(ports, berths, state, clock, *told, self._downloads))
+        told = self._health, restart, VERSION, seconds, self._downloads, self._changed
+        return AgentUpdate(Around(ports, berths, state, clock, *told))
 
     def _health(self) -> Health:
         """What a trial is judged by."""

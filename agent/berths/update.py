@@ -59,8 +59,8 @@ class Around:
     restart: Callable[[], None]
     version: str  # of this agent
     confirm_seconds: float
+    downloads: Downloads
     changed: Callable[[], None] = lambda: None
-    downloads: Downloads | None = None  # without them, it comes at once
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,7 @@ class AgentUpdate:
         self._check_berths()
         name, ports, downloads = DeploymentName(self._record.deployment), self._around.ports, self._around.downloads
         approval = await steps.approve(ports, name, target)
-        await steps.pull(downloads.of(ports, name, target) if downloads else ports, approval, self._pulled)
+        await steps.pull(downloads.of(ports, name, target), approval, self._pulled)
         return _Ended(Event.OK)
 
     def _check_berths(self) -> None:

@@ -309,7 +309,7 @@ FLOORS = (
         "distrust",
         "Metadata below a floor does not stay on the disk.",
         "agent/trust/service.py",
-        "            await in_thread(self.around.metadata.distrust)\n",
+        "            await in_thread(self.around.metadata.forget_online)\n",
         "",
         (f"{_BACK}test_what_was_below_a_floor_does_not_stay_on_the_disk",),
     ),

@@ -26,6 +26,7 @@ from agent.berths.progress import Health
 from agent.berths.update import AgentUpdate, AgentWish, Around
 from agent.trust.kept import Approvals
 from agent.update.deployment import Report
+from agent.update.downloads import Downloads
 from agent.update.serving import Serving
 from agent.update.steps import Ports
 from agent.update.trust import Trust
@@ -105,7 +106,8 @@ class AgentBox:
         releases = Crashing(DiskReleaseStore(self.folder), "releases", self.point)
         ports = Ports(self.blobs, releases, serving, self.trust, Approvals(state))
         berths = Crashing(self.disk, "berths", self.point)
-        return Around(ports, berths, state, self.clock, self._health, self.ending.set, OUTSIDE_VERSION, CONFIRM)
+        told = self._health, self.ending.set, OUTSIDE_VERSION, CONFIRM, Downloads(self.clock, state)
+        return Around(ports, berths, state, self.clock, *told)
 
     def _health(self) -> Health:
         answering = frozenset() if self.runs in self.faults.sick else frozenset({NORTH})

@@ -11,6 +11,7 @@ import pytest
 
 from agent.trust.errors import NotApproved
 from agent.update import steps
+from agent.update.downloads import Downloads
 from agent.update.machine import State
 from agent.update.shadow import Shadows
 from protos.errors import Retryable
@@ -222,7 +223,7 @@ async def test_a_shadow_needs_an_assignment_of_its_own(box: UpdatedBox) -> None:
         async def unshadow(self, deployment: object) -> None:
             return
 
-    shadows = Shadows(box.updater._around.ports, Shadowing(), box.clock)
+    shadows = Shadows(box.updater._around.ports, Shadowing(), box.clock, Downloads(box.clock, box.state))
     await look(box)
     shadows.offer({QUAY: NEW.digest})
     await box.until(lambda: "assign/quay/shadow" in shadows.messages[QUAY])
