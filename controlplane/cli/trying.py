@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from pathlib import Path
 
 import click
 
-from controlplane.cli import session
+from controlplane.cli import naming, session
 from controlplane.cli.bars import Progress, bars
 from controlplane.cli.client import Client
 from controlplane.cli.exits import Exit
@@ -34,13 +33,6 @@ from protos.manifest import FileEntry, Manifest
 AGENT = (sys.executable, "-P", "-m", "agent.main")
 _NEEDED = ("agent", "av", "cv2", "msgspec")  # of the agent's environment; what runs models it asks for itself
 CHUNK = 4 << 20  # bytes fetched at a time, and held
-_NAMED = re.compile(r"([a-z0-9][a-z0-9-]*)@([^/]+)")
-
-
-def named(text: str) -> tuple[str, str] | None:
-    """Model and version, when `text` is NAME@VERSION: that is the registry's, whatever lies here under that name."""
-    match = _NAMED.fullmatch(text)
-    return (match[1], match[2]) if match else None
 
 
 @contextmanager
@@ -52,7 +44,7 @@ def release(text: str) -> Iterator[tuple[Path, Manifest]]:
         NotFound: the registry has no such release.
         Retryable: the control plane stayed away.
     """
-    wished = named(text)
+    wished = naming.named(text)
     if wished is None:
         if not Path(text).exists():
             raise Rejected(f"{text} is not there; name a release folder, a tar of one, or NAME@VERSION of the registry")

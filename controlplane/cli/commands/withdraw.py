@@ -26,7 +26,7 @@ Examples:
 def command(releases: tuple[str, ...], names: tuple[str, ...]) -> None:
     from controlplane.cli import signing
 
-    gone = [parsed(each) for each in releases]
+    gone = list(dict.fromkeys(map(parsed, releases)))
     with session.client() as client:
         signing.sign(client, needed(client, names), (), gone)
     for model, version in gone:

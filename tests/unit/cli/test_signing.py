@@ -98,7 +98,8 @@ def test_what_lies_there_is_signed_by_name_or_all_at_once(longshore: Run, house:
     assert [line.split()[0] for line in done.out.splitlines()] == ["harbour@1.1.0", "yard@1.0.0"], done.err
     assert longshore("sign", "--all").out == "every release is signed\n"
     assert " #1 " in longshore("get", "releases").out
-    assert "signed.number:" in longshore("describe", "release", "harbour-1-1-0").out
+    for name in ("harbour-1-1-0", "harbour@1.1.0"):
+        assert "signed.number:" in longshore("describe", "release", name).out
 
 
 def test_a_release_is_withdrawn_by_name(longshore: Run, house: SimControlPlane, keys: Path) -> None:
@@ -106,6 +107,52 @@ def test_a_release_is_withdrawn_by_name(longshore: Run, house: SimControlPlane, 
     assert longshore("withdraw", "harbour@1.0.0").out == "harbour@1.0.0 withdrawn\n"
     assert listed(house) is None
     assert "is not listed" in longshore("withdraw", "harbour@1.0.0").err
+
+
+def test_a_release_that_is_named_twice_is_withdrawn_once(longshore: Run, house: SimControlPlane, keys: Path) -> None:
+    house.push(MADE)
+    assert longshore("withdraw", "harbour@1.0.0", "harbour@1.0.0").out == "harbour@1.0.0 withdrawn\n"
+
+
+@pytest.mark.parametrize(
+    ("wish", "said"),
+    [
+        (("--minimum-agent", "the newest"), "--minimum-agent 'the newest' is no version; say for example 0.2.0"),
+        (("--for", "quay 1"), "--for 'quay 1' names no boxes; say MACHINE-PROVIDER, such as x86_64-cpu"),
+        (
+            ("--floor", "9"),
+            "would keep harbour@1.0.0 itself from every box for good, since it is number 1",
+        ),
+    ],
+)
+def test_terms_that_no_box_could_keep_are_not_signed(
+    longshore: Run, house: SimControlPlane, folder: Path, keys: Path, wish: tuple[str, str], said: str
+) -> None:
+    house.push(MADE)
+    for words in (("sign", "harbour@1.0.0"), ("push", str(folder))):
+        done = longshore(*words, *wish)
+        assert (done.code, said in done.err) == (1, True), done.err
+    found = listed(house)
+    assert found is not None
+    assert (found.floor, found.device_classes, found.minimum_agent) == (0, (), "")
+
+
+def test_terms_are_taken_back_by_saying_none(longshore: Run, house: SimControlPlane, keys: Path) -> None:
+    house.push(MADE)
+    assert longshore("sign", "harbour@1.0.0", "--for", "x86_64-cpu", "--minimum-agent", "0.3").code == 0
+    assert longshore("sign", "harbour@1.0.0", "--for", "", "--minimum-agent", "").code == 0
+    found = listed(house)
+    assert found is not None
+    assert (found.device_classes, found.minimum_agent) == ((), "")
+
+
+def test_a_public_key_that_is_none_is_told_with_the_option_that_named_it(
+    longshore: Run, house: SimControlPlane, tmp_path: Path
+) -> None:
+    (tmp_path / "junk.pub").write_text("junk")
+    words = ("keys", "rotate", "release", "--offline", str(house.config.keys_folder / "offline"), "--public")
+    for name in ("junk.pub", "nowhere.pub"):
+        assert longshore(*words, str(tmp_path / name)).err.endswith("; name another with --public\n")
 
 
 def test_a_stranger_s_key_is_refused_before_anything_is_sent(
