@@ -28,7 +28,13 @@ class _Model:
     def add(self, wish: Listing) -> None:
         before = self.listings.get(wish.path)
         self.last_number += before is None
-        self.listings[wish.path] = replace(wish, number=before.number if before else self.last_number)
+        number = before.number if before else self.last_number
+        if wish.floor > number:
+            raise Rejected(
+                f"a floor of {wish.floor} would keep {wish.model}@{wish.version} itself from every box for good, since "
+                f"it is number {number}; name one up to that with --floor"
+            )
+        self.listings[wish.path] = replace(wish, number=number)
 
 
 def listed(
@@ -47,7 +53,8 @@ def listed(
     A release gets its model's next number, whatever the wish says; one that is listed already keeps the one it has.
 
     Raises:
-        Rejected: none of the keys may sign; a release to withdraw that is not listed.
+        Rejected: none of the keys may sign; a release to withdraw that is not listed; a floor above a release's own
+            number.
     """
     signing = able(chain, trust.MODELS, signers)
     changed = _changed(chain.documents, wishes, gone)
