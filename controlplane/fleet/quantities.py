@@ -31,8 +31,10 @@ def duration_ms(value: object, where: str) -> int:
     """
     found = _DURATION.fullmatch(value) if isinstance(value, str) else None
     exact = Fraction(found[1]) * _MILLISECONDS[found[2]] if found else None
-    if exact is None or exact.denominator != 1:
+    if exact is None:
         raise Rejected(f'{where} must be a duration such as "250ms" or "2s", not {value!r}')
+    if exact.denominator != 1:
+        raise Rejected(f"{where} must be whole milliseconds, not {value!r}")
     return int(exact)
 
 

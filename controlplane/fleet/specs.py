@@ -190,7 +190,12 @@ def _objective(value: object, where: str) -> tuple[int, int]:
 
 
 def _latency_budget(value: object, where: str) -> int:
-    return 0 if value == NO_BUDGET else duration(1, pace.MAX_DEADLINE_MS)(value, where)
+    if value == NO_BUDGET:
+        return 0
+    try:
+        return duration(1, pace.MAX_DEADLINE_MS)(value, where)
+    except Rejected as error:
+        raise Rejected(f"{error}; {NO_BUDGET} sets no limit") from error
 
 
 def _offload(value: object, where: str) -> OffloadSpec:
