@@ -6,6 +6,7 @@ touches pixels, and an edge box has little memory. Errors reach the user as one 
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -25,6 +26,16 @@ _state = click.option(
     type=click.Path(path_type=Path, file_okay=False),
     help="Where this box keeps identity, models and telemetry [default: /var/lib/longshore-agent].",
 )
+
+
+class Number(click.FloatRange):
+    """As its parent, and no NaN or infinity: to wait until NaN is to wait for ever."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not in the range {self._describe_range()}.", param, ctx)
+        return number
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -152,7 +163,7 @@ def serve(**options: Any) -> None:
 @click.argument("release", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--images", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True)
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), required=True)
-@click.option("--min-score", type=click.FloatRange(0.0, 1.0), default=0.0, show_default=True)
+@click.option("--min-score", type=Number(0.0, 1.0), default=0.0, show_default=True)
 def predict(release: Path, images: Path, output: Path, min_score: float) -> None:
     """Run a release over a folder of pictures; one JSON line each."""
     from agent.predict import predict as run_release
@@ -164,10 +175,8 @@ def predict(release: Path, images: Path, output: Path, min_score: float) -> None
 @click.argument("release", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--source", required=True, help="Video, picture, folder of pictures, rtsp://… or synthetic://harbour.")
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to make.")
-@click.option(
-    "--seconds", type=click.FloatRange(0.0, min_open=True), help="Of a film [default: what a minute gives; live: 10]."
-)
-@click.option("--min-score", type=click.FloatRange(0.0, 1.0), default=0.3, show_default=True)
+@click.option("--seconds", type=Number(0.0, min_open=True), help="Of a film [default: what a minute gives; live: 10].")
+@click.option("--min-score", type=Number(0.0, 1.0), default=0.3, show_default=True)
 @click.option("--variant", default="", help="Which ONNX file of the release [default: what a box would run].")
 @click.option("--threads", type=click.IntRange(0), default=0, help="Of the engine [default: one per core].")
 def try_(**options: Any) -> None:
@@ -184,7 +193,7 @@ def try_(**options: Any) -> None:
 @cli.command(epilog="Example: longshore-agent bench ./release --source clip.mp4 --folder ./measured")
 @click.argument("release", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--source", default="", help="Video or rtsp://… whose decoding is measured [default: a drawn one].")
-@click.option("--seconds", type=click.FloatRange(1.0), default=30.0, show_default=True, help="Of measuring.")
+@click.option("--seconds", type=Number(1.0), default=30.0, show_default=True, help="Of measuring.")
 @click.option("--variant", default="", help="Only this ONNX file of the release [default: each that runs here].")
 @click.option("--threads", type=click.IntRange(0), default=0, help="Cores to use [default: all].")
 @click.option("--folder", type=click.Path(path_type=Path, file_okay=False), help="To make: figures.json, plot.svg.")
@@ -239,7 +248,7 @@ def doctor(output: str, cameras: tuple[str, ...], **options: Any) -> None:
 
 @cli.command("import", epilog="Example: sudo longshore-agent import /media/stick/fleet")
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR")
-@click.option("--wait", type=click.FloatRange(0.0), default=300.0, show_default=True, help="Seconds, for the agent.")
+@click.option("--wait", type=Number(0.0), default=300.0, show_default=True, help="Seconds, for the agent.")
 @_state
 def import_(folder: Path, wait: float, state_dir: Path | None) -> None:
     """Take what 'longshore export' wrote to DIR: for a box that no network reaches.

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import json
 import os
 import stat
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -107,6 +108,20 @@ class CarriedFolder:
         files.make_directory(self.path, 0o700)
         files.make_directory(self.path / carried.METADATA)
         files.make_directory(self.path / carried.BLOBS)
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """For the length of the block no other import writes here. Raises Retryable: one does, or the disk."""
+        with files.translated(self.path):
+            held = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Retryable("another import copies to this box; once it has ended, run the same once more") from None
+        else:
+            yield
+        finally:
+            os.close(held)
 
     # ---- what was brought ----
 

@@ -224,13 +224,19 @@ def take(box: Box, stick: Path, brought: Brought) -> int:
     """Copy what this box lacks, and let the agent see it; bytes copied.
 
     Raises:
-        Rejected: a file is not what its name says. Retryable: the stick went away.
+        Rejected: a file is not what its name says. Retryable: the stick went away, or another import copies.
         DiskFull, Fatal: this box's disk.
     """
     folder = box.folder
     with box.owner.rights():
         folder.make()
         _check_links(box)
+    with folder.alone():
+        return _copied(box, folder, stick, brought)
+
+
+def _copied(box: Box, folder: CarriedFolder, stick: Path, brought: Brought) -> int:
+    with box.owner.rights():
         folder.keep_only(brought.files)
     missing = {digest: size for digest, size in brought.files.items() if not box.has(digest)}
     _check_room(box, sum(missing.values()))

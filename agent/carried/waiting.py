@@ -58,7 +58,10 @@ def write_report(config: AgentConfig, target: Path) -> str:
     if not os.access(target.absolute().parent, os.W_OK):
         raise Rejected(f"nothing can be written to {target.absolute().parent}; name a file elsewhere with -o")
     file = report(box(config))
-    write_atomic(target, file)
+    try:
+        write_atomic(target, file)
+    except LongshoreError as error:
+        raise Rejected(f"{target} cannot be written ({_reason(error)}); name a file elsewhere with -o") from error
     return f"{target}: hand it to 'longshore import-report'"
 
 
@@ -122,5 +125,12 @@ def _brought_back(here: Box, stick: Path, file: bytes) -> str:
             raise Rejected(f"{place.parent} is a link, and a stick's links lead nowhere")
         write_atomic(place, file)
     except (OSError, LongshoreError) as error:
-        return f"no report was written to the stick ({error}); 'longshore-agent report -o FILE' writes one elsewhere"
+        why = f"{place}: {_reason(error)}"
+        return f"no report was written to the stick ({why}); 'longshore-agent report -o FILE' writes one elsewhere"
     return f"{place}: hand it to 'longshore import-report'"
+
+
+def _reason(error: OSError | LongshoreError) -> str:
+    """What the system says of a file that is not in the state directory: the steps named for that do not help here."""
+    cause = error.__cause__ if isinstance(error, LongshoreError) else error
+    return str(cause.strerror) if isinstance(cause, OSError) else str(error)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import shutil
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -12,6 +14,7 @@ from typing import BinaryIO
 
 import pytest
 
+from agent.adapters import files as disk
 from agent.adapters.carried_folder import FolderMetadata, opened
 from agent.adapters.identity_dir import IdentityDirectory
 from agent.adapters.x509 import X509Keys
@@ -375,6 +378,23 @@ async def test_a_stick_that_is_pulled_out_while_importing_goes_on_where_it_was(
     await box.runs(OLD.digest)
 
 
+async def test_an_import_beside_another_is_refused_and_spoils_nothing_of_it(
+    office: Office, box: FarBox, stick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await exported(office, stick)
+    brought = await box.proven(stick)
+
+    def meanwhile(source: Path) -> BinaryIO:
+        monkeypatch.setattr("agent.carried.importing.opened", opened)
+        with pytest.raises(Retryable, match="another import copies to this box; once it has ended, run the same"):
+            importing.take(box.box, stick, brought)
+        return opened(source)
+
+    monkeypatch.setattr("agent.carried.importing.opened", meanwhile)
+    importing.take(box.box, stick, brought)
+    await box.runs(OLD.digest)
+
+
 async def test_a_full_disk_is_told_before_anything_is_copied(
     office: Office, box: FarBox, stick: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -388,14 +408,19 @@ async def test_a_full_disk_is_told_before_anything_is_copied(
 
 
 async def test_a_stick_that_cannot_be_written_gets_no_report_and_that_is_said(
-    office: Office, box: FarBox, stick: Path
+    office: Office, box: FarBox, stick: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await exported(office, stick)
-    shutil.rmtree(stick / carried.REPORTS)
-    (stick / carried.REPORTS).write_bytes(b"")  # what makes a folder fail for root as well
+
+    def read_only(path: Path, _: bytes) -> None:
+        with disk.translated(path):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(waiting, "write_atomic", read_only)
     said = waiting._brought_back(box.box, stick, b"report")
     assert "no report was written to the stick" in said
     assert "longshore-agent report -o FILE" in said
+    assert "--state-dir" not in said  # what helps there does not help a stick
 
 
 async def test_a_link_that_was_planted_on_the_box_or_on_the_stick_is_not_written_through(
