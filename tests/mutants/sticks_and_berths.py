@@ -204,6 +204,14 @@ STICKS = (
         (f"{_FAR}test_links_and_first_roots_of_a_stick_are_not_followed",),
     ),
     Mutant(
+        "one-import-copies",
+        "Of two imports one copies at a time.",
+        _FOLDER,
+        "fcntl.flock(held, fcntl.LOCK_EX | ",
+        "fcntl.flock(held, fcntl.LOCK_SH | ",
+        (f"{_FAR}test_an_import_beside_another_is_refused_and_spoils_nothing_of_it",),
+    ),
+    Mutant(
         "rights-of-the-owner",
         "Root writes into the agent's folder with the rights of the agent's user.",
         "agent/adapters/owned.py",

@@ -93,7 +93,7 @@ def test_a_duration_without_a_sound_unit_is_refused_with_an_example(value: objec
 
 
 def test_a_duration_finer_than_a_millisecond_is_refused_as_that() -> None:
-    with pytest.raises(Rejected, match="d must be whole milliseconds, not '0.5ms'"):
+    with pytest.raises(Rejected, match=r"d must be whole milliseconds, not '0\.5ms'"):
         duration_ms("0.5ms", "d")
 
 
