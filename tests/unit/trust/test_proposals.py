@@ -267,3 +267,14 @@ def test_an_older_document_is_not_shown_as_news(holders: Holders) -> None:
     holders.plane.services.trust.take(holders.with_bo(trust.ROOT, holders.root, holders.bo))
     with pytest.raises(Rejected, match="was overtaken"):
         changes.told(signed_now(holders.plane).contents, made)
+
+
+@pytest.mark.parametrize("body", ['{"documents": {"root": "\\ud800"}}', '{"documents": {"\\ud800": "x"}}'])
+def test_half_a_letter_is_refused_as_any_other_text(holders: Holders, body: str) -> None:
+    name = holders.proposed(holders.with_bo(trust.ROOT, holders.root))["id"]
+    for method, path in (("POST", "/proposals"), ("PUT", "/metadata"), ("POST", f"/proposals/{name}/sign")):
+        told = body.replace("documents", "signatures").replace('"x"', '{"a": "00"}') if "sign" in path else body
+        answer = holders.plane.client.request(
+            method, f"/api/v1{path}", content=told, headers={"Content-Type": "application/json"}
+        )
+        assert answer.status_code == 422, answer.text
