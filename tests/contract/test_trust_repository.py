@@ -10,9 +10,11 @@ from controlplane import tables
 from controlplane.adapters.notary import FolderNotary
 from controlplane.adapters.trust_files import first_documents
 from controlplane.db import Database
+from controlplane.errors import Conflict
 from controlplane.fleet.repository import FleetRepository
 from controlplane.signing.documents import Document
 from controlplane.trust.judging import Registered
+from controlplane.trust.proposals import ProposalService
 from controlplane.trust.repository import KEEP_MS, KEEP_VERSIONS, PENDING, ProposalRepository, TrustRepository
 from controlplane.trust.service import TrustService
 from protos import trust
@@ -153,3 +155,29 @@ def test_a_proposal_is_forgotten_long_after_it_was_closed_and_never_while_it_wai
     with database.read() as session:
         left = [name for name in ("waits", "old", "new") if ProposalRepository(session).row(name)]
     assert left == ["waits", "new"]
+
+
+def test_a_proposal_is_not_cancelled_while_somebody_publishes_it(database: Database, tmp_path: Path) -> None:
+    clock = FakeClock(unix=0)
+    services = TrustService(database, FolderNotary(tmp_path / "trust"), clock)
+    add(database, "root", 1)
+    propose(database, "it", 0)
+    told: list[str] = []
+
+    def cancel() -> None:
+        try:
+            ProposalService(database, services, clock).cancel("it", "bo")
+            told.append("cancelled")
+        except Conflict as error:
+            told.append(str(error))
+
+    canceller = threading.Thread(target=cancel)
+    with database.begin() as session:
+        TrustRepository(session).lock()
+        canceller.start()
+        canceller.join(0.5)  # as far as it comes meanwhile
+        row = ProposalRepository(session).row("it")
+        assert row is not None
+        row.state, row.closed_ms, row.closed_by = "published", 1, "ann"
+    canceller.join(60)
+    assert told == ["proposal it was published by ann and never comes back; propose it anew"]
