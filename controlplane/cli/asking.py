@@ -27,7 +27,10 @@ def asker(environment: Mapping[str, str]) -> Callable[[str], str]:
 def _typed(what: str) -> str:
     if not sys.stdin.isatty():
         raise Rejected(f"the key wants its {what} and nobody is there to ask; give it in {PIN}")
-    answer: str = click.prompt(f"{what.upper()} of the key", hide_input=True, err=True)
+    try:
+        answer: str = click.prompt(f"{what.upper()} of the key", hide_input=True, err=True)
+    except click.Abort:
+        raise KeyboardInterrupt from None  # which no one who asks takes for a refusal of the key
     return answer
 
 

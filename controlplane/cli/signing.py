@@ -98,9 +98,16 @@ def keyring(given: Sequence[str], context: contexts.Context, environment: Mappin
         names = (str(lent),)
     if not names:
         return Keyring()
-    beside = [Path(name).with_name("root.json") for name in names if Path(name).exists()]
-    there = [path for path in beside if path.exists()]
+    there = [root for name in names if (root := _root_beside(Path(name)))]
     return Keyring(names, there[0] if there else remembered_root(context, environment), asking.asker(environment))
+
+
+def _root_beside(key: Path) -> Path | None:
+    """None where there is none, or `key` cannot be read: whoever opens it says why."""
+    try:
+        return root if key.is_file() and (root := key.with_name("root.json")).exists() else None
+    except OSError:
+        return None
 
 
 def remembered_root(context: contexts.Context, environment: Mapping[str, str]) -> Path:
@@ -281,6 +288,8 @@ def propose(client: Client, made: Mapping[str, bytes], gone: Sequence[Release] =
 def waiting(proposal: Document) -> str:
     """What a proposal lacks, and the command that gives it."""
     name, needs = proposal["id"][:SHORT], proposal["needs"]
+    if trouble := proposal["trouble"]:
+        return f"proposal {name} was overtaken ({trouble}): 'longshore keys cancel {name}', and propose again"
     lacks = [f"{each['role']} {len(each['signedBy'])} of {each['threshold']}" for each in needs if _short(each)]
     told = f"proposal {name} waits for signatures ({', '.join(lacks)})"
     return f"{told}: another holder runs 'longshore keys sign {name}'"
