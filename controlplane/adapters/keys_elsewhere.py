@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from controlplane.signing import held
-from controlplane.signing.keys import Key, Signer
+from controlplane.signing.keys import Key, Signer, told_by
 from protos.errors import LongshoreError, Rejected, Retryable
 
 BOUND_SECONDS = 3.0
@@ -129,6 +129,6 @@ def within(seconds: float, call: Callable[[], T]) -> T:
     if isinstance(error, LongshoreError):
         raise error
     if error is not None:
-        raise Retryable(" ".join(str(error).split())[:200] or type(error).__name__) from error
+        raise Retryable(told_by(error)) from error
     assert value is not None
     return value

@@ -30,7 +30,7 @@ from securesystemslib.signer import (
     VaultSigner,
 )
 
-from controlplane.signing.keys import read_key, read_public
+from controlplane.signing.keys import read_key, read_public, told_by
 from protos.errors import Rejected
 
 __all__ = ["Signature", "Signer"]
@@ -162,6 +162,6 @@ def _refused(scheme: str, error: Exception | None, what: str) -> Rejected:
         return Rejected(f"{what} (no key is trusted yet); see 'longshore keys'")
     if type(error).__name__ in ("PinIncorrect", "PinLenRange", "PinInvalid"):
         return Rejected(f"{what}: the PIN is wrong; it was said once, and the token counts")
-    told = " ".join(str(error).split())[:200] or type(error).__name__
+    told = told_by(error)
     needed = f"; {scheme}: reads {_NEEDS[scheme]}" if scheme in _NEEDS else ""
     return Rejected(f"{what} ({told}){needed}; see 'longshore keys'")

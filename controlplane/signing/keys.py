@@ -23,6 +23,7 @@ from controlplane.files import PRIVATE, write_atomically
 from protos.errors import Fatal, Rejected
 
 __all__ = ["CryptoSigner", "Key", "Signer"]
+_HTTP = ("requests", "urllib3")  # whose own words are addresses of objects and of requests
 
 
 def new_key() -> CryptoSigner:
@@ -105,3 +106,10 @@ def fingerprint(key: Key) -> str:
     """What a key is called when nobody calls it otherwise: its SHA-256. Another's name would hide whose it is."""
     told = encode_canonical({"keytype": key.keytype, "scheme": key.scheme, "keyval": key.keyval})
     return hashlib.sha256(str(told).encode()).hexdigest()
+
+
+def told_by(error: BaseException) -> str:
+    """In a few words; of a request that did not get through, what the network said."""
+    while type(error).__module__.partition(".")[0] in _HTTP and (cause := error.__cause__ or error.__context__):
+        error = cause
+    return " ".join(str(getattr(error, "strerror", "") or error).split())[:200] or type(error).__name__

@@ -181,7 +181,9 @@ def _sign(document: Metadata[Any], signer: Signer) -> Signature:
     try:
         return document.sign(signer, append=True)
     except RepositoryError as error:
-        raise Rejected(f"a key did not sign ({error.__cause__ or error}); see that it is reachable") from error
+        raise Rejected(
+            f"a key did not sign ({keys.told_by(error.__cause__ or error)}); see that it is reachable"
+        ) from error
 
 
 def with_signatures(role: str, content: bytes, signatures: Mapping[str, str]) -> bytes:
