@@ -21,7 +21,7 @@ from controlplane.cli import asking, contexts, seen
 from controlplane.cli.client import Client, Document
 from controlplane.cli.exits import Conflict
 from controlplane.files import write_atomically
-from controlplane.signing import chain, counting, held
+from controlplane.signing import chain, counting, held, metadata
 from controlplane.signing.chain import Chain
 from controlplane.signing.documents import file_name, is_model
 from controlplane.signing.keys import Signer
@@ -240,7 +240,7 @@ def _anchor(client: Client, ring: Keyring) -> bytes:
         return _needed(client, "root.json")
     try:
         if ring.root.exists():
-            return ring.root.read_bytes()
+            return _sound(ring.root, ring.root.read_bytes())
         root = _needed(client, "root.json")
         ring.root.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_atomically(ring.root, root)
@@ -248,6 +248,17 @@ def _anchor(client: Client, ring: Keyring) -> bytes:
         raise Rejected(
             f"{ring.root}, the root from which signing is proven, cannot be kept ({error.strerror}); see that you may "
             "write there, and that there is room"
+        ) from error
+    return root
+
+
+def _sound(path: Path, root: bytes) -> bytes:
+    """Raises Rejected."""
+    try:
+        metadata.parsed(trust.ROOT, root)
+    except Rejected as error:
+        raise Rejected(
+            f"{path}, the root from which signing is proven, is damaged; put the one you were given there"
         ) from error
     return root
 

@@ -15,6 +15,7 @@ from controlplane.signing import ceremony, metadata
 from controlplane.signing.keys import new_key, read_key
 from controlplane.web import create_app
 from protos import trust
+from protos.errors import Rejected
 from tests.sim import releases
 from tests.sim.clock import FakeClock
 from tests.sim.command import Run, Serving, release_folder
@@ -299,3 +300,26 @@ def test_whoever_ends_the_question_for_a_pin_ends_the_command(monkeypatch: pytes
 
 def _ended(*_: object, **__: object) -> str:
     raise click.Abort
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("root.json", "put the one you were given there"), ("root.seen.json", "delete it")]
+)
+def test_notes_of_a_signer_that_are_damaged_are_named(
+    longshore: Run, house: SimControlPlane, ann: dict[str, str], bo: Path, name: str, told: str
+) -> None:
+    words = ("keys", "propose", "root", "--add", str(bo.with_suffix(".pub")), "--threshold", "2")
+    proposed(longshore(*words, "--key", ann["root"]).out)
+    (bo.parent / name).write_text("[1]")
+    done = longshore("keys", "sign", "--key", str(bo), "--yes")
+    assert (done.code, versions(house)["root"]) == (1, (1, 1))
+    assert done.err.startswith(f"error: {bo.parent / name}, ")
+    assert done.err.endswith(f"{told}\n")
+
+
+def test_without_any_standard_input_nobody_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(Rejected, match="nobody is there to look at it"):
+        asking.agreed("Sign this?", yes=False)
+    with pytest.raises(Rejected, match="give it in LONGSHORE_KEY_PIN"):
+        asking.asker({})("pin")
