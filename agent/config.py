@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from agent import providers
 from protos.errors import Rejected
 
 PREFIX = "LONGSHORE_AGENT_"
@@ -33,7 +34,7 @@ class AgentConfig:
     metrics_port: int = 8002  # as guarded as the other two
     advertise: str = ""  # host under which others reach this one; default: `listen`
     bearer_file: Path | None = None  # token that REST callers beyond loopback must show
-    provider: str = "cpu"  # cpu, cuda, tensorrt
+    provider: str = "cpu"  # see agent.providers
     threads: int = 0  # per engine; 0: one per core
     slots: int = 6  # frames per tap in shared memory: one being written, one waiting, one running, three in the cloud
     confirm_seconds: float = 10.0  # a new release must behave this long before it is kept
@@ -64,7 +65,7 @@ def from_environment(environment: Mapping[str, str] = os.environ, **overrides: A
 
     Raises:
         Rejected: a value that is no number where one is needed, or one that cannot be, naming its key; an unknown log
-            level.
+            level or provider.
     """
     values: dict[str, Any] = {}
     for known in fields(AgentConfig):
@@ -76,6 +77,8 @@ def from_environment(environment: Mapping[str, str] = os.environ, **overrides: A
     _check_numbers(config)
     if config.log_level.upper() not in LOG_LEVELS:
         raise Rejected(f"the log level must be one of {', '.join(LOG_LEVELS)}, not {config.log_level!r}")
+    if config.provider not in providers.ALL:
+        raise Rejected(f"the provider must be one of {', '.join(providers.ALL)}, not {config.provider!r}")
     if config.dialled in WILDCARDS:
         raise Rejected(
             f"others cannot dial {config.dialled!r}; add --advertise with this machine's name or one of its addresses"

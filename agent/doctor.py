@@ -25,8 +25,9 @@ from agent.adapters.x509 import X509Keys
 from agent.config import AgentConfig
 from agent.findings import Finding, as_json, ordered, report
 from agent.identity.decisions import expiry_problem
-from agent.inference import gpu_facts, runtime
+from agent.inference import gpu_facts, precision, runtime
 from agent.inference.compiled import Platform
+from agent.providers import OPENVINO
 from agent.workers.process import ENVIRONMENT
 from protos.errors import Rejected
 from sandbox.report import Confined
@@ -47,6 +48,8 @@ class Facts:
     distributions: dict[str, str]
     capabilities: dict[str, list[str]]
     errors: dict[str, str] = field(default_factory=dict)
+    openvino: str | None = None  # its version
+    processor: frozenset[str] = frozenset()  # what it can, in the kernel's words
     gpu: bool = False
     platform: Platform | None = None  # what graphs are compiled for
     accelerators: dict[str, bool] = field(default_factory=dict)  # device file -> this user may use it
@@ -93,6 +96,8 @@ def gather(config: AgentConfig) -> Facts:
         distributions=runtime.installed(),
         capabilities=capabilities,
         errors=errors,
+        openvino=precision.installed(),
+        processor=precision.abilities(),
         gpu=Path("/dev/nvidia0").exists() or Path("/dev/nvhost-gpu").exists(),
         platform=gpu_facts.platform(),
         accelerators=_accelerators(),
@@ -120,7 +125,9 @@ def _runtime(facts: Facts) -> list[Finding]:
         return [Finding("onnxruntime", sentence, broken=True)]
     providers = facts.capabilities.get("providers", [])
     findings = [Finding("onnxruntime", f"{name} {version} with {', '.join(providers) or 'nothing'}")]
-    if facts.provider not in providers:
+    if facts.provider in OPENVINO:
+        findings.append(_openvino(facts))
+    elif facts.provider not in providers:
         findings.append(
             Finding("provider", f"{facts.provider!r} is not in this ONNX Runtime; choose --provider cpu", broken=True)
         )
@@ -129,6 +136,23 @@ def _runtime(facts: Facts) -> list[Finding]:
     elif facts.provider in runtime.GPU_PROVIDERS:
         findings += _gpu(facts)
     return findings
+
+
+def _openvino(facts: Facts) -> Finding:
+    """Beside ONNX Runtime, which says whether it answers well."""
+    trouble = precision.trouble(facts.provider, facts.openvino, facts.processor)
+    if trouble:
+        return Finding("openvino", trouble, broken=True)
+    if "openvino" in facts.errors:
+        mend = f"{sys.executable} -m pip install --force-reinstall '{precision.REQUIREMENT}'"
+        return Finding("openvino", f"it does not load ({facts.errors['openvino']}); try: {mend}", broken=True)
+    able = facts.capabilities.get("openvino", [])
+    if facts.provider not in able:
+        sentence = f"it runs {', '.join(able) or 'nothing'} here; choose one of them, or --provider cpu"
+        return Finding("openvino", sentence, broken=True)
+    return Finding(
+        "openvino", f"{facts.openvino} with {', '.join(able)}; each model is compared with ONNX Runtime's fp32"
+    )
 
 
 def _gpu(facts: Facts) -> list[Finding]:

@@ -289,6 +289,7 @@ class Node:
             *self._updater.problems(),
             *self._broker.problems(),
             *self._sandboxes.problems(),
+            *self.board.problems(),
         ]
         found += [problem for problem in self._trust.problems() if problem.code not in {each.code for each in found}]
         told = {"outbox": self._disk.outbox.summary().trouble, "state": self._disk.state.damaged}

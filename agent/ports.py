@@ -124,7 +124,7 @@ class EngineSpec:
     labels: tuple[str, ...]
     input: ModelInput | None
     model: bytes = field(repr=False)
-    provider: str = "cpu"  # cpu, cuda, tensorrt
+    provider: str = "cpu"  # see agent.providers
     threads: int = 0  # it may use; 0: one per core
     precision: str = "fp32"  # of the variant, as its manifest says
 
@@ -211,6 +211,11 @@ class Engine(Protocol):
     @property
     def width(self) -> int:
         """How many calls are run at once."""
+        ...
+
+    @property
+    def declined(self) -> str:
+        """Why the provider that was asked for does not run this release, which another does; "" where it does."""
         ...
 
     @property

@@ -110,7 +110,7 @@ class OnnxEngine:
         self._closing: asyncio.Task[None] | None = None
         self.restarts = 0
         self.profile: Sequence[tuple[int, float]] = ()
-        self.width = 1
+        self.width, self.declined = 1, ""
         self._in_hand = 0
         self.tally = Tally()
 
@@ -214,7 +214,7 @@ class OnnxEngine:
         assert isinstance(loaded, Loaded)
         self._signature = ModelSignature(loaded.inputs, loaded.outputs)
         self.profile = [(1, loaded.warm_seconds), *loaded.batches]
-        self.width, self._in_hand = loaded.width, loaded.in_hand
+        self.width, self._in_hand, self.declined = loaded.width, loaded.in_hand, loaded.declined
         self._patience.learn(loaded.warm_seconds)
         self._allow()
         for tap in self._taps.values():

@@ -133,6 +133,7 @@ class Loaded(msgspec.Struct, tag="loaded"):
     batches: list[tuple[int, float]]  # frames in a call, and its seconds, where calls may hold several
     width: int  # calls it runs at once
     in_hand: int  # requests it takes beyond those
+    declined: str = ""  # why the provider that was asked for does not run it, as a sentence
 
 
 class Detected(msgspec.Struct, tag="detected"):

@@ -20,8 +20,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from agent.inference import boxes, confinement, contract, messages, places, tensors, warming
+from agent.inference import boxes, confinement, contract, messages, places, tensors, trusted, warming
 from agent.inference.errors import BadInput, BadModel, Expired
+from agent.inference.graph import Array, Graph
 from agent.inference.lanes import Plan, Rank, Received, Sessions, of_process, planned
 from agent.inference.messages import (
     Attach,
@@ -42,9 +43,10 @@ from agent.inference.messages import (
     ToWorker,
     aligned,
 )
-from agent.inference.session import Array, Session, Spinning
+from agent.inference.session import Session
 from agent.inference.tensors import Buffer
 from agent.ports import ModelSignature
+from agent.providers import OPENVINO
 from agent.types import ModelInput
 from agent.workers import memory
 from agent.workers.channel import WorkerChannel, close_all
@@ -117,24 +119,25 @@ class Worker:
         return None
 
     def _load(self, message: Load, fd: int) -> Loaded:
+        precision = OPENVINO.get(message.provider)
+        if precision is not None:
+            trusted.preload(precision)
         self._confine(message, os.fstat(fd).st_size)
         model, cores = memory.read(fd), message.threads or len(os.sched_getaffinity(0))
-        session = Session(model, message.provider)
-        contract.check(session.signature, message.task, message.input)
+        session, declined = _opened(message, model, cores)
         warm_seconds = _warm(session, message.input)
         plan = planned(cores, message.provider, len(model), warm_seconds)
         self._sessions, self._input, self._task = Sessions(session), message.input, message.task
         self.plan = plan
         batches = warming.batches(session, message.task, message.input, message.provider, warm_seconds)
         if plan.alone:
-            self._sessions.alone = Session(model, message.provider, cores, spinning=Spinning.IN_CALLS)
+            self._sessions.alone = session.alone(model, cores)
             warm_seconds = _warm(self._sessions.alone, message.input)
         del model
         settle()
         signature = session.signature
-        return Loaded(
-            message.call, signature.inputs, signature.outputs, warm_seconds, batches, plan.width, plan.in_hand
-        )
+        measured = warm_seconds, batches, plan.width, plan.in_hand
+        return Loaded(message.call, signature.inputs, signature.outputs, *measured, declined)
 
     def _detect(self, message: Detect) -> Detected:
         started = time.perf_counter()
@@ -220,12 +223,22 @@ def _failed(call: int, error: Exception) -> Failed:
     return Failed(call, reason, str(error))
 
 
-def _warm(session: Session, model_input: ModelInput | None) -> float:
+def _opened(message: Load, model: bytes, cores: int) -> tuple[Graph, str]:
+    """The graph, and why it is not the one that was asked for. Raises BadModel, Retryable, Fatal."""
+    precision = OPENVINO.get(message.provider)
+    session = Session(model, message.provider if precision is None else "cpu")
+    contract.check(session.signature, message.task, message.input)
+    if precision is None:
+        return session, ""
+    return trusted.opened(session, model, precision, message.task, message.input, cores)
+
+
+def _warm(session: Graph, model_input: ModelInput | None) -> float:
     """Run once to make the runtime allocate, then to time it; seconds of the fastest of three, or of one that is long.
 
     A tensor model with free dimensions may refuse our guess of 1; that is no fault of its.
     """
-    feeds = session.warm_feeds()
+    feeds = warming.zeros(session.signature)
     if model_input is not None:
         feeds = {"image": np.zeros((1, model_input.height, model_input.width, 3), dtype=np.uint8)}
     guessed = model_input is None and any(-1 in spec.shape for spec in session.signature.inputs)

@@ -27,7 +27,7 @@ from agent.pipeline.shadow import Shadow
 from agent.pipeline.stand import Loaded, Stand
 from agent.ports import Clock, CloudInference, Engine, EngineSpec
 from agent.supervise import Tasks
-from agent.types import Finished, Line, ModelInput, Tap, Zone
+from agent.types import Finished, Line, ModelInput, Problem, Tap, Zone
 from agent.update.verify import VerifiedBytes, VerifiedRelease
 from protos.errors import LongshoreError, Retryable
 from protos.ids import CameraName, DeploymentName, Digest, ModelName, Version
@@ -300,6 +300,11 @@ class Board:
         """What a call costs, of each deployment that a release answers."""
         return {name: stand.runner.lane.local for name, stand in self._stands.items() if stand.current is not None}
 
+    def problems(self) -> list[Problem]:
+        """Of each deployment whose release another provider runs than was asked for."""
+        engines = {name: stand.current.engine for name, stand in self._stands.items() if stand.current is not None}
+        return [Problem("provider", f"{name}: {each.declined}") for name, each in engines.items() if each.declined]
+
     async def close(self) -> None:
         await self._tasks.stop(1.0)
         for name in list(self._stands):
@@ -311,6 +316,8 @@ class Board:
         loaded.engine.slow_down(self._slow_down)
         try:
             await loaded.engine.start(self._spec(loaded, variant, model))
+            if loaded.engine.declined:
+                log.warning("%s: %s", loaded.release.manifest.name, loaded.engine.declined)
             await self._attach_all(stand, loaded)
         except BaseException:
             await self._close(loaded)

@@ -61,6 +61,7 @@ class FakeEngine:
         self._running: set[asyncio.Future[None]] = set()
         self._sample: Sample | None = None
         self.restarts = 0
+        self.declined = ""
         self.profile = [(n, n * seconds + call_seconds) for n in (1, 2, 4, 8) if n <= most]
         self.calls: list[int] = []  # frames in each
         self.started: list[EngineSpec] = []

@@ -538,3 +538,14 @@ async def test_a_tap_without_memory_is_fed_as_soon_as_there_is_some(still: World
 
 def test_a_cameras_credentials_are_not_in_its_wish() -> None:
     assert "s3cr3t" not in repr(CameraWish(CAMERA, "rtsp://admin:s3cr3t@host/", 10.0))
+
+
+async def test_a_release_that_another_provider_runs_than_was_asked_for_is_a_problem_of_the_box() -> None:
+    world = World()
+    await world.install("1")
+    assert world.board.problems() == []
+    world.engines[-1].declined = "OpenVINO in bf16 is off"
+    assert [(each.code, each.message) for each in world.board.problems()] == [
+        ("provider", "harbour: OpenVINO in bf16 is off")
+    ]
+    await world.board.close()
