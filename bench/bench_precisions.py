@@ -73,7 +73,7 @@ async def way(stack: AsyncExitStack, spec: EngineSpec, provider: str) -> Way:
     stack.push_async_callback(engine.close)
     await engine.start(replace(spec, provider=provider))
     call = await _frames(stack, engine, spec) if spec.input is not None else _requests(engine)
-    return Way(provider, call, engine.declined)
+    return Way(provider, call, engine.warmed.declined)
 
 
 async def _frames(stack: AsyncExitStack, engine: OnnxEngine, spec: EngineSpec) -> Call:

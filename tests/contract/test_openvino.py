@@ -75,7 +75,7 @@ async def test_the_sample_model_finds_the_same_with_openvino(start: Start, provi
     if provider == "openvino-bf16":
         require.bf16()
     fp32, ours = await start(SAMPLE, "cpu"), await start(SAMPLE, provider)
-    assert (ours.declined, ours.width, ours.profile[0][1] > 0) == ("", fp32.width, True)
+    assert (ours.warmed.declined, ours.width, ours.profile[0][1] > 0) == ("", fp32.width, True)
     expected, found = await answers(fp32), await answers(ours)
     assert likeness.difference("detection", expected, found, likeness.TOLERANCES[OPENVINO[provider]]) == ""
     assert any(not np.array_equal(expected[name], found[name]) for name in expected), "another runtime has answered"
@@ -95,11 +95,11 @@ async def test_whole_numbers_that_openvino_would_cut_short_pass_unchanged(start:
     large = np.array([2**62 + 1, -(2**40)]).tobytes()
     (out,) = await engine.infer([Tensor("x", "INT64", (2,), large)])
     assert bytes(out.data) == large
-    assert "computes 'x' (INT64) in fewer bits; ONNX Runtime answers instead" in engine.declined
+    assert "computes 'x' (INT64) in fewer bits; ONNX Runtime answers instead" in engine.warmed.declined
 
 
 async def test_a_graph_that_cannot_be_compared_is_run_by_onnx_runtime(start: Start) -> None:
-    assert "could not be compared" in (await start(picky().spec, "openvino-f32")).declined
+    assert "could not be compared" in (await start(picky().spec, "openvino-f32")).warmed.declined
 
 
 def test_a_graph_that_openvino_does_not_know_is_run_by_onnx_runtime() -> None:
