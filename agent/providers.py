@@ -10,3 +10,11 @@ ALL = ("cpu", *OPENVINO, *GPU)
 
 def on_cpu(provider: str) -> bool:
     return provider not in GPU
+
+
+def for_variant(provider: str, precision: str) -> str:
+    """What runs a variant where `provider` was asked for.
+
+    An int8 graph passed its gate with ONNX Runtime, and OpenVINO rounds otherwise: scores were off by 0.13.
+    """
+    return "cpu" if provider in OPENVINO and precision == "int8" else provider

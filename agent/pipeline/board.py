@@ -27,6 +27,7 @@ from agent.pipeline.run import LaneRunner, LaneSettings, Pixels
 from agent.pipeline.shadow import Shadow
 from agent.pipeline.stand import Loaded, Stand
 from agent.ports import Clock, CloudInference, Engine, EngineSpec
+from agent.providers import for_variant
 from agent.supervise import Tasks
 from agent.types import Finished, Line, ModelInput, Problem, Tap, Zone
 from agent.update.verify import VerifiedBytes, VerifiedRelease
@@ -400,7 +401,7 @@ class Board:
             labels=manifest.labels,
             input=ModelInput(given.height, given.width, given.fit, given.pad) if given else None,
             model=model,
-            provider=self._config.provider,
+            provider=for_variant(self._config.provider, variant.precision),
             threads=self._config.threads,
             precision=variant.precision,
         )

@@ -94,13 +94,13 @@ class Cloud:
 
 
 class World:
-    def __init__(self, clock: Clock | None = None) -> None:
+    def __init__(self, clock: Clock | None = None, provider: str = "cpu") -> None:
         self.clock = clock or RealClock()
         self.finished: list[Finished] = []
         self.captures = SimCaptures()
         self.engines: list[FakeEngine] = []
         self.refused: dict[Digest, str] = {}  # why, as the updater would tell
-        self.board = Board(AgentConfig(), self.clock, self.captures, self.engine, self.finished.append)
+        self.board = Board(AgentConfig(provider=provider), self.clock, self.captures, self.engine, self.finished.append)
         self.captures.deliver = self.board.arrive
 
     def engine(self, _: str) -> FakeEngine:
@@ -632,3 +632,12 @@ async def test_a_release_that_another_provider_runs_than_was_asked_for_is_a_prob
         ("provider", "harbour: OpenVINO in bf16 is off")
     ]
     await world.board.close()
+
+
+async def test_an_int8_variant_is_run_by_the_runtime_that_it_passed_its_gate_with() -> None:
+    for provider, int8 in (("openvino-bf16", "cpu"), ("cpu", "cpu"), ("cuda", "cuda")):
+        world = World(provider=provider)
+        for variant, expected in ((FP32, provider), (Variant("int8", "int8", "int8.onnx"), int8)):
+            await world.board.warm(HARBOUR, release("1"), variant, VerifiedBytes(SMALL.spec.model))
+            assert world.engines[-1].started[-1].provider == expected
+        await world.board.close()
