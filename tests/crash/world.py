@@ -1,20 +1,15 @@
 """One boot of a simulated box in a process of its own: real updater, real disk, simulated network and engines.
 
-    python -m tests.crash.world        reads one Boot per line, forks for each, writes one Seen per line
+    python -m tests.crash.world        serves Boots: tests.crash.lives
 
-A fork costs milliseconds where an interpreter costs half a second. What must survive the process is in the state
-directory: the updater's own files, and two of ours (`sent`: bytes that crossed the network; `wanted`: desired state).
+What must survive the process is in the state directory: the updater's own files, and one of ours (`sent`: bytes that
+crossed the network).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-import os
-import select
-import signal
-import sys
 from collections import Counter
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -37,6 +32,7 @@ from agent.update.steps import Ports
 from protos.errors import Retryable
 from protos.ids import DeploymentName, Digest
 from tests.crash import protections
+from tests.crash.lives import serve
 from tests.sim import releases
 from tests.sim.blobs import SimBlobs
 from tests.sim.crashing import Crashing, CrashingBlobs, CrashPoint
@@ -233,33 +229,6 @@ def boot_here(boot: Boot) -> Seen:
         return Seen(error=repr(error))
 
 
-def _boot_forked(boot: Boot) -> Seen:
-    """One boot in a child; what it wrote before it was killed counts."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(reading)
-        seen = boot_here(boot)
-        os.write(writing, msgspec.json.encode(seen))
-        os._exit(0)
-    os.close(writing)
-    if boot.kill_after is not None and not select.select([reading], [], [], boot.kill_after)[0]:
-        os.kill(child, signal.SIGKILL)
-    with os.fdopen(reading, "rb") as told:
-        content = told.read()
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
-        return Seen(killed=True)
-    return msgspec.json.decode(content, type=Seen) if content else Seen(error=f"the process ended with {status}")
-
-
-def main() -> None:
-    logging.disable()
-    for line in sys.stdin:
-        seen = _boot_forked(msgspec.json.decode(line, type=Boot))
-        sys.stdout.write(msgspec.json.encode(seen).decode() + "\n")
-        sys.stdout.flush()
-
-
 if __name__ == "__main__":
-    main()
+    killed = Seen(killed=True)
+    serve(Boot, boot_here, killed, lambda why: Seen(error=why), lambda boot: boot.kill_after)

@@ -18,6 +18,7 @@ from agent.adapters.blob_memory import MemoryBlobs
 from agent.adapters.carried_folder import CarriedFolder
 from agent.adapters.hold import hold
 from agent.adapters.identity_dir import IdentityDirectory
+from agent.adapters.owned import owner_of
 from agent.adapters.release_store import DiskReleaseStore
 from agent.adapters.state_sqlite import SqliteState
 from agent.adapters.trust_files import TrustFiles
@@ -129,8 +130,8 @@ class FarBox:
         self.updater = Updater(ports, self.state, clock, UpdateSettings(confirm_seconds=0.0))
         self.sync = SyncLoop(NoLink(), self.state, clock, self._report, Handlers(lambda _: None, self._wish))  # type: ignore[arg-type]
         keys = X509Keys()
-        self.uptake = Uptake(self.folder, store.load, keys, clock, self.sync, self.releases, self.trust.hint)
-        self.box = Box(self.config, identity, keys, clock)
+        self.uptake = Uptake(self.folder, store.load, keys, clock, self.sync, self.releases, self.trust, self.state)
+        self.box = Box(self.config, identity, keys, clock, owner_of(state_dir))
         self.wished = DesiredState()
         self._running: list[asyncio.Task[None]] = []
 

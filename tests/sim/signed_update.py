@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from agent.adapters.release_store import DiskReleaseStore
-from agent.update.deployment import Report
 from agent.update.machine import State
 from agent.update.runner import Updater, UpdateSettings
 from agent.update.steps import Ports
+from agent.update.walk import Report
 from protos.ids import Digest
 from tests.sim.blobs import SimBlobs
 from tests.sim.release_serving import SimServing

@@ -11,13 +11,13 @@ import pytest
 from agent.adapters.release_store import DiskReleaseStore
 from agent.adapters.state_sqlite import SqliteState
 from agent.trust.kept import Approvals
-from agent.update.deployment import Report
 from agent.update.download import Download
 from agent.update.downloads import Downloads
 from agent.update.machine import State
 from agent.update.measured import Measured
 from agent.update.runner import Updater, UpdateSettings
 from agent.update.steps import Ports
+from agent.update.walk import Report
 from protos.ids import DeploymentName, Digest
 from tests.sim.blobs import SimBlobs
 from tests.sim.clock import FakeClock
