@@ -14,7 +14,7 @@ from controlplane.db import Database
 from controlplane.fleet import selectors
 from controlplane.fleet.objects import Camera, Deployment, Meta, Node
 from controlplane.fleet.reports import CameraReport, DeploymentReport, Inventory, Problem, Report
-from controlplane.fleet.repository import FleetRepository
+from controlplane.fleet.repository import FleetRepository, Told
 from controlplane.fleet.selectors import parse
 from controlplane.fleet.specs import CameraSpec, DeploymentSpec, NodeSpec, OffloadSpec
 from controlplane.fleet.watching import Motion
@@ -109,7 +109,7 @@ def test_presence_desired_state_and_watch_are_kept_apart(database: Database) -> 
     with database.begin() as session:
         repository = FleetRepository(session)
         repository.put_presence(QUAY, online=True)
-        repository.put_desired(QUAY, 7, "f" * 64)
+        repository.put_desired([Told(QUAY, 7, "f" * 64)])
         repository.put_watch(QUAY, 12345)
     node = stored(database)
     assert (node.online, node.desired_generation, node.desired_fingerprint) == (True, 7, "f" * 64)
@@ -198,7 +198,7 @@ def test_a_deleted_node_is_gone_its_certificates_are_revoked_and_it_may_come_bac
     with database.begin() as session:
         repository = FleetRepository(session)
         repository.put_report(QUAY, REPORT, 1000)
-        repository.put_desired(QUAY, 7, "f" * 64)
+        repository.put_desired([Told(QUAY, 7, "f" * 64)])
         issued = {"serial": "1", "fingerprint": "a" * 64, "public_key": "b" * 64, "created_ms": 1, "not_after_ms": 2}
         session.add(tables.Certificate(node_id=QUAY, **issued))
     with database.begin() as session:
@@ -251,6 +251,6 @@ def test_who_locks_a_node_waits_for_the_one_who_holds_it_and_sees_what_he_did(da
         held.set()
         thread.join(0.05)
         assert seen == []
-        repository.put_desired(QUAY, 8, "f" * 64)
+        repository.put_desired([Told(QUAY, 8, "f" * 64)])
     thread.join(10)
     assert seen == [8]
