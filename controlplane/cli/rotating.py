@@ -15,10 +15,10 @@ from pathlib import Path
 from controlplane.cli.client import Client
 from controlplane.cli.signing import Keyring, fetched, remembered_root, send
 from controlplane.signing import keys
-from controlplane.signing.chain import Chain
+from controlplane.signing.chain import Chain, Trusted
 from controlplane.signing.documents import RELEASE
 from controlplane.signing.keys import CryptoSigner, Key, Signer
-from controlplane.signing.rotation import ROLES, Trusted, rotated
+from controlplane.signing.rotation import ROLES, rotated
 from protos import trust
 from protos.errors import Rejected
 

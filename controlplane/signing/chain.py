@@ -5,10 +5,10 @@ A control plane that was taken over could otherwise have a release key sign what
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from securesystemslib.signer import Key
+from securesystemslib.signer import Key, Signer
 from tuf.api.metadata import Targets
 
 from controlplane.signing import metadata
@@ -17,6 +17,25 @@ from protos import trust
 from protos.errors import Rejected
 
 Newer = Callable[[int], bytes | None]  # root by version; None: there is none yet
+
+
+@dataclass(frozen=True)
+class Trusted:
+    """Who may sign a role."""
+
+    keys: tuple[Key, ...]
+    threshold: int
+
+    def signers(self, role: str, held: Iterable[Signer]) -> list[Signer]:
+        """Those of `held` that may. Raises Rejected where they are too few."""
+        ids = {key.keyid for key in self.keys}
+        found = {each.public_key.keyid: each for each in held if each.public_key.keyid in ids}
+        if len(found) < self.threshold:
+            raise Rejected(
+                f"{role} wants signatures of {self.threshold} of its {len(ids)} keys, and {len(found)} of those given "
+                "may sign: bring the others, by --key or in --offline ('longshore keys' shows which may)"
+            )
+        return list(found.values())
 
 
 @dataclass(frozen=True)
@@ -34,8 +53,8 @@ class Chain:
             for each in sorted(above.get_delegated_role(role).keyids)
         ]
 
-    def threshold(self, role: str) -> int:
-        return self.documents[delegator(role)].delegated[role].threshold
+    def trusted(self, role: str) -> Trusted:
+        return Trusted(tuple(self.keys(role)), self.documents[delegator(role)].delegated[role].threshold)
 
     def targets(self, role: str) -> Targets:
         found = metadata.parsed(role, self.contents[role]).signed

@@ -19,16 +19,28 @@ from protos.trust import Listing
 
 @dataclass
 class _Model:
-    """What one model lists afterwards, by path, and the highest number that it ever gave."""
+    """What one model lists afterwards, by path, and the highest number and floor that it ever gave."""
 
     listings: dict[str, Listing]
     last_number: int
+    floor: int
     version: int
+
+    @classmethod
+    def of(cls, found: Document) -> _Model:
+        return cls({each.path: each for each in found.listings}, found.last_number, found.floor, found.version)
 
     def add(self, wish: Listing) -> None:
         before = self.listings.get(wish.path)
         self.last_number += before is None
-        self.listings[wish.path] = replace(wish, number=before.number if before else self.last_number)
+        self.floor = max(self.floor, wish.floor)
+        kept = replace(wish, number=before.number if before else self.last_number)
+        if kept.floor > kept.number:
+            raise Rejected(
+                f"{kept.path} is number {kept.number}, and with a floor of {kept.floor} no box would run it; a floor "
+                "is at most the number of the release that brings it"
+            )
+        self.listings[wish.path] = kept
 
 
 def listed(
@@ -46,9 +58,9 @@ def listed(
     A release gets its model's next number, whatever the wish says; one that is listed already keeps the one it has.
 
     Raises:
-        Rejected: too few of the keys that may sign; a release to withdraw that is not listed.
+        Rejected: too few of the keys that may sign; a release to withdraw that is not listed; one below its own floor.
     """
-    signing = able(chain, trust.MODELS, signers)
+    signing = chain.trusted(trust.MODELS).signers(trust.MODELS, signers)
     changed = _changed(chain.documents, wishes, gone)
     for role, found in chain.documents.items():
         if is_model(role) and (again or found.due(now)):
@@ -60,24 +72,11 @@ def listed(
     return made
 
 
-def able(chain: Chain, role: str, signers: Sequence[Signer]) -> list[Signer]:
-    """Those of `signers` that may sign `role`. Raises Rejected where they are too few."""
-    trusted = {key.keyid for key in chain.keys(role)}
-    found = {each.public_key.keyid: each for each in signers if each.public_key.keyid in trusted}
-    need = chain.threshold(role)
-    if len(found) < need:
-        raise Rejected(
-            f"{role} wants signatures of {need} of its {len(trusted)} keys, and {len(found)} of those given may sign: "
-            "name others with --key ('longshore keys' shows which may)"
-        )
-    return list(found.values())
-
-
 def models(chain: Chain, made: Iterable[str], signers: Sequence[Signer], now: int) -> bytes:
     """`models` with the roles of `made` beside those it has."""
-    before, keys = chain.documents[trust.MODELS], chain.keys(trust.MODELS)
+    before, trusted = chain.documents[trust.MODELS], chain.trusted(trust.MODELS)
     roles = sorted({*before.delegated, *made})
-    return ceremony.models(keys, chain.threshold(trust.MODELS), roles, before.version, signers, now)
+    return ceremony.models(trusted.keys, trusted.threshold, roles, before.version, signers, now)
 
 
 def _changed(
@@ -95,15 +94,13 @@ def _changed(
 
 def _model_of(after: dict[str, _Model], documents: Mapping[str, Document], role: str) -> _Model:
     if role not in after:
-        found = documents.get(role) or Document(role, 0, 0)
-        after[role] = _Model({each.path: each for each in found.listings}, found.last_number, found.version)
+        after[role] = _Model.of(documents.get(role) or Document(role, 0, 0))
     return after[role]
 
 
 def signed_again(found: Document, signers: Sequence[Signer], now: int) -> bytes:
     """What a model lists, unchanged, by other keys or for another while."""
-    model = _Model({each.path: each for each in found.listings}, found.last_number, found.version)
-    return _written(found.role, model, signers, now)
+    return _written(found.role, _Model.of(found), signers, now)
 
 
 def _written(role: str, model: _Model, signers: Sequence[Signer], now: int) -> bytes:
@@ -111,6 +108,6 @@ def _written(role: str, model: _Model, signers: Sequence[Signer], now: int) -> b
         version=next_version(role, model.version, now),
         expires=metadata.expiry(role, now),
         targets={each.path: metadata.target(each) for each in model.listings.values()},
-        unrecognized_fields={LAST_NUMBER: model.last_number},
+        unrecognized_fields={LAST_NUMBER: model.last_number, trust.FLOOR: model.floor},
     )
     return metadata.signed(document, signers)

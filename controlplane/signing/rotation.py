@@ -6,13 +6,12 @@ what is listed when the release keys do. `release` stands for `models` and every
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 from controlplane.signing import ceremony, metadata
-from controlplane.signing.chain import Chain
+from controlplane.signing.chain import Chain, Trusted
 from controlplane.signing.documents import RELEASE, is_model
-from controlplane.signing.keys import Key, Signer
+from controlplane.signing.keys import Signer
 from controlplane.signing.listing import signed_again
 from protos import trust
 from protos.errors import Rejected
@@ -20,25 +19,6 @@ from protos.errors import Rejected
 IN_ROOT = (trust.ROOT, trust.TARGETS, trust.SNAPSHOT, trust.TIMESTAMP)
 BELOW_TARGETS = (trust.MODELS, trust.ASSIGN)
 ROLES = (*IN_ROOT, trust.ASSIGN, RELEASE)
-
-
-@dataclass(frozen=True)
-class Trusted:
-    """Who may sign a role from now on."""
-
-    keys: tuple[Key, ...]
-    threshold: int
-
-    def signers(self, role: str, held: Iterable[Signer]) -> list[Signer]:
-        """Those of `held` that may. Raises Rejected where they are too few."""
-        ids = {key.keyid for key in self.keys}
-        found = {each.public_key.keyid: each for each in held if each.public_key.keyid in ids}
-        if len(found) < self.threshold:
-            raise Rejected(
-                f"{role} wants {self.threshold} signatures of its {len(ids)} keys, and {len(found)} of them are here; "
-                "bring the others"
-            )
-        return list(found.values())
 
 
 def rotated(
@@ -63,13 +43,8 @@ def rotated(
     return made
 
 
-def trusted(chain: Chain, role: str) -> Trusted:
-    """Who may sign `role` now."""
-    return Trusted(tuple(chain.keys(role)), chain.threshold(role))
-
-
 def _after(chain: Chain, wanted: Mapping[str, Trusted], role: str) -> Trusted:
-    return wanted.get(role) or trusted(chain, role)
+    return wanted.get(role) or chain.trusted(role)
 
 
 def _root(chain: Chain, wanted: Mapping[str, Trusted], held: Sequence[Signer], now: int) -> bytes:
@@ -79,7 +54,7 @@ def _root(chain: Chain, wanted: Mapping[str, Trusted], held: Sequence[Signer], n
         {role: (each.keys, each.threshold) for role, each in after.items()},
         now,
     )
-    signers = [*trusted(chain, trust.ROOT).signers(trust.ROOT, held), *after[trust.ROOT].signers(trust.ROOT, held)]
+    signers = [*chain.trusted(trust.ROOT).signers(trust.ROOT, held), *after[trust.ROOT].signers(trust.ROOT, held)]
     return metadata.signed(document, {each.public_key.keyid: each for each in signers}.values())
 
 
