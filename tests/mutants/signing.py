@@ -209,8 +209,8 @@ VERSIONS = (
         "one-root",
         "Of two control planes that begin on one database with keys of their own, one begins.",
         "controlplane/trust/service.py",
-        '            raise Fatal(\n                f"another control plane',
-        '            return False\n            raise Fatal(\n                f"another control plane',
+        '            raise Fatal(f"another control plane',
+        '            return False\n            raise Fatal(f"another control plane',
         (
             "tests/contract/test_trust_repository.py::"
             "test_of_two_control_planes_that_begin_at_once_with_keys_of_their_own_one_begins",
