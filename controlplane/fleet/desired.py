@@ -117,8 +117,7 @@ def desired_state(node: Node, fleet: Fleet, broker: Broker | None, sync_interval
 
 def selects(deployment: Deployment, node: Node) -> bool:
     """Whether `node` should run `deployment`."""
-    selector = deployment.spec.cloud_selector if node.role == CLOUD else deployment.spec.node_selector
-    return selector.matches(node.selected_by)
+    return node.should_run(deployment.spec)
 
 
 def sees(spec: DeploymentSpec, camera: Camera) -> bool:

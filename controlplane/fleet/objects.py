@@ -66,6 +66,9 @@ class Node:
         """What selectors see: its labels, and its name as `node` unless it has another label of that key."""
         return {"node": self.name, **self.labels}
 
+    def should_run(self, spec: DeploymentSpec) -> bool:
+        return (spec.cloud_selector if self.role == CLOUD else spec.node_selector).matches(self.selected_by)
+
 
 @dataclass(frozen=True)
 class Camera:

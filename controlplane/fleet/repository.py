@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import Text, bindparam, cast, delete, select, update
+from sqlalchemy import Select, Text, bindparam, cast, delete, select, update
 from sqlalchemy.orm import Session
 
 from controlplane import tables
@@ -30,6 +30,7 @@ from protos.manifest import AGENT
 
 _REPORT_COLUMNS = ("deployments", "cameras", "problems", "clock_unix_ms", "trust", "by_file")
 MOST_REMEMBERED = 20_000  # specs; each takes a kilobyte
+MOST_NAMED = 100  # deployments in one query
 _WRITTEN = cast(tables.Deployment.spec, Text).label("written")
 _DEPLOYMENT_COLUMNS = (
     *(getattr(tables.Deployment, name) for name in ("name", "uid", "created_ms", "labels", "annotations", "status")),
@@ -72,7 +73,7 @@ class FleetRepository:
         return Fleet(
             nodes=(node, *clouds),
             cameras=tuple(self.cameras(node.name)),
-            deployments=tuple(self.deployments()),
+            deployments=tuple(self._deployments_of(node)),
             releases=self.releases(),
             quotas=self._quotas(),
             unsigned=self.unsigned(),
@@ -208,8 +209,19 @@ class FleetRepository:
     # ---- deployments ----
 
     def deployments(self) -> list[Deployment]:
-        """Read at every Sync of every box, so without the ORM, and each spec is understood once."""
-        rows: Iterable[Any] = self._session.execute(select(*_DEPLOYMENT_COLUMNS).order_by(tables.Deployment.name))
+        """Read with every change, so without the ORM, and each spec is understood once."""
+        return self._read_deployments(select(*_DEPLOYMENT_COLUMNS))
+
+    def _deployments_of(self, node: Node) -> list[Deployment]:
+        """At every Sync of every box: of those that it does not run nothing but the spec is looked at."""
+        written = self._session.execute(select(tables.Deployment.name, _WRITTEN))
+        names = [name for name, spec in written if node.should_run(_spec(spec))]
+        if len(names) > MOST_NAMED:
+            return self.deployments()
+        return self._read_deployments(select(*_DEPLOYMENT_COLUMNS).where(tables.Deployment.name.in_(names)))
+
+    def _read_deployments(self, query: Select[Any]) -> list[Deployment]:
+        rows: Iterable[Any] = self._session.execute(query.order_by(tables.Deployment.name))
         return [
             Deployment(DeploymentName(row.name), meta(row), _spec(row.written), _transitions(row.status))
             for row in rows

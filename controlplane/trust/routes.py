@@ -21,7 +21,7 @@ from protos.errors import Rejected
 router = APIRouter(prefix="/api/v1", tags=["trust"], responses=REFUSALS)
 _USER = [Depends(require_user)]
 File = Annotated[str, Path(max_length=120)]
-MOST_BYTES = 32 << 20  # of one upload: other release keys sign all that is listed at once, some 60 000 releases
+MOST_BYTES = 32 << 20  # of one upload: other release keys sign all that is listed at once, some 90 000 releases
 _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,

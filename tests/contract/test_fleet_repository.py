@@ -11,6 +11,7 @@ import pytest
 
 from controlplane import tables
 from controlplane.db import Database
+from controlplane.fleet import repository as repository_module
 from controlplane.fleet import selectors
 from controlplane.fleet.objects import Camera, Deployment, Meta, Node
 from controlplane.fleet.reports import CameraReport, DeploymentReport, Inventory, Problem, Report
@@ -212,7 +213,11 @@ def test_a_deleted_node_is_gone_its_certificates_are_revoked_and_it_may_come_bac
     assert (back.report, back.online, back.last_seen_unix_ms, back.desired_generation) == (Report(), False, 0, 0)
 
 
-def test_the_surroundings_of_a_box_are_itself_the_cloud_nodes_and_its_cameras(database: Database) -> None:
+@pytest.mark.parametrize("many", [False, True])
+def test_the_surroundings_of_a_box_are_itself_the_cloud_nodes_its_cameras_and_what_it_runs(
+    database: Database, monkeypatch: pytest.MonkeyPatch, *, many: bool
+) -> None:
+    monkeypatch.setattr(repository_module, "MOST_NAMED", 0 if many else 100)
     for name, role in (("quay-1", "edge"), ("quay-2", "edge"), ("cloud-1", "cloud")):
         admit(database, name, role)
     other = replace(GATE, name=CameraName("berth"), spec=CameraSpec(NodeId("quay-2"), "synthetic://x"))
@@ -220,11 +225,16 @@ def test_the_surroundings_of_a_box_are_itself_the_cloud_nodes_and_its_cameras(da
         repository = FleetRepository(session)
         repository.put_camera(GATE)
         repository.put_camera(other)
+        repository.put_deployment(WATCH)
+        for name, box in (("apart", "quay-2"), ("mine", "quay-1")):
+            spec = replace(WATCH.spec, node_selector=parse(f"node={box}"))
+            repository.put_deployment(replace(WATCH, name=DeploymentName(name), spec=spec))
     with database.read() as session:
         repository = FleetRepository(session)
         node = repository.node(QUAY)
         assert node is not None
         around = repository.surroundings(node)
+        assert [item.name for item in around.wanted[QUAY]] == ["mine", "watch"]
         assert [item.name for item in around.nodes] == ["quay-1", "cloud-1"]
         assert around.cameras == (GATE,)
         assert [item.name for item in repository.fleet().nodes] == ["cloud-1", "quay-1", "quay-2"]

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.bench_assign import ALIKE, APART, Form, prove, table
+from bench.assigned.fleet import ALIKE, APART
+from bench.bench_assign import Form, prove, table
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 

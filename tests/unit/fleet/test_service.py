@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from controlplane.errors import Conflict, NotFound
@@ -307,7 +309,7 @@ def test_a_deployment_that_moves_tells_the_boxes_it_leaves_and_those_it_comes_to
         fleet.join(name, site=site)
     cloud = fleet.join("cloud-1", role="cloud", site="cloud")
     cloud.sync(inventory=Inventory(inference_grpc_url="https://cloud-1:8001"))
-    offload = {"offload": {"enabled": True}, "cloudSelector": {"matchLabels": {"site": "cloud"}}}
+    offload: dict[str, Any] = {"offload": {"enabled": True}, "cloudSelector": {"matchLabels": {"site": "cloud"}}}
     fleet.hints()
     fleet.deploy(nodeSelector={"matchLabels": {"site": "quay"}}, **offload)
     assert sorted(fleet.hints()) == ["cloud-1", "quay-1"]
