@@ -144,7 +144,7 @@ def missed(found: Mapping[str, Any]) -> Iterable[str]:
         if of["written_otherwise"]:
             yield f"{kind}: {len(of['written_otherwise'])} changes did not sign each online role once"
         if of["crowd"]["failed"]:
-            yield f"{kind}: {of['crowd']['failed']} requests of a crowd were not answered"
+            yield f"{kind}: {of['crowd']['failed']} questions of a crowd were never answered"
 
 
 def table(result: Result) -> str:
@@ -159,7 +159,8 @@ def table(result: Result) -> str:
         lines.append(
             f"{kind}: {of['plane_cpu_seconds']['p50']:.2f} s of the control plane's CPU a change, assign.json "
             f"{of['assign_bytes'] / 1000:.0f} kB; {crowd['boxes']} boxes at once: {crowd['seconds']} s, "
-            f"{crowd['plane_cpu_ms_each']} ms of CPU each, {crowd['sync_ms_each']} of them for the Sync"
+            f"{crowd['plane_cpu_ms_each']} ms of CPU each, {crowd['sync_ms_each']} of them for the Sync, "
+            f"{crowd['again']} questions asked again"
         )
     return "\n".join(lines)
 

@@ -7,9 +7,11 @@ snapshot and `assign`, each over HTTPS. `jitter` of a Deployment's download dela
 from __future__ import annotations
 
 import asyncio
+import random
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +26,11 @@ from controlplane.adapters.authority_files import load_or_create
 from controlplane.db import Database
 from controlplane.identity.repository import IdentityRepository
 from protos import fleet_pb2, trust
-from protos.errors import LongshoreError
+from protos.errors import Retryable
 from protos.ids import NodeId
 
 AT_ONCE = 200  # connections of this process: above what one control plane answers at a time
+TRIES = 12  # of each box for each answer, further and further apart, as its agent would
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Rush:
     plane_cpu_ms_each: float
     sync_ms_each: float  # of the plane's CPU
     kilobytes: float
+    again: int  # questions that were asked another time, since no answer came within the time of a Sync
     failed: int
 
 
@@ -69,13 +73,13 @@ class Crowd:
         self._room = asyncio.Semaphore(AT_ONCE)
         self._bytes = 0
         self._grants: list[Grant] = []
-        self._failed = 0
+        self._again, self._failed = 0, 0
 
     async def rush(self) -> Rush:
         began, spent = time.monotonic(), core_seconds_of([self._pid])
-        await asyncio.gather(*(self._tried(self._sync(each)) for each in self._identities))
+        await asyncio.gather(*(self._tried(partial(self._sync, each)) for each in self._identities))
         synced = core_seconds_of([self._pid])
-        await asyncio.gather(*(self._tried(self._fetch(each)) for each in self._grants))
+        await asyncio.gather(*(self._tried(partial(self._fetch, each)) for each in self._grants))
         ended = core_seconds_of([self._pid])
         boxes = len(self._identities)
         return Rush(
@@ -84,15 +88,20 @@ class Crowd:
             round((ended - spent) / boxes * 1000, 2),
             round((synced - spent) / boxes * 1000, 2),
             round(self._bytes / boxes / 1000, 1),
+            self._again,
             self._failed,
         )
 
-    async def _tried(self, work: Coroutine[Any, Any, None]) -> None:
-        async with self._room:
-            try:
-                await work
-            except LongshoreError:
-                self._failed += 1
+    async def _tried(self, ask: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        for failures in range(TRIES):
+            async with self._room:
+                try:
+                    return await ask()
+                except Retryable:
+                    self._again += 1
+            await asyncio.sleep(min(10.0, 2.0**failures) * random.uniform(0.8, 1.2))
+        self._failed += 1
+        return None
 
     async def _sync(self, identity: Identity) -> None:
         link = GrpcFleetLink(lambda: identity)
