@@ -114,4 +114,5 @@ class Crowd:
     async def _fetch(self, grant: Grant) -> None:
         source = HttpsMetadata(lambda: grant, lambda: self._tls)
         for name in self._names:
-            self._bytes += len(await source.get(name, trust.MOST_BYTES))
+            content = await source.get(name, trust.MOST_BYTES)
+            self._bytes += len(content)
