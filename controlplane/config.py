@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -69,6 +69,7 @@ class Config:
     runs_at_once: int = 1  # trainings on this machine at the same time; 0: none, this control plane does not train
     without_online_keys: bool = False  # start on a shared database though none of them is here: they are lost
     keys: str = ""  # where the first start puts what is to be carried away; default: `keys` in the state folder
+    key_pin: str = field(default="", repr=False, metadata={"flag": False})  # of a PKCS#11 token with online keys
     log_level: str = "info"
 
     def __post_init__(self) -> None:

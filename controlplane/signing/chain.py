@@ -5,10 +5,10 @@ A control plane that was taken over could otherwise have a release key sign what
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from securesystemslib.signer import Key, Signer
+from securesystemslib.signer import Key
 from tuf.api.metadata import Targets
 
 from controlplane.signing import metadata
@@ -20,25 +20,6 @@ Newer = Callable[[int], bytes | None]  # root by version; None: there is none ye
 
 
 @dataclass(frozen=True)
-class Trusted:
-    """Who may sign a role."""
-
-    keys: tuple[Key, ...]
-    threshold: int
-
-    def signers(self, role: str, held: Iterable[Signer]) -> list[Signer]:
-        """Those of `held` that may. Raises Rejected where they are too few."""
-        ids = {key.keyid for key in self.keys}
-        found = {each.public_key.keyid: each for each in held if each.public_key.keyid in ids}
-        if len(found) < self.threshold:
-            raise Rejected(
-                f"{role} wants signatures of {self.threshold} of its {len(ids)} keys, and {len(found)} of those given "
-                "may sign: bring the others, by --key or in --offline ('longshore keys' shows which may)"
-            )
-        return list(found.values())
-
-
-@dataclass(frozen=True)
 class Chain:
     """Proven documents by role."""
 
@@ -47,14 +28,10 @@ class Chain:
 
     def keys(self, role: str) -> list[Key]:
         """That may sign `role`."""
-        above = metadata.parsed(delegator(role), self.contents[delegator(role)]).signed
-        return [
-            above.keys[each] if delegator(role) == trust.ROOT else above.delegations.keys[each]
-            for each in sorted(above.get_delegated_role(role).keyids)
-        ]
+        return list(metadata.trusted(role, self.contents[delegator(role)]).values())
 
-    def trusted(self, role: str) -> Trusted:
-        return Trusted(tuple(self.keys(role)), self.documents[delegator(role)].delegated[role].threshold)
+    def threshold(self, role: str) -> int:
+        return self.documents[delegator(role)].delegated[role].threshold
 
     def targets(self, role: str) -> Targets:
         found = metadata.parsed(role, self.contents[role]).signed

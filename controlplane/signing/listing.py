@@ -53,14 +53,15 @@ def listed(
     again: bool = False,
 ) -> dict[str, bytes]:
     """New documents by role: releases of `wishes` listed, those of `gone` no more. What is due is signed anew as well;
-    `again`: whatever its age, so that its version is above what boxes saw before a backup was restored.
+    `again`: whatever its age, so that its version is above what boxes saw before a backup was restored. Where several
+    must sign and not all of them are here, the others add theirs: see `counting`.
 
     A release gets its model's next number, whatever the wish says; one that is listed already keeps the one it has.
 
     Raises:
-        Rejected: too few of the keys that may sign; a release to withdraw that is not listed; one below its own floor.
+        Rejected: none of the keys may sign; a release to withdraw that is not listed; one below its own floor.
     """
-    signing = chain.trusted(trust.MODELS).signers(trust.MODELS, signers)
+    signing = able(chain, trust.MODELS, signers)
     changed = _changed(chain.documents, wishes, gone)
     for role, found in chain.documents.items():
         if is_model(role) and (again or found.due(now)):
@@ -72,11 +73,23 @@ def listed(
     return made
 
 
+def able(chain: Chain, role: str, signers: Sequence[Signer]) -> list[Signer]:
+    """Those of `signers` that may sign `role`. Raises Rejected where none may."""
+    trusted = {key.keyid for key in chain.keys(role)}
+    found = {each.public_key.keyid: each for each in signers if each.public_key.keyid in trusted}
+    if not found:
+        raise Rejected(
+            f"{role} wants signatures of {chain.threshold(role)} of its {len(trusted)} keys, and 0 of those given may "
+            "sign: name others with --key ('longshore keys' shows which may)"
+        )
+    return list(found.values())
+
+
 def models(chain: Chain, made: Iterable[str], signers: Sequence[Signer], now: int) -> bytes:
     """`models` with the roles of `made` beside those it has."""
-    before, trusted = chain.documents[trust.MODELS], chain.trusted(trust.MODELS)
+    before, keys = chain.documents[trust.MODELS], chain.keys(trust.MODELS)
     roles = sorted({*before.delegated, *made})
-    return ceremony.models(trusted.keys, trusted.threshold, roles, before.version, signers, now)
+    return ceremony.models(keys, chain.threshold(trust.MODELS), roles, before.version, signers, now)
 
 
 def _changed(

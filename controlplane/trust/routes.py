@@ -68,13 +68,13 @@ def _take(services: Services, content: bytes) -> tuple[str, ...]:
             raise Rejected("the body cannot be read; send an object as JSON, in UTF-8") from error
         raise RequestValidationError(found) from error
     documents = {role: text.encode() for role, text in body.documents.items()}
-    taken = services.trust.take(documents, frozenset(map(_path, body.withdraw)))
+    taken = services.trust.take(documents, frozenset(map(release_path, body.withdraw)))
     if taken:
         services.boxes.refresh()
     return taken
 
 
-def _path(release: str) -> str:
+def release_path(release: str) -> str:
     model, at, version = release.partition("@")
     if not at:
         raise Rejected(f"withdraw names releases as NAME@VERSION, and {release!r} is none")

@@ -21,10 +21,10 @@ from controlplane.identity.repository import IdentityRepository
 from controlplane.identity.roles import Role
 from controlplane.settings.domain import Lifetimes
 from controlplane.signing import ceremony, metadata, online
-from controlplane.signing.chain import Chain, Trusted, proven
+from controlplane.signing.chain import Chain, proven
 from controlplane.signing.keys import CryptoSigner, new_key, public_key, read_key
 from controlplane.signing.listing import listed
-from controlplane.signing.rotation import rotated
+from controlplane.signing.rotation import Trusted, rotated
 from controlplane.trust import routes
 from controlplane.trust.loop import tick
 from controlplane.trust.repository import TrustRepository
