@@ -69,9 +69,7 @@ class TufMetadata:
             return walked
 
     def forget_online(self) -> None:
-        self._remove(Timestamp.type, Snapshot.type)
-
-    def distrust(self) -> None:
+        """See the port."""
         self._updater = None
         self._remove(Timestamp.type, Snapshot.type)
 
@@ -85,18 +83,6 @@ class TufMetadata:
             proven = self._proven()
         self._updater = updater
         return proven
-
-    def target(self, path: str) -> TargetFile | None:
-        """Whoever may list it: for targets that are no releases. Raises as `find`."""
-        with self._translated():
-            found = self._known().get_targetinfo(path)
-            self._sync()
-            return found
-
-    @property
-    def consistent(self) -> bool:
-        """Are files of targets named after their hash?"""
-        return bool(Metadata[Root].from_bytes(self._root).signed.consistent_snapshot)
 
     def find(self, deployment: DeploymentName, *, shadow: bool) -> tuple[Found, Mapping[str, float]]:
         """See the port."""

@@ -34,13 +34,13 @@ class _Model:
         before = self.listings.get(wish.path)
         self.last_number += before is None
         self.floor = max(self.floor, wish.floor)
-        kept = replace(wish, number=before.number if before else self.last_number)
-        if kept.floor > kept.number:
+        number = before.number if before else self.last_number
+        if wish.floor > number:
             raise Rejected(
-                f"{kept.path} is number {kept.number}, and with a floor of {kept.floor} no box would run it; a floor "
-                "is at most the number of the release that brings it"
+                f"a floor of {wish.floor} would keep {wish.model}@{wish.version} itself from every box for good, since "
+                f"it is number {number}; name one up to that with --floor"
             )
-        self.listings[wish.path] = kept
+        self.listings[wish.path] = replace(wish, number=number)
 
 
 def listed(
@@ -59,7 +59,8 @@ def listed(
     A release gets its model's next number, whatever the wish says; one that is listed already keeps the one it has.
 
     Raises:
-        Rejected: none of the keys may sign; a release to withdraw that is not listed; one below its own floor.
+        Rejected: none of the keys may sign; a release to withdraw that is not listed; a floor above a release's own
+            number.
     """
     signing = able(chain, trust.MODELS, signers)
     changed = _changed(chain.documents, wishes, gone)

@@ -75,10 +75,8 @@ def _take(services: Services, content: bytes) -> tuple[str, ...]:
 
 
 def release_path(release: str) -> str:
-    model, at, version = release.partition("@")
-    if not at:
-        raise Rejected(f"withdraw names releases as NAME@VERSION, and {release!r} is none")
-    return trust.release_path(ids.model_name(model), ids.version(version))
+    """Raises InvalidName."""
+    return trust.release_path(*ids.release(release))
 
 
 @router.post("/metadata/keys", dependencies=_USER, status_code=201, summary="A new online key; the public half of it")

@@ -325,7 +325,7 @@ FLOORS = (
         "distrust",
         "Metadata below a floor does not stay on the disk.",
         "agent/trust/service.py",
-        "            await in_thread(self.around.metadata.distrust)\n",
+        "            await in_thread(self.around.metadata.forget_online)\n",
         "",
         (f"{_BACK}test_what_was_below_a_floor_does_not_stay_on_the_disk",),
     ),
@@ -352,6 +352,14 @@ FLOORS = (
             f"{_BACK}test_an_old_copy_of_one_place_brings_no_old_floor_back",
             _GOES_BACK,
         ),
+    ),
+    Mutant(
+        "old-state-approves",
+        "A state database that was put back alone approves nothing below a floor.",
+        "agent/trust/kept.py",
+        "            self._end_what_is_below()\n",
+        "",
+        (f"{_UPDATES}test_an_old_state_that_is_put_back_alone_brings_no_release_below_a_floor_back",),
     ),
     Mutant(
         "both-before-belief",

@@ -437,13 +437,6 @@ def test_a_floor_outlasts_the_release_that_brought_it(plane: SimControlPlane) ->
     assert chain(plane).documents["model-harbour"].floor == 2
 
 
-def test_who_signs_a_floor_that_the_release_itself_is_below_is_told(plane: SimControlPlane) -> None:
-    plane.push(NEXT, signed=False)
-    wish = listing(NEXT, "1.1.0", floor=7)
-    with pytest.raises(Rejected, match="is number 1, and with a floor of 7 no box would run it"):
-        listed(chain(plane), [wish], (), [release_key(plane)], int(plane.clock.unix()))
-
-
 # ---- what boxes can read ----
 
 
