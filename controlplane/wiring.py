@@ -17,7 +17,6 @@ from controlplane.adapters.broker_link import NO_BROKER, broker_link
 from controlplane.adapters.clock import SystemClock
 from controlplane.adapters.executor_local import LocalExecutor
 from controlplane.adapters.executor_memory import MemoryExecutor
-from controlplane.adapters.files import PRIVATE, private_bytes, private_folder, write_atomically
 from controlplane.adapters.notary import FolderNotary
 from controlplane.adapters.notifier_memory import MemoryNotifier
 from controlplane.adapters.onnx_inspector import OnnxInspector
@@ -29,6 +28,7 @@ from controlplane.audit.service import AuditService
 from controlplane.config import Config
 from controlplane.container import Services
 from controlplane.db import Database
+from controlplane.files import PRIVATE, private_bytes, private_folder, write_atomically
 from controlplane.fleet import generations
 from controlplane.fleet.boxes import BoxService
 from controlplane.fleet.looking import Looking
@@ -110,7 +110,7 @@ def assemble(config: Config, adapters: Adapters) -> Services:
     looking, totals = Looking(), Totals()
     settings = generations.settings(config)
     trust = TrustService(database, adapters.notary, clock)
-    boxes = BoxService(database, clock, notifier, adapters.grants, settings)
+    boxes = BoxService(database, clock, notifier, adapters.grants, settings, trust.version)
     registry = RegistryService(database, adapters.blobs, adapters.inspector, clock, config)
 
     def settings_changed() -> None:
@@ -154,6 +154,8 @@ def _begin_trust(services: Services) -> None:
     config, now = services.config, int(services.clock.unix())
     if services.trust.begin(lambda: first_documents(config.folder / "trust", config.keys_folder, now)):
         log.info("signed metadata begins here; carry %s away", config.keys_folder / "offline")
+    elif services.database.shared and not config.without_online_keys:
+        services.trust.check_shared()
     services.trust.keep_fresh()
 
 

@@ -10,33 +10,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import platform
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent import stored
+from agent import signed, stored
 from agent.adapters import hold
 from agent.adapters.carried_folder import CarriedFolder, FolderMetadata, opened, read_plain
 from agent.adapters.owned import Owner
 from agent.adapters.state_memory import MemoryState
 from agent.adapters.trust_files import TrustFiles
-from agent.adapters.tuf_metadata import TufMetadata
 from agent.carried import sealed
 from agent.config import AgentConfig
 from agent.errors import DiskFull
 from agent.identity.store import Identity, Keys
 from agent.ports import Clock
 from agent.trust import floors
-from agent.trust.agreement import Kind, device_classes
 from agent.trust.errors import Absent, NotApproved, NotYet
-from agent.trust.fetching import Fetching
 from agent.trust.kept import FLOORS, KeptFloors
-from agent.trust.service import Around, SignedTrust
+from agent.trust.service import SignedTrust
 from agent.update.steps import SPARE_BYTES
-from agent.version import VERSION
 from protos import carried, ids, manifest
 from protos.errors import Rejected, Retryable
 from protos.fleet_pb2 import DesiredState
@@ -137,10 +132,7 @@ async def _prove_metadata(box: Box, source: FolderMetadata, desired: DesiredStat
     state.put(FLOORS, floors.to_bytes(known))
     kept = KeptFloors(state, places, box.keys.facts(box.identity.ca).public_key)
     with tempfile.TemporaryDirectory() as scratch:
-        fetching = Fetching(source)
-        metadata = TufMetadata(Path(scratch), fetching, box.clock.unix)
-        around = Around(metadata, source, fetching, kept, places, box.clock)
-        trust = SignedTrust(around, Kind(device_classes(platform.machine(), box.config.provider), VERSION))
+        trust = signed.put_together(Path(scratch), source, kept, places, box.clock, signed.own_kind(box.config))
         try:
             await trust.refresh()
             return kept.now.timestamp, [note async for note in _doubts(trust, desired)]

@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from controlplane.cli.client import Client, address
-from controlplane.cli.exits import NotFound
 from controlplane.cli.stick import Stick
 from protos import carried, manifest
 from protos.errors import Rejected, Retryable
-from protos.ids import Digest, digest, digest_of, hex_of
+from protos.ids import Digest, digest, digest_of, hex_of, node_id
 
 README = """What is in here was written by 'longshore export' for boxes that no network reaches:
 
@@ -50,7 +49,8 @@ def export(client: Client, wish: Wish) -> Iterator[str]:
         Rejected, NotFound: no such box, an unknown deployment, or a folder that cannot be written.
         Retryable: nobody answers, or the metadata changed meanwhile; the same once more goes on.
     """
-    nodes = wish.nodes or tuple(each["metadata"]["name"] for each in client.listed("nodes", wish.selector))
+    known = wish.nodes or tuple(each["metadata"]["name"] for each in client.listed("nodes", wish.selector))
+    nodes: tuple[str, ...] = tuple(map(node_id, known))
     if not nodes:
         raise Rejected("no box matches; see 'longshore get nodes'")
     states = {node: client.document("POST", address("exports", node)) for node in nodes}
@@ -96,10 +96,10 @@ def _metadata(client: Client) -> dict[str, bytes]:
 
 
 def _file(client: Client, name: str) -> bytes:
-    try:
-        return client.call("GET", f"/metadata/{name}").content
-    except NotFound as error:
-        raise Retryable(f"the control plane has no {name}; it signs meanwhile, or is older than 0.2") from error
+    content = client.metadata(name)
+    if content is None:
+        raise Retryable(f"the control plane has no {name}; it signs meanwhile, or is older than 0.2")
+    return content
 
 
 def _version(content: bytes) -> int:
@@ -128,11 +128,7 @@ def _blob(client: Client, folder: Stick, wished: Digest, size: int | None) -> tu
             raise Retryable(f"{name} came damaged; run the same once more")
         folder.write(name, content)
         return name, len(content)
-    return name, folder.fetch(wished, name, size, lambda start, stop: _piece(client, wished, start, stop))
-
-
-def _piece(client: Client, wished: Digest, start: int, stop: int) -> bytes:
-    return client.call("GET", f"/blobs/{hex_of(wished)}", headers={"Range": f"bytes={start}-{stop - 1}"}).content
+    return name, folder.fetch(wished, name, size, lambda start, stop: client.piece(wished, start, stop))
 
 
 def _place(wished: Digest) -> str:

@@ -11,6 +11,7 @@ import getpass
 import hashlib
 import os
 import platform
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,7 +19,8 @@ from pathlib import Path
 
 from controlplane.cli import asking, contexts, seen
 from controlplane.cli.client import Client, Document
-from controlplane.cli.exits import Conflict, NotFound
+from controlplane.cli.exits import Conflict
+from controlplane.files import write_atomically
 from controlplane.signing import chain, counting, held
 from controlplane.signing.chain import Chain
 from controlplane.signing.documents import file_name, is_model
@@ -32,6 +34,8 @@ from protos.trust import Listing
 
 TRIES = 5  # somebody else may sign at the same moment
 KEY = "LONGSHORE_RELEASE_KEY"
+_CLASS = re.compile(r"[a-z0-9_]+-[a-z0-9]+")  # agent.trust.agreement.device_classes
+_VERSION = re.compile(r"\d+(\.\d+){0,2}")
 Release = tuple[ModelName, Version]
 
 
@@ -53,6 +57,16 @@ class Terms:
             device_classes=kept.device_classes if classes is None else classes,
             minimum_agent=kept.minimum_agent if agent is None else agent,
         )
+
+
+def terms(floor: int | None, classes: Sequence[str], minimum_agent: str | None) -> Terms:
+    """As words of a command; a class or an agent that is "" takes back what was said. Raises Rejected."""
+    for each in filter(None, classes):
+        if not _CLASS.fullmatch(each):
+            raise Rejected(f"--for {each!r} names no boxes; say MACHINE-PROVIDER, such as x86_64-cpu or aarch64-cuda")
+    if minimum_agent and not _VERSION.fullmatch(minimum_agent):
+        raise Rejected(f"--minimum-agent {minimum_agent!r} is no version; say for example 0.2.0")
+    return Terms(floor, tuple(filter(None, classes)) if classes else None, minimum_agent)
 
 
 @dataclass(frozen=True)
@@ -189,7 +203,7 @@ def fetched(client: Client, ring: Keyring, roles: Iterable[str] | None = None) -
 
     Raises Rejected, Retryable.
     """
-    root = chain.climbed(_anchor(client, ring), lambda version: _file(client, file_name(trust.ROOT, version)))
+    root = chain.climbed(_anchor(client, ring), lambda version: client.metadata(file_name(trust.ROOT, version)))
     versions = {each["role"]: each["version"] for each in client.document("GET", "/metadata")["items"]}
     asked = None if roles is None else set(roles)
     wanted = {role for role in versions if is_model(role) and (asked is None or role in asked)}
@@ -214,24 +228,25 @@ def _check_whole(found: Chain, asked: set[str] | None) -> None:
 
 
 def _anchor(client: Client, ring: Keyring) -> bytes:
-    if ring.root is not None and ring.root.exists():
-        return ring.root.read_bytes()
-    root = _needed(client, "root.json")
-    if ring.root is not None:
+    """Raises Rejected."""
+    if ring.root is None:
+        return _needed(client, "root.json")
+    try:
+        if ring.root.exists():
+            return ring.root.read_bytes()
+        root = _needed(client, "root.json")
         ring.root.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        ring.root.write_bytes(root)
+        write_atomically(ring.root, root)
+    except OSError as error:
+        raise Rejected(
+            f"{ring.root}, the root from which signing is proven, cannot be kept ({error.strerror}); see that you may "
+            "write there, and that there is room"
+        ) from error
     return root
 
 
-def _file(client: Client, name: str) -> bytes | None:
-    try:
-        return client.call("GET", f"/metadata/{name}").content
-    except NotFound:
-        return None
-
-
 def _needed(client: Client, name: str) -> bytes:
-    content = _file(client, name)
+    content = client.metadata(name)
     if content is None:
         raise Rejected(f"the control plane has no {name}; update it to 0.2 or later first")
     return content

@@ -47,6 +47,8 @@ class Document:
     listings: tuple[Listing, ...] = ()
     assignments: tuple[Assignment, ...] = ()
     last_number: int = 0  # the highest that this model ever gave to a release
+    floor: int = 0  # the highest that a release of this model ever had
+    size: int = 0  # bytes
     named: Mapping[str, int] = field(default_factory=dict)  # role → version: of snapshot and timestamp
     stray: tuple[str, ...] = ()  # targets that have no place in this role
 
@@ -96,6 +98,17 @@ def within(path: str, patterns: tuple[str, ...]) -> bool:
         len(parts) == len(pattern.split("/")) and all(map(fnmatchcase, parts, pattern.split("/")))
         for pattern in patterns
     )
+
+
+def in_words(listing: Listing) -> str:
+    """Who listed it as what and on which terms, to follow "signed as"."""
+    said = [
+        f"number {listing.number} of {listing.model} by {listing.signed_by}",
+        f"floor {listing.floor}" if listing.floor else "",
+        f"for {', '.join(listing.device_classes)}" if listing.device_classes else "",
+        f"agents from {listing.minimum_agent}" if listing.minimum_agent else "",
+    ]
+    return ", ".join(filter(None, said))
 
 
 def file_name(role: str, version: int) -> str:

@@ -21,11 +21,10 @@ from agent.adapters.clock import SystemClock
 from agent.adapters.release_store import DiskReleaseStore
 from agent.adapters.state_sqlite import SqliteState
 from agent.adapters.trust_files import TrustFiles
-from agent.adapters.tuf_metadata import TufMetadata
+from agent.signed import put_together
 from agent.trust.agreement import Kind
-from agent.trust.fetching import Fetching
 from agent.trust.kept import Approvals, KeptFloors
-from agent.trust.service import Around, SignedTrust
+from agent.trust.service import SignedTrust
 from agent.update.machine import State
 from agent.update.runner import Updater, UpdateSettings
 from agent.update.steps import Ports
@@ -164,13 +163,12 @@ class World:
     def _signed(self, folder: Path) -> SignedTrust:
         REPOSITORY.files = PUBLISHED[self.boot.wants or "old"]
         REPOSITORY.away = None if self.boot.online else AWAY
-        places, fetching = TrustFiles(folder / "identity"), Fetching(REPOSITORY)
+        places = TrustFiles(folder / "identity")
         files.make_directory(folder / "identity")
         if not places.root():
             places.keep_root(REPOSITORY.first_root)
-        metadata = TufMetadata(folder / "trust", fetching, self.clock.unix)
         floors = KeptFloors(self._state, places, "fleet")
-        return SignedTrust(Around(metadata, REPOSITORY, fetching, floors, places, self.clock), Kind((), "1.0.0"))
+        return put_together(folder / "trust", REPOSITORY, floors, places, self.clock, Kind((), "1.0.0"))
 
     def _blobs(self) -> SimBlobs:
         blobs = SimBlobs(chunk=16_384, away=not self.boot.online)

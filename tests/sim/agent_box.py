@@ -145,9 +145,7 @@ class AgentBox:
             while not self.ending.is_set():
                 if self._decided() or self.update.record.state == until:
                     return True
-                if self.clock.sleeping:
-                    await self.clock.advance(1.0)
-                await asyncio.sleep(0.001)
+                await self.clock.look(1.0)
         return self.update.record.state == until
 
     def _decided(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,11 +50,7 @@ class UpdatedBox(SignedBox):
         self.updater.offer({QUAY: release.digest})
 
     async def until(self, true: Callable[[], bool]) -> None:
-        async with asyncio.timeout(30):
-            while not true():
-                if self.clock.sleeping:
-                    await self.clock.advance(1.0)
-                await asyncio.sleep(0.001)
+        await self.clock.until(true)
 
     async def settles(self, release: MadeRelease) -> Report:
         """Until the machine rests with what was offered answering or refused, or says why it waits."""

@@ -12,6 +12,7 @@ from controlplane.cli import session
 from controlplane.cli.bars import bars
 from controlplane.cli.kinds import human_bytes
 from controlplane.cli.pushing import Pushed, push
+from controlplane.signing import documents
 
 if TYPE_CHECKING:
     from controlplane.cli.client import Client
@@ -48,8 +49,9 @@ A bare .onnx is no release: 'longshore package' makes one of it.
 def command(
     path: Path, names: tuple[str, ...], floor: int | None, classes: tuple[str, ...], minimum_agent: str | None
 ) -> None:
-    from controlplane.cli.signing import Terms
+    from controlplane.cli.signing import terms
 
+    wished = terms(floor, classes, minimum_agent)
     with session.client() as client:
         with bars() as show:
             pushed = push(client, path, lambda doing, file, done, total: show(f"{doing} {file}", done, total))
@@ -58,7 +60,7 @@ def command(
         else:
             click.echo(f"release/{pushed.name} unchanged")
         click.echo(f"  {pushed.digest}")
-        click.echo(f"  {signed(client, pushed, names, Terms(floor, classes or None, minimum_agent))}")
+        click.echo(f"  {signed(client, pushed, names, wished)}")
 
 
 def signed(client: Client, pushed: Pushed, names: tuple[str, ...], terms: Terms) -> str:
@@ -77,8 +79,4 @@ def signed(client: Client, pushed: Pushed, names: tuple[str, ...], terms: Terms)
 
 def told(listing: Listing, *, changed: bool) -> str:
     """One line about a signature."""
-    floor = f", floor {listing.floor}" if listing.floor else ""
-    where = f", for {', '.join(listing.device_classes)}" if listing.device_classes else ""
-    agent = f", agents from {listing.minimum_agent}" if listing.minimum_agent else ""
-    state = "signed" if changed else "signed already"
-    return f"{state} as number {listing.number} of {listing.model} by {listing.signed_by}{floor}{where}{agent}"
+    return f"{'signed' if changed else 'signed already'} as {documents.in_words(listing)}"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import grpc
 import pytest
 
 from controlplane.adapters.authority_files import load_or_create, write_pair
-from controlplane.adapters.files import private_bytes, write_atomically
 from controlplane.adapters.tls import ServerCertificate
+from controlplane.files import finalise, private_bytes, write_atomically
 from protos.errors import Fatal
+from tests.sim import durability
 from tests.sim.clock import FakeClock
 
 NOW = 1_795_000_000.0
@@ -55,6 +58,17 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> Non
     assert (tmp_path / "a").read_bytes() == b"old"
 
 
+def test_file_then_rename_then_folder_are_made_durable_in_that_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = durability.named(monkeypatch)
+    write_atomically(tmp_path / "file", b"content")
+    part = tmp_path / "part"
+    part.write_bytes(b"blob")
+    finalise(part, tmp_path / "blob")
+    assert order == ["file", "rename", "folder"] * 2
+
+
 def test_the_server_certificate_is_renewed_from_half_of_its_life_on(tmp_path: Path, clock: FakeClock) -> None:
     authority = load_or_create(tmp_path, clock.unix())
     certificate = ServerCertificate(authority, ("localhost",), clock, tmp_path)
@@ -65,3 +79,21 @@ def test_the_server_certificate_is_renewed_from_half_of_its_life_on(tmp_path: Pa
     assert certificate.renew_if_due()
     assert (tmp_path / "server.pem").read_text() != first
     assert not certificate.renew_if_due()
+
+
+def test_grpc_is_told_of_a_renewal_once_and_else_nothing(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Callable[[], object]] = []
+
+    def credentials(_first: object, renewed: Callable[[], object], **_options: object) -> None:
+        asked.append(renewed)
+
+    monkeypatch.setattr(grpc, "dynamic_ssl_server_credentials", credentials)
+    certificate = ServerCertificate(load_or_create(tmp_path, clock.unix()), ("localhost",), clock, tmp_path)
+    certificate.credentials()
+    assert [asked[0](), asked[0]()] == [None, None]
+    clock.tick(16 * 86_400)
+    certificate.renew_if_due()
+    assert asked[0]() is not None
+    assert asked[0]() is None
