@@ -163,7 +163,7 @@ class SignedTrust:
             if self._seconds_left() <= 0.0 or self._age() >= oldest:
                 await self._refresh()
             listing, expires = await in_thread(self.around.metadata.listed, digest)
-            self._check({**(self.view.expires if self.view else {}), **expires})
+            self._check_with(expires)
             return listing
 
     def _age(self) -> float:
@@ -174,12 +174,16 @@ class SignedTrust:
         """What is still fresh, with the floor of its model kept."""
         kept = self.around.floors
         found, expires = await in_thread(self.around.metadata.find, deployment, shadow=shadow)
-        self._check({**(self.view.expires if self.view else {}), **expires})
+        self._check_with(expires)
         if found.assignment is None:
             return found
         model = found.assignment.model
         kept.keep(floors.with_release(kept.now, model, found.floor))
         return replace(found, floor=kept.now.releases.get(model, 0))
+
+    def _check_with(self, expires: Mapping[str, float]) -> None:
+        """And with what was proven before."""
+        self._check({**(self.view.expires if self.view else {}), **expires})
 
     def _check(self, expires: Mapping[str, float]) -> None:
         now = self.around.clock.unix()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 
-from tests.mutants import distribution, keeping, signing, untrusted
+from tests.mutants import distribution, keeping, signing, site, untrusted
 from tests.mutants.mutant import Mutant
 
-TABLES = (distribution.MUTANTS, keeping.MUTANTS, signing.MUTANTS, untrusted.MUTANTS)
+TABLES = (distribution.MUTANTS, keeping.MUTANTS, signing.MUTANTS, site.MUTANTS, untrusted.MUTANTS)
 MUTANTS: tuple[Mutant, ...] = tuple(mutant for table in TABLES for mutant in table)
 
 

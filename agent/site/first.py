@@ -1,0 +1,87 @@
+"""BlobSource that asks the cache of the site first and the control plane for the rest.
+
+Rules that hold here: whatever the cache does, a file goes on from the control plane where it stopped; bytes that are
+there are not fetched again. A whole manifest is proven before a byte of it is handed on; of other files it is
+remembered that the cache gave some, and who stages one proves it (agent.update.staging). Tables of chunks, which have
+no digest, come from the control plane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from agent.ports import BlobSource
+from agent.site.standing import Origin, Standing
+from protos import manifest
+from protos.errors import Retryable
+from protos.ids import Digest, digest_of
+
+
+class SiteFirst:
+    """See agent.ports.BlobSource."""
+
+    def __init__(self, cache: BlobSource, network: BlobSource, standing: Standing) -> None:
+        self._cache, self._network, self._standing = cache, network, standing
+
+    async def fetch(
+        self, digest: Digest, offset: int, rate: float = 0.0, /, *, stop: int | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        """See the port."""
+        if stop is not None and offset < stop:
+            async with aclosing(self._part(digest, offset, rate, stop)) as chunks:
+                async for chunk in chunks:
+                    offset += len(chunk)
+                    yield chunk
+        elif stop is None and not offset and (content := await self._whole(digest, rate)):
+            yield content
+            return
+        if stop is not None and offset >= stop:
+            return
+        async with aclosing(self._network.fetch(digest, offset, rate, stop=stop)) as chunks:
+            async for chunk in chunks:
+                self._standing.took(Origin.CONTROL_PLANE, digest, len(chunk))
+                yield chunk
+
+    async def table(self, digest: Digest, most: int) -> bytes | None:
+        """See the port."""
+        return await self._network.table(digest, most)
+
+    async def _part(self, digest: Digest, offset: int, rate: float, stop: int) -> AsyncGenerator[bytes, None]:
+        """What the cache gives of it."""
+        if not self._standing.asks(digest):
+            return
+        try:
+            async with aclosing(self._cache.fetch(digest, offset, rate, stop=stop)) as chunks:
+                async for chunk in chunks:
+                    offset += len(chunk)
+                    self._standing.took(Origin.SITE_CACHE, digest, len(chunk))
+                    yield chunk
+            if offset < stop:
+                raise Retryable("it gave less of it than was asked for")
+        except Retryable as error:
+            self._standing.failed(digest, error)
+        else:
+            self._standing.did_well()
+
+    async def _whole(self, digest: Digest, rate: float) -> bytes:
+        """The manifest of that digest from the cache; empty where that does not give it."""
+        if not self._standing.asks(digest):
+            return b""
+        content = b""
+        try:
+            async with aclosing(self._cache.fetch(digest, 0, rate)) as chunks:
+                async for chunk in chunks:
+                    content += chunk
+                    if len(content) > manifest.MAX_BYTES:
+                        break  # it cannot be one; its hash will tell
+        except Retryable as error:
+            self._standing.failed(digest, error)
+            return b""
+        self._standing.took(Origin.SITE_CACHE, digest, len(content))
+        if digest_of(content) != digest:
+            self._standing.lied(digest)
+            return b""
+        self._standing.proven(digest)
+        self._standing.did_well()
+        return content
