@@ -72,7 +72,7 @@ def _fetched(answer: Answer) -> int | None:
 
 
 def _check(answer: Answer, digest: Digest) -> None:
-    if answer.status == 404:
-        raise Lacking(f"the site cache has no file {digest[:19]}…")
+    if answer.status in (404, 429):  # 429: this address reads enough of it just now
+        raise Lacking(f"the site cache does not give {digest[:19]}… now")
     if answer.status not in (200, 206, 416):
         raise Retryable(f"it answered {answer.status}")

@@ -1,9 +1,10 @@
 """BlobSource that asks the cache of the site first and the control plane for the rest.
 
 Rules that hold here: whatever the cache does, a file goes on from the control plane where it stopped; bytes that are
-there are not fetched again. A whole manifest is proven before a byte of it is handed on; of other files it is
-remembered that the cache gave some, and who stages one proves it (agent.update.staging). Tables of chunks, which have
-no digest, come from the control plane.
+there are not fetched again. Of a long file the control plane is asked for a piece at a time, for the cache may do well
+again. A whole manifest is proven before a byte of it is handed on; of other files it is remembered that the cache gave
+some, and who stages one proves it (agent.update.staging). Tables of chunks, which have no digest, come from the control
+plane.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from protos import manifest
 from protos.errors import Retryable
 from protos.ids import Digest, digest_of
 
+PIECE = 32 << 20  # bytes that the control plane is asked for at once, where there is a cache
+
 
 class SiteFirst:
     """See agent.ports.BlobSource."""
@@ -28,26 +31,45 @@ class SiteFirst:
         self, digest: Digest, offset: int, rate: float = 0.0, /, *, stop: int | None = None
     ) -> AsyncGenerator[bytes, None]:
         """See the port."""
-        if stop is not None and offset < stop:
-            async with aclosing(self._part(digest, offset, rate, stop)) as chunks:
+        if stop is None and not offset and (content := await self._whole(digest, rate)):
+            yield content
+            return
+        if stop is None or not self._standing.place:
+            async with aclosing(self._far(digest, offset, rate, stop)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+            return
+        before = -1
+        while before < offset < stop:
+            before = offset
+            async with aclosing(self._both(digest, offset, rate, stop)) as chunks:
                 async for chunk in chunks:
                     offset += len(chunk)
                     yield chunk
-        elif stop is None and not offset and (content := await self._whole(digest, rate)):
-            yield content
-            return
-        if stop is not None and offset >= stop:
-            return
-        async with aclosing(self._network.fetch(digest, offset, rate, stop=stop)) as chunks:
-            async for chunk in chunks:
-                self._standing.took(Origin.CONTROL_PLANE, digest, len(chunk))
-                yield chunk
 
     async def table(self, digest: Digest, most: int) -> bytes | None:
         """See the port."""
         return await self._network.table(digest, most)
 
-    async def _part(self, digest: Digest, offset: int, rate: float, stop: int) -> AsyncGenerator[bytes, None]:
+    async def _both(self, digest: Digest, offset: int, rate: float, stop: int) -> AsyncGenerator[bytes, None]:
+        """What the cache gives, and a piece of the rest."""
+        async with aclosing(self._near(digest, offset, rate, stop)) as chunks:
+            async for chunk in chunks:
+                offset += len(chunk)
+                yield chunk
+        if offset < stop:
+            async with aclosing(self._far(digest, offset, rate, min(stop, offset + PIECE))) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+
+    async def _far(self, digest: Digest, offset: int, rate: float, stop: int | None) -> AsyncGenerator[bytes, None]:
+        """From the control plane."""
+        async with aclosing(self._network.fetch(digest, offset, rate, stop=stop)) as chunks:
+            async for chunk in chunks:
+                self._standing.took(Origin.CONTROL_PLANE, digest, len(chunk))
+                yield chunk
+
+    async def _near(self, digest: Digest, offset: int, rate: float, stop: int) -> AsyncGenerator[bytes, None]:
         """What the cache gives of it."""
         if not self._standing.asks(digest):
             return

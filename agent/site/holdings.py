@@ -66,7 +66,7 @@ class Holdings:
     clock: Clock
     _version: int = 0
     _manifests: dict[Digest, int] = field(default_factory=dict)  # bytes
-    _files: dict[Digest, int] = field(default_factory=dict)  # bytes, of those that known manifests name
+    _files: dict[Digest, tuple[int, Digest]] = field(default_factory=dict)  # bytes, and the manifest that names it
     _read: set[Digest] = field(default_factory=set)  # manifests whose files are known
     _judged: set[Digest] = field(default_factory=set)  # manifests on the disk that were looked up
     _sought: dict[Digest, asyncio.Task[None]] = field(default_factory=dict)
@@ -75,7 +75,8 @@ class Holdings:
     async def find(self, digest: Digest) -> Here | Coming | None:
         """None: it may not be handed out, or does not come."""
         self._forget_old()
-        self.pulls.asked(digest)
+        for each in (self._files.get(digest, (0, digest))[1], digest):  # without its manifest a file is of no use
+            self.pulls.asked(each)
         found = await in_thread(self._here, digest)
         if found is not None:
             return found
@@ -96,8 +97,7 @@ class Holdings:
     # ---- what may be handed out ----
 
     def _size(self, digest: Digest) -> int | None:
-        found = self._manifests.get(digest)
-        return self._files.get(digest) if found is None else found
+        return self._manifests[digest] if digest in self._manifests else self._files.get(digest, (None, ""))[0]
 
     def _here(self, digest: Digest) -> Here | None:
         size = self._size(digest)
@@ -143,7 +143,7 @@ class Holdings:
             described = await in_thread(self._described, digest)
             if described is not None:
                 self._read.add(digest)
-                self._files.update({entry.digest: entry.size for entry in described.files})
+                self._files.update({entry.digest: (entry.size, digest) for entry in described.files})
 
     def _described(self, digest: Digest) -> manifests.Manifest | None:
         """The manifest that lies here under this digest, if it is one."""

@@ -26,13 +26,13 @@ from protos.ids import Digest
 PATH = "/blobs/"
 FETCHED = "Longshore-Fetched"  # bytes, of a file that is being fetched
 ASK_AGAIN_SECONDS = 1
-MOST_OF_A_CALLER = 8  # files that one address reads at once
+MOST_OF_A_CALLER = 16  # files that one address reads at once
 READ_BYTES = PIECE
 LIMITS = HttpLimits(
     head_bytes=8 << 10,
     body_bytes=0,
     all_bodies_bytes=0,
-    connections=64,
+    connections=128,
     idle_seconds=5.0,
     stall_seconds=30.0,  # for each 64 KiB of an answer: 2 KiB/s at least
     request_seconds=5.0,

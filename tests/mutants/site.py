@@ -35,8 +35,8 @@ MUTANTS = (
         "site-resumes",
         "What a site's cache gave before it broke off is not fetched again.",
         "agent/site/first.py",
-        "self._network.fetch(digest, offset, rate, stop=stop)",
-        "self._network.fetch(digest, 0, rate, stop=stop)",
+        "self._far(digest, offset, rate, min(stop, offset + PIECE))",
+        "self._far(digest, 0, rate, min(stop, offset + PIECE))",
         (
             f"{_FIRST}test_a_file_that_ends_too_early_goes_on_from_the_control_plane",
             f"{_HOSTILE}test_what_came_before_it_broke_is_not_fetched_again",

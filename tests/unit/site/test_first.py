@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from agent.site.standing import LIED_SECONDS, WRONG, Origin
+from agent.site import first
+from agent.site.first import SiteFirst
+from agent.site.standing import FIRST_SECONDS, LIED_SECONDS, WRONG, Origin
 from agent.update.download import Download
 from agent.update.machine import State
 from protos import manifest as manifests
@@ -181,3 +183,19 @@ async def test_the_rules_of_a_download_hold_for_the_cache_as_well(site: Site) ->
     site.box.offer(NEW)
     await site.box.until(lambda: site.box.report.held, step=1.0)
     assert (site.cache.fetches, site.box.report.state) == ([], State.PULLING)
+
+
+async def test_a_cache_that_does_well_again_is_asked_for_the_rest_of_a_long_file(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(first, "PIECE", 200_000)
+    standing, clock = site.box.standing, site.box.clock
+    site.cache.break_after = 100_000
+    came = b""
+    async for chunk in SiteFirst(site.cache, site.box.blobs, standing).fetch(NEW.model_digest, 0, stop=len(NEW.model)):
+        came += chunk
+        if len(came) > 150_000:
+            site.cache.break_after = None
+            clock.tick(FIRST_SECONDS)
+    assert came == NEW.model
+    assert site.sent(site.box.blobs) == 200_000

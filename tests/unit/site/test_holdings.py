@@ -211,6 +211,19 @@ async def test_what_was_asked_for_last_stays_where_there_is_no_room_for_all(tmp_
     assert cache.extra.has(THIRD.model_digest)
 
 
+async def test_the_manifest_of_files_that_are_asked_for_stays_with_them(tmp_path: Path) -> None:
+    cache = Cache(tmp_path, plane(OWN, OTHERS, THIRD), most=170_000)
+    for release in (OWN, OTHERS):
+        cache.assign(release)
+        await cache.has(release.digest, release.model_digest)
+    await cache.has(OWN.model_digest)
+    cache.assign(THIRD)
+    await cache.has(THIRD.digest, THIRD.model_digest)
+    assert cache.extra.has(OWN.digest)
+    assert cache.extra.has(OWN.model_digest)
+    assert not cache.extra.has(OTHERS.model_digest)
+
+
 async def test_what_does_not_fit_at_all_is_not_begun_and_takes_nothing_away(tmp_path: Path) -> None:
     cache = Cache(tmp_path, plane(OWN, OTHERS), most=80_000)
     cache.assign(OWN)
