@@ -25,7 +25,7 @@ FOLDER = "site"
 
 @dataclass
 class Caching:
-    """Made with `of`. Without either option it is the control plane's files, counted."""
+    """`source`: of release files. Without either option those of the control plane, counted."""
 
     config: AgentConfig
     network: BlobSource

@@ -401,6 +401,9 @@ class Connection(asyncio.Protocol):
         except LongshoreError as error:  # its length was told: only the end of the connection says that it is not whole
             log.warning("an answer broke off: %s", error)
             self.abort()
+        except Exception:  # the root of one answer: a bug of ours costs this connection only
+            log.exception("an answer broke off")
+            self.abort()
 
     async def _write_piece(self, piece: bytes | memoryview) -> None:
         if self._transport is not None:

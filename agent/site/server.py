@@ -27,7 +27,7 @@ PATH = "/blobs/"
 FETCHED = "Longshore-Fetched"  # bytes, of a file that is being fetched
 ASK_AGAIN_SECONDS = 1
 MOST_OF_A_CALLER = 16  # files that one address reads at once
-READ_BYTES = PIECE
+READ_BYTES = 4 * PIECE
 LIMITS = HttpLimits(
     head_bytes=8 << 10,
     body_bytes=0,
@@ -136,9 +136,10 @@ class SiteServer(HttpServer):
                 content = await in_thread(part.found.store.span, part.found.digest, at, min(part.stop, at + READ_BYTES))
                 if not content:
                     raise Retryable(f"{part.found.digest[:19]}… made room for another while it was read")
-                at += len(content)
-                self.served_bytes += len(content)
-                yield content
+                for begin in range(0, len(content), PIECE):
+                    piece = content[begin : begin + PIECE]
+                    at, self.served_bytes = at + len(piece), self.served_bytes + len(piece)
+                    yield piece
         finally:
             self._reading[part.caller] -= 1
             if not self._reading[part.caller]:

@@ -5,7 +5,7 @@ copied only when its bytes hash to what the wanted table says; one that does not
 and is not what the manifest names is thrown away, and comes whole: a wrong table costs a fetch. Where a part of it was
 there before, a power cut may have spoiled that, and tables get a second chance. Without tables, on either side, the
 whole file comes. A file of which the cache of the site gave any byte is hashed here, while it is known whom to blame;
-then it comes without the cache.
+then it comes without the cache. So is one that was there in part, on a box that asks one: who gave that is not known.
 """
 
 from __future__ import annotations

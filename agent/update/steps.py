@@ -77,7 +77,10 @@ async def pull(ports: Ports, approval: Approval, report: Report) -> None:
     entries = _distinct(described)
     total = sum(entry.size for entry in entries)
     _check_space(ports, described, entries)
-    came = lambda: report(_bytes_there(ports.releases, entries), total)  # noqa: E731 - told at each chunk
+
+    def came() -> None:
+        report(_bytes_there(ports.releases, entries), total)
+
     staging = Staging(ports.source, ports.releases, ports.doubts, came, ports.site)
     for entry in entries:
         async with ports.fetching[entry.digest]:
