@@ -170,6 +170,7 @@ def _deployment(spec: DeploymentSpec, refused: list[str]) -> DeploymentWish | No
             ),
             bits_per_second=float(spec.offload.bits_per_second),
             shadow=_shadow(spec),
+            latency_budget=spec.latency_budget_ms / 1000,
         )
     except InvalidName as error:
         refused.append(str(error))

@@ -25,6 +25,17 @@ class Damaged(Rejected):
         self.digests = digests
 
 
+class Unfit(Rejected):
+    """A release on trial shows that it must not be kept; the sentence begins with the rule.
+
+    `seconds`: what its inference takes here, where that alone is wrong; 0 otherwise.
+    """
+
+    def __init__(self, message: str, seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
 def passing(error: LongshoreError) -> Retryable:
     """`error` as a hindrance that is tried again: a running box goes on when its disk fails, and says why."""
     return error if isinstance(error, Retryable) else Retryable(str(error))

@@ -233,6 +233,7 @@ class Node:
             self._shadows.wake()
             self._agent_update.wake()
         self._updater.offer({wish.name: wish.digest for wish in wished.deployments})
+        self._updater.afford({wish.name: wish.latency_budget for wish in wished.deployments})
         self._shadows.offer({wish.name: wish.shadow.digest for wish in wished.deployments if wish.shadow})
         self._agent_update.offer(wished.agent)
         self._wished.set()
@@ -290,6 +291,7 @@ class Node:
         found = [
             *self._sync.problems(),
             *self._updater.problems(),
+            *self.board.problems(),
             *self._broker.problems(),
             *self._sandboxes.problems(),
             *self._caching.problems(),
@@ -322,6 +324,7 @@ class Node:
         lane, loaded = self.board.lanes()[name], self.board.answering.get(name)
         self.metrics.queue(name, lane.waiting, lane.in_cloud)
         self.metrics.cost(name, lane.local)
+        self.metrics.not_a_number(name, self.board.not_a_number[name])
         self.metrics.shadow(name, shadow.tally if (shadow := self.board.shadows.get(name)) else None)
         if loaded is None:
             self.metrics.forget_model(name)

@@ -130,10 +130,24 @@ class EngineSpec:
 
 
 class Detections(msgspec.Struct, frozen=True):
-    """Boxes normalised to the picture, and what the engine spent on them (seconds)."""
+    """Boxes normalised to the picture, and what the engine spent on them (seconds).
+
+    `model_seconds`: of that the model alone, a frame's share of its call. On a CPU it is processor time of the thread
+    that runs the model: whatever else the box does, it is no more than the model takes one core. On a GPU it is time
+    that passed.
+    """
 
     boxes: tuple[Box, ...]
     infer_seconds: float
+    model_seconds: float = 0.0
+
+
+class Warmed(msgspec.Struct, frozen=True):
+    """What a release did when it was warmed on this box."""
+
+    model_seconds: float = 0.0  # of one inference, as in `Detections`, with all cores it may have; 0: not known
+    core_seconds: float = 0.0  # with one core, as a busy box leaves it; the same where it never has more
+    in_numbers: bool = True  # a detector answered a picture with numbers
 
 
 class InSlot(msgspec.Struct, frozen=True):
@@ -209,6 +223,9 @@ class Engine(Protocol):
         ...
 
     @property
+    def warmed(self) -> Warmed: ...
+
+    @property
     def width(self) -> int:
         """How many calls are run at once."""
         ...
@@ -244,7 +261,8 @@ class Engine(Protocol):
     async def detect_slots(self, frames: Sequence[InSlot], min_score: float) -> list[Detections]:
         """As `detect_slot` for each, in one call, which they spend together: at most as many as `profile` ends with.
 
-        Raises Rejected where one of them is refused, Retryable (worker died).
+        Raises Rejected where one of them is refused, NotANumber where the model answered one so, Retryable (worker
+        died).
         """
         ...
 
@@ -265,7 +283,8 @@ class Engine(Protocol):
 
         A release with an image input also takes one BYTES input `image` of shape [1]: JPEG or PNG, decoded and fitted
         in the worker; boxes are then normalised to that picture, those under `min_score` left out, and a further
-        output `labels` (BYTES) names their classes.
+        output `labels` (BYTES) names their classes. Tensors come as the model gave them, NaN or not; what was to become
+        boxes on such a picture raises NotANumber.
         Raises Rejected (bad names, types, shapes, pictures), Retryable (worker died).
         """
         ...

@@ -865,6 +865,7 @@ class DeploymentSpec(_message.Message):
     SILENT_FIELD_NUMBER: _builtins.int
     SHADOW_FIELD_NUMBER: _builtins.int
     DOWNLOAD_FIELD_NUMBER: _builtins.int
+    LATENCY_BUDGET_MS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     model: _builtins.str
     version: _builtins.str
@@ -877,6 +878,8 @@ class DeploymentSpec(_message.Message):
     """recorded per camera, at most"""
     silent: _builtins.bool
     """no events for applications"""
+    latency_budget_ms: _builtins.int
+    """an inference of a new release, of the model alone; 0 = none set"""
     @_builtins.property
     def cameras(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """names, already selected; empty on a cloud node"""
@@ -911,10 +914,11 @@ class DeploymentSpec(_message.Message):
         silent: _builtins.bool = ...,
         shadow: Global___ShadowSpec | None = ...,
         download: Global___DownloadSpec | None = ...,
+        latency_budget_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["download", b"download", "offload", b"offload", "shadow", b"shadow"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cameras", b"cameras", "classes", b"classes", "deadline_ms", b"deadline_ms", "detections_per_second", b"detections_per_second", "digest", b"digest", "download", b"download", "min_score", b"min_score", "model", b"model", "name", b"name", "offload", b"offload", "shadow", b"shadow", "silent", b"silent", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cameras", b"cameras", "classes", b"classes", "deadline_ms", b"deadline_ms", "detections_per_second", b"detections_per_second", "digest", b"digest", "download", b"download", "latency_budget_ms", b"latency_budget_ms", "min_score", b"min_score", "model", b"model", "name", b"name", "offload", b"offload", "shadow", b"shadow", "silent", b"silent", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from agent.inference.errors import BadInput, BadModel, Expired
+from agent.inference.errors import BadInput, BadModel, Expired, NotANumber
 from agent.inference.messages import Failed, FromWorker, Reason
 from agent.inference.regions import Lease
 from agent.workers.channel import close_all
@@ -18,6 +18,7 @@ Reply = tuple[FromWorker, list[int]]
 ERRORS: dict[Reason, type[LongshoreError]] = {
     Reason.INPUT: BadInput,
     Reason.MODEL: BadModel,
+    Reason.NUMBER: NotANumber,
     Reason.EXPIRED: Expired,
     Reason.AGAIN: Retryable,
     Reason.BOX: Fatal,

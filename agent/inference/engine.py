@@ -35,7 +35,7 @@ from agent.inference.outputs import boxes_of, in_places, of_graph, tensors_of, w
 from agent.inference.patience import LOAD_SECONDS, Patience
 from agent.inference.regions import Lease, Pool
 from agent.inference.turns import USUAL, Turns
-from agent.ports import Detections, EngineSpec, InSlot, ModelSignature, Place, Tally, Tensor
+from agent.ports import Detections, EngineSpec, InSlot, ModelSignature, Place, Tally, Tensor, Warmed
 from agent.supervise import Tasks, in_thread
 from agent.types import Geometry, ModelInput, Tap
 from agent.workers import memory
@@ -110,6 +110,7 @@ class OnnxEngine:
         self._closing: asyncio.Task[None] | None = None
         self.restarts = 0
         self.profile: Sequence[tuple[int, float]] = ()
+        self.warmed = Warmed()
         self.width = 1
         self._in_hand = 0
         self.tally = Tally()
@@ -214,7 +215,7 @@ class OnnxEngine:
         assert isinstance(loaded, Loaded)
         self._signature = ModelSignature(loaded.inputs, loaded.outputs)
         self.profile = [(1, loaded.warm_seconds), *loaded.batches]
-        self.width, self._in_hand = loaded.width, loaded.in_hand
+        self.width, self._in_hand, self.warmed = loaded.width, loaded.in_hand, loaded.warmed
         self._patience.learn(loaded.warm_seconds)
         self._allow()
         for tap in self._taps.values():
@@ -311,8 +312,8 @@ class OnnxEngine:
         )
         assert isinstance(reply, Detected)
         assert self._spec is not None
-        labels = self._spec.labels
-        return [Detections(boxes_of(rows, labels), reply.infer_seconds) for rows in reply.frames]
+        labels, share = self._spec.labels, reply.model_seconds / len(named)
+        return [Detections(boxes_of(rows, labels), reply.infer_seconds, share) for rows in reply.frames]
 
     def _tell(self, message: ToWorker, fds: Sequence[int] = ()) -> None:
         """Send what needs no answer. A worker that is not there learns it when it comes back."""

@@ -17,5 +17,9 @@ class BadInput(Rejected):
     """A tensor or picture that this model cannot take; the sentence names it."""
 
 
+class NotANumber(Rejected):
+    """An answer that was to become boxes holds NaN, or a score beyond all numbers: nobody knows what was seen."""
+
+
 class BadModel(Rejected):
     """A model that does not load, does not run, or breaks the graph contract of its task."""

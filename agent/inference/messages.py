@@ -14,7 +14,7 @@ from enum import StrEnum
 
 import msgspec
 
-from agent.ports import TensorSpec
+from agent.ports import TensorSpec, Warmed
 from agent.types import Geometry, ModelInput
 
 INLINE = 32 * 1024  # bytes of tensors in a message: a copy is then cheaper than a page mapping
@@ -32,6 +32,7 @@ class Reason(StrEnum):
 
     INPUT = "input"  # this input never works
     MODEL = "model"  # this model never works
+    NUMBER = "number"  # it answered, and not with numbers
     EXPIRED = "expired"  # its deadline had passed when its turn came
     AGAIN = "again"  # the box was short of something: it may work later
     BOX = "box"  # it works once somebody has mended the box
@@ -133,12 +134,14 @@ class Loaded(msgspec.Struct, tag="loaded"):
     batches: list[tuple[int, float]]  # frames in a call, and its seconds, where calls may hold several
     width: int  # calls it runs at once
     in_hand: int  # requests it takes beyond those
+    warmed: Warmed
 
 
 class Detected(msgspec.Struct, tag="detected"):
     call: int
     frames: list[Rows]
     infer_seconds: float
+    model_seconds: float = 0.0  # of all frames; see agent.ports.Detections
 
 
 class TensorOut(msgspec.Struct, array_like=True):

@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from agent.inference import boxes, confinement, contract, messages, places, tensors, warming
-from agent.inference.errors import BadInput, BadModel, Expired
+from agent.inference.errors import BadInput, BadModel, Expired, NotANumber
 from agent.inference.lanes import Plan, Rank, Received, Sessions, of_process, planned
 from agent.inference.messages import (
     Attach,
@@ -44,7 +44,7 @@ from agent.inference.messages import (
 )
 from agent.inference.session import Array, Session, Spinning
 from agent.inference.tensors import Buffer
-from agent.ports import ModelSignature
+from agent.ports import ModelSignature, Warmed
 from agent.types import ModelInput
 from agent.workers import memory
 from agent.workers.channel import WorkerChannel, close_all
@@ -64,6 +64,7 @@ REASONS = (
     (Expired, Reason.EXPIRED),
     (Retryable, Reason.AGAIN),
     (BadModel, Reason.MODEL),
+    (NotANumber, Reason.NUMBER),
     (Fatal, Reason.BOX),
 )
 
@@ -94,6 +95,7 @@ class Worker:
         self.plan: Plan | None = None  # once a model is loaded
         self._input: ModelInput | None = None
         self._task = "tensor"
+        self._clock = time.thread_time  # of the model alone
         self._taps: dict[int, TapFrames] = {}
         self._chunks: dict[int, mmap.mmap] = {}
 
@@ -121,19 +123,22 @@ class Worker:
         model, cores = memory.read(fd), message.threads or len(os.sched_getaffinity(0))
         session = Session(model, message.provider)
         contract.check(session.signature, message.task, message.input)
-        warm_seconds = _warm(session, message.input)
-        plan = planned(cores, message.provider, len(model), warm_seconds)
+        self._clock = warming.clock_of(message.provider)
+        black, took = _warm(session, message.input, self._clock)
+        plan = planned(cores, message.provider, len(model), took.seconds)
         self._sessions, self._input, self._task = Sessions(session), message.input, message.task
         self.plan = plan
-        batches = warming.batches(session, message.task, message.input, message.provider, warm_seconds)
+        batches = warming.batches(session, message.task, message.input, message.provider, took.seconds)
+        in_numbers = message.task != "detection" or warming.in_numbers(session, message.input, black)
+        on_a_core = took.model
         if plan.alone:
             self._sessions.alone = Session(model, message.provider, cores, spinning=Spinning.IN_CALLS)
-            warm_seconds = _warm(self._sessions.alone, message.input)
+            _, took = _warm(self._sessions.alone, message.input, self._clock)
         del model
         settle()
-        signature = session.signature
+        signature, warmed = session.signature, Warmed(took.model, on_a_core, in_numbers)
         return Loaded(
-            message.call, signature.inputs, signature.outputs, warm_seconds, batches, plan.width, plan.in_hand
+            message.call, signature.inputs, signature.outputs, took.seconds, batches, plan.width, plan.in_hand, warmed
         )
 
     def _detect(self, message: Detect) -> Detected:
@@ -141,13 +146,13 @@ class Worker:
         taps = [self._taps[frame.tap] for frame in message.frames]
         pixels = [tap.arrays[frame.slot] for tap, frame in zip(taps, message.frames, strict=True)]
         image = pixels[0] if len(pixels) == 1 else np.concatenate(pixels)
-        outputs = self._run({"image": image}, contract.DETECTION, message.slow_down)
+        outputs, model_seconds = self._run({"image": image}, contract.DETECTION, message.slow_down)
         most = min(boxes.MAX_ROWS, boxes.MESSAGE_ROWS // len(taps))
         rows = [
             boxes.rows((found, scores, classes), frame.geometry, tap.size, message.min_score, most)
             for frame, tap, found, scores, classes in zip(message.frames, taps, *outputs, strict=True)
         ]
-        return Detected(message.call, rows, time.perf_counter() - started)
+        return Detected(message.call, rows, time.perf_counter() - started, model_seconds)
 
     def _infer(self, message: Infer) -> tuple[Inferred, Sequence[Buffer]]:
         started = time.monotonic()
@@ -161,22 +166,24 @@ class Worker:
 
     def _outputs(self, feeds: dict[str, Array], message: Infer) -> list[tuple[str, Array]]:
         names = message.outputs or [spec.name for spec in self._signature.outputs]
-        return list(zip(names, self._run(feeds, names, message.slow_down), strict=True))
+        return list(zip(names, self._run(feeds, names, message.slow_down)[0], strict=True))
 
     def _picture(self, feeds: dict[str, Array], message: Infer) -> list[tuple[str, Array]]:
         assert self._input is not None
         assert message.picture is not None
         names = [spec.name for spec in self._signature.outputs]
-        result = dict(zip(names, self._run(feeds, names, message.slow_down), strict=True))
+        result = dict(zip(names, self._run(feeds, names, message.slow_down)[0], strict=True))
         if self._task == "detection":
             boxes.refit(result, message.picture, (self._input.height, self._input.width), message.min_score)
         return [(name, result[name]) for name in message.outputs or names]
 
-    def _run(self, feeds: dict[str, Array], outputs: Sequence[str], slow_down: float) -> list[Array]:
+    def _run(self, feeds: dict[str, Array], outputs: Sequence[str], slow_down: float) -> tuple[list[Array], float]:
+        """The outputs, and seconds of the model alone."""
         if slow_down > 0:
             time.sleep(slow_down)
         with self._loaded.taken() as session:
-            return session.run(feeds, outputs)
+            started = self._clock()
+            return session.run(feeds, outputs), self._clock() - started
 
     @property
     def _loaded(self) -> Sessions:
@@ -220,8 +227,9 @@ def _failed(call: int, error: Exception) -> Failed:
     return Failed(call, reason, str(error))
 
 
-def _warm(session: Session, model_input: ModelInput | None) -> float:
-    """Run once to make the runtime allocate, then to time it; seconds of the fastest of three, or of one that is long.
+def _warm(session: Session, model_input: ModelInput | None, clock: warming.Clock) -> tuple[list[Array], warming.Took]:
+    """Run once to make the runtime allocate, then to time it; what it said, and the fastest of three, or of one that is
+    long.
 
     A tensor model with free dimensions may refuse our guess of 1; that is no fault of its.
     """
@@ -230,11 +238,11 @@ def _warm(session: Session, model_input: ModelInput | None) -> float:
         feeds = {"image": np.zeros((1, model_input.height, model_input.width, 3), dtype=np.uint8)}
     guessed = model_input is None and any(-1 in spec.shape for spec in session.signature.inputs)
     try:
-        session.run(feeds)
-        return warming.fastest(lambda: session.run(feeds))
+        said = session.run(feeds)
+        return said, warming.fastest(lambda: session.run(feeds), clock)
     except BadInput as error:
         if guessed:
-            return 0.0
+            return [], warming.Took(0.0, 0.0)
         raise BadModel(f"the model loads but does not run: {error}") from error
 
 

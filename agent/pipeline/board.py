@@ -21,13 +21,14 @@ from agent.config import AgentConfig
 from agent.offload.breaker import Breaker
 from agent.offload.budget import UplinkBudget
 from agent.offload.cost import CostLine
+from agent.pipeline.health import unfit_on_trial, unfit_when_warmed
 from agent.pipeline.lane import Lane
 from agent.pipeline.run import LaneRunner, LaneSettings, Pixels
 from agent.pipeline.shadow import Shadow
 from agent.pipeline.stand import Loaded, Stand
 from agent.ports import Clock, CloudInference, Engine, EngineSpec
 from agent.supervise import Tasks
-from agent.types import Finished, Line, ModelInput, Tap, Zone
+from agent.types import Finished, Line, ModelInput, Problem, Tap, Zone
 from agent.update.verify import VerifiedBytes, VerifiedRelease
 from protos.errors import LongshoreError, Retryable
 from protos.ids import CameraName, DeploymentName, Digest, ModelName, Version
@@ -39,6 +40,7 @@ log = logging.getLogger(__name__)
 FIRST_INFERENCE_SECONDS = 0.05  # until one was measured
 HEALTH_SECONDS = 0.2  # between looks while a release is being confirmed
 AGAIN_SECONDS = 5.0  # until taps without memory are looked after again
+TOLD_SECONDS = 600.0  # that frames answered with what is no number are a problem of the node
 LONGEST_ANSWER_SECONDS = 60.0  # of a release being confirmed; an engine gives up a frame that hangs long before
 
 
@@ -75,6 +77,7 @@ class DeploymentWish:
     settings: LaneSettings
     bits_per_second: float
     shadow: ShadowWish | None = None
+    latency_budget: float = 0.0  # seconds of an inference, of the model alone; 0: none
 
 
 class Captures(Pixels, Protocol):
@@ -187,6 +190,12 @@ class Board:
         stand.candidate = await self._load(stand, Loaded(release, engine), variant, model)
         return engine.profile[0][1]
 
+    def judge(self, deployment: DeploymentName, digest: Digest) -> None:
+        candidate = self._stands[deployment].candidate
+        assert candidate is not None, f"judged without a candidate: {digest}"
+        if unfit := unfit_when_warmed(candidate.engine.warmed, self._budget(deployment)):
+            raise unfit
+
     async def swap(self, deployment: DeploymentName, digest: Digest) -> None:
         stand = self._stands[deployment]
         stand.promote(digest)
@@ -194,7 +203,10 @@ class Board:
 
     async def confirm(self, deployment: DeploymentName, digest: Digest, seconds: float) -> bool:
         stand = self._stands[deployment]
-        if not await self._behaves(stand, seconds):
+        behaves = await self._behaves(stand, seconds)
+        if unfit := unfit_on_trial(stand.health, stand.warmed, stand.health_before, self._budget(deployment)):
+            raise unfit
+        if not behaves:
             log.warning("%s: release %s is not healthy: %s", deployment, digest[:19], stand.health)
             return False
         before, stand.previous = stand.previous, None
@@ -300,6 +312,18 @@ class Board:
         """What a call costs, of each deployment that a release answers."""
         return {name: stand.runner.lane.local for name, stand in self._stands.items() if stand.current is not None}
 
+    @property
+    def not_a_number(self) -> dict[DeploymentName, int]:
+        """Frames that the release that answers answered with what is no number, since it does."""
+        return {name: stand.health.not_a_number for name, stand in self._stands.items()}
+
+    def problems(self) -> list[Problem]:
+        """What an operator should see of releases that answer."""
+        since = self._clock.monotonic() - TOLD_SECONDS
+        return [
+            _not_a_number(name, stand) for name, stand in self._stands.items() if stand.health.not_a_number_at > since
+        ]
+
     async def close(self) -> None:
         await self._tasks.stop(1.0)
         for name in list(self._stands):
@@ -331,6 +355,10 @@ class Board:
             if not stand.behaves or now() > until + LONGEST_ANSWER_SECONDS:
                 return False
         return stand.health.proven
+
+    def _budget(self, deployment: DeploymentName) -> float:
+        wish = self._wishes.get(deployment)
+        return wish.latency_budget if wish else 0.0
 
     def _new_stand(self, deployment: DeploymentName) -> Stand:
         wish = self._wishes.get(deployment)
@@ -427,3 +455,13 @@ class Board:
             await loaded.engine.close()
         except LongshoreError as error:
             log.warning("engine of %s did not end well: %s", loaded.digest[:19], error)
+
+
+def _not_a_number(name: DeploymentName, stand: Stand) -> Problem:
+    manifest = stand.current.release.manifest if stand.current else None
+    release = f"{manifest.name} {manifest.version}" if manifest else "its release"
+    return Problem(
+        "not-a-number",
+        f"{name}: {release} answered {stand.health.not_a_number} frames with NaN or infinity since it runs here; they "
+        "end as errors; deploy another release",
+    )

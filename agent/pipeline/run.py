@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 from agent.cameras.captured import PassedOver
 from agent.cameras.region import cut
+from agent.inference.errors import NotANumber
 from agent.offload.cost import CostLine
 from agent.pipeline import zones
 from agent.pipeline.answers import LastAnswers
@@ -93,7 +94,7 @@ class LaneRunner:
         self.shadow: Shadow | None = None
         self._answers = LastAnswers()
         self._looked_at: dict[CameraName, float] = {}  # until when, as its camera was told last
-        self._before: ActiveRelease | None = None
+        self.before: ActiveRelease | None = None
         self._cloud_node = ""  # the last one asked
         self._clock = clock
         self._pixels = pixels
@@ -104,7 +105,7 @@ class LaneRunner:
 
     def use(self, active: ActiveRelease) -> None:
         """Swap between two frames: what starts from now on is answered by `active`, whose cost was measured warm."""
-        self._before, self.active = self.active, active
+        self.before, self.active = self.active, active
         if self.shadow is not None:
             self.shadow.tally = ShadowTally()  # another release to compare with
         self.lane.local = CostLine(active.engine.profile)
@@ -119,7 +120,7 @@ class LaneRunner:
 
     def settled(self) -> None:
         """The release before is closed: nothing may be asked of it any more."""
-        self._before = None
+        self.before = None
 
     def offer_cloud(self, cloud: CloudInference | None) -> None:
         """What was learned of one node says nothing of another."""
@@ -217,10 +218,14 @@ class LaneRunner:
         return [self._answer(active, frame.tap, each) for frame, each in zip(frames, found, strict=True)]
 
     def _answer(self, active: ActiveRelease, tap: Tap, found: Detections | LongshoreError) -> Answer:
+        health = active.health
         if isinstance(found, LongshoreError):
-            active.health.interrupted += isinstance(found, Retryable)
+            health.interrupted += isinstance(found, Retryable)
+            if isinstance(found, NotANumber):
+                health.not_a_number, health.not_a_number_at = health.not_a_number + 1, self._clock.monotonic()
             return Answer(error=str(found))
-        active.health.answered += 1
+        health.answered += 1
+        health.times.append(found.model_seconds)
         return Answer(self._kept(tap, found.boxes), active.digest, infer_seconds=found.infer_seconds)
 
     def _shadowed(self, actions: list[Action], frame: Frame, answer: Answer) -> list[Action]:
@@ -251,7 +256,7 @@ class LaneRunner:
 
     def _fitting(self, frame: Frame) -> ActiveRelease | None:
         """The release that answers; or the one before, for a frame that was fitted to its input before the swap."""
-        active, before = self.active, self._before
+        active, before = self.active, self.before
         if active is None or before is None or frame.input is None:
             return active
         return before if frame.input == before.pixels != active.pixels else active

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from agent.pipeline.health import Health
 from agent.pipeline.run import ActiveRelease, LaneRunner
-from agent.ports import CloudModel, Engine
+from agent.ports import CloudModel, Engine, Warmed
 from agent.types import ModelInput, Tap
 from agent.update.verify import VerifiedRelease
 from protos.ids import CameraName, Digest
@@ -65,6 +65,16 @@ class Stand:
     def health(self) -> Health:
         """Of the release that answers, since it does."""
         return self.runner.active.health if self.runner.active else Health()
+
+    @property
+    def health_before(self) -> Health | None:
+        """Of the release that answered before it, if that waits here."""
+        return self.runner.before.health if self.previous is not None and self.runner.before else None
+
+    @property
+    def warmed(self) -> Warmed:
+        """Of the release that answers."""
+        return self.current.engine.warmed if self.current else Warmed()
 
     @property
     def behaves(self) -> bool:

@@ -18,7 +18,7 @@ import msgspec
 from agent.ports import Engine, Place, Tensor, TensorSpec
 from agent.serving import repository, statistics
 from agent.serving.callers import Caller
-from agent.serving.errors import BadInput, Expired, NotReady, Overloaded, RefusedRelease, UnknownModel
+from agent.serving.errors import BadInput, Expired, NotANumber, NotReady, Overloaded, RefusedRelease, UnknownModel
 from agent.serving.repository import Awaited, Indexed
 from agent.serving.shared_memory import RegionPart, Regions
 from agent.serving.statistics import ModelStatistics
@@ -44,6 +44,7 @@ RESULTS: tuple[tuple[type[LongshoreError], str], ...] = (
     (Expired, "expired"),
     (BadInput, "bad_input"),
     (Retryable, "unavailable"),
+    (NotANumber, "not_a_number"),
     (Rejected, "rejected"),
 )
 

@@ -2,13 +2,13 @@
 
 LongshoreError
 ├── Retryable   Overloaded, Expired (agent.inference.errors), NotReady
-└── Rejected    BadInput (agent.inference.errors), UnknownModel (RefusedRelease), UnknownRegion, BadRequest, TooLarge,
-                Conflict, Denied, Forbidden
+└── Rejected    BadInput, NotANumber (agent.inference.errors), UnknownModel (RefusedRelease), UnknownRegion, BadRequest,
+                TooLarge, Conflict, Denied, Forbidden
 """
 
 from __future__ import annotations
 
-from agent.inference.errors import BadInput, Expired, Overloaded
+from agent.inference.errors import BadInput, Expired, NotANumber, Overloaded
 from protos.errors import Rejected, Retryable
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Denied",
     "Expired",
     "Forbidden",
+    "NotANumber",
     "NotReady",
     "Overloaded",
     "RefusedRelease",

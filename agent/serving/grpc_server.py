@@ -25,6 +25,7 @@ from agent.serving.errors import (
     Denied,
     Expired,
     Forbidden,
+    NotANumber,
     Overloaded,
     TooLarge,
     UnknownModel,
@@ -51,6 +52,7 @@ CODES: tuple[tuple[type[LongshoreError], grpc.StatusCode], ...] = (
     (Forbidden, grpc.StatusCode.PERMISSION_DENIED),
     (Conflict, grpc.StatusCode.FAILED_PRECONDITION),
     (Retryable, grpc.StatusCode.UNAVAILABLE),
+    (NotANumber, grpc.StatusCode.INTERNAL),
     (Rejected, grpc.StatusCode.INVALID_ARGUMENT),
 )
 MAX_CALLS = 128  # at once; an engine lets 64 wait, so that it is the one to say so, and health has room beside them

@@ -27,6 +27,7 @@ from agent.serving.errors import (
     Denied,
     Expired,
     Forbidden,
+    NotANumber,
     Overloaded,
     TooLarge,
     UnknownModel,
@@ -49,6 +50,7 @@ STATUS: tuple[tuple[type[LongshoreError], int], ...] = (
     (Forbidden, 403),
     (Conflict, 409),
     (Retryable, 503),
+    (NotANumber, 500),
     (Rejected, 400),
 )
 _MAX_INFLATED = 16 << 20  # bytes: inflating runs on the event loop

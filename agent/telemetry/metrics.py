@@ -94,6 +94,11 @@ class Metrics:
             ["deployment"], registry=registry,
         )  # fmt: skip
 
+        self._not_a_number = Gauge(
+            "longshore_not_a_number_frames", "Frames answered with NaN or infinity, since the release answers.",
+            ["deployment"], registry=registry,
+        )  # fmt: skip
+
     def _make_shadow(self, registry: CollectorRegistry) -> None:
         self._shadow = Gauge(
             "longshore_shadow_frames",
@@ -205,6 +210,9 @@ class Metrics:
         else:
             self._kept.labels(deployment).set(line.kept)
 
+    def not_a_number(self, deployment: DeploymentName, frames: int) -> None:
+        self._not_a_number.labels(deployment).set(frames)
+
     def shadow(self, deployment: DeploymentName, tally: ShadowTally | None) -> None:
         """None: it has none, or that is not loaded."""
         if tally is None:
@@ -253,8 +261,8 @@ class Metrics:
         `lines`: camera and name, for cameras may have lines of one name.
         """
         of_lanes = (self._stages, self._uplink, self._queue, self._in_cloud, self._cost, self._load, self._kept)
-        of_shadows = (self._shadow, self._shadow_seconds)
-        for family in (self._frames, self._crossings, self._update, self._model, *of_lanes, *of_shadows):
+        of_releases = (self._not_a_number, self._shadow, self._shadow_seconds)
+        for family in (self._frames, self._crossings, self._update, self._model, *of_lanes, *of_releases):
             _prune(family, ("deployment",), {(each,) for each in deployments})
         for of_camera in (self._frames, self._crossings, self._camera, self._fps):
             _prune(of_camera, ("camera",), {(each,) for each in cameras})

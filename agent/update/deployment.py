@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from agent.errors import Damaged, DiskFull, Held, OverQuota
+from agent.errors import Damaged, DiskFull, Held, OverQuota, Unfit
 from agent.ports import Clock, StateStore
 from agent.supervise import first_of
 from agent.trust.agreement import Approval
@@ -78,6 +79,7 @@ class _Ended:
     message: str = ""
     wait: float = 0.0  # seconds before the next step
     rule: str = ""  # of signed metadata, that excludes the release
+    took: float = 0.0  # seconds of an inference, where that was too long
 
 
 class DeploymentUpdate:
@@ -94,6 +96,7 @@ class DeploymentUpdate:
         self._offered: Digest | None = None
         self._withdrawn = False
         self._woken = asyncio.Event()
+        self._budget = 0.0  # seconds of an inference that what was too slow may take now
         self._eager = True  # nothing failed since a wait was ended early
         self._step: asyncio.Task[_Ended] | None = None
         self._approval: Approval | None = None
@@ -138,6 +141,13 @@ class DeploymentUpdate:
             self._record = progress.reconsidered(self._record)
         self._woken.set()
 
+    def afford(self, budget: float) -> None:
+        """Desired state allows an inference so many seconds, 0: any. What was refused for less is tried again."""
+        allowed = budget or math.inf
+        if allowed != self._budget and self._record.resting:
+            self._woken.set()
+        self._budget = allowed
+
     def hurry(self) -> None:
         """The rules of its download changed: what they held may go on."""
         self._woken.set()
@@ -180,6 +190,7 @@ class DeploymentUpdate:
 
     async def _rest(self) -> None:
         self._woken.clear()
+        self._record = progress.afforded(self._record, self._budget)
         event = progress.decide(self._record, self._offered) if self._offered else None
         if event is not None and self._offered is not None:
             await self._moved(progress.offered(self._record, self._offered, event))
@@ -210,7 +221,7 @@ class DeploymentUpdate:
             return
         if ended.event is not Event.RETRY:
             self._went_well()
-        after = progress.advanced(self._record, ended.event, ended.message, ended.rule)
+        after = progress.advanced(self._record, ended.event, ended.message, ended.rule, ended.took)
         # What is loaded waits for its record. Any other step is simply done again, and a comeback may be tried between.
         moved = await (self._move(after) if self._unconfirmed else self._moved(after))
         if moved and ended.wait:
@@ -255,7 +266,10 @@ class DeploymentUpdate:
             # Fatal: the disk turned read-only, say. What answers goes on; somebody may mend it under us.
             return _Ended(Event.RETRY, str(error), self._step_hindrance.met(error))
         except Rejected as error:
-            return _Ended(Event.REJECTED, str(error), rule=error.rule if isinstance(error, NotApproved) else "")
+            rule = error.rule if isinstance(error, NotApproved) else ""
+            return _Ended(
+                Event.REJECTED, str(error), rule=rule, took=error.seconds if isinstance(error, Unfit) else 0.0
+            )
 
     async def _pull(self, target: Digest) -> _Ended:
         self._around.sweep()
@@ -300,12 +314,16 @@ class DeploymentUpdate:
         return _Ended(Event.OK)
 
     async def _confirm(self, target: Digest) -> _Ended:
-        seconds = self._around.confirm_seconds
-        if await steps.confirm(self._around.ports, self._record.deployment, target, seconds):
-            self._before = None
-            return _Ended(Event.OK)
+        seconds, took = self._around.confirm_seconds, 0.0
+        try:
+            if await steps.confirm(self._around.ports, self._record.deployment, target, seconds):
+                self._before = None
+                return _Ended(Event.OK)
+            why = f"did not stay healthy for {seconds:g} s"
+        except Unfit as error:
+            why, took = str(error), error.seconds
         fate = "the release before it answers again" if self._before else "it was taken away again"
-        return _Ended(Event.UNHEALTHY, f"did not stay healthy for {seconds:g} s; {fate}")
+        return _Ended(Event.UNHEALTHY, f"{why}; {fate}", took=took)
 
     async def _roll_back(self, target: Digest) -> _Ended:
         await steps.roll_back(self._around.ports, self._record.deployment, target)

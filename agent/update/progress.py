@@ -22,11 +22,16 @@ _COUNTED = {(State.VERIFYING, Event.DAMAGED): State.VERIFYING, (State.VERIFYING,
 
 @dataclass(frozen=True)
 class Refusal:
-    """`rule`: of signed metadata, that excluded it; when that changes, or this agent, it is asked about again."""
+    """`rule`: of signed metadata, that excluded it; when that changes, or this agent, it is asked about again.
+
+    `took`: seconds of an inference, where the latency budget alone excluded it; when that allows as much, it is tried
+    again.
+    """
 
     digest: Digest
     reason: str
     rule: str = ""
+    took: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,11 @@ def reconsidered(record: Progress) -> Progress:
     return replace(record, refused=tuple(known for known in record.refused if not known.rule))
 
 
+def afforded(record: Progress, budget: float) -> Progress:
+    """Without the refusals of what was too slow, and is not where an inference may take `budget` seconds."""
+    return replace(record, refused=tuple(known for known in record.refused if not 0 < known.took <= budget))
+
+
 def decide(record: Progress, offered: Digest) -> Event | None:
     """What an offer means now; None when there is nothing to do, or not yet."""
     if not record.resting:
@@ -123,16 +133,16 @@ def offered(record: Progress, digest: Digest, event: Event) -> Progress:
     return replace(record, state=state, target=digest, previous=previous, attempts=attempts, message=message)
 
 
-def advanced(record: Progress, event: Event, message: str = "", rule: str = "") -> Progress:
+def advanced(record: Progress, event: Event, message: str = "", rule: str = "", took: float = 0.0) -> Progress:
     """The record after `event` out of a busy state. `message` says why, in one sentence, when the event is no OK.
 
-    `rule`: the name of the rule, where signed metadata excludes the release.
+    `rule`: the name of the rule, where signed metadata excludes the release. `took`: see `Refusal`.
     """
     event = _bounded(record, event)
     state = next_state(record.state, event)
     after = replace(record, state=state, attempts=_counted(record, event), message=message)
     if event in (Event.REJECTED, Event.UNHEALTHY):
-        after = _refuse(after, message, rule)
+        after = _refuse(after, message, rule, took)
     if (record.state, event) == (State.CONFIRMING, Event.OK):
         after = replace(after, active=record.target, previous=_before(record), attempts={}, message="")
     return after
@@ -163,10 +173,10 @@ def _counted(record: Progress, event: Event) -> dict[State, int]:
     return {**record.attempts, counted: record.attempts.get(counted, 0) + 1}
 
 
-def _refuse(record: Progress, reason: str, rule: str) -> Progress:
+def _refuse(record: Progress, reason: str, rule: str, took: float) -> Progress:
     if record.target is None or record.refusal(record.target):
         return record
-    return replace(record, refused=(*record.refused, Refusal(record.target, reason, rule))[-MOST_REFUSED:])
+    return replace(record, refused=(*record.refused, Refusal(record.target, reason, rule, took))[-MOST_REFUSED:])
 
 
 def _before(record: Progress) -> Digest | None:

@@ -98,6 +98,12 @@ class Updater:
             if name in self._updates:
                 self._updates[name].hurry()
 
+    def afford(self, budgets: Mapping[DeploymentName, float]) -> None:
+        """Seconds that an inference of each may take, 0: any."""
+        for name, budget in budgets.items():
+            if name in self._updates:
+                self._updates[name].afford(budget)
+
     def refusal(self, deployment: DeploymentName, digest: Digest) -> str:
         """Why this deployment refused that release for good, or ""."""
         update = self._updates.get(deployment)

@@ -30,6 +30,10 @@ class Serving(Protocol):
         """
         ...
 
+    def judge(self, deployment: DeploymentName, digest: Digest) -> None:
+        """What warming said of the candidate `digest`. Raises Unfit: it must not answer; `abandon` follows."""
+        ...
+
     async def swap(self, deployment: DeploymentName, digest: Digest) -> None:
         """From the next batch on the candidate `digest` answers; what answered before stays loaded."""
         ...
@@ -37,7 +41,7 @@ class Serving(Protocol):
     async def confirm(self, deployment: DeploymentName, digest: Digest, seconds: float) -> bool:
         """Watch `digest` answer for `seconds`, and what it was asked for meanwhile to its end. True: it stayed healthy,
         or was asked for nothing; the one before it was drained and closed. False: its worker crashed, its frames failed
-        or hang; both are still there.
+        or hang; both are still there. Raises Unfit instead where a rule says what is wrong with its answers.
         """
         ...
 

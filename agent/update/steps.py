@@ -95,7 +95,7 @@ async def verify(ports: Ports, approval: Approval) -> VerifiedRelease:
 
 
 async def warm(ports: Ports, deployment: DeploymentName, release: VerifiedRelease) -> None:
-    """A candidate beside what answers, in the variant that is fastest here; measured, if it never was."""
+    """A candidate beside what answers, in the variant that is fastest here; measured, if it never was. Raises Unfit."""
     variants, loaded = release.manifest.variants, ""
     if release.digest not in ports.measured and len(tried(variants, ports.provider)) > 1:
         loaded = await _measure(ports, deployment, release)
@@ -104,6 +104,7 @@ async def warm(ports: Ports, deployment: DeploymentName, release: VerifiedReleas
         if loaded:
             await ports.serving.abandon(deployment, release.digest)
         await _load(ports, deployment, release, variant)
+    ports.serving.judge(deployment, release.digest)
     if len(variants) > 1:
         log.info("%s %s: its variant %s runs here", release.manifest.name, release.manifest.version, variant.name)
 

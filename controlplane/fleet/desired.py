@@ -64,6 +64,7 @@ class DesiredDeployment:
     shadow: DesiredShadow | None = None
     signed: bool = True  # not told, since no box would believe it: a signature is what wakes the boxes
     download: Download = downloads.AT_ONCE
+    latency_budget_ms: int = 0
 
 
 @dataclass(frozen=True)
@@ -171,6 +172,7 @@ def _deployment(deployment: Deployment, cameras: list[Camera], fleet: Fleet) -> 
         shadow=_shadow(spec.shadow, fleet),
         signed=(spec.model, spec.version) not in fleet.unsigned,
         download=spec.download,
+        latency_budget_ms=spec.latency_budget_ms,
     )
 
 

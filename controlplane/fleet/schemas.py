@@ -200,6 +200,11 @@ class Camera(Answer):
 
 class Objective(Answer):
     deadline: str = Field(default="250ms", description="from capture to answer")
+    latency_budget: str = Field(
+        default="none",
+        description="60ms, what one inference of a new release may take its model; a box where it takes longer goes "
+        "back to the release before; none: no limit",
+    )
 
 
 class Offload(Answer):

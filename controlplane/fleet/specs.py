@@ -22,6 +22,7 @@ from protos.manifest import AGENT_MODEL
 
 MAX_RATE = 60.0  # frames per second of one camera: above it decoding alone fills a core
 MAX_SLOW_DOWN_MS = 10_000
+NO_BUDGET = "none"
 _LABELS_SHOWN = 20  # in one sentence
 MOST_CLASSES = 256  # of one Deployment: above it, leave the others out by minScore or in the model
 
@@ -78,6 +79,7 @@ class DeploymentSpec:
     events: bool = True  # what is recorded is told to applications as well
     shadow: ShadowSpec = ShadowSpec()
     download: Download = downloads.AT_ONCE
+    latency_budget_ms: int = 0  # an inference of a new release, of the model alone; 0: none
 
 
 def _rate(value: object, where: str) -> float:
@@ -132,13 +134,15 @@ def _source(value: object, stored: str | None) -> str:
 def deployment_spec(value: object) -> DeploymentSpec:
     """Raises Rejected."""
     fields = Fields(value, "spec")
+    deadline_ms, latency_budget_ms = fields.take("objective", _objective, default=_objective(None, "spec.objective"))
     spec = DeploymentSpec(
         model=fields.need("model", lambda model, where: ids.model_name(text(model, where))),
         version=fields.need("version", lambda version, where: ids.version(text(version, where))),
         node_selector=fields.take("nodeSelector", selectors.from_spec, default=selectors.EVERYTHING),
         camera_selector=fields.take("cameraSelector", selectors.from_spec, default=selectors.EVERYTHING),
         cloud_selector=fields.take("cloudSelector", selectors.from_spec, default=selectors.EVERYTHING),
-        deadline_ms=fields.take("objective", _objective, default=DeploymentSpec.deadline_ms),
+        deadline_ms=deadline_ms,
+        latency_budget_ms=latency_budget_ms,
         offload=fields.take("offload", _offload, default=OffloadSpec()),
         min_score=fields.take("minScore", number(0, 1), default=DeploymentSpec.min_score),
         classes=fields.take("classes", _classes, default=()),
@@ -176,11 +180,17 @@ def check_shadow(model: ModelName, candidate: tuple[ModelName, Version]) -> None
         raise Rejected("spec.shadow: a release of the agent runs alone; leave spec.shadow out")
 
 
-def _objective(value: object, where: str) -> int:
+def _objective(value: object, where: str) -> tuple[int, int]:
+    """Deadline and latency budget."""
     fields = Fields(value, where)
     deadline = fields.take("deadline", duration(1, pace.MAX_DEADLINE_MS), default=DeploymentSpec.deadline_ms)
+    budget = fields.take("latencyBudget", _latency_budget, default=DeploymentSpec.latency_budget_ms)
     fields.done()
-    return deadline
+    return deadline, budget
+
+
+def _latency_budget(value: object, where: str) -> int:
+    return 0 if value == NO_BUDGET else duration(1, pace.MAX_DEADLINE_MS)(value, where)
 
 
 def _offload(value: object, where: str) -> OffloadSpec:
@@ -234,7 +244,10 @@ def deployment_document(spec: DeploymentSpec) -> dict[str, object]:
         "nodeSelector": selectors.to_spec(spec.node_selector),
         "cameraSelector": selectors.to_spec(spec.camera_selector),
         "cloudSelector": selectors.to_spec(spec.cloud_selector),
-        "objective": {"deadline": quantities.duration_text(spec.deadline_ms)},
+        "objective": {
+            "deadline": quantities.duration_text(spec.deadline_ms),
+            "latencyBudget": quantities.duration_text(spec.latency_budget_ms) if spec.latency_budget_ms else NO_BUDGET,
+        },
         "offload": {
             "enabled": spec.offload.enabled,
             "uplink": quantities.rate_text(spec.offload.uplink_bits_per_second),

@@ -214,6 +214,7 @@ def _deployment_spec(value: DesiredDeployment) -> fleet_pb2.DeploymentSpec:
         digest=value.digest,
         cameras=value.cameras,
         deadline_ms=value.deadline_ms,
+        latency_budget_ms=value.latency_budget_ms,
         offload=fleet_pb2.OffloadSpec(
             enabled=value.offload.enabled,
             bits_per_second=value.offload.uplink_bits_per_second,

@@ -29,6 +29,7 @@ DEFAULTS: Mapping[str, Any] = {
     "cameraSelector": "",
     "cloudSelector": "role=cloud",
     "deadline": "250ms",
+    "latencyBudget": "none",
     "offload": True,
     "uplink": "4Mbit/s",
     "jpegQuality": 80,
@@ -127,6 +128,7 @@ def _facts(spec: Document) -> list[tuple[str, str]]:
         ("Cameras", text_of(spec["cameraSelector"]) or "all of these boxes"),
         ("Cloud nodes", text_of(spec["cloudSelector"]) or "all"),
         ("Deadline", f"{spec['objective']['deadline']} from capture"),
+        ("Latency budget", _latency_budget(spec["objective"])),
         ("Cloud help", cloud),
         ("Least score", f"{spec['minScore']:g}"),
         ("Classes", ", ".join(spec.get("classes", ())) or "all"),
@@ -134,6 +136,11 @@ def _facts(spec: Document) -> list[tuple[str, str]]:
         ("Download", _download_wish(spec["download"])),
         ("Recorded", f"up to {spec['detectionsPerSecond']:g} results a second and camera"),
     ]
+
+
+def _latency_budget(objective: Document) -> str:
+    budget = objective["latencyBudget"]
+    return "none" if budget == DEFAULTS["latencyBudget"] else f"{budget} an inference of a new release"
 
 
 def _shadow_wish(shadow: Document) -> str:
@@ -219,6 +226,7 @@ def fields_of(item: Document) -> Facts:
         "version": spec["version"],
         **{key: text_of(spec[key]) for key in ("nodeSelector", "cameraSelector", "cloudSelector")},
         "deadline": spec["objective"]["deadline"],
+        "latencyBudget": spec["objective"]["latencyBudget"],
         "offload": spec["offload"]["enabled"],
         "uplink": spec["offload"]["uplink"],
         "jpegQuality": spec["offload"]["jpegQuality"],
@@ -248,7 +256,7 @@ def document(fields: Mapping[str, Any]) -> Facts:
     spec: Facts = {"model": fields.get("model", ""), "version": fields.get("version", "")}
     for key in ("nodeSelector", "cameraSelector", "cloudSelector"):
         spec[key] = _selector(str(fields.get(key, "")), key)
-    spec["objective"] = {"deadline": fields.get("deadline", DEFAULTS["deadline"])}
+    spec["objective"] = {key: fields.get(key, DEFAULTS[key]) for key in ("deadline", "latencyBudget")}
     offload = {"uplink": fields.get("uplink", ""), "jpegQuality": _number(fields, "jpegQuality")}
     told = {key: value for key, value in offload.items() if value != ""}
     spec["offload"] = {"enabled": True, **offload} if fields.get("offload") else {"enabled": False, **told}

@@ -16,7 +16,7 @@ import pytest
 from agent.cameras.letterbox import letterbox
 from agent.inference.datatypes import FIXED, pack_bytes
 from agent.inference.engine import OnnxEngine
-from agent.inference.errors import BadInput, Expired
+from agent.inference.errors import BadInput, Expired, NotANumber
 from agent.inference.requests import MAX_PICTURES
 from agent.ports import Engine, InSlot, Place, Tensor
 from agent.types import Geometry, Tap
@@ -27,13 +27,14 @@ from tests.sim.clock import settle
 from tests.sim.engine import FakeEngine, RealClock
 from tests.sim.models import BOXES, Sample, as_spec, detector, identity, menagerie, picky, sum_model
 
-DETECTOR = detector()
+DETECTOR, BROKEN = detector(), detector(sane_below=0.5)
 FREE = {name: identity(name, (-1, -1, -1)) for name in ("FP32", "BYTES")}
 SAMPLES = [
     sum_model(),
     picky(),
     DETECTOR,
     detector(fit="stretch"),
+    BROKEN,
     menagerie(),
     *(identity(name) for name in ("UINT8", "INT64", "BYTES")),
     *FREE.values(),
@@ -215,6 +216,29 @@ async def test_boxes_of_a_frame_are_on_the_picture(harness: Harness) -> None:
     assert [box.label for box in everything.boxes] == ["boat", "truck", "7"]
     dark = await engine.detect_slot(TAP, 0, geometry, min_score=0.1)
     assert dark.boxes == ()
+    memory.close()
+
+
+async def test_an_answer_that_is_no_number_is_the_error_of_its_frame_and_tensors_come_as_they_are(
+    harness: Harness,
+) -> None:
+    engine = await harness.started(BROKEN)
+    assert BROKEN.spec.input
+    memory = SharedSlots.create(2, BROKEN.spec.input.nbytes)
+    bright, geometry = letterbox(grey(64, 64), 32, 64)
+    memory.view(1)[:] = bright.tobytes()
+    await engine.attach(TAP, memory.fd, 2, BROKEN.spec.input)
+    assert (await engine.detect_slot(TAP, 0, geometry, 0.0)).model_seconds >= 0.0
+    frames = [InSlot(TAP, slot, geometry) for slot in (0, 1)]
+    for asked in (frames, frames[1:]):
+        with pytest.raises(NotANumber):
+            await engine.detect_slots(asked, 0.1)
+    with pytest.raises(NotANumber):
+        await engine.infer([encoded(grey(32, 64))])
+    tensor = Tensor("image", "UINT8", (1, 32, 64, 3), grey(32, 64).tobytes())
+    (scores,) = await engine.infer([tensor], ["scores"])
+    assert np.isnan(np.frombuffer(scores.data, np.float32)).all()
+    assert engine.warmed.in_numbers
     memory.close()
 
 

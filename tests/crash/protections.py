@@ -33,8 +33,8 @@ def _no_confirming() -> None:
     """A release counts as good as soon as it was swapped to."""
     real = progress.advanced
 
-    def hasty(record: Progress, event: Event, message: str = "", rule: str = "") -> Progress:
-        after = real(record, event, message, rule)
+    def hasty(record: Progress, event: Event, message: str = "", rule: str = "", took: float = 0.0) -> Progress:
+        after = real(record, event, message, rule, took)
         return replace(after, active=after.target) if after.state is State.CONFIRMING else after
 
     progress.advanced = hasty

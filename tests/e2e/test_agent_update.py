@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import sysconfig
 from collections.abc import Iterator
@@ -13,12 +12,12 @@ import pytest
 from agent import launcher
 from agent.berths.choice import FOLDER, Choice
 from agent.version import VERSION
-from controlplane.cli import signing
 from controlplane.cli.client import Client
 from controlplane.cli.contexts import Context
-from controlplane.cli.pushing import Pushed, push
+from controlplane.cli.pushing import Pushed
 from tests.servers.box import AgentProcess
 from tests.servers.demo import ROOT, DemoTree
+from tests.servers.releasing import signed
 from tests.sim import agent_releases
 from tests.sim.releases import MadeRelease
 
@@ -58,14 +57,6 @@ def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Dem
     yield tree, agent
     agent.close()
     tree.close()
-
-
-def signed(client: Client, tree: DemoTree, folder: Path) -> Pushed:
-    pushed = push(client, folder)
-    ring = signing.keyring((str(tree.state / "keys" / "release.key"),), client.context, os.environ)
-    about = (pushed.model, pushed.version, pushed.task, pushed.digest, pushed.size)
-    signing.sign(client, ring, [signing.listing(*about)])
-    return pushed
 
 
 def folder_of(made: MadeRelease, folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""What a box keeps, and for how long it believes it: roots, clocks, what lies on the disk."""
+"""What a box keeps, and for how long it believes it: roots, clocks, what lies on the disk, releases on trial."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from tests.mutants.mutant import Mutant
 _ATTACK, _BACK = "tests/unit/signed/test_attacks.py::", "tests/unit/signed/test_rollback.py::"
 _FLOORS = "tests/unit/signed/test_floors.py::"
 _FILES, _UPDATER = "tests/unit/update/test_files.py::", "tests/unit/update/test_updater.py::"
+_HEALTH, _BOARD = "tests/unit/pipeline/test_health.py::", "tests/unit/pipeline/test_board.py::"
+_PROGRESS, _MACHINE = "tests/unit/update/test_progress.py::", "tests/unit/update/test_machine.py::"
 _POWER = (
     "tests/unit/signed/test_power_cuts.py::test_after_a_power_cut_at_any_write_the_box_answers_and_the_update_goes_on"
 )
@@ -176,4 +178,127 @@ DISK = (
     ),
 )
 
-MUTANTS = (*ROOTS, *CLOCKS, *DISK)
+TRIAL = (
+    Mutant(
+        "latency-budget",
+        "A release whose frames take longer than its latency budget is taken back.",
+        "agent/pipeline/health.py",
+        "    if budget <= 0 or not health.is_slow(max(budget, warmed.core_seconds)):\n",
+        "    if True:\n",
+        (
+            f"{_HEALTH}test_more_than_one_frame_in_twenty_and_at_least_three_must_be_slow",
+            f"{_BOARD}test_a_release_whose_frames_take_longer_than_its_budget_is_not_confirmed",
+        ),
+    ),
+    Mutant(
+        "latency-budget-warmed",
+        "A release that is too slow when it is warmed does not answer at all.",
+        "agent/pipeline/health.py",
+        "    if 0 < budget < warmed.model_seconds:\n",
+        "    if False:\n",
+        (
+            f"{_HEALTH}test_a_release_that_is_too_slow_when_warmed_does_not_answer_at_all",
+            f"{_BOARD}test_a_candidate_beyond_its_latency_budget_is_told_before_it_answers",
+        ),
+    ),
+    Mutant(
+        "latency-budget-judged",
+        "What warming says of a release is asked before it answers.",
+        "agent/update/steps.py",
+        "    ports.serving.judge(deployment, release.digest)\n",
+        "",
+        (f"{_UPDATER}test_a_release_beyond_its_latency_budget_is_refused_until_the_budget_allows_it",),
+    ),
+    Mutant(
+        "busy-box",
+        "A box that leaves a model one core takes back no release for that.",
+        "agent/pipeline/health.py",
+        "health.is_slow(max(budget, warmed.core_seconds)):\n",
+        "health.is_slow(budget):\n",
+        (f"{_HEALTH}test_what_one_core_takes_is_what_a_busy_box_leaves_a_frame_and_no_fault_of_the_release",),
+    ),
+    Mutant(
+        "budget-gives-back",
+        "A budget gives back what it allows now, and nothing else.",
+        "agent/update/progress.py",
+        "if not 0 < known.took <= budget))\n",
+        "if known.took > budget))\n",
+        (f"{_PROGRESS}test_a_release_that_was_too_slow_is_given_back_by_a_budget_that_allows_as_much",),
+    ),
+    Mutant(
+        "nan",
+        "An answer that is no number is an error of its frame, and not told as nothing seen.",
+        "agent/inference/boxes.py",
+        "    if found.size and (not np.isfinite(scores[found]).all() or np.isnan(corners[found]).any()):\n",
+        "    if False:\n",
+        (
+            "tests/unit/inference/test_boxes.py::test_what_is_no_number_is_no_answer",
+            "tests/contract/test_engine.py::"
+            "test_an_answer_that_is_no_number_is_the_error_of_its_frame_and_tensors_come_as_they_are",
+        ),
+    ),
+    Mutant(
+        "nan-rolled-back",
+        "A release that answers three frames with what is no number is taken back.",
+        "agent/pipeline/health.py",
+        "not fails and self.not_a_number <= FORGIVEN_FRAMES\n",
+        "not fails\n",
+        (f"{_HEALTH}test_one_frame_in_five_or_three_that_are_no_number_are_the_releases_own",),
+    ),
+    Mutant(
+        "nan-named",
+        "A release that is taken back for NaN is refused by that name.",
+        "agent/pipeline/health.py",
+        "    if health.not_a_number and not health.good:\n",
+        "    if False:\n",
+        (f"{_BOARD}test_a_release_that_answers_what_is_no_number_goes_and_the_one_before_answers",),
+    ),
+    Mutant(
+        "nan-warmed",
+        "A detector that knows no number does not answer at all.",
+        "agent/pipeline/health.py",
+        "    if not warmed.in_numbers:\n",
+        "    if False:\n",
+        (
+            f"{_HEALTH}test_a_release_that_knows_no_number_when_warmed_does_not_answer_at_all",
+            f"{_BOARD}test_a_candidate_that_knows_no_number_is_told_before_it_answers",
+        ),
+    ),
+    Mutant(
+        "refused-is-remembered",
+        "A release that failed is remembered by its digest.",
+        "agent/update/progress.py",
+        "    if event in (Event.REJECTED, Event.UNHEALTHY):\n",
+        "    if False:\n",
+        (
+            f"{_PROGRESS}test_an_unhealthy_release_is_remembered_with_its_reason",
+            f"{_PROGRESS}test_a_release_that_was_too_slow_is_given_back_by_a_budget_that_allows_as_much",
+        ),
+    ),
+    Mutant(
+        "refused-stays-refused",
+        "A release that was refused is not tried again.",
+        "agent/update/progress.py",
+        "    if record.refusal(offered):\n",
+        "    if False:\n",
+        (f"{_PROGRESS}test_a_refused_release_is_answered_with_its_reason",),
+    ),
+    Mutant(
+        "not-confirmed-is-not-kept",
+        "After a start without a confirm the release before answers.",
+        "agent/update/machine.py",
+        "        _S.CONFIRMING: _S.ROLLING_BACK,  # not",
+        "        _S.CONFIRMING: _S.CONFIRMING,  # not",
+        (f"{_MACHINE}test_after_a_power_cut_nothing_goes_on_that_was_not_confirmed",),
+    ),
+    Mutant(
+        "three-starts",
+        "An agent that is not confirmed in three starts is left for the one before.",
+        "agent/berths/choice.py",
+        "(choice.trial,) if choice.trial and choice.starts < STARTS else ()",
+        "(choice.trial,) if choice.trial else ()",
+        ("tests/unit/berths/test_choice.py::test_a_trial_starts_three_times_and_then_what_is_kept",),
+    ),
+)
+
+MUTANTS = (*ROOTS, *CLOCKS, *DISK, *TRIAL)

@@ -59,6 +59,12 @@ class SimCaptures:
         self.deliver(Captured(tap, seq, slot, now, int(now * 1e9), geometry, pixels, "clock", 0.0, 0.0))
         return seq
 
+    def paint(self, tap: Tap, value: int) -> None:
+        """Every frame of a tap shows this grey from now on."""
+        memory, pixels = self._memory[tap], self.taps[tap]
+        for slot in range(SLOTS):
+            memory.view(slot)[:] = bytes([value]) * pixels.nbytes
+
     def look(self, camera: CameraName, until: float) -> None:
         self.looked.append((camera, until))
 

@@ -24,7 +24,7 @@ from agent.inference.messages import TensorIn
 from agent.inference.outputs import boxes_of, with_labels
 from agent.inference.tensors import datatype_of, to_array, to_wire
 from agent.inference.turns import USUAL, Turns
-from agent.ports import Clock, Detections, EngineSpec, InSlot, ModelSignature, Place, Tally, Tensor
+from agent.ports import Clock, Detections, EngineSpec, InSlot, ModelSignature, Place, Tally, Tensor, Warmed
 from agent.types import Geometry, ModelInput, Tap
 from agent.workers.memory import SharedSlots
 from protos.errors import Rejected, Retryable
@@ -64,6 +64,7 @@ class FakeEngine:
         self.profile = [(n, n * seconds + call_seconds) for n in (1, 2, 4, 8) if n <= most]
         self.calls: list[int] = []  # frames in each
         self.started: list[EngineSpec] = []
+        self.warmed = Warmed(seconds + call_seconds, seconds + call_seconds)
         self.width = 1
         self.tally = Tally()
 
@@ -122,7 +123,8 @@ class FakeEngine:
             strict=True,
         )
         rows = [boxes.rows(each, frame.geometry, size, min_score) for frame, each in zip(frames, found, strict=True)]
-        return [Detections(boxes_of(each, labels), spent) for each in rows]
+        share = (spent - self._slow_down) / len(frames)
+        return [Detections(boxes_of(each, labels), spent, share) for each in rows]
 
     async def infer(
         self,
@@ -162,6 +164,10 @@ class FakeEngine:
 
     def slow_down(self, seconds: float) -> None:
         self._slow_down = seconds
+
+    def takes(self, seconds: float) -> None:
+        """A frame, from now on; warming said otherwise."""
+        self._seconds = seconds
 
     def crash(self) -> None:
         """The worker dies; another is there at once."""

@@ -129,10 +129,13 @@ CLASSES = np.array([0, 1, 7, 0], dtype=np.int64)
 LABELS = ("boat", "truck")
 
 
-def detector(height: int = 32, width: int = 64, fit: str = "letterbox") -> Sample:
+def detector(
+    height: int = 32, width: int = 64, fit: str = "letterbox", *, sane_below: float = 2.0, rounds: int = 0
+) -> Sample:
     """Known boxes in model coordinates; each score is scaled by the brightness (0 to 1) of the middle pixel's red.
 
-    The last box has no area; class 7 has no label.
+    The last box has no area; class 7 has no label. From a brightness of `sane_below` on every score is NaN. The
+    brighter its brightest picture, the longer a call takes: a loop goes round `rounds` times at 1.
     """
     signature = ModelSignature(
         (TensorSpec("image", "UINT8", (-1, height, width, 3)),),
@@ -157,12 +160,21 @@ def detector(height: int = 32, width: int = 64, fit: str = "letterbox") -> Sampl
         "second": np.array([1], dtype=np.int64),
     }
 
+    scores = [node("Mul", ["one_scores", "bright_row"], ["scores"])]
+    if sane_below <= 1.0 or rounds:
+        odd, more = _odd(sane_below, rounds)
+        scores = [
+            node("Mul", ["one_scores", "bright_row"], ["sane"]),
+            *odd,
+            node("Add", ["sane", "oddity"], ["scores"]),
+        ]
+        constants |= more
     nodes = [
         node("Slice", ["image", "middle_from", "middle_to", "axes"], ["pixel"]),
         node("Cast", ["pixel"], ["pixel_float"], to=TensorProto.FLOAT),
         node("Div", ["pixel_float", "full"], ["bright"]),
         node("Reshape", ["bright", "flat"], ["bright_row"]),
-        node("Mul", ["one_scores", "bright_row"], ["scores"]),
+        *scores,
         node("Shape", ["image"], ["shape"]),
         node("Slice", ["shape", "first", "second"], ["batch"]),
         node("Concat", ["batch", "boxes_tail"], ["boxes_shape"], axis=0),
@@ -175,14 +187,49 @@ def detector(height: int = 32, width: int = 64, fit: str = "letterbox") -> Sampl
         pixels = x["image"]
         bright = pixels[:, height // 2, width // 2, 0].astype(np.float32) / np.float32(255)
         batch = len(pixels)
+        sane = np.where(bright < sane_below, np.float32(0), np.float32(np.nan))
         return {
             "boxes": np.tile(BOXES, (batch, 1, 1)),
-            "scores": SCORES[np.newaxis] * bright[:, np.newaxis],
+            "scores": SCORES[np.newaxis] * bright[:, np.newaxis] + sane[:, np.newaxis],
             "classes": np.tile(CLASSES, (batch, 1)),
         }
 
     wanted = ModelInput(height, width, fit)
     return _sample(nodes, signature, compute, constants, "detection", wanted, LABELS)
+
+
+def _odd(limit: float, rounds: int) -> tuple[list[onnx.NodeProto], dict[str, Array]]:
+    """Nodes that make `oddity` of `bright_row`: 0 below `limit` and NaN from there on, after a loop."""
+    value = helper.make_tensor_value_info
+    body = helper.make_graph(
+        [node("Identity", ["going"], ["still"]), node("Cos", ["carried"], ["next"])],
+        "body",
+        [
+            value("round", TensorProto.INT64, []),
+            value("going", TensorProto.BOOL, []),
+            value("carried", TensorProto.FLOAT, [1]),
+        ],
+        [value("still", TensorProto.BOOL, []), value("next", TensorProto.FLOAT, [1])],
+    )
+    nodes = [
+        node("ReduceMax", ["bright_row"], ["brightest"], keepdims=0),
+        node("Mul", ["brightest", "rounds"], ["rounds_float"]),
+        node("Cast", ["rounds_float"], ["rounds_whole"], to=TensorProto.INT64),
+        node("Loop", ["rounds_whole", "yes", "zero"], ["looped"], body=body),
+        node("Less", ["bright_row", "limit"], ["is_sane"]),
+        node("Where", ["is_sane", "none", "nan"], ["sane_or_not"]),
+        node("Mul", ["looped", "none"], ["nothing"]),
+        node("Add", ["sane_or_not", "nothing"], ["oddity"]),
+    ]
+    constants: dict[str, Array] = {
+        "rounds": np.array(rounds, dtype=np.float32),
+        "yes": np.array(True),
+        "zero": np.zeros(1, dtype=np.float32),
+        "limit": np.array(limit, dtype=np.float32),
+        "none": np.zeros(1, dtype=np.float32),
+        "nan": np.full(1, np.nan, dtype=np.float32),
+    }
+    return nodes, constants
 
 
 def classifier(height: int = 32, width: int = 64, labels: tuple[str, ...] = ("red", "green", "blue")) -> Sample:

@@ -7,9 +7,10 @@ the protocol (two candidates, swapping to what was not warmed) raises AssertionE
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from agent.errors import Unfit
 from agent.ports import Clock
 from agent.update.verify import VerifiedBytes, VerifiedRelease
 from protos.errors import LongshoreError, Rejected, Retryable
@@ -37,6 +38,9 @@ class SimServing:
     clock: Clock
     refuses: set[Digest] = field(default_factory=set)  # do not load
     unhealthy: set[Digest] = field(default_factory=set)  # load, answer, then crash
+    budget: float = 0.0  # seconds of an inference; 0: none
+    takes: dict[Digest, float] = field(default_factory=dict)  # seconds of an inference, when warmed
+    takes_on_trial: dict[Digest, float] = field(default_factory=dict)  # and of a frame
     out_of_memory: int = 0  # this many warms fail for now
     short_for: set[Digest] = field(default_factory=set)  # need more memory than there is now
     mistaken: set[Digest] = field(default_factory=set)  # their warm raises what nobody thought of
@@ -78,6 +82,12 @@ class SimServing:
         await self._wait(self.warm_seconds)
         return self.costs.get(engines.candidate.model, 0.0)
 
+    def judge(self, deployment: DeploymentName, digest: Digest) -> None:
+        engines = self._of(deployment)
+        assert engines.candidate is not None, "judged without a candidate"
+        assert engines.candidate.release == digest, "another candidate"
+        self._afford(digest, self.takes)
+
     async def swap(self, deployment: DeploymentName, digest: Digest) -> None:
         self.during(f"swap {digest}")
         engines = self._of(deployment)
@@ -92,6 +102,7 @@ class SimServing:
         assert engines.answering is not None
         assert engines.answering.release == digest, "confirm of what does not answer"
         await self._wait(seconds)
+        self._afford(digest, self.takes_on_trial)
         if digest in self.unhealthy:
             return False
         engines.before = None
@@ -110,6 +121,11 @@ class SimServing:
         self.during("remove")
         self._engines.pop(deployment, None)
         self._note(deployment)
+
+    def _afford(self, digest: Digest, takes: Mapping[Digest, float]) -> None:
+        seconds = takes.get(digest, 0.0)
+        if 0 < self.budget < seconds:
+            raise Unfit(f"latency-budget: it takes {seconds:g} s of {self.budget:g}", seconds)
 
     async def _wait(self, seconds: float) -> None:
         if seconds > 0:

@@ -11,7 +11,7 @@ const chosen = () => form.elements.release.selectedOptions[0];
 
 function fields() {
   const { model, version } = chosen().dataset;
-  const texts = ["name", "nodeSelector", "cameraSelector", "cloudSelector", "deadline", "uplink", "jpegQuality", "minScore", "detectionsPerSecond", "shadow", "shadowShare", "downloadRate", "downloadWindow", "downloadJitter"];
+  const texts = ["name", "nodeSelector", "cameraSelector", "cloudSelector", "deadline", "latencyBudget", "uplink", "jpegQuality", "minScore", "detectionsPerSecond", "shadow", "shadowShare", "downloadRate", "downloadWindow", "downloadJitter"];
   const read = Object.fromEntries(texts.map((name) => [name, form.elements[name].value.trim()]));
   const classes = [...by("classes").querySelectorAll("[aria-pressed=true]")].map((chip) => chip.textContent);
   return { ...read, model, version, offload: form.elements.offload.checked, events: form.elements.events.checked, classes };

@@ -111,7 +111,7 @@ def test_json_and_yaml_say_the_same(fleet: Run) -> None:
     as_json = json.loads(fleet("get", "deployment/watch", "-o", "json").out)
     as_yaml = yaml.safe_load(fleet("get", "deploy", "watch", "-o", "yaml").out)
     assert as_json == as_yaml
-    assert as_json["spec"]["objective"] == {"deadline": "250ms"}
+    assert as_json["spec"]["objective"] == {"deadline": "250ms", "latencyBudget": "none"}
 
 
 def test_wide_tables_say_why(fleet: Run) -> None:

@@ -63,6 +63,7 @@ DESIRED = DesiredState(
             ("boat",),
             events=False,
             shadow=DesiredShadow("sha256:" + "2" * 64, 0.1),
+            latency_budget_ms=60,
             download=Download(2_000_000, Window(1320, 300, "Europe/Berlin"), 600_000),
         ),
     ),
@@ -109,6 +110,7 @@ def test_a_desired_state_reaches_the_wire_whole() -> None:
                 classes=["boat"],
                 silent=True,
                 shadow=fleet_pb2.ShadowSpec(digest="sha256:" + "2" * 64, share=0.1),
+                latency_budget_ms=60,
                 download=fleet_pb2.DownloadSpec(
                     bits_per_second=2_000_000,
                     window=fleet_pb2.DailyWindow(opens_minute=1320, closes_minute=300, zone="Europe/Berlin"),

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from agent.inference import boxes
+from agent.inference.errors import NotANumber
 from agent.inference.messages import Rows
 from agent.types import Geometry
 
@@ -36,20 +38,41 @@ def test_a_box_is_cut_at_the_edge_of_the_picture() -> None:
 
 @pytest.mark.parametrize(
     "corners",
-    [[0.1, 0.0, 0.2, 0.1], [0.5, 0.5, 0.5, 0.6], [0.6, 0.5, 0.5, 0.6], [float("nan"), 0.5, 0.6, 0.6]],
-    ids=["in a bar", "no width", "inside out", "no number"],
+    [[0.1, 0.0, 0.2, 0.1], [0.5, 0.5, 0.5, 0.6], [0.6, 0.5, 0.5, 0.6]],
+    ids=["in a bar", "no width", "inside out"],
 )
 def test_what_is_no_box_on_the_picture_is_dropped(corners: list[float]) -> None:
     assert one(corners) == []
 
 
-@pytest.mark.parametrize("score", [0.49, float("nan"), -1.0])
+@pytest.mark.parametrize("score", [0.49, -1.0, float("-inf")])
 def test_what_scores_too_low_is_dropped(score: float) -> None:
     assert one([0.2, 0.4, 0.6, 0.6], score) == []
 
 
 def test_infinite_corners_are_cut() -> None:
     assert len(one([-np.inf, 0.4, np.inf, 0.6])) == 1
+
+
+@pytest.mark.parametrize(
+    ("corner", "score"),
+    [(float("nan"), 0.9), (0.2, float("nan")), (0.2, float("inf"))],
+    ids=["box", "score", "endless"],
+)
+def test_what_is_no_number_is_no_answer(corner: float, score: float) -> None:
+    with pytest.raises(NotANumber):
+        one([corner, 0.4, 0.6, 0.6], score)
+    result: dict[str, NDArray[np.generic]] = {
+        "boxes": np.array([[[corner, 0.4, 0.6, 0.6]]], np.float32),
+        "scores": np.array([[score]], np.float32),
+        "classes": np.array([[1]], np.int64),
+    }
+    with pytest.raises(NotANumber):
+        boxes.refit(result, WIDE, SIZE, 0.5)
+
+
+def test_a_box_that_is_no_number_and_scores_too_low_is_nobodys_business() -> None:
+    assert one([float("nan"), 0.4, 0.6, 0.6], 0.49) == []
 
 
 def test_no_more_rows_than_a_message_holds() -> None:

@@ -32,6 +32,13 @@ def test_a_model_gets_what_its_cost_and_the_box_are_worth(
     assert planned(cores, provider, nbytes, seconds) == plan
 
 
+@pytest.mark.parametrize(("plan", "requests"), [(Plan(1), 1), (Plan(2), 2), (Plan(8), 2), (Plan(1, short=True), 0)])
+def test_calls_that_end_close_together_both_find_the_next_and_no_more_are_taken_out_of_their_order(
+    plan: Plan, requests: int
+) -> None:
+    assert plan.in_hand == requests
+
+
 def test_a_call_alone_has_all_cores_and_calls_that_meet_have_one_each_until_it_is_calm_again() -> None:
     clock = FakeClock()
     sessions = Sessions(Session(MODEL), clock.monotonic)

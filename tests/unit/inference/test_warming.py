@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from agent.inference.lanes import SHORT_SECONDS
 from agent.inference.session import Array, Session
-from agent.inference.warming import batches
+from agent.inference.warming import Took, batches, fastest, in_numbers
 from agent.offload.cost import CostLine
 from agent.ports import ModelSignature, TensorSpec
 from tests.sim.models import Sample, convolutions, detector
@@ -46,6 +48,34 @@ def test_a_graph_of_one_frame_a_call_gets_none() -> None:
 def test_a_graph_that_does_not_answer_for_each_frame_gets_none() -> None:
     """Its boxes are constants of one frame, whatever it is given."""
     assert measured(convolutions(16, 1)) == []
+
+
+def says_numbers(sane_below: float) -> bool:
+    sample = detector(sane_below=sane_below)
+    session = Session(sample.spec.model)
+    assert sample.spec.input is not None
+    black = session.run({"image": np.zeros((1, *sample.spec.input.shape), np.uint8)})
+    return in_numbers(session, sample.spec.input, black)
+
+
+def test_a_detector_that_answers_no_picture_with_numbers_is_found_out() -> None:
+    assert not says_numbers(0.0)
+    assert says_numbers(0.001)  # black is
+    assert says_numbers(2.0)
+
+
+def test_a_detector_that_divides_by_the_contrast_of_black_is_no_fault() -> None:
+    sample = detector()
+    black = [np.full(shape, np.nan, np.float32) for shape in ((1, 4, 4), (1, 4), (1, 4))]
+    assert in_numbers(Session(sample.spec.model), sample.spec.input, black)
+
+
+def test_the_fastest_is_taken_by_either_clock() -> None:
+    ticks = iter([0.0, 5.0, 10.0, 12.0, 20.0, 24.0])
+    took = fastest(lambda: None, lambda: next(ticks))
+    assert took.model == 2.0
+    assert isinstance(took, Took)
+    assert took.seconds < 1.0
 
 
 def test_a_graph_that_fails_on_several_frames_gets_none() -> None:

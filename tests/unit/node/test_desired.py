@@ -53,6 +53,7 @@ def state() -> DesiredState:
                 classes=["boat"],
                 silent=True,
                 shadow=ShadowSpec(digest=SHADOW, share=0.1),
+                latency_budget_ms=60,
             )
         ],
         quotas=Quotas(release_bytes=1 << 30),
@@ -75,6 +76,7 @@ def test_what_makes_sense_becomes_wishes() -> None:
     assert deployment.settings.classes == {"boat"}
     assert read.silent == {"watch"}
     assert deployment.shadow == ShadowWish(Digest(SHADOW), 0.1)
+    assert deployment.latency_budget == 0.06
     assert (read.quotas.release_bytes, read.quotas.outbox_bytes) == (1 << 30, 0)
 
 

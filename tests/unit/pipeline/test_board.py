@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -11,11 +12,12 @@ from msgspec import structs
 
 from agent.cameras.captured import Captured
 from agent.config import AgentConfig
+from agent.errors import Unfit
 from agent.pipeline.board import Board, CameraWish, DeploymentWish, ShadowWish
 from agent.pipeline.lane import Action, SendUp
 from agent.pipeline.run import LOOK_SECONDS, LaneSettings
 from agent.pipeline.zones import standing
-from agent.ports import Clock, CloudModel
+from agent.ports import Clock, CloudModel, Warmed
 from agent.trust.agreement import confirmed_before
 from agent.types import Box, Finished, Frame, Geometry, ModelInput, Tap, Zone
 from agent.update.verify import VerifiedBytes, VerifiedRelease
@@ -102,7 +104,7 @@ class World:
         self.captures.deliver = self.board.arrive
 
     def engine(self, _: str) -> FakeEngine:
-        self.engines.append(FakeEngine([SMALL, LARGE], self.clock, seconds=0.001))
+        self.engines.append(FakeEngine([SMALL, LARGE, BROKEN], self.clock, seconds=0.001))
         return self.engines[-1]
 
     async def install(self, version: str, sample: Sample = SMALL) -> Digest:
@@ -301,6 +303,87 @@ async def test_what_the_release_before_still_had_under_way_does_not_count(still:
     still.engines[0].crash()
     assert await verdict(still, clock, digest, 10.5) is True
     assert [done.outcome for done in still.finished] == [Outcome.ERROR]
+
+
+# ---- rules of a trial ----
+
+
+BROKEN = detector(sane_below=0.5)  # bright pictures are answered with NaN
+
+
+async def bright(world: World, count: int) -> list[Finished]:
+    """Frames of bright pictures."""
+    world.captures.paint(TAP, 255)
+    return await world.frames(count)
+
+
+async def test_a_release_that_answers_what_is_no_number_goes_and_the_one_before_answers(world: World) -> None:
+    first = await world.install("1")
+    second = await world.install("2", BROKEN)
+    ended = [*await world.frames(3), *await bright(world, 3)]
+    assert [done.outcome for done in ended] == [Outcome.OK_LOCAL] * 3 + [Outcome.ERROR] * 3
+    (problem,) = world.board.problems()
+    assert problem.code == "not-a-number"
+    assert "harbour 2 answered 3 frames with NaN" in problem.message
+    assert world.board.not_a_number == {HARBOUR: 3}
+    with pytest.raises(Unfit, match="not-a-number: 3 of 6 frames"):
+        await world.board.confirm(HARBOUR, second, 0.3)
+    await world.board.abandon(HARBOUR, second)
+    assert [done.release for done in await world.frames(1)] == [first]
+    assert world.board.problems() == []
+
+
+async def test_a_confirmed_release_that_answers_what_is_no_number_is_told_for_a_while(
+    still: World, clock: FakeClock
+) -> None:
+    digest = await still.install("1", BROKEN)
+    assert await verdict(still, clock, digest, 10.5) is True
+    still.captures.paint(TAP, 255)
+    still.captures.announce(TAP, clock.monotonic())
+    await clock.advance(1.0)
+    assert [problem.code for problem in still.board.problems()] == ["not-a-number"]
+    await clock.advance(601.0)
+    assert still.board.problems() == []
+    assert still.board.not_a_number == {HARBOUR: 1}
+
+
+async def test_a_candidate_that_knows_no_number_is_told_before_it_answers(world: World) -> None:
+    await world.install("1")
+    second = release("2", BROKEN)
+    await world.board.warm(HARBOUR, second, FP32, VerifiedBytes(BROKEN.spec.model))
+    world.board.judge(HARBOUR, second.digest)
+    world.engines[1].warmed = Warmed(0.001, 0.001, in_numbers=False)
+    with pytest.raises(Unfit, match="not-a-number"):
+        world.board.judge(HARBOUR, second.digest)
+
+
+async def test_a_candidate_beyond_its_latency_budget_is_told_before_it_answers(world: World) -> None:
+    camera = CameraWish(CAMERA, "synthetic://harbour", 10.0)
+    await world.board.warm(HARBOUR, release("1"), FP32, VerifiedBytes(SMALL.spec.model))
+    for budget, unfit in ((0.0, False), (0.001, False), (0.0009, True)):
+        world.board.plan([camera], [replace(wish(), latency_budget=budget)])
+        with pytest.raises(Unfit, match="latency-budget") if unfit else nullcontext():
+            world.board.judge(HARBOUR, release("1").digest)
+
+
+async def test_a_release_whose_frames_take_longer_than_its_budget_is_not_confirmed(
+    still: World, clock: FakeClock
+) -> None:
+    still.board.plan([CameraWish(CAMERA, "synthetic://harbour", 10.0)], [replace(wish(), latency_budget=0.02)])
+    await still.install("1")
+    digest = await still.install("2")
+    still.board.slow_down(0.1)  # which is asked for, and no fault of the release
+    for seconds in (0.001, 0.03):
+        still.engines[1].takes(seconds)
+        confirming = asyncio.create_task(still.board.confirm(HARBOUR, digest, 10.0))
+        for _ in range(4):
+            still.captures.announce(TAP, clock.monotonic())
+            await clock.advance(1.0)
+        await clock.advance(7.0)
+        assert confirming.done()
+        if seconds < 0.02:
+            assert confirming.result() is True
+    assert isinstance(confirming.exception(), Unfit)
 
 
 async def test_a_candidate_that_does_not_load_leaves_what_answers_untouched(world: World) -> None:

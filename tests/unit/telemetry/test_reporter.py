@@ -179,6 +179,7 @@ def test_series_of_cameras_and_deployments_that_are_gone_end_even_if_a_frame_com
         metrics.queue(tap.deployment, 1, 1)
         metrics.cost(tap.deployment, CostLine(((1, 0.01),)))
         metrics.shadow(tap.deployment, ShadowTally(agreed=1))
+        metrics.not_a_number(tap.deployment, 3)
     half_gone = (Tap(other.camera, TAP.deployment), Tap(TAP.camera, other.deployment))
     for _ in range(2):
         for tap in (TAP, other, *half_gone):
@@ -188,6 +189,7 @@ def test_series_of_cameras_and_deployments_that_are_gone_end_even_if_a_frame_com
         assert TAP.deployment not in re.findall('deployment="([^"]*)"', text)
     assert rig.sample('longshore_frames_total{camera="gate",deployment="yard",outcome="ok_local"}') == "2.0"
     assert rig.sample('longshore_queue_frames{deployment="yard"}') == "1.0"
+    assert rig.sample('longshore_not_a_number_frames{deployment="yard"}') == "3.0"
 
 
 def test_what_a_call_costs_is_told_and_how_well_it_is_planned_once_there_were_calls(rig: Rig) -> None:

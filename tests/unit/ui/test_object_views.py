@@ -138,7 +138,7 @@ def test_the_form_loses_no_field_whatever_it_holds(harbour: SimControlPlane) -> 
         "nodeSelector": {"matchLabels": {"site": "harbour"}},
         "cameraSelector": {"matchLabels": {"view": "gate"}},
         "cloudSelector": {"matchLabels": {"role": "helper"}},
-        "objective": {"deadline": "400ms"},
+        "objective": {"deadline": "400ms", "latencyBudget": "60ms"},
         "offload": {"enabled": False, "uplink": "1Mbit/s", "jpegQuality": 55},
         "minScore": 0.55,
         "detectionsPerSecond": 7,

@@ -72,6 +72,22 @@ def test_an_unhealthy_release_is_remembered_with_its_reason() -> None:
     assert record.refused == (Refusal(NEW, "its worker crashed"),)
 
 
+def test_a_release_that_was_too_slow_is_given_back_by_a_budget_that_allows_as_much() -> None:
+    slow = progress.advanced(at(State.CONFIRMING), Event.UNHEALTHY, "takes 80 ms", took=0.08)
+    for budget, refused in ((0.0, True), (0.079, True), (0.08, False), (float("inf"), False)):
+        assert (progress.afforded(slow, budget).refusal(NEW) is not None) == refused
+    other = progress.advanced(at(State.CONFIRMING), Event.UNHEALTHY, "crashed")
+    assert progress.afforded(other, float("inf")) == other
+
+
+def test_a_record_of_an_agent_without_budgets_is_read() -> None:
+    old = progress.to_bytes(progress.advanced(at(State.CONFIRMING), Event.UNHEALTHY, "crashed")).replace(
+        b',"took":0.0', b""
+    )
+    assert b"took" not in old
+    assert progress.from_bytes(old).refused[0].took == 0.0
+
+
 def test_a_confirmed_release_takes_the_place_of_the_one_before() -> None:
     record = progress.advanced(at(State.CONFIRMING), Event.OK)
     assert (record.active, record.previous, record.attempts) == (NEW, OLD, {})

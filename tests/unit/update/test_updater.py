@@ -200,6 +200,53 @@ async def test_an_unhealthy_release_is_rolled_back_and_remembered(box: Box) -> N
     assert len(box.blobs.fetches) == fetched
 
 
+@pytest.mark.parametrize("seen", ["when warmed", "on trial"])
+async def test_a_release_beyond_its_latency_budget_is_refused_until_the_budget_allows_it(box: Box, seen: str) -> None:
+    await box.install(OLD)
+    slow = box.serving.takes if seen == "when warmed" else box.serving.takes_on_trial
+    slow[NEW.digest], box.serving.budget = 0.08, 0.05
+    box.blobs.add(NEW)
+    box.updater.afford({QUAY: 0.05})
+    box.offer(NEW)
+    report = await box.reach(State.FAILED, NEW)
+    assert (report.active, report.refused) == (OLD.digest, (NEW.digest,))
+    assert report.message.startswith("latency-budget: ")
+    assert [loaded.release for loaded in box.serving.loaded(QUAY)] == [OLD.digest]
+    assert (NEW.digest in [digest for _, digest in box.serving.history]) == (seen == "on trial")
+    await box.power_cut()
+    box.start({QUAY: NEW.digest})
+    box.updater.afford({QUAY: 0.07})
+    assert (await box.reach(State.FAILED, NEW)).refused == (NEW.digest,)
+    box.updater.afford({QUAY: 0.1})  # 80 ms are allowed, and this process has not seen it slow
+    await box.until(lambda: box.settled_on(NEW), step=1.0)
+    assert box.report.refused == ()
+
+
+async def test_without_a_latency_budget_what_was_too_slow_for_one_is_tried_again(box: Box) -> None:
+    await box.install(OLD)
+    box.serving.takes_on_trial[NEW.digest], box.serving.budget = 0.08, 0.05
+    box.blobs.add(NEW)
+    box.offer(NEW)
+    await box.reach(State.FAILED, NEW)
+    box.serving.budget = 0.0
+    box.updater.afford({QUAY: 0.0})
+    await box.until(lambda: box.settled_on(NEW), step=1.0)
+
+
+async def test_a_budget_gives_no_other_refusal_back(box: Box) -> None:
+    await box.install(OLD)
+    box.serving.unhealthy.add(NEW.digest)
+    box.blobs.add(NEW)
+    box.offer(NEW)
+    await box.reach(State.FAILED, NEW)
+    tries = len(box.serving.warmed)
+    for budget in (0.05, 60.0, 0.0):
+        box.updater.afford({QUAY: budget})
+        await box.clock.advance(3600)
+    assert len(box.serving.warmed) == tries
+    assert box.report.refused == (NEW.digest,)
+
+
 async def test_a_refused_release_stays_refused_over_a_power_cut_and_another_release(box: Box) -> None:
     await box.install(OLD)
     box.serving.unhealthy.add(NEW.digest)
