@@ -12,10 +12,11 @@ import pytest
 from controlplane.cli.client import Client
 from controlplane.cli.contexts import Context
 from protos import manifest
-from tests.e2e.test_agent_update import HARBOUR, signed
+from tests.e2e.test_agent_update import HARBOUR
 from tests.servers.box import AgentProcess
 from tests.servers.demo import DemoTree
 from tests.servers.ports import free_port
+from tests.servers.releasing import signed
 
 pytestmark = pytest.mark.e2e
 
