@@ -75,8 +75,7 @@ class Holdings:
     async def find(self, digest: Digest) -> Here | Coming | None:
         """None: it may not be handed out, or does not come."""
         self._forget_old()
-        for each in (self._files.get(digest, (0, digest))[1], digest):  # without its manifest a file is of no use
-            self.pulls.asked(each)
+        self._wanted(digest)
         found = await in_thread(self._here, digest)
         if found is not None:
             return found
@@ -97,7 +96,15 @@ class Holdings:
     # ---- what may be handed out ----
 
     def _size(self, digest: Digest) -> int | None:
-        return self._manifests[digest] if digest in self._manifests else self._files.get(digest, (None, ""))[0]
+        """Bytes; None: it may not be handed out, as far as is known."""
+        found = self._manifests.get(digest)
+        return self._files.get(digest, (None, ""))[0] if found is None else found
+
+    def _wanted(self, digest: Digest) -> None:
+        """Without its manifest a file is of no use. What strangers make up is not remembered."""
+        if self._size(digest) is not None:
+            for each in (self._files.get(digest, (0, digest))[1], digest):
+                self.pulls.asked(each)
 
     def _here(self, digest: Digest) -> Here | None:
         size = self._size(digest)
@@ -167,6 +174,7 @@ class Holdings:
             size = self._size(digest)
             if size is None:
                 return
+            self._wanted(digest)
             await self.pulls.pull(digest, size)
             if digest in self._manifests:
                 await self._know({})

@@ -145,6 +145,7 @@ async def test_strangers_cause_a_bounded_number_of_looks(cache: Cache) -> None:
     found = await cache.passing(asyncio.gather(*map(cache.holdings.find, unknown)))
     assert len(looked) == holdings.MOST_SOUGHT
     assert (found.count(Coming(0)), found.count(None)) == (holdings.MOST_SOUGHT, 200 - holdings.MOST_SOUGHT)
+    assert cache.pulls._asked == {}
     await cache.holdings.close()
 
 
