@@ -18,6 +18,7 @@ from protos import manifest
 from protos.errors import Retryable
 from protos.ids import Digest, digest_of
 
+MOST_UNTOLD = 16
 PIECE = 32 << 20  # bytes that the control plane is asked for at once, where there is a cache
 
 
@@ -26,6 +27,7 @@ class SiteFirst:
 
     def __init__(self, cache: BlobSource, network: BlobSource, standing: Standing) -> None:
         self._cache, self._network, self._standing = cache, network, standing
+        self._untold: dict[Digest, None] = {}  # manifests that came from elsewhere
 
     async def fetch(
         self, digest: Digest, offset: int, rate: float = 0.0, /, *, stop: int | None = None
@@ -34,6 +36,8 @@ class SiteFirst:
         if stop is None and not offset and (content := await self._whole(digest, rate)):
             yield content
             return
+        if stop is None and not offset and self._standing.place:
+            self._untold = dict.fromkeys([*self._untold, digest][-MOST_UNTOLD:])
         if stop is None or not self._standing.place:
             async with aclosing(self._far(digest, offset, rate, stop)) as chunks:
                 async for chunk in chunks:
@@ -71,6 +75,8 @@ class SiteFirst:
 
     async def _near(self, digest: Digest, offset: int, rate: float, stop: int) -> AsyncGenerator[bytes, None]:
         """What the cache gives of it."""
+        if self._standing.asks(digest):
+            await self._tell()
         if not self._standing.asks(digest):
             return
         try:
@@ -85,6 +91,12 @@ class SiteFirst:
             self._standing.failed(digest, error)
         else:
             self._standing.did_well()
+
+    async def _tell(self) -> None:
+        """A cache gets files of manifests that it has: ask it for those that did not come from it."""
+        for each in list(self._untold):
+            if await self._whole(each, 0.0):
+                self._untold.pop(each, None)
 
     async def _whole(self, digest: Digest, rate: float) -> bytes:
         """The manifest of that digest from the cache; empty where that does not give it."""

@@ -14,6 +14,7 @@ from agent.update.machine import State
 from protos import manifest as manifests
 from protos.problems import NOTICE
 from tests.sim.blobs import SimBlobs
+from tests.sim.https import collect
 from tests.sim.releases import content, make
 from tests.unit.update.conftest import QUAY, Box
 
@@ -199,3 +200,16 @@ async def test_a_cache_that_does_well_again_is_asked_for_the_rest_of_a_long_file
             clock.tick(FIRST_SECONDS)
     assert came == NEW.model
     assert site.sent(site.box.blobs) == 200_000
+
+
+async def test_a_cache_that_was_away_hears_of_the_manifest_before_it_is_asked_for_its_files(site: Site) -> None:
+    source = SiteFirst(site.cache, site.box.blobs, site.box.standing)
+    site.cache.away = True
+    assert await collect(source.fetch(NEW.digest, 0)) == NEW.manifest
+    site.cache.away = False
+    site.box.clock.tick(FIRST_SECONDS)
+    for offset in (0, 100_000):
+        assert await collect(source.fetch(NEW.model_digest, offset, stop=len(NEW.model))) == NEW.model[offset:]
+    asked = [digest for digest, _ in site.cache.fetches]
+    assert asked == [NEW.digest, NEW.digest, NEW.model_digest, NEW.model_digest]
+    assert site.sent(site.box.blobs) == 0
