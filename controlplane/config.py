@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -68,6 +68,7 @@ class Config:
     train_python: str = ""  # a Python that has torch; default: .venv-train of the checkout, made on first use
     runs_at_once: int = 1  # trainings on this machine at the same time; 0: none, this control plane does not train
     keys: str = ""  # where the first start puts what is to be carried away; default: `keys` in the state folder
+    key_pin: str = field(default="", repr=False, metadata={"flag": False})  # of a PKCS#11 token with online keys
     log_level: str = "info"
 
     def __post_init__(self) -> None:

@@ -32,6 +32,7 @@ from controlplane.training.driver import RunDriver
 from controlplane.training.publishing import Publishing
 from controlplane.training.service import TrainingService
 from controlplane.trust.ports import Authority
+from controlplane.trust.proposals import ProposalService
 from controlplane.trust.service import TrustService
 
 
@@ -65,6 +66,7 @@ class Services:
     runs: RunDriver
     publishing: Publishing
     trust: TrustService
+    proposals: ProposalService
 
 
 def current(request: Request) -> Services:

@@ -80,6 +80,8 @@ def _parser() -> argparse.ArgumentParser:
     making.add_argument("--broker-host", action="append", default=[], metavar="NAME", help="may be given several times")
     serving = commands.add_parser("serve", help="run until told to stop")
     for entry in fields(Config):
+        if not entry.metadata.get("flag", True):  # others on this machine see command lines
+            continue
         flag = f"--{entry.name.replace('_', '-')}"
         if entry.type == "bool":
             serving.add_argument(flag, action="store_true", default=None)
@@ -181,7 +183,7 @@ async def _loops(
         "certificate": _keep_certificate(certificate),
         "sweep": _sweep(services),
         "ingest": _alive(ingest),
-        "trust": trust_loop.run(services.trust),
+        "trust": trust_loop.run(services.trust, services.proposals),
         "training": training_loop.run(services.runs, services.publishing),
     }
     tasks = [asyncio.create_task(work, name=name) for name, work in loops.items()]

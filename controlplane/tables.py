@@ -275,6 +275,22 @@ class SignedDocument(Base):
     created_ms: Mapped[int]
 
 
+class Proposal(Base):
+    """Documents that wait for signatures of others. A closed one keeps its id, so that it never comes back."""
+
+    __tablename__ = "proposals"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    documents: Mapped[Json]  # role → the text so far
+    withdrawn: Mapped[list[Any]]  # paths of releases
+    who: Mapped[str] = mapped_column(_NAME)
+    created_ms: Mapped[int]
+    expires_ms: Mapped[int]
+    state: Mapped[str] = mapped_column(String(16))
+    closed_ms: Mapped[int] = mapped_column(default=0)
+    closed_by: Mapped[str] = mapped_column(_NAME, default="")
+
+
 class Listing(Base):
     """What the newest document of each model lists: a protos.trust.Listing. Written with that document."""
 

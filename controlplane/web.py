@@ -35,6 +35,7 @@ from controlplane.schemas import Answer
 from controlplane.settings.routes import router as settings
 from controlplane.training.metrics import RunMetrics
 from controlplane.training.routes import router as training
+from controlplane.trust.proposal_routes import router as proposals
 from controlplane.trust.routes import router as trust
 from controlplane.ui.routes import add_pages
 from protos.errors import InvalidToken, LongshoreError, Rejected, Retryable
@@ -75,7 +76,19 @@ def create_app(services: Services) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.services = services
-    for router in (identity, registry, fleet, insights, settings, training, signing_in, people, audit, trust):
+    for router in (
+        identity,
+        registry,
+        fleet,
+        insights,
+        settings,
+        training,
+        signing_in,
+        people,
+        audit,
+        trust,
+        proposals,
+    ):
         app.include_router(router)
     add_pages(app, services)
     services.metrics.register(FleetMetrics(services.fleet, services.registry, services.totals))

@@ -54,6 +54,7 @@ from controlplane.training.ports import Executor
 from controlplane.training.publishing import Publishing
 from controlplane.training.service import TrainingService
 from controlplane.trust.ports import Authority, Notary
+from controlplane.trust.proposals import ProposalService
 from controlplane.trust.service import TrustService
 
 log = logging.getLogger(__name__)
@@ -93,7 +94,7 @@ def build(config: Config) -> Services:
         telemetry=broker or MemoryTelemetryIn(NO_BROKER),
         inspector=OnnxInspector(Gate(operators_in(config.allowed_operators))),
         grants=Grants(private_bytes(folder / "grant.key")),
-        notary=FolderNotary(folder / "trust"),
+        notary=FolderNotary(folder / "trust", config.key_pin),
         executor=_executor(config),
     )
     services = assemble(config, adapters)
@@ -144,6 +145,7 @@ def assemble(config: Config, adapters: Adapters) -> Services:
         runs=RunDriver(*training),
         publishing=Publishing(adapters.executor, registry),
         trust=trust,
+        proposals=ProposalService(database, trust, clock),
     )
 
 

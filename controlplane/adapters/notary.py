@@ -1,6 +1,7 @@
 """The online keys and what they sign: `<state>/controlplane/trust/`, keys readable by us only.
 
 online.key, online-<id>.key   the first one, and those that a rotation made
+*.uri                         where others lie
 
 Which of them sign a role, root and targets say; one that they never named yet waits there for a rotation to name it.
 """
@@ -13,12 +14,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from controlplane.adapters.files import private_folder
+from controlplane.adapters.keys_elsewhere import KeysElsewhere
 from controlplane.signing import metadata, online
 from controlplane.signing.documents import Document, Keys, delegator
-from controlplane.signing.keys import CryptoSigner, new_key, read_key, write_key
+from controlplane.signing.keys import Signer, new_key, read_key, write_key
 from controlplane.trust.ports import PublicKey
 from protos import trust
-from protos.errors import Rejected
+from protos.errors import Rejected, Retryable
 from protos.trust import Assignment
 
 MOST_REMEMBERED = 16 << 20  # bytes of documents; what they say takes three times as much
@@ -58,8 +60,10 @@ class _Remembered:
 class FolderNotary:
     """Implements controlplane.trust.ports.Notary."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, pin: str = "") -> None:
+        """`pin`: of a token that holds online keys."""
         self._folder = private_folder(folder)
+        self._elsewhere = KeysElsewhere(self._folder, pin)
         self._seen: set[str] = set()  # ids of keys that were named once
         self._read = _Remembered()
 
@@ -76,8 +80,18 @@ class FolderNotary:
     def sign(
         self, contents: Mapping[str, bytes], role: str, wanted: Iterable[Assignment], now: int, life: int
     ) -> bytes:
+        try:
+            return self._signed(contents, role, wanted, now, life)
+        except Rejected as error:
+            raise Retryable(str(error)) from error
+
+    def _signed(
+        self, contents: Mapping[str, bytes], role: str, wanted: Iterable[Assignment], now: int, life: int
+    ) -> bytes:
         held, trusted = self._held(), self._trusted(contents, role)
         signers = [held[each] for each in sorted(trusted.ids & held.keys())]
+        if len(signers) < trusted.threshold:
+            raise Retryable("a key that signs it is away")
         last = metadata.parsed(role, contents[role]).signed.version if role in contents else 0
         if role == trust.ASSIGN:
             return online.assign(wanted, last, signers, now, life)
@@ -99,9 +113,9 @@ class FolderNotary:
                 self._seen.discard(key)
         self._seen |= named
 
-    def _held(self) -> dict[str, CryptoSigner]:
+    def _held(self) -> dict[str, Signer]:
         keys = (read_key(path) for path in sorted(self._folder.glob("*.key")))
-        return {key.public_key.keyid: key for key in keys}
+        return self._elsewhere.signers() | {key.public_key.keyid: key for key in keys}
 
     def _trusted(self, contents: Mapping[str, bytes], role: str) -> Keys:
         above = delegator(role)

@@ -12,13 +12,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from controlplane.cli import asking
 from controlplane.cli.client import Client
 from controlplane.cli.signing import Keyring, fetched, remembered_root, send
-from controlplane.signing import keys
+from controlplane.signing import held, keys
 from controlplane.signing.chain import Chain
 from controlplane.signing.documents import RELEASE
 from controlplane.signing.keys import CryptoSigner, Key, Signer
-from controlplane.signing.rotation import ROLES, Trusted, rotated
+from controlplane.signing.rotation import ROLES, Trusted, check_whole, rotated
 from protos import trust
 from protos.errors import Rejected
 
@@ -65,13 +66,14 @@ def rotate(client: Client, places: Places, wish: Wish, environment: Mapping[str,
     found, new = fetched(client, ring), _New()
     for role in wish.roles:
         if role not in trust.ONLINE:
-            _make(role, wish, places, new)
+            _make(role, wish, places, new, ring)
     if online := [role for role in wish.roles if role in trust.ONLINE]:
         made = client.document("POST", "/metadata/keys")
         key = keys.public_key(made["id"], made["key"])
         new.trusted |= dict.fromkeys(online, Trusted((key,), 1))
     try:
         documents = rotated(found, new.trusted, [*_held(places.offline), *new.signers], int(time.time()))
+        check_whole(found, documents)
     except Rejected:
         for path in new.files:
             path.unlink()
@@ -98,24 +100,27 @@ def renew(client: Client, places: Places, environment: Mapping[str, str]) -> Ite
     """Raises Rejected, Retryable."""
     ring = _ring(client, places, environment)
     found = fetched(client, ring)
-    send(client, ring, found, rotated(found, {}, _held(places.offline), int(time.time()), renew=True))
+    documents = rotated(found, {}, _held(places.offline), int(time.time()), renew=True)
+    check_whole(found, documents)
+    send(client, ring, found, documents)
     yield "root and targets are good for another year"
 
 
 def _ring(client: Client, places: Places, environment: Mapping[str, str]) -> Keyring:
     root = places.release / "root.json"
-    return Keyring((), root if root.exists() else remembered_root(client.context, environment))
+    there = root if root.exists() else remembered_root(client.context, environment)
+    return Keyring((), there, asking.asker(environment))
 
 
 def _held(folder: Path) -> list[CryptoSigner]:
     return [keys.read_key(path) for path in sorted(folder.glob("*.key"))]
 
 
-def _make(role: str, wish: Wish, places: Places, new: _New) -> None:
+def _make(role: str, wish: Wish, places: Places, new: _New, ring: Keyring) -> None:
     if role == RELEASE and wish.publics:
         publics = [keys.read_public(path) for path in wish.publics]
         new.trusted[role] = Trusted(tuple(publics), wish.threshold)
-        new.signers += [keys.opened(name, publics) for name in wish.names]
+        new.signers += [held.opened(name, publics, ring.ask) for name in wish.names]
         return
     folder = places.release if role == RELEASE else places.offline
     made = [keys.new_key() for _ in range(wish.count)]

@@ -16,14 +16,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from controlplane.cli import contexts, seen
-from controlplane.cli.client import Client
+from controlplane.cli import asking, contexts, seen
+from controlplane.cli.client import Client, Document
 from controlplane.cli.exits import Conflict, NotFound
-from controlplane.signing import chain, keys
+from controlplane.signing import chain, counting, held
 from controlplane.signing.chain import Chain
 from controlplane.signing.documents import file_name, is_model
 from controlplane.signing.keys import Signer
 from controlplane.signing.listing import listed
+from controlplane.signing.proposal import SHORT
 from protos import trust
 from protos.errors import Rejected
 from protos.ids import Digest, ModelName, Version
@@ -60,6 +61,7 @@ class Keyring:
 
     names: tuple[str, ...] = ()
     root: Path | None = None
+    ask: held.Ask = field(default_factory=lambda: asking.asker({}))
 
     def __bool__(self) -> bool:
         return bool(self.names)
@@ -67,8 +69,11 @@ class Keyring:
 
 @dataclass(frozen=True)
 class Signed:
+    """`waits`: what was signed is a proposal, until others sign it as well; it says what they are to do."""
+
     listings: Mapping[str, Listing] = field(default_factory=dict)  # by path, as they are listed now
     changed: bool = False
+    waits: str = ""
 
 
 def keyring(given: Sequence[str], context: contexts.Context, environment: Mapping[str, str]) -> Keyring:
@@ -81,7 +86,7 @@ def keyring(given: Sequence[str], context: contexts.Context, environment: Mappin
         return Keyring()
     beside = [Path(name).with_name("root.json") for name in names if Path(name).exists()]
     there = [path for path in beside if path.exists()]
-    return Keyring(names, there[0] if there else remembered_root(context, environment))
+    return Keyring(names, there[0] if there else remembered_root(context, environment), asking.asker(environment))
 
 
 def remembered_root(context: contexts.Context, environment: Mapping[str, str]) -> Path:
@@ -121,8 +126,9 @@ def sign(
     whole: bool = False,
     again: bool = False,
 ) -> Signed:
-    """List `wishes` under `terms`, withdraw `gone`. `whole`: look at every model, so that what is due is signed anew
-    as well; `again`: what is not due, too.
+    """List `wishes` under `terms`, withdraw `gone`; propose it where others must sign as well.
+
+    `whole`: look at every model, so that what is due is signed anew as well; `again`: what is not due, too.
 
     Raises:
         Rejected: the keys may not sign, what is here is not proven, or the control plane refuses.
@@ -155,6 +161,8 @@ def _sign(
     signers = opened(ring, found, trust.MODELS)
     due = news or gone or whole
     made = listed(found, news, gone, signers, max(int(time.time()), 0), again=again) if due else {}
+    if made and counting.missing(counting.needs(found.contents, made)):
+        return Signed(changed=True, waits=propose(client, made, gone))
     after = _listed(send(client, ring, found, made, gone) if made else found)
     return Signed({each.path: after[each.path] for each in wishes}, changed=bool(made))
 
@@ -173,7 +181,7 @@ def _same(wish: Listing, before: Listing | None) -> bool:
 def opened(ring: Keyring, found: Chain, role: str) -> list[Signer]:
     """Raises Rejected."""
     trusted = found.keys(role)
-    return [keys.opened(name, trusted) for name in ring.names]
+    return [held.opened(name, trusted, ring.ask) for name in ring.names]
 
 
 def fetched(client: Client, ring: Keyring, roles: Iterable[str] | None = None) -> Chain:
@@ -241,3 +249,27 @@ def send(client: Client, ring: Keyring, found: Chain, made: Mapping[str, bytes],
     if ring.root is not None:
         seen.keep(ring.root, after)
     return after
+
+
+def propose(client: Client, made: Mapping[str, bytes], gone: Sequence[Release] = ()) -> str:
+    """`made`, for others to sign; what is to be done next.
+
+    Raises Rejected, Conflict: somebody else signed meanwhile.
+    """
+    body = {
+        "documents": {role: content.decode() for role, content in made.items()},
+        "withdraw": [f"{model}@{version}" for model, version in gone],
+    }
+    return waiting(client.document("POST", "/proposals", json=body))
+
+
+def waiting(proposal: Document) -> str:
+    """What a proposal lacks, and the command that gives it."""
+    name, needs = proposal["id"][:SHORT], proposal["needs"]
+    lacks = [f"{each['role']} {len(each['signedBy'])} of {each['threshold']}" for each in needs if _short(each)]
+    told = f"proposal {name} waits for signatures ({', '.join(lacks)})"
+    return f"{told}: another holder runs 'longshore keys sign {name}'"
+
+
+def _short(need: Document) -> bool:
+    return len(need["signedBy"]) < int(need["threshold"])

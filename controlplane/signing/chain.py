@@ -28,11 +28,7 @@ class Chain:
 
     def keys(self, role: str) -> list[Key]:
         """That may sign `role`."""
-        above = metadata.parsed(delegator(role), self.contents[delegator(role)]).signed
-        return [
-            above.keys[each] if delegator(role) == trust.ROOT else above.delegations.keys[each]
-            for each in sorted(above.get_delegated_role(role).keyids)
-        ]
+        return list(metadata.trusted(role, self.contents[delegator(role)]).values())
 
     def threshold(self, role: str) -> int:
         return self.documents[delegator(role)].delegated[role].threshold

@@ -1,24 +1,29 @@
-"""Keys that sign, by `securesystemslib`: files of ours (Ed25519, PKCS#8, 0600), and whatever a key URI names.
+"""Keys that sign, by `securesystemslib`: files of ours (Ed25519, PKCS#8, 0600), and public halves told by others.
 
-A URI (`hsm:`, `hv:`, `awskms:`, `gcpkms:`, `azurekms:`, `file2:`) is tried against the public keys that the role
-trusts; the one it really signs for is its own. No private key leaves this file but into its own, closed to others.
+No private key leaves this module but into its own file, closed to others. Keys that lie elsewhere: see `held`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
-from securesystemslib.signer import SIGNER_FOR_URI_SCHEME, CryptoSigner, Key, Signer, SSlibKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
+from securesystemslib.formats import encode_canonical
+from securesystemslib.signer import CryptoSigner, Key, Signer, SSlibKey
 
 from protos.errors import Fatal, Rejected
 
 __all__ = ["CryptoSigner", "Key", "Signer"]
-_PROBE = b"longshore: does this key answer to that name?"
 
 
 def new_key() -> CryptoSigner:
@@ -81,19 +86,21 @@ def public_key(key_id: str, fields: dict[str, Any]) -> Key:
         raise Rejected("the control plane told a key that this command does not know; update it") from error
 
 
-def opened(name: str, trusted: Iterable[Key]) -> Signer:
-    """The signer that a file name or a key URI means; a URI's must be one of `trusted`. Raises Rejected."""
-    scheme = name.partition(":")[0]
-    if ":" not in name or scheme not in SIGNER_FOR_URI_SCHEME:
-        return read_key(Path(name))
-    reasons = []
-    for key in trusted:
-        try:
-            signer = Signer.from_priv_key_uri(name, key)
-            key.verify_signature(signer.sign(_PROBE), _PROBE)
-        except Exception as error:  # noqa: BLE001 - every kind of signer raises its own
-            reasons.append(str(error))
-        else:
-            return signer
-    why = reasons[0] if reasons else "no key is trusted yet"
-    raise Rejected(f"{scheme}: gives no signature of a key that may sign this ({why}); see 'longshore keys'")
+def pem(key: Key) -> bytes:
+    """The public half, as others may be given it. Raises Rejected."""
+    try:
+        value = key.keyval["public"]
+        found = load_pem_public_key(value.encode()) if value.startswith("-") else _ed25519(value)
+        return found.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    except Exception as error:  # as above
+        raise Rejected(f"{key.keyid[:12]} is no key that this command knows; update it") from error
+
+
+def _ed25519(value: str) -> Ed25519PublicKey:
+    return Ed25519PublicKey.from_public_bytes(bytes.fromhex(value))
+
+
+def fingerprint(key: Key) -> str:
+    """What a key is called when nobody calls it otherwise: its SHA-256. Another's name would hide whose it is."""
+    told = encode_canonical({"keytype": key.keytype, "scheme": key.scheme, "keyval": key.keyval})
+    return hashlib.sha256(str(told).encode()).hexdigest()

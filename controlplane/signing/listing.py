@@ -41,12 +41,13 @@ def listed(
     again: bool = False,
 ) -> dict[str, bytes]:
     """New documents by role: releases of `wishes` listed, those of `gone` no more. What is due is signed anew as well;
-    `again`: whatever its age, so that its version is above what boxes saw before a backup was restored.
+    `again`: whatever its age, so that its version is above what boxes saw before a backup was restored. Where several
+    must sign and not all of them are here, the others add theirs: see `counting`.
 
     A release gets its model's next number, whatever the wish says; one that is listed already keeps the one it has.
 
     Raises:
-        Rejected: too few of the keys that may sign; a release to withdraw that is not listed.
+        Rejected: none of the keys may sign; a release to withdraw that is not listed.
     """
     signing = able(chain, trust.MODELS, signers)
     changed = _changed(chain.documents, wishes, gone)
@@ -61,14 +62,13 @@ def listed(
 
 
 def able(chain: Chain, role: str, signers: Sequence[Signer]) -> list[Signer]:
-    """Those of `signers` that may sign `role`. Raises Rejected where they are too few."""
+    """Those of `signers` that may sign `role`. Raises Rejected where none may."""
     trusted = {key.keyid for key in chain.keys(role)}
     found = {each.public_key.keyid: each for each in signers if each.public_key.keyid in trusted}
-    need = chain.threshold(role)
-    if len(found) < need:
+    if not found:
         raise Rejected(
-            f"{role} wants signatures of {need} of its {len(trusted)} keys, and {len(found)} of those given may sign: "
-            "name others with --key ('longshore keys' shows which may)"
+            f"{role} wants signatures of {chain.threshold(role)} of its {len(trusted)} keys, and 0 of those given may "
+            "sign: name others with --key ('longshore keys' shows which may)"
         )
     return list(found.values())
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from securesystemslib.signer import Key, Signer
+from securesystemslib.signer import Key, Signature, Signer
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import (
     DelegatedRole,
@@ -23,6 +23,7 @@ from tuf.api.metadata import (
 )
 from tuf.api.serialization import DeserializationError
 
+from controlplane.signing import keys
 from controlplane.signing.documents import LAST_NUMBER, PATHS, Document, Keys, lifetime, model_paths
 from protos import ids, trust
 from protos.errors import Rejected
@@ -59,19 +60,38 @@ def read(role: str, content: bytes, delegator: bytes, by: str) -> Document:
     )
 
 
+def trusted(role: str, delegator: bytes) -> dict[str, Key]:
+    """The keys that may sign `role`, by id; `delegator`: the document that names them. Raises Rejected."""
+    above: Root | Targets = Metadata.from_bytes(delegator).signed
+    try:
+        ids = above.get_delegated_role(role).keyids
+        return {each: above.get_key(each) for each in sorted(ids)}
+    except (ValueError, RepositoryError) as error:
+        raise Rejected(f"{above.type}.json says nothing of who may sign {role}") from error
+
+
 def _said(role: str, signed: Signed) -> dict[str, Any]:
     if isinstance(signed, Root):
+        _check_distinct(role, signed.keys)
         return {"delegated": {name: _keys(each) for name, each in signed.roles.items()}}
     if isinstance(signed, Snapshot):
         return {"named": {name.removesuffix(".json"): meta.version for name, meta in signed.meta.items()}}
     if isinstance(signed, Timestamp):
         return {"named": {trust.SNAPSHOT: signed.snapshot_meta.version}}
     assert isinstance(signed, Targets)
+    _check_distinct(role, signed.delegations.keys if signed.delegations else {})
     return _delegations(signed) | _targets(role, signed)
 
 
 def _keys(role: Role) -> Keys:
     return Keys(frozenset(role.keyids), role.threshold)
+
+
+def _check_distinct(name: str, known: Mapping[str, Key]) -> None:
+    """Two names of one key would count twice. Raises Rejected."""
+    halves = [keys.pem(each) for each in known.values()]
+    if len(set(halves)) < len(halves):
+        raise Rejected(f"{name}.json trusts one key under two names; it would count as two signatures")
 
 
 def _delegations(signed: Targets) -> dict[str, Any]:
@@ -128,14 +148,14 @@ def expiry(role: str, now: int) -> datetime:
 
 def delegations(roles: Mapping[str, tuple[Iterable[Key], int]]) -> Delegations:
     """role → who may sign it, and how many must. Whatever a role does not name, nobody else is asked for."""
-    keys: dict[str, Key] = {}
+    whole: dict[str, Key] = {}
     named: dict[str, DelegatedRole] = {}
-    for role, (trusted, threshold) in roles.items():
-        mine = {key.keyid: key for key in trusted}
-        keys |= mine
+    for role, (holders, threshold) in roles.items():
+        mine = {key.keyid: key for key in holders}
+        whole |= mine
         paths = list(PATHS.get(role) or model_paths(role))
         named[role] = DelegatedRole(role, sorted(mine), threshold, terminating=True, paths=paths)
-    return Delegations(keys, named)
+    return Delegations(whole, named)
 
 
 def meta(content: bytes, version: int) -> MetaFile:
@@ -147,8 +167,38 @@ def signed(document: Signed, signers: Iterable[Signer]) -> bytes:
     """Raises Rejected: a signer refused."""
     made: Metadata[Any] = Metadata(document)
     for signer in signers:
-        try:
-            made.sign(signer, append=True)
-        except RepositoryError as error:
-            raise Rejected(f"a key did not sign ({error.__cause__ or error}); see that it is reachable") from error
+        _sign(made, signer)
     return made.to_bytes()
+
+
+def signature(role: str, content: bytes, signer: Signer) -> str:
+    """That of `signer` alone over a document as it is, in hex. Raises Rejected."""
+    found = parsed(role, content)
+    return _sign(found, signer).signature
+
+
+def _sign(document: Metadata[Any], signer: Signer) -> Signature:
+    try:
+        return document.sign(signer, append=True)
+    except RepositoryError as error:
+        raise Rejected(f"a key did not sign ({error.__cause__ or error}); see that it is reachable") from error
+
+
+def with_signatures(role: str, content: bytes, signatures: Mapping[str, str]) -> bytes:
+    """`signatures`: hex, by id of key. One key has one, whatever was there. Whether they count, `read` tells."""
+    found = parsed(role, content)
+    found.signatures |= {key: Signature(key, hexed) for key, hexed in signatures.items()}
+    found.signatures = dict(sorted(found.signatures.items()))
+    return found.to_bytes()
+
+
+def only(role: str, content: bytes, signed_by: Iterable[str]) -> bytes:
+    """Without signatures of others. Raises Rejected."""
+    found = parsed(role, content)
+    found.signatures = {key: found.signatures[key] for key in sorted(signed_by)}
+    return found.to_bytes()
+
+
+def statement(role: str, content: bytes) -> bytes:
+    """What is signed of a document: all but the signatures. Raises Rejected."""
+    return parsed(role, content).signed_bytes

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from controlplane.signing import ceremony, metadata
+from controlplane.signing import ceremony, counting, metadata
 from controlplane.signing.chain import Chain
 from controlplane.signing.documents import RELEASE, is_model
 from controlplane.signing.keys import Key, Signer
@@ -29,25 +29,20 @@ class Trusted:
     keys: tuple[Key, ...]
     threshold: int
 
-    def signers(self, role: str, held: Iterable[Signer]) -> list[Signer]:
-        """Those of `held` that may. Raises Rejected where they are too few."""
+    def signers(self, held: Iterable[Signer]) -> list[Signer]:
+        """Those of `held` that may."""
         ids = {key.keyid for key in self.keys}
-        found = {each.public_key.keyid: each for each in held if each.public_key.keyid in ids}
-        if len(found) < self.threshold:
-            raise Rejected(
-                f"{role} wants {self.threshold} signatures of its {len(ids)} keys, and {len(found)} of them are here; "
-                "bring the others"
-            )
-        return list(found.values())
+        return list({each.public_key.keyid: each for each in held if each.public_key.keyid in ids}.values())
 
 
 def rotated(
     chain: Chain, changes: Mapping[str, Trusted], held: Sequence[Signer], now: int, *, renew: bool = False
 ) -> dict[str, bytes]:
-    """New documents by role. `held`: signers of all kinds, old and new. `renew`: root and targets, changed or not.
+    """New documents by role, signed by those of `held` that may: signers of all kinds, old and new. Whether they are
+    enough, `counting` tells. `renew`: root and targets, changed or not.
 
     Raises:
-        Rejected: a threshold that cannot be met, or signers that are missing.
+        Rejected: a threshold that cannot be met.
     """
     wanted = {trust.MODELS if role == RELEASE else role: trusted for role, trusted in changes.items()}
     for role, trusted in wanted.items():
@@ -61,6 +56,16 @@ def rotated(
     if trust.MODELS in wanted:
         made |= _listed(chain, wanted[trust.MODELS], held, now)
     return made
+
+
+def check_whole(chain: Chain, made: Mapping[str, bytes]) -> None:
+    """Raises Rejected where signatures are missing."""
+    for each in counting.needs(chain.contents, made):
+        if each.missing:
+            raise Rejected(
+                f"{each.role} wants {each.threshold} signatures of its {len(each.keys)} keys, and {len(each.signed)} "
+                "of them are here; bring the others, or let their holders sign: 'longshore keys propose'"
+            )
 
 
 def trusted(chain: Chain, role: str) -> Trusted:
@@ -79,19 +84,19 @@ def _root(chain: Chain, wanted: Mapping[str, Trusted], held: Sequence[Signer], n
         {role: (each.keys, each.threshold) for role, each in after.items()},
         now,
     )
-    signers = [*trusted(chain, trust.ROOT).signers(trust.ROOT, held), *after[trust.ROOT].signers(trust.ROOT, held)]
+    signers = [*trusted(chain, trust.ROOT).signers(held), *after[trust.ROOT].signers(held)]
     return metadata.signed(document, {each.public_key.keyid: each for each in signers}.values())
 
 
 def _targets(chain: Chain, wanted: Mapping[str, Trusted], held: Sequence[Signer], now: int) -> bytes:
     below = {role: _after(chain, wanted, role) for role in BELOW_TARGETS}
-    signers = _after(chain, wanted, trust.TARGETS).signers(trust.TARGETS, held)
+    signers = _after(chain, wanted, trust.TARGETS).signers(held)
     last = chain.documents[trust.TARGETS].version
     return ceremony.targets({role: (each.keys, each.threshold) for role, each in below.items()}, last, signers, now)
 
 
 def _listed(chain: Chain, after: Trusted, held: Sequence[Signer], now: int) -> dict[str, bytes]:
-    signers, before = after.signers(RELEASE, held), chain.documents[trust.MODELS]
+    signers, before = after.signers(held), chain.documents[trust.MODELS]
     made = {role: signed_again(found, signers, now) for role, found in chain.documents.items() if is_model(role)}
     made[trust.MODELS] = ceremony.models(
         after.keys, after.threshold, sorted(before.delegated), before.version, signers, now

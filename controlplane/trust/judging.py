@@ -45,13 +45,18 @@ class Upload:
     now: int  # Unix seconds
 
 
-def judge(upload: Upload) -> None:
-    """Raises Rejected with the file and the rule it breaks; Conflict when it was made of what is no longer newest."""
+def judge(upload: Upload, *, proposed: bool = False) -> None:
+    """`proposed`: what came waits for signatures yet; all else must be right already.
+
+    Raises Rejected with the file and the rule it breaks; Conflict when it was made of what is no longer newest.
+    """
     for role in sorted(upload.roles):
         _allowed(role)
-    _signed(upload)
+    _signed(upload, upload.roles if proposed else frozenset())
     if upload.root_by_old is not None:
-        _root(upload.after[trust.ROOT], upload.root_by_old)
+        _root(upload.after[trust.ROOT])
+        if not proposed:
+            _root_by_old(upload.root_by_old)
     for role in sorted(upload.roles):
         _newer(role, upload)
         _fresh(role, upload)
@@ -87,11 +92,14 @@ def _fresh(role: str, upload: Upload) -> None:
         raise Rejected(f"{role}.json has expired already; see that the signer's clock is right, and sign again")
 
 
-def _root(root: Document, by_old: Document) -> None:
+def _root_by_old(by_old: Document) -> None:
     if not by_old.verified:
         raise Rejected(
             f"root.json has {len(by_old.signed_by)} of the {by_old.threshold} signatures that the root before it wants"
         )
+
+
+def _root(root: Document) -> None:
     if root.delegated.keys() != TOP:
         raise Rejected(f"root.json must name keys of {', '.join(sorted(TOP))}, and of nothing else")
 
@@ -163,10 +171,10 @@ def _storable(item: Listing) -> bool:
     return fits and all(map(ids.is_one_line, (*words, item.signed_by)))
 
 
-def _signed(upload: Upload) -> None:
-    """What came, and what stays under a delegator that came."""
+def _signed(upload: Upload, waiting: frozenset[str]) -> None:
+    """What came, unless it is `waiting`, and what stays under a delegator that came."""
     for role, found in sorted(upload.after.items()):
-        if role not in trust.ONLINE and not found.verified:
+        if role not in trust.ONLINE and role not in waiting and not found.verified:
             raise Rejected(
                 f"{role}.json has {len(found.signed_by)} of the {found.threshold} signatures that "
                 f"{delegator(role)}.json wants; sign it with the keys it trusts, in the same upload"
@@ -178,5 +186,5 @@ def _able(upload: Upload) -> None:
         if role not in upload.able:
             raise Rejected(
                 f"this control plane holds too few keys for {role} as these documents want it; make its keys with "
-                "'longshore keys rotate'"
+                "'longshore keys rotate', or put its key URI into a file NAME.uri in its folder 'trust'"
             )

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from controlplane.trust.proposals import ProposalService
 from controlplane.trust.service import TrustService
 from protos.errors import LongshoreError
 
@@ -15,11 +16,12 @@ Sleep = Callable[[float], Awaitable[object]]
 log = logging.getLogger(__name__)
 
 
-async def run(service: TrustService, sleep: Sleep = asyncio.sleep) -> None:
+async def run(service: TrustService, proposals: ProposalService, sleep: Sleep = asyncio.sleep) -> None:
     """Until cancelled."""
     while True:
         try:
             await asyncio.to_thread(tick, service)
+            await asyncio.to_thread(proposals.sweep)
         except LongshoreError as error:
             log.warning("trust loop: %s", error)
         await sleep(TICK_SECONDS)

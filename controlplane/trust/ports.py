@@ -109,7 +109,7 @@ class Notary(Protocol):
     ) -> bytes:
         """The next version of an online role, of these contents. `wanted` is for `assign`; `now` in Unix seconds.
 
-        `life`: seconds that it is good for new installs.
+        `life`: seconds that it is good for new installs. Raises Retryable: a key that lies elsewhere is away.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""All SQL of signed metadata. Each method works inside the caller's transaction.
+"""All SQL of signed metadata and proposals. Each method works inside the caller's transaction.
 
 Who writes takes `lock` first and reads afterwards, so that there is one writer at a time: the first root's row stands
 for all of it on PostgreSQL; SQLite runs one writer anyway. Roots are kept for ever, since boxes climb them.
@@ -16,6 +16,7 @@ from protos import trust
 from protos.ids import Digest, ModelName, Version
 from protos.trust import Listing
 
+PENDING = "pending"  # of a proposal that is not closed
 KEEP_VERSIONS = 16
 KEEP_MS = 600_000  # a box may be half-way through what was newest a moment ago
 
@@ -82,6 +83,28 @@ class TrustRepository:
             (ModelName(model), Version(version)): Registered(Digest(digest), size, task)
             for model, version, digest, size, task in self._session.execute(select(*columns))
         }
+
+
+class ProposalRepository:
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def row(self, name: str) -> tables.Proposal | None:
+        return self._session.get(tables.Proposal, name)
+
+    def pending(self, now_ms: int) -> list[tables.Proposal]:
+        found = tables.Proposal
+        query = select(found).where(found.state == PENDING, found.expires_ms > now_ms)
+        return list(self._session.scalars(query.order_by(found.created_ms, found.id)))
+
+    def lapsed(self, now_ms: int) -> list[tables.Proposal]:
+        found = tables.Proposal
+        return list(self._session.scalars(select(found).where(found.state == PENDING, found.expires_ms <= now_ms)))
+
+    def forget(self, before_ms: int) -> None:
+        """What was closed before that moment."""
+        found = tables.Proposal
+        self._session.execute(delete(found).where(found.state != PENDING, found.closed_ms < before_ms))
 
 
 def _row(item: Listing) -> tables.Listing:

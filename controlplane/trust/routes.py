@@ -26,7 +26,7 @@ def list_metadata(services: Current) -> schemas.MetadataList:
 @router.put("/metadata", dependencies=_USER, summary="Documents signed elsewhere; all are taken or none")
 def put_metadata(body: schemas.NewDocuments, response: Response, services: Current) -> schemas.TakenAnswer:
     documents = {role: text.encode() for role, text in body.documents.items()}
-    taken = services.trust.take(documents, frozenset(map(_path, body.withdraw)))
+    taken = services.trust.take(documents, frozenset(map(release_path, body.withdraw)))
     if taken:
         services.boxes.refresh()
     response.headers["Longshore-Change"] = "configured" if taken else "unchanged"
@@ -34,7 +34,7 @@ def put_metadata(body: schemas.NewDocuments, response: Response, services: Curre
     return schemas.TakenAnswer(roles=list(taken))
 
 
-def _path(release: str) -> str:
+def release_path(release: str) -> str:
     model, at, version = release.partition("@")
     if not at:
         raise Rejected(f"withdraw names releases as NAME@VERSION, and {release!r} is none")

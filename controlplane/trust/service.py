@@ -23,6 +23,7 @@ from controlplane.trust.judging import Registered, Upload
 from controlplane.trust.ports import Notary, PublicKey
 from controlplane.trust.repository import TrustRepository
 from protos import trust
+from protos.errors import Retryable
 from protos.ids import ModelName, Version
 from protos.trust import Listing
 
@@ -104,41 +105,51 @@ class TrustService:
             Conflict: somebody else signed meanwhile.
         """
         with self._database.begin() as session:
-            repository = TrustRepository(session)
-            repository.lock()
-            contents = repository.newest()
-            new = {role: content for role, content in documents.items() if contents.get(role) != content}
-            if new:
-                after = self._judged(contents, new, withdrawn, repository.releases())
-                for role in sorted(new):
-                    repository.add(after[role], new[role], self._now_ms())
-                    repository.prune(role, self._now_ms())
-                self._settle(session, contents | new)
+            return self.keep(session, documents, withdrawn)
+
+    def keep(
+        self, session: Session, documents: Mapping[str, bytes], withdrawn: frozenset[str] = frozenset()
+    ) -> tuple[str, ...]:
+        """As `take`, in the caller's transaction."""
+        repository = TrustRepository(session)
+        repository.lock()
+        contents = repository.newest()
+        new = {role: content for role, content in documents.items() if contents.get(role) != content}
+        if new:
+            upload = self._upload(contents, new, withdrawn, repository.releases())
+            judging.judge(upload)
+            for role in sorted(new):
+                repository.add(upload.after[role], new[role], self._now_ms())
+                repository.prune(role, self._now_ms())
+            self._settle(session, contents | new)
         return tuple(sorted(new))
 
-    def _judged(
+    def weigh(self, session: Session, documents: Mapping[str, bytes], withdrawn: frozenset[str]) -> None:
+        """Whether they could be taken once they are signed. Raises Rejected, Conflict."""
+        repository = TrustRepository(session)
+        upload = self._upload(repository.newest(), documents, withdrawn, repository.releases())
+        judging.judge(upload, proposed=True)
+
+    def _upload(
         self,
         contents: Mapping[str, bytes],
         new: Mapping[str, bytes],
         withdrawn: frozenset[str],
         releases: Mapping[tuple[ModelName, Version], Registered],
-    ) -> dict[str, Document]:
-        """The state with `new`, by role. Raises Rejected, Conflict."""
+    ) -> Upload:
+        """The state with `new`. Raises Rejected."""
         merged = {**contents, **new}
-        after = {role: self._notary.read(merged, role) for role in merged if role not in trust.ONLINE}
         old_root = contents.get(trust.ROOT, new.get(trust.ROOT))
-        upload = Upload(
+        return Upload(
             roles=frozenset(new),
             before={role: self._notary.read(contents, role) for role in contents},
-            after=after,
+            after={role: self._notary.read(merged, role) for role in merged if role not in trust.ONLINE},
             root_by_old=self._notary.read(merged, trust.ROOT, old_root) if trust.ROOT in new else None,
             releases=releases,
             withdrawn=withdrawn,
             able=frozenset(role for role in trust.ONLINE if self._notary.able(merged, role)),
             now=self._now_ms() // 1000,
         )
-        judging.judge(upload)
-        return after
 
     def new_online_key(self) -> PublicKey:
         """A key pair of this control plane; it signs once an uploaded root or targets names it. Raises Fatal."""
@@ -168,7 +179,11 @@ class TrustService:
             if not self._notary.able(contents, role):
                 log.error("no key here may sign %s; see 'longshore keys', and docs/operations.md for what to do", role)
                 return
-            contents[role] = self._notary.sign(contents, role, wanted, self._now_ms() // 1000, lives[role])
+            try:
+                contents[role] = self._notary.sign(contents, role, wanted, self._now_ms() // 1000, lives[role])
+            except Retryable as error:
+                log.error("%s is signed later: %s", role, error)
+                return
             repository = TrustRepository(session)
             repository.add(self._notary.read(contents, role), contents[role], self._now_ms())
             repository.prune(role, self._now_ms())

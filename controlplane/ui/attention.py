@@ -19,7 +19,11 @@ from protos.problems import pressing
 
 BAD, WARN, NOTE = "bad", "attention", "note"
 _ORDER = (BAD, WARN, NOTE)
+SHORT = 12  # letters of an id
 LITTLE_DISK = 2 << 30  # bytes
+
+
+Unsigned = tuple[str, str, tuple[str, ...]]  # id, proposer and roles of a proposal
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,9 @@ def concerns(
     cameras: Iterable[Document],
     around: Around,
     answering: Mapping[str, Sequence[Answering]],
+    unsigned: Iterable[Unsigned] = (),
 ) -> list[Concern]:
-    """`answering`: of the last minute, by camera."""
+    """`answering`: of the last minute, by camera. `unsigned`: what waits for signatures of others."""
     found = [each for node in nodes for each in _node(node, around)]
     away = {name_of(node) for node in nodes if node["status"]["phase"] != "Online"}
     for camera in cameras:
@@ -44,7 +49,15 @@ def concerns(
             found += _camera(camera, answering.get(name_of(camera), ()))
     for item in around.deployments:
         found += _deployment(item)
+    found += map(_unsigned, unsigned)
     return sorted(found, key=lambda each: _ORDER.index(each.level))
+
+
+def _unsigned(item: Unsigned) -> Concern:
+    name, who, roles = item
+    files = " and ".join(f"{role}.json" for role in roles) if len(roles) < 3 else f"{len(roles)} documents"
+    said = f"by {who} waits for others to sign {files}; a holder runs 'longshore keys sign {name[:SHORT]}'"
+    return Concern(WARN, f"proposal {name[:SHORT]}", said, "/releases")
 
 
 def _node(node: Document, around: Around) -> Iterator[Concern]:

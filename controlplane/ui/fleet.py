@@ -38,6 +38,7 @@ class Input:
     chart: Mapping[str, Any] = field(default_factory=dict)
     trouble: str = ""  # why no telemetry comes
     filter: Filter = field(default_factory=Filter)
+    unsigned: Sequence[attention.Unsigned] = ()
     look: str = ""  # how boxes are shown: grid or table
 
     @property
@@ -49,7 +50,7 @@ def fleet(given: Input) -> View:
     recent = Recent(given.windows, given.now_ms)
     answers = answering.by_camera(recent.parts, given.deployments)
     of_camera, of_deployment = recent.by(lambda each: each.camera), recent.by(lambda each: each.deployment)
-    concerns = attention.concerns(given.nodes, given.cameras, given.around, answers)
+    concerns = attention.concerns(given.nodes, given.cameras, given.around, answers, given.unsigned)
     shown_boxes = chosen(sorted(given.nodes, key=_edges_first), given.filter, box_state)
     shown_cameras = sorted(given.cameras, key=_running_last)[:CAMERAS_SHOWN]
     facts: dict[str, Any] = {

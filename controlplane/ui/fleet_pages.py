@@ -81,6 +81,7 @@ def fleet_page(services: Services, asked: Asked, drawn: FleetChart) -> View:
             chart=drawn.drawn(),
             trouble=services.telemetry.trouble,
             filter=lists.asked(asked.query, "boxes"),
+            unsigned=services.proposals.waiting(),
             look=asked.query.get("boxes", ""),
         )
     )

@@ -11,6 +11,8 @@ from controlplane.registry import cards
 from controlplane.registry.difference import Side, difference
 from controlplane.registry.domain import StoredRelease
 from controlplane.shape import moment
+from controlplane.signing.proposal import SHORT
+from controlplane.trust.proposals import Proposal
 from controlplane.ui import differences, models
 from controlplane.ui.page import Asked, Crumb, View
 from controlplane.ui.shell import Page, each
@@ -33,7 +35,22 @@ def one_model(services: Services, asked: Asked) -> View:
 def list_releases(services: Services, _asked: Asked) -> View:
     deployments = services.fleet.list_deployments()
     lines = [models.release_line(release, deployments) for release in reversed(services.registry.releases())]
-    return View("releases.html", "Releases", "models", {"lines": lines}, crumbs=(MODELS,))
+    facts = {"lines": lines, "proposals": [_proposal(each) for each in services.proposals.pending()]}
+    return View("releases.html", "Releases", "models", facts, crumbs=(MODELS,))
+
+
+def _proposal(found: Proposal) -> dict[str, str]:
+    """What waits for signatures: of whom, what would change, and until when."""
+    needs = [f"{each.role}: {len(each.signed)} of {each.threshold}" for each in found.needs]
+    return {
+        "name": found.id[:SHORT],
+        "who": found.who,
+        "created": moment(found.created_ms),
+        "expires": moment(found.expires_ms)[:10],
+        "signed": ", ".join(needs),
+        "changes": "\n".join(found.changes),
+        "trouble": found.trouble,
+    }
 
 
 class ReleasePage:

@@ -17,7 +17,7 @@ from controlplane.fleet.repository import FleetRepository
 from controlplane.migrations.migrate import migrate
 from controlplane.signing.documents import Document
 from controlplane.trust.judging import Registered
-from controlplane.trust.repository import KEEP_MS, KEEP_VERSIONS, TrustRepository
+from controlplane.trust.repository import KEEP_MS, KEEP_VERSIONS, PENDING, ProposalRepository, TrustRepository
 from controlplane.trust.service import TrustService
 from protos import trust
 from protos.errors import LongshoreError
@@ -134,3 +134,35 @@ def test_replicas_that_sign_at_once_sign_one_after_the_other(database: Database,
     with database.read() as session:
         rows = session.query(tables.SignedDocument).filter_by(role=trust.TIMESTAMP).count()
     assert rows == 2  # the first one, and one for all four
+
+
+def propose(database: Database, name: str, created_ms: int, expires_ms: int = 100, **more: object) -> None:
+    about = {"who": "ann", "documents": {"root": "{}"}, "withdrawn": [], "state": PENDING} | more
+    with database.begin() as session:
+        session.add(tables.Proposal(id=name, created_ms=created_ms, expires_ms=expires_ms, **about))
+
+
+def test_proposals_are_listed_oldest_first_while_they_wait(database: Database) -> None:
+    propose(database, "b", 2)
+    propose(database, "a", 1)
+    propose(database, "late", 0, expires_ms=50)
+    propose(database, "closed", 0, state="cancelled", closed_ms=10)
+    with database.read() as session:
+        repository = ProposalRepository(session)
+        assert [row.id for row in repository.pending(50)] == ["a", "b"]
+        assert [row.id for row in repository.lapsed(50)] == ["late"]
+        found = repository.row("a")
+        assert found is not None
+        assert (found.documents, found.closed_by) == ({"root": "{}"}, "")
+        assert repository.row("none") is None
+
+
+def test_a_proposal_is_forgotten_long_after_it_was_closed_and_never_while_it_waits(database: Database) -> None:
+    propose(database, "waits", 0)
+    propose(database, "old", 0, state="published", closed_ms=10)
+    propose(database, "new", 0, state="lapsed", closed_ms=20)
+    with database.begin() as session:
+        ProposalRepository(session).forget(20)
+    with database.read() as session:
+        left = [name for name in ("waits", "old", "new") if ProposalRepository(session).row(name)]
+    assert left == ["waits", "new"]

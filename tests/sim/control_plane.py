@@ -145,7 +145,7 @@ class SimControlPlane:
             notifier=self.notifier,
             inspector=self.inspector,
             grants=Grants(b"k" * 32),
-            notary=FolderNotary(self.config.folder / "trust"),
+            notary=FolderNotary(self.config.folder / "trust", self.config.key_pin),
             executor=self.executor,
         )
         return assemble(self.config, adapters)

@@ -10,15 +10,21 @@ import click
 
 from controlplane.cli import kinds, output, session
 from controlplane.cli.client import Document
+from controlplane.cli.commands import proposals
 
 HELP = """Keys of the signed metadata: who may sign what, where each key is held, and how fresh all of it is.
 
 Roles: root says which keys count, targets who may sign releases and assignments; both are offline. release is held by
 those who make releases. timestamp, snapshot and assign are online: the control plane signs with them by itself.
 
+Where several must sign, one proposes and the others sign, each on his own machine with his own key: 'propose',
+'pending', 'sign', 'cancel'.
+
 \b
 Examples:
   longshore keys
+  longshore keys propose root --add bo.pub --threshold 2 --key root.key
+  longshore keys sign 3f2a91b0c4d7 --key bo.key
   longshore keys rotate release --offline /media/stick/offline
   longshore keys renew --offline /media/stick/offline
 """
@@ -39,9 +45,14 @@ FORM = click.option("-o", "--output", "form", type=click.Choice(["table", "json"
 @click.pass_context
 def command(ctx: click.Context, form: str) -> None:
     if ctx.invoked_subcommand is None:
+        from controlplane.cli import signing
+
         with session.client() as client:
             items = client.listed("metadata")
+            waiting = client.listed("proposals") if form == "table" else []
         output.show(output.listed("Role", items), [TITLES, *map(_row, items)], form, none="no signed metadata")
+        for each in waiting:
+            click.echo(each["trouble"] or signing.waiting(each))
 
 
 def _row(item: Document) -> list[str]:
@@ -57,6 +68,9 @@ def _row(item: Document) -> list[str]:
         kinds.since("created")(item, now),
         "expired" if past else f"in {left}",
     ]
+
+
+proposals.add_to(command)
 
 
 @command.command("rotate")

@@ -70,6 +70,8 @@ def signed(client: Client, pushed: Pushed, names: tuple[str, ...], terms: Terms)
         return f"not signed: boxes refuse it until somebody with a release key runs 'longshore sign {pushed.release}'"
     wish = signing.listing(pushed.model, pushed.version, pushed.task, pushed.digest, pushed.size)
     done = signing.sign(client, ring, [wish], terms=terms)
+    if done.waits:
+        return done.waits
     return told(done.listings[wish.path], changed=done.changed)
 
 

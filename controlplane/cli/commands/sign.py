@@ -26,7 +26,13 @@ signs the bytes on your disk instead. --all signs what lies there unsigned, and 
 Examples:
   longshore sign harbour@1.2.0
   longshore sign --all
-  longshore sign harbour@1.2.0 --key ann.key --key hv:release    where two must sign
+  longshore sign harbour@1.2.0 --key ann.key --key hv:release/1    where two must sign, and both keys are here
+
+Where two must sign and one key is here, it is a proposal, which the other holder signs on his own machine: 'longshore
+keys sign'.
+
+\b
+  longshore sign harbour@1.2.0 --key ann.key
   longshore sign harbour@1.2.1 --floor 7
 """
 
@@ -61,6 +67,8 @@ def command(
         ring = needed(client, names)
         wishes = [_wish(client, name) for name in (_unsigned(client) if everything else map(_name, releases))]
         done = signing.sign(client, ring, wishes, terms=terms, whole=everything, again=again)
+    if done.waits:
+        click.echo(done.waits)
     for each in done.listings.values():
         click.echo(f"{each.model}@{each.version} {told(each, changed=done.changed)}")
     if not wishes:

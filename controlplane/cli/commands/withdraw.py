@@ -28,6 +28,9 @@ def command(releases: tuple[str, ...], names: tuple[str, ...]) -> None:
 
     gone = [parsed(each) for each in releases]
     with session.client() as client:
-        signing.sign(client, needed(client, names), (), gone)
+        done = signing.sign(client, needed(client, names), (), gone)
+    if done.waits:
+        click.echo(done.waits)
+        return
     for model, version in gone:
         click.echo(f"{model}@{version} withdrawn")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -278,6 +279,31 @@ async def test_a_root_whose_own_new_key_has_not_signed_is_refused(box: SignedBox
     with pytest.raises(Untrusted, match="root was signed by 0/1 keys"):
         await box.refresh()
     assert box.floors.now.root == 1
+
+
+async def test_a_root_that_two_must_sign_is_refused_with_one_signature_and_taken_with_both(
+    box: SignedBox, repository: SignedRepository
+) -> None:
+    await box.refresh()
+    second = SignedRepository().keys["root"][0]
+    repository.roles["root"].add_key(second.public_key, "root")
+    repository.roles["root"].roles["root"].threshold = 2
+    repository.write_root()
+    with pytest.raises(Untrusted, match="root was signed by 1/2 keys"):
+        await box.refresh()
+    repository.files["2.root.json"] = twice_signed(repository.files["2.root.json"])
+    with pytest.raises(Untrusted, match="signed metadata was refused"):
+        await box.refresh()
+    repository.files["2.root.json"] = repository.signed("root", [*repository.keys["root"], second])
+    await box.refresh()
+    assert box.floors.now.root == 2
+
+
+def twice_signed(content: bytes) -> bytes:
+    """The one signature that it has, once more."""
+    whole = json.loads(content)
+    whole["signatures"] *= 2
+    return json.dumps(whole).encode()
 
 
 async def test_a_root_that_leaves_one_out_is_refused(box: SignedBox, repository: SignedRepository) -> None:

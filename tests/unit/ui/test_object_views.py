@@ -26,6 +26,7 @@ from tests.sim import releases
 from tests.sim.clock import FakeClock
 from tests.sim.control_plane import SimControlPlane
 from tests.sim.fleet_data import DEPLOYMENT, HarbourFleet
+from tests.sim.holders import Holders
 
 HOUR = 3_600_000
 
@@ -351,3 +352,17 @@ def test_open_join_tokens_stand_first() -> None:
     used = {**token, "id": "2", "used": soon, "usedBy": "quay", "expires": later}
     rows = tokens.join_tokens([used, {**token, "expires": soon}, {**token, "id": "3", "expires": later}], soon)
     assert [(row["id"], row["state"]) for row in rows] == [("3", "open"), ("1", "expired"), ("2", "used")]
+
+
+def test_what_waits_for_signatures_is_on_the_pages_with_what_it_would_change(harbour: SimControlPlane) -> None:
+    holders = Holders(harbour)
+    name = holders.proposed(holders.with_bo("root", holders.root))["id"][:12]
+    concerns = FleetPages()(harbour.services, Asked())().values["fleet.concerns"]
+    assert isinstance(concerns, list)
+    told = {each["subject"]: each["sentence"] for each in concerns}
+    assert told[f"proposal {name}"].startswith("by admin waits for others to sign root.json")
+    page = harbour.client.get("/releases").text
+    assert f"longshore keys sign {name}" in page
+    assert "root: 1 of 1 → 2 of 2 must sign" in page
+    holders.plane.services.trust.take(holders.with_bo("root", holders.root, holders.bo))
+    assert "root.json" in harbour.client.get("/releases").text
