@@ -42,7 +42,7 @@ class AgentConfig:
     threads: int = 0  # per engine; 0: one per core
     slots: int = 6  # frames per tap in shared memory: one being written, one waiting, one running, three in the cloud
     confirm_seconds: float = 10.0  # a new release must behave this long before it is kept
-    trial_seconds: float = 60.0  # a new agent must sync and answer this long before it is kept
+    trial_seconds: float = 60.0  # a new agent must be reached and answer this long before it is kept
     outbox_bytes: int = 0  # of disk, for telemetry that waits, at most; 0: as much as the fleet's settings say
     events_broker: str = ""  # mqtt://127.0.0.1:1883: events go there, for applications beside the box, and not up
     site_cache_listen: str = ""  # ADDRESS:PORT on the local network: this box hands out release files there

@@ -215,6 +215,7 @@ class Node:
     def _granted(self, grant: Grant) -> None:
         self._grant = grant if grant.url else None
         self._trust.hint(grant.metadata_version)
+        self._uptake.answered()
         if not self._was_connected:
             self._sender.hurry()  # the control plane is back, so it stores again
 
@@ -409,8 +410,9 @@ class Node:
         return signed_trust(self.config, self._identity, state, self._clock, grant, self._pinned, told, answers)
 
     def _new_uptake(self) -> Uptake:
-        folder, releases, hint = CarriedFolder(self.config.state_dir), self._disk.releases, self._trust.hint
-        return Uptake(folder, lambda: self._identity, X509Keys(), self._clock, self._sync, releases, hint)
+        folder, disk = CarriedFolder(self.config.state_dir), self._disk
+        around = self._clock, self._sync, disk.releases, self._trust, disk.state
+        return Uptake(folder, lambda: self._identity, X509Keys(), *around)
 
     def _proven_anew(self) -> None:
         self._updater.wake()
@@ -429,14 +431,14 @@ class Node:
     def _new_agent_update(self, ports: Ports) -> AgentUpdate:
         seconds = self.config.trial_seconds
         berths, state, clock, restart = self._disk.berths, self._disk.state, self._clock, self.outdated.set
-        told = self._health, restart, VERSION, seconds, self._changed
-        return AgentUpdate(Around(ports, berths, state, clock, *told, self._downloads))
+        told = self._health, lambda: self._uptake.by_hand, restart, VERSION, seconds, self._changed
+        return AgentUpdate(Around(ports, berths, state, clock, self._downloads, *told))
 
     def _health(self) -> Health:
         """What a trial is judged by."""
         answering = frozenset(report.deployment for report in self._updater.reports() if report.active)
         wanted = frozenset(wish.name for wish in self._desired.deployments)
-        return Health(self._sync.connected, wanted, answering)
+        return Health(self._sync.connected, wanted, answering, self._uptake.took)
 
     def _changed(self) -> None:
         self._sync.changed()

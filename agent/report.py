@@ -14,8 +14,8 @@ from agent.offload.cost import CostLine
 from agent.pipeline.shadow import ShadowTally
 from agent.trust.freshness import View
 from agent.types import Problem
-from agent.update.deployment import Report
 from agent.update.shadow import Shadows
+from agent.update.walk import Report
 from agent.version import VERSION
 from protos import fleet_pb2
 from protos.ids import CameraName, DeploymentName, Digest

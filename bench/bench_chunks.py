@@ -1,7 +1,7 @@
 """What travels between two versions of a model: `python -m bench.bench_chunks [--quick] [--json FILE]`.
 
 The control plane's own routes over HTTPS, and the agent's own staging of a file on a disk that has the version before.
-All bytes are counted at a relay before the server, both ways, handshakes and tables included:
+All bytes are counted on a wire before the server, both ways, handshakes and tables included:
 
     whole      what the file takes without a look at chunks
     travelled  what it takes when the box has the version before
@@ -17,7 +17,6 @@ import argparse
 import asyncio
 import contextlib
 import random
-import ssl
 import sys
 import tempfile
 import time
@@ -27,59 +26,25 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from agent.adapters.blob_https import HttpsBlobs
+from agent.adapters.blob_https import HttpsBlobs, pinned
 from agent.adapters.release_store import DiskReleaseStore
-from agent.ports import Grant
 from agent.update import chunks as pieces
 from agent.update.staging import MOST_DOUBTS, Staging
 from bench.fine_tunes import Change, changes
+from bench.link.plane import plane
+from bench.link.wire import Wire
 from bench.telling import told
-from controlplane.adapters.http_server import http_servers
-from controlplane.adapters.listening import bound
-from controlplane.config import Config
 from controlplane.container import Services
 from controlplane.registry import chunking
-from controlplane.web import create_app
-from controlplane.wiring import build
 from protos import chunks
-from protos.ids import Digest, ModelName, NodeId, digest_of
+from protos.ids import Digest, ModelName, digest_of
 from protos.manifest import FileEntry
-from tests.sim.authority import SimAuthority
 from tests.sim.releases import make
 
 GOAL = 60.0  # percent saved by GOAL_OF
 GOAL_OF = ("head trained, backbone frozen", "head of the sample model")
 CUT_BYTES = 100_000_000
 MODEL = ModelName("harbour")
-
-
-@dataclass
-class Relay:
-    """Carries bytes between boxes and the server at `port`, and counts them."""
-
-    port: int
-    count: int = 0  # bytes, both ways
-    connections: int = 0
-
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[int]:
-        """Its own port."""
-        server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
-        async with server:
-            yield server.sockets[0].getsockname()[1]
-
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        there = await asyncio.open_connection("127.0.0.1", self.port)
-        await asyncio.gather(self._carry(reader, there[1]), self._carry(there[0], writer))
-
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError):
-            while piece := await reader.read(1 << 16):
-                self.count += len(piece)
-                writer.write(piece)
-                await writer.drain()
-        writer.close()
 
 
 @dataclass(frozen=True)
@@ -99,13 +64,13 @@ class Figures:
 
 
 @dataclass
-class Wire:
+class Fetches:
     """A control plane, and what it takes to get files from it."""
 
     folder: Path
     services: Services
     source: HttpsBlobs
-    relay: Relay
+    wire: Wire
 
     async def measure(self, change: Change) -> Figures:
         await asyncio.to_thread(self._stored, change.older, change.newer)
@@ -122,11 +87,11 @@ class Wire:
             for digest, content in make("1.0.0", name=MODEL, model=change.older).blobs.items():
                 releases.append(digest, content)
                 releases.keep(digest)
-            before = self.relay.count, self.relay.connections
+            before = self.wire.both, self.wire.connections
             await Staging(self.source, releases, doubts, lambda: None).stage(entry, MODEL)
             releases.keep(entry.digest)
             assert releases.read(entry.digest) == change.newer
-        return self.relay.count - before[0], self.relay.connections - before[1]
+        return self.wire.both - before[0], self.wire.connections - before[1]
 
     def _stored(self, *contents: bytes) -> None:
         for content in contents:
@@ -136,17 +101,12 @@ class Wire:
 
 
 @contextlib.asynccontextmanager
-async def wire(folder: Path) -> AsyncIterator[Wire]:
-    services = build(Config(folder / "state"))
-    authority = SimAuthority(now=time.time())
-    tls = authority.server_context(folder, authority.server())
-    trust = ssl.create_default_context(cadata=authority.pem.decode())
-    taken = bound("127.0.0.1", 0, "--https-port")
-    relay = Relay(taken.getsockname()[1])
-    bearer = services.grants.give(NodeId("quay-1"), int((time.time() + 3600) * 1000))
-    async with http_servers(create_app(services), [(taken, tls)]), relay.running() as port:
-        grant = Grant(f"https://127.0.0.1:{port}/api/v1/blobs", bearer)
-        yield Wire(folder, services, HttpsBlobs(lambda: grant, lambda: trust), relay)
+async def fetches(folder: Path) -> AsyncIterator[Fetches]:
+    with plane(folder / "state") as source:
+        wire = Wire(source.port)
+        async with wire.listening() as port:
+            blobs = HttpsBlobs(lambda: source.grant(port), lambda: pinned(source.ca))
+            yield Fetches(folder, source.services, blobs, wire)
 
 
 def cpu() -> dict[str, float]:
@@ -169,7 +129,7 @@ def _blocks(content: bytes) -> Iterator[bytes]:
 
 
 async def prove(folder: Path, measured: Iterable[Change]) -> list[Figures]:
-    async with wire(folder) as over:
+    async with fetches(folder) as over:
         return [await over.measure(change) for change in measured]
 
 

@@ -11,14 +11,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import itertools
-import json
 import random
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench.machine import describe
+from bench.telling import told
 from tests.crash import kills
 from tests.crash.boxes import Boxes
 from tests.sim.flips import Flips, Tally
@@ -68,12 +67,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="longshore-trust-", dir=parent) as folder:
         changed = asyncio.run(flipped(Path(folder), options.flips))
     refused, same = (sum(changed[how].values()) for how in ("refused", "same"))
-    print(f"{refused + same} changed bytes: {refused} refused, {same} without any difference")
-    print(f"{felled['kills']} kills, {felled['before_it_had_ended']} of them before the update had ended")
-    options.json.write_text(json.dumps({"machine": describe(), "flips": changed, "kills": felled}, indent=2) + "\n")
+    shown = (
+        f"{refused + same} changed bytes: {refused} refused, {same} without any difference\n"
+        f"{felled['kills']} kills, {felled['before_it_had_ended']} of them before the update had ended"
+    )
     missed = [*changed["missed"], *felled["missed"]]
-    print("\n".join(f"missed: {what}" for what in missed), end="\n" if missed else "")
-    sys.exit(bool(missed))
+    sys.exit(told(shown, {"flips": changed, "kills": felled}, missed, options.json))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from bench.machine import describe
+from bench.telling import told
 from tests.hostile import corpus, ordinary
 from tests.hostile.building import Hostile
 from tests.hostile.forced import SERVING_SECONDS, Watched, forced_box
@@ -38,8 +38,7 @@ QUICK = 20
 PARTS = ("gate", "ordinary", "forced")
 
 
-def main() -> int:
-    """Print and write the figures; 1 when a limit is missed."""
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--seed", type=int, default=0)
@@ -49,19 +48,13 @@ def main() -> int:
     logging.disable(logging.ERROR)  # each refusal would be told twice
     before = json.loads(arguments.json.read_text()) if arguments.json and arguments.only else {}
     made = _made(_chosen(arguments.quick, arguments.seed), arguments.only, quick=arguments.quick)
-    figures: dict[str, Any] = before | {
-        "machine": describe(),
+    figures: dict[str, Any] = {part: before[part] for part in PARTS if part in before} | {
         "seed": arguments.seed if arguments.quick else None,
         "limits": {"seconds": SECONDS, "resident_mib": RESIDENT >> 20, "silent_seconds": SERVING_SECONDS},
         **made,
     }
-    text = json.dumps(figures, indent=2, ensure_ascii=False)
-    print(text)
-    if arguments.json:
-        arguments.json.write_text(f"{text}\n")
     missed = [each for part in made.values() for each in part["missed"]]
-    print("\n".join(f"missed: {each}" for each in missed) or "all limits are kept")
-    return bool(missed)
+    sys.exit(told(json.dumps(figures, indent=2, ensure_ascii=False), figures, missed, arguments.json))
 
 
 def _made(chosen: Sequence[Hostile], only: str | None, *, quick: bool) -> dict[str, dict[str, Any]]:
@@ -166,4 +159,4 @@ def _told(models: Sequence[Hostile], what: str) -> Iterable[Hostile]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

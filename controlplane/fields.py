@@ -39,6 +39,7 @@ class Fields:
         return self.take(key, read, default=cast("T", None))  # nobody gets to see that: `done` raises
 
     def done(self) -> None:
+        """Raises Rejected: a field that is none, or one that is missing."""
         for key in self._left:
             raise Rejected(f"{self.where}.{key} is no field here; {self._hint(str(key))}")
         for key in self._missing:

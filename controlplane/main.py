@@ -26,13 +26,13 @@ from pathlib import Path
 import uvloop
 
 from controlplane import pki
-from controlplane.adapters.files import private_folder
 from controlplane.adapters.fleet_server import fleet_server
 from controlplane.adapters.http_server import http_servers
 from controlplane.adapters.listening import bound, held
 from controlplane.adapters.tls import ServerCertificate
 from controlplane.config import Config, load
 from controlplane.container import Services
+from controlplane.files import private_folder
 from controlplane.fleet import loop as fleet_loop
 from controlplane.fleet import servicer
 from controlplane.ingest.loop import IngestLoop

@@ -17,7 +17,6 @@ from controlplane.adapters.broker_link import NO_BROKER, broker_link
 from controlplane.adapters.clock import SystemClock
 from controlplane.adapters.executor_local import LocalExecutor
 from controlplane.adapters.executor_memory import MemoryExecutor
-from controlplane.adapters.files import PRIVATE, private_bytes, private_folder, write_atomically
 from controlplane.adapters.notary import FolderNotary
 from controlplane.adapters.notifier_memory import MemoryNotifier
 from controlplane.adapters.onnx_inspector import OnnxInspector
@@ -29,6 +28,7 @@ from controlplane.audit.service import AuditService
 from controlplane.config import Config
 from controlplane.container import Services
 from controlplane.db import Database
+from controlplane.files import PRIVATE, private_bytes, private_folder, write_atomically
 from controlplane.fleet import generations
 from controlplane.fleet.boxes import BoxService
 from controlplane.fleet.looking import Looking

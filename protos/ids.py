@@ -66,6 +66,18 @@ def version(text: str) -> Version:
     return Version(text)
 
 
+def release(text: str, what: str = "release") -> tuple[ModelName, Version]:
+    """`harbour@1.0.0` → `harbour`, `1.0.0`: a release as people write it.
+
+    Raises:
+        InvalidName: with how to write it.
+    """
+    model, _, number = text.partition("@")
+    if not (model and number):
+        raise InvalidName(f"{what} {text!r} must read NAME@VERSION, such as harbour@1.1.0")
+    return model_name(model), version(number)
+
+
 def release_name(model: ModelName, version: Version) -> str:
     """`harbour`, `1.0.0` → `harbour-1-0-0`: safe in a URL."""
     return f"{model}-{_UNSAFE.sub('-', version.lower())}"
@@ -77,6 +89,7 @@ def is_one_line(text: str) -> bool:
 
 
 def digest(text: str) -> Digest:
+    """Raises InvalidName."""
     if not _DIGEST.fullmatch(text):
         raise InvalidName(f"digest {text!r} must be 'sha256:' and 64 lower-case hex digits")
     return Digest(text)

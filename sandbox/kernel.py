@@ -22,7 +22,7 @@ def machine() -> Machine | None:
 
 
 def call(name: str, *arguments: int | bytes | None) -> int:
-    """The result, 0 or more. Whole numbers are handed over in 64 bits."""
+    """The result, 0 or more. Whole numbers are handed over in 64 bits. Raises OSError."""
     here = machine()
     number = syscalls.number(name, here) if here else None
     if number is None:
@@ -45,6 +45,8 @@ def install(program: bytes) -> None:
 
     Kernels before 5.16 would switch a guess of the processor off with it, which costs every load from memory; there is
     no secret in a worker that its own code could not read anyway.
+
+    Raises OSError.
     """
     memory = ctypes.create_string_buffer(program, len(program))
     head = struct.pack("@HP", len(program) // 8, ctypes.addressof(memory))

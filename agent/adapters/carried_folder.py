@@ -155,24 +155,24 @@ class CarriedFolder:
                 path.unlink()
         return right
 
-    def take(self, digest: Digest, source: Path) -> None:
-        """Copy a file of a stick, proving it.
+    def take(self, digest: Digest, source: Path, stick: BinaryIO) -> None:
+        """Copy a file of a stick, proving it. `stick`: `source`, open.
 
         Raises:
             Rejected: it is not what its name says.
-            Absent, Retryable: the stick. DiskFull, Fatal: this box's disk.
+            Retryable: the stick. DiskFull, Fatal: this box's disk.
         """
         part = self.path / carried.BLOBS / f".{hex_of(digest)}.part"
         try:
-            self._copy(digest, source, part)
+            self._copy(digest, source, stick, part)
         except BaseException:
             part.unlink(missing_ok=True)
             raise
         files.finalise(part, self.path / carried.BLOBS / hex_of(digest))
 
-    def _copy(self, digest: Digest, source: Path, part: Path) -> None:
+    def _copy(self, digest: Digest, source: Path, stick: BinaryIO, part: Path) -> None:
         measured = hashlib.sha256()
-        with opened(source) as stick, files.translated(part), part.open("wb") as out:
+        with files.translated(part), part.open("wb") as out:
             while chunk := _chunk(stick, source):
                 measured.update(chunk)
                 out.write(chunk)

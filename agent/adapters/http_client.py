@@ -55,6 +55,10 @@ async def ask(
     the pieces, such as the extensions of chunks, is none of it.
 
     `ahead`: about so many bytes come before they are asked for; None: as many as the system thinks best.
+
+    Raises:
+        NoHttp: what came is none.
+        OSError: there is no connection, no trust, or it broke; TimeoutError: it was quiet for too long.
     """
     parts = urlsplit(question.url)
     if not parts.hostname:

@@ -6,23 +6,19 @@ VERIFYING   every staged file is hashed against the manifest and takes its final
 INSTALLING  an environment is made in the free berth, without any network, and the agent in it is imported once
 SWITCHING   the berth becomes the trial: one durable write of what the launcher reads
 RESTARTING  this process ends, and the launcher starts the trial
-CONFIRMING  the trial runs, in a process of its own: it must sync, and answer what the one before answered
+CONFIRMING  the trial runs, in a process of its own: see progress.judged
 REVERTING   the trial is taken back: one durable write, and a start of what was kept
 FAILED      the wanted release is refused; what was kept runs
 
-OFFERED    a Deployment names a release of the agent that does not run here and is not refused
-OK         the step is done (from FAILED: the release that runs is wanted again)
-RETRY      the box, the disk or the wire failed, which is no fault of the release; tried again after a wait
-DAMAGED    bytes on the disk are not what the manifest names; they are thrown away and fetched anew
-REJECTED   the release is at fault, or its tries are spent: it is remembered as refused
-UNHEALTHY  the trial did not start, or did not do its work: remembered as refused
-ABORTED    the release is wanted no more, and nothing was switched yet
+Events are those of agent.update.record. ABORTED: nothing was switched yet.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
 from types import MappingProxyType
+
+from agent.update.record import Event, Machine
 
 
 class State(StrEnum):
@@ -35,16 +31,6 @@ class State(StrEnum):
     CONFIRMING = "CONFIRMING"
     REVERTING = "REVERTING"
     FAILED = "FAILED"
-
-
-class Event(StrEnum):
-    OFFERED = "OFFERED"
-    OK = "OK"
-    RETRY = "RETRY"
-    DAMAGED = "DAMAGED"
-    REJECTED = "REJECTED"
-    UNHEALTHY = "UNHEALTHY"
-    ABORTED = "ABORTED"
 
 
 class Place(StrEnum):
@@ -113,13 +99,13 @@ STOPPABLE = frozenset({_S.PULLING, _S.VERIFYING, _S.INSTALLING})  # nothing was 
 # again twice.
 LIMITS = MappingProxyType({_S.VERIFYING: 2, _S.INSTALLING: 12, _S.SWITCHING: 3})
 
+_COUNTED = MappingProxyType(
+    {
+        (_S.VERIFYING, _E.DAMAGED): _S.VERIFYING,
+        (_S.VERIFYING, _E.OK): _S.INSTALLING,
+        (_S.INSTALLING, _E.DAMAGED): _S.VERIFYING,
+        (_S.INSTALLING, _E.OK): _S.SWITCHING,
+    }
+)
 
-class UnknownTransition(RuntimeError):
-    """A bug: this event cannot happen in this state."""
-
-
-def next_state(state: State, event: Event) -> State:
-    try:
-        return TRANSITIONS[(state, event)]
-    except KeyError:
-        raise UnknownTransition(f"agent update: {event} cannot happen in {state}; this is a bug") from None
+MACHINE = Machine("agent update", TRANSITIONS, _COUNTED, LIMITS, RESTING, _S.FAILED, _S.REVERTING)

@@ -12,27 +12,28 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from agent.berths.choice import Choice
-from agent.berths.machine import LIMITS, RESTING, RESUME, STOPPABLE, Event, Place, State, next_state
-from agent.update.progress import MOST_REFUSED, Refusal
+from agent.berths.machine import MACHINE, RESTING, RESUME, STOPPABLE, Place, State
+from agent.update import record as records
+from agent.update.record import Event, Record
 from protos.ids import DeploymentName, Digest
 
+NOBODY = DeploymentName("")  # has asked yet
 UNCONFIRMED_SECONDS = 900.0  # of a trial that is not good by then: models compile and clocks are set meanwhile
 
 
 @dataclass(frozen=True)
-class Progress:
-    """`target` is asked for by `deployment`. `answering`: deployments that the one before answered when it switched."""
+class Progress(Record[State]):
+    """With what the agent before could do when it switched, and the trial must.
 
-    state: State = State.IDLE
-    deployment: str = ""
-    target: Digest | None = None
-    refused: tuple[Refusal, ...] = ()
-    attempts: dict[State, int] = field(default_factory=dict)
+    `answering`: deployments that answered; `carried`: the newest word had come by hand, and not over a network.
+    `doubt`: why the last trial of the target was taken back without being refused.
+    """
+
+    deployment: DeploymentName = NOBODY
+    state: State = field(default=State.IDLE, kw_only=True)
     answering: tuple[str, ...] = ()
-    message: str = ""
-
-    def refusal(self, digest: Digest | None) -> Refusal | None:
-        return next((known for known in self.refused if known.digest == digest), None)
+    carried: bool = False
+    doubt: str = ""
 
     @property
     def resting(self) -> bool:
@@ -46,11 +47,16 @@ class Progress:
 
 @dataclass(frozen=True)
 class Health:
-    """Of this process, now. `wanted`: deployments of models that are to answer, `answering`: that do."""
+    """Of this process, now.
+
+    `synced`: the control plane answers. `wanted`: deployments of models that are to answer, `answering`: that do.
+    `took`: what was carried here is proven and acted on.
+    """
 
     synced: bool
     wanted: frozenset[DeploymentName] = frozenset()
     answering: frozenset[DeploymentName] = frozenset()
+    took: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,12 +93,12 @@ def resumed(record: Progress, choice: Choice, running: str, trial: Digest | None
     counted was not started. Refusals by a rule are asked about again: this may be another agent.
     """
     where = place(choice, running)
-    record = replace(record, refused=tuple(known for known in record.refused if not known.rule))
+    record = records.reconsidered(record)
     if where is not Place.KEPT and trial:
         record = replace(record, target=trial)
     if where is Place.BESIDE and choice.starts and record.state is not State.REVERTING:
         reason = f"it did not come to be confirmed in {_starts(choice.starts)}; the agent before it runs again"
-        record = _refuse(replace(record, message=reason), reason)
+        record = records.refused(replace(record, message=reason), reason)
     return replace(record, state=RESUME[record.state, where])
 
 
@@ -102,73 +108,54 @@ def decide(record: Progress, offered: Digest | None, running: Digest | None) -> 
         return Event.ABORTED if offered != record.target and record.state in STOPPABLE else None
     if offered is None:
         return None
-    if offered == running:
-        return Event.OK if record.state is State.FAILED else None
-    if record.refusal(offered):
-        return Event.REJECTED if (record.state, record.target) != (State.FAILED, offered) else None
-    return Event.OFFERED
+    return records.at_rest(MACHINE, record, offered, running)
 
 
-def offered(record: Progress, deployment: str, digest: Digest, event: Event) -> Progress:
+def offered(record: Progress, deployment: DeploymentName, digest: Digest, event: Event) -> Progress:
     """The record after `event` that `decide` gave for `digest`, out of a resting state."""
-    attempts = record.attempts if digest == record.target else {}
-    known = record.refusal(digest)
-    message = f"refused before: {known.reason}; deploy another version" if known else ""
-    state = next_state(record.state, event)
-    return replace(
-        record, state=state, deployment=deployment, target=digest, attempts=attempts, answering=(), message=message
-    )
+    doubt = record.doubt if digest == record.target else ""
+    after = records.offered(MACHINE, record, digest, event)
+    return replace(after, deployment=deployment, answering=(), carried=False, doubt=doubt)
 
 
 def advanced(record: Progress, event: Event, message: str = "", rule: str = "") -> Progress:
-    """The record after `event` out of a busy state. `message` says why, in one sentence, when the event is no OK."""
-    damages = record.attempts.get(State.VERIFYING, 0)
-    if event is Event.DAMAGED and damages + 1 >= LIMITS[State.VERIFYING]:
-        event = Event.REJECTED  # no third download of the same wrong bytes
-    state = next_state(record.state, event)
-    after = replace(record, state=state, attempts=_counted(record, event, state), message=message)
-    if event in (Event.REJECTED, Event.UNHEALTHY):
-        after = _refuse(after, message, rule)
-    return replace(after, attempts={}) if (record.state, event) == (State.CONFIRMING, Event.OK) else after
-
-
-def spent(record: Progress) -> bool:
-    """This step has been begun for the target more often than it may."""
-    limit = LIMITS.get(record.state) if record.state is not State.VERIFYING else None
-    return limit is not None and record.attempts.get(record.state, 0) > limit
+    """See records.advanced."""
+    after = records.advanced(MACHINE, record, event, message, rule)
+    if record.state is not State.CONFIRMING:
+        return after
+    return replace(after, attempts={}, doubt="") if event is Event.OK else replace(after, doubt=message)
 
 
 def judged(record: Progress, before: Verdict, health: Health, began: float, now: float, seconds: float) -> Verdict:
-    """A trial is good when it has synced, and answered all that the one before answered, for `seconds` on end.
+    """A trial is good when the next word would reach it, and it answers all that the one before answered, for `seconds`
+    on end.
 
-    An agent that cannot sync is never confirmed: it could not be updated any more. That may be the network's fault, so
-    it is not refused for it.
+    An agent that no word reaches is never confirmed: it could not be updated any more. Words come as the last one came:
+    over the network, or carried by hand to a box that no network reaches. A network may be away by no fault of the
+    release, so it is not refused for it.
     """
     silent = (health.wanted & frozenset(record.answering)) - health.answering
-    good = health.synced and not silent
+    good = _reached(record, health) and not silent
     since = (now if before.since is None else before.since) if good else None
     if since is not None and now - since >= seconds:
         return Verdict(since, Event.OK)
-    if since is not None or now - began < UNCONFIRMED_SECONDS:
+    if since is not None or not overdue(began, now):
         return Verdict(since)
     if silent:
         names = ", ".join(sorted(silent))
         return Verdict(since, Event.UNHEALTHY, f"under it {names} did not answer; the agent before it runs again")
-    return Verdict(since, Event.RETRY, "under it the control plane was not reached; it is tried again")
+    away = "what was carried here was not taken up" if record.carried else "the control plane was not reached"
+    return Verdict(since, Event.RETRY, f"under it {away}; the agent before it runs again")
 
 
-def _counted(record: Progress, event: Event, after: State) -> dict[State, int]:
-    """Each damage that was found, each environment and each trial that is begun."""
-    began = after in (State.INSTALLING, State.SWITCHING) and after is not record.state
-    counted = State.VERIFYING if event is Event.DAMAGED else after if began else None
-    return record.attempts | ({counted: record.attempts.get(counted, 0) + 1} if counted else {})
+def overdue(since: float, now: float) -> bool:
+    """Neither a trial nor a disk that is to keep it is waited for any longer."""
+    return now - since >= UNCONFIRMED_SECONDS
+
+
+def _reached(record: Progress, health: Health) -> bool:
+    return health.synced or (record.carried and health.took)
 
 
 def _starts(count: int) -> str:
     return "1 start" if count == 1 else f"{count} starts"
-
-
-def _refuse(record: Progress, reason: str, rule: str = "") -> Progress:
-    if record.target is None or record.refusal(record.target):
-        return record
-    return replace(record, refused=(*record.refused, Refusal(record.target, reason, rule))[-MOST_REFUSED:])

@@ -15,20 +15,20 @@ from dataclasses import dataclass, replace
 from agent.berths import choice as choices
 from agent.berths import progress
 from agent.berths.choice import Choice
-from agent.berths.machine import Event, State
+from agent.berths.machine import MACHINE, State
 from agent.berths.ports import Berths
 from agent.berths.progress import Health, Progress, Verdict
-from agent.errors import Damaged
 from agent.ports import Clock, StateStore
-from agent.supervise import first_of, in_thread
+from agent.supervise import in_thread
 from agent.trust.errors import NotApproved
 from agent.update import steps
 from agent.update.backoff import Backoff
-from agent.update.deployment import Report
 from agent.update.downloads import Downloads
-from agent.update.hindrance import MISTAKE, Hindrance
-from agent.update.verify import VerifiedBytes, VerifiedRelease
-from protos.errors import Fatal, LongshoreError, Rejected, Retryable
+from agent.update.hindrance import MISTAKE
+from agent.update.record import Event
+from agent.update.verify import VerifiedBytes
+from agent.update.walk import Ended, Report, Walk
+from protos.errors import Fatal, Retryable
 from protos.ids import DeploymentName, Digest, Version
 from protos.manifest import FileEntry
 
@@ -49,42 +49,36 @@ class AgentWish:
 
 @dataclass(frozen=True)
 class Around:
-    """What the update touches. `restart`: end this process, for it to be started again; returns at once."""
+    """What the update touches.
+
+    `restart`: end this process, for it to be started again; returns at once. `by_hand`: the newest word on what is
+    wanted here was carried, see agent.carried.uptake.
+    """
 
     ports: steps.Ports
     berths: Berths
     state: StateStore
     clock: Clock
+    downloads: Downloads
     health: Callable[[], Health]
+    by_hand: Callable[[], bool]
     restart: Callable[[], None]
     version: str  # of this agent
     confirm_seconds: float
     changed: Callable[[], None] = lambda: None
-    downloads: Downloads | None = None  # without them, it comes at once
+    backoff: Callable[[], Backoff] = Backoff
 
 
-@dataclass(frozen=True)
-class _Ended:
-    event: Event
-    message: str = ""
-    wait: float = 0.0  # seconds before the next step
-    rule: str = ""  # that refuses it only for now
-
-
-class AgentUpdate:
+class AgentUpdate(Walk[Progress]):
     """`offer` may be called at any time; `run` is an eternal task."""
+
+    machine = MACHINE
 
     def __init__(self, around: Around) -> None:
         self._around = around
         self._running = around.berths.release(around.berths.running)
-        self._record = self._resumed(progress.from_bytes(around.state.get(KEY) or b""))
         self._wish: AgentWish | None = None
-        self._hindrance = Hindrance(Backoff())
-        self._woken = asyncio.Event()
-        self._step: asyncio.Task[_Ended] | None = None
-        self._verified: VerifiedRelease | None = None
-        self._bytes = (0, 0)
-        self._acts = {
+        steps_of = {
             State.PULLING: self._pull,
             State.VERIFYING: self._verify,
             State.INSTALLING: self._install,
@@ -93,10 +87,7 @@ class AgentUpdate:
             State.CONFIRMING: self._confirm,
             State.REVERTING: self._revert,
         }
-
-    @property
-    def record(self) -> Progress:
-        return self._record
+        super().__init__(self._resumed(progress.from_bytes(around.state.get(KEY) or b"")), around, steps_of)
 
     @property
     def releases(self) -> tuple[Digest, ...]:
@@ -108,25 +99,13 @@ class AgentUpdate:
         if wish != self._wish:
             self._woken.set()
         self._wish = wish
-        if self._step is not None and self._event() is Event.ABORTED:
+        if self._step is not None and self._superseded:
             self._step.cancel()
-
-    def wake(self) -> None:
-        """Newer metadata was proven: what was not signed, or was excluded, may be approved now."""
-        if self._record.state is State.FAILED:
-            self._record = replace(self._record, refused=tuple(each for each in self._record.refused if not each.rule))
-        self._woken.set()
 
     def reports(self) -> list[Report]:
         """Of the Deployment that names a release of the agent, if one does."""
-        wish, record = self._wish, self._record
-        if wish is None:
-            return []
-        hindrance = str(self._hindrance.error) if self._hindrance.error else ""
-        message = "; ".join(dict.fromkeys(filter(None, (record.message, hindrance))))
-        refused = tuple(refusal.digest for refusal in record.refused)
-        active = self._active() or ""
-        return [Report(wish.deployment, record.state, wish.digest, active, message, refused, *self._bytes)]
+        wish = self._wish
+        return [self._report(wish.deployment, wish.digest, self._active() or "", self._told())] if wish else []
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -136,7 +115,7 @@ class AgentUpdate:
             except Exception:  # a supervised root: a mistake in here must not end an agent that works
                 log.exception("the agent's own update failed; it goes on from its record")
                 self._record = self._resumed(self._record)
-                await self._pause(self._hindrance.met(MISTAKE))
+                await self._pause(self._step_hindrance.met(MISTAKE))
 
     # ---- decided elsewhere ----
 
@@ -162,49 +141,30 @@ class AgentUpdate:
         else:
             await self._moved(progress.offered(self._record, wish.deployment, wish.digest, event))
 
-    async def _work(self) -> None:
-        ended = await self._attempt()
-        if ended.event is not Event.RETRY:
-            self._hindrance.over()
+    @property
+    def _superseded(self) -> bool:
+        return self._event() is Event.ABORTED
+
+    def _advanced(self, ended: Ended) -> Progress:
+        """What this agent can do is on disk before another one is to do the same."""
         after = progress.advanced(self._record, ended.event, ended.message, ended.rule)
-        if after.state is State.SWITCHING and self._record.state is State.INSTALLING:
-            after = replace(after, answering=tuple(sorted(self._around.health().answering)))
-        if await self._moved(after) and ended.wait:
-            await self._pause(ended.wait)
+        if (self._record.state, after.state) != (State.INSTALLING, State.SWITCHING):
+            return after
+        answering = tuple(sorted(self._around.health().answering))
+        return replace(after, answering=answering, carried=self._around.by_hand())
 
-    async def _attempt(self) -> _Ended:
-        record = self._record
-        if self._event() is Event.ABORTED:
-            return _Ended(Event.ABORTED)
-        if progress.spent(record):
-            return _Ended(Event.REJECTED, f"given up after too many tries; the last: {record.message or 'a crash'}")
-        self._step = asyncio.create_task(self._act(record), name=f"agent update {record.state}")
-        try:
-            await asyncio.wait({self._step})
-            return _Ended(Event.ABORTED) if self._step.cancelled() else self._step.result()
-        finally:
-            self._step.cancel()
-            self._step = None
+    @property
+    def _last(self) -> str:
+        return self._record.message or self._record.doubt
 
-    async def _act(self, record: Progress) -> _Ended:
-        """Run the state's step; errors become events here and nowhere else."""
-        try:
-            return await self._acts[record.state](record.target or Digest(""))
-        except Damaged as error:
-            return _Ended(Event.REJECTED if record.state is State.PULLING else Event.DAMAGED, str(error))
-        except (Retryable, Fatal) as error:
-            return _Ended(Event.RETRY, str(error), self._hindrance.met(error))
-        except Rejected as error:
-            return _Ended(Event.REJECTED, str(error), rule=error.rule if isinstance(error, NotApproved) else "")
+    def _persist(self, record: Progress) -> None:
+        self._around.state.put(KEY, progress.to_bytes(record))
 
     # ---- steps ----
 
-    async def _pull(self, target: Digest) -> _Ended:
+    async def _pull(self, target: Digest) -> Ended:
         self._check_berths()
-        name, ports, downloads = DeploymentName(self._record.deployment), self._around.ports, self._around.downloads
-        approval = await steps.approve(ports, name, target)
-        await steps.pull(downloads.of(ports, name, target) if downloads else ports, approval, self._pulled)
-        return _Ended(Event.OK)
+        return await super()._pull(target)
 
     def _check_berths(self) -> None:
         if not self._around.berths.running:
@@ -215,22 +175,15 @@ class AgentUpdate:
             )
 
     def _pulled(self, done: int, total: int) -> None:
-        self._bytes = (done, total)
-        self._hindrance.over()
+        super()._pulled(done, total)
         self._around.changed()
 
-    async def _verify(self, target: Digest) -> _Ended:
-        ports = self._around.ports
-        approval = await steps.approve(ports, DeploymentName(self._record.deployment), target)
-        self._verified = await steps.verify(ports, approval)
-        return _Ended(Event.OK)
-
-    async def _install(self, target: Digest) -> _Ended:
+    async def _install(self, target: Digest) -> Ended:
         release = self._verified
         if release is None or release.digest != target:
-            return _Ended(Event.ABORTED)  # unreachable by the tables: INSTALLING follows VERIFYING in one process
+            return Ended(Event.ABORTED)  # unreachable by the tables: INSTALLING follows VERIFYING in one process
         await in_thread(self._around.berths.install, self._free(), release, self._proven)
-        return _Ended(Event.OK)
+        return Ended(Event.OK)
 
     def _proven(self, entry: FileEntry) -> VerifiedBytes:
         return steps.proven(self._around.ports.releases, entry)
@@ -242,59 +195,54 @@ class AgentUpdate:
             raise Retryable("both berths are taken; restart the agent")
         return free
 
-    async def _switch(self, target: Digest) -> _Ended:
+    async def _switch(self, target: Digest) -> Ended:
         berths, berth = self._around.berths, self._free()
         if berths.release(berth) != target:
-            return _Ended(Event.REJECTED, "its environment went away before it was switched to")
+            return Ended(Event.REJECTED, "its environment went away before it was switched to")
         berths.choose(Choice(berths.choice().kept, berth))
-        return _Ended(Event.OK)
+        return Ended(Event.OK)
 
-    async def _restart(self, _target: Digest) -> _Ended:
+    async def _restart(self, _target: Digest) -> Ended:
         self._around.restart()
         return await self._end()
 
-    async def _end(self) -> _Ended:
+    async def _end(self) -> Ended:
         """This process makes way."""
         await asyncio.Event().wait()
         raise AssertionError
 
-    async def _confirm(self, _target: Digest) -> _Ended:
+    async def _confirm(self, _target: Digest) -> Ended:
         around, verdict = self._around, Verdict()
-        began = around.clock.monotonic()
-        while verdict.event is None:
+        began, kept = around.clock.monotonic(), around.berths.choice() == Choice(around.berths.running)
+        while not kept:
             await around.clock.sleep(LOOK_SECONDS)
             now, seconds = around.clock.monotonic(), around.confirm_seconds
             verdict = progress.judged(self._record, verdict, around.health(), began, now, seconds)
-        if verdict.event is Event.OK:
-            around.berths.choose(Choice(around.berths.running))
-        return _Ended(verdict.event, verdict.message)
+            if verdict.event is Event.OK and verdict.since is not None:
+                kept = self._kept(may_wait=not progress.overdue(verdict.since, now))
+            elif verdict.event is not None:
+                return Ended(verdict.event, verdict.message)
+        return Ended(Event.OK)
 
-    async def _revert(self, target: Digest) -> _Ended:
+    def _kept(self, *, may_wait: bool) -> bool:
+        """This berth starts from now on. False: the disk failed, which is no fault of a trial that is good.
+
+        Raises Retryable, Fatal: it has failed for too long.
+        """
+        try:
+            self._around.berths.choose(Choice(self._around.berths.running))
+        except (Retryable, Fatal) as error:
+            self._step_hindrance.met(error)
+            if not may_wait:
+                raise
+            return False
+        return True
+
+    async def _revert(self, target: Digest) -> Ended:
         berths = self._around.berths
         choice = berths.choice()
         berths.choose(Choice(choice.kept))
         if berths.running in choices.BERTHS and berths.running != choice.kept:
             self._around.restart()
             return await self._end()
-        refused = self._record.refusal(target) is not None
-        return _Ended(Event.REJECTED if refused else Event.OK, self._record.message)
-
-    # ---- the record ----
-
-    async def _moved(self, record: Progress) -> bool:
-        """Persist, then go there. False, after a wait, when the disk fails: nothing has been acted on then."""
-        try:
-            self._around.state.put(KEY, progress.to_bytes(record))
-        except LongshoreError as error:
-            await self._pause(self._hindrance.met(error))
-            return False
-        if (record.state, record.message) != (self._record.state, self._record.message):
-            level = logging.WARNING if record.message else logging.INFO
-            log.log(level, "agent update: %s %s %s", record.state, (record.target or "")[:19], record.message)
-        self._record = record
-        self._around.changed()
-        return True
-
-    async def _pause(self, seconds: float) -> None:
-        self._woken.clear()
-        await first_of(self._around.clock.sleep(seconds), self._woken.wait())
+        return self._undone(target)

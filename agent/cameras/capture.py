@@ -453,7 +453,7 @@ class Captures:
         threads = {number: CameraName(name) for number, name in group.threads.items()}
         blamed = placement.culprit(last_words, threads)
         self._strikes.died([camera.name for camera in hosted], blamed, self._clock.monotonic())
-        log.error("capture worker %s died (%s)%s", group.number, how, f" on camera {blamed}" if blamed else "")
+        log.error("capture worker %s %s%s", group.number, how, f"; it was at camera {blamed}" if blamed else "")
         self._calls.fail(group, "the picture was lost with its capture worker")
         for camera in hosted:
             self._forget_told(camera)

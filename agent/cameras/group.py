@@ -7,7 +7,6 @@ that gives no sign of life is killed; that is a death like any other.
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,10 +17,10 @@ from agent.cameras.messages import FromWorker, Hello
 from agent.cameras.needs import ROOM, Needs
 from agent.ports import Clock
 from agent.workers.channel import close_all
+from agent.workers.endings import ended
 from agent.workers.process import WorkerProcess
 from agent.workers.restarts import RestartBudget
 from protos.errors import Retryable
-from sandbox.hierarchy import beyond
 from sandbox.report import Confined
 
 MODULE = "agent.cameras.worker"
@@ -125,20 +124,13 @@ class Group:
             words = os.pread(self._last_words, _LAST_WORDS, 0)
         self._forget_last_words()
         if self._process is not None:
-            how, self._process = _ended(code, self._process.exceeded), None
+            how, self._process = ended(code, self._process.exceeded), None
             self.on_death(self, how, words.decode(errors="replace"))
 
     def _forget_last_words(self) -> None:
         if self._last_words is not None:
             os.close(self._last_words)
             self._last_words = None
-
-
-def _ended(code: int, exceeded: int) -> str:
-    """In words."""
-    if exceeded:
-        return f"it {beyond(exceeded)}"
-    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
 def _identity(device: str) -> tuple[int, int] | None:

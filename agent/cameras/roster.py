@@ -72,7 +72,7 @@ class Camera:
         hung, self.hung, self.worker_lost = self.hung, False, True
         if hung:
             return CameraState.STALLED, self.stats.reason
-        return CameraState.RETRYING, f"its capture worker died ({how}) and is being restarted"
+        return CameraState.RETRYING, f"its capture worker {how}; it is being restarted"
 
 
 @dataclass

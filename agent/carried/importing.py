@@ -10,33 +10,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import platform
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent import stored
+from agent import signed, stored
 from agent.adapters import hold
-from agent.adapters.carried_folder import CarriedFolder, FolderMetadata, read_plain
+from agent.adapters.carried_folder import CarriedFolder, FolderMetadata, opened, read_plain
+from agent.adapters.owned import Owner
 from agent.adapters.state_memory import MemoryState
 from agent.adapters.trust_files import TrustFiles
-from agent.adapters.tuf_metadata import TufMetadata
 from agent.carried import sealed
 from agent.config import AgentConfig
 from agent.errors import DiskFull
 from agent.identity.store import Identity, Keys
 from agent.ports import Clock
 from agent.trust import floors
-from agent.trust.agreement import Kind, device_classes
 from agent.trust.errors import Absent, NotApproved, NotYet
-from agent.trust.fetching import Fetching
 from agent.trust.kept import FLOORS, KeptFloors
-from agent.trust.service import Around, SignedTrust
+from agent.trust.service import SignedTrust
 from agent.update.steps import SPARE_BYTES
-from agent.version import VERSION
 from protos import carried, ids, manifest
 from protos.errors import Rejected, Retryable
 from protos.fleet_pb2 import DesiredState
@@ -52,6 +47,7 @@ class Box:
     identity: Identity
     keys: Keys
     clock: Clock
+    owner: Owner  # of the state directory: with his rights only is anything written there
 
     @property
     def folder(self) -> CarriedFolder:
@@ -136,10 +132,7 @@ async def _prove_metadata(box: Box, source: FolderMetadata, desired: DesiredStat
     state.put(FLOORS, floors.to_bytes(known))
     kept = KeptFloors(state, places, box.keys.facts(box.identity.ca).public_key)
     with tempfile.TemporaryDirectory() as scratch:
-        fetching = Fetching(source)
-        metadata = TufMetadata(Path(scratch), fetching, box.clock.unix)
-        around = Around(metadata, source, fetching, kept, places, box.clock)
-        trust = SignedTrust(around, Kind(device_classes(platform.machine(), box.config.provider), VERSION))
+        trust = signed.put_together(Path(scratch), source, kept, places, box.clock, signed.own_kind(box.config))
         try:
             await trust.refresh()
             return kept.now.timestamp, [note async for note in _doubts(trust, desired)]
@@ -235,17 +228,18 @@ def take(box: Box, stick: Path, brought: Brought) -> int:
         DiskFull, Fatal: this box's disk.
     """
     folder = box.folder
-    folder.make()
-    _check_links(box)
-    folder.keep_only(brought.files)
+    with box.owner.rights():
+        folder.make()
+        _check_links(box)
+        folder.keep_only(brought.files)
     missing = {digest: size for digest, size in brought.files.items() if not box.has(digest)}
     _check_room(box, sum(missing.values()))
-    try:
-        for digest in missing:
-            folder.take(digest, stick / _place(digest))
+    for digest in missing:
+        source = stick / _place(digest)
+        with opened(source) as content, box.owner.rights():
+            folder.take(digest, source, content)
+    with box.owner.rights():
         folder.keep(brought.state, dict(brought.metadata))
-    finally:
-        give(box)
     return sum(missing.values())
 
 
@@ -260,7 +254,7 @@ def _check_room(box: Box, size: int) -> None:
 
 
 def _check_links(box: Box) -> None:
-    """Whoever imports, as root perhaps, writes into folders that are the agent's user's: none may lead elsewhere.
+    """To tell of a link before it stands in the way; what is written is safe by the owner's rights.
 
     Raises Rejected.
     """
@@ -268,13 +262,3 @@ def _check_links(box: Box) -> None:
     for path in (folder, *folder.rglob("*")):
         if path.is_symlink():
             raise Rejected(f"{path} is a link, which this agent never makes; look who did, and remove it")
-
-
-def give(box: Box) -> None:
-    """To the agent's user, where somebody else imports."""
-    owner = box.config.state_dir.stat()
-    if os.geteuid() == owner.st_uid or box.folder.path.is_symlink():
-        return
-    for path in (box.folder.path, *box.folder.path.rglob("*")):
-        with contextlib.suppress(OSError):
-            os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)

@@ -10,6 +10,7 @@ from pathlib import Path
 from agent.adapters.clock import SystemClock
 from agent.adapters.files import write_atomic
 from agent.adapters.identity_dir import IdentityDirectory
+from agent.adapters.owned import owner_of
 from agent.adapters.x509 import X509Keys
 from agent.carried import importing, sealed
 from agent.carried.importing import Box, Brought
@@ -27,7 +28,10 @@ def box(config: AgentConfig) -> Box:
     """Raises Rejected: it has not joined, or this user may not read its identity."""
     if not os.access(config.state_dir / "identity", os.R_OK | os.X_OK) and config.state_dir.exists():
         raise Rejected(f"{config.state_dir} is not this user's to read; run this with sudo, or as the agent's user")
-    return Box(config, IdentityDirectory(config.state_dir, X509Keys()).load(), X509Keys(), SystemClock())
+    owner = owner_of(config.state_dir)
+    with owner.rights():
+        identity = IdentityDirectory(config.state_dir, X509Keys()).load()
+    return Box(config, identity, X509Keys(), SystemClock(), owner)
 
 
 def bring(config: AgentConfig, stick: Path, seconds: float, say: Say) -> None:
@@ -59,22 +63,28 @@ def report(here: Box) -> bytes:
     if not here.agent:
         raise Retryable("no agent runs here, and only it knows; start it: systemctl start longshore-agent")
     folder, end = here.folder, time.monotonic() + AGENT_SECONDS
-    folder.make()
-    folder.want_report()
-    importing.give(here)
-    while folder.report_wanted:
-        if time.monotonic() > end:
-            raise Retryable("the agent has not answered; look at its log: journalctl -u longshore-agent")
-        time.sleep(LOOK_SECONDS / 4)
-    return folder.report()
+    with here.owner.rights():
+        folder.make()
+        folder.want_report()
+        while folder.report_wanted:
+            if time.monotonic() > end:
+                raise Retryable("the agent has not answered; look at its log: journalctl -u longshore-agent")
+            time.sleep(LOOK_SECONDS / 4)
+        return folder.report()
 
 
 def _settled(here: Box, brought: Brought, seconds: float) -> bytes:
+    """The newest report. Meanwhile the agent may end, for the one that was brought to start in its place."""
     end = time.monotonic() + seconds
     while True:
-        file = report(here)
-        if settled(sealed.told(file), brought.desired) or time.monotonic() > end:
-            return file
+        late = time.monotonic() > end
+        try:
+            file = report(here)
+            if late or settled(sealed.told(file), brought.desired):
+                return file
+        except Retryable:
+            if late:
+                raise
         time.sleep(LOOK_SECONDS)
 
 

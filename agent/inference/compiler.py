@@ -16,7 +16,7 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from agent.inference import compiled, compiler_messages, confinement, lifecycle
+from agent.inference import compiled, compiler_messages, confinement
 from agent.inference.compiled import Bound, Kept, Platform
 from agent.inference.compiler_messages import Compile, Compiled, FromCompiler, Refused
 from agent.inference.patience import LOAD_SECONDS
@@ -24,6 +24,7 @@ from agent.ports import EngineSpec
 from agent.supervise import in_thread
 from agent.workers import memory
 from agent.workers.channel import close_all
+from agent.workers.endings import ended
 from agent.workers.process import WorkerProcess
 from protos.errors import Fatal, LongshoreError, Rejected, Retryable
 from protos.ids import hex_of
@@ -159,7 +160,7 @@ class _Compilation:
 
     def _exited(self, code: int) -> None:
         if not self._answer.done():
-            how = lifecycle.ended(code, self._process.exceeded)
+            how = ended(code, self._process.exceeded)
             self._answer.set_exception(Retryable(f"the compiler's process {how}"))
 
 

@@ -20,6 +20,7 @@ from agent.inference.messages import Decode, Decoded, Failed
 from agent.ports import Place
 from agent.types import Geometry, ModelInput
 from agent.workers.channel import close_all
+from agent.workers.endings import ended
 from agent.workers.process import WorkerProcess
 from agent.workers.restarts import RestartBudget
 from protos.errors import LongshoreError, Retryable
@@ -125,7 +126,7 @@ class Decoder:
         if not self._closed:
             delay = self._budget.spend(self._now())
             self._not_before = self._now() + (self._budget.longest_delay if delay is None else delay)
-            how = lifecycle.ended(code, self._process.exceeded)
+            how = ended(code, self._process.exceeded)
             log.warning("the decoder of pictures %s with %d pictures under way", how, len(pictures))
         for picture in pictures.values():
             picture.late.cancel()
@@ -136,7 +137,7 @@ def blamed(code: int, pictures: int, exceeded: int = 0) -> LongshoreError:
     """The error of pictures that were lost with their process: one that was alone with it when it crashed did it."""
     if pictures == 1 and code in lifecycle.FAULTS:
         return BadInput("the picture makes its decoder crash; encode it anew and send that")
-    how = lifecycle.ended(code, exceeded)
+    how = ended(code, exceeded)
     return Retryable(f"the decoder of pictures {how}; it may work in a moment", after_seconds=0.5)
 
 

@@ -38,7 +38,7 @@ from agent.inference.turns import USUAL, Turns
 from agent.ports import Detections, EngineSpec, InSlot, ModelSignature, Place, Tally, Tensor, Warmed
 from agent.supervise import Tasks, in_thread
 from agent.types import Geometry, ModelInput, Tap
-from agent.workers import memory
+from agent.workers import endings, memory
 from agent.workers.channel import close_all
 from agent.workers.memory import SharedSlots
 from agent.workers.process import WorkerProcess
@@ -241,7 +241,7 @@ class OnnxEngine:
 
     def _exited(self, code: int) -> None:
         self._last_exit = code
-        how = f"the worker of {self._name} {lifecycle.ended(code, self._process.exceeded)}"
+        how = f"the worker of {self._name} {endings.ended(code, self._process.exceeded)}"
         self._calls.fail_all(f"{how}; it may work in a moment")
         self._patience.idle()
         self._pool.close()

@@ -15,7 +15,6 @@ from enum import StrEnum
 
 from agent.inference.errors import BadModel
 from protos.errors import Fatal, LongshoreError, Retryable
-from sandbox.hierarchy import beyond
 
 # How code that goes wrong ends its process. Not among them: SIGKILL and SIGBUS, as of a box short of memory; SIGILL, of
 # a runtime built for another processor; and codes above 0, of a library that is not there or a mistake of ours.
@@ -63,15 +62,6 @@ def check_ready(state: State) -> None:
             raise Retryable("this engine was closed; another release took its place")
         case _:
             raise Retryable("the engine worker is starting; try again in a moment", after_seconds=0.5)
-
-
-def ended(code: int, exceeded: int = 0) -> str:
-    """How a worker ended, in words. `exceeded`: bytes that it might have and that were not enough."""
-    if exceeded:
-        return beyond(exceeded)
-    if code == -signal.SIGKILL:
-        return "was killed, as happens when memory runs out"
-    return f"ended by signal {-code}" if code < 0 else f"ended with code {code}"
 
 
 def blamed(codes: Sequence[int | None], last: Retryable) -> LongshoreError:

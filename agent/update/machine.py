@@ -9,19 +9,15 @@ CONFIRMING    the new release answers and must stay healthy; the old one waits, 
 ROLLING_BACK  the new engine goes, the old one answers
 FAILED        the wanted release is refused; the old one answers
 
-OFFERED    desired state names a release that does not answer here and is not refused
-OK         the step is done (from FAILED: the release that answers is wanted again)
-RETRY      the box, the disk or the wire failed, which passes and is no fault of the release; tried again after a wait
-DAMAGED    bytes on the disk are not what the manifest names; they are thrown away and fetched anew
-REJECTED   the release is at fault, or its tries are spent: it is remembered as refused
-UNHEALTHY  the new release did not stay healthy: remembered as refused
-ABORTED    desired state no longer names this release; a newer one always supersedes
+Events are those of agent.update.record; a newer offer always supersedes.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
 from types import MappingProxyType
+
+from agent.update.record import Event, Machine
 
 
 class State(StrEnum):
@@ -33,16 +29,6 @@ class State(StrEnum):
     CONFIRMING = "CONFIRMING"
     ROLLING_BACK = "ROLLING_BACK"
     FAILED = "FAILED"
-
-
-class Event(StrEnum):
-    OFFERED = "OFFERED"
-    OK = "OK"
-    RETRY = "RETRY"
-    DAMAGED = "DAMAGED"
-    REJECTED = "REJECTED"
-    UNHEALTHY = "UNHEALTHY"
-    ABORTED = "ABORTED"
 
 
 _S, _E = State, Event
@@ -103,13 +89,8 @@ RESTING = frozenset({_S.IDLE, _S.FAILED})
 # fault. A RETRY is never counted: a network may be away for weeks, a GPU may not start, a disk may be full.
 LIMITS = MappingProxyType({_S.VERIFYING: 2, _S.WARMING: 12})
 
+_COUNTED = MappingProxyType(
+    {(_S.VERIFYING, _E.DAMAGED): _S.VERIFYING, (_S.VERIFYING, _E.OK): _S.WARMING}  # each WARMING that is begun
+)
 
-class UnknownTransition(RuntimeError):
-    """A bug: this event cannot happen in this state."""
-
-
-def next_state(state: State, event: Event) -> State:
-    try:
-        return TRANSITIONS[(state, event)]
-    except KeyError:
-        raise UnknownTransition(f"update machine: {event} cannot happen in {state}; this is a bug") from None
+MACHINE = Machine("update machine", TRANSITIONS, _COUNTED, LIMITS, RESTING, _S.FAILED, _S.ROLLING_BACK)

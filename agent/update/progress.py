@@ -11,44 +11,22 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from agent.update.machine import LIMITS, RESTING, RESUME, Event, State, next_state
+from agent.update import record as records
+from agent.update.machine import MACHINE, RESTING, RESUME, State
+from agent.update.record import Event, Record
 from protos.errors import Rejected
-from protos.ids import DeploymentName, Digest
+from protos.ids import Digest
 
 RECORD_VERSION = 1
-MOST_REFUSED = 16  # per deployment; the oldest is forgotten, so that the record stays small
-_COUNTED = {(State.VERIFYING, Event.DAMAGED): State.VERIFYING, (State.VERIFYING, Event.OK): State.WARMING}
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """`rule`: of signed metadata, that excluded it; when that changes, or this agent, it is asked about again.
+class Progress(Record[State]):
+    """The record. `active` answers, `previous` answered before it, or failed to come back."""
 
-    `took`: seconds of an inference, where the latency budget alone excluded it; when that allows as much, it is tried
-    again.
-    """
-
-    digest: Digest
-    reason: str
-    rule: str = ""
-    took: float = 0.0
-
-
-@dataclass(frozen=True)
-class Progress:
-    """The record. `target` is asked for, `active` answers, `previous` answered before it, or failed to come back."""
-
-    deployment: DeploymentName
-    state: State = State.IDLE
-    target: Digest | None = None
+    state: State = field(default=State.IDLE, kw_only=True)
     active: Digest | None = None
     previous: Digest | None = None
-    refused: tuple[Refusal, ...] = ()
-    attempts: dict[State, int] = field(default_factory=dict)
-    message: str = ""
-
-    def refusal(self, digest: Digest | None) -> Refusal | None:
-        return next((known for known in self.refused if known.digest == digest), None)
 
     @property
     def resting(self) -> bool:
@@ -91,12 +69,7 @@ def from_bytes(content: bytes) -> Progress:
 
 def resumed(record: Progress) -> Progress:
     """Where to go on after the process ended, however it ended."""
-    return replace(reconsidered(record), state=RESUME[record.state])
-
-
-def reconsidered(record: Progress) -> Progress:
-    """Without the refusals that newer metadata, or another agent, may take back."""
-    return replace(record, refused=tuple(known for known in record.refused if not known.rule))
+    return replace(records.reconsidered(record), state=RESUME[record.state])
 
 
 def afforded(record: Progress, budget: float) -> Progress:
@@ -108,11 +81,7 @@ def decide(record: Progress, offered: Digest) -> Event | None:
     """What an offer means now; None when there is nothing to do, or not yet."""
     if not record.resting:
         return Event.ABORTED if _interrupts(record, offered) else None
-    if offered == record.active:
-        return Event.OK if record.state is State.FAILED else None
-    if record.refusal(offered):
-        return Event.REJECTED if (record.state, record.target) != (State.FAILED, offered) else None
-    return Event.OFFERED
+    return records.at_rest(MACHINE, record, offered, record.active)
 
 
 def _interrupts(record: Progress, offered: Digest) -> bool:
@@ -124,59 +93,22 @@ def _interrupts(record: Progress, offered: Digest) -> bool:
 
 def offered(record: Progress, digest: Digest, event: Event) -> Progress:
     """The record after `event` (OFFERED, OK or REJECTED) that `decide` gave for `digest`, out of a resting state."""
-    attempts = record.attempts if digest == record.target else {}
-    known = record.refusal(digest)
-    message = f"refused before: {known.reason}; deploy another version" if known else ""
     # A box has room for two releases: the one before makes way when a new one comes.
     previous = None if event is Event.OFFERED else record.previous
-    state = next_state(record.state, event)
-    return replace(record, state=state, target=digest, previous=previous, attempts=attempts, message=message)
+    return replace(records.offered(MACHINE, record, digest, event), previous=previous)
 
 
 def advanced(record: Progress, event: Event, message: str = "", rule: str = "", took: float = 0.0) -> Progress:
-    """The record after `event` out of a busy state. `message` says why, in one sentence, when the event is no OK.
-
-    `rule`: the name of the rule, where signed metadata excludes the release. `took`: see `Refusal`.
-    """
-    event = _bounded(record, event)
-    state = next_state(record.state, event)
-    after = replace(record, state=state, attempts=_counted(record, event), message=message)
-    if event in (Event.REJECTED, Event.UNHEALTHY):
-        after = _refuse(after, message, rule, took)
+    """See records.advanced: after CONFIRMING the target is what answers."""
+    after = records.advanced(MACHINE, record, event, message, rule, took)
     if (record.state, event) == (State.CONFIRMING, Event.OK):
         after = replace(after, active=record.target, previous=_before(record), attempts={}, message="")
     return after
 
 
-def spent(record: Progress) -> bool:
-    """The target has been tried in this state more often than it may."""
-    limit = LIMITS.get(record.state)
-    return limit is not None and record.attempts.get(record.state, 0) > limit
-
-
 def fell_back(record: Progress) -> Progress:
     """The one before answers in place of an active release that does not load any more; that one is kept beside it."""
     return replace(record, active=record.previous, previous=record.active)
-
-
-def _bounded(record: Progress, event: Event) -> Event:
-    """The last allowed damage found by the hashing is a refusal: no third download of the same wrong bytes."""
-    last = record.state is State.VERIFYING and record.attempts.get(record.state, 0) + 1 >= LIMITS[State.VERIFYING]
-    return Event.REJECTED if event is Event.DAMAGED and last else event
-
-
-def _counted(record: Progress, event: Event) -> dict[State, int]:
-    """Tries of the target: each VERIFYING that found damage, and each WARMING that is begun."""
-    counted = _COUNTED.get((record.state, event))
-    if counted is None:
-        return record.attempts
-    return {**record.attempts, counted: record.attempts.get(counted, 0) + 1}
-
-
-def _refuse(record: Progress, reason: str, rule: str, took: float) -> Progress:
-    if record.target is None or record.refusal(record.target):
-        return record
-    return replace(record, refused=(*record.refused, Refusal(record.target, reason, rule, took))[-MOST_REFUSED:])
 
 
 def _before(record: Progress) -> Digest | None:

@@ -16,9 +16,10 @@ from agent.supervise import Tasks
 from agent.types import Problem
 from agent.update import progress, steps
 from agent.update.backoff import Backoff
-from agent.update.deployment import PREFIX, DeploymentUpdate, Report, Surroundings, key_of
+from agent.update.deployment import PREFIX, DeploymentUpdate, Surroundings, key_of
 from agent.update.downloads import Downloads
 from agent.update.progress import Progress
+from agent.update.walk import Report
 from protos.errors import LongshoreError, Rejected
 from protos.ids import DeploymentName, Digest
 

@@ -113,7 +113,7 @@ class SharedSlots:
         return cls(fd, slots, nbytes)
 
     def view(self, slot: int) -> memoryview:
-        """The bytes of one slot, writable, no copy. Release views before `close`."""
+        """The bytes of one slot, writable, no copy. Release views before `close`. Raises IndexError."""
         if not 0 <= slot < self.slots:
             raise IndexError(f"slot {slot} of {self.slots}")
         start = slot * self._stride

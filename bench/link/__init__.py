@@ -1,1 +1,1 @@
-"""A release over a bad link: the control plane's files behind a wire that is cut, counted and slow."""
+"""Releases over a link: the control plane's files behind a wire that counts, and may be cut and slow."""

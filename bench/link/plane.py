@@ -29,7 +29,7 @@ from protos.manifest import FileEntry, ImageInput, Manifest, Variant
 
 PIECE = 1 << 20
 HOST = "127.0.0.1"
-NODE = NodeId("bad-link")
+NODE = NodeId("quay-1")
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Plane:
         expires = int(1000 * (time.time() + self.services.config.grant_seconds))
         return Grant(f"https://{HOST}:{port}/api/v1/blobs", self.services.grants.give(NODE, expires))
 
-    def store(self, version: str, size: int, name: str = "bad-link") -> Stored:
+    def store(self, version: str, size: int, name: str = "harbour") -> Stored:
         """A release with a model of `size` bytes."""
         seed = f"{name} {version} {size}"
         model = Digest(f"sha256:{_hash(seed, size)}")

@@ -31,12 +31,15 @@ class Cut:
 
 @dataclass
 class Wire:
-    """`down`: bytes written to boxes so far. `rate`: bytes per second of all connections together, 0: no bound."""
+    """`down`: bytes written to boxes so far, `up`: to the server. `rate`: bytes per second down of all connections
+    together, 0: no bound.
+    """
 
     server_port: int
     cuts: Sequence[Cut] = ()
     rate: float = 0.0
     down: int = 0
+    up: int = 0
     connections: int = 0
     done: Counter[str] = field(default_factory=Counter)  # cuts, by kind
     seen: list[tuple[float, int]] = field(default_factory=list)  # monotonic seconds, bytes down by then
@@ -44,6 +47,11 @@ class Wire:
     _next: int = 0
     _due: float = 0.0
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @property
+    def both(self) -> int:
+        """Bytes, down and up."""
+        return self.down + self.up
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[int]:
@@ -79,6 +87,7 @@ class Wire:
         with suppress(ConnectionError):
             while content := await box.read(PIECE):
                 to_server.write(content)
+                self.up += len(content)
                 await to_server.drain()
 
     async def _down(self, from_server: asyncio.StreamReader, to_box: asyncio.StreamWriter) -> None:

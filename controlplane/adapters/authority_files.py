@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from controlplane.adapters.files import PRIVATE, private_folder, write_atomically
 from controlplane.adapters.x509 import LocalAuthority, new_ca
+from controlplane.files import PRIVATE, private_folder, write_atomically
 from controlplane.trust.ports import KeyPair
 from protos.errors import Fatal
 

@@ -19,8 +19,8 @@ from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
-from controlplane.adapters.files import private_folder, sync_folder, write_atomically
 from controlplane.errors import NotFound
+from controlplane.files import private_folder, sync_folder, write_atomically
 from protos.errors import Rejected, Retryable
 from protos.ids import Digest, hex_of
 

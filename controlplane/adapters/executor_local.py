@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from controlplane.adapters import run_keeper, run_log
-from controlplane.adapters.files import PRIVATE, private_folder, write_atomically
 from controlplane.adapters.training_environment import TrainingEnvironment
 from controlplane.errors import Conflict
+from controlplane.files import PRIVATE, private_folder, write_atomically
 from controlplane.training.ports import Job, Look, Part, State, Trainer
 from protos import ids
 from protos.errors import Rejected, Retryable

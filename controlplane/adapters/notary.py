@@ -13,8 +13,8 @@ import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from controlplane.adapters.files import private_folder
 from controlplane.adapters.keys_elsewhere import KeysElsewhere
+from controlplane.files import private_folder
 from controlplane.signing import metadata, online
 from controlplane.signing.documents import Document, Keys, delegator
 from controlplane.signing.keys import Signer, new_key, read_key, write_key

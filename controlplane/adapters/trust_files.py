@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from controlplane.adapters.files import private_folder, write_atomically
+from controlplane.files import private_folder, write_atomically
 from controlplane.signing.ceremony import FirstKeys, begun
 from controlplane.signing.keys import CryptoSigner, new_key, read_key, write_key
 from protos import trust

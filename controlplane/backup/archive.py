@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from controlplane.adapters.files import sync_folder
 from controlplane.backup.contents import MANIFEST, Entry, Manifest, parsed, unsafe
+from controlplane.files import sync_folder
 from protos.errors import Fatal, Rejected, Retryable
 
 CHUNK = 1 << 20

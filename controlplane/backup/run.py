@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-from controlplane.adapters.files import private_folder, sync_folder
 from controlplane.adapters.listening import held
 from controlplane.backup import archive
 from controlplane.backup.contents import DATABASES, STATE, Manifest, check_restorable, missing, wanted
 from controlplane.backup.databases import Store, store
+from controlplane.files import private_folder, sync_folder
 from controlplane.migrations.migrate import head
 from protos.errors import Rejected, Retryable
 

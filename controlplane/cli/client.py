@@ -17,6 +17,7 @@ import httpx
 from controlplane.cli.contexts import Context
 from controlplane.cli.exits import Conflict, NotFound
 from protos.errors import LongshoreError, Rejected, Retryable
+from protos.ids import Digest, hex_of
 
 API = "/api/v1"
 Document = dict[str, Any]
@@ -63,6 +64,7 @@ class Client:
         return _accepted(response)
 
     def document(self, method: str, path: str, **options: Any) -> Document:
+        """See `call`. Raises Rejected as well: it is no control plane."""
         try:
             answer = self.call(method, path, **options).json()
         except ValueError as error:
@@ -78,6 +80,18 @@ class Client:
 
     def one(self, plural: str, name: str) -> Document:
         return self.document("GET", address(plural, name))
+
+    def piece(self, file: Digest, start: int, stop: int) -> bytes:
+        """Of a file of the registry, the bytes from `start` to before `stop`."""
+        span = {"Range": f"bytes={start}-{stop - 1}"}
+        return self.call("GET", address("blobs", hex_of(file)), headers=span).content
+
+    def metadata(self, file: str) -> bytes | None:
+        """What was signed, as it was; None: there is no such file."""
+        try:
+            return self.call("GET", address("metadata", file)).content
+        except NotFound:
+            return None
 
 
 def address(plural: str, name: str, *more: str) -> str:

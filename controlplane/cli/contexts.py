@@ -21,11 +21,12 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from controlplane.files import PRIVATE, write_atomically
 from protos.errors import Rejected
 
 LOCAL = Path(".longshore") / "context.yaml"
@@ -273,20 +274,11 @@ def _read(path: Path) -> str:
 
 
 def _write(path: Path, document: Mapping[str, Any]) -> None:
-    """Atomic, 0600 from the first byte on."""
+    """Raises Rejected."""
     import yaml
 
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        beside.unlink(missing_ok=True)  # of a run that was killed; opened anew, or its mode would stay
-        handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w") as file:
-            yaml.safe_dump(dict(document), file, sort_keys=True)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
+        write_atomically(path, yaml.safe_dump(dict(document), sort_keys=True).encode(), PRIVATE)
     except OSError as error:
-        with suppress(OSError):
-            beside.unlink()
         raise Rejected(f"cannot write {path}: {error.strerror}") from error

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from controlplane.cli import kinds, older, output
 from controlplane.cli.kinds import Document, Kind, at, human_bytes
-
-# Of a status: shown below the fields.
-_TABLES = {"conditions", "boxes", "deployments", "cameras", "problems", "gaps", "answering"}
-_SPEC_TABLES = {"Recipe": {"settings"}}
 
 
 def described(kind: Kind, document: Document, now: datetime, *, colour: bool) -> str:
@@ -33,8 +31,8 @@ def _lines(kind: Kind, document: Document, now: datetime, *, colour: bool) -> It
         0,
     )
     for title in ("spec", "status"):
-        hidden = _TABLES if title == "status" else _SPEC_TABLES.get(kind.name, set())
-        shown = {key: value for key, value in (document.get(title) or {}).items() if key not in hidden}
+        given = (document.get(title) or {}).items()
+        shown = {key: value for key, value in given if isinstance(value, Mapping) or f"{title}.{key}" not in _LISTED}
         if not kinds.heard(document):
             shown.pop("framesPerSecond", None)  # of the last report, and none now
         if shown:
@@ -94,75 +92,92 @@ def _shadow(node: str, told: Document) -> list[str]:
     return [node, _short(told["digest"]), *seen, *times, told["message"]]
 
 
-Table = tuple[str, Sequence[str], list[list[str]]]
+@dataclass(frozen=True)
+class _Table:
+    """One list of an object; `row` gives an item's cells, or none where it has no place in the table."""
+
+    title: str
+    headings: tuple[str, ...]
+    path: str
+    row: Callable[[Document, datetime], list[str]]
 
 
-def _tables(document: Document, now: datetime) -> Iterator[Table]:
-    settings = at(document, "spec.settings", [])
-    yield (
+_CAMERAS = _Table(
+    "Cameras",
+    ("NAME", "STATE", "FPS/DUE", "REASON"),
+    "status.cameras",
+    lambda item, _: [item["name"], item["state"], f"{item['framesPerSecond']:.1f}", item["reason"]],
+)
+_TABLES = (
+    _Table(
         "Settings",
         ("NAME", "TYPE", "DEFAULT", "WHAT"),
-        [[each["name"], each["type"], _value("", each["default"]), each["help"]] for each in settings]
-        if isinstance(settings, list)
-        else [],
-    )
-    boxes = at(document, "status.boxes", [])
-    yield (
+        "spec.settings",
+        lambda item, _: [item["name"], item["type"], _value("", item["default"]), item["help"]],
+    ),
+    _Table(
         "Boxes",
         ("NODE", "STEP", "STATE", "DIGEST", "VARIANT", "METADATA", "MESSAGE"),
-        [
-            [
-                *(item["node"], item["step"], item["state"] or kinds.NONE, _short(item["activeDigest"])),
-                *(item.get("variant") or kinds.NONE, _ago(at(item, "trust.refreshed"), now), item["message"]),
-            ]
-            for item in boxes
+        "status.boxes",
+        lambda item, now: [
+            *(item["node"], item["step"], item["state"] or kinds.NONE, _short(item["activeDigest"])),
+            *(item.get("variant") or kinds.NONE, _ago(at(item, "trust.refreshed"), now), item["message"]),
         ],
-    )
-    yield (
+    ),
+    _Table(
         "Shadow",
         ("NODE", "DIGEST", "FRAMES", "AGREED", "FAILED", "ONE FRAME", "ACTIVE", "MESSAGE"),
-        [_shadow(item["node"], item["shadow"]) for item in boxes if item.get("shadow")],
-    )
-    reports = at(document, "status.deployments", [])
-    yield (
+        "status.boxes",
+        lambda item, _: _shadow(item["node"], item["shadow"]) if item.get("shadow") else [],
+    ),
+    _Table(
         "Deployments",
         ("NAME", "STATE", "ACTIVE", "VARIANT", "CALL OF N", "TARGET", "MESSAGE"),
-        [
-            [
-                *(item["name"], item["state"], _short(item["activeDigest"]), item.get("variant") or kinds.NONE),
-                *(_cost(item.get("cost")), _short(item["targetDigest"]), item["message"]),
-            ]
-            for item in reports
+        "status.deployments",
+        lambda item, _: [
+            *(item["name"], item["state"], _short(item["activeDigest"]), item.get("variant") or kinds.NONE),
+            *(_cost(item.get("cost")), _short(item["targetDigest"]), item["message"]),
         ],
-    )
-    heard, cameras = kinds.heard(document), at(document, "status.cameras", [])
-    yield (
-        "Cameras" if heard else f"Cameras as last heard {_ago(at(document, 'status.lastSeen'), now)}",
-        ("NAME", "STATE", "FPS/DUE", "REASON"),
-        [[item["name"], item["state"], _rate(item) if heard else kinds.NONE, item["reason"]] for item in cameras],
-    )
-    yield (
+    ),
+    _CAMERAS,
+    _Table(
         "Answering, last minute",
         ("CAMERA", "DEPLOYMENT", "RELEASE", "DEADLINE", "IN TIME", "ONE FRAME", "P95", "MESSAGE"),
-        [_answering(item) for item in at(document, "status.answering", [])],
-    )
-    problems = at(document, "status.problems", [])
-    yield "Problems", ("CODE", "MESSAGE"), [[item["code"], item["message"]] for item in problems]
-    gaps = at(document, "status.gaps", [])
-    yield (
+        "status.answering",
+        lambda item, _: _answering(item),
+    ),
+    _Table("Problems", ("CODE", "MESSAGE"), "status.problems", lambda item, _: [item["code"], item["message"]]),
+    _Table(
         "Telemetry dropped within a day",
         ("CLASS", "RECORDS", "LAST", "REASON"),
-        [[item["recordClass"], str(item["dropped"]), _ago(item["at"], now), item["reason"]] for item in gaps],
-    )
-    conditions = at(document, "status.conditions", [])
-    yield (
+        "status.gaps",
+        lambda item, now: [item["recordClass"], str(item["dropped"]), _ago(item["at"], now), item["reason"]],
+    ),
+    _Table(
         "Conditions",
         ("TYPE", "STATUS", "SINCE", "REASON", "MESSAGE"),
-        [
-            [item["type"], item["status"], _ago(item["lastTransitionTime"], now), item["reason"], item["message"]]
-            for item in conditions
+        "status.conditions",
+        lambda item, now: [
+            *(item["type"], item["status"], _ago(item["lastTransitionTime"], now), item["reason"], item["message"])
         ],
-    )
+    ),
+)
+_LISTED = {each.path for each in _TABLES}
+
+
+def _tables(document: Document, now: datetime) -> Iterator[tuple[str, Sequence[str], list[list[str]]]]:
+    for table in _TABLES if kinds.heard(document) else map(partial(_last_heard, document, now), _TABLES):
+        items = at(document, table.path, [])
+        rows = [table.row(item, now) for item in items] if isinstance(items, list) else []
+        yield table.title, table.headings, list(filter(None, rows))
+
+
+def _last_heard(document: Document, now: datetime, table: _Table) -> _Table:
+    """Of a box that is not heard: no camera of it has a rate now."""
+    if table is not _CAMERAS:
+        return table
+    title = f"Cameras as last heard {_ago(at(document, 'status.lastSeen'), now)}"
+    return replace(table, title=title, row=lambda item, _: [item["name"], item["state"], kinds.NONE, item["reason"]])
 
 
 def _answering(item: Document) -> list[str]:
@@ -172,10 +187,6 @@ def _answering(item: Document) -> list[str]:
     measured = [f"{1000 * seconds:.0f} ms" if seconds else kinds.NONE for seconds in times]
     deadline = f"{1000 * item['deadlineSeconds']:.0f} ms"
     return [*(item[key] for key in ("camera", "deployment", "release")), deadline, in_time, *measured, item["trouble"]]
-
-
-def _rate(camera: Document) -> str:
-    return f"{camera['framesPerSecond']:.1f}"
 
 
 def _short(digest: str) -> str:

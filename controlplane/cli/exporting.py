@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from controlplane.cli.client import Client, address
-from controlplane.cli.exits import NotFound
 from controlplane.cli.stick import Stick
 from protos import carried, manifest
 from protos.errors import Rejected, Retryable
@@ -96,10 +95,10 @@ def _metadata(client: Client) -> dict[str, bytes]:
 
 
 def _file(client: Client, name: str) -> bytes:
-    try:
-        return client.call("GET", f"/metadata/{name}").content
-    except NotFound as error:
-        raise Retryable(f"the control plane has no {name}; it signs meanwhile, or is older than 0.2") from error
+    content = client.metadata(name)
+    if content is None:
+        raise Retryable(f"the control plane has no {name}; it signs meanwhile, or is older than 0.2")
+    return content
 
 
 def _version(content: bytes) -> int:
@@ -128,11 +127,7 @@ def _blob(client: Client, folder: Stick, wished: Digest, size: int | None) -> tu
             raise Retryable(f"{name} came damaged; run the same once more")
         folder.write(name, content)
         return name, len(content)
-    return name, folder.fetch(wished, name, size, lambda start, stop: _piece(client, wished, start, stop))
-
-
-def _piece(client: Client, wished: Digest, start: int, stop: int) -> bytes:
-    return client.call("GET", f"/blobs/{hex_of(wished)}", headers={"Range": f"bytes={start}-{stop - 1}"}).content
+    return name, folder.fetch(wished, name, size, lambda start, stop: client.piece(wished, start, stop))
 
 
 def _place(wished: Digest) -> str:

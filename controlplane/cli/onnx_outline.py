@@ -56,7 +56,7 @@ class _Walk:
         self._kept = 0
 
     def message(self, end: int, shape: _Shape, depth: int) -> bytes:
-        """From here to `end`."""
+        """From here to `end`. Raises Rejected: damaged, or nested too deeply."""
         if depth > MAX_DEPTH:
             raise Rejected("this is no ONNX file: its parts are nested too deeply")
         kept = bytearray()

@@ -36,7 +36,7 @@ def shown_ca(url: str) -> str:
 
 
 def fingerprint(ca_pem: str) -> str:
-    """SHA-256 of the public key (SubjectPublicKeyInfo, DER), hex: the pin of a join token."""
+    """SHA-256 of the public key (SubjectPublicKeyInfo, DER), hex: the pin of a join token. Raises Rejected."""
     try:
         key = _only(ca_pem.encode()).public_key()
     except (ValueError, UnsupportedAlgorithm) as error:

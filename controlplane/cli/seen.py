@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import secrets
 from pathlib import Path
 
+from controlplane.files import write_atomically
 from controlplane.signing.chain import Chain
 from protos.errors import Rejected
 
@@ -35,7 +34,7 @@ def keep(root: Path, found: Chain) -> None:
     after = {**before, **{role: max(each.version, before.get(role, 0)) for role, each in found.documents.items()}}
     if after != before:
         with contextlib.suppress(OSError):
-            _write(path, json.dumps(after, indent=2, sort_keys=True).encode())
+            write_atomically(path, json.dumps(after, indent=2, sort_keys=True).encode())
 
 
 def _beside(root: Path) -> Path:
@@ -51,15 +50,3 @@ def _read(path: Path) -> dict[str, int]:
     except (OSError, ValueError) as error:
         raise Rejected(f"{path}, which says what was signed before, cannot be read; see why, then delete it") from error
     return {role: version for role, version in found.items() if isinstance(version, int)}
-
-
-def _write(path: Path, content: bytes) -> None:
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with beside.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)

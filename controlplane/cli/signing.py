@@ -18,7 +18,8 @@ from pathlib import Path
 
 from controlplane.cli import asking, contexts, seen
 from controlplane.cli.client import Client, Document
-from controlplane.cli.exits import Conflict, NotFound
+from controlplane.cli.exits import Conflict
+from controlplane.files import write_atomically
 from controlplane.signing import chain, counting, held
 from controlplane.signing.chain import Chain
 from controlplane.signing.documents import file_name, is_model
@@ -189,7 +190,7 @@ def fetched(client: Client, ring: Keyring, roles: Iterable[str] | None = None) -
 
     Raises Rejected, Retryable.
     """
-    root = chain.climbed(_anchor(client, ring), lambda version: _file(client, file_name(trust.ROOT, version)))
+    root = chain.climbed(_anchor(client, ring), lambda version: client.metadata(file_name(trust.ROOT, version)))
     versions = {each["role"]: each["version"] for each in client.document("GET", "/metadata")["items"]}
     asked = None if roles is None else set(roles)
     wanted = {role for role in versions if is_model(role) and (asked is None or role in asked)}
@@ -219,19 +220,12 @@ def _anchor(client: Client, ring: Keyring) -> bytes:
     root = _needed(client, "root.json")
     if ring.root is not None:
         ring.root.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        ring.root.write_bytes(root)
+        write_atomically(ring.root, root)
     return root
 
 
-def _file(client: Client, name: str) -> bytes | None:
-    try:
-        return client.call("GET", f"/metadata/{name}").content
-    except NotFound:
-        return None
-
-
 def _needed(client: Client, name: str) -> bytes:
-    content = _file(client, name)
+    content = client.metadata(name)
     if content is None:
         raise Rejected(f"the control plane has no {name}; update it to 0.2 or later first")
     return content

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from controlplane.files import PRIVATE, finalise, write_atomically
 from protos import carried
 from protos.errors import Rejected, Retryable
 from protos.ids import Digest, hex_of
 
 PIECE = 4 << 20  # bytes asked for at once
-_PRIVATE = 0o600
 _OURS = (carried.METADATA, carried.BLOBS, carried.BOXES)  # folders in which nothing else has a place
 
 Piece = Callable[[int, int], bytes]  # bytes from start to stop
@@ -45,14 +44,8 @@ class Stick:
             return (self._folder / name).read_bytes()
 
     def write(self, name: str, content: bytes) -> None:
-        path = self._folder / name
-        part = path.with_name(f".{path.name}.part")
         with self._writing():
-            part.unlink(missing_ok=True)
-            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE)
-            with os.fdopen(descriptor, "wb") as out:
-                out.write(content)
-            _name(part, path)
+            write_atomically(self._folder / name, content, PRIVATE)
 
     def fetch(self, digest: Digest, name: str, size: int, piece: Piece) -> int:
         """The file by pieces, from where an earlier try ended; bytes fetched.
@@ -76,7 +69,7 @@ class Stick:
                 part.unlink(missing_ok=True)
             raise Retryable(f"{name} came damaged; run the same once more")
         with self._writing():
-            _name(part, path)
+            finalise(part, path)
         return size - begun
 
     def finish(self, sums: Mapping[str, str]) -> None:
@@ -98,18 +91,3 @@ class Stick:
                 f"cannot write to {self._folder} ({error.strerror}); see that it is plugged in, not write-protected "
                 "and has room (FAT holds no file above 4 GB), and run the same once more: it goes on"
             ) from error
-
-
-def _name(part: Path, path: Path) -> None:
-    """Durably: a stick is pulled out soon."""
-    _sync(part)
-    part.replace(path)
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -54,7 +54,10 @@ def _named(word: str) -> tuple[str, str]:
 
 
 def settings(found: Document, pairs: Sequence[str], here: Path) -> dict[str, str]:
-    """`NAME=VALUE` texts as they are sent. A path of this folder is sent whole: a recipe runs elsewhere."""
+    """`NAME=VALUE` texts as they are sent. A path of this folder is sent whole: a recipe runs elsewhere.
+
+    Raises Rejected.
+    """
     texts = {each["name"]: each["default"] for each in found["spec"]["settings"] if each["type"] == "str"}
     given: dict[str, str] = {}
     for pair in pairs:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -26,21 +25,26 @@ from controlplane.cli.bars import Progress, bars
 from controlplane.cli.client import Client
 from controlplane.cli.exits import Exit
 from controlplane.cli.parcels import MANIFEST, FolderParcel, opened
+from controlplane.files import write_atomically
+from protos import ids
 from protos import manifest as manifests
-from protos.errors import Fatal, Rejected, Retryable
-from protos.ids import hex_of, model_name, release_name, version
+from protos.errors import Fatal, InvalidName, Rejected, Retryable
+from protos.ids import ModelName, Version, hex_of
 from protos.manifest import FileEntry, Manifest
 
 AGENT = (sys.executable, "-P", "-m", "agent.main")
 _NEEDED = ("agent", "av", "cv2", "msgspec")  # of the agent's environment; what runs models it asks for itself
 CHUNK = 4 << 20  # bytes fetched at a time, and held
-_NAMED = re.compile(r"([a-z0-9][a-z0-9-]*)@(.+)")
 
 
-def named(text: str) -> tuple[str, str] | None:
+def named(text: str) -> tuple[ModelName, Version] | None:
     """Model and version, when `text` names a release of the registry and nothing that lies here."""
-    match = _NAMED.fullmatch(text)
-    return (match[1], match[2]) if match and not Path(text).exists() else None
+    if Path(text).exists():
+        return None
+    try:
+        return ids.release(text)
+    except InvalidName:
+        return None
 
 
 @contextmanager
@@ -82,7 +86,7 @@ def folder_of(path: Path) -> Iterator[tuple[Path, Manifest]]:
         yield Path(place), release
 
 
-def fetched(client: Client, name: str, number: str, cache: Path, progress: Progress) -> Path:
+def fetched(client: Client, name: ModelName, number: Version, cache: Path, progress: Progress) -> Path:
     """The folder of a release of the registry, fetched unless it is in the cache.
 
     Raises:
@@ -90,7 +94,7 @@ def fetched(client: Client, name: str, number: str, cache: Path, progress: Progr
         Rejected: other bytes came than its digest names.
         Retryable: the control plane stayed away.
     """
-    found = client.one("releases", release_name(model_name(name), version(number)))
+    found = client.one("releases", ids.release_name(name, number))
     digest = str(found["spec"]["digest"])
     folder = cache / digest.removeprefix("sha256:")
     content = client.call("GET", f"/releases/{found['metadata']['name']}/manifest").content
@@ -100,7 +104,7 @@ def fetched(client: Client, name: str, number: str, cache: Path, progress: Progr
     for entry in manifests.parse(content).files:
         if not _is_there(folder / entry.path, entry):
             _fetch(client, entry, folder, progress)
-    _keep(folder / MANIFEST, content)
+    write_atomically(folder / MANIFEST, content)
     return folder
 
 
@@ -116,8 +120,7 @@ def _fetch(client: Client, entry: FileEntry, folder: Path, progress: Progress) -
     try:
         with beside.open("wb") as file:
             while file.tell() < entry.size:
-                span = f"bytes={file.tell()}-{min(entry.size, file.tell() + CHUNK) - 1}"
-                chunk = client.call("GET", f"/blobs/{hex_of(entry.digest)}", headers={"Range": span}).content
+                chunk = client.piece(entry.digest, file.tell(), min(entry.size, file.tell() + CHUNK))
                 if not chunk:
                     raise Retryable(f"{entry.path} ended too early on its way; try again")
                 digest.update(chunk)
@@ -128,12 +131,6 @@ def _fetch(client: Client, entry: FileEntry, folder: Path, progress: Progress) -
         beside.replace(folder / entry.path)
     finally:
         beside.unlink(missing_ok=True)
-
-
-def _keep(path: Path, content: bytes) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_bytes(content)
-    beside.replace(path)
 
 
 def cache_path(environment: Mapping[str, str]) -> Path:

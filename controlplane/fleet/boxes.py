@@ -62,9 +62,7 @@ class BoxService:
         now = self._now()
         with self._database.begin() as session:
             repository = FleetRepository(session)
-            before = repository.node(name, lock=True)
-            if before is None:
-                raise Forbidden(f"node {name} was deleted; to bring it back, join the box with a new token")
+            before = _member(repository, name)
             repository.put_report(name, report, now)
             node = replace(before, report=report, online=True, last_seen_unix_ms=now)
             fleet = repository.surroundings(node)
@@ -84,9 +82,7 @@ class BoxService:
         now = self._now()
         with self._database.begin() as session:
             repository = FleetRepository(session)
-            before = repository.node(name, lock=True)
-            if before is None:
-                raise Forbidden(f"node {name} was deleted; to bring it back, join the box with a new token")
+            before = _member(repository, name)
             if not reports.news(before.report, report, now):
                 return False
             told = replace(report, by_file=True)
@@ -212,6 +208,14 @@ class BoxService:
 
     def _now(self) -> int:
         return int(self._clock.unix() * 1000)
+
+
+def _member(repository: FleetRepository, name: NodeId) -> Node:
+    """Locked. Raises Forbidden: it was deleted."""
+    node = repository.node(name, lock=True)
+    if node is None:
+        raise Forbidden(f"node {name} was deleted; to bring it back, join the box with a new token")
+    return node
 
 
 def _offers_differently(before: Node, after: Node) -> bool:

@@ -192,6 +192,7 @@ def labels(value: object, where: str = "metadata.labels") -> dict[str, str]:
 
 
 def label_key(key: str, what: str = "label") -> None:
+    """Raises Rejected, with the rule."""
     if not _KEY.fullmatch(key):
         raise Rejected(
             f"{what} key {key!r} must be at most 63 letters, digits, '.', '_' and '-', starting with a letter or "
@@ -200,5 +201,6 @@ def label_key(key: str, what: str = "label") -> None:
 
 
 def label_value(key: str, value: str) -> None:
+    """Raises Rejected, with the rule."""
     if not _VALUE.fullmatch(value):
         raise Rejected(f"label {key}={value!r}: a value is at most 63 letters, digits, '.', '_' and '-'")

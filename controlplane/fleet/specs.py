@@ -218,10 +218,7 @@ def _shadow(value: object, where: str) -> ShadowSpec:
 
 def _candidate(value: object, where: str) -> tuple[ModelName, Version] | None:
     release = text(value, where)
-    model, _, version = release.partition("@")
-    if release and not (model and version):
-        raise Rejected(f"{where} must read NAME@VERSION, such as harbour@1.1.0; empty: none")
-    return (ids.model_name(model), ids.version(version)) if release else None
+    return ids.release(release, where) if release else None
 
 
 def node_document(spec: NodeSpec) -> dict[str, object]:

@@ -86,6 +86,7 @@ def fingerprint(certificate_pem: bytes) -> str:
 
 
 def check_pin(token: JoinToken, ca_pin: str) -> None:
+    """`ca_pin`: of this control plane. Raises InvalidToken."""
     if not hmac.compare_digest(token.ca_pin, ca_pin):
         raise InvalidToken(f"this join token is of another control plane; {MAKE_ANOTHER} here")
 
@@ -106,11 +107,6 @@ def check_usable(stored: StoredToken, now_ms: int, *, same_box: bool) -> None:
         raise InvalidToken(f"this join token was used already, by {stored.used_by}; {MAKE_ANOTHER}")
     if stored.expires_ms <= now_ms:
         raise InvalidToken(f"this join token has expired; {MAKE_ANOTHER}")
-
-
-def token_is_good(revoked_ms: int | None, expires_ms: int | None, now_ms: int) -> bool:
-    """Of an API token that is there."""
-    return revoked_ms is None and (expires_ms is None or now_ms < expires_ms)
 
 
 def check_late(certificate: StoredCertificate | None, now_ms: int, days: int) -> StoredCertificate:
@@ -148,6 +144,7 @@ def admit(stored: StoredToken, wish: Wish, fallback: str) -> Admission:
 
 
 def checked_role(role: str) -> str:
+    """Raises Rejected, with the roles there are."""
     if role not in COMMANDS:
         raise Rejected(f"role {role!r} must be one of {', '.join(COMMANDS)}")
     return role

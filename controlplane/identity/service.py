@@ -103,6 +103,7 @@ class IdentityService:
         return NewToken(token.token_id, str(token), stored.expires_ms)
 
     def join_token(self, token_id: str) -> StoredToken:
+        """Raises NotFound."""
         with self._database.read() as session:
             found = IdentityRepository(session).token(token_id)
         if found is None:
@@ -114,6 +115,7 @@ class IdentityService:
             return IdentityRepository(session).tokens()
 
     def delete_join_token(self, token_id: str) -> None:
+        """Raises NotFound."""
         with self._database.begin() as session:
             if not IdentityRepository(session).delete_token(token_id):
                 raise NotFound(f"there is no join token {token_id!r}; see 'longshore token list'")
@@ -184,7 +186,12 @@ class IdentityService:
         return found.node
 
     def renew(self, node: NodeId, csr_pem: str) -> Issued:
-        """A certificate for a fresh key of a box that showed a good one. The old one works until it expires."""
+        """A certificate for a fresh key of a box that showed a good one. The old one works until it expires.
+
+        Raises:
+            NotFound: the box was deleted.
+            Rejected: the request cannot be signed.
+        """
         issued = self._sign(csr_pem, node)
         with self._database.begin() as session:
             repository = IdentityRepository(session)
@@ -290,7 +297,10 @@ class IdentityService:
             return IdentityRepository(session).api_tokens()
 
     def delete_api_token(self, token_id: str) -> None:
-        """It works no more and is shown no more; that it was is remembered, so that no file brings it back."""
+        """It works no more and is shown no more; that it was is remembered, so that no file brings it back.
+
+        Raises NotFound.
+        """
         with self._database.begin() as session:
             if not IdentityRepository(session).revoke_api_token(token_id, self._now_ms()):
                 raise NotFound(f"there is no API token {token_id!r}; see 'longshore apitoken list'")

@@ -74,7 +74,7 @@ class Seen:
 def see(model: ModelProto) -> Seen:
     graph = model.graph
     constants = {tensor.name for tensor in graph.initializer}
-    kinds = frozenset(node.op_type for node in _nodes(graph))
+    kinds = frozenset(node.op_type for node in nodes(graph))
     return Seen(
         inputs=tuple(_tensor(value) for value in graph.input if value.name not in constants),
         outputs=tuple(_tensor(value) for value in graph.output),
@@ -91,12 +91,13 @@ def _tensor(value: ValueInfoProto) -> Tensor:
     return Tensor(value.name, tensor.elem_type, tuple(max(0, dim.dim_value) for dim in tensor.shape.dim))
 
 
-def _nodes(graph: GraphProto) -> Iterable[NodeProto]:
+def nodes(graph: GraphProto) -> Iterable[NodeProto]:
+    """All, those of inner graphs too."""
     for node in graph.node:
         yield node
         for attribute in node.attribute:
             for inner in (attribute.g, *attribute.graphs):
-                yield from _nodes(inner)
+                yield from nodes(inner)
 
 
 def _halves(weights: Iterable[TensorProto]) -> bool:

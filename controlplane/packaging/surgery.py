@@ -6,7 +6,7 @@ them), functions of its own are inlined, tensors that bear our names give way, a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -14,7 +14,7 @@ from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto,
 from onnx.external_data_helper import _get_all_tensors, uses_external_data
 
 from controlplane.gate.allowed import OPERATORS
-from controlplane.packaging.seen import MOVED, OURS
+from controlplane.packaging.seen import MOVED, OURS, nodes
 from protos.errors import Rejected
 
 IR = 8  # of what we write; a newer one is kept
@@ -90,15 +90,6 @@ def plain(model: ModelProto) -> ModelProto:
 
 def _ends(graph: GraphProto) -> set[str]:
     return {value.name for value in (*graph.input, *graph.output)}
-
-
-def nodes(graph: GraphProto) -> Iterable[NodeProto]:
-    """All, those of inner graphs too."""
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            for inner in (attribute.g, *attribute.graphs):
-                yield from nodes(inner)
 
 
 def rename(graph: GraphProto, names: Mapping[str, str]) -> None:

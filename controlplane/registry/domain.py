@@ -138,6 +138,7 @@ def check_unused(release: StoredRelease, deployments: Sequence[str], boxes: Sequ
 
 
 def check_size(size: int, cap: int) -> None:
+    """Both in bytes. Raises TooLarge, Rejected."""
     if size > cap:
         raise TooLarge(
             f"a file of {size} bytes is more than the {cap} allowed; to take it, start the control plane with "

@@ -81,6 +81,7 @@ class RegistryService:
     # ---- files ----
 
     def blob_size(self, digest: Digest) -> int:
+        """In bytes. Raises NotFound."""
         size = self._blobs.size(digest)
         if size is None:
             raise NotFound(f"there is no file {digest[:19]}…; push the release that names it")
@@ -237,6 +238,7 @@ class RegistryService:
             return [_model(row, repository) for row in sorted(rows, key=lambda row: row.name)[:limit]]
 
     def model(self, name: str) -> StoredModel:
+        """With its releases, oldest first. Raises NotFound."""
         with self._database.read() as session:
             repository = RegistryRepository(session)
             row = repository.model(name)

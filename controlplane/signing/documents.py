@@ -98,6 +98,17 @@ def within(path: str, patterns: tuple[str, ...]) -> bool:
     )
 
 
+def in_words(listing: Listing) -> str:
+    """Who listed it as what and on which terms, to follow "signed as"."""
+    said = [
+        f"number {listing.number} of {listing.model} by {listing.signed_by}",
+        f"floor {listing.floor}" if listing.floor else "",
+        f"for {', '.join(listing.device_classes)}" if listing.device_classes else "",
+        f"agents from {listing.minimum_agent}" if listing.minimum_agent else "",
+    ]
+    return ", ".join(filter(None, said))
+
+
 def file_name(role: str, version: int) -> str:
     """As clients ask for it: TUF's consistent snapshots."""
     return f"{role}.json" if role == trust.TIMESTAMP else f"{version}.{role}.json"

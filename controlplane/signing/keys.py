@@ -6,8 +6,6 @@ No private key leaves this module but into its own file, closed to others. Keys 
 from __future__ import annotations
 
 import hashlib
-import os
-import secrets
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 from securesystemslib.formats import encode_canonical
 from securesystemslib.signer import CryptoSigner, Key, Signer, SSlibKey
 
+from controlplane.files import PRIVATE, write_atomically
 from protos.errors import Fatal, Rejected
 
 __all__ = ["CryptoSigner", "Key", "Signer"]
@@ -32,30 +31,14 @@ def new_key() -> CryptoSigner:
 
 def write_key(path: Path, key: CryptoSigner) -> None:
     """A new file, durable and readable by its owner only. Raises Fatal: one is there, or the disk."""
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         if path.exists():
             raise Fatal(f"{path} is there already; a key is never overwritten, so move it away first")
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(key.private_bytes)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.rename(path)
-        _sync(path.parent)
+        write_atomically(path, key.private_bytes, PRIVATE)
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise Fatal(
             f"cannot write {path} ({error.strerror}); see that there is room and you may write there"
         ) from error
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def read_key(path: Path) -> CryptoSigner:

@@ -11,7 +11,6 @@ from controlplane.registry.routes import require_reader
 from controlplane.schemas import REFUSALS
 from controlplane.trust import schemas
 from protos import ids, trust
-from protos.errors import Rejected
 
 router = APIRouter(prefix="/api/v1", tags=["trust"], responses=REFUSALS)
 _USER = [Depends(require_user)]
@@ -35,10 +34,8 @@ def put_metadata(body: schemas.NewDocuments, response: Response, services: Curre
 
 
 def release_path(release: str) -> str:
-    model, at, version = release.partition("@")
-    if not at:
-        raise Rejected(f"withdraw names releases as NAME@VERSION, and {release!r} is none")
-    return trust.release_path(ids.model_name(model), ids.version(version))
+    """Raises InvalidName."""
+    return trust.release_path(*ids.release(release))
 
 
 @router.post("/metadata/keys", dependencies=_USER, status_code=201, summary="A new online key; the public half of it")

@@ -8,6 +8,7 @@ from typing import Any
 from controlplane.registry.domain import StoredModel, StoredRelease
 from controlplane.registry.outline import Outline
 from controlplane.shape import moment
+from controlplane.signing import documents
 from controlplane.ui import figures
 from controlplane.ui.page import Document
 from protos.ids import hex_of
@@ -80,14 +81,8 @@ def _user(item: Document) -> Facts:
 
 
 def signature(stored: StoredRelease, listing: Listing | None) -> str:
-    """Who listed it and on which terms, in one line; "" where nobody did."""
-    if listing is None or listing.digest != stored.digest:
-        return ""
-    floor = f"floor {listing.floor}" if listing.floor else ""
-    where = f"for {', '.join(listing.device_classes)}" if listing.device_classes else ""
-    agent = f"agents from {listing.minimum_agent}" if listing.minimum_agent else ""
-    said = [f"number {listing.number}, by {listing.signed_by}", floor, where, agent]
-    return ", ".join(filter(None, said))
+    """Who listed it and on which terms; "" where nobody did."""
+    return documents.in_words(listing) if listing is not None and listing.digest == stored.digest else ""
 
 
 def release(stored: StoredRelease, manifest: Manifest | None, siblings: Sequence[StoredRelease]) -> Facts:

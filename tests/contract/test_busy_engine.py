@@ -23,6 +23,7 @@ from protos import inference_pb2 as pb
 from protos.inference_pb2_grpc import GRPCInferenceServiceStub
 from tests.sim.models import identity
 from tests.sim.serving import FakeTable
+from tests.sim.waiting import until
 
 LONG = 30.0  # seconds that each inference takes: nothing that waits for one ends within a test
 CALLERS = 8
@@ -74,12 +75,6 @@ async def _grpc(stub: GRPCInferenceServiceStub, timeout: int) -> str:
     except grpc.aio.AioRpcError as error:
         return str(error.code().name)
     return "OK"
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - what is waited for is the code under test
-            await asyncio.sleep(0.005)
 
 
 @pytest.mark.parametrize("door", ["REST", "gRPC"])

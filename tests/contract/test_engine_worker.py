@@ -332,7 +332,7 @@ async def test_a_model_that_names_a_file_finds_none(
         (signal.SIGSEGV, BadModel, "crashed its worker 2 times"),
         (signal.SIGABRT, BadModel, "crashed its worker 2 times"),
         (signal.SIGKILL, Retryable, "memory runs out"),
-        (signal.SIGBUS, Retryable, "signal 7"),
+        (signal.SIGBUS, Retryable, "SIGBUS"),
     ],
 )
 async def test_a_model_is_blamed_for_crashes_while_loading_and_not_for_a_box_that_kills(

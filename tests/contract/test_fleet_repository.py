@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -21,7 +19,6 @@ from controlplane.fleet.watching import Motion
 from controlplane.fleet.zones import Zone
 from controlplane.identity.domain import Admission
 from controlplane.identity.repository import IdentityRepository
-from controlplane.migrations.migrate import migrate
 from protos import pace
 from protos.ids import CameraName, DeploymentName, ModelName, NodeId, Version
 
@@ -58,15 +55,6 @@ REPORT = Report(
     clock_unix_ms=99,
     epoch="epoch-1",
 )
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    url = f"sqlite:///{tmp_path / 'db'}" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    opened = Database(url)
-    migrate(opened)
-    yield opened
-    opened.close()
 
 
 def admit(database: Database, name: str, role: str = "edge") -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from agent.types import CameraState
 from tests.sim.clips import malformed, write_clip
-from tests.sim.yard import Yard, plan, tap
+from tests.sim.yard import Yard, opened_yard, plan, tap
 
 SEEDS = range(12)  # of each container
 KINDS = {"mp4": "libx264", "mkv": "libx264", "ts": "libx264", "avi": "mjpeg", "jpeg": "mjpeg"}
@@ -21,10 +21,8 @@ SETTLED = (CameraState.RUNNING, CameraState.RETRYING, CameraState.STALLED)
 
 @pytest.fixture
 async def yard() -> AsyncIterator[Yard]:
-    yard = Yard()
-    yield yard
-    await yard.captures.close()
-    assert yard.unaccounted == []
+    async with opened_yard() as yard:
+        yield yard
 
 
 def sound(folder: Path, kind: str) -> bytes:

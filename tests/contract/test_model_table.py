@@ -14,9 +14,10 @@ from agent.serving.errors import NotReady, RefusedRelease, UnknownModel
 from agent.serving.repository import Awaited
 from protos.errors import Retryable
 from protos.ids import Version
+from tests.sim.board import SMALL, World, wish
 from tests.sim.engine import FakeEngine, RealClock
 from tests.sim.serving import FakeTable
-from tests.unit.pipeline.test_board import SMALL, World, release, wish
+from tests.sim.verified import verified
 
 
 class Hand(Protocol):
@@ -44,7 +45,7 @@ class OfBoard:
 
     def refused(self, reason: str) -> None:
         self.wanted()
-        self.box.refused[release("1").digest] = reason
+        self.box.refused[verified("1").digest] = reason
 
 
 class OfTests:

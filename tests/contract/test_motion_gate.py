@@ -13,7 +13,7 @@ import pytest
 from agent.cameras.gate import SETTLED_SECONDS
 from agent.types import Zone
 from protos.ids import CameraName
-from tests.sim.yard import Plan, Yard, tap
+from tests.sim.yard import Plan, Yard, opened_yard, tap
 
 QUAY = tap("quay")
 RATE = 20
@@ -43,10 +43,8 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 async def yard() -> AsyncIterator[Yard]:
-    yard = Yard()
-    yield yard
-    await yard.captures.close()
-    assert yard.unaccounted == []
+    async with opened_yard() as yard:
+        yield yard
 
 
 def quay(source: str, every: float = 30.0, masks: tuple[Zone, ...] = ()) -> Plan:

@@ -20,10 +20,10 @@ from agent.pipeline.board import Board, CameraWish, DeploymentWish
 from agent.pipeline.run import LaneSettings
 from agent.trust.kept import Approvals
 from agent.types import Finished, Tap
-from agent.update.deployment import Report
 from agent.update.machine import State
 from agent.update.runner import Updater, UpdateSettings
 from agent.update.steps import Ports
+from agent.update.walk import Report
 from protos import manifest
 from protos.ids import CameraName, DeploymentName, ModelName, Version, digest_of
 from protos.manifest import FileEntry, ImageInput, Manifest, Variant

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +20,6 @@ from controlplane.identity.domain import Admission, StoredCertificate, StoredTok
 from controlplane.identity.repository import IdentityRepository
 from controlplane.identity.roles import Role
 from controlplane.identity.service import IdentityService
-from controlplane.migrations.migrate import migrate
 from controlplane.people.repository import PeopleRepository
 from controlplane.registry.domain import Upload
 from controlplane.registry.repository import RegistryRepository
@@ -36,15 +34,6 @@ NOW = 1_795_000_000_000
 QUAY = NodeId("quay-1")
 TOKEN = StoredToken("abcdefgh", "h" * 64, QUAY, {"site": "hamburg"}, "edge", NOW + 1000)
 ADMISSION = Admission(QUAY, {"site": "hamburg"}, "edge", rejoin=True)
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    sqlite = request.param == "sqlite"
-    database = Database(f"sqlite:///{tmp_path}/a.db" if sqlite else request.getfixturevalue("postgres_url"))
-    migrate(database)
-    yield database
-    database.close()
 
 
 def issued(serial: str) -> Issued:

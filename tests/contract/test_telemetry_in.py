@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Protocol
 
@@ -24,6 +24,7 @@ from protos.topics import Channel
 from tests.servers.brokers import TlsBroker
 from tests.sim.clock import FakeClock
 from tests.sim.mute_broker import MuteBroker
+from tests.sim.waiting import until
 
 NODE, OTHER = NodeId("quay-1"), NodeId("quay-2")
 SECONDS = 15.0
@@ -117,12 +118,6 @@ async def real(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
     made.source.start()
     yield made
     await made.close()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(SECONDS):
-        while not condition():  # noqa: ASYNC110 - another thread changes it
-            await asyncio.sleep(0.02)
 
 
 async def received(source: TelemetryIn, channel: Channel, wanted: int = 1) -> list[Message]:

@@ -23,6 +23,7 @@ from agent.telemetry.outbox import Outbox
 from agent.telemetry.records import RecordClass
 from tests.sim import durability
 from tests.sim.telemetry import Oracle, draft
+from tests.sim.waiting import until
 
 SMALL = 400_000  # bytes of file: about 1500 results
 SECONDS = 15.0
@@ -186,6 +187,20 @@ async def test_a_new_file_has_a_new_epoch(tmp_path: Path) -> None:
     assert len(epochs) == 2
 
 
+async def set_aside(path: Path, old: str, why: str) -> None:
+    """What lies at `path` is, a new epoch says why, and records are kept again."""
+    async with asyncio.timeout(SECONDS):
+        second, oracle = await opened(path), Oracle()
+        second.put(draft())
+        await second.settle()
+        await drain(second, oracle)
+    assert second.summary().epoch != old
+    assert path.with_name(f"{path.name}.damaged").exists()
+    assert why in oracle.bodies("gap")[0].gap.reason
+    assert len(oracle.bodies("frame")) == 1
+    await second.close()
+
+
 async def test_a_damaged_file_is_set_aside_and_a_new_epoch_says_so(tmp_path: Path) -> None:
     path = tmp_path / "o.db"
     first = await opened(path)
@@ -196,15 +211,7 @@ async def test_a_damaged_file_is_set_aside_and_a_new_epoch_says_so(tmp_path: Pat
     with path.open("r+b") as file:
         file.seek(4096)
         file.write(os.urandom(60_000))
-    second, oracle = await opened(path), Oracle()
-    second.put(draft())
-    await second.settle()
-    await drain(second, oracle)
-    assert second.summary().epoch != old
-    assert (tmp_path / "o.db.damaged").exists()
-    assert "damaged" in oracle.bodies("gap")[0].gap.reason
-    assert len(oracle.bodies("frame")) == 1
-    await second.close()
+    await set_aside(path, old, "damaged")
 
 
 async def test_a_file_that_is_no_database_is_set_aside(tmp_path: Path) -> None:
@@ -237,16 +244,7 @@ async def test_content_that_cannot_be_read_is_damage_like_any_other(tmp_path: Pa
     with sqlite3.connect(path) as connection:
         connection.execute(spoil)
     connection.close()
-    async with asyncio.timeout(SECONDS):
-        second, oracle = await opened(path), Oracle()
-        second.put(draft())
-        await second.settle()
-        await drain(second, oracle)
-    assert second.summary().epoch != old
-    assert (tmp_path / "o.db.damaged").exists()
-    assert "its books can't be read" in oracle.bodies("gap")[0].gap.reason
-    assert len(oracle.bodies("frame")) == 1
-    await second.close()
+    await set_aside(path, old, "its books can't be read")
 
 
 async def test_a_writer_that_ends_by_itself_leaves_nobody_waiting_and_ends_the_agent(tmp_path: Path) -> None:
@@ -296,14 +294,8 @@ async def test_what_was_stored_is_deleted_when_nothing_else_comes(
     await outbox.settle()
     outbox.forget([(1, 1)])
     await outbox.take(1, 1)
-    await wait_until(lambda: outbox.summary().waiting_rows == 0)
+    await until(lambda: outbox.summary().waiting_rows == 0)
     await outbox.close()
-
-
-async def wait_until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(SECONDS):
-        while not condition():  # noqa: ASYNC110 - another thread changes it
-            await asyncio.sleep(0.02)
 
 
 async def full_disk_adds_up(outbox: SqliteOutbox, make_room: Callable[[], object]) -> None:
@@ -320,7 +312,7 @@ async def full_disk_adds_up(outbox: SqliteOutbox, make_room: Callable[[], object
         outbox.put(draft(number=put))
         put += 1
     make_room()
-    await wait_until(lambda: not outbox.summary().trouble)
+    await until(lambda: not outbox.summary().trouble)
     outbox.put(draft(number=put))
     await outbox.settle()
     await drain(outbox, oracle)
@@ -379,7 +371,7 @@ async def test_an_outbox_that_cannot_be_opened_counts_and_starts_when_it_can(
     outbox.put(draft())
     await outbox.settle()
     (tmp_path / "o.db").rmdir()
-    await wait_until(lambda: not outbox.summary().trouble)
+    await until(lambda: not outbox.summary().trouble)
     await drain(outbox, oracle)
     assert oracle.declared() == {"frame": 1}
     await outbox.close()
@@ -409,8 +401,8 @@ async def test_a_commit_that_failed_but_is_in_the_file_is_not_counted_as_lost(
 
     outbox._file._connection = Liar()  # type: ignore[assignment]  # only what `apply` uses
     outbox.put(draft(number=2))
-    await wait_until(lambda: bool(outbox.summary().trouble))
-    await wait_until(lambda: not outbox.summary().trouble)
+    await until(lambda: bool(outbox.summary().trouble))
+    await until(lambda: not outbox.summary().trouble)
     await drain(outbox, oracle)
     assert [record.frame.frame_seq for record in oracle.bodies("frame")] == [1, 2]
     assert oracle.declared().total() == 0

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-
-import pytest
 
 from controlplane import tables
 from controlplane.adapters.notary import FolderNotary
 from controlplane.adapters.trust_files import first_documents
 from controlplane.db import Database
 from controlplane.fleet.repository import FleetRepository
-from controlplane.migrations.migrate import migrate
 from controlplane.signing.documents import Document
 from controlplane.trust.judging import Registered
 from controlplane.trust.repository import KEEP_MS, KEEP_VERSIONS, PENDING, ProposalRepository, TrustRepository
@@ -28,15 +24,6 @@ from tests.sim.clock import FakeClock
 HARBOUR = (ModelName("harbour"), Version("1.0.0"))
 DIGEST = digest_of(b"manifest")
 LISTED = Listing(*HARBOUR, DIGEST, 8, 3, "detection", 2, ("x86_64-cpu",), "0.3.0", 1_795_000_000_000, "ann@quay")
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    url = f"sqlite:///{tmp_path / 'db'}" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    opened = Database(url)
-    migrate(opened)
-    yield opened
-    opened.close()
 
 
 def add(database: Database, role: str, version: int, now_ms: int = 0, *listings: Listing) -> None:

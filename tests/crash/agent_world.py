@@ -1,16 +1,11 @@
 """Lives of a box whose agent updates itself, in processes of their own.
 
-python -m tests.crash.agent_world     reads one Life per line, forks for each, writes one Ended per line
+python -m tests.crash.agent_world     serves Lives: tests.crash.lives
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
-import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +15,7 @@ import pytest
 from agent.berths import progress
 from agent.berths.machine import RESUME, Place
 from agent.berths.progress import Progress
+from tests.crash.lives import serve
 from tests.sim import agent_releases
 from tests.sim.agent_box import AgentBox, Faults, quickly
 from tests.sim.crashing import CrashPoint
@@ -37,6 +33,7 @@ class Life(msgspec.Struct, frozen=True):
     kill_at: int | None = None
     falls: bool = False  # "new" ends at each start
     sick: bool = False  # under "new" nothing answers
+    by_hand: bool = False  # no network; what is wanted was carried
     without: str = ""
 
 
@@ -86,6 +83,7 @@ async def _lived(life: Life) -> Ended:
     box.blobs.add(*MADE.values())
     new = frozenset({MADE["new"].digest})
     box.faults = Faults(falls=new if life.falls else frozenset(), sick=new if life.sick else frozenset())
+    box.network, box.by_hand = not life.by_hand, life.by_hand
     box.point.witness = lambda label: _witness(box, label)
     await box.lives(MADE[life.wants], VERSIONS[life.wants])
     runs = NAMES.get(box.runs, "outside") if box.runs else "outside"
@@ -109,47 +107,5 @@ def _here(life: Life) -> Ended:
             return Ended(error=repr(error))
 
 
-def _forked(life: Life) -> Ended:
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(reading)
-        os.write(writing, msgspec.json.encode(_here(life)))
-        os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as told:
-        content = told.read()
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
-        return Ended(killed=True)
-    return msgspec.json.decode(content, type=Ended) if content else Ended(error=f"ended with {status}")
-
-
-class Lives:
-    """The process that forks them."""
-
-    def __init__(self) -> None:
-        command = [sys.executable, "-m", "tests.crash.agent_world"]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def live(self, life: Life) -> Ended:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(msgspec.json.encode(life).decode() + "\n")
-        self._process.stdin.flush()
-        return msgspec.json.decode(self._process.stdout.readline(), type=Ended)
-
-    def close(self) -> None:
-        self._process.communicate(timeout=30)
-
-
-def main() -> None:
-    logging.disable()
-    for line in sys.stdin:
-        ended = _forked(msgspec.json.decode(line, type=Life))
-        sys.stdout.write(msgspec.json.encode(ended).decode() + "\n")
-        sys.stdout.flush()
-
-
 if __name__ == "__main__":
-    main()
+    serve(Life, _here, Ended(killed=True), lambda why: Ended(error=why))

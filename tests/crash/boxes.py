@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
+from tests.crash.lives import Lives
 from tests.crash.world import Boot, Seen
-
-SHARED_MEMORY = Path("/dev/shm")  # kill -9 keeps the page cache, so nothing is proven by waiting for a disk
 
 
 @dataclass(frozen=True)
@@ -41,39 +37,18 @@ class Story:
         return msgspec.structs.replace(known, **more)
 
 
-class Boxes:
-    """Boots boxes in processes of their own."""
+class Boxes(Lives[Boot, Seen]):
+    """Boxes that live stories."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        command = [sys.executable, "-m", "tests.crash.world"]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self._templates: dict[str | None, Path] = {}
+        super().__init__("tests.crash.world", Seen, folder)
 
-    def boot(self, boot: Boot) -> Seen:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(msgspec.json.encode(boot).decode() + "\n")
-        self._process.stdin.flush()
-        return msgspec.json.decode(self._process.stdout.readline(), type=Seen)
-
-    def fresh(self, story: Story) -> Path:
+    def of(self, story: Story) -> Path:
         """A state directory in which `story.before` answers."""
-        if story.before not in self._templates:
-            self._templates[story.before] = self._template(story.before, signed=story.signed)
-        folder = self.folder / "box"
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(self._templates[story.before], folder)
-        return folder
+        return self.fresh(f"{story.before}-{story.signed}", lambda folder: self._before(story, folder))
 
-    def close(self) -> None:
-        self._process.communicate(timeout=10)
-
-    def _template(self, before: str | None, *, signed: bool) -> Path:
-        folder = self.folder / f"template-{before}"
-        folder.mkdir()
-        if before is not None:
-            seen = self.boot(Boot(str(folder), before, signed=signed))
-            assert (seen.answers, seen.error) == (before, "")
+    def _before(self, story: Story, folder: Path) -> None:
+        if story.before is not None:
+            seen = self.live(Boot(str(folder), story.before, signed=story.signed))
+            assert (seen.answers, seen.error) == (story.before, "")
             (folder / "sent").unlink()
-        return folder

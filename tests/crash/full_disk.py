@@ -10,18 +10,12 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from agent.update import steps
 from agent.update.machine import State
 from tests.crash.world import NEW, QUAY, Boot, World
-
-
-async def _wait(world: World, true: Callable[[], bool], seconds: float = 10.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not true():
-            await world.clock.sleep(0.002)
+from tests.sim.waiting import until
 
 
 def _fill(folder: Path) -> Path:
@@ -48,12 +42,12 @@ async def _story(folder: Path) -> dict[str, object]:
     world = World(Boot(str(folder), "old"))
     world.updater.start()
     world.updater.offer({QUAY: NEW.digest})
-    await _wait(world, lambda: any(problem.code == "disk-full" for problem in world.updater.problems()))
+    await until(lambda: any(problem.code == "disk-full" for problem in world.updater.problems()))
     told = world.updater.problems()[0].message
     during = world.serving.answers(QUAY)
     ballast.unlink()
-    await _wait(world, lambda: _settled(world))
-    await _wait(world, lambda: not world.updater.problems())
+    await until(lambda: _settled(world))
+    await until(lambda: not world.updater.problems())
     await world.close()
     after = await World(Boot(str(folder), "new", online=False)).run()
     return {"told": told, "during": during, "violations": world.violations, "after": after.answers}

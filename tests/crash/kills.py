@@ -11,19 +11,19 @@ UPDATE = Story("a signed update", "old", "new", frozenset({"old", "new"}), "new"
 
 def duration(boxes: Boxes, story: Story) -> float:
     """Seconds that the story takes when nothing goes wrong."""
-    folder = boxes.fresh(story)
+    folder = boxes.of(story)
     before = time.monotonic()
-    seen = boxes.boot(story.boot(folder))
+    seen = boxes.live(story.boot(folder))
     assert (seen.error, seen.violations, seen.answers) == ("", [], story.after)
     return time.monotonic() - before
 
 
 def complaints(boxes: Boxes, story: Story, after: float) -> tuple[bool, list[str]]:
     """Was it killed before it had ended; and what is wrong."""
-    folder = boxes.fresh(story)
-    crashed = boxes.boot(story.boot(folder, kill_after=after))
-    offline = boxes.boot(story.boot(folder, online=False))
-    final = boxes.boot(story.boot(folder))
+    folder = boxes.of(story)
+    crashed = boxes.live(story.boot(folder, kill_after=after))
+    offline = boxes.live(story.boot(folder, online=False))
+    final = boxes.live(story.boot(folder))
     found = [sentence for seen in (crashed, offline, final) for sentence in (*seen.violations, seen.error) if sentence]
     if offline.answers not in story.meanwhile:
         found.append(f"after the kill {offline.answers} answers")

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from agent.trust.agreement import Approval
 from agent.update import progress, steps, verify
-from agent.update.machine import Event, State
+from agent.update.machine import State
 from agent.update.progress import Progress
+from agent.update.record import Event
 from agent.update.verify import VerifiedBytes, VerifiedRelease
 from protos.ids import DeploymentName
 from protos.manifest import parse

@@ -6,8 +6,6 @@ agent or the new one; and without another kill the box ends where it would have 
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +13,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.crash.agent_world import AWAY, Ended, Life, Lives
-from tests.crash.boxes import SHARED_MEMORY
+from tests.crash.agent_world import AWAY, Ended, Life
+from tests.crash.lives import Lives, quick_folder
 
 
 @dataclass(frozen=True)
@@ -28,54 +26,53 @@ class Story:
     ends: tuple[str, str]
     falls: bool = False
     sick: bool = False
+    by_hand: bool = False
 
     def life(self, folder: Path, **more: object) -> Life:
-        return msgspec.structs.replace(Life(str(folder), "new", falls=self.falls, sick=self.sick), **more)
+        known = Life(str(folder), "new", falls=self.falls, sick=self.sick, by_hand=self.by_hand)
+        return msgspec.structs.replace(known, **more)
 
 
 STORIES = [
     Story("the first update of a box", "", ("new", "IDLE")),
     Story("an update of an updated box", "old", ("new", "IDLE")),
     Story("an agent that falls at each start", "old", ("old", "FAILED"), falls=True),
+    Story("an update that was carried by hand", "old", ("new", "IDLE"), by_hand=True),
     Story("an agent under which nothing answers", "old", ("old", "FAILED"), sick=True),
 ]
 
 
-class Boxes:
+class Boxes(Lives[Life, Ended]):
     def __init__(self, folder: Path) -> None:
-        self.lives = Lives()
-        self._folder = folder
+        super().__init__("tests.crash.agent_world", Ended, folder)
 
-    def fresh(self, story: Story) -> Path:
-        template, folder = self._folder / f"template-{story.before}", self._folder / "box"
-        if not template.exists():
-            template.mkdir()
-            if story.before:
-                assert self.lives.live(Life(str(template), story.before)).runs == story.before
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(template, folder)
-        return folder
+    def of(self, story: Story) -> Path:
+        """A state directory in which the agent `story.before` runs."""
+        return self.fresh(story.before, lambda folder: self._before(story.before, folder))
+
+    def _before(self, before: str, folder: Path) -> None:
+        if before:
+            assert self.live(Life(str(folder), before)).runs == before
 
     def complaints(self, story: Story, kills: tuple[int, ...], without: str = "") -> list[str]:
         """What is wrong after kills at these calls, one in each life; empty when the box behaves."""
-        folder = self.fresh(story)
-        found = [self.lives.live(story.life(folder, kill_at=kill, without=without)) for kill in (*kills, None)]
+        folder = self.of(story)
+        found = [self.live(story.life(folder, kill_at=kill, without=without)) for kill in (*kills, None)]
         wrong = [each.error for each in found if each.error]
         last = found[-1]
         return wrong or ([] if (last.runs, last.state) == story.ends else [f"it ends as {last}"])
 
 
 @pytest.fixture(scope="module")
-def boxes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Boxes]:
-    parent = SHARED_MEMORY if SHARED_MEMORY.is_dir() else tmp_path_factory.mktemp("crash")
-    with tempfile.TemporaryDirectory(prefix="longshore-agent-", dir=parent) as folder:
-        made = Boxes(Path(folder))
+def boxes() -> Iterator[Boxes]:
+    with quick_folder() as folder:
+        made = Boxes(folder)
         yield made
-        made.lives.close()
+        made.close()
 
 
 def undisturbed(boxes: Boxes, story: Story) -> Ended:
-    ended = boxes.lives.live(story.life(boxes.fresh(story)))
+    ended = boxes.live(story.life(boxes.of(story)))
     assert ((ended.runs, ended.state), ended.error) == (story.ends, "")
     return ended
 

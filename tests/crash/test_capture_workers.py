@@ -19,7 +19,7 @@ from agent.cameras.stats import CameraStats
 from agent.types import Box, CameraState, ModelInput, View
 from protos.errors import Retryable
 from tests.servers.rtsp import RtspServer
-from tests.sim.yard import Yard, plan, tap
+from tests.sim.yard import Yard, opened_yard, plan, tap
 
 SYS_TGKILL = 234  # x86-64 and no libc wrapper before glibc 2.30; aarch64 has 131
 BACK_SECONDS = 1.0  # a killed worker's cameras give frames again, plus what a busy machine adds
@@ -28,10 +28,8 @@ SLACK = 3.0
 
 @pytest.fixture
 async def yard() -> AsyncIterator[Yard]:
-    yard = Yard()
-    yield yard
-    await yard.captures.close()
-    assert yard.unaccounted == []  # whoever dies, every due frame is told once
+    async with opened_yard() as yard:
+        yield yard
 
 
 def pid_of(yard: Yard, camera: str) -> int:

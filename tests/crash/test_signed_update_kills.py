@@ -6,24 +6,22 @@ In full, 200 kills: python -m bench.bench_trust.
 from __future__ import annotations
 
 import random
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.crash.boxes import SHARED_MEMORY, Boxes
+from tests.crash.boxes import Boxes
 from tests.crash.kills import UPDATE, complaints, duration
+from tests.crash.lives import quick_folder
 
 KILLS = 15
 SEED = 11
 
 
 @pytest.fixture(scope="module")
-def boxes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Boxes]:
-    parent = SHARED_MEMORY if SHARED_MEMORY.is_dir() else tmp_path_factory.mktemp("crash")
-    with tempfile.TemporaryDirectory(prefix="longshore-kills-", dir=parent) as folder:
-        boxes = Boxes(Path(folder))
+def boxes() -> Iterator[Boxes]:
+    with quick_folder() as folder:
+        boxes = Boxes(folder)
         yield boxes
         boxes.close()
 

@@ -7,7 +7,6 @@ would have without the crash, having fetched no file more than once too often.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,8 @@ import pytest
 
 from agent.update.machine import RESTING, State
 from tests.crash import protections
-from tests.crash.boxes import SHARED_MEMORY, Boxes, Story
+from tests.crash.boxes import Boxes, Story
+from tests.crash.lives import quick_folder
 from tests.crash.world import BY_NAME, downloads
 
 STORIES = [
@@ -30,27 +30,26 @@ STORIES = [
 
 
 @pytest.fixture(scope="module")
-def boxes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Boxes]:
-    parent = SHARED_MEMORY if SHARED_MEMORY.is_dir() else tmp_path_factory.mktemp("crash")
-    with tempfile.TemporaryDirectory(prefix="longshore-crash-", dir=parent) as folder:
-        boxes = Boxes(Path(folder))
+def boxes() -> Iterator[Boxes]:
+    with quick_folder() as folder:
+        boxes = Boxes(folder)
         yield boxes
         boxes.close()
 
 
 def crash_points(boxes: Boxes, story: Story) -> list[str]:
     """The port calls of the story when nothing goes wrong."""
-    seen = boxes.boot(story.boot(boxes.fresh(story)))
+    seen = boxes.live(story.boot(boxes.of(story)))
     assert (seen.error, seen.violations, seen.answers) == ("", [], story.after)
     return seen.labels
 
 
 def complaints(boxes: Boxes, story: Story, kill_at: int, without: str = "") -> list[str]:
     """What is wrong after a kill at that call; empty when the box behaves."""
-    folder = boxes.fresh(story)
-    crashed = boxes.boot(story.boot(folder, kill_at=kill_at, without=without))
-    offline = boxes.boot(story.boot(folder, online=False, without=without))
-    final = boxes.boot(story.boot(folder, without=without))
+    folder = boxes.of(story)
+    crashed = boxes.live(story.boot(folder, kill_at=kill_at, without=without))
+    offline = boxes.live(story.boot(folder, online=False, without=without))
+    final = boxes.live(story.boot(folder, without=without))
     found = [
         f"{where}: {sentence}"
         for where, seen in (("offline", offline), ("final", final))
@@ -97,11 +96,11 @@ def test_a_second_kill_while_coming_back_is_survived(boxes: Boxes, story: Story)
     wrong = {}
     for number in range(1, len(first) + 1, 8):
         for again in (2, 6, 11):
-            folder = boxes.fresh(story)
-            boxes.boot(story.boot(folder, kill_at=number))
-            boxes.boot(story.boot(folder, kill_at=again))
-            offline = boxes.boot(story.boot(folder, online=False))
-            final = boxes.boot(story.boot(folder))
+            folder = boxes.of(story)
+            boxes.live(story.boot(folder, kill_at=number))
+            boxes.live(story.boot(folder, kill_at=again))
+            offline = boxes.live(story.boot(folder, online=False))
+            final = boxes.live(story.boot(folder))
             if offline.answers not in story.meanwhile or final.answers != story.after or final.violations:
                 wrong[(number, again)] = (offline, final)
     assert wrong == {}
@@ -109,8 +108,8 @@ def test_a_second_kill_while_coming_back_is_survived(boxes: Boxes, story: Story)
 
 def test_without_a_crash_no_file_is_fetched_twice(boxes: Boxes) -> None:
     story = STORIES[1]
-    folder = boxes.fresh(story)
-    boxes.boot(story.boot(folder))
+    folder = boxes.of(story)
+    boxes.live(story.boot(folder))
     sizes = {digest: len(body) for release in BY_NAME.values() for digest, body in release.blobs.items()}
     assert {digest: size for digest, size in downloads(folder).items() if size != sizes[digest]} == {}  # type: ignore[index]  # a Digest is text
 

@@ -1,6 +1,6 @@
 """One boot of a control plane's training in a process of its own: real database, real processes, real registry.
 
-    python -m tests.crash.training_world        reads one Boot per line, forks for each, writes one Seen per line
+    python -m tests.crash.training_world        serves Boots: tests.crash.lives
 
 A boot ends when its Run is over, or by SIGKILL at its point.
 """
@@ -22,6 +22,7 @@ from controlplane.container import Services
 from controlplane.training.domain import Event
 from controlplane.training.service import Wish
 from controlplane.wiring import build
+from tests.crash.lives import serve
 
 RUN = "r-1"
 SECONDS = 60.0
@@ -88,21 +89,5 @@ def _around(real: Callable[..., Any], label: str, kill_at: str) -> Callable[...,
     return call
 
 
-def main() -> None:
-    for line in sys.stdin.buffer:
-        asked = msgspec.json.decode(line, type=Boot)
-        told, tells = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            os.close(told)
-            os.write(tells, msgspec.json.encode(boot(asked)))
-            os._exit(0)
-        os.close(tells)
-        with os.fdopen(told, "rb") as file:
-            said = file.read()
-        os.waitpid(pid, 0)
-        print((said or msgspec.json.encode(Seen(killed=True))).decode(), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    serve(Boot, boot, Seen(killed=True), lambda why: Seen(killed=False, message=why))

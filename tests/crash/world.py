@@ -1,20 +1,15 @@
 """One boot of a simulated box in a process of its own: real updater, real disk, simulated network and engines.
 
-    python -m tests.crash.world        reads one Boot per line, forks for each, writes one Seen per line
+    python -m tests.crash.world        serves Boots: tests.crash.lives
 
-A fork costs milliseconds where an interpreter costs half a second. What must survive the process is in the state
-directory: the updater's own files, and two of ours (`sent`: bytes that crossed the network; `wanted`: desired state).
+What must survive the process is in the state directory: the updater's own files, and one of ours (`sent`: bytes that
+crossed the network).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-import os
-import select
-import signal
-import sys
 from collections import Counter
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -26,17 +21,17 @@ from agent.adapters.clock import SystemClock
 from agent.adapters.release_store import DiskReleaseStore
 from agent.adapters.state_sqlite import SqliteState
 from agent.adapters.trust_files import TrustFiles
-from agent.adapters.tuf_metadata import TufMetadata
+from agent.signed import put_together
 from agent.trust.agreement import Kind
-from agent.trust.fetching import Fetching
 from agent.trust.kept import Approvals, KeptFloors
-from agent.trust.service import Around, SignedTrust
+from agent.trust.service import SignedTrust
 from agent.update.machine import State
 from agent.update.runner import Updater, UpdateSettings
 from agent.update.steps import Ports
 from protos.errors import Retryable
 from protos.ids import DeploymentName, Digest
 from tests.crash import protections
+from tests.crash.lives import serve
 from tests.sim import releases
 from tests.sim.blobs import SimBlobs
 from tests.sim.crashing import Crashing, CrashingBlobs, CrashPoint
@@ -168,13 +163,12 @@ class World:
     def _signed(self, folder: Path) -> SignedTrust:
         REPOSITORY.files = PUBLISHED[self.boot.wants or "old"]
         REPOSITORY.away = None if self.boot.online else AWAY
-        places, fetching = TrustFiles(folder / "identity"), Fetching(REPOSITORY)
+        places = TrustFiles(folder / "identity")
         files.make_directory(folder / "identity")
         if not places.root():
             places.keep_root(REPOSITORY.first_root)
-        metadata = TufMetadata(folder / "trust", fetching, self.clock.unix)
         floors = KeptFloors(self._state, places, "fleet")
-        return SignedTrust(Around(metadata, REPOSITORY, fetching, floors, places, self.clock), Kind((), "1.0.0"))
+        return put_together(folder / "trust", REPOSITORY, floors, places, self.clock, Kind((), "1.0.0"))
 
     def _blobs(self) -> SimBlobs:
         blobs = SimBlobs(chunk=16_384, away=not self.boot.online)
@@ -233,33 +227,6 @@ def boot_here(boot: Boot) -> Seen:
         return Seen(error=repr(error))
 
 
-def _boot_forked(boot: Boot) -> Seen:
-    """One boot in a child; what it wrote before it was killed counts."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(reading)
-        seen = boot_here(boot)
-        os.write(writing, msgspec.json.encode(seen))
-        os._exit(0)
-    os.close(writing)
-    if boot.kill_after is not None and not select.select([reading], [], [], boot.kill_after)[0]:
-        os.kill(child, signal.SIGKILL)
-    with os.fdopen(reading, "rb") as told:
-        content = told.read()
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
-        return Seen(killed=True)
-    return msgspec.json.decode(content, type=Seen) if content else Seen(error=f"the process ended with {status}")
-
-
-def main() -> None:
-    logging.disable()
-    for line in sys.stdin:
-        seen = _boot_forked(msgspec.json.decode(line, type=Boot))
-        sys.stdout.write(msgspec.json.encode(seen).decode() + "\n")
-        sys.stdout.flush()
-
-
 if __name__ == "__main__":
-    main()
+    killed = Seen(killed=True)
+    serve(Boot, boot_here, killed, lambda why: Seen(error=why), lambda boot: boot.kill_after)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import sys
-import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from agent import launcher
-from agent.berths.choice import FOLDER, Choice
+from agent.berths.choice import Choice
 from agent.version import VERSION
 from controlplane.cli.client import Client
 from controlplane.cli.contexts import Context
 from controlplane.cli.pushing import Pushed
-from tests.servers.box import AgentProcess
+from tests.servers.box import LaunchedAgent
 from tests.servers.demo import ROOT, DemoTree
 from tests.servers.releasing import signed
 from tests.sim import agent_releases
@@ -24,28 +21,9 @@ from tests.sim.releases import MadeRelease
 pytestmark = pytest.mark.e2e
 
 HARBOUR = ROOT / "models" / "harbour" / "release"
-THIS_AGENT = (str(ROOT), sysconfig.get_paths()["purelib"])
 NEXT, BROKEN = f"{VERSION}-next", f"{VERSION}-broken"
 ANYWHERE: dict[str, object] = {"nodeSelector": {}, "cameraSelector": {}, "cloudSelector": {}}
 FALLS = "import sys\nif __name__ == '__main__':\n    sys.exit(1)"
-
-
-class LaunchedAgent(AgentProcess):
-    """As systemd runs it: whatever ends is started again."""
-
-    def keep(self) -> None:
-        if self._process is None or self._process.poll() is not None:
-            self.start()
-
-    @property
-    def choice(self) -> Choice:
-        return launcher.read(self.state_dir / FOLDER)
-
-    def _command(self, verb: str, *rest: str) -> list[str]:
-        if verb == "join":
-            return super()._command(verb, *rest)
-        command = [sys.executable, "-P", "-m", "agent.launcher", str(self.state_dir), verb, *rest]
-        return [*command, "--state-dir", str(self.state_dir)]
 
 
 @pytest.fixture
@@ -91,7 +69,7 @@ def test_an_agent_updates_itself_and_a_broken_one_is_taken_back(
         agent.join(f"https://127.0.0.1:{tree.ports['https']}", token)
         deploy(client, "watch", signed(client, tree, HARBOUR))
         tree.until("the model answers", lambda: reached("watch", "Converged"), 60)
-        good = agent_releases.make(NEXT, paths=THIS_AGENT)
+        good = agent_releases.make(NEXT, paths=agent_releases.THIS_AGENT)
         deploy(client, "agents", signed(client, tree, folder_of(good, tmp_path / "good")))
         tree.until("the agent is updated", lambda: reached("agents", "Converged"), 90)
         assert agent.choice == Choice("a")

@@ -270,9 +270,9 @@ TRIAL = (
     Mutant(
         "refused-is-remembered",
         "A release that failed is remembered by its digest.",
-        "agent/update/progress.py",
-        "    if event in (Event.REJECTED, Event.UNHEALTHY):\n",
-        "    if False:\n",
+        "agent/update/record.py",
+        "    return refused(after, message, rule, took) if event in (Event.REJECTED, Event.UNHEALTHY) else after\n",
+        "    return after\n",
         (
             f"{_PROGRESS}test_an_unhealthy_release_is_remembered_with_its_reason",
             f"{_PROGRESS}test_a_release_that_was_too_slow_is_given_back_by_a_budget_that_allows_as_much",
@@ -281,7 +281,7 @@ TRIAL = (
     Mutant(
         "refused-stays-refused",
         "A release that was refused is not tried again.",
-        "agent/update/progress.py",
+        "agent/update/record.py",
         "    if record.refusal(offered):\n",
         "    if False:\n",
         (f"{_PROGRESS}test_a_refused_release_is_answered_with_its_reason",),
@@ -293,14 +293,6 @@ TRIAL = (
         "        _S.CONFIRMING: _S.ROLLING_BACK,  # not",
         "        _S.CONFIRMING: _S.CONFIRMING,  # not",
         (f"{_MACHINE}test_after_a_power_cut_nothing_goes_on_that_was_not_confirmed",),
-    ),
-    Mutant(
-        "three-starts",
-        "An agent that is not confirmed in three starts is left for the one before.",
-        "agent/berths/choice.py",
-        "(choice.trial,) if choice.trial and choice.starts < STARTS else ()",
-        "(choice.trial,) if choice.trial else ()",
-        ("tests/unit/berths/test_choice.py::test_a_trial_starts_three_times_and_then_what_is_kept",),
     ),
 )
 

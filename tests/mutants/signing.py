@@ -252,8 +252,8 @@ SIGNERS = (
         "keys-are-private",
         "A key file is readable by its owner only.",
         "controlplane/signing/keys.py",
-        "os.O_EXCL, 0o600)",
-        "os.O_EXCL, 0o644)",
+        "key.private_bytes, PRIVATE)",
+        "key.private_bytes)",
         ("tests/unit/trust/test_keys.py::test_a_key_is_private_from_its_first_byte_and_never_overwritten",),
     ),
     Mutant(

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from agent import launcher
+from agent.berths.choice import FOLDER, Choice
 from agent.config import PREFIX
 from tests.servers.demo import ROOT
 from tests.servers.ports import free_port
@@ -54,3 +56,21 @@ class AgentProcess:
 
     def _command(self, verb: str, *rest: str) -> list[str]:
         return [sys.executable, "-P", "-m", "agent.main", verb, *rest, "--state-dir", str(self.state_dir)]
+
+
+class LaunchedAgent(AgentProcess):
+    """As systemd runs it: whatever ends is started again."""
+
+    def keep(self) -> None:
+        if self._process is None or self._process.poll() is not None:
+            self.start()
+
+    @property
+    def choice(self) -> Choice:
+        return launcher.read(self.state_dir / FOLDER)
+
+    def _command(self, verb: str, *rest: str) -> list[str]:
+        if verb == "join":
+            return super()._command(verb, *rest)
+        command = [sys.executable, "-P", "-m", "agent.launcher", str(self.state_dir), verb, *rest]
+        return [*command, "--state-dir", str(self.state_dir)]

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -221,9 +220,3 @@ def memory_of(pid: int) -> set[str]:
         held = {str(fd.stat().st_ino) for fd in Path(f"/proc/{pid}/fd").iterdir() if MEMORY in str(fd.readlink())}
         return mapped | held
     return set()  # it ended
-
-
-def port_of(url: str) -> int:
-    port = urlsplit(url).port
-    assert port
-    return port

@@ -1,7 +1,8 @@
 """A box whose agent updates itself: the real launcher, update, berths, floors and files; simulated network and systemd.
 
 What runs is told by the berth that the launcher picked: the environment outside, or the release in a berth. An agent
-that is of a version in `sick` is up and answers nothing; one in `deaf` cannot sync; one in `falls` ends at each start.
+that is of a version in `sick` is up and answers nothing; one in `deaf` cannot sync; one in `blind` takes up nothing
+that is carried; one in `falls` ends at each start.
 """
 
 from __future__ import annotations
@@ -25,10 +26,11 @@ from agent.berths.machine import Place
 from agent.berths.progress import Health
 from agent.berths.update import AgentUpdate, AgentWish, Around
 from agent.trust.kept import Approvals
-from agent.update.deployment import Report
+from agent.update.downloads import Downloads
 from agent.update.serving import Serving
 from agent.update.steps import Ports
 from agent.update.trust import Trust
+from agent.update.walk import Report
 from protos.ids import DeploymentName, Digest, Version
 from tests.sim.blobs import SimBlobs
 from tests.sim.clock import FakeClock
@@ -60,6 +62,7 @@ def quickly(patch: pytest.MonkeyPatch) -> None:
 class Faults:
     sick: frozenset[Digest] = frozenset()
     deaf: frozenset[Digest] = frozenset()
+    blind: frozenset[Digest] = frozenset()
     falls: frozenset[Digest] = frozenset()
     unloadable: frozenset[Digest] = frozenset()
 
@@ -73,6 +76,8 @@ class AgentBox:
     point: CrashPoint = field(default_factory=CrashPoint)
     loads: Callable[[Path], bool] | None = None
     clock: FakeClock = field(default_factory=FakeClock)
+    network: bool = True
+    by_hand: bool = False  # the newest word was carried here
     starts: list[str] = field(default_factory=list)
 
     # ---- one start ----
@@ -105,11 +110,13 @@ class AgentBox:
         releases = Crashing(DiskReleaseStore(self.folder), "releases", self.point)
         ports = Ports(self.blobs, releases, serving, self.trust, Approvals(state))
         berths = Crashing(self.disk, "berths", self.point)
-        return Around(ports, berths, state, self.clock, self._health, self.ending.set, OUTSIDE_VERSION, CONFIRM)
+        told = self._health, lambda: self.by_hand, self.ending.set, OUTSIDE_VERSION, CONFIRM
+        return Around(ports, berths, state, self.clock, Downloads(self.clock, state), *told)
 
     def _health(self) -> Health:
         answering = frozenset() if self.runs in self.faults.sick else frozenset({NORTH})
-        return Health(self.runs not in self.faults.deaf, frozenset({NORTH}), answering)
+        synced, took = self.network and self.runs not in self.faults.deaf, self.runs not in self.faults.blind
+        return Health(synced, frozenset({NORTH}), answering, took)
 
     async def stop(self) -> None:
         self._task.cancel()
@@ -138,9 +145,7 @@ class AgentBox:
             while not self.ending.is_set():
                 if self._decided() or self.update.record.state == until:
                     return True
-                if self.clock.sleeping:
-                    await self.clock.advance(1.0)
-                await asyncio.sleep(0.001)
+                await self.clock.look(1.0)
         return self.update.record.state == until
 
     def _decided(self) -> bool:

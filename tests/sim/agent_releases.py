@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import sysconfig
 import zipfile
+from pathlib import Path
 
 from protos import manifest
 from protos.ids import Version, digest_of
@@ -14,6 +16,7 @@ from tests.sim.releases import MadeRelease
 
 GOOD = ""
 FALLS = "raise SystemExit(1)"  # on import
+THIS_AGENT = (str(Path(__file__).parents[2]), sysconfig.get_paths()["purelib"])  # `paths` of the agent under test
 
 
 def make(

@@ -9,6 +9,9 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+from collections.abc import Callable
+
+PATIENCE = 30.0  # seconds
 
 
 class FakeClock:
@@ -60,6 +63,18 @@ class FakeClock:
             await settle()
         self.tick(target - self._monotonic)
         await settle()
+
+    async def look(self, step: float) -> None:
+        """Let things happen, and so many seconds pass if anybody waits for them."""
+        if step and self.sleeping:
+            await self.advance(step)
+        await asyncio.sleep(0.001)  # disk threads take real time
+
+    async def until(self, true: Callable[[], bool], step: float = 1.0) -> None:
+        """`look` until it is; raises TimeoutError after PATIENCE of real time."""
+        async with asyncio.timeout(PATIENCE):
+            while not true():
+                await self.look(step)
 
 
 async def settle(turns: int = 20) -> None:

@@ -1,9 +1,11 @@
-"""How durable the SQLite connections of a test were, told by each of them as it closes."""
+"""How durable what a test writes is: SQLite connections tell as they close, files as they get their names."""
 
 from __future__ import annotations
 
 import functools
+import os
 import sqlite3
+from pathlib import Path
 
 import pytest
 
@@ -21,3 +23,21 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(sqlite3, "connect", functools.partial(sqlite3.connect, factory=Telling))
     return levels
+
+
+def named(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What happens to files from now on: `file` and `folder` are synced, `rename` is done."""
+    order: list[str] = []
+    real_sync, real_replace = os.fsync, Path.replace
+
+    def fsync(descriptor: int) -> None:
+        order.append("folder" if os.path.isdir(f"/proc/self/fd/{descriptor}") else "file")  # noqa: PTH112
+        real_sync(descriptor)
+
+    def replace(self: Path, target: Path) -> Path:
+        order.append("rename")
+        return real_replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(Path, "replace", replace)
+    return order

@@ -18,10 +18,10 @@ from agent.adapters.blob_memory import MemoryBlobs
 from agent.adapters.carried_folder import CarriedFolder
 from agent.adapters.hold import hold
 from agent.adapters.identity_dir import IdentityDirectory
+from agent.adapters.owned import owner_of
 from agent.adapters.release_store import DiskReleaseStore
 from agent.adapters.state_sqlite import SqliteState
 from agent.adapters.trust_files import TrustFiles
-from agent.adapters.tuf_metadata import TufMetadata
 from agent.adapters.x509 import X509Keys
 from agent.carried import importing, sealed
 from agent.carried.importing import Box, Brought
@@ -32,10 +32,8 @@ from agent.desired import desired
 from agent.identity.store import Membership
 from agent.link.loop import Handlers, SyncLoop
 from agent.ports import SyncReply
-from agent.trust.agreement import Kind
-from agent.trust.fetching import Fetching
+from agent.signed import put_together
 from agent.trust.kept import Approvals, KeptFloors
-from agent.trust.service import Around, SignedTrust
 from agent.types import Problem
 from agent.update.runner import Updater, UpdateSettings
 from agent.update.steps import Ports
@@ -49,6 +47,7 @@ from protos.ids import DeploymentName, Digest, NodeId
 from tests.sim.clock import FakeClock
 from tests.sim.control_plane import SimControlPlane
 from tests.sim.release_serving import SimServing
+from tests.sim.signed_box import KIND
 from tests.sim.signed_repository import SignedRepository
 
 GATE = DeploymentName("gate")
@@ -119,18 +118,15 @@ class FarBox:
         self.floors = KeptFloors(self.state, places, X509Keys().facts(identity.ca).public_key)
         nowhere = SignedRepository(ready=False)
         source = NearestMetadata(nowhere, self.folder, lambda: self.sync.connected, lambda: self.floors.now)
-        fetching = Fetching(source)
-        metadata = TufMetadata(state_dir / "trust", fetching, clock.unix)
-        around = Around(metadata, source, fetching, self.floors, places, clock, self._proven_anew)
-        self.trust = SignedTrust(around, Kind(("x86_64-cpu",), "0.3.0"))
+        self.trust = put_together(state_dir / "trust", source, self.floors, places, clock, KIND, self._proven_anew)
         self.releases, self.serving = DiskReleaseStore(state_dir), SimServing(clock)
         blobs = NearestBlobs(MemoryBlobs({}), self.folder)
         ports = Ports(blobs, self.releases, self.serving, self.trust, Approvals(self.state))
         self.updater = Updater(ports, self.state, clock, UpdateSettings(confirm_seconds=0.0))
         self.sync = SyncLoop(NoLink(), self.state, clock, self._report, Handlers(lambda _: None, self._wish))  # type: ignore[arg-type]
         keys = X509Keys()
-        self.uptake = Uptake(self.folder, store.load, keys, clock, self.sync, self.releases, self.trust.hint)
-        self.box = Box(self.config, identity, keys, clock)
+        self.uptake = Uptake(self.folder, store.load, keys, clock, self.sync, self.releases, self.trust, self.state)
+        self.box = Box(self.config, identity, keys, clock, owner_of(state_dir))
         self.wished = DesiredState()
         self._running: list[asyncio.Task[None]] = []
 
@@ -168,11 +164,7 @@ class FarBox:
         return self.serving.answers(GATE)
 
     async def until(self, true: Callable[[], bool]) -> None:
-        async with asyncio.timeout(30):
-            while not true():
-                if self.clock.sleeping:
-                    await self.clock.advance(1.0)
-                await asyncio.sleep(0.001)
+        await self.clock.until(true)
 
     async def proven(self, stick: Path) -> Brought:
         return await asyncio.to_thread(importing.proven, self.box, stick)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import Callable
 
 from agent.offload.breaker import Breaker
 from agent.offload.budget import UplinkBudget
@@ -83,8 +81,3 @@ class Line:
     def due(self, camera: int, wanted: ModelInput | None = None) -> None:
         now = self.clock.monotonic()
         self.runner.arrive(Frame(tap(camera), 1, 0, now, 0, now + 5.0, PLAIN, input=wanted or SMALL.spec.input))
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(5):
-            while not condition():  # noqa: ASYNC110 - what is waited for is the code under test
-                await asyncio.sleep(0.001)

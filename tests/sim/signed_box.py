@@ -9,11 +9,9 @@ from pathlib import Path
 
 from agent.adapters.state_sqlite import SqliteState
 from agent.adapters.trust_files import TrustFiles
-from agent.adapters.tuf_metadata import TufMetadata
+from agent.signed import put_together
 from agent.trust.agreement import Approval, Kind
-from agent.trust.fetching import Fetching
 from agent.trust.kept import Approvals, KeptFloors
-from agent.trust.service import Around, SignedTrust
 from protos.ids import DeploymentName, Digest
 from tests.sim.clock import FakeClock
 from tests.sim.signed_repository import QUAY, SignedRepository
@@ -40,10 +38,8 @@ class SignedBox:
         self.state = SqliteState(self.folder / "state.db")
         self.floors = KeptFloors(self.state, self.places, FLEET)
         self.approvals = Approvals(self.state)
-        fetching = Fetching(self.repository)
-        metadata = TufMetadata(self.folder / "trust", fetching, self.clock.unix)
-        around = Around(metadata, self.repository, fetching, self.floors, self.places, self.clock, self._changed)
-        self.trust = SignedTrust(around, KIND)
+        folder, source = self.folder / "trust", self.repository
+        self.trust = put_together(folder, source, self.floors, self.places, self.clock, KIND, self._changed)
 
     async def restarted(self) -> SignedBox:
         await self.close()

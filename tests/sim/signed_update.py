@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
 from agent.adapters.release_store import DiskReleaseStore
-from agent.update.deployment import Report
 from agent.update.machine import State
 from agent.update.runner import Updater, UpdateSettings
 from agent.update.steps import Ports
+from agent.update.walk import Report
 from protos.ids import Digest
 from tests.sim.blobs import SimBlobs
 from tests.sim.release_serving import SimServing
@@ -51,11 +50,7 @@ class UpdatedBox(SignedBox):
         self.updater.offer({QUAY: release.digest})
 
     async def until(self, true: Callable[[], bool]) -> None:
-        async with asyncio.timeout(30):
-            while not true():
-                if self.clock.sleeping:
-                    await self.clock.advance(1.0)
-                await asyncio.sleep(0.001)
+        await self.clock.until(true)
 
     async def settles(self, release: MadeRelease) -> Report:
         """Until the machine rests with what was offered answering or refused, or says why it waits."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from agent.adapters.clock import SystemClock
@@ -122,3 +123,12 @@ class Yard:
     def _on_health(self, camera: CameraName, stats: CameraStats) -> None:
         self.health[camera].append(stats)
         self._changed.set()
+
+
+@asynccontextmanager
+async def opened_yard() -> AsyncIterator[Yard]:
+    """Whatever happens in it, every due frame is told once."""
+    yard = Yard()
+    yield yard
+    await yard.captures.close()
+    assert yard.unaccounted == []

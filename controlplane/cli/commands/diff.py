@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import click
 
-from controlplane.cli import completing, output, session, trying
+from controlplane.cli import completing, output, session
 from controlplane.cli.client import Document, address
 from controlplane.cli.kinds import NONE, human_bytes
-from protos.ids import model_name, release_name, version
+from protos import ids
 
 EXAMPLES = """What changed from one release of the registry to another: input, labels by number, variants, files, the
 figures of their cards, and what their graphs are made of.
@@ -40,8 +40,7 @@ def command(before: str, after: str, *, whole: bool, form: str) -> None:
 
 
 def _named(text: str) -> str:
-    wished = trying.named(text)
-    return release_name(model_name(wished[0]), version(wished[1])) if wished else text
+    return ids.release_name(*ids.release(text)) if "@" in text else text
 
 
 def _rows(found: Document, *, whole: bool) -> Iterator[list[str]]:

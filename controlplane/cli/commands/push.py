@@ -12,6 +12,7 @@ from controlplane.cli import session
 from controlplane.cli.bars import bars
 from controlplane.cli.kinds import human_bytes
 from controlplane.cli.pushing import Pushed, push
+from controlplane.signing import documents
 
 if TYPE_CHECKING:
     from controlplane.cli.client import Client
@@ -77,8 +78,4 @@ def signed(client: Client, pushed: Pushed, names: tuple[str, ...], terms: Terms)
 
 def told(listing: Listing, *, changed: bool) -> str:
     """One line about a signature."""
-    floor = f", floor {listing.floor}" if listing.floor else ""
-    where = f", for {', '.join(listing.device_classes)}" if listing.device_classes else ""
-    agent = f", agents from {listing.minimum_agent}" if listing.minimum_agent else ""
-    state = "signed" if changed else "signed already"
-    return f"{state} as number {listing.number} of {listing.model} by {listing.signed_by}{floor}{where}{agent}"
+    return f"{'signed' if changed else 'signed already'} as {documents.in_words(listing)}"

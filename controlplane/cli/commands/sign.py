@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from controlplane.cli import completing, session, trying
+from controlplane.cli import completing, session
 from controlplane.cli.commands.push import told
 from protos import ids, manifest
 from protos.errors import Rejected
@@ -85,16 +85,8 @@ def needed(client: Client, names: tuple[str, ...]) -> Keyring:
     return ring
 
 
-def parsed(release: str) -> tuple[ids.ModelName, ids.Version]:
-    """Raises Rejected."""
-    found = trying.named(release)
-    if found is None:
-        raise Rejected(f"{release!r} is no release; write it NAME@VERSION ('longshore get releases' lists them)")
-    return ids.model_name(found[0]), ids.version(found[1])
-
-
 def _name(release: str) -> str:
-    return ids.release_name(*parsed(release))
+    return ids.release_name(*ids.release(release))
 
 
 def _unsigned(client: Client) -> list[str]:

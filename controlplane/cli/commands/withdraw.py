@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from controlplane.cli import completing, session
-from controlplane.cli.commands.sign import needed, parsed
+from controlplane.cli.commands.sign import needed
+from protos import ids
 
 EXAMPLES = """List releases no more: no box installs them from then on.
 
@@ -26,7 +27,7 @@ Examples:
 def command(releases: tuple[str, ...], names: tuple[str, ...]) -> None:
     from controlplane.cli import signing
 
-    gone = [parsed(each) for each in releases]
+    gone = [ids.release(each) for each in releases]
     with session.client() as client:
         done = signing.sign(client, needed(client, names), (), gone)
     if done.waits:

@@ -11,23 +11,13 @@ from hypothesis import strategies as st
 
 from agent.berths import progress
 from agent.berths.choice import BERTHS, OUTSIDE, STARTS, Choice
-from agent.berths.machine import (
-    LIMITS,
-    RESTING,
-    RESUME,
-    STOPPABLE,
-    TRANSITIONS,
-    Event,
-    Place,
-    State,
-    UnknownTransition,
-    next_state,
-)
+from agent.berths.machine import LIMITS, MACHINE, RESTING, RESUME, STOPPABLE, TRANSITIONS, Place, State
 from agent.berths.progress import UNCONFIRMED_SECONDS, Health, Progress, Verdict, judged
+from agent.update.record import Event, UnknownTransition, spent
 from protos.ids import DeploymentName, Digest
 
 OLD, NEW, NEWER = (Digest(f"sha256:{number:064x}") for number in range(1, 4))
-NORTH, YARD = DeploymentName("north"), DeploymentName("yard")
+AGENTS, NORTH, YARD = DeploymentName("agents"), DeploymentName("north"), DeploymentName("yard")
 BUSY = [state for state in State if state not in RESTING]
 
 
@@ -43,10 +33,10 @@ def test_beside_a_trial_everything_is_taken_back(state: State) -> None:
 @pytest.mark.parametrize(("state", "event"), list(itertools.product(State, Event)))
 def test_a_pair_outside_the_table_raises(state: State, event: Event) -> None:
     if (state, event) in TRANSITIONS:
-        assert next_state(state, event) in State
+        assert MACHINE.next_state(state, event) in State
     else:
         with pytest.raises(UnknownTransition, match=f"{event} cannot happen in {state}"):
-            next_state(state, event)
+            MACHINE.next_state(state, event)
 
 
 @pytest.mark.parametrize("state", [state for state in BUSY if state is not State.RESTARTING])
@@ -75,28 +65,28 @@ def test_nothing_is_stopped_once_it_was_switched() -> None:
     ],
 )
 def test_what_an_offer_means(state: State, target: Digest | None, offer: Digest | None, means: Event | None) -> None:
-    assert progress.decide(Progress(state, target=target), offer, OLD) is means
+    assert progress.decide(Progress(state=state, target=target), offer, OLD) is means
 
 
 def test_a_refused_release_is_refused_once_and_stays_so() -> None:
-    failed = progress.advanced(Progress(State.CONFIRMING, target=NEW), Event.UNHEALTHY, "it answered nothing")
+    failed = progress.advanced(Progress(state=State.CONFIRMING, target=NEW), Event.UNHEALTHY, "it answered nothing")
     failed = progress.advanced(failed, Event.REJECTED, failed.message)
     assert failed.state is State.FAILED
     assert progress.decide(failed, NEW, OLD) is None
-    again = progress.offered(failed, "agents", OLD, Event.OK)
+    again = progress.offered(failed, AGENTS, OLD, Event.OK)
     assert progress.decide(again, NEW, OLD) is Event.REJECTED
-    told = progress.offered(again, "agents", NEW, Event.REJECTED).message
+    told = progress.offered(again, AGENTS, NEW, Event.REJECTED).message
     assert told == "refused before: it answered nothing; deploy another version"
 
 
 def test_a_refusal_by_a_rule_is_asked_about_again_by_the_next_process() -> None:
-    refused = progress.advanced(Progress(State.PULLING, target=NEW), Event.REJECTED, "not here", "device-class")
+    refused = progress.advanced(Progress(state=State.PULLING, target=NEW), Event.REJECTED, "not here", "device-class")
     assert progress.decide(progress.resumed(refused, Choice(), OUTSIDE), NEW, OLD) is Event.OFFERED
 
 
 @pytest.mark.parametrize("starts", range(STARTS + 1))
 def test_a_trial_that_was_started_and_does_not_run_is_refused(starts: int) -> None:
-    record = progress.resumed(Progress(State.RESTARTING, target=NEW), Choice("a", "b", starts), "a", NEW)
+    record = progress.resumed(Progress(state=State.RESTARTING, target=NEW), Choice("a", "b", starts), "a", NEW)
     assert record.state is State.REVERTING
     assert bool(record.refusal(NEW)) is bool(starts)  # one that could not be counted was not started
 
@@ -107,17 +97,17 @@ def test_a_record_that_was_lost_is_no_reason_to_lose_the_trial() -> None:
 
 
 def test_a_power_cut_while_installing_is_no_fault_and_twelve_are() -> None:
-    record = Progress(State.VERIFYING, target=NEW)
+    record = Progress(state=State.VERIFYING, target=NEW)
     for _ in range(LIMITS[State.INSTALLING]):
         record = progress.advanced(replace(record, state=State.VERIFYING), Event.OK)
-        assert not progress.spent(record)
+        assert not spent(MACHINE, record)
         record = progress.resumed(record, Choice(), OUTSIDE)
         assert record.state is State.PULLING
-    assert progress.spent(progress.advanced(replace(record, state=State.VERIFYING), Event.OK))
+    assert spent(MACHINE, progress.advanced(replace(record, state=State.VERIFYING), Event.OK))
 
 
 def test_the_same_wrong_bytes_are_fetched_twice_at_most() -> None:
-    once = progress.advanced(Progress(State.VERIFYING, target=NEW), Event.DAMAGED, "changed")
+    once = progress.advanced(Progress(state=State.VERIFYING, target=NEW), Event.DAMAGED, "changed")
     assert once.state is State.PULLING
     twice = progress.advanced(progress.advanced(once, Event.OK), Event.DAMAGED, "changed")
     assert (twice.state, bool(twice.refusal(NEW))) == (State.FAILED, True)
@@ -125,7 +115,7 @@ def test_the_same_wrong_bytes_are_fetched_twice_at_most() -> None:
 
 # ---- a trial is judged ----
 
-RECORD = Progress(State.CONFIRMING, target=NEW, answering=(NORTH, YARD))
+RECORD = Progress(state=State.CONFIRMING, target=NEW, answering=(NORTH, YARD))
 WELL = Health(True, frozenset({NORTH, YARD}), frozenset({NORTH, YARD}))
 
 
@@ -158,6 +148,31 @@ def test_what_is_wanted_no_more_need_not_answer() -> None:
 
 def test_a_network_that_is_away_is_not_held_against_a_release() -> None:
     assert verdict(replace(WELL, synced=False), UNCONFIRMED_SECONDS).event is Event.RETRY
+
+
+FAR = replace(WELL, synced=False, took=True)  # no network, and what was carried is taken up
+
+
+@pytest.mark.parametrize(
+    ("carried", "health", "means"),
+    [
+        (True, FAR, Event.OK),
+        (True, replace(FAR, took=False), None),
+        (True, replace(FAR, answering=frozenset()), None),
+        (True, replace(FAR, synced=True, took=False), Event.OK),  # a network came
+        (False, FAR, None),  # it had a network before, and must have it under the trial
+    ],
+)
+def test_the_next_word_must_reach_a_trial_by_the_way_the_last_one_came(
+    carried: bool, health: Health, means: Event | None
+) -> None:
+    assert judged(replace(RECORD, carried=carried), Verdict(0.0), health, 0.0, 60.0, 60.0).event is means
+
+
+def test_a_trial_that_takes_up_nothing_that_is_carried_is_tried_again() -> None:
+    record, blind = replace(RECORD, carried=True), replace(FAR, took=False)
+    after = judged(record, Verdict(0.0), blind, 0.0, UNCONFIRMED_SECONDS, 60.0)
+    assert (after.event, "what was carried here was not taken up" in after.message) == (Event.RETRY, True)
 
 
 RECORDS = st.builds(

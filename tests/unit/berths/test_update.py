@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from agent.adapters.berths_disk import DiskBerths
 from agent.adapters.state_sqlite import FORMAT, SqliteState
+from agent.berths import progress
 from agent.berths.choice import OUTSIDE, STARTS, Choice
 from agent.berths.machine import State
-from agent.berths.update import AgentWish
+from agent.berths.update import KEY, AgentWish
 from agent.launcher import write
 from agent.trust.errors import NotApproved, NotYet
-from protos.errors import Fatal
+from protos.errors import Fatal, Retryable
 from protos.ids import Version
 from tests.sim import agent_releases
-from tests.sim.agent_box import AGENTS, AgentBox, Faults, quickly
+from tests.sim.agent_box import AGENTS, CONFIRM, AgentBox, Faults, quickly
 from tests.sim.trust import SimTrust
 
 ONE, TWO, THREE = (agent_releases.make(version) for version in ("0.3.0", "0.3.1", "0.3.2"))
@@ -75,6 +78,102 @@ async def test_an_agent_that_never_syncs_is_tried_three_times_and_then_refused(b
     assert (report.state, report.refused) == (State.FAILED, (ONE.digest,))
     assert box.starts.count("a") == 3
     assert "the last" in report.message
+
+
+async def test_a_box_without_a_network_keeps_an_agent_that_takes_up_what_is_carried(box: AgentBox) -> None:
+    box.network, box.by_hand = False, True
+    report = await box.lives(ONE, "0.3.0")
+    assert (report.state, report.active, choice(box)) == (State.IDLE, ONE.digest, Choice("a"))
+    assert box.starts == [OUTSIDE, "a"]
+    box.faults, box.starts = Faults(blind=frozenset({TWO.digest})), []
+    report = await box.lives(TWO, "0.3.1")
+    assert (report.state, report.active, choice(box)) == (State.FAILED, ONE.digest, Choice("a"))
+    assert "what was carried here was not taken up" in report.message
+
+
+async def test_an_agent_that_breaks_the_network_is_taken_back_though_it_takes_up_what_is_carried(
+    box: AgentBox,
+) -> None:
+    box.faults = Faults(deaf=frozenset({ONE.digest}))  # the box had a network when it switched
+    report = await box.lives(ONE, "0.3.0")
+    assert (report.state, choice(box)) == (State.FAILED, Choice())
+    assert report.message.startswith("given up after too many tries; the last: under it the control plane was not")
+
+
+async def test_how_the_last_word_came_is_on_disk_before_the_switch(
+    box: AgentBox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box.network, box.by_hand = False, True
+    real, seen = DiskBerths.choose, list[bool]()
+
+    def choose(berths: DiskBerths, choice: Choice) -> None:
+        if choice.trial:
+            seen.append(progress.from_bytes(box.state.get(KEY) or b"").carried)
+        real(berths, choice)
+
+    monkeypatch.setattr(DiskBerths, "choose", choose)
+    await box.lives(ONE, "0.3.0")
+    assert seen == [True]
+
+
+async def test_an_environment_that_went_away_is_not_switched_to(box: AgentBox, monkeypatch: pytest.MonkeyPatch) -> None:
+    install = DiskBerths.install
+
+    def lost(berths: DiskBerths, berth: str, *more: Any) -> None:
+        install(berths, berth, *more)
+        (box.folder / "berths" / berth / "release").unlink()
+
+    monkeypatch.setattr(DiskBerths, "install", lost)
+    report = await box.lives(ONE, "0.3.0")
+    assert (report.state, choice(box), box.starts) == (State.FAILED, Choice(), [OUTSIDE])
+
+
+async def test_a_disk_that_fails_for_a_while_takes_no_good_trial_back(
+    box: AgentBox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = failing(monkeypatch, CONFIRM)
+    report = await box.lives(ONE, "0.3.0")
+    assert (report.state, report.active, choice(box)) == (State.IDLE, ONE.digest, Choice("a"))
+    assert (len(failed), box.starts) == (int(CONFIRM), [OUTSIDE, "a"])
+
+
+async def test_a_disk_that_fails_for_a_quarter_of_an_hour_takes_a_trial_back_and_refuses_nothing(
+    box: AgentBox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing(monkeypatch, 1000)
+    await box.lives(ONE, "0.3.0", until=State.REVERTING)
+    assert (box.update.record.refused, box.update.record.message) == ((), "/berths: Input/output error")
+    monkeypatch.undo()
+    quickly(monkeypatch)
+    assert (await box.lives(ONE, "0.3.0")).active == ONE.digest
+
+
+async def test_a_trial_that_was_kept_and_could_not_note_it_is_not_judged_again(
+    box: AgentBox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await box.lives(ONE, "0.3.0", until=State.RESTARTING)
+    write(box.folder / "berths", Choice("a"))
+    box.faults = Faults(sick=frozenset({ONE.digest}))
+    monkeypatch.setattr("agent.berths.progress.resumed", lambda record, *_: replace(record, state=State.CONFIRMING))
+    report = await box.lives(ONE, "0.3.0")
+    assert (report.state, report.refused) == (State.IDLE, ())
+
+
+def failing(patch: pytest.MonkeyPatch, times: float) -> list[Choice]:
+    """The disk, when a trial is to be kept; what was tried."""
+    tried: list[Choice] = []
+    real = DiskBerths.choose
+
+    def choose(berths: DiskBerths, choice: Choice) -> None:
+        if not choice.trial and choice.kept == "a":
+            tried.append(choice)
+            if len(tried) <= times:
+                raise Retryable("/berths: Input/output error")
+            tried.pop()
+        real(berths, choice)
+
+    patch.setattr(DiskBerths, "choose", choose)
+    return tried
 
 
 async def test_what_was_refused_is_not_tried_again_and_a_newer_one_is(box: AgentBox) -> None:

@@ -6,12 +6,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.sim.yard import Yard
+from tests.sim.yard import Yard, opened_yard
 
 
 @pytest.fixture
 async def yard() -> AsyncIterator[Yard]:
-    yard = Yard()
-    yield yard
-    await yard.captures.close()
-    assert yard.unaccounted == []  # whatever a test does, every due frame is told once
+    async with opened_yard() as yard:
+        yield yard

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from agent.cameras.access_units import START_CODE, TRUSTED, AccessUnits, Unit
 
 MTU = 100
-SLICE, KEY, SETTINGS, AUD = 0x41, 0x65, 0x67, 0x09
+SLICE, KEY, SETTINGS = 0x41, 0x65, 0x67
 Pieces = list[bytes]
 
 

@@ -8,10 +8,11 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
-from agent.adapters.carried_folder import CarriedFolder, FolderMetadata
+from agent.adapters.carried_folder import FolderMetadata, opened
 from agent.adapters.identity_dir import IdentityDirectory
 from agent.adapters.x509 import X509Keys
 from agent.carried import importing, sealed, waiting
@@ -21,7 +22,7 @@ from agent.trust.errors import Stale, Untrusted
 from agent.trust.floors import Floors
 from protos import carried
 from protos.errors import LongshoreError, Rejected, Retryable
-from protos.ids import DeploymentName, Digest, digest_of, hex_of
+from protos.ids import DeploymentName, digest_of, hex_of
 from tests.sim import releases
 from tests.sim.clock import FakeClock
 from tests.sim.control_plane import SimControlPlane
@@ -133,6 +134,83 @@ async def test_after_a_restart_without_a_network_all_goes_on(
     async with far_box(tmp_path / "box", store, clock) as box:  # killed before it took anything up
         await box.runs(OLD.digest)
         assert box.trust.proven().timestamp == box.folder.versions()[0]
+
+
+async def test_how_the_newest_word_came_outlasts_a_restart_and_an_import_counts_once(
+    office: Office, store: IdentityDirectory, clock: FakeClock, stick: Path, tmp_path: Path
+) -> None:
+    await exported(office, stick)
+    async with far_box(tmp_path / "box", store, clock) as box:
+        assert (box.uptake.by_hand, box.uptake.took) == (False, False)
+        await box.take(stick)
+        await box.runs(OLD.digest)
+        assert (box.uptake.by_hand, box.uptake.took) == (True, True)
+    async with far_box(tmp_path / "box", store, clock) as box:
+        assert (box.uptake.by_hand, box.uptake.took) == (True, False)  # this process has proven nothing yet
+        await box.until(lambda: box.uptake.took)
+        box.uptake.answered()  # a network came
+    async with far_box(tmp_path / "box", store, clock) as box:
+        await box.until(lambda: box.uptake.took)
+        assert not box.uptake.by_hand  # the same stick is no news
+    clock.tick(60.0)
+    await office.export(stick, "quay-1")
+    async with far_box(tmp_path / "box", store, clock) as box:
+        await box.take(stick)
+        await box.until(lambda: box.uptake.by_hand)  # somebody came again
+        box.sync.connected = True
+        assert not box.uptake.by_hand
+
+
+async def test_what_lies_here_and_cannot_be_proven_is_not_taken_up(
+    office: Office, box: FarBox, stick: Path, plane: SimControlPlane
+) -> None:
+    await box.take(await exported(office, stick))
+    await box.until(lambda: box.uptake.took)
+    await exported(office, stick, NEW, "2.0.0")
+    await box.take(stick)
+    assert not box.uptake.took
+    await box.until(lambda: box.uptake.took)
+    flip(box.folder.path / "state")
+    await box.until(lambda: bool(box.problems))
+    assert not box.uptake.took
+
+
+async def test_a_report_that_could_not_be_written_is_no_problem_once_it_was(
+    office: Office, box: FarBox, stick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise DiskFull("no space left; free some and it goes on by itself")
+
+    await box.take(await exported(office, stick))
+    await box.until(lambda: box.uptake.took)
+    with monkeypatch.context() as patch:
+        patch.setattr("agent.adapters.carried_folder.CarriedFolder.keep_report", full)
+        box.folder.want_report()
+        await box.until(lambda: bool(box.problems))
+        assert box.uptake.took
+    await box.until(lambda: not box.folder.report_wanted and not box.problems)
+
+
+async def test_an_import_waits_for_an_agent_that_makes_way_for_the_one_that_was_brought(
+    office: Office, box: FarBox, stick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brought = await box.take(await exported(office, stick))
+    await box.runs(OLD.digest)
+    await box.clock.advance(5.0)
+    told = iter([Retryable("no agent runs here"), Retryable("the agent has not answered")])
+    answer = await box.report()
+
+    def report(_: object) -> bytes:
+        if error := next(told, None):
+            raise error
+        return answer
+
+    monkeypatch.setattr(waiting, "report", report)
+    monkeypatch.setattr(waiting, "LOOK_SECONDS", 0.0)
+    assert waiting._settled(box.box, brought, 60.0) == answer
+    told = iter([Retryable("no agent runs here")])
+    with pytest.raises(Retryable, match="no agent runs here"):
+        waiting._settled(box.box, brought, -1.0)
 
 
 # ---- sticks that were changed ----
@@ -282,14 +360,14 @@ async def test_a_stick_that_is_pulled_out_while_importing_goes_on_where_it_was(
 ) -> None:
     await exported(office, stick)
     brought = await box.proven(stick)
-    real, taken = CarriedFolder.take, list[str]()
+    taken = list[str]()
 
-    def pulled_out(folder: CarriedFolder, digest: Digest, source: Path) -> None:
+    def pulled_out(source: Path) -> BinaryIO:
         taken.append(source.name)
-        real(folder, digest, source if len(taken) != 2 else source.with_name("gone"))
+        return opened(source if len(taken) != 2 else source.with_name("gone"))
 
     with monkeypatch.context() as patch:
-        patch.setattr(CarriedFolder, "take", pulled_out)
+        patch.setattr("agent.carried.importing.opened", pulled_out)
         with pytest.raises(Retryable, match="gone is not there"):
             importing.take(box.box, stick, brought)
     assert (box.folder.stamp(), len(box.folder.blobs())) == ((0, 0), 1)  # nothing is taken up by that

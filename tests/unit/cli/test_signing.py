@@ -11,16 +11,16 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from controlplane.signing import ceremony, metadata
+from controlplane.signing.documents import in_words
 from controlplane.signing.keys import new_key, read_key, write_key
 from controlplane.trust.repository import TrustRepository
-from controlplane.web import create_app
 from protos import trust
 from protos.errors import Rejected
 from protos.ids import ModelName, Version
 from protos.trust import Listing
 from tests.sim import releases
 from tests.sim.clock import FakeClock
-from tests.sim.command import Run, Serving, release_folder
+from tests.sim.command import Run, release_folder
 from tests.sim.control_plane import SimControlPlane
 from tests.sim.tuf_client import SimTufClient
 
@@ -34,12 +34,6 @@ def house(tmp_path: Path) -> Iterator[SimControlPlane]:
     made = SimControlPlane(tmp_path / "state", FakeClock(unix=time.time()))
     yield made
     made.close()
-
-
-@pytest.fixture
-def url(house: SimControlPlane, free_port: int) -> Iterator[str]:
-    with Serving(create_app(house.services), free_port):
-        yield f"http://127.0.0.1:{free_port}"
 
 
 @pytest.fixture
@@ -65,6 +59,8 @@ def test_a_push_signs_where_a_key_is(longshore: Run, house: SimControlPlane, fol
     assert "floor 1, for x86_64-cpu, agents from 0.3.0" in done.out
     found = listed(house)
     assert found is not None
+    assert in_words(found) in done.out
+    assert in_words(found) in house.client.get("/releases/harbour-1-0-0").text
     assert (found.digest, found.floor, found.device_classes, found.minimum_agent) == (
         MADE.digest,
         1,
@@ -103,6 +99,7 @@ def test_a_release_is_withdrawn_by_name(longshore: Run, house: SimControlPlane, 
     assert longshore("withdraw", "harbour@1.0.0").out == "harbour@1.0.0 withdrawn\n"
     assert listed(house) is None
     assert "is not listed" in longshore("withdraw", "harbour@1.0.0").err
+    assert "release 'harbour' must read NAME@VERSION" in longshore("withdraw", "harbour").err
 
 
 def test_a_stranger_s_key_is_refused_before_anything_is_sent(

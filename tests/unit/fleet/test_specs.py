@@ -121,7 +121,7 @@ def test_a_bad_camera_spec_is_refused_by_field(spec: object, said: str) -> None:
         ({"offload": []}, "spec.offload must be an object"),
         ({"minScore": 1.5}, "spec.minScore must be a number from 0 to 1"),
         ({"shadow": "harbour@1.1.0"}, "spec.shadow must be an object"),
-        ({"shadow": {"release": "harbour"}}, "spec.shadow.release must read NAME@VERSION, such as harbour@1.1.0"),
+        ({"shadow": {"release": "harbour"}}, "spec.shadow.release 'harbour' must read NAME@VERSION"),
         ({"shadow": {"release": "harbour@1/2"}}, "version '1/2' must be"),
         ({"shadow": {"release": "harbour@1", "share": 0}}, "spec.shadow.share must be more than 0 and at most 1"),
         ({"download": {"rate": 2}}, "spec.download.rate must be a rate"),

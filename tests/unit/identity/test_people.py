@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from controlplane import tables
-from controlplane.adapters.files import write_atomically
 from controlplane.config import Config
 from controlplane.errors import Unauthenticated
+from controlplane.files import write_atomically
 from controlplane.identity.access import COOKIE
 from controlplane.identity.service import IdentityService
 from controlplane.wiring import ADMIN_TOKEN, build

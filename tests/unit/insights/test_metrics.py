@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,18 +15,10 @@ from controlplane.insights.domain import Latencies
 from controlplane.insights.metrics import BOUNDS_MS, FleetMetrics
 from protos.errors import Retryable
 from protos.outcomes import LATENCY_BOUNDS_MS
-from tests.sim.clock import FakeClock
 from tests.sim.control_plane import SimControlPlane
 from tests.sim.fleet_data import DEPLOYMENT, DIGEST, HarbourFleet
 
 ON_NORTH = {"node": "north-quay", "deployment": DEPLOYMENT}
-
-
-@pytest.fixture
-def plane(tmp_path: Path, clock: FakeClock) -> Iterator[SimControlPlane]:
-    made = SimControlPlane(tmp_path, clock)
-    yield made
-    made.close()
 
 
 @pytest.fixture

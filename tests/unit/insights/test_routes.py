@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from controlplane.ingest.domain import Kind
 from controlplane.insights import service
-from tests.sim.clock import FakeClock
 from tests.sim.control_plane import SimControlPlane
 from tests.sim.fleet_data import DIGEST, HarbourFleet
-
-
-@pytest.fixture
-def plane(tmp_path: Path, clock: FakeClock) -> Iterator[SimControlPlane]:
-    made = SimControlPlane(tmp_path, clock)
-    yield made
-    made.close()
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,8 @@ from agent import report
 from agent.offload.cost import CostLine
 from agent.pipeline.shadow import ShadowTally
 from agent.report import Addresses, Box, ShadowReport
-from agent.update.deployment import Report
 from agent.update.machine import State
+from agent.update.walk import Report
 from protos.ids import DeploymentName, Digest
 
 BOX = Box("edge", "boot", Path("/"), Addresses(), ())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -11,65 +11,22 @@ import pytest
 from msgspec import structs
 
 from agent.cameras.captured import Captured
-from agent.config import AgentConfig
 from agent.errors import Unfit
-from agent.pipeline.board import Board, CameraWish, DeploymentWish, ShadowWish
+from agent.pipeline.board import CameraWish
 from agent.pipeline.lane import Action, SendUp
-from agent.pipeline.run import LOOK_SECONDS, LaneSettings
+from agent.pipeline.run import LOOK_SECONDS
 from agent.pipeline.zones import standing
-from agent.ports import Clock, CloudModel, Warmed
-from agent.trust.agreement import confirmed_before
-from agent.types import Box, Finished, Frame, Geometry, ModelInput, Tap, Zone
-from agent.update.verify import VerifiedBytes, VerifiedRelease
+from agent.ports import CloudModel, Warmed
+from agent.types import Box, Finished, Frame, Geometry, ModelInput, Zone
+from agent.update.verify import VerifiedBytes
 from protos.errors import LongshoreError, Rejected, Retryable
-from protos.ids import CameraName, DeploymentName, Digest, ModelName, Version, digest_of
-from protos.manifest import ImageInput, Manifest, Variant
+from protos.ids import Digest
 from protos.outcomes import IN_TIME, Outcome
 from protos.regions import Region
-from tests.sim.captures import SimCaptures
+from tests.sim.board import BROKEN, CAMERA, HARBOUR, LARGE, SMALL, TAP, World, wish
 from tests.sim.clock import FakeClock, settle
-from tests.sim.engine import FakeEngine, RealClock
-from tests.sim.models import Sample, detector
-
-HARBOUR = DeploymentName("harbour")
-CAMERA = CameraName("quay")
-TAP = Tap(CAMERA, HARBOUR)
-SMALL, LARGE = detector(), detector(64, 64)
-FP32 = Variant("fp32", "fp32", "model.onnx")
-
-
-def release(version: str, sample: Sample = SMALL) -> VerifiedRelease:
-    wanted = sample.spec.input
-    assert wanted is not None
-    manifest = Manifest(
-        name=ModelName("harbour"),
-        version=Version(version),
-        task="detection",
-        input=ImageInput("image", wanted.height, wanted.width),
-        labels=sample.spec.labels,
-        variants=(FP32,),
-        files=(),
-    )
-    return VerifiedRelease(confirmed_before(digest_of(f"{version}".encode())), manifest)
-
-
-def wish(
-    *,
-    offload: bool = False,
-    classes: frozenset[str] = frozenset(),
-    min_score: float = 0.1,
-    shadow: ShadowWish | None = None,
-) -> DeploymentWish:
-    return DeploymentWish(
-        HARBOUR,
-        ModelName("harbour"),
-        Version("1"),
-        release("1").digest,
-        (CAMERA,),
-        LaneSettings(0.25, min_score, 80, offload, classes),
-        1e7,
-        shadow,
-    )
+from tests.sim.engine import FakeEngine
+from tests.sim.verified import FP32, verified
 
 
 class Cloud:
@@ -91,40 +48,6 @@ class Cloud:
         return (Box(0.1, 0.1, 0.2, 0.2, 0.9, "boat"),)
 
     async def close(self) -> None: ...
-
-
-class World:
-    def __init__(self, clock: Clock | None = None) -> None:
-        self.clock = clock or RealClock()
-        self.finished: list[Finished] = []
-        self.captures = SimCaptures()
-        self.engines: list[FakeEngine] = []
-        self.refused: dict[Digest, str] = {}  # why, as the updater would tell
-        self.board = Board(AgentConfig(), self.clock, self.captures, self.engine, self.finished.append)
-        self.captures.deliver = self.board.arrive
-
-    def engine(self, _: str) -> FakeEngine:
-        self.engines.append(FakeEngine([SMALL, LARGE, BROKEN], self.clock, seconds=0.001))
-        return self.engines[-1]
-
-    async def install(self, version: str, sample: Sample = SMALL) -> Digest:
-        made = release(version, sample)
-        await self.board.warm(HARBOUR, made, FP32, VerifiedBytes(sample.spec.model))
-        await self.board.swap(HARBOUR, made.digest)
-        return made.digest
-
-    async def frames(self, count: int) -> list[Finished]:
-        """Announce frames one after the other; how they ended."""
-        before = len(self.finished)
-        for _ in range(count):
-            self.captures.announce(TAP, self.clock.monotonic())
-            await self.until(lambda: self.captures.outstanding == 0)
-        return self.finished[before:]
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(5):
-            while not condition():  # noqa: ASYNC110 - what is waited for is the code under test
-                await asyncio.sleep(0.001)
 
 
 @pytest.fixture
@@ -151,7 +74,7 @@ async def test_frames_are_answered_by_the_release_that_was_swapped_in(world: Wor
 
 async def test_variants_are_warmed_one_after_the_other_while_the_release_before_answers(world: World) -> None:
     first = await world.install("1")
-    second = release("2")
+    second = verified("2")
     assert (
         await world.board.warm(HARBOUR, second, FP32, VerifiedBytes(SMALL.spec.model))
         == world.engines[-1].profile[0][1]
@@ -167,14 +90,14 @@ async def test_variants_are_warmed_one_after_the_other_while_the_release_before_
 
 
 async def test_an_engine_is_told_the_precision_of_the_variant_that_the_box_decided_on(world: World) -> None:
-    await world.board.warm(HARBOUR, release("1"), replace(FP32, precision="fp16"), VerifiedBytes(SMALL.spec.model))
+    await world.board.warm(HARBOUR, verified("1"), replace(FP32, precision="fp16"), VerifiedBytes(SMALL.spec.model))
     assert [each.precision for each in world.engines[-1].started] == ["fp16"]
 
 
 async def test_a_swap_under_load_loses_no_frame_and_closes_the_old_engine(world: World) -> None:
     first = await world.install("1")
     seen = await world.frames(2)
-    second = release("2")
+    second = verified("2")
     await world.board.warm(HARBOUR, second, FP32, VerifiedBytes(SMALL.spec.model))
     seen += await world.frames(2)
     await world.board.swap(HARBOUR, second.digest)
@@ -308,9 +231,6 @@ async def test_what_the_release_before_still_had_under_way_does_not_count(still:
 # ---- rules of a trial ----
 
 
-BROKEN = detector(sane_below=0.5)  # bright pictures are answered with NaN
-
-
 async def bright(world: World, count: int) -> list[Finished]:
     """Frames of bright pictures."""
     world.captures.paint(TAP, 255)
@@ -349,7 +269,7 @@ async def test_a_confirmed_release_that_answers_what_is_no_number_is_told_for_a_
 
 async def test_a_candidate_that_knows_no_number_is_told_before_it_answers(world: World) -> None:
     await world.install("1")
-    second = release("2", BROKEN)
+    second = verified("2", BROKEN)
     await world.board.warm(HARBOUR, second, FP32, VerifiedBytes(BROKEN.spec.model))
     world.board.judge(HARBOUR, second.digest)
     world.engines[1].warmed = Warmed(0.001, 0.001, in_numbers=False)
@@ -359,11 +279,11 @@ async def test_a_candidate_that_knows_no_number_is_told_before_it_answers(world:
 
 async def test_a_candidate_beyond_its_latency_budget_is_told_before_it_answers(world: World) -> None:
     camera = CameraWish(CAMERA, "synthetic://harbour", 10.0)
-    await world.board.warm(HARBOUR, release("1"), FP32, VerifiedBytes(SMALL.spec.model))
+    await world.board.warm(HARBOUR, verified("1"), FP32, VerifiedBytes(SMALL.spec.model))
     for budget, unfit in ((0.0, False), (0.001, False), (0.0009, True)):
         world.board.plan([camera], [replace(wish(), latency_budget=budget)])
         with pytest.raises(Unfit, match="latency-budget") if unfit else nullcontext():
-            world.board.judge(HARBOUR, release("1").digest)
+            world.board.judge(HARBOUR, verified("1").digest)
 
 
 async def test_a_release_whose_frames_take_longer_than_its_budget_is_not_confirmed(
@@ -389,7 +309,7 @@ async def test_a_release_whose_frames_take_longer_than_its_budget_is_not_confirm
 async def test_a_candidate_that_does_not_load_leaves_what_answers_untouched(world: World) -> None:
     first = await world.install("1")
     with pytest.raises(Rejected):
-        await world.board.warm(HARBOUR, release("2"), FP32, VerifiedBytes(b"no model"))
+        await world.board.warm(HARBOUR, verified("2"), FP32, VerifiedBytes(b"no model"))
     assert [done.release for done in await world.frames(1)] == [first]
 
 

@@ -10,8 +10,9 @@ from agent.pipeline.board import CameraWish, ShadowWish
 from agent.update.verify import VerifiedBytes
 from protos.errors import Retryable
 from protos.outcomes import Outcome
+from tests.sim.board import CAMERA, HARBOUR, LARGE, SMALL, World, wish
 from tests.sim.models import Sample
-from tests.unit.pipeline.test_board import CAMERA, FP32, HARBOUR, LARGE, SMALL, World, release, wish
+from tests.sim.verified import FP32, verified
 
 
 @pytest.fixture
@@ -25,12 +26,12 @@ async def world() -> AsyncIterator[World]:
 
 
 def plan(world: World, share: float | None) -> None:
-    shadow = ShadowWish(release("2").digest, share) if share else None
+    shadow = ShadowWish(verified("2").digest, share) if share else None
     world.board.plan([CameraWish(CAMERA, "synthetic://harbour", 10.0)], [wish(shadow=shadow)])
 
 
 async def compare(world: World, sample: Sample = SMALL) -> None:
-    await world.board.shadow(HARBOUR, release("2", sample), FP32, VerifiedBytes(sample.spec.model))
+    await world.board.shadow(HARBOUR, verified("2", sample), FP32, VerifiedBytes(sample.spec.model))
 
 
 async def test_a_shadow_sees_frames_of_every_camera_and_the_release_that_answers_answers(world: World) -> None:

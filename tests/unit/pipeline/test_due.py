@@ -15,14 +15,13 @@ from agent.cameras.stats import CameraStats
 from agent.config import AgentConfig
 from agent.pipeline.board import Board, CameraWish, DeploymentWish
 from agent.pipeline.run import LaneSettings
-from agent.trust.agreement import confirmed_before
 from agent.types import CameraState, Finished, Tap, Zone
-from agent.update.verify import VerifiedBytes, VerifiedRelease
-from protos.ids import CameraName, DeploymentName, ModelName, Version, digest_of
-from protos.manifest import ImageInput, Manifest, Variant
+from agent.update.verify import VerifiedBytes
+from protos.ids import CameraName, DeploymentName, ModelName, Version
 from protos.outcomes import Outcome
 from tests.sim.engine import FakeEngine, RealClock
 from tests.sim.models import Sample, detector
+from tests.sim.verified import verified
 
 HARBOUR, QUAY = DeploymentName("harbour"), CameraName("quay")
 TAP = Tap(QUAY, HARBOUR)
@@ -50,13 +49,13 @@ class Box:
 
     async def run(self, source: str, look_every: float = 0.0, masks: tuple[Zone, ...] = ()) -> None:
         settings = LaneSettings(0.25, 0.1, 80, offload=False)
-        made = release("1", SAMPLES[0])
+        made = verified("1", SAMPLES[0])
         wish = DeploymentWish(HARBOUR, ModelName("harbour"), Version("1"), made.digest, (QUAY,), settings, 0.0)
         self.board.plan([CameraWish(QUAY, source, RATE, masks=masks, look_every=look_every)], [wish])
         await self.install("1", SAMPLES[0])
 
     async def install(self, version: str, sample: Sample) -> None:
-        made = release(version, sample)
+        made = verified(version, sample)
         await self.board.warm(HARBOUR, made, made.manifest.variants[0], VerifiedBytes(sample.spec.model))
         await self.board.swap(HARBOUR, made.digest)
 
@@ -118,21 +117,6 @@ class Box:
         self.changed.set()
 
 
-def release(version: str, sample: Sample) -> VerifiedRelease:
-    wanted = sample.spec.input
-    assert wanted is not None
-    manifest = Manifest(
-        name=ModelName("harbour"),
-        version=Version(version),
-        task="detection",
-        input=ImageInput("image", wanted.height, wanted.width),
-        labels=sample.spec.labels,
-        variants=(Variant("fp32", "fp32", "model.onnx"),),
-        files=(),
-    )
-    return VerifiedRelease(confirmed_before(digest_of(version.encode())), manifest)
-
-
 @pytest.fixture
 async def box() -> AsyncIterator[Box]:
     box = Box()
@@ -153,7 +137,7 @@ async def test_with_a_motion_gate_all_that_was_due_has_ended_and_another_release
     await box.run(SMALL, look_every=60.0, masks=EVERYWHERE)
     await box.until(lambda: box.passed_over >= 30)
     await box.install("2", SAMPLES[0])
-    await box.until(lambda: box.finished[-1].release == release("2", SAMPLES[0]).digest)
+    await box.until(lambda: box.finished[-1].release == verified("2", SAMPLES[0]).digest)
     await box.rest()
     assert box.ended in box.due
     assert box.passed_over < len(box.finished)

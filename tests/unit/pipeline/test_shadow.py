@@ -14,6 +14,7 @@ from protos.outcomes import Outcome
 from tests.sim.engine import FakeEngine
 from tests.sim.line import LARGE, SMALL, Line, tap
 from tests.sim.models import Sample
+from tests.sim.waiting import until
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ async def one(line: Line, camera: int) -> Outcome:
     """A frame of this camera alone; how it ended, once its slot is free."""
     before = line.slots.released[tap(camera)]
     line.due(camera)
-    await line.until(lambda: line.slots.released[tap(camera)] > before)
+    await until(lambda: line.slots.released[tap(camera)] > before)
     return line.finished[tap(camera)].outcome
 
 
@@ -79,7 +80,7 @@ async def test_while_frames_wait_or_run_it_sees_none(line: Line) -> None:
     engine.detect_slots = watched  # type: ignore[method-assign, assignment]  # to see when it is asked
     for camera in range(8):
         line.due(camera)
-    await line.until(lambda: len(line.finished) == 8 and sum(line.slots.released.values()) == 8)
+    await until(lambda: len(line.finished) == 8 and sum(line.slots.released.values()) == 8)
     assert looked == [True]
     assert shadow.tally.answered == 1
 
@@ -91,12 +92,12 @@ async def test_one_that_hangs_keeps_no_frame_waiting_and_its_slot_for_a_moment(
     _, engine, shadow = await shadowed(line)
     engine.slow_down(30.0)
     line.due(0)
-    await line.until(lambda: engine.busy)
+    await until(lambda: engine.busy)
     assert line.finished[tap(0)].outcome is Outcome.OK_LOCAL, "the frame has ended long since"
     assert line.slots.released[tap(0)] == 0
     for camera in range(1, 8):
         assert await one(line, camera) is Outcome.OK_LOCAL
-    await line.until(lambda: line.slots.released[tap(0)] == 1)
+    await until(lambda: line.slots.released[tap(0)] == 1)
     assert shadow.tally.failed >= 1
     assert len(engine.calls) <= 2, "one at a time"
 
@@ -105,10 +106,10 @@ async def test_one_that_dies_costs_no_frame(line: Line) -> None:
     _, engine, shadow = await shadowed(line)
     engine.slow_down(30.0)
     line.due(0)
-    await line.until(lambda: engine.busy)
+    await until(lambda: engine.busy)
     engine.crash()
     engine.slow_down(0.0)
-    await line.until(lambda: line.slots.released[tap(0)] == 1)
+    await until(lambda: line.slots.released[tap(0)] == 1)
     assert await one(line, 1) is Outcome.OK_LOCAL
     assert (shadow.tally.failed, shadow.tally.agreed) == (1, 1)
     assert {done.outcome for done in line.finished.values()} == {Outcome.OK_LOCAL}
@@ -135,6 +136,6 @@ async def test_when_the_line_ends_every_slot_is_given_back(line: Line) -> None:
     _, engine, _ = await shadowed(line)
     engine.slow_down(30.0)
     line.due(0)
-    await line.until(lambda: engine.busy)
+    await until(lambda: engine.busy)
     await line.runner.close()
     assert line.slots.released[tap(0)] == 1

@@ -8,6 +8,7 @@ import pytest
 
 from protos.outcomes import Outcome
 from tests.sim.line import LARGE, PLAIN, SMALL, Line, Slots, tap
+from tests.sim.waiting import until
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ async def test_each_frame_of_a_shared_call_has_the_boxes_that_it_has_alone(line:
     await line.slots.attach(engine)
     for camera in range(8):
         line.due(camera)
-    await line.until(lambda: len(line.finished) == 8)
+    await until(lambda: len(line.finished) == 8)
     assert engine.calls == [1, 7]
     shared = [line.finished[tap(camera)].boxes for camera in range(8)]
     alone = [(await engine.detect_slot(tap(camera), 0, PLAIN, 0.1)).boxes for camera in range(8)]
@@ -36,7 +37,7 @@ async def test_a_frame_that_is_refused_costs_none_of_those_beside_it(line: Line)
     await engine.detach(tap(3))
     for camera in range(8):
         line.due(camera)
-    await line.until(lambda: len(line.finished) == 8)
+    await until(lambda: len(line.finished) == 8)
     outcomes = {camera: line.finished[tap(camera)].outcome for camera in range(8)}
     assert outcomes == {camera: Outcome.ERROR if camera == 3 else Outcome.OK_LOCAL for camera in range(8)}
     assert line.runner.active
@@ -49,12 +50,12 @@ async def test_a_worker_that_dies_costs_the_frames_of_its_call_and_the_next_are_
     await line.slots.attach(engine)
     engine.slow_down(10.0)
     line.due(0)
-    await line.until(lambda: engine.busy)
+    await until(lambda: engine.busy)
     for camera in range(1, 8):
         line.due(camera)
     engine.slow_down(0.0)
     engine.crash()
-    await line.until(lambda: len(line.finished) == 8)
+    await until(lambda: len(line.finished) == 8)
     assert engine.calls == [1, 7]
     assert [line.finished[tap(camera)].outcome for camera in (0, 1, 7)] == [
         Outcome.ERROR,
@@ -72,7 +73,7 @@ async def test_frames_that_a_swap_has_parted_are_each_asked_of_the_release_they_
     others = Slots(3, LARGE)
     await others.attach(large)
     line.due(2, LARGE.spec.input)
-    await line.until(lambda: len(line.finished) == 3)
+    await until(lambda: len(line.finished) == 3)
     releases = [line.finished[tap(camera)].release for camera in range(3)]
     assert releases == [SMALL.spec.digest, SMALL.spec.digest, LARGE.spec.digest]
     assert (small.calls, large.calls) == ([1, 1], [1])

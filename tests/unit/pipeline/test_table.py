@@ -10,8 +10,9 @@ import pytest
 from agent.pipeline.table import BoardTable
 from agent.serving.errors import NotReady, RefusedRelease, UnknownModel
 from protos.ids import DeploymentName, Version
+from tests.sim.board import HARBOUR, World, wish
 from tests.sim.models import detector
-from tests.unit.pipeline.test_board import HARBOUR, World, release, wish
+from tests.sim.verified import verified
 
 
 @pytest.fixture
@@ -81,8 +82,8 @@ async def test_a_release_that_was_refused_is_answered_with_the_reason_while_the_
 ) -> None:
     want("1")
     await box.install("1")
-    box.board.plan([], [replace(wish(), version=Version("2"), digest=release("2").digest)])
-    box.refused[release("2").digest] = "does not load: an unknown operator"
+    box.board.plan([], [replace(wish(), version=Version("2"), digest=verified("2").digest)])
+    box.refused[verified("2").digest] = "does not load: an unknown operator"
     with pytest.raises(RefusedRelease, match=r"refused harbour 2 .* an unknown operator; deploy another version"):
         table.lookup("harbour", "2")
     assert table.lookup("harbour", None).version == "1"
@@ -103,7 +104,7 @@ async def test_the_release_before_is_served_until_the_new_one_is_confirmed(
     want("1")
     await box.install("1")
     want("2")
-    second = release("2", detector())
+    second = verified("2", detector())
     await box.install("2")
     assert table.lookup("harbour", None).version == "2"
     assert table.lookup("harbour", "2").engine is box.engines[1]

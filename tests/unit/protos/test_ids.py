@@ -61,6 +61,17 @@ def test_a_version_is_free_text_without_slashes_and_spaces() -> None:
             ids.version(text)
 
 
+def test_a_release_is_a_model_and_a_version() -> None:
+    assert ids.release("harbour@1.0.0") == ("harbour", "1.0.0")
+    for text in ("", "harbour", "harbour@", "@1.0.0"):
+        with pytest.raises(InvalidName, match=r"^spec.release '.*' must read NAME@VERSION, such as harbour@1.1.0$"):
+            ids.release(text, "spec.release")
+    with pytest.raises(InvalidName, match="model name 'No' must be"):
+        ids.release("No@1")
+    with pytest.raises(InvalidName, match="version '1@2' must be"):
+        ids.release("harbour@1@2")
+
+
 def test_a_digest_is_written_in_one_way() -> None:
     digest = ids.digest_of(b"abc")
     assert digest == "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

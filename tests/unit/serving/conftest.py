@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import grpc.aio
@@ -49,12 +48,6 @@ class Node:
         engine = self.table.lookup(name, None).engine
         assert isinstance(engine, FakeEngine)
         return engine
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - what is waited for is the code under test
-            await asyncio.sleep(0.001)
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ from agent.serving.grpc_server import MAX_REQUEST, GrpcServer
 from protos import inference_pb2 as pb
 from protos.errors import Fatal, LongshoreError, Retryable
 from protos.inference_pb2_grpc import GRPCInferenceServiceStub
-from tests.unit.serving.conftest import Node, until
+from tests.sim.waiting import until
+from tests.unit.serving.conftest import Node
 from tests.unit.serving.test_rest import png
 
 

@@ -14,7 +14,8 @@ from agent.serving.http1 import Connection, HttpLimits, Request, Response
 from agent.serving.rest_server import RestServer
 from tests.sim.clock import FakeClock, settle
 from tests.sim.transport import SimTransport
-from tests.unit.serving.conftest import LIMITS, Node, until
+from tests.sim.waiting import until
+from tests.unit.serving.conftest import LIMITS, Node
 
 GET = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
 CHUNKED = b"POST /v2/models/sum/infer HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"

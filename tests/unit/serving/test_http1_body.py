@@ -18,6 +18,7 @@ from agent.serving.http1 import HttpLimits, Request, Response
 from agent.serving.http1_body import APART, STEP, BodyProtocol
 from agent.serving.http_server import HttpServer
 from tests.sim.certificates import Authority
+from tests.sim.waiting import until
 
 LONG = bytes(range(256)) * 12_000  # 3 MB
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
@@ -66,11 +67,6 @@ class Line:
         head = await self._reader.readuntil(b"\r\n\r\n")
         length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
         return int(head.split()[1]), await self._reader.readexactly(length)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    while not condition():  # noqa: ASYNC110 - a real connection is watched
-        await asyncio.sleep(0.005)
 
 
 @pytest.fixture(params=[False, True], ids=["plain", "tls"])

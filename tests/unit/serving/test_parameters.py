@@ -10,7 +10,8 @@ import pytest
 
 from agent.inference.errors import Overloaded
 from agent.ports import Tensor
-from tests.unit.serving.conftest import Node, until
+from tests.sim.waiting import until
+from tests.unit.serving.conftest import Node
 from tests.unit.serving.doors import Asked, Door, Refused
 
 INPUTS = [Tensor(name, "FP32", (1, 3), bytes(12)) for name in ("a", "b")]

@@ -22,7 +22,8 @@ from agent.serving.errors import TooLarge
 from agent.serving.rest_server import RestServer
 from protos.errors import Fatal, LongshoreError, Retryable
 from tests.sim.engine import FakeEngine, RealClock
-from tests.unit.serving.conftest import Node, until
+from tests.sim.waiting import until
+from tests.unit.serving.conftest import Node
 
 A_AND_B = [
     {"name": "a", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]},

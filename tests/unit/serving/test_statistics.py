@@ -10,7 +10,8 @@ import pytest
 from agent.ports import Tally, Tensor
 from agent.serving import statistics
 from agent.serving.statistics import Duration
-from tests.unit.serving.conftest import Node, until
+from tests.sim.waiting import until
+from tests.unit.serving.conftest import Node
 from tests.unit.serving.doors import Asked, Door, Refused
 
 ROWS = Asked([Tensor(name, "FP32", (4, 3), bytes(48)) for name in ("a", "b")])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,17 +15,6 @@ from tests.sim.signed_repository import DAYS, QUAY, SignedRepository
 
 OLD, NEW, EVIL = releases.make("1.0.0"), releases.make("2.0.0"), releases.make("6.6.6")
 DAY = 86_400.0
-
-
-@pytest.fixture
-def repository() -> SignedRepository:
-    return SignedRepository()
-
-
-@pytest.fixture
-async def box(tmp_path: Path, repository: SignedRepository) -> AsyncIterator[SignedBox]:
-    async with signed_box(tmp_path, repository) as box:
-        yield box
 
 
 async def test_what_both_name_is_approved_with_its_listing(box: SignedBox, repository: SignedRepository) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,23 +14,12 @@ from agent.report import Addresses, Box
 from agent.trust.errors import NotApproved, Untrusted
 from agent.trust.kept import KeptFloors
 from tests.sim import releases
-from tests.sim.signed_box import SignedBox, signed_box
+from tests.sim.signed_box import SignedBox
 from tests.sim.signed_repository import SignedRepository
 
 OLD, NEW, EVIL = releases.make("1.0.0"), releases.make("2.0.0"), releases.make("6.6.6")
 DAY = 86_400.0
 BOX = Box("edge", "boot", Path("/"), Addresses(), ())
-
-
-@pytest.fixture
-def repository() -> SignedRepository:
-    return SignedRepository()
-
-
-@pytest.fixture
-async def box(tmp_path: Path, repository: SignedRepository) -> AsyncIterator[SignedBox]:
-    async with signed_box(tmp_path, repository) as box:
-        yield box
 
 
 def served(repository: SignedRepository) -> dict[str, bytes]:

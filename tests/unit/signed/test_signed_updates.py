@@ -22,11 +22,6 @@ DAY = 86_400.0
 
 
 @pytest.fixture
-def repository() -> SignedRepository:
-    return SignedRepository()
-
-
-@pytest.fixture
 async def box(tmp_path: Path, repository: SignedRepository) -> AsyncIterator[UpdatedBox]:
     box = UpdatedBox(tmp_path, repository, OLD, NEW)
     yield box

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from controlplane.adapters.authority_files import load_or_create, write_pair
-from controlplane.adapters.files import private_bytes, write_atomically
 from controlplane.adapters.tls import ServerCertificate
+from controlplane.files import finalise, private_bytes, write_atomically
 from protos.errors import Fatal
+from tests.sim import durability
 from tests.sim.clock import FakeClock
 
 NOW = 1_795_000_000.0
@@ -53,6 +54,17 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> Non
         write_atomically(tmp_path / "a", "not bytes")  # type: ignore[arg-type]  # the failure is the point
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
     assert (tmp_path / "a").read_bytes() == b"old"
+
+
+def test_file_then_rename_then_folder_are_made_durable_in_that_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = durability.named(monkeypatch)
+    write_atomically(tmp_path / "file", b"content")
+    part = tmp_path / "part"
+    part.write_bytes(b"blob")
+    finalise(part, tmp_path / "blob")
+    assert order == ["file", "rename", "folder"] * 2
 
 
 def test_the_server_certificate_is_renewed_from_half_of_its_life_on(tmp_path: Path, clock: FakeClock) -> None:

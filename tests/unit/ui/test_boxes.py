@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -14,27 +13,10 @@ from controlplane.ui.fleet_pages import CameraPage, FleetPages, NodePage
 from controlplane.ui.page import Asked, View
 from controlplane.ui.shell import render
 from protos.problems import NOTICE
-from tests.sim.clock import FakeClock
 from tests.sim.control_plane import SimControlPlane
 from tests.sim.fleet_data import HarbourFleet
 
 TRIANGLE = [[0.1, 0.1], [0.9, 0.1], [0.5, 0.9]]
-
-
-@pytest.fixture
-def plane(tmp_path: Path, clock: FakeClock) -> Iterator[SimControlPlane]:
-    made = SimControlPlane(tmp_path, clock)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def harbour(plane: SimControlPlane) -> HarbourFleet:
-    fleet = HarbourFleet(plane.services)
-    fleet.join()
-    fleet.history(minutes=6)
-    fleet.report()
-    return fleet
 
 
 def node(fleet: HarbourFleet, name: str = "north-quay", **query: str) -> View:

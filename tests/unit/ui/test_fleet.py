@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -22,25 +20,8 @@ from controlplane.ui.shell import render
 from controlplane.ui.stream import EventStream
 from protos.errors import Retryable
 from protos.outcomes import Outcome
-from tests.sim.clock import FakeClock
 from tests.sim.control_plane import SimControlPlane
 from tests.sim.fleet_data import HarbourFleet
-
-
-@pytest.fixture
-def plane(tmp_path: Path, clock: FakeClock) -> Iterator[SimControlPlane]:
-    made = SimControlPlane(tmp_path, clock)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def harbour(plane: SimControlPlane) -> HarbourFleet:
-    fleet = HarbourFleet(plane.services)
-    fleet.join()
-    fleet.history(minutes=6)
-    fleet.report()
-    return fleet
 
 
 def look(fleet: HarbourFleet) -> View:

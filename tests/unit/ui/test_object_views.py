@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,7 +22,6 @@ from protos import manifest as manifests
 from protos.errors import Rejected
 from protos.manifest import Manifest
 from tests.sim import releases
-from tests.sim.clock import FakeClock
 from tests.sim.control_plane import SimControlPlane
 from tests.sim.fleet_data import DEPLOYMENT, HarbourFleet
 from tests.sim.holders import Holders
@@ -32,13 +30,11 @@ HOUR = 3_600_000
 
 
 @pytest.fixture
-def harbour(tmp_path: Path, clock: FakeClock) -> Any:
-    plane = SimControlPlane(tmp_path, clock)
+def harbour(plane: SimControlPlane) -> SimControlPlane:
     fleet = HarbourFleet(plane.services)
     fleet.join()
     fleet.report()
-    yield plane
-    plane.close()
+    return plane
 
 
 def stored(plane: SimControlPlane, version: str) -> StoredRelease:

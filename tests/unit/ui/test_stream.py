@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -16,7 +15,6 @@ from controlplane.ui.live import Live
 from controlplane.ui.page import View
 from controlplane.ui.stream import RECHECK_SECONDS, EventStream
 from protos.errors import LongshoreError, Retryable
-from tests.sim.clock import FakeClock
 from tests.sim.control_plane import SimBrowser, SimControlPlane
 
 TOKEN_SECONDS = 3600
@@ -91,13 +89,6 @@ async def test_a_page_is_rendered_again_when_its_reader_gets_another_role() -> N
 
 
 # ---- over HTTP ----
-
-
-@pytest.fixture
-def plane(tmp_path: Path, clock: FakeClock) -> Iterator[SimControlPlane]:
-    made = SimControlPlane(tmp_path, clock)
-    yield made
-    made.close()
 
 
 def with_session(plane: SimControlPlane) -> SimBrowser:

@@ -14,13 +14,13 @@ from agent.ports import BlobSource
 from agent.site.first import SiteFirst
 from agent.site.standing import Standing
 from agent.trust.kept import Approvals
-from agent.update.deployment import Report
 from agent.update.download import Download
 from agent.update.downloads import Downloads
 from agent.update.machine import State
 from agent.update.measured import Measured
 from agent.update.runner import Updater, UpdateSettings
 from agent.update.steps import Ports
+from agent.update.walk import Report
 from protos.ids import DeploymentName, Digest
 from tests.sim.blobs import SimBlobs
 from tests.sim.clock import FakeClock
@@ -86,18 +86,11 @@ class Box:
 
     async def until(self, true: Callable[[], bool], step: float = 0.0) -> None:
         """Let things happen; `step`: seconds that pass at each look, for waits."""
-        async with asyncio.timeout(20):
-            while not true():
-                await self._look(step)
+        await self.clock.until(true, step)
 
     async def minutes(self, count: int) -> None:
         for _ in range(count):
-            await self._look(60.0)
-
-    async def _look(self, step: float) -> None:
-        if step and self.clock.sleeping:
-            await self.clock.advance(step)
-        await asyncio.sleep(0.001)  # disk threads take real time
+            await self.clock.look(60.0)
 
     async def reach(self, state: State, release: MadeRelease) -> Report:
         """Until the first deployment is in `state` for `release`, letting waits pass."""

@@ -12,6 +12,7 @@ import pytest
 from agent.adapters import files
 from agent.errors import DiskFull
 from protos.errors import Fatal, LongshoreError, Retryable
+from tests.sim import durability
 
 
 def test_content_is_replaced_whole(tmp_path: Path) -> None:
@@ -64,24 +65,12 @@ def test_what_a_crash_left_beside_is_gone_after_the_next_write(tmp_path: Path) -
 def test_file_then_rename_then_directory_are_made_durable_in_that_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    order: list[str] = []
-    real_sync, real_replace = os.fsync, Path.replace
-
-    def fsync(descriptor: int) -> None:
-        order.append("directory" if os.path.isdir(f"/proc/self/fd/{descriptor}") else "file")  # noqa: PTH112
-        real_sync(descriptor)
-
-    def replace(self: Path, target: Path) -> Path:
-        order.append("rename")
-        return real_replace(self, target)
-
-    monkeypatch.setattr(os, "fsync", fsync)
-    monkeypatch.setattr(Path, "replace", replace)
+    order = durability.named(monkeypatch)
     files.write_atomic(tmp_path / "file", b"content")
     part = tmp_path / "part"
     part.write_bytes(b"blob")
     files.finalise(part, tmp_path / "blob")
-    assert order == ["file", "rename", "directory"] * 2
+    assert order == ["file", "rename", "folder"] * 2
 
 
 @pytest.mark.parametrize(

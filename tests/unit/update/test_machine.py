@@ -10,17 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.update import progress
-from agent.update.machine import (
-    LIMITS,
-    RESTING,
-    RESUME,
-    TRANSITIONS,
-    Event,
-    State,
-    UnknownTransition,
-    next_state,
-)
+from agent.update.machine import LIMITS, MACHINE, RESTING, RESUME, TRANSITIONS, State
 from agent.update.progress import Progress
+from agent.update.record import Event, UnknownTransition, spent
 from protos.ids import DeploymentName, Digest
 
 RELEASES = [Digest(f"sha256:{number:064x}") for number in range(1, 5)]
@@ -39,10 +31,10 @@ def test_after_a_power_cut_nothing_goes_on_that_was_not_confirmed() -> None:
 @pytest.mark.parametrize("event", Event)
 def test_a_pair_outside_the_table_raises(state: State, event: Event) -> None:
     if (state, event) in TRANSITIONS:
-        assert next_state(state, event) in State
+        assert MACHINE.next_state(state, event) in State
     else:
         with pytest.raises(UnknownTransition, match=f"{event} cannot happen in {state}"):
-            next_state(state, event)
+            MACHINE.next_state(state, event)
 
 
 @pytest.mark.parametrize("state", BUSY)
@@ -57,13 +49,13 @@ def test_a_superseded_release_leads_to_rest_without_answering(state: State) -> N
     events = [Event.ABORTED, Event.OK] if state is not State.ROLLING_BACK else [Event.OK]
     for event in events:
         if state not in RESTING:
-            state = next_state(state, event)
+            state = MACHINE.next_state(state, event)
     assert state is State.IDLE
 
 
 @pytest.mark.parametrize("state", RESTING)
 def test_a_new_release_starts_by_pulling(state: State) -> None:
-    assert next_state(state, Event.OFFERED) is State.PULLING
+    assert MACHINE.next_state(state, Event.OFFERED) is State.PULLING
 
 
 def test_the_only_way_to_idle_with_a_new_release_leads_through_confirming() -> None:
@@ -89,7 +81,7 @@ def histories(draw: st.DrawFn) -> list[Progress]:
             digest = draw(st.sampled_from(RELEASES))
             event = progress.decide(record, digest)
             record = progress.offered(record, digest, event) if event else record
-        elif progress.spent(record):
+        elif spent(MACHINE, record):
             record = progress.advanced(record, Event.REJECTED, "given up")
         else:
             record = progress.advanced(record, draw(st.sampled_from(sorted(possible(record)))), "why")

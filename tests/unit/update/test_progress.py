@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from agent.update import progress
-from agent.update.machine import LIMITS, Event, State
-from agent.update.progress import Progress, Refusal
+from agent.update.machine import LIMITS, MACHINE, State
+from agent.update.progress import Progress
+from agent.update.record import MOST_REFUSED, Event, Refusal, spent
 from protos.errors import Rejected
 from protos.ids import DeploymentName, Digest
 
@@ -118,7 +119,7 @@ def test_a_fault_of_the_box_never_refuses_a_release(state: State) -> None:
     record = replace(at(state), attempts=known)
     for _ in range(100):
         record = progress.advanced(record, Event.RETRY, "the disk failed")
-        assert not progress.spent(record)
+        assert not spent(MACHINE, record)
     assert (record.state, record.refused, record.attempts) == (state, (), known)
 
 
@@ -134,9 +135,9 @@ def test_a_box_keeps_two_releases_at_most() -> None:
 
 
 def test_only_the_newest_refusals_are_kept() -> None:
-    many = tuple(Refusal(Digest(f"sha256:{n:064x}"), "bad") for n in range(100, 100 + progress.MOST_REFUSED))
+    many = tuple(Refusal(Digest(f"sha256:{n:064x}"), "bad") for n in range(100, 100 + MOST_REFUSED))
     record = progress.advanced(replace(at(State.VERIFYING), refused=many), Event.REJECTED, "bad")
-    assert len(record.refused) == progress.MOST_REFUSED
+    assert len(record.refused) == MOST_REFUSED
     assert record.refused[-1].digest == NEW
 
 

@@ -59,11 +59,7 @@ class Box:
         self.loaded.pop(deployment, None)
 
     async def until(self, true: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
-            while not true():
-                if self.clock.sleeping:
-                    await self.clock.advance(1.0)
-                await asyncio.sleep(0.001)  # disk threads take real time
+        await self.clock.until(true)
 
     async def says(self, text: str) -> None:
         await self.until(lambda: text in self.shadows.messages.get(QUAY, ""))

@@ -1,4 +1,4 @@
-"""The one way a small file gets its final name: temp beside it, fsync, rename, fsync of the folder."""
+"""The one way a small file of this plane gets its final name: temp beside it, fsync, rename, fsync of the folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PRIVATE = 0o600
 
 
 def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Put `content` at `path`, all or nothing, also across a power cut."""
+    """Put `content` at `path`, all or nothing, also across a power cut. `mode` holds from the first byte on."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
@@ -24,6 +24,17 @@ def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    sync_folder(path.parent)
+
+
+def finalise(part: Path, path: Path) -> None:
+    """Give the finished `part` its final name, durably. Both lie on one file system."""
+    descriptor = os.open(part, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    part.replace(path)
     sync_folder(path.parent)
 
 
