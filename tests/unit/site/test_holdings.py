@@ -143,7 +143,7 @@ async def test_strangers_cause_a_bounded_number_of_looks(cache: Cache) -> None:
     cache.holdings.listed = listed
     unknown = [Digest(f"sha256:{each:064}") for each in range(200)]
     found = await cache.passing(asyncio.gather(*map(cache.holdings.find, unknown)))
-    assert len(looked) == holdings.MOST_SOUGHT
+    assert len(looked) <= holdings.MOST_SOUGHT
     assert (found.count(Coming(0)), found.count(None)) == (holdings.MOST_SOUGHT, 200 - holdings.MOST_SOUGHT)
     assert cache.pulls._asked == {}
     await cache.holdings.close()
