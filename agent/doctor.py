@@ -30,7 +30,8 @@ from agent.inference.compiled import Platform
 from agent.site import address
 from agent.workers.process import ENVIRONMENT
 from protos.errors import Rejected
-from sandbox.report import Confined
+from sandbox import cgroup
+from sandbox.report import Confined, Layer
 
 __all__ = ["Finding", "as_json", "diagnose", "examine", "gather", "report"]
 
@@ -55,6 +56,7 @@ class Facts:
     state_writable: bool = True
     free_bytes: int = 1 << 40
     sandbox: Confined | None = None  # what a worker here gives up; None: it could not be tried
+    cgroups: Layer | None = None  # of the workers of the agent that runs; None: none runs
     joined: bool = True
     trust: stored.TrustState | None = None  # None: it has not joined
     now: float = 0.0  # unix seconds
@@ -73,6 +75,7 @@ def diagnose(facts: Facts) -> list[Finding]:
         *_devices(facts),
         *_libraries(facts),
         *_sandbox(facts),
+        _cgroup(facts),
         *_state(facts),
         *_certificate(facts),
         *_trust(facts),
@@ -91,7 +94,7 @@ def examine(config: AgentConfig, cameras: Sequence[str] = ()) -> list[Finding]:
 def gather(config: AgentConfig) -> Facts:
     """The facts of this box."""
     capabilities, errors = _probe()
-    state = config.state_dir
+    state, running = config.state_dir, holder(config.state_dir)
     there = next(folder for folder in (state, *state.absolute().parents) if os.access(folder, os.F_OK))
     return Facts(
         provider=config.provider,
@@ -102,6 +105,7 @@ def gather(config: AgentConfig) -> Facts:
         platform=gpu_facts.platform(),
         accelerators=_accelerators(),
         sandbox=_entered(),
+        cgroups=_cgroups(running),
         state_dir=state,
         state_writable=os.access(there, os.W_OK),
         free_bytes=shutil.disk_usage(there).free,
@@ -111,7 +115,7 @@ def gather(config: AgentConfig) -> Facts:
         certificate=_certificate_trouble(state / "identity" / "cert.pem"),
         no_address="" if _bind_error(config.listen, 0) == 0 else config.listen,
         taken_ports=_taken(config),
-        running=holder(state),
+        running=running,
         site_cache=config.site_cache_listen,
         site_cache_error=_site_cache_error(config),
     )
@@ -194,6 +198,15 @@ def _sandbox(facts: Facts) -> list[Finding]:
         Finding("sandbox", f"workers run without {layer.name}: {layer.sentence}", note=True)
         for layer in facts.sandbox.missing
     ]
+
+
+def _cgroup(facts: Facts) -> Finding:
+    """It is the agent's own that is divided, so only while one runs there is something to see."""
+    if facts.cgroups is None:
+        return Finding("cgroups", "told while the agent runs: workers have theirs below its own")
+    if facts.cgroups.holds:
+        return Finding("cgroups", facts.cgroups.detail)
+    return Finding("cgroups", f"workers run without: {facts.cgroups.sentence}", note=True)
 
 
 def _state(facts: Facts) -> list[Finding]:
@@ -287,6 +300,16 @@ def _entered() -> Confined | None:
         return msgspec.json.decode(done.stdout, type=Confined)
     except (OSError, subprocess.SubprocessError, msgspec.MsgspecError):
         return None
+
+
+def _cgroups(running: str) -> Layer | None:
+    """`running`: process id of the agent."""
+    if not running.isdecimal():
+        return None
+    try:
+        return Layer("cgroup", holds=True, detail=cgroup.of_workers(int(running)))
+    except OSError as error:
+        return Layer("cgroup", holds=False, detail=error.strerror or str(error))
 
 
 def _certificate_trouble(path: Path) -> str:

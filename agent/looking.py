@@ -2,9 +2,10 @@
 
 Rules that hold here: nothing is drawn or sent unless desired state says that somebody looks (`look_until`); newest
 wins, per camera, a few pictures a second; a slow or broken stream costs pictures, never frames. All pictures together
-stay within PICTURE_BITS, shared evenly by the cameras: the uplink is there for more than being looked at. Drawing and
-encoding happen in the capture worker, which owns the pixels. A camera whose frames go unanswered still moves. Where
-several deployments answer for a camera, a picture shows what all of them found, each box with its deployment's name.
+stay within PICTURE_BITS, shared evenly by the cameras: the uplink is there for more than being looked at. Snapshots
+have SNAPSHOT_BITS beside them, one after the other, and few wait. Drawing and encoding happen in the capture worker,
+which owns the pixels. A camera whose frames go unanswered still moves. Where several deployments answer for a camera, a
+picture shows what all of them found, each box with its deployment's name.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ UNANSWERED_SECONDS = 0.5  # without one: the picture still moves
 IDLE_SECONDS = 1.0  # of a camera that feeds no deployment
 NEWS_SECONDS = 3.0  # what a deployment found is drawn into the pictures of others that long
 PICTURE_BITS = 4e6  # per second, all cameras together: ten pictures of 50 kB
+SNAPSHOT_BITS = 1e6  # per second, all cameras together: the largest takes a little more than a second
+MOST_SNAPSHOTS = 4  # wished for and not sent: who would have to wait longer has given up by then
 SHARING_SECONDS = 60.0  # after its last picture, a camera still has its share
 LOG_LINES = 200  # kept while nobody reads them
 RETRY_SECONDS = 1.0
@@ -90,7 +93,8 @@ class Looking:
         self._until = -math.inf  # monotonic seconds: the box's clock may be set while somebody looks
         self._pictures: dict[CameraName, bytes] = {}
         self._newest: dict[CameraName, dict[DeploymentName, Finished]] = {}  # by camera and deployment
-        self._snapshots: deque[bytes] = deque()  # no more than are waited for
+        self._snapshots: deque[bytes] = deque(maxlen=4 * MOST_SNAPSHOTS)  # and sentences on why there is none
+        self._wished: set[int] = set()  # numbers of wishes whose turn is to come
         self._snapping = asyncio.Lock()
         self._lines: deque[bytes] = deque(maxlen=LOG_LINES)
         self._drawn: dict[CameraName, float] = {}
@@ -144,7 +148,7 @@ class Looking:
             await self._until_wanted()
             try:
                 async for wish in link.wishes():
-                    self._tasks.once("snapshot", self._answer(fleet_pb2.SnapshotWish.FromString(wish)))
+                    self._wish(fleet_pb2.SnapshotWish.FromString(wish))
             except LongshoreError as error:
                 log.debug("wishes: %s", error)
                 await self._clock.sleep(RETRY_SECONDS * (30 if isinstance(error, Rejected) else 1))
@@ -199,8 +203,19 @@ class Looking:
         self._pictures[camera] = fleet_pb2.WatchFrame(picture=picture).SerializeToString()
         self._changed.set()
 
+    def _wish(self, wish: fleet_pb2.SnapshotWish) -> None:
+        """Answered when its turn comes, or at once where too many wait."""
+        if wish.number in self._wished:  # a stream that was opened anew tells again what is open
+            return
+        if len(self._wished) < MOST_SNAPSHOTS:
+            self._wished.add(wish.number)
+            self._tasks.once("snapshot", self._answer(wish))
+            return
+        full = f"its box has {MOST_SNAPSHOTS} others to send first; ask again in a few seconds"
+        self._give(fleet_pb2.Snapshot(wish=wish.number, camera=wish.camera, failure=full))
+
     async def _answer(self, wish: fleet_pb2.SnapshotWish) -> None:
-        """One after the other, and no faster than PICTURE_BITS allows."""
+        """One after the other, and no faster than SNAPSHOT_BITS allows."""
         snapshot = fleet_pb2.Snapshot(wish=wish.number, camera=wish.camera)
         async with self._snapping:
             try:
@@ -209,9 +224,13 @@ class Looking:
                 snapshot.captured_unix_ms = captured_ns // 1_000_000
             except LongshoreError as error:
                 snapshot.failure = str(error)
-            self._snapshots.append(fleet_pb2.WatchFrame(snapshot=snapshot).SerializeToString())
-            self._changed.set()
-            await self._clock.sleep(8 * len(snapshot.jpeg) / PICTURE_BITS)
+            self._give(snapshot)
+            await self._clock.sleep(8 * len(snapshot.jpeg) / SNAPSHOT_BITS)
+            self._wished.discard(wish.number)
+
+    def _give(self, snapshot: fleet_pb2.Snapshot) -> None:
+        self._snapshots.append(fleet_pb2.WatchFrame(snapshot=snapshot).SerializeToString())
+        self._changed.set()
 
     async def _frames(self) -> AsyncIterator[bytes]:
         while self.wanted:

@@ -15,7 +15,7 @@ import errno
 import functools
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -95,50 +95,101 @@ def proven() -> str:
 
 def made(room: int) -> Cgroup | Absent:
     """A cgroup for a worker that may take `room` bytes beyond what it has at its start, or why there is none."""
+    ours = own()
     try:
-        ours = own()
         return ours if isinstance(ours, Absent) else _made(ours, room)
-    except OSError as error:  # as where no file can be opened: that passes
+    except OSError as error:
+        return Absent(_sentence(error))
+
+
+def own() -> Hierarchy | Absent:
+    """The agent's own cgroup, ready to have others below it. What may pass is not kept: the next worker asks anew."""
+    try:
+        return _lasting()
+    except OSError as error:  # as where no file can be opened
         return Absent(_sentence(error))
 
 
 @functools.cache
-def own() -> Hierarchy | Absent:
-    """The agent's own cgroup, ready to have others below it. Looked for once: it does not change."""
-    found = _of_this_process()
-    return found if isinstance(found, Absent) else prepared(found)
+def _lasting() -> Hierarchy | Absent:
+    """Raises OSError for what may pass."""
+    place = _place()
+    return place if isinstance(place, Absent) else prepared(place)
+
+
+@functools.cache
+def _place() -> Hierarchy | Absent:
+    """Where this process was before anything moved it. Raises OSError."""
+    return _of_this_process()
+
+
+def of_workers(agent: int) -> str:
+    """What the workers of an agent that runs have of them, as another process sees it: it changes nothing.
+
+    Raises OSError: they have none, and why.
+    """
+    place = _of_process(agent)
+    if isinstance(place, Absent):
+        raise OSError(errno.ENODEV, place.reason)
+    divided = place.memory.name == AGENT
+    ours = place.memory.parent if divided else place.memory
+    made = len([*ours.glob(f"{PREFIX}{agent}-*")])
+    if made:
+        return f"{made} of workers below {ours}"
+    if not divided:
+        _check_divisible(place, agent)
+    return f"none is needed yet below {ours}"
+
+
+def _check_divisible(place: Hierarchy, agent: int) -> None:
+    """Raises OSError."""
+    if place.version == 1:
+        if _user_of(Path(f"/proc/{agent}")) not in (0, _user_of(place.memory)):
+            raise OSError(errno.EACCES, f"the agent's user may make none in {place.memory}")
+        return
+    sharing = len(_words(place.memory / "cgroup.procs"))
+    if sharing > 1:
+        raise OSError(errno.EBUSY, f"none is below {place.memory}, and {sharing} processes share the agent's own")
+
+
+def _user_of(path: Path) -> int:
+    return path.stat().st_uid
 
 
 def _of_this_process() -> Hierarchy | Absent:
+    return _of_process("self")
+
+
+def _of_process(process: int | str) -> Hierarchy | Absent:
     try:
-        return hierarchy(Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text())
+        return hierarchy(Path(f"/proc/{process}/cgroup").read_text(), Path("/proc/self/mountinfo").read_text())
     except FileNotFoundError:
         return hierarchy("", "")
 
 
 def prepared(ours: Hierarchy) -> Hierarchy | Absent:
-    """Made ready: controllers handed down, and what others have left removed."""
+    """Made ready: controllers handed down, and what others have left removed. Raises OSError for what may pass."""
     if not os.access(ours.memory, os.W_OK):
         return Absent(f"this user may make none in {ours.memory}")
     if ours.tasks is not None and not os.access(ours.tasks, os.W_OK):
         ours = replace(ours, tasks=None)
-    try:
-        if ours.version == 2:
-            _hand_down(ours.memory)
-    except OSError as error:
-        return Absent(_sentence(error))
+    if ours.version == 2:
+        wanted = [each for each in ("memory", "pids") if each in _words(ours.memory / "cgroup.controllers")]
+        if "memory" not in wanted:
+            return Absent("the agent's cgroup is not given the memory controller")
+        _hand_down(ours.memory, wanted)
     for folder in ours.folders:
         _sweep(folder)
     return ours
 
 
-def _hand_down(folder: Path) -> None:
-    wanted = [each for each in ("memory", "pids") if each in (folder / "cgroup.controllers").read_text().split()]
-    if "memory" not in wanted:
-        raise OSError(errno.ENODEV, "the agent's cgroup is not given the memory controller")
-    given = (folder / "cgroup.subtree_control").read_text().split()
-    if not set(wanted) <= set(given):
+def _hand_down(folder: Path, wanted: Sequence[str]) -> None:
+    if not set(wanted) <= set(_words(folder / "cgroup.subtree_control")):
         _alone_below(folder, " ".join(f"+{each}" for each in wanted))
+
+
+def _words(file: Path) -> list[str]:
+    return file.read_text().split()
 
 
 def _alone_below(folder: Path, controllers: str) -> None:
@@ -164,6 +215,8 @@ def _moved(folder: Path) -> Iterator[None]:
     except OSError as error:
         _write(folder / "cgroup.procs", str(os.getpid()))
         below.rmdir()
+        if error.errno != errno.EBUSY:
+            raise
         raise OSError(errno.EBUSY, "other processes are in the agent's cgroup") from error
 
 

@@ -26,7 +26,9 @@ LOOK_SECONDS = 1.0
 
 def box(config: AgentConfig) -> Box:
     """Raises Rejected: it has not joined, or this user may not read its identity."""
-    if not os.access(config.state_dir / "identity", os.R_OK | os.X_OK) and config.state_dir.exists():
+    home, kept = config.state_dir, config.state_dir / "identity"
+    seen = kept if os.access(kept, os.F_OK) else home
+    if os.access(home, os.F_OK) and not os.access(seen, os.R_OK | os.X_OK):
         raise Rejected(f"{config.state_dir} is not this user's to read; run this with sudo, or as the agent's user")
     owner = owner_of(config.state_dir)
     with owner.rights():
@@ -52,7 +54,9 @@ def bring(config: AgentConfig, stick: Path, seconds: float, say: Say) -> None:
 
 
 def write_report(config: AgentConfig, target: Path) -> str:
-    """Where it lies. Raises Retryable: no agent runs, or `target` cannot be written."""
+    """Where it lies. Raises Retryable: no agent runs; Rejected: `target` cannot be written."""
+    if not os.access(target.absolute().parent, os.W_OK):
+        raise Rejected(f"nothing can be written to {target.absolute().parent}; name a file elsewhere with -o")
     file = report(box(config))
     write_atomic(target, file)
     return f"{target}: hand it to 'longshore import-report'"

@@ -10,6 +10,7 @@ checked again when the manifest's bytes are there. What is missing may still com
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -81,6 +82,12 @@ def approved(found: Found, digest: Digest, kind: Kind) -> Approval:
 def confirmed_before(digest: Digest) -> Approval:
     """For a release that answered on this box before releases were signed: it goes on."""
     return Approval(digest, None)
+
+
+def ended(approval: Approval, floors: Mapping[str, int]) -> bool:
+    """Whether it is below the floor of its model, or cannot be told. `floors`: by model."""
+    listing = approval.listing
+    return listing is None or listing.number < floors.get(listing.model, 0)
 
 
 def check(described: Manifest, size: int, approval: Approval) -> None:

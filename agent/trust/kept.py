@@ -1,8 +1,9 @@
 """What this box keeps of trust: floors in two places, approvals by digest.
 
 A place that was restored from an old copy, zeroed or lost does not count: of both, the higher floor does. Floors are in
-both before anything is believed that raised them. Approvals let a release that was confirmed answer again without a
-network and without metadata.
+both before anything is believed that raised them, in the state first: one that knows less than the second place was put
+back, and approves no longer what has been ended since. Approvals let a release that was confirmed answer again without
+a network and without metadata.
 """
 
 from __future__ import annotations
@@ -47,15 +48,27 @@ class KeptFloors:
         self.now = floors.higher(copies, fleet)
         if self.now.root and state.get(SINCE) is None:  # an older state, put back: it adopts nothing
             state.put(SINCE, b"1")
+        own = _read(state.get(FLOORS)) or Floors()
+        if floors.higher([own], fleet).releases != self.now.releases:
+            self._end_what_is_below()
+            state.put(FLOORS, floors.to_bytes(self.now))
 
     def keep(self, value: Floors) -> None:
         """In both places, then it counts. Raises Retryable, Fatal; it does not count then."""
         if value == self.now:
             return
         content = floors.to_bytes(value)
-        self._second.keep_floors(content)
         self._state.put(FLOORS, content)
+        self._second.keep_floors(content)
         self.now = value
+
+    def _end_what_is_below(self) -> None:
+        approvals = Approvals(self._state)
+        for digest in list(approvals):
+            approval = approvals.get(digest)
+            if approval is None or agreement.ended(approval, self.now.releases):
+                log.warning("%s was approved before floors rose, and answers no more", digest[:19])
+                del approvals[digest]
 
 
 class Approvals(MutableMapping[Digest, Approval]):

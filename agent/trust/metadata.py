@@ -52,7 +52,9 @@ class Metadata(Protocol):
         ...
 
     def forget_online(self) -> None:
-        """Throw away what online keys signed: their keys were changed."""
+        """Throw away what online keys signed, and ask for it anew next time: their keys were changed, or what
+        `refresh` returned is below this box's floors.
+        """
         ...
 
     def refresh(self) -> Proven:
@@ -71,8 +73,4 @@ class Metadata(Protocol):
 
         None: it is not both. And when what was read expires. Call it after `refresh` only.
         """
-        ...
-
-    def distrust(self) -> None:
-        """What `refresh` returned is below this box's floors: throw it away, and ask for it anew next time."""
         ...

@@ -242,7 +242,7 @@ class SignedTrust:
         try:
             kept = floors.raised(self.around.floors.now, proven.seen)
         except Untrusted:
-            await in_thread(self.around.metadata.distrust)
+            await in_thread(self.around.metadata.forget_online)
             raise
         self.around.floors.keep(kept)
         return proven.expires

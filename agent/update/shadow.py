@@ -60,7 +60,7 @@ class Shadows:
     ports: steps.Ports
     shadowing: Shadowing
     clock: Clock
-    downloads: Downloads | None = None  # without them, all come at once
+    downloads: Downloads
     changed: Callable[[], None] = lambda: None
     free_memory: Callable[[], int] = lambda: 1 << 62  # bytes of the box's that can be had now
     backoff: Callable[[], Backoff] = Backoff
@@ -132,7 +132,7 @@ class Shadows:
 
     async def _load(self, name: DeploymentName, digest: Digest) -> None:
         approval = await steps.approve(self.ports, name, digest, shadow=True)
-        ports = self.downloads.of(self.ports, name, digest) if self.downloads else self.ports
+        ports = self.downloads.of(self.ports, name, digest)
         await steps.pull(ports, approval, lambda *_: None)
         release = await steps.verify(self.ports, approval)
         known = self.ports.measured.get(digest, {})

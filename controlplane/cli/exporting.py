@@ -18,7 +18,7 @@ from controlplane.cli.client import Client, address
 from controlplane.cli.stick import Stick
 from protos import carried, manifest
 from protos.errors import Rejected, Retryable
-from protos.ids import Digest, digest, digest_of, hex_of
+from protos.ids import Digest, digest, digest_of, hex_of, node_id
 
 README = """What is in here was written by 'longshore export' for boxes that no network reaches:
 
@@ -49,7 +49,8 @@ def export(client: Client, wish: Wish) -> Iterator[str]:
         Rejected, NotFound: no such box, an unknown deployment, or a folder that cannot be written.
         Retryable: nobody answers, or the metadata changed meanwhile; the same once more goes on.
     """
-    nodes = wish.nodes or tuple(each["metadata"]["name"] for each in client.listed("nodes", wish.selector))
+    known = wish.nodes or tuple(each["metadata"]["name"] for each in client.listed("nodes", wish.selector))
+    nodes: tuple[str, ...] = tuple(map(node_id, known))
     if not nodes:
         raise Rejected("no box matches; see 'longshore get nodes'")
     states = {node: client.document("POST", address("exports", node)) for node in nodes}

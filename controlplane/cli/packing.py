@@ -18,7 +18,7 @@ from pathlib import Path
 
 from controlplane.cli.onnx_outline import outline
 from controlplane.gate.runner import Gate, Read, Use
-from controlplane.packaging import card, explain, folding, form, surgery
+from controlplane.packaging import card, explain, folding, form
 from controlplane.packaging.form import Model
 from controlplane.packaging.pixels import IMAGE
 from controlplane.packaging.seen import are_names, counted, see
@@ -145,7 +145,6 @@ def _copied(path: Path, outlined: Model, wish: Wish) -> _Graph:
     seen, labels = form.signature(outlined), wish.graph.labels
     image = form.image_input(seen, wish.graph.fit or "letterbox")
     task = wish.graph.task or form.task_of(seen, image)
-    surgery.check_inside(outlined)
     if task != "tensor" and image and image.name != IMAGE:
         raise Rejected(
             f"the graph is in Longshore's own form but for its input's name, {image.name!r}; boxes give it {IMAGE!r}: "

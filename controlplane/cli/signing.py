@@ -11,6 +11,7 @@ import getpass
 import hashlib
 import os
 import platform
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -33,6 +34,8 @@ from protos.trust import Listing
 
 TRIES = 5  # somebody else may sign at the same moment
 KEY = "LONGSHORE_RELEASE_KEY"
+_CLASS = re.compile(r"[a-z0-9_]+-[a-z0-9]+")  # agent.trust.agreement.device_classes
+_VERSION = re.compile(r"\d+(\.\d+){0,2}")
 Release = tuple[ModelName, Version]
 
 
@@ -54,6 +57,16 @@ class Terms:
             device_classes=kept.device_classes if classes is None else classes,
             minimum_agent=kept.minimum_agent if agent is None else agent,
         )
+
+
+def terms(floor: int | None, classes: Sequence[str], minimum_agent: str | None) -> Terms:
+    """As words of a command; a class or an agent that is "" takes back what was said. Raises Rejected."""
+    for each in filter(None, classes):
+        if not _CLASS.fullmatch(each):
+            raise Rejected(f"--for {each!r} names no boxes; say MACHINE-PROVIDER, such as x86_64-cpu or aarch64-cuda")
+    if minimum_agent and not _VERSION.fullmatch(minimum_agent):
+        raise Rejected(f"--minimum-agent {minimum_agent!r} is no version; say for example 0.2.0")
+    return Terms(floor, tuple(filter(None, classes)) if classes else None, minimum_agent)
 
 
 @dataclass(frozen=True)
@@ -215,12 +228,20 @@ def _check_whole(found: Chain, asked: set[str] | None) -> None:
 
 
 def _anchor(client: Client, ring: Keyring) -> bytes:
-    if ring.root is not None and ring.root.exists():
-        return ring.root.read_bytes()
-    root = _needed(client, "root.json")
-    if ring.root is not None:
+    """Raises Rejected."""
+    if ring.root is None:
+        return _needed(client, "root.json")
+    try:
+        if ring.root.exists():
+            return ring.root.read_bytes()
+        root = _needed(client, "root.json")
         ring.root.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_atomically(ring.root, root)
+    except OSError as error:
+        raise Rejected(
+            f"{ring.root}, the root from which signing is proven, cannot be kept ({error.strerror}); see that you may "
+            "write there, and that there is room"
+        ) from error
     return root
 
 

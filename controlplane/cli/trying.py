@@ -20,7 +20,7 @@ from pathlib import Path
 
 import click
 
-from controlplane.cli import session
+from controlplane.cli import naming, session
 from controlplane.cli.bars import Progress, bars
 from controlplane.cli.client import Client
 from controlplane.cli.exits import Exit
@@ -28,23 +28,13 @@ from controlplane.cli.parcels import MANIFEST, FolderParcel, opened
 from controlplane.files import write_atomically
 from protos import ids
 from protos import manifest as manifests
-from protos.errors import Fatal, InvalidName, Rejected, Retryable
+from protos.errors import Fatal, Rejected, Retryable
 from protos.ids import ModelName, Version, hex_of
 from protos.manifest import FileEntry, Manifest
 
 AGENT = (sys.executable, "-P", "-m", "agent.main")
 _NEEDED = ("agent", "av", "cv2", "msgspec")  # of the agent's environment; what runs models it asks for itself
 CHUNK = 4 << 20  # bytes fetched at a time, and held
-
-
-def named(text: str) -> tuple[ModelName, Version] | None:
-    """Model and version, when `text` names a release of the registry and nothing that lies here."""
-    if Path(text).exists():
-        return None
-    try:
-        return ids.release(text)
-    except InvalidName:
-        return None
 
 
 @contextmanager
@@ -56,13 +46,15 @@ def release(text: str) -> Iterator[tuple[Path, Manifest]]:
         NotFound: the registry has no such release.
         Retryable: the control plane stayed away.
     """
-    wished = named(text)
+    wished = naming.named(text)
     if wished is None:
         if not Path(text).exists():
             raise Rejected(f"{text} is not there; name a release folder, a tar of one, or NAME@VERSION of the registry")
         with folder_of(Path(text)) as found:
             yield found
         return
+    if Path(text).exists():
+        click.echo(f"taken from the registry: {text}; what lies here under that name is ./{text}", err=True)
     with session.client() as client, bars() as progress:
         folder = fetched(client, *wished, cache_path(os.environ), progress)
     with folder_of(folder) as found:

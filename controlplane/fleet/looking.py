@@ -17,12 +17,14 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TypeVar
 
+from protos.errors import Retryable
 from protos.ids import CameraName, NodeId
 from protos.regions import WHOLE, Region
 
 T = TypeVar("T")
 MAX_PICTURE_BYTES = 1 << 20  # an annotated 1080p JPEG is a third of it
 MAX_LOG_LINES = 500  # of one box
+MOST_WISHES = 4  # for snapshots of one camera at a time: a box sends about one a second
 
 
 @dataclass(frozen=True)
@@ -126,8 +128,15 @@ class Looking:
         return self._wait(lambda: self.picture(camera, after), seconds)
 
     def wait_snapshot(self, wish: SnapshotWish, seconds: float) -> Snapshot | None:
-        """Block a thread until a box has answered; None when `seconds` pass first. Then the wish is forgotten."""
+        """Block a thread until a box has answered; None when `seconds` pass first. Then the wish is forgotten.
+
+        Raises:
+            Retryable: others wait for snapshots of this camera already.
+        """
         with self._lock:
+            if sum(each.camera == wish.camera for each in self._wishes.values()) >= MOST_WISHES:
+                others = f"{MOST_WISHES} others wait for snapshots of {wish.camera}"
+                raise Retryable(f"{others}, and its box sends about one a second; ask again in a few seconds", 2.0)
             number = next(self._numbers)
             self._wishes[number] = replace(wish, number=number)
         self._tell()

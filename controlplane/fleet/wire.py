@@ -310,8 +310,10 @@ def carried_report(file: bytes) -> Said:
     """Raises Rejected: no report."""
     try:
         found = fleet_pb2.Carried.FromString(file)
-    except DecodeError as error:
-        raise Rejected("this is no report of a box; make one with 'longshore-agent report -o FILE'") from error
+    except DecodeError:
+        found = fleet_pb2.Carried()
+    if not found.certificate:  # as of a file for a box, too
+        raise Rejected("this is no report of a box; make one with 'longshore-agent report -o FILE'")
     return Said(found.certificate, carried.spoken(carried.REPORT, found.content), found.signature, found.content)
 
 

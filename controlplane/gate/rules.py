@@ -40,7 +40,7 @@ NEXT: Mapping[Rule, str] = {
     Rule.SIZE: "export a smaller model, or one of lower precision",
     Rule.NOT_ONNX: _AGAIN,
     Rule.BOUNDS: "export a smaller model, or have it made simpler",
-    Rule.EXTERNAL_DATA: "export it with the weights inside",
+    Rule.EXTERNAL_DATA: "save it as one file: onnx.save(onnx.load('model.onnx'), 'whole.onnx')",
     Rule.EP_CONTEXT: "push the model it was compiled from: boxes compile it for themselves",
     Rule.DOMAIN: _STANDARD,
     Rule.OPERATOR: _STANDARD,

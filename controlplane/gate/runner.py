@@ -34,7 +34,7 @@ SECONDS_BYTES = 10 << 20  # and one more for so many bytes
 MAX_BYTES = (1 << 31) - 1  # protobuf reads no larger message
 _ROOT = Path(controlplane.__file__).parent.parent  # where `-m` finds us, installed or not
 _MAX_ANSWER = 1 << 20
-_SIGNALS = {-signal.SIGXCPU: "time", -signal.SIGKILL: "time"}
+_OUT_OF_TIME = (-signal.SIGXCPU, -signal.SIGKILL)
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def _failed_trial(child: _Child, limits: Trial) -> Callable[[], Refusal]:
     def why() -> Refusal:
         if child.ended > 0:
             raise Retryable("no trial could be started; see that the 'onnxruntime' package is whole")
-        if _SIGNALS.get(child.ended):
+        if child.ended in _OUT_OF_TIME:
             return Refusal(Rule.TRIAL_TIME, f"does not load and run in {limits.seconds} seconds")
         return Refusal(Rule.TRIAL, f"ends the runtime that loads it (signal {-child.ended})")
 

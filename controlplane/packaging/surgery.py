@@ -1,7 +1,8 @@
 """Cuts that leave what a graph computes as it is.
 
 A graph's constants are no longer among its inputs (before IR 4 exporters had to list them, and then no runtime may fold
-them), functions of its own are inlined, tensors that bear our names give way, and what no output needs is gone.
+them), functions of its own are inlined, tensors that bear our names give way, and what no output needs is gone. Which
+operators it may use, and that nothing lies outside of its file, the gate has asked before.
 """
 
 from __future__ import annotations
@@ -11,32 +12,14 @@ from math import prod
 from typing import Any
 
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, checker, inliner, numpy_helper
-from onnx.external_data_helper import _get_all_tensors, uses_external_data
+from onnx.external_data_helper import _get_all_tensors
 
-from controlplane.gate.allowed import OPERATORS
 from controlplane.packaging.seen import MOVED, OURS, nodes
 from protos.errors import Rejected
 
 IR = 8  # of what we write; a newer one is kept
 _SMALL = 4096  # numbers: constants that are looked into here are no larger
-DOMAINS = frozenset({"ai.onnx", *(domain for domain, _ in OPERATORS)})  # what a box can run, as the gate asks
-
-
-def check_inside(model: ModelProto) -> None:
-    """Nothing outside of the file, no operator that no box has. Raises Rejected."""
-    if not model.graph.node or not model.opset_import:
-        raise Rejected("this file holds no ONNX graph; export the model again")
-    if any(uses_external_data(tensor) for tensor in _get_all_tensors(model)):
-        raise Rejected(
-            "the model keeps weights in another file; save it as one: onnx.save(onnx.load('model.onnx'), 'whole.onnx')"
-        )
-    own = {function.domain for function in model.functions}
-    for node in nodes(model.graph):
-        if node.domain not in DOMAINS | own:
-            raise Rejected(
-                f"the model uses {node.op_type} of {node.domain!r}, which no box has; export it without plug-ins, "
-                "that is without NMS or quantisation of another runtime: boxes are chosen here"
-            )
+_STANDARD = frozenset({"", "ai.onnx"})
 
 
 def check_precision(model: ModelProto) -> None:
@@ -79,7 +62,6 @@ def plain(model: ModelProto) -> ModelProto:
     """`model` changed in place where it can be."""
     if model.functions:
         model = inliner.inline_local_functions(model)
-    _keep(model.opset_import, [entry.domain in DOMAINS for entry in model.opset_import])
     constants = {tensor.name for tensor in model.graph.initializer}
     _keep(model.graph.input, [value.name not in constants for value in model.graph.input])
     model.ir_version = max(model.ir_version, IR)
@@ -104,8 +86,9 @@ def rename(graph: GraphProto, names: Mapping[str, str]) -> None:
         value.name = names.get(value.name, value.name)
 
 
-def prune(graph: GraphProto) -> None:
-    """Drop nodes and constants that no output needs."""
+def prune(model: ModelProto) -> None:
+    """Drop nodes and constants that no output needs, and sets of operators that no node is of."""
+    graph = model.graph
     needed = {value.name for value in graph.output}
     wanted = []
     for node in reversed(graph.node):  # a graph lists its nodes in the order of their work
@@ -116,6 +99,8 @@ def prune(graph: GraphProto) -> None:
     _keep(graph.node, wanted[::-1])
     _keep(graph.initializer, [tensor.name in needed for tensor in graph.initializer])
     del graph.value_info[:]
+    used = _STANDARD | {node.domain for node in nodes(graph)}
+    _keep(model.opset_import, [entry.domain in used for entry in model.opset_import])
 
 
 def _outer_names(node: NodeProto) -> set[str]:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from securesystemslib.signer import Key
-from tuf.api.metadata import Targets
 
 from controlplane.signing import metadata
 from controlplane.signing.documents import Document, delegator
@@ -32,11 +31,6 @@ class Chain:
 
     def threshold(self, role: str) -> int:
         return self.documents[delegator(role)].delegated[role].threshold
-
-    def targets(self, role: str) -> Targets:
-        found = metadata.parsed(role, self.contents[role]).signed
-        assert isinstance(found, Targets)
-        return found
 
 
 def climbed(trusted: bytes, newer: Newer) -> bytes:

@@ -56,9 +56,9 @@ def read_public(path: Path) -> Key:
     try:
         return SSlibKey.from_crypto(load_pem_public_key(path.read_bytes()))
     except OSError as error:
-        raise Rejected(f"cannot read the public key {path} ({error.strerror})") from error
+        raise Rejected(f"cannot read the public key {path} ({error.strerror}); name another with --public") from error
     except Exception as error:  # as above
-        raise Rejected(f"{path} is no public key in PEM") from error
+        raise Rejected(f"{path} is no public key in PEM; name another with --public") from error
 
 
 def public_key(key_id: str, fields: dict[str, Any]) -> Key:

@@ -22,7 +22,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tuf.api.exceptions import LengthOrHashMismatchError
-from tuf.api.metadata import TargetFile
+from tuf.api.metadata import Metadata, Root, TargetFile
 
 from agent.adapters import files
 from agent.adapters.clock import SystemClock
@@ -40,12 +40,28 @@ from agent.trust.service import Around, SignedTrust
 from protos.errors import LongshoreError, Rejected
 
 
+class AllTargets(TufMetadata):
+    """Those that are no releases, too, which no box asks for."""
+
+    def target(self, path: str) -> TargetFile | None:
+        """Whoever may list it. Raises as `find`."""
+        with self._translated():
+            found = self._known().get_targetinfo(path)
+            self._sync()
+            return found
+
+    @property
+    def consistent(self) -> bool:
+        """Are files of targets named after their hash?"""
+        return bool(Metadata[Root].from_bytes(self._root).signed.consistent_snapshot)
+
+
 @dataclass(frozen=True)
 class Client:
     """What a box has of trust, on the suite's folder."""
 
     trust: SignedTrust
-    metadata: TufMetadata
+    metadata: AllTargets
 
 
 @contextlib.asynccontextmanager
@@ -53,7 +69,7 @@ async def client(folder: Path, url: str) -> AsyncIterator[Client]:
     source = HttpsMetadata(lambda: Grant(url, "none", url), lambda: None)
     places, state, clock = TrustFiles(folder / ".box"), SqliteState(folder / ".box" / "state.db"), SystemClock()
     fetching = Fetching(source)
-    metadata = TufMetadata(folder, fetching, clock.unix)
+    metadata = AllTargets(folder, fetching, clock.unix)
     around = Around(metadata, source, fetching, KeptFloors(state, places, "fleet"), places, clock)
     trust = SignedTrust(around, Kind((), ""))
     try:

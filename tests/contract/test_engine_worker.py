@@ -435,6 +435,18 @@ async def test_closing_a_crashing_engine_ends_it(make: MakeEngine) -> None:
     assert gone(engine.pid)
 
 
+async def test_closing_waits_no_longer_than_it_may_for_what_is_in_flight_and_for_what_waits(make: MakeEngine) -> None:
+    engine = make(EngineLimits(drain_seconds=0.1))
+    await engine.start(identity("UINT8").spec)
+    engine.slow_down(4.0)
+    calls = [asyncio.ensure_future(engine.infer([bytes_tensor(1)])) for _ in range(4)]
+    await settle()
+    await engine.close()
+    assert gone(engine.pid)
+    ended = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(each) for each in ended] == [Retryable] * 4, "none was waited for until it was answered"
+
+
 async def test_a_worker_that_keeps_falling_is_started_again_all_the_same(make: MakeEngine) -> None:
     engine = make(budget=RestartBudget(limit=1, longest_delay=0.01))
     await engine.start(identity("UINT8").spec)

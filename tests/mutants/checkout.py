@@ -22,8 +22,8 @@ FOLDERS = ("agent", "controlplane", "protos", "sandbox", "models", "tests", "ben
 FILES = ("pyproject.toml", "README.md", "CHANGELOG.md", "Makefile")
 ENVIRONMENTS = (".venv", ".venv-agent", ".venv-train")  # linked: nothing is changed there
 LANES = 2
-SECONDS = 300.0  # for the tests of one mutant: one that hangs is as good as red, and its tests have limits of their own
-_CALM = 60  # of one test
+SECONDS = 300.0  # to start, however busy the machine
+_CALM = 60  # of one test: one that hangs is as good as red
 _LONGEST_REASON = 160
 _PORTS = 2500  # of each lane, from 12500 on: below those of the other tests
 
@@ -65,11 +65,11 @@ class Checkout:
                 env=self._environment(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.STDOUT,
-                timeout=SECONDS,
+                timeout=limit(tests),
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            return [Case(test, failure=f"no end within {SECONDS:.0f} s") for test in tests]
+            return [Case(test, failure=f"no end within {limit(tests):.0f} s") for test in tests]
         return _cases(report) if report.exists() else []
 
     def _environment(self) -> dict[str, str]:
@@ -85,6 +85,11 @@ class Checkout:
             yield
         finally:
             _write(path, original)
+
+
+def limit(tests: Sequence[str]) -> float:
+    """Seconds for all of them: a lane's share of the unchanged copy's are dozens, a mutant's a few."""
+    return SECONDS + _CALM * len(tests)
 
 
 def _write(path: Path, text: str) -> None:
@@ -118,7 +123,7 @@ def run(
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder, ThreadPoolExecutor(LANES) as lanes:
         Path(folder).chmod(0o711)  # a database server of the tests runs as another user
         copies = list(lanes.map(lambda lane: Checkout(Path(folder) / str(lane), lane), range(LANES)))
-        unchanged = list(lanes.map(Checkout.cases, copies, _shares(wanted))) if baseline else []
+        unchanged = list(lanes.map(Checkout.cases, copies, shares(wanted))) if baseline else []
         free: SimpleQueue[Checkout] = SimpleQueue()
         for each in copies:
             free.put(each)
@@ -126,7 +131,7 @@ def run(
     return verdicts, [case for cases in unchanged for case in cases if case.failure]
 
 
-def _shares(mutants: Iterable[Mutant]) -> list[list[str]]:
+def shares(mutants: Iterable[Mutant]) -> list[list[str]]:
     """All their tests, each once, for the lanes."""
     tests = sorted({test for mutant in mutants for test in mutant.tests})
     return [tests[lane::LANES] for lane in range(LANES)]

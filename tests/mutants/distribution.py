@@ -81,6 +81,14 @@ BYTES = (
         (f"{_HTTPS}test_a_byte_too_many_is_refused_and_no_more_are_taken",),
     ),
     Mutant(
+        "bytes-of-metadata-whoever-says-more",
+        "No more of a document is read than any may have, however long signed metadata says it is.",
+        "agent/adapters/tuf_metadata.py",
+        "min(max_length, names.MOST_BYTES)",
+        "max_length",
+        (f"{_ATTACK}test_however_long_a_thief_of_online_keys_says_that_a_document_is_no_more_of_it_is_read",),
+    ),
+    Mutant(
         "minimum-rate",
         "A peer that trickles is given up.",
         "agent/adapters/blob_https.py",
@@ -241,6 +249,14 @@ FLOORS = (
         ),
     ),
     Mutant(
+        "release-floor-outlasts-its-release",
+        "The floor of a model holds for a box that never saw the release which brought it.",
+        "agent/adapters/tuf_metadata.py",
+        "    kept = said.unrecognized_fields.get(names.FLOOR, 0)\n",
+        "    kept = 0\n",
+        (f"{_ATTACK}test_a_box_that_never_saw_the_release_which_brought_a_floor_keeps_it_all_the_same",),
+    ),
+    Mutant(
         "release-floor-rises",
         "The floor of a model is never lowered.",
         "agent/trust/floors.py",
@@ -309,7 +325,7 @@ FLOORS = (
         "distrust",
         "Metadata below a floor does not stay on the disk.",
         "agent/trust/service.py",
-        "            await in_thread(self.around.metadata.distrust)\n",
+        "            await in_thread(self.around.metadata.forget_online)\n",
         "",
         (f"{_BACK}test_what_was_below_a_floor_does_not_stay_on_the_disk",),
     ),
@@ -336,6 +352,14 @@ FLOORS = (
             f"{_BACK}test_an_old_copy_of_one_place_brings_no_old_floor_back",
             _GOES_BACK,
         ),
+    ),
+    Mutant(
+        "old-state-approves",
+        "A state database that was put back alone approves nothing below a floor.",
+        "agent/trust/kept.py",
+        "            self._end_what_is_below()\n",
+        "",
+        (f"{_UPDATES}test_an_old_state_that_is_put_back_alone_brings_no_release_below_a_floor_back",),
     ),
     Mutant(
         "both-before-belief",

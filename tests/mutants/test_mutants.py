@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.mutants.checkout import CHECKOUT, run
+from tests.mutants.checkout import CHECKOUT, limit, run, shares
 from tests.mutants.mutant import Case, Gone, Mutant, Outcome, judged
 from tests.mutants.table import MUTANTS, TABLES, sample
 
@@ -51,6 +51,12 @@ def test_text_that_is_gone_or_there_twice_is_an_error() -> None:
 )
 def test_only_one_whose_every_test_failed_is_red(cases: list[Case], outcome: Outcome) -> None:
     assert judged(replace(FLOOR, tests=("one", "two")), cases).outcome is outcome
+
+
+def test_a_slow_machine_has_time_for_what_is_run_in_an_unchanged_copy() -> None:
+    few, many = sorted({test for mutant in MUTANTS for test in mutant.tests})[:1], shares(MUTANTS)[0]
+    assert len(many) > 50
+    assert limit(many) - limit(few) >= 10.0 * (len(many) - 1), "ten seconds for each, where half a second is usual"
 
 
 @pytest.mark.timeout(300)  # half a minute on an idle machine

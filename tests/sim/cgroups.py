@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +32,16 @@ class SimCgroup:
             file.write_text(value.replace("+", ""))
         elif file.name == "cgroup.procs":
             self._move(int(value), file.parent)
+
+    def until_it_has_moved(self, error: OSError) -> Callable[[Path, str], None]:
+        """Writes as ours until a process has moved, then `error`."""
+
+        def write(file: Path, value: str) -> None:
+            if self.moved:
+                raise error
+            self.write(file, value)
+
+        return write
 
     def _move(self, process: int, folder: Path) -> None:
         assert folder.is_dir()

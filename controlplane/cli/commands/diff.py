@@ -6,10 +6,9 @@ from collections.abc import Iterator
 
 import click
 
-from controlplane.cli import completing, output, session
+from controlplane.cli import completing, naming, output, session
 from controlplane.cli.client import Document, address
 from controlplane.cli.kinds import NONE, human_bytes
-from protos import ids
 
 EXAMPLES = """What changed from one release of the registry to another: input, labels by number, variants, files, the
 figures of their cards, and what their graphs are made of.
@@ -33,14 +32,10 @@ TITLES = ("SECTION", "WHAT", "BEFORE", "AFTER", "CHANGE")
 @click.option("-o", "--output", "form", type=click.Choice(["table", "json", "yaml"]), default="table")
 def command(before: str, after: str, *, whole: bool, form: str) -> None:
     with session.client() as client:
-        path = address("releases", _named(after), "difference")
-        found = client.document("GET", path, params={"from": _named(before)})
+        path = address("releases", naming.release(after), "difference")
+        found = client.document("GET", path, params={"from": naming.release(before)})
     rows = [TITLES, *_rows(found, whole=whole)]
     output.show(found, rows, form, none=f"nothing differs between {before} and {after}")
-
-
-def _named(text: str) -> str:
-    return ids.release_name(*ids.release(text)) if "@" in text else text
 
 
 def _rows(found: Document, *, whole: bool) -> Iterator[list[str]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from controlplane.cli import completing, kinds, output, session
+from controlplane.cli import completing, kinds, naming, output, session
 from controlplane.cli.client import Client, Document
 from controlplane.cli.commands import detections
 from controlplane.cli.exits import NotFound
@@ -83,7 +83,7 @@ def fetch(client: Client, kind: Kind, names: tuple[str, ...], selector: str) -> 
     found, missing = [], []
     for name in names:
         try:
-            found.append(client.one(kind.plural, name))
+            found.append(client.one(kind.plural, naming.release(name) if kind.plural == "releases" else name))
         except NotFound as error:
             missing.append(error)
     return found, missing

@@ -49,8 +49,9 @@ A bare .onnx is no release: 'longshore package' makes one of it.
 def command(
     path: Path, names: tuple[str, ...], floor: int | None, classes: tuple[str, ...], minimum_agent: str | None
 ) -> None:
-    from controlplane.cli.signing import Terms
+    from controlplane.cli.signing import terms
 
+    wished = terms(floor, classes, minimum_agent)
     with session.client() as client:
         with bars() as show:
             pushed = push(client, path, lambda doing, file, done, total: show(f"{doing} {file}", done, total))
@@ -59,7 +60,7 @@ def command(
         else:
             click.echo(f"release/{pushed.name} unchanged")
         click.echo(f"  {pushed.digest}")
-        click.echo(f"  {signed(client, pushed, names, Terms(floor, classes or None, minimum_agent))}")
+        click.echo(f"  {signed(client, pushed, names, wished)}")
 
 
 def signed(client: Client, pushed: Pushed, names: tuple[str, ...], terms: Terms) -> str:

@@ -62,7 +62,7 @@ def command(
         raise click.UsageError("Name releases as NAME@VERSION, or say --all.")
     if again and not everything:
         raise click.UsageError("--again goes with --all.")
-    terms = signing.Terms(floor, classes or None, minimum_agent)
+    terms = signing.terms(floor, classes, minimum_agent)
     with session.client() as client:
         ring = needed(client, names)
         wishes = [_wish(client, name) for name in (_unsigned(client) if everything else map(_name, releases))]

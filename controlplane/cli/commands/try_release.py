@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from controlplane import written
-from controlplane.cli import proposing, session, trying
+from controlplane.cli import naming, proposing, session, trying
 from controlplane.cli.exits import Exit
 from controlplane.cli.proposing import Tried
 from protos.errors import LongshoreError, Rejected
@@ -67,7 +67,7 @@ def _next(release: str, tried: Tried, target: Path) -> None:
         click.echo(f"{file}: camera {camera} at {paced.rate:g} frames a second, answers within {paced.deadline_ms} ms")
     if busy := proposing.busy_note(tried):
         click.echo(f"  {busy}")
-    words = [] if trying.named(release) else [["longshore", "push", release]]
+    words = [] if naming.named(release) else [["longshore", "push", release]]
     for number, each in enumerate([*words, ["longshore", "apply", "-f", str(file)]]):
         click.echo(f"{'      ' if number else 'next: '}{shlex.join(each)}")
     if len(proposed) > 1 and not tried.node:

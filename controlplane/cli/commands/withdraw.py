@@ -27,7 +27,7 @@ Examples:
 def command(releases: tuple[str, ...], names: tuple[str, ...]) -> None:
     from controlplane.cli import signing
 
-    gone = [ids.release(each) for each in releases]
+    gone = list(dict.fromkeys(map(ids.release, releases)))
     with session.client() as client:
         done = signing.sign(client, needed(client, names), (), gone)
     if done.waits:

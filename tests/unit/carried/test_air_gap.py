@@ -548,6 +548,8 @@ async def test_only_the_releases_of_named_deployments_are_brought(office: Office
     assert [note for note in brought.notes if "yard: its release" in note]
     with pytest.raises(Rejected, match="none of these boxes has a deployment 'quay'"):
         await office.export(stick, "quay-1", deployments=("quay",))
+    with pytest.raises(Rejected, match=r"node id '\.\./x' must be"):
+        await office.export(stick, "../x")
 
 
 async def test_an_operator_cannot_export_since_credentials_of_cameras_are_in_it(plane: SimControlPlane) -> None:

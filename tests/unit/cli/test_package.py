@@ -170,6 +170,32 @@ def test_an_input_by_another_name_is_told_before_a_box_would_refuse_it(run: Run,
     assert "input_names=['image']" in done.err
 
 
+def with_a_plug_in(model: ModelProto) -> bytes:
+    model.graph.node.append(helper.make_node("EfficientNMS", [model.graph.output[0].name], ["dets"], domain="plug.in"))
+    model.opset_import.append(helper.make_opsetid("plug.in", 1))
+    return bytes(model.SerializeToString())
+
+
+def test_which_operators_a_model_may_use_is_asked_of_the_gate_alone(run: Run, tmp_path: Path) -> None:
+    model = exports.yolov8(exports.Net(batch=1))
+    helper.set_model_props(model, {"names": "{0: 'boat', 1: 'truck', 2: 'crane'}", "task": "detect"})
+    (tmp_path / "x.onnx").write_bytes(with_a_plug_in(model))
+    wish = ("package", str(tmp_path / "x.onnx"), "--name", "x", "--version", "1", "-o", str(tmp_path / "out"))
+    refused = run(*wish)
+    assert (refused.code, "uses operators of 'plug.in', which no box has" in refused.err) == (1, True)
+    made = run(*wish, "--allow-operator", "plug.in:EfficientNMS")
+    assert made.code == 0, made.err
+    assert b"plug.in" not in (tmp_path / "out" / "model.onnx").read_bytes(), "no output of ours needs it"
+
+
+def test_an_operator_that_is_allowed_and_that_no_runtime_has_is_refused_by_its_trial(run: Run, tmp_path: Path) -> None:
+    model = ModelProto.FromString(write_model(tmp_path / "x.onnx", TensorProto.FLOAT).read_bytes())
+    (tmp_path / "x.onnx").write_bytes(with_a_plug_in(model))
+    wish = ("package", str(tmp_path / "x.onnx"), "--name", "x", "--version", "1", "-o", str(tmp_path / "out"))
+    refused = run(*wish, "--allow-operator", "plug.in:EfficientNMS")
+    assert (refused.code, "(rule trial)" in refused.err) == (1, True)
+
+
 def test_a_strangers_detector_is_brought_into_our_form(run: Run, tmp_path: Path) -> None:
     made = exports.yolov8(exports.Net(batch=1))
     helper.set_model_props(made, {"names": "{0: 'boat', 1: 'truck', 2: 'crane'}", "task": "detect"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
+from controlplane.cli import contexts
 from controlplane.signing import ceremony, metadata
 from controlplane.signing.documents import in_words
 from controlplane.signing.keys import new_key, read_key, write_key
@@ -86,12 +88,14 @@ def test_what_lies_there_is_signed_by_name_or_all_at_once(longshore: Run, house:
     house.push(MADE, signed=False)
     house.push(releases.make("1.1.0", size=1000), signed=False)
     house.push(releases.make("1.0.0", size=1000, name="yard"), signed=False)
+    Path("harbour@1.0.0").mkdir()  # what lies here under that name is not meant
     assert "harbour@1.0.0 signed as number 1" in longshore("sign", "harbour@1.0.0").out
     done = longshore("sign", "--all")
     assert [line.split()[0] for line in done.out.splitlines()] == ["harbour@1.1.0", "yard@1.0.0"], done.err
     assert longshore("sign", "--all").out == "every release is signed\n"
     assert " #1 " in longshore("get", "releases").out
-    assert "signed.number:" in longshore("describe", "release", "harbour-1-1-0").out
+    for name in ("harbour-1-1-0", "harbour@1.1.0"):
+        assert "signed.number:" in longshore("describe", "release", name).out
 
 
 def test_a_release_is_withdrawn_by_name(longshore: Run, house: SimControlPlane, keys: Path) -> None:
@@ -100,6 +104,52 @@ def test_a_release_is_withdrawn_by_name(longshore: Run, house: SimControlPlane, 
     assert listed(house) is None
     assert "is not listed" in longshore("withdraw", "harbour@1.0.0").err
     assert "release 'harbour' must read NAME@VERSION" in longshore("withdraw", "harbour").err
+
+
+def test_a_release_that_is_named_twice_is_withdrawn_once(longshore: Run, house: SimControlPlane, keys: Path) -> None:
+    house.push(MADE)
+    assert longshore("withdraw", "harbour@1.0.0", "harbour@1.0.0").out == "harbour@1.0.0 withdrawn\n"
+
+
+@pytest.mark.parametrize(
+    ("wish", "said"),
+    [
+        (("--minimum-agent", "the newest"), "--minimum-agent 'the newest' is no version; say for example 0.2.0"),
+        (("--for", "quay 1"), "--for 'quay 1' names no boxes; say MACHINE-PROVIDER, such as x86_64-cpu"),
+        (
+            ("--floor", "9"),
+            "would keep harbour@1.0.0 itself from every box for good, since it is number 1",
+        ),
+    ],
+)
+def test_terms_that_no_box_could_keep_are_not_signed(
+    longshore: Run, house: SimControlPlane, folder: Path, keys: Path, wish: tuple[str, str], said: str
+) -> None:
+    house.push(MADE)
+    for words in (("sign", "harbour@1.0.0"), ("push", str(folder))):
+        done = longshore(*words, *wish)
+        assert (done.code, said in done.err) == (1, True), done.err
+    found = listed(house)
+    assert found is not None
+    assert (found.floor, found.device_classes, found.minimum_agent) == (0, (), "")
+
+
+def test_terms_are_taken_back_by_saying_none(longshore: Run, house: SimControlPlane, keys: Path) -> None:
+    house.push(MADE)
+    assert longshore("sign", "harbour@1.0.0", "--for", "x86_64-cpu", "--minimum-agent", "0.3").code == 0
+    assert longshore("sign", "harbour@1.0.0", "--for", "", "--minimum-agent", "").code == 0
+    found = listed(house)
+    assert found is not None
+    assert (found.device_classes, found.minimum_agent) == ((), "")
+
+
+def test_a_public_key_that_is_none_is_told_with_the_option_that_named_it(
+    longshore: Run, house: SimControlPlane, tmp_path: Path
+) -> None:
+    (tmp_path / "junk.pub").write_text("junk")
+    words = ("keys", "rotate", "release", "--offline", str(house.config.keys_folder / "offline"), "--public")
+    for name in ("junk.pub", "nowhere.pub"):
+        assert longshore(*words, str(tmp_path / name)).err.endswith("; name another with --public\n")
 
 
 def test_a_stranger_s_key_is_refused_before_anything_is_sent(
@@ -115,6 +165,32 @@ def test_a_stranger_s_key_is_refused_before_anything_is_sent(
 def test_a_key_uri_signs_as_a_file_does(longshore: Run, house: SimControlPlane, folder: Path) -> None:
     done = longshore("push", str(folder), "--key", f"file2:{house.config.keys_folder / 'release.key'}")
     assert "signed as number 1" in done.out, done.err
+
+
+def test_what_signing_is_proven_from_outlives_a_power_cut(
+    longshore: Run, house: SimControlPlane, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(os, "fsync", lambda number: synced.append(Path(f"/proc/self/fd/{number}").readlink()))
+    key = f"file2:{house.config.keys_folder / 'release.key'}"
+    assert longshore("push", str(folder), "--key", key).code == 0
+    roots = contexts.config_path(os.environ).with_name("roots")
+    kept = sorted(each.name for each in roots.iterdir())
+    assert len(kept) == 2, "the root, and what was seen under it"
+    for name in kept:
+        assert any(each.parent == roots and each.name.startswith(f".{name}.") for each in synced), name
+    assert roots in synced, "their names too"
+
+
+def test_a_root_that_cannot_be_kept_is_no_ground_to_sign_on(
+    longshore: Run, house: SimControlPlane, folder: Path
+) -> None:
+    roots = contexts.config_path(os.environ).with_name("roots")
+    roots.parent.mkdir(parents=True, exist_ok=True)
+    roots.write_text("a file where the folder should be")
+    done = longshore("push", str(folder), "--key", f"file2:{house.config.keys_folder / 'release.key'}")
+    assert (done.code, "see that you may write there" in done.err) == (1, True), done.err
+    assert listed(house) is None
 
 
 def test_a_control_plane_that_was_taken_over_slips_nothing_in(

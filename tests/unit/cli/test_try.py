@@ -77,6 +77,16 @@ def test_a_release_of_the_registry_is_fetched_and_mended_in_the_cache(
     assert longshore("try", "harbour@1", "--source", image, "--min-score", "0.5").code == 0
 
 
+def test_name_and_version_mean_the_registry_whatever_lies_here(longshore: Run, tmp_path: Path, image: str) -> None:
+    release_of(detector(), tmp_path / "home" / "harbour@1")
+    words = ("--source", image, "--min-score", "0.5")
+    refused = longshore("try", "harbour@1", *words)
+    assert (refused.code, "what lies here under that name is ./harbour@1" in refused.err) == (4, True)
+    for path in ("./harbour@1", "harbour@1/"):
+        shown = longshore("try", path, *words)
+        assert (shown.code, "longshore push" in shown.out) == (0, True), shown.err
+
+
 def test_a_release_that_the_registry_has_not_is_said(longshore: Run, image: str) -> None:
     assert longshore("try", "harbour@9", "--source", image).code == 4
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 
-from controlplane.fleet.looking import MAX_LOG_LINES, LogLine, Looking, Picture, Snapshot, SnapshotWish
+import pytest
+
+from controlplane.fleet.looking import MAX_LOG_LINES, MOST_WISHES, LogLine, Looking, Picture, Snapshot, SnapshotWish
+from protos.errors import Retryable
 from protos.ids import CameraName, NodeId
 
 GATE, BERTH, QUAY = CameraName("gate"), CameraName("berth"), NodeId("quay-1")
@@ -95,6 +98,27 @@ def test_whoever_waits_for_a_snapshot_gets_the_one_that_was_asked_for() -> None:
     assert (found.jpeg, found.captured_unix_ms) == (b"gate", 5)
     assert looking.wishes({GATE}) == [], "nobody waits any more"
     assert looking.picture(GATE) is None, "it is no live picture"
+
+
+def test_few_wait_for_snapshots_of_one_camera_at_a_time() -> None:
+    looking = Looking()
+    waiting = [
+        threading.Thread(target=looking.wait_snapshot, args=(SnapshotWish(GATE, 640, 80), 60.0))
+        for _ in range(MOST_WISHES)
+    ]
+    for each in waiting:
+        each.start()
+    while len(looking.wishes({GATE})) < MOST_WISHES:
+        threading.Event().wait(0.001)
+    with pytest.raises(Retryable, match="4 others wait for snapshots of gate") as refused:
+        looking.wait_snapshot(SnapshotWish(GATE, 640, 80), 60.0)
+    assert refused.value.after_seconds == 2.0
+    assert looking.wait_snapshot(SnapshotWish(BERTH, 640, 80), 0.0) is None, "another camera is another matter"
+    for wish in looking.wishes({GATE}):
+        looking.put_snapshot(Snapshot(wish.number, GATE, 5, b"gate"))
+    for each in waiting:
+        each.join()
+    assert looking.wait_snapshot(SnapshotWish(GATE, 640, 80), 0.0) is None, "their turn is over"
 
 
 def test_a_snapshot_of_another_camera_answers_no_wish() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,6 +25,7 @@ from controlplane.fleet.watching import Motion
 from controlplane.fleet.zones import Line, Zone
 from controlplane.settings.domain import BoxQuotas
 from protos import fleet_pb2
+from protos.errors import Rejected
 
 ZONES = (Zone("water", ((0.0, 0.5), (1.0, 0.5), (0.5, 1.0)), 30.0),)
 LINES = (Line("door", ((0.5, 1.0), (0.5, 0.0))),)
@@ -211,3 +213,12 @@ def test_lists_without_end_are_cut() -> None:
 def test_log_lines_are_scrubbed_and_printable() -> None:
     line = wire.log_line(fleet_pb2.LogLine(level="info", logger="agent", message="rtsp://a:hunter2@b\x1b[2J"))
     assert (line.level, line.message) == ("INFO", "rtsp://***@b [2J")
+
+
+FOR_A_BOX = fleet_pb2.Carried(content=b"a", signature=b"b").SerializeToString()
+
+
+@pytest.mark.parametrize("file", [b"", b"x\n", b"\xff" * 9, FOR_A_BOX])
+def test_what_no_box_signed_is_no_report(file: bytes) -> None:
+    with pytest.raises(Rejected, match="no report of a box; make one with 'longshore-agent report"):
+        wire.carried_report(file)

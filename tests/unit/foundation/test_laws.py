@@ -44,6 +44,20 @@ VIOLATIONS = {
     "vendor-tuf": ("controlplane/trust/judging.py", "import tuf.api.metadata"),
     "vendor-amqtt": ("controlplane/up/tree.py", "import amqtt.broker"),
 }
+# Where a whole part of the agent belongs: contract id -> such violations, which are seen together.
+PARTS = {
+    "agent-layers": {
+        "agent/adapters/carried_folder.py": "agent.carried.nearest",
+        "agent/berths/update.py": "agent.adapters.berths_disk",
+        "agent/trust/service.py": "agent.adapters.tuf_metadata",
+        "agent/trust/kept.py": "agent.update.store",
+    },
+    "pure": {
+        "agent/berths/ports.py": "os",
+        "agent/carried/sealed.py": "tempfile",
+        "agent/trust/metadata.py": "asyncio",
+    },
+}
 
 
 def lint(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -76,16 +90,31 @@ def test_each_law_has_a_planted_violation() -> None:
     assert [contract["id"] for contract in CONTRACTS] == list(VIOLATIONS)
 
 
+def broken(copied: Path, contract: str, lines: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """With `lines` at the ends of these files."""
+    honest = {copied / module: (copied / module).read_text() for module in lines}
+    for module, line in lines.items():
+        (copied / module).write_text(f"{honest[copied / module]}\n{line}\n")
+    try:
+        return lint(copied, "--contract", contract)
+    finally:
+        for path, text in honest.items():
+            path.write_text(text)
+
+
+@pytest.mark.parametrize("contract", PARTS)
+def test_each_part_is_bound_by_the_laws_of_its_place(copied: Path, contract: str) -> None:
+    done = broken(copied, contract, {module: f"import {other}" for module, other in PARTS[contract].items()})
+    told = " ".join(done.stdout.split())
+    for module, other in PARTS[contract].items():
+        name = module.removesuffix(".py").replace("/", ".")
+        assert f"{name} -> {other}" in told, done.stdout
+
+
 @pytest.mark.parametrize("contract", VIOLATIONS)
 def test_a_broken_law_is_seen(copied: Path, contract: str) -> None:
     module, line = VIOLATIONS[contract]
-    path = copied / module
-    honest = path.read_text()
-    path.write_text(f"{honest}\n{line}\n")
-    try:
-        done = lint(copied, "--contract", contract)
-    finally:
-        path.write_text(honest)
+    done = broken(copied, contract, {module: line})
     name = next(each["name"] for each in CONTRACTS if each["id"] == contract)
     assert done.returncode == 1, done.stdout + done.stderr
     assert f"{name} BROKEN" in done.stdout.replace("\n", " ")

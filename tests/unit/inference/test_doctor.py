@@ -134,6 +134,18 @@ def test_the_sandbox_of_this_box_is_tried_in_a_process_of_its_own() -> None:
     assert kernel.machine() is None or not {layer.name for layer in word.missing} & {"seccomp", "rlimits"}
 
 
+def cgroups_told(layer: Layer | None) -> tuple[str, str]:
+    (told,) = (each for each in diagnose(replace(WELL, cgroups=layer)) if each.subject == "cgroups")
+    return told.level, told.sentence
+
+
+def test_cgroups_of_workers_are_told_of_the_agent_that_runs() -> None:
+    assert cgroups_told(None)[0] == "ok"
+    assert cgroups_told(Layer("cgroup", holds=True, detail="3 of workers below /c")) == ("ok", "3 of workers below /c")
+    level, sentence = cgroups_told(Layer("cgroup", holds=False, detail="/sys/fs/cgroup is read-only"))
+    assert (level, sentence) == ("note", f"workers run without: /sys/fs/cgroup is read-only; {MENDS['cgroup']}")
+
+
 def test_ports_of_the_agent_that_runs_here_are_its_own() -> None:
     findings = diagnose(replace(WELL, running="77", taken_ports={"http-port": 8000}))
     assert "process 77 runs" in report(findings)

@@ -303,14 +303,48 @@ async def test_a_wish_that_cannot_be_met_is_answered_with_why(world: World) -> N
     assert "shares of the picture" in second[2]
 
 
-async def test_snapshots_keep_within_the_uplink_of_pictures(world: World) -> None:
+async def test_snapshots_keep_within_their_share_of_the_uplink(world: World) -> None:
     world.look()
-    world.painter.padding = 500_000
-    world.link.wished = [SnapshotWish(number=number, camera="quay", quality=80) for number in range(1, 6)]
-    await world.clock.advance(2.5)
-    assert len(answers(world)) in (3, 4), "a second each"
+    world.painter.padding = 125_000
+    world.link.wished = [SnapshotWish(number=number, camera="quay", quality=80) for number in range(1, 5)]
+    await world.clock.advance(1.5)
+    assert len(answers(world)) in (2, 3), "a second each"
     await world.clock.advance(3)
-    assert len(answers(world)) == 5
+    assert len(answers(world)) == 4
+
+
+async def test_who_would_wait_too_long_for_a_snapshot_is_told_at_once(world: World) -> None:
+    world.look()
+    world.painter.padding = 125_000
+    world.link.wished = [SnapshotWish(number=number, camera="quay", quality=80) for number in range(1, 8)]
+    await world.clock.advance(0.5)
+    refused = [(wish, why) for wish, _, why in answers(world) if why]
+    assert [wish for wish, _ in refused] == [5, 6, 7]
+    assert "ask again in a few seconds" in refused[0][1]
+    await world.clock.advance(6)
+    assert len(world.painter.snapped) == 4
+    world.link.wished = [SnapshotWish(number=8, camera="quay", quality=80)]
+    world.look()
+    await world.clock.advance(2)
+    assert len(world.painter.snapped) == 5, "their turns are over"
+
+
+async def test_a_wish_that_is_told_twice_is_answered_once(world: World) -> None:
+    world.look()
+    world.painter.padding = 125_000
+    world.link.wished = [SnapshotWish(number=number, camera="quay", quality=80) for number in (1, 2, 1, 2)]
+    await world.clock.advance(4)
+    assert [wish for wish, _, _ in answers(world)] == [1, 2]
+
+
+async def test_a_stream_that_stands_still_keeps_few_snapshots(world: World) -> None:
+    world.link.broken = 1_000
+    for number in range(1, 60):
+        world.look()
+        world.link.wished = [SnapshotWish(number=number, camera="quay", quality=80)]
+        await world.clock.advance(2)
+    assert len(world.painter.snapped) > 40
+    assert len(world.looking._snapshots) == 16
 
 
 async def test_a_control_plane_without_wishes_is_asked_seldom(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 
 import pytest
@@ -9,14 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.adapters.state_memory import MemoryState
-from agent.trust import floors
+from agent.trust import agreement, floors
+from agent.trust.agreement import Approval
 from agent.trust.errors import Untrusted
 from agent.trust.floors import Floors, RootFacts, Seen
 from agent.trust.kept import FLOORS, Approvals, KeptFloors
 from protos.errors import Rejected, Retryable
-from protos.ids import digest_of
+from protos.ids import ModelName, Version, digest_of
+from protos.trust import Listing
 
 KNOWN = Floors("fleet", 3, "keys", 2, {"timestamp": 7, "snapshot": 5, "assign": 4}, 1_000, {"harbour": 2})
+CONFIRMED = digest_of(b"confirmed long ago")
 SAME = [RootFacts(1, "old"), RootFacts(2, "keys"), RootFacts(3, "keys")]
 versions = st.dictionaries(st.sampled_from(["timestamp", "snapshot", "assign"]), st.integers(1, 9))
 some_floors = st.builds(
@@ -137,11 +141,47 @@ def test_floors_count_once_they_are_in_both_places() -> None:
     assert state.get(FLOORS) == place.content == floors.to_bytes(KNOWN)
 
 
+@pytest.mark.parametrize(("number", "model", "stays"), [(1, "harbour", False), (2, "harbour", True), (1, "yard", True)])
+def test_a_state_that_knows_less_than_the_second_place_approves_nothing_below_it(
+    number: int, model: str, *, stays: bool
+) -> None:
+    state = approving(number, model)
+    for _ in range(2):
+        KeptFloors(state, Place(floors.to_bytes(KNOWN)), "fleet")
+        assert bool(Approvals(state)) is stays
+    assert state.get(FLOORS) == floors.to_bytes(KNOWN)
+
+
+def test_a_state_that_knows_less_approves_nothing_without_a_number() -> None:
+    state = MemoryState()
+    Approvals(state)[CONFIRMED] = agreement.confirmed_before(CONFIRMED)
+    KeptFloors(state, Place(floors.to_bytes(KNOWN)), "fleet")
+    assert not Approvals(state)
+
+
+@pytest.mark.parametrize("when", ["the second place failed", "both were written"])
+def test_what_answered_while_its_floor_rose_stays_approved(when: str) -> None:
+    state, place = approving(1, "harbour"), Place()
+    kept = KeptFloors(state, place, "fleet")
+    place.fails = when == "the second place failed"
+    with contextlib.suppress(Retryable):
+        kept.keep(KNOWN)
+    assert KeptFloors(state, place, "fleet").now == KNOWN
+    assert Approvals(state)
+
+
+def approving(number: int, model: str) -> MemoryState:
+    state = MemoryState()
+    listing = Listing(ModelName(model), Version("1.0.0"), CONFIRMED, 10, number, "detection")
+    Approvals(state)[CONFIRMED] = Approval(CONFIRMED, listing)
+    return state
+
+
 def test_a_state_from_before_signatures_that_was_put_back_adopts_nothing() -> None:
     state = MemoryState()
     KeptFloors(state, Place(floors.to_bytes(KNOWN)), "fleet")
     approvals = Approvals(state)
-    approvals.adopt([digest_of(b"confirmed long ago")])
+    approvals.adopt([CONFIRMED])
     assert list(approvals) == []
 
 
@@ -149,5 +189,5 @@ def test_a_box_that_has_seen_no_root_adopts_what_it_confirmed() -> None:
     state = MemoryState()
     KeptFloors(state, Place(b""), "fleet")
     approvals = Approvals(state)
-    approvals.adopt([digest_of(b"confirmed long ago")])
+    approvals.adopt([CONFIRMED])
     assert len(approvals) == 1

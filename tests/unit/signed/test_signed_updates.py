@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from agent.trust.errors import NotApproved
 from agent.update import steps
+from agent.update.downloads import Downloads
 from agent.update.machine import State
 from agent.update.shadow import Shadows
 from protos.errors import Retryable
@@ -157,6 +159,41 @@ async def test_what_an_agent_without_signatures_confirmed_goes_on_and_nothing_el
     assert box.answers is None
 
 
+async def test_an_old_state_that_is_put_back_alone_brings_no_release_below_a_floor_back(box: UpdatedBox) -> None:
+    await running(box)
+    await box.close()
+    shutil.copy(box.folder / "state.db", box.folder / "copy")
+    box.start()
+    box.repository.deploy(NEW, "2.0.0", number=2, floor=2)
+    box.offer(NEW)
+    await box.until(lambda: box.runs(NEW))
+    await box.close()
+    (box.folder / "copy").rename(box.folder / "state.db")
+    box.repository.away = Retryable("the simulated network is away")
+    for _ in range(2):  # what was ended once stays so
+        box.start()
+        box.offer(NEW)
+        await box.until(lambda: "nothing answers: the simulated network is away" in box.report.message)
+        assert box.answers is None
+        await box.close()
+    box.repository.away = None
+    box.start()
+    box.offer(NEW)
+    await box.until(lambda: box.runs(NEW))
+
+
+async def test_what_answers_while_its_floor_rises_goes_on_over_a_start(box: UpdatedBox) -> None:
+    await running(box)
+    box.blobs.away = True
+    box.repository.deploy(NEW, "2.0.0", number=2, floor=2)
+    await look(box)
+    box.offer(NEW)
+    await box.until(lambda: box.floors.now.releases == {"harbour": 2})
+    box.repository.away = Retryable("the simulated network is away")
+    await box.restarted()
+    await box.until(lambda: box.answers == OLD.digest)
+
+
 async def test_approvals_of_releases_that_left_are_forgotten(box: UpdatedBox) -> None:
     await running(box)
     box.repository.deploy(NEW, "2.0.0")
@@ -181,7 +218,7 @@ async def test_a_shadow_needs_an_assignment_of_its_own(box: UpdatedBox) -> None:
         async def unshadow(self, deployment: object) -> None:
             return
 
-    shadows = Shadows(box.updater._around.ports, Shadowing(), box.clock)
+    shadows = Shadows(box.updater._around.ports, Shadowing(), box.clock, Downloads(box.clock, box.state))
     await look(box)
     shadows.offer({QUAY: NEW.digest})
     await box.until(lambda: "assign/quay/shadow" in shadows.messages[QUAY])

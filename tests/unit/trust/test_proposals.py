@@ -267,3 +267,13 @@ def test_an_older_document_is_not_shown_as_news(holders: Holders) -> None:
     holders.plane.services.trust.take(holders.with_bo(trust.ROOT, holders.root, holders.bo))
     with pytest.raises(Rejected, match="was overtaken"):
         changes.told(signed_now(holders.plane).contents, made)
+
+
+def test_a_floor_that_no_release_brings_is_told_to_who_is_to_sign_it(plane: SimControlPlane) -> None:
+    plane.push(HARBOUR)
+    before = signed_now(plane).contents
+    made = metadata.parsed("model-harbour", before["model-harbour"])
+    made.signed.version += 1
+    made.signed.unrecognized_fields[trust.FLOOR] = 5
+    told = changes.told(before, {"model-harbour": made.to_bytes()})
+    assert told[-1] == "  floor 5, which no release here brings: boxes run nothing below that number again"
