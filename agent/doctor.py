@@ -28,6 +28,7 @@ from agent.identity.decisions import expiry_problem
 from agent.inference import gpu_facts, precision, runtime
 from agent.inference.compiled import Platform
 from agent.providers import OPENVINO
+from agent.site import address
 from agent.workers.process import ENVIRONMENT
 from protos.errors import Rejected
 from sandbox import cgroup
@@ -66,6 +67,8 @@ class Facts:
     no_address: str = ""  # to listen on, which this machine does not have
     taken_ports: dict[str, int] = field(default_factory=dict)  # flag -> port
     running: str = ""  # process id of the agent that runs on this state directory
+    site_cache: str = ""  # where this box is to be the cache of its site
+    site_cache_error: int = 0  # errno, why nobody can listen there now
 
 
 def diagnose(facts: Facts) -> list[Finding]:
@@ -80,13 +83,15 @@ def diagnose(facts: Facts) -> list[Finding]:
         *_certificate(facts),
         *_trust(facts),
         *_ports(facts),
+        *_site_cache(facts),
     ]
     return ordered(findings)
 
 
 def examine(config: AgentConfig, cameras: Sequence[str] = ()) -> list[Finding]:
     """Look at this box and what it deals with, and judge it. `cameras`: sources to try beside those it was told."""
-    return ordered([*diagnose(gather(config)), *outside.diagnose(outside.gather(config.state_dir, cameras))])
+    beyond = outside.gather(config.state_dir, cameras, config.site_cache)
+    return ordered([*diagnose(gather(config)), *outside.diagnose(beyond)])
 
 
 def gather(config: AgentConfig) -> Facts:
@@ -116,6 +121,8 @@ def gather(config: AgentConfig) -> Facts:
         no_address="" if _bind_error(config.listen, 0) == 0 else config.listen,
         taken_ports=_taken(config),
         running=running,
+        site_cache=config.site_cache_listen,
+        site_cache_error=_site_cache_error(config),
     )
 
 
@@ -275,6 +282,16 @@ def _ports(facts: Facts) -> list[Finding]:
     ]
 
 
+def _site_cache(facts: Facts) -> list[Finding]:
+    if not facts.site_cache:
+        return []
+    if facts.site_cache_error and not (facts.running and facts.site_cache_error == errno.EADDRINUSE):
+        why = os.strerror(facts.site_cache_error)
+        sentence = f"this box cannot listen at {facts.site_cache} ({why}); choose another with --site-cache-listen"
+        return [Finding("site cache", sentence, broken=True)]
+    return [Finding("site cache", f"this box hands out release files at {facts.site_cache}")]
+
+
 def _accelerators() -> dict[str, bool]:
     """Device files of GPUs and NPUs: NVIDIA, Jetson, Intel and AMD (render nodes), Hailo, Coral, accel."""
     patterns = ("nvidia[0-9]*", "nvhost-gpu", "dri/renderD*", "accel/accel*", "hailo[0-9]*", "apex_*")
@@ -334,6 +351,13 @@ def _taken(config: AgentConfig) -> dict[str, int]:
     return {
         flag: port for flag, port in wanted.items() if port and _bind_error(config.listen, port) == errno.EADDRINUSE
     }
+
+
+def _site_cache_error(config: AgentConfig) -> int:
+    if not config.site_cache_listen:
+        return 0
+    place = address.listens(config.site_cache_listen, "--site-cache-listen")
+    return _bind_error(place.host, place.port)
 
 
 def _bind_error(host: str, port: int) -> int:

@@ -107,6 +107,8 @@ def _config_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--http-port", type=int, help="Open Inference Protocol, REST [default: 8000]."),
         click.option("--grpc-port", type=int, help="Open Inference Protocol, gRPC [default: 8001]."),
         click.option("--metrics-port", type=int, help="Prometheus metrics [default: 8002]."),
+        click.option("--site-cache-listen", metavar="ADDRESS:PORT", help="Be the site's cache of releases, there."),
+        click.option("--site-cache", metavar="URL", help="Ask this cache of the site first: http://10.0.0.5:8003."),
         click.option("--events-broker", metavar="URL", help="On this box, for applications: mqtt://127.0.0.1:1883."),
         click.option("--provider", type=click.Choice(providers.ALL), help="Execution provider."),
         click.option("--threads", type=int, help="Threads per engine [default: one per core]."),

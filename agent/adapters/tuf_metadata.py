@@ -28,13 +28,14 @@ from agent.trust.floors import RootFacts, Seen
 from agent.trust.metadata import Get, Proven
 from protos import trust as names
 from protos.errors import LongshoreError, Rejected, Retryable
-from protos.ids import DeploymentName
+from protos.ids import DeploymentName, Digest
 from protos.trust import Assignment, Listing
 
 _MOST_ROOTS = 256  # in one walk
 _CONFIG = UpdaterConfig(max_root_rotations=0)  # roots were walked before it looks
 _HISTORY = "root_history"
 _SUFFIX = ".json"
+_NOBODY = DeploymentName("-")  # no name that a deployment may have
 
 T = TypeVar("T", Timestamp, Snapshot, Targets)
 
@@ -97,6 +98,22 @@ class TufMetadata:
             self._sync()
             return Found(path, version, assignment, listing, floor), expires
 
+    def listed(self, digest: Digest) -> tuple[Listing | None, Mapping[str, float]]:
+        """See the port."""
+        with self._translated():
+            expires: dict[str, float] = {}
+            self._known().get_targetinfo(names.assigned_path(_NOBODY))  # brings the role, where it is not here yet
+            said = self._said(names.ASSIGN, expires)
+            for path, target in said.targets.items() if said else ():
+                if target.hashes == names.hashes(digest):
+                    listing = self._agreed(path, expires)
+                    if listing is not None and listing.digest == digest:
+                        break
+            else:
+                listing = None
+            self._sync()
+            return listing, expires
+
     # ---- roots ----
 
     def _next(self, root: Root) -> tuple[Root, bytes] | None:
@@ -139,6 +156,17 @@ class TufMetadata:
         self._said(names.MODELS, expires)
         said = self._said(role, {})
         return (_described(target) if target else None), (_highest_floor(said) if said else 0)
+
+    def _agreed(self, path: str, expires: dict[str, float]) -> Listing | None:
+        """The listing of what is assigned at `path`, where both name one manifest."""
+        _, deployment, kind = path.split("/")
+        target = self._in_role(path, names.ASSIGN, expires)
+        if target is None:
+            return None
+        assignment = _assignment(DeploymentName(deployment), target, shadow=kind == "shadow")
+        listing, _ = self._listing(assignment, expires)
+        both = listing is not None and (listing.digest, listing.size) == (assignment.digest, assignment.size)
+        return listing if both else None
 
     def _in_role(self, path: str, role: str, expires: dict[str, float]) -> TargetFile | None:
         """The target, where the library's walk and the file of `role` name the same."""

@@ -60,7 +60,7 @@ BYTES = (
         "bytes-of-a-file",
         "Of a file no more bytes are taken than its manifest says.",
         "agent/adapters/blob_https.py",
-        "                wanted = wanted[: int(min(left, len(wanted)))]\n",
+        "        wanted = wanted[: int(min(left, len(wanted)))]\n",
         "",
         (f"{_BLOBS}test_a_server_that_knows_no_range_is_read_up_to_where_it_was_told_to",),
     ),
