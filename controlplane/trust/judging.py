@@ -60,12 +60,23 @@ def judge(upload: Upload, *, proposed: bool = False) -> None:
     for role in sorted(upload.roles):
         _newer(role, upload)
         _fresh(role, upload)
+        check_size(upload.after[role])
     for role, rules in ((trust.TARGETS, _targets), (trust.MODELS, _models)):
         if role in upload.roles:
             rules(upload)
     for role in sorted(filter(is_model, upload.roles)):
         _model(role, upload)
     _able(upload)
+
+
+def check_size(found: Document) -> None:
+    """Raises Rejected: no box would read all of it."""
+    if found.size > trust.MOST_BYTES:
+        less = "fewer Deployments" if found.role == trust.ASSIGN else "fewer releases of one model, or fewer models"
+        raise Rejected(
+            f"{found.role}.json would have {found.size} bytes, and boxes read {trust.MOST_BYTES}; have {less}, and "
+            "nothing was changed now"
+        )
 
 
 def _allowed(role: str) -> None:
@@ -137,6 +148,11 @@ def _model(role: str, upload: Upload) -> None:
         raise Conflict(
             f"{role}.json knows numbers up to {after.last_number}, and {before.last_number} was given; {AGAIN}"
         )
+    if after.floor < before.floor:
+        raise Rejected(
+            f"{role}.json has the floor {after.floor}, and {before.floor} holds; a floor is never taken back, so sign "
+            "with a 'longshore' as new as this control plane"
+        )
     for each in after.listings:
         if each.model != role.removeprefix("model-"):
             raise Rejected(f"{role}.json lists {each.path}, which is of another model")
@@ -159,6 +175,8 @@ def _listing(item: Listing, before: Listing | None, last_number: int, upload: Up
         raise Rejected(f"{item.path} is listed with other content than the registry has; sign what was pushed")
     if not _storable(item):
         raise Rejected(f"{item.path} has words of its signer that are too long, or no single line")
+    if item.floor > item.number:
+        raise Rejected(f"{item.path} is number {item.number} with a floor of {item.floor}, so that no box would run it")
     if before is not None and (before.digest, before.number) != (item.digest, item.number):
         raise Rejected(f"{item.path} is listed already, with another number or digest; neither ever changes")
     if before is None and item.number <= last_number:

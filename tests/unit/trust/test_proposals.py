@@ -278,3 +278,13 @@ def test_half_a_letter_is_refused_as_any_other_text(holders: Holders, body: str)
             method, f"/api/v1{path}", content=told, headers={"Content-Type": "application/json"}
         )
         assert answer.status_code == 422, answer.text
+
+
+def test_a_floor_that_no_release_brings_is_told_to_who_is_to_sign_it(plane: SimControlPlane) -> None:
+    plane.push(HARBOUR)
+    before = signed_now(plane).contents
+    made = metadata.parsed("model-harbour", before["model-harbour"])
+    made.signed.version += 1
+    made.signed.unrecognized_fields[trust.FLOOR] = 5
+    told = changes.told(before, {"model-harbour": made.to_bytes()})
+    assert told[-1] == "  floor 5, which no release here brings: boxes run nothing below that number again"
