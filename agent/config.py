@@ -13,6 +13,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from agent import providers
+from agent.site import address
 from protos.errors import Rejected
 
 PREFIX = "LONGSHORE_AGENT_"
@@ -20,6 +22,10 @@ LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 MAX_PORT = 65_535
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 OUTBOX_BYTES = 256 << 20  # until somebody says otherwise: a day of three cameras
+_AMOUNTS = (
+    *("threads", "confirm_seconds", "trial_seconds", "outbox_bytes"),
+    *("site_cache_bytes", "site_cache_bits_per_second"),
+)
 WILDCARDS = ("", "0.0.0.0", "[::]")  # noqa: S104 - recognised, not bound; as `dialled` spells them
 
 
@@ -33,13 +39,17 @@ class AgentConfig:
     metrics_port: int = 8002  # as guarded as the other two
     advertise: str = ""  # host under which others reach this one; default: `listen`
     bearer_file: Path | None = None  # token that REST callers beyond loopback must show
-    provider: str = "cpu"  # cpu, cuda, tensorrt
+    provider: str = "cpu"  # see agent.providers
     threads: int = 0  # per engine; 0: one per core
     slots: int = 6  # frames per tap in shared memory: one being written, one waiting, one running, three in the cloud
     confirm_seconds: float = 10.0  # a new release must behave this long before it is kept
     trial_seconds: float = 60.0  # a new agent must be reached and answer this long before it is kept
     outbox_bytes: int = 0  # of disk, for telemetry that waits, at most; 0: as much as the fleet's settings say
     events_broker: str = ""  # mqtt://127.0.0.1:1883: events go there, for applications beside the box, and not up
+    site_cache_listen: str = ""  # ADDRESS:PORT on the local network: this box hands out release files there
+    site_cache_bytes: int = 4 << 30  # of disk, for files that it keeps for others, at most
+    site_cache_bits_per_second: float = 0.0  # of what it fetches for others; 0: no bound
+    site_cache: str = ""  # http://ADDRESS:PORT of the box on this site that is asked before the control plane
     log_level: str = "INFO"
     berth: str = ""  # where this agent runs (agent.berths); told by the launcher, "" where none started it
 
@@ -64,7 +74,7 @@ def from_environment(environment: Mapping[str, str] = os.environ, **overrides: A
 
     Raises:
         Rejected: a value that is no number where one is needed, or one that cannot be, naming its key; an unknown log
-            level.
+            level or provider.
     """
     values: dict[str, Any] = {}
     for known in fields(AgentConfig):
@@ -74,8 +84,11 @@ def from_environment(environment: Mapping[str, str] = os.environ, **overrides: A
     values.update({name: value for name, value in overrides.items() if value is not None})
     config = replace(AgentConfig(), **values)
     _check_numbers(config)
+    _check_site(config)
     if config.log_level.upper() not in LOG_LEVELS:
         raise Rejected(f"the log level must be one of {', '.join(LOG_LEVELS)}, not {config.log_level!r}")
+    if config.provider not in providers.ALL:
+        raise Rejected(f"the provider must be one of {', '.join(providers.ALL)}, not {config.provider!r}")
     if config.dialled in WILDCARDS:
         raise Rejected(
             f"others cannot dial {config.dialled!r}; add --advertise with this machine's name or one of its addresses"
@@ -89,10 +102,23 @@ def _check_numbers(config: AgentConfig) -> None:
         port = getattr(config, name)
         if not 0 <= port <= MAX_PORT:
             raise Rejected(f"{PREFIX}{name.upper()} must be from 0 to {MAX_PORT}, not {port}")
-    for name in ("threads", "confirm_seconds", "trial_seconds", "outbox_bytes"):
+    for name in _AMOUNTS:
         value = getattr(config, name)
         if not 0 <= value < math.inf:
             raise Rejected(f"{PREFIX}{name.upper()} must be 0 or more, not {value}")
+
+
+def _check_site(config: AgentConfig) -> None:
+    """Raises Rejected."""
+    if config.site_cache_listen:
+        address.listens(config.site_cache_listen, f"{PREFIX}SITE_CACHE_LISTEN")
+    if config.site_cache:
+        address.asked(config.site_cache, f"{PREFIX}SITE_CACHE")
+    if config.site_cache_listen and config.site_cache:
+        raise Rejected(
+            f"a box is the cache of its site or asks one, not both; leave out {PREFIX}SITE_CACHE_LISTEN or "
+            f"{PREFIX}SITE_CACHE"
+        )
 
 
 def _parsed(key: str, text: str, default: object, name: str) -> object:

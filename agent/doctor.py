@@ -25,8 +25,10 @@ from agent.adapters.x509 import X509Keys
 from agent.config import AgentConfig
 from agent.findings import Finding, as_json, ordered, report
 from agent.identity.decisions import expiry_problem
-from agent.inference import gpu_facts, runtime
+from agent.inference import gpu_facts, precision, runtime
 from agent.inference.compiled import Platform
+from agent.providers import OPENVINO
+from agent.site import address
 from agent.workers.process import ENVIRONMENT
 from protos.errors import Rejected
 from sandbox import cgroup
@@ -48,6 +50,8 @@ class Facts:
     distributions: dict[str, str]
     capabilities: dict[str, list[str]]
     errors: dict[str, str] = field(default_factory=dict)
+    openvino: str | None = None  # its version
+    processor: frozenset[str] = frozenset()  # what it can, in the kernel's words
     gpu: bool = False
     platform: Platform | None = None  # what graphs are compiled for
     accelerators: dict[str, bool] = field(default_factory=dict)  # device file -> this user may use it
@@ -63,6 +67,8 @@ class Facts:
     no_address: str = ""  # to listen on, which this machine does not have
     taken_ports: dict[str, int] = field(default_factory=dict)  # flag -> port
     running: str = ""  # process id of the agent that runs on this state directory
+    site_cache: str = ""  # where this box is to be the cache of its site
+    site_cache_error: int = 0  # errno, why nobody can listen there now
 
 
 def diagnose(facts: Facts) -> list[Finding]:
@@ -77,13 +83,15 @@ def diagnose(facts: Facts) -> list[Finding]:
         *_certificate(facts),
         *_trust(facts),
         *_ports(facts),
+        *_site_cache(facts),
     ]
     return ordered(findings)
 
 
 def examine(config: AgentConfig, cameras: Sequence[str] = ()) -> list[Finding]:
     """Look at this box and what it deals with, and judge it. `cameras`: sources to try beside those it was told."""
-    return ordered([*diagnose(gather(config)), *outside.diagnose(outside.gather(config.state_dir, cameras))])
+    beyond = outside.gather(config.state_dir, cameras, config.site_cache)
+    return ordered([*diagnose(gather(config)), *outside.diagnose(beyond)])
 
 
 def gather(config: AgentConfig) -> Facts:
@@ -96,6 +104,8 @@ def gather(config: AgentConfig) -> Facts:
         distributions=runtime.installed(),
         capabilities=capabilities,
         errors=errors,
+        openvino=precision.installed(),
+        processor=precision.abilities(),
         gpu=Path("/dev/nvidia0").exists() or Path("/dev/nvhost-gpu").exists(),
         platform=gpu_facts.platform(),
         accelerators=_accelerators(),
@@ -111,6 +121,8 @@ def gather(config: AgentConfig) -> Facts:
         no_address="" if _bind_error(config.listen, 0) == 0 else config.listen,
         taken_ports=_taken(config),
         running=running,
+        site_cache=config.site_cache_listen,
+        site_cache_error=_site_cache_error(config),
     )
 
 
@@ -124,7 +136,9 @@ def _runtime(facts: Facts) -> list[Finding]:
         return [Finding("onnxruntime", sentence, broken=True)]
     providers = facts.capabilities.get("providers", [])
     findings = [Finding("onnxruntime", f"{name} {version} with {', '.join(providers) or 'nothing'}")]
-    if facts.provider not in providers:
+    if facts.provider in OPENVINO:
+        findings.append(_openvino(facts))
+    elif facts.provider not in providers:
         findings.append(
             Finding("provider", f"{facts.provider!r} is not in this ONNX Runtime; choose --provider cpu", broken=True)
         )
@@ -133,6 +147,23 @@ def _runtime(facts: Facts) -> list[Finding]:
     elif facts.provider in runtime.GPU_PROVIDERS:
         findings += _gpu(facts)
     return findings
+
+
+def _openvino(facts: Facts) -> Finding:
+    """Beside ONNX Runtime, which says whether it answers well."""
+    trouble = precision.trouble(facts.provider, facts.openvino, facts.processor)
+    if trouble:
+        return Finding("openvino", trouble, broken=True)
+    if "openvino" in facts.errors:
+        mend = f"{sys.executable} -m pip install --force-reinstall '{precision.REQUIREMENT}'"
+        return Finding("openvino", f"it does not load ({facts.errors['openvino']}); try: {mend}", broken=True)
+    able = facts.capabilities.get("openvino", [])
+    if facts.provider not in able:
+        sentence = f"it runs {', '.join(able) or 'nothing'} here; choose one of them, or --provider cpu"
+        return Finding("openvino", sentence, broken=True)
+    return Finding(
+        "openvino", f"{facts.openvino} with {', '.join(able)}; each model is compared with ONNX Runtime's fp32"
+    )
 
 
 def _gpu(facts: Facts) -> list[Finding]:
@@ -251,6 +282,16 @@ def _ports(facts: Facts) -> list[Finding]:
     ]
 
 
+def _site_cache(facts: Facts) -> list[Finding]:
+    if not facts.site_cache:
+        return []
+    if facts.site_cache_error and not (facts.running and facts.site_cache_error == errno.EADDRINUSE):
+        why = os.strerror(facts.site_cache_error)
+        sentence = f"this box cannot listen at {facts.site_cache} ({why}); choose another with --site-cache-listen"
+        return [Finding("site cache", sentence, broken=True)]
+    return [Finding("site cache", f"this box hands out release files at {facts.site_cache}")]
+
+
 def _accelerators() -> dict[str, bool]:
     """Device files of GPUs and NPUs: NVIDIA, Jetson, Intel and AMD (render nodes), Hailo, Coral, accel."""
     patterns = ("nvidia[0-9]*", "nvhost-gpu", "dri/renderD*", "accel/accel*", "hailo[0-9]*", "apex_*")
@@ -310,6 +351,13 @@ def _taken(config: AgentConfig) -> dict[str, int]:
     return {
         flag: port for flag, port in wanted.items() if port and _bind_error(config.listen, port) == errno.EADDRINUSE
     }
+
+
+def _site_cache_error(config: AgentConfig) -> int:
+    if not config.site_cache_listen:
+        return 0
+    place = address.listens(config.site_cache_listen, "--site-cache-listen")
+    return _bind_error(place.host, place.port)
 
 
 def _bind_error(host: str, port: int) -> int:

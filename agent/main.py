@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from agent import providers
 from agent.config import from_environment
 from protos.errors import Fatal, LongshoreError, Rejected, Retryable
 
@@ -53,7 +54,7 @@ def cli() -> None:
 @click.option("--replace", is_flag=True, help="Leave the fleet that this box is in.")
 @click.option("--install", is_flag=True, help="And run as a systemd service from now on, also after a restart (root).")
 @click.option("--print-unit", is_flag=True, help="Only show the unit that --install would write.")
-@click.option("--provider", type=click.Choice(["cpu", "cuda", "tensorrt"]), help="For --install: execution provider.")
+@click.option("--provider", type=click.Choice(providers.ALL), help="For --install: execution provider.")
 @_state
 def join(
     url: str,
@@ -117,8 +118,10 @@ def _config_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--http-port", type=int, help="Open Inference Protocol, REST [default: 8000]."),
         click.option("--grpc-port", type=int, help="Open Inference Protocol, gRPC [default: 8001]."),
         click.option("--metrics-port", type=int, help="Prometheus metrics [default: 8002]."),
+        click.option("--site-cache-listen", metavar="ADDRESS:PORT", help="Be the site's cache of releases, there."),
+        click.option("--site-cache", metavar="URL", help="Ask this cache of the site first: http://10.0.0.5:8003."),
         click.option("--events-broker", metavar="URL", help="On this box, for applications: mqtt://127.0.0.1:1883."),
-        click.option("--provider", type=click.Choice(["cpu", "cuda", "tensorrt"]), help="Execution provider."),
+        click.option("--provider", type=click.Choice(providers.ALL), help="Execution provider."),
         click.option("--threads", type=int, help="Threads per engine [default: one per core]."),
         click.option("--log-level", help="DEBUG, INFO, WARNING or ERROR [default: INFO]."),
         _state,

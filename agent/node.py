@@ -34,6 +34,7 @@ from agent.adapters.state_sqlite import SqliteState
 from agent.adapters.x509 import X509Keys
 from agent.berths.progress import Health
 from agent.berths.update import AgentUpdate, Around
+from agent.caching import Caching
 from agent.cameras.capture import CameraStats, Captured, Captures
 from agent.carried.nearest import NearestBlobs
 from agent.carried.uptake import Uptake
@@ -120,7 +121,8 @@ class Node:
         self._sender = Sender(disk.outbox, self._clock, random.random)
         self._looking = Looking(self._clock, self.captures, self._idle_cameras, self._drawn)
         self._trust = self._new_trust()
-        ports = self._update_ports()
+        self._caching = Caching(config, HttpsBlobs(lambda: self._grant, self._pinned), self._clock)
+        ports = self._ports = self._update_ports()
         self._downloads = Downloads(self._clock, disk.state, identity.member.node_id, lambda: self._sync.clock_offset)
         self._shadows = Shadows(ports, self.board, self._clock, self._downloads, self._changed, available_memory)
         self._updater = self._new_updater(ports)
@@ -183,6 +185,7 @@ class Node:
             ("inference over gRPC", self._grpc.stop),
             ("shared memory", self._regions.close),
             ("metrics", self._metrics_server.stop),
+            ("site cache", self._caching.stop),
             ("signed metadata", self._trust.close),
             ("updates", self._updater.close),
             ("shadows", self._shadows.close),
@@ -292,6 +295,7 @@ class Node:
             *self.board.problems(),
             *self._broker.problems(),
             *self._sandboxes.problems(),
+            *self._caching.problems(),
         ]
         found += [problem for problem in self._trust.problems() if problem.code not in {each.code for each in found}]
         told = {"outbox": self._disk.outbox.summary().trouble, "state": self._disk.state.damaged}
@@ -302,6 +306,7 @@ class Node:
     def _refresh_metrics(self) -> None:
         """Only what is wanted: what is on its way out still ends frames, and must not come back by that."""
         self.metrics.outbox(self._disk.outbox.summary(), self._sender.counts)
+        self._caching.measure(self.metrics)
         wanted = {wish.name for wish in self._desired.deployments}
         cameras = {wish.name for wish in self._desired.cameras}
         lines = {(wish.name, line.name) for wish in self._desired.cameras for line in wish.lines}
@@ -343,6 +348,7 @@ class Node:
         http = await self._rest.start(config.listen, config.http_port)
         grpc = await self._grpc.start(config.listen, config.grpc_port)
         metrics = await self._metrics_server.start(config.listen, config.metrics_port)
+        await self._caching.start(self._ports, self._trust)
         host = config.dialled
         tls = "" if config.on_loopback else "s"
         self._box = Box(
@@ -389,11 +395,11 @@ class Node:
         return Access(token, ServerCredentials(folder / "cert.pem", folder / "key.pem", folder / "ca.pem"))
 
     def _update_ports(self) -> Ports:
-        blobs = NearestBlobs(HttpsBlobs(lambda: self._grant, self._pinned), CarriedFolder(self.config.state_dir))
+        blobs = NearestBlobs(self._caching.source, CarriedFolder(self.config.state_dir))
         state, releases, provider = self._disk.state, self._disk.releases, self.config.provider
         quota, measured = lambda: self._desired.quotas.release_bytes, Measured(state, provider)
-        trusted = self._trust, Approvals(state)
-        return Ports(blobs, releases, self.board, *trusted, quota, provider=provider, measured=measured)
+        trusted, site = (self._trust, Approvals(state)), self._caching.standing
+        return Ports(blobs, releases, self.board, *trusted, quota, provider=provider, measured=measured, site=site)
 
     def _pinned(self) -> ssl.SSLContext:
         return pinned(self._identity.ca)

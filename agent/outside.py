@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -63,14 +63,23 @@ class Outside:
     broker_error: str = ""
     has_desired: bool = False
     cameras: tuple[Camera, ...] = field(default=())
+    site_cache: str = ""  # URL of the one this box asks
+    site_cache_error: str = ""
 
 
 def diagnose(outside: Outside) -> list[Finding]:
-    return [*_control_plane(outside), *_clock(outside), *_broker(outside), *map(_camera, outside.cameras)]
+    beyond = [*_control_plane(outside), *_clock(outside), *_broker(outside), *_site_cache(outside)]
+    return [*beyond, *map(_camera, outside.cameras)]
 
 
-def gather(state_dir: Path, sources: Sequence[str] = ()) -> Outside:
-    """`sources`: cameras to try beside those of desired state."""
+def gather(state_dir: Path, sources: Sequence[str] = (), site_cache: str = "") -> Outside:
+    """`sources`: cameras to try beside those of desired state. `site_cache`: URL of the one this box asks."""
+    found = _gather(state_dir, sources)
+    error = _dial(*_host_port(urlsplit(site_cache).netloc)) if site_cache else ""
+    return replace(found, site_cache=site_cache, site_cache_error=error)
+
+
+def _gather(state_dir: Path, sources: Sequence[str]) -> Outside:
     state = stored.desired_state(state_dir)
     cameras = tuple(_first_frames(_asked(state, sources, holder(state_dir))))
     try:
@@ -135,6 +144,15 @@ def _broker(outside: Outside) -> list[Finding]:
         )
         return [Finding("broker", mend, note=True)]
     return [Finding("broker", f"{outside.broker} answers")]
+
+
+def _site_cache(outside: Outside) -> list[Finding]:
+    if not outside.site_cache:
+        return []
+    if outside.site_cache_error:
+        mend = f"{outside.site_cache}: {outside.site_cache_error}; files come from the control plane meanwhile"
+        return [Finding("site cache", mend, note=True)]
+    return [Finding("site cache", f"{outside.site_cache} answers")]
 
 
 def _camera(camera: Camera) -> Finding:

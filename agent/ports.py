@@ -124,7 +124,7 @@ class EngineSpec:
     labels: tuple[str, ...]
     input: ModelInput | None
     model: bytes = field(repr=False)
-    provider: str = "cpu"  # cpu, cuda, tensorrt
+    provider: str = "cpu"  # see agent.providers
     threads: int = 0  # it may use; 0: one per core
     precision: str = "fp32"  # of the variant, as its manifest says
 
@@ -148,6 +148,7 @@ class Warmed(msgspec.Struct, frozen=True):
     model_seconds: float = 0.0  # of one inference, as in `Detections`, with all cores it may have; 0: not known
     core_seconds: float = 0.0  # with one core, as a busy box leaves it; the same where it never has more
     in_numbers: bool = True  # a detector answered a picture with numbers
+    declined: str = ""  # why the provider that was asked for does not run it, and another does, as a sentence
 
 
 class InSlot(msgspec.Struct, frozen=True):

@@ -20,7 +20,7 @@ from agent.berths import progress
 from agent.berths.machine import Place
 from agent.config import AgentConfig
 from agent.identity.decisions import role_problem
-from agent.inference import runtime
+from agent.inference import precision, runtime
 from agent.link.loop import kept
 from agent.node import Disk, Node
 from agent.supervise import first_of
@@ -89,7 +89,9 @@ def run_node(config: AgentConfig) -> None:
         Fatal: the state directory or a port is taken, the runtime is unusable, or a part that must not end has ended.
         Rejected: this box has not joined, or in the other role.
     """
-    if trouble := runtime.trouble(runtime.installed(), config.provider):
-        raise Fatal(trouble)  # the inference runtimes installed here exclude each other
+    trouble = runtime.trouble(runtime.installed(), config.provider)  # installed here, they may exclude each other
+    trouble = trouble or precision.trouble(config.provider, precision.installed(), precision.abilities())
+    if trouble:
+        raise Fatal(trouble)
     with hold(config.state_dir), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_run(config))

@@ -67,6 +67,7 @@ class Config:
     recipes: Path = CHECKOUT / "models"  # recipes that may be run: folders in it with a recipe.toml
     train_python: str = ""  # a Python that has torch; default: .venv-train of the checkout, made on first use
     runs_at_once: int = 1  # trainings on this machine at the same time; 0: none, this control plane does not train
+    without_online_keys: bool = False  # start on a shared database though none of them is here: they are lost
     keys: str = ""  # where the first start puts what is to be carried away; default: `keys` in the state folder
     key_pin: str = field(default="", repr=False, metadata={"flag": False})  # of a PKCS#11 token with online keys
     log_level: str = "info"

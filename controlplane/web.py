@@ -47,10 +47,11 @@ _PLAINLY = {
     "missing": "is needed",
     "extra_forbidden": "is no field here",
     "model_attributes_type": "must be an object in JSON",
+    "model_type": "must be an object in JSON",
     "dict_type": "must be an object in JSON",
     "string_type": "must be text",
 }
-_STREAMED = "/api/v1/uploads/"
+_BOUND_BY_THEMSELVES = ("/api/v1/uploads/", "/api/v1/metadata")  # once it is known who sends
 
 STATUS: tuple[tuple[type[LongshoreError], int, str], ...] = (
     (Unauthenticated, 401, "unauthenticated"),
@@ -211,7 +212,7 @@ class BoundedBodies:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"].startswith(_STREAMED):
+        if scope["type"] != "http" or scope["path"].startswith(_BOUND_BY_THEMSELVES):
             await self._app(scope, receive, send)
             return
         left = MAX_BODY

@@ -110,7 +110,7 @@ def assemble(config: Config, adapters: Adapters) -> Services:
     looking, totals = Looking(), Totals()
     settings = generations.settings(config)
     trust = TrustService(database, adapters.notary, clock)
-    boxes = BoxService(database, clock, notifier, adapters.grants, settings)
+    boxes = BoxService(database, clock, notifier, adapters.grants, settings, trust.version)
     registry = RegistryService(database, adapters.blobs, adapters.inspector, clock, config)
 
     def settings_changed() -> None:
@@ -154,6 +154,8 @@ def _begin_trust(services: Services) -> None:
     config, now = services.config, int(services.clock.unix())
     if services.trust.begin(lambda: first_documents(config.folder / "trust", config.keys_folder, now)):
         log.info("signed metadata begins here; carry %s away", config.keys_folder / "offline")
+    elif services.database.shared and not config.without_online_keys:
+        services.trust.check_shared()
     services.trust.keep_fresh()
 
 

@@ -12,7 +12,8 @@ Every version but root's is at least the unix time, in seconds, at which it was 
 brought back from a backup goes on above what boxes have seen.
 
 A release's `number` grows within its model, release by release. `floor` is the lowest number that may run from this
-release on: boxes keep the highest floor they have ever seen, and it is never taken back.
+release on: boxes keep the highest floor they have ever seen, and it is never taken back. A model's document names the
+highest beside its releases, so that it holds for boxes to come when the release that brought it is listed no more.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ ROOT, TARGETS, SNAPSHOT, TIMESTAMP = "root", "targets", "snapshot", "timestamp"
 MODELS, ASSIGN = "models", "assign"
 ONLINE = (TIMESTAMP, SNAPSHOT, ASSIGN)  # whose keys the control plane holds
 SIGNED_AT = "x-longshore-signed-unix"  # in every timestamp: seconds; a box's clock is never before the highest seen
+FLOOR = "x-longshore-floor"  # in each model's document: the highest that any of its releases ever had
+MOST_BYTES = 5_000_000  # of one document: boxes read no more, whoever says that it is longer
 _HIGHEST = 1 << 53
 _HASH = "sha256"
 _KNOWN = frozenset(

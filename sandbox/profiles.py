@@ -117,6 +117,8 @@ NO_NEW_CODE = (
     Rule("mprotect", tests=(Test(2, (0,), mask=_EXECUTED),)),
 )
 NEW_CODE = plain("mmap mprotect")
+# What is compiled while it runs lies in memory that was its own before: nothing is mapped to be run, no file either.
+OWN_CODE = (NO_NEW_CODE[0], *plain("mprotect"))
 FEW_COMMANDS = (Rule("ioctl", tests=(Test(1, _COMMANDS),)),)
 
 
@@ -134,6 +136,11 @@ def engine_on_gpu(pid: int, folders: tuple[Path, ...], devices: tuple[Path, ...]
     """
     refused = tuple(Rule(name, FAIL) for name in REFUSED.split())
     return Profile("gpu", (*basis(pid), *NEW_CODE, *refused), ALLOW, folders, devices)
+
+
+def engine_that_compiles(pid: int, growth: int) -> Profile:
+    """As `engine`, for a runtime that writes code for its graph and this processor: memory may become code."""
+    return Profile("jit", (*basis(pid), *OWN_CODE, *FEW_COMMANDS), growth=growth)
 
 
 def pictures(pid: int, growth: int) -> Profile:

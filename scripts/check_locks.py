@@ -19,6 +19,7 @@ EXTRAS = {
     "demo": ("agent-cpu", "controlplane"),
     "dev": ("agent-cpu", "controlplane", "dev"),
     "agent-cpu": ("agent-cpu",),
+    "agent-openvino": ("agent-openvino",),
     "agent-gpu": ("agent-gpu",),
     "controlplane": ("controlplane",),
 }

@@ -13,7 +13,7 @@ import re
 import ssl
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
 from agent.adapters import http_client
@@ -65,19 +65,11 @@ class HttpsBlobs:
         """See the port."""
         if stop is not None and stop <= offset:
             return
-        async with self._answer(hex_of(digest), _range(offset, stop), _ahead(rate)) as answer:
+        async with self._answer(hex_of(digest), ranged(offset, stop), ahead(rate)) as answer:
             _check(answer, digest)
-            if answer.status == 416:  # nothing lies behind `offset`
-                return
-            skip, left = _skip(answer, offset), math.inf if stop is None else stop - offset
-            async for chunk in paced(answer, self._patience, self._monotonic):
-                wanted, skip = chunk[skip:], max(0, skip - len(chunk))
-                wanted = wanted[: int(min(left, len(wanted)))]
-                left -= len(wanted)
-                for start in range(0, len(wanted), MOST_AT_ONCE):
-                    yield wanted[start : start + MOST_AT_ONCE]
-                if not left:  # a server that knows no Range goes on
-                    return
+            async with aclosing(taken(answer, offset, stop, self._patience, self._monotonic)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
 
     async def table(self, digest: Digest, most: int) -> bytes | None:
         """See the port. An answer that is no table is none: files come without one."""
@@ -140,12 +132,29 @@ async def paced(answer: Answer, patience: Patience, monotonic: Callable[[], floa
             since, received = monotonic(), 0
 
 
-def _ahead(rate: float) -> int | None:
+async def taken(
+    answer: Answer, offset: int, stop: int | None, patience: Patience, monotonic: Callable[[], float]
+) -> AsyncGenerator[bytes, None]:
+    """Of an answer with a file, or a part of one, its bytes [offset, stop); chunks as by the port. Raises Retryable."""
+    if answer.status == 416:  # nothing lies behind `offset`
+        return
+    skip, left = _skip(answer, offset), math.inf if stop is None else stop - offset
+    async for chunk in paced(answer, patience, monotonic):
+        wanted, skip = chunk[skip:], max(0, skip - len(chunk))
+        wanted = wanted[: int(min(left, len(wanted)))]
+        left -= len(wanted)
+        for start in range(0, len(wanted), MOST_AT_ONCE):
+            yield wanted[start : start + MOST_AT_ONCE]
+        if not left:  # a server that knows no Range goes on
+            return
+
+
+def ahead(rate: float) -> int | None:
     """Bytes to have in advance: of an eighth of a second, which the kernel doubles; enough for most round trips."""
     return min(max(int(rate / 8), LEAST_AHEAD), MOST_AT_ONCE) if rate else None
 
 
-def _range(offset: int, stop: int | None) -> dict[str, str]:
+def ranged(offset: int, stop: int | None) -> dict[str, str]:
     if not offset and stop is None:
         return {}
     return {"Range": f"bytes={offset}-{'' if stop is None else stop - 1}"}
@@ -173,7 +182,7 @@ def _skip(answer: Answer, offset: int) -> int:
         return offset
     found = _RANGE.fullmatch(answer.headers.get("content-range", ""))
     if not found or int(found[1]) > offset:
-        raise Retryable("the control plane sent another part of a file than the one asked for")
+        raise Retryable("another part of a file came than the one that was asked for")
     return offset - int(found[1])
 
 

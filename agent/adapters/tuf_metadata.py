@@ -28,13 +28,14 @@ from agent.trust.floors import RootFacts, Seen
 from agent.trust.metadata import Get, Proven
 from protos import trust as names
 from protos.errors import LongshoreError, Rejected, Retryable
-from protos.ids import DeploymentName
+from protos.ids import DeploymentName, Digest
 from protos.trust import Assignment, Listing
 
 _MOST_ROOTS = 256  # in one walk
 _CONFIG = UpdaterConfig(max_root_rotations=0)  # roots were walked before it looks
 _HISTORY = "root_history"
 _SUFFIX = ".json"
+_NOBODY = DeploymentName("-")  # no name that a deployment may have
 
 T = TypeVar("T", Timestamp, Snapshot, Targets)
 
@@ -97,6 +98,22 @@ class TufMetadata:
             self._sync()
             return Found(path, version, assignment, listing, floor), expires
 
+    def listed(self, digest: Digest) -> tuple[Listing | None, Mapping[str, float]]:
+        """See the port."""
+        with self._translated():
+            expires: dict[str, float] = {}
+            self._known().get_targetinfo(names.assigned_path(_NOBODY))  # brings the role, where it is not here yet
+            said = self._said(names.ASSIGN, expires)
+            for path, target in said.targets.items() if said else ():
+                if target.hashes == names.hashes(digest):
+                    listing = self._agreed(path, expires)
+                    if listing is not None and listing.digest == digest:
+                        break
+            else:
+                listing = None
+            self._sync()
+            return listing, expires
+
     # ---- roots ----
 
     def _next(self, root: Root) -> tuple[Root, bytes] | None:
@@ -136,31 +153,43 @@ class TufMetadata:
         role = names.model_role(assignment.model)
         path = names.release_path(assignment.model, assignment.version)
         target = self._in_role(path, role, expires)
-        self._targets(names.MODELS, expires)
-        floors = (_floor(each) for each in self._targets(role, {}).values())
-        return (_described(target) if target else None), max(floors, default=0)
+        self._said(names.MODELS, expires)
+        said = self._said(role, {})
+        return (_described(target) if target else None), (_highest_floor(said) if said else 0)
+
+    def _agreed(self, path: str, expires: dict[str, float]) -> Listing | None:
+        """The listing of what is assigned at `path`, where both name one manifest."""
+        _, deployment, kind = path.split("/")
+        target = self._in_role(path, names.ASSIGN, expires)
+        if target is None:
+            return None
+        assignment = _assignment(DeploymentName(deployment), target, shadow=kind == "shadow")
+        listing, _ = self._listing(assignment, expires)
+        both = listing is not None and (listing.digest, listing.size) == (assignment.digest, assignment.size)
+        return listing if both else None
 
     def _in_role(self, path: str, role: str, expires: dict[str, float]) -> TargetFile | None:
         """The target, where the library's walk and the file of `role` name the same."""
         found = self._known().get_targetinfo(path)
-        target = self._targets(role, expires).get(path)
+        said = self._said(role, expires)
+        target = said.targets.get(path) if said else None
         return target if target == found else None
 
-    def _targets(self, role: str, expires: dict[str, float]) -> Mapping[str, TargetFile]:
-        """Of a role whose file is the one that the proven snapshot names; else none."""
+    def _said(self, role: str, expires: dict[str, float]) -> Targets | None:
+        """By a role whose file is the one that the proven snapshot names; else None."""
         meta = self._read(Snapshot).meta.get(role + _SUFFIX)
         try:
             content = (self._folder / (role + _SUFFIX)).read_bytes()
             if meta is None:
-                return {}
+                return None
             meta.verify_length_and_hashes(content)
             signed = Metadata[Targets].from_bytes(content).signed
         except (OSError, RepositoryError, DeserializationError):
-            return {}
+            return None
         if signed.version != meta.version:
-            return {}
+            return None
         expires[role] = signed.expires.timestamp()
-        return signed.targets
+        return signed
 
     def _read(self, role: type[T]) -> T:
         return Metadata[T].from_bytes((self._folder / (role.type + _SUFFIX)).read_bytes()).signed
@@ -207,8 +236,9 @@ class _Fetcher(FetcherInterface):
         self.get = get
 
     def download_bytes(self, url: str, max_length: int) -> bytes:
+        """The library asks for as much as signed metadata says; a thief of keys may say anything."""
         try:
-            return self.get(url.lstrip("/"), max_length)
+            return self.get(url.lstrip("/"), min(max_length, names.MOST_BYTES))
         except Absent as error:
             raise DownloadHTTPError(str(error), 404) from error
         except LongshoreError as error:
@@ -262,6 +292,13 @@ def _described(target: TargetFile) -> Listing:
         return _listed(target)
     except Rejected as error:
         raise NotApproved("listing-malformed", f"{error}; sign it again, or update this box's agent") from error
+
+
+def _highest_floor(said: Targets) -> int:
+    """Of a model: that of its releases, and of those that are listed no more."""
+    kept = said.unrecognized_fields.get(names.FLOOR, 0)
+    floors = [_floor(each) for each in said.targets.values()]
+    return max([kept, *floors]) if isinstance(kept, int) else max(floors, default=0)
 
 
 def _floor(target: TargetFile) -> int:

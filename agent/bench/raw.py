@@ -17,6 +17,7 @@ import numpy as np
 
 from agent.bench.figures import Slice
 from agent.cameras.letterbox import Pixels
+from agent.inference import warming
 from agent.inference.session import Session, Spinning
 from agent.trial.tally import percentile
 
@@ -31,7 +32,7 @@ class Raw:
         if cores > 1:
             self._alone = [Session(model, threads=cores, spinning=each) for each in (Spinning.ALWAYS, Spinning.NEVER)]
         self._width = width
-        self._feeds = self._many.warm_feeds() if pixels is None else {"image": pixels[np.newaxis]}
+        self._feeds = warming.zeros(self._many.signature) if pixels is None else {"image": pixels[np.newaxis]}
         self._outputs = outputs
 
     def alone(self, seconds: float, stop: threading.Event) -> Slice:

@@ -1,5 +1,7 @@
 """What workers of an engine keep: on the CPU nothing but their channel, on a GPU the driver's devices and libraries.
 
+OpenVINO compiles while it runs, so its memory may become code.
+
 Entered once: by an engine when it is told what to load and before it looks at the model, since by then it knows which
 libraries it needs; by a decoder at its start.
 """
@@ -13,6 +15,7 @@ from pathlib import Path
 
 from agent.inference.messages import Load
 from agent.inference.runtime import GPU_PROVIDERS
+from agent.providers import OPENVINO
 from sandbox import profiles
 from sandbox.entry import enter
 from sandbox.report import Confined
@@ -33,6 +36,8 @@ def confine(load: Load, model_bytes: int) -> Confined:
     """Give up all else."""
     if load.provider in GPU_PROVIDERS:
         return confine_compiler()
+    if load.provider in OPENVINO:
+        return enter(profiles.engine_that_compiles(os.getpid(), room(load.provider, model_bytes)))
     return enter(profiles.engine(os.getpid(), room(load.provider, model_bytes)))
 
 

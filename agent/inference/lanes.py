@@ -29,7 +29,8 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from agent.inference.session import Session
+from agent.inference.graph import Graph
+from agent.providers import on_cpu
 from agent.workers.channel import WorkerChannel
 
 SHORT_SECONDS = 0.0005  # a call; waking a thread costs a tenth of it
@@ -59,7 +60,7 @@ def planned(cores: int, provider: str, model_bytes: int, call_seconds: float) ->
     """Pure. `call_seconds`: one call on one core; 0: unknown."""
     if 0 < call_seconds < SHORT_SECONDS:
         return Plan(1, short=True)
-    if provider != "cpu" or cores < 2:
+    if not on_cpu(provider) or cores < 2:
         return Plan(1)
     return Plan(cores, alone=model_bytes <= MOST_TWICE)
 
@@ -67,16 +68,16 @@ def planned(cores: int, provider: str, model_bytes: int, call_seconds: float) ->
 class Sessions:
     """The sessions of one graph, given out call by call; used by several threads."""
 
-    def __init__(self, many: Session, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, many: Graph, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.many = many
-        self.alone: Session | None = None
+        self.alone: Graph | None = None
         self._now = monotonic
         self._lock = threading.Lock()
         self._running = 0
         self._met_at = float("-inf")  # when a call last met another
 
     @contextmanager
-    def taken(self) -> Iterator[Session]:
+    def taken(self) -> Iterator[Graph]:
         """The session for one call."""
         session = self._begin()
         try:
@@ -85,7 +86,7 @@ class Sessions:
             with self._lock:
                 self._running -= 1
 
-    def _begin(self) -> Session:
+    def _begin(self) -> Graph:
         with self._lock:
             self._running += 1
             now = self._now()

@@ -9,9 +9,17 @@ import json
 import sys
 from collections.abc import Callable
 
+from protos.errors import Fatal
+
 
 def _providers() -> list[str]:
     from agent.inference.session import providers
+
+    return providers()
+
+
+def _openvino() -> list[str]:
+    from agent.inference.session_openvino import providers
 
     return providers()
 
@@ -42,6 +50,7 @@ def main() -> None:
     facts: dict[str, list[str] | str] = {}
     probes: dict[str, Callable[[], list[str]]] = {
         "providers": _providers,
+        "openvino": _openvino,
         "gpu": _gpu,
         "pictures": _pictures,
         "video": _video,
@@ -49,7 +58,7 @@ def main() -> None:
     for name, probe in probes.items():
         try:
             facts[name] = probe()
-        except (ImportError, OSError, AttributeError) as error:
+        except (ImportError, OSError, AttributeError, Fatal) as error:
             facts[f"{name}_error"] = str(error)
     json.dump(facts, sys.stdout)
 

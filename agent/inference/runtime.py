@@ -11,10 +11,12 @@ import sys
 from collections.abc import Mapping
 from importlib import metadata
 
+from agent import providers
+
 CPU, GPU = "onnxruntime", "onnxruntime-gpu"
 # As in pyproject.toml; a test holds the two together.
 REQUIREMENT = {CPU: "onnxruntime>=1.32,<1.33", GPU: "onnxruntime-gpu>=1.31,<1.32"}
-GPU_PROVIDERS = frozenset({"cuda", "tensorrt"})
+GPU_PROVIDERS = frozenset(providers.GPU)
 GPU_LIBRARIES = "onnxruntime-gpu[cuda,cudnn]>=1.31,<1.32"  # the same, with CUDA and cuDNN beside it
 
 

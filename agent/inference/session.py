@@ -16,18 +16,15 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum, auto
 
-import numpy as np
 import onnxruntime as ort
-from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as native
 
-from agent.inference.datatypes import BYTES, FIXED, FROM_ONNX
+from agent.inference.datatypes import FROM_ONNX
 from agent.inference.errors import BadInput, BadModel
+from agent.inference.graph import Array
 from agent.inference.runtime import GPU_PROVIDERS
 from agent.ports import ModelSignature, TensorSpec
 from protos.errors import Fatal, Retryable
-
-Array = NDArray[np.generic]
 
 PROVIDERS = {
     "cpu": ["CPUExecutionProvider"],
@@ -87,6 +84,7 @@ class Session:
         self, model: bytes, provider: str = "cpu", threads: int = 1, *, spinning: Spinning = Spinning.NEVER
     ) -> None:
         """Raises BadModel, Retryable, Fatal."""
+        self._provider = provider
         self._session = _load(model, provider, _options(threads, spinning=spinning))
         self.signature = _signature(self._session)
 
@@ -102,9 +100,9 @@ class Session:
             raise BadInput(f"the model cannot run on this input: {_sentence(error)}") from error
         return result
 
-    def warm_feeds(self) -> dict[str, Array]:
-        """Zeros in the real shapes; a free dimension is 1."""
-        return {spec.name: _zeros(spec) for spec in self.signature.inputs}
+    def alone(self, model: bytes, cores: int) -> Session:
+        """See Graph."""
+        return Session(model, self._provider, cores, spinning=Spinning.IN_CALLS)
 
 
 def compiled(model: bytes, options: Mapping[str, str], path: str) -> ModelSignature:
@@ -186,13 +184,6 @@ def _spec(node: ort.NodeArg) -> TensorSpec:
     if datatype is None:
         raise BadModel(f"tensor {node.name!r} is {node.type}, which the inference protocol cannot carry")
     return TensorSpec(node.name, datatype, tuple(d if isinstance(d, int) else -1 for d in node.shape))
-
-
-def _zeros(spec: TensorSpec) -> Array:
-    shape = [1 if side < 0 else side for side in spec.shape]
-    if spec.datatype == BYTES:
-        return np.full(shape, "", dtype=object)
-    return np.zeros(shape, dtype=FIXED[spec.datatype].numpy)
 
 
 def _of_the_box(error: BaseException) -> str:

@@ -8,8 +8,8 @@ import numpy as np
 
 from agent.inference.datatypes import BYTES, FIXED, elements, pack_bytes, unpack_bytes
 from agent.inference.errors import BadInput
+from agent.inference.graph import Array
 from agent.inference.messages import INLINE, TensorIn, TensorOut
-from agent.inference.session import Array
 
 __all__ = ["to_array", "to_wire", "unpack_bytes"]
 Buffer = memoryview

@@ -15,10 +15,13 @@ from typing import NamedTuple
 import numpy as np
 
 from agent.inference import boxes, contract
+from agent.inference.datatypes import BYTES, FIXED
 from agent.inference.errors import NotANumber
+from agent.inference.graph import Array, Graph
 from agent.inference.lanes import SHORT_SECONDS
-from agent.inference.session import Array, Session
 from agent.offload.cost import CostLine, Point
+from agent.ports import ModelSignature, TensorSpec
+from agent.providers import on_cpu
 from agent.types import ModelInput
 from protos.errors import LongshoreError
 
@@ -39,7 +42,7 @@ def clock_of(provider: str) -> Clock:
     return time.thread_time if provider == "cpu" else time.perf_counter
 
 
-def batches(session: Session, task: str, model_input: ModelInput | None, provider: str, seconds: float) -> list[Point]:
+def batches(session: Graph, task: str, model_input: ModelInput | None, provider: str, seconds: float) -> list[Point]:
     """(frames, seconds) of calls of several frames; none where they cannot be, or do not pay.
 
     `seconds`: of a frame alone. A graph that does not run with several, or does not answer for each, takes one.
@@ -58,10 +61,22 @@ def batches(session: Session, task: str, model_input: ModelInput | None, provide
 
 
 def _may_pay(provider: str, seconds: float) -> bool:
-    return provider == "cuda" or (provider == "cpu" and seconds < SHORT_SECONDS)
+    return provider == "cuda" or (on_cpu(provider) and seconds < SHORT_SECONDS)
 
 
-def _call(session: Session, image: Array) -> float | None:
+def zeros(signature: ModelSignature) -> dict[str, Array]:
+    """In the real shapes; a free dimension is 1."""
+    return {spec.name: _zeros(spec) for spec in signature.inputs}
+
+
+def _zeros(spec: TensorSpec) -> Array:
+    shape = [1 if side < 0 else side for side in spec.shape]
+    if spec.datatype == BYTES:
+        return np.full(shape, "", dtype=object)
+    return np.zeros(shape, dtype=FIXED[spec.datatype].numpy)
+
+
+def _call(session: Graph, image: Array) -> float | None:
     """Seconds, or None where it is not answered frame by frame, or the box is short of something."""
     try:
         outputs = session.run({"image": image}, contract.DETECTION)
@@ -88,7 +103,7 @@ def fastest(
     return Took(best, model)
 
 
-def in_numbers(session: Session, model_input: ModelInput | None, black: Sequence[Array]) -> bool:
+def in_numbers(session: Graph, model_input: ModelInput | None, black: Sequence[Array]) -> bool:
     """Does a detector say numbers: of a black picture, which it said `black` of, or else of one of noise? A graph that
     divides by a picture's contrast knows none of black, and is fine.
     """

@@ -20,8 +20,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from agent.inference import boxes, confinement, contract, messages, places, tensors, warming
+from agent.inference import boxes, confinement, contract, messages, places, tensors, trusted, warming
 from agent.inference.errors import BadInput, BadModel, Expired, NotANumber
+from agent.inference.graph import Array, Graph
 from agent.inference.lanes import Plan, Rank, Received, Sessions, of_process, planned
 from agent.inference.messages import (
     Attach,
@@ -42,9 +43,10 @@ from agent.inference.messages import (
     ToWorker,
     aligned,
 )
-from agent.inference.session import Array, Session, Spinning
+from agent.inference.session import Session
 from agent.inference.tensors import Buffer
 from agent.ports import ModelSignature, Warmed
+from agent.providers import OPENVINO
 from agent.types import ModelInput
 from agent.workers import memory
 from agent.workers.channel import WorkerChannel, close_all
@@ -119,11 +121,13 @@ class Worker:
         return None
 
     def _load(self, message: Load, fd: int) -> Loaded:
+        precision = OPENVINO.get(message.provider)
+        if precision is not None:
+            trusted.preload(precision)
         self._confine(message, os.fstat(fd).st_size)
         model, cores = memory.read(fd), message.threads or len(os.sched_getaffinity(0))
-        session = Session(model, message.provider)
-        contract.check(session.signature, message.task, message.input)
-        self._clock = warming.clock_of(message.provider)
+        session, declined = _opened(message, model, cores)
+        self._clock = warming.clock_of("cpu" if declined else message.provider)
         black, took = _warm(session, message.input, self._clock)
         plan = planned(cores, message.provider, len(model), took.seconds)
         self._sessions, self._input, self._task = Sessions(session), message.input, message.task
@@ -132,11 +136,11 @@ class Worker:
         in_numbers = message.task != "detection" or warming.in_numbers(session, message.input, black)
         on_a_core = took.model
         if plan.alone:
-            self._sessions.alone = Session(model, message.provider, cores, spinning=Spinning.IN_CALLS)
+            self._sessions.alone = session.alone(model, cores)
             _, took = _warm(self._sessions.alone, message.input, self._clock)
         del model
         settle()
-        signature, warmed = session.signature, Warmed(took.model, on_a_core, in_numbers)
+        signature, warmed = session.signature, Warmed(took.model, on_a_core, in_numbers, declined)
         return Loaded(
             message.call, signature.inputs, signature.outputs, took.seconds, batches, plan.width, plan.in_hand, warmed
         )
@@ -227,13 +231,23 @@ def _failed(call: int, error: Exception) -> Failed:
     return Failed(call, reason, str(error))
 
 
-def _warm(session: Session, model_input: ModelInput | None, clock: warming.Clock) -> tuple[list[Array], warming.Took]:
+def _opened(message: Load, model: bytes, cores: int) -> tuple[Graph, str]:
+    """The graph, and why it is not the one that was asked for. Raises BadModel, Retryable, Fatal."""
+    precision = OPENVINO.get(message.provider)
+    session = Session(model, message.provider if precision is None else "cpu")
+    contract.check(session.signature, message.task, message.input)
+    if precision is None:
+        return session, ""
+    return trusted.opened(session, model, precision, message.task, message.input, cores)
+
+
+def _warm(session: Graph, model_input: ModelInput | None, clock: warming.Clock) -> tuple[list[Array], warming.Took]:
     """Run once to make the runtime allocate, then to time it; what it said, and the fastest of three, or of one that is
     long.
 
     A tensor model with free dimensions may refuse our guess of 1; that is no fault of its.
     """
-    feeds = session.warm_feeds()
+    feeds = warming.zeros(session.signature)
     if model_input is not None:
         feeds = {"image": np.zeros((1, model_input.height, model_input.width, 3), dtype=np.uint8)}
     guessed = model_input is None and any(-1 in spec.shape for spec in session.signature.inputs)

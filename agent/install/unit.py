@@ -3,7 +3,7 @@
 What an agent does beside the obvious, and the unit therefore allows: worker processes that share memory files with it
 and lock themselves into sandboxes, cgroups of theirs below the service's own, Unix sockets between them, cameras and
 accelerators below /dev, netlink (gRPC asks which addresses there are). Memory that is both written and executed is
-refused where no runtime compiles while it runs: with the CPU provider.
+refused where no runtime compiles while it runs: with the provider `cpu`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.providers import GPU, OPENVINO
 from protos.errors import Rejected
 
 NAME = "longshore-agent"
@@ -24,7 +25,7 @@ HIDDEN = tuple(map(Path, ("/home", "/root", "/run/user", "/tmp", "/var/tmp")))  
 # As /proc/devices calls them; one that this kernel does not know is passed over.
 _NVIDIA = ("nvidia", "nvidia-frontend", "nvidia-uvm", "nvidia-caps", "nvhost")
 DEVICES = ("video4linux", "media", "drm", "accel", *_NVIDIA, "hailo", "apex")
-_COMPILING = ("cuda", "tensorrt")
+_COMPILING = (*GPU, *OPENVINO)
 
 TEMPLATE = """\
 # Written by 'longshore-agent join --install', and written anew when that runs again: put changes of yours into

@@ -27,6 +27,7 @@ from agent.pipeline.run import LaneRunner, LaneSettings, Pixels
 from agent.pipeline.shadow import Shadow
 from agent.pipeline.stand import Loaded, Stand
 from agent.ports import Clock, CloudInference, Engine, EngineSpec
+from agent.providers import for_variant
 from agent.supervise import Tasks
 from agent.types import Finished, Line, ModelInput, Problem, Tap, Zone
 from agent.update.verify import VerifiedBytes, VerifiedRelease
@@ -320,8 +321,14 @@ class Board:
     def problems(self) -> list[Problem]:
         """What an operator should see of releases that answer."""
         since = self._clock.monotonic() - TOLD_SECONDS
+        told = {name: stand.warmed.declined for name, stand in self._stands.items()}
         return [
-            _not_a_number(name, stand) for name, stand in self._stands.items() if stand.health.not_a_number_at > since
+            *(
+                _not_a_number(name, stand)
+                for name, stand in self._stands.items()
+                if stand.health.not_a_number_at > since
+            ),
+            *(Problem("provider", f"{name}: {declined}") for name, declined in told.items() if declined),
         ]
 
     async def close(self) -> None:
@@ -335,6 +342,8 @@ class Board:
         loaded.engine.slow_down(self._slow_down)
         try:
             await loaded.engine.start(self._spec(loaded, variant, model))
+            if loaded.engine.warmed.declined:
+                log.warning("%s: %s", loaded.release.manifest.name, loaded.engine.warmed.declined)
             await self._attach_all(stand, loaded)
         except BaseException:
             await self._close(loaded)
@@ -392,7 +401,7 @@ class Board:
             labels=manifest.labels,
             input=ModelInput(given.height, given.width, given.fit, given.pad) if given else None,
             model=model,
-            provider=self._config.provider,
+            provider=for_variant(self._config.provider, variant.precision),
             threads=self._config.threads,
             precision=variant.precision,
         )

@@ -11,8 +11,11 @@ that leaves cancels its request.
 from __future__ import annotations
 
 import asyncio
+import logging
+import socket
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Protocol, cast
@@ -22,6 +25,9 @@ import msgspec
 from msgspec import structs
 
 from agent.serving.http1_body import APART, BodyProtocol
+from protos.errors import LongshoreError
+
+log = logging.getLogger(__name__)
 
 _PHRASES = {int(status): status.phrase for status in HTTPStatus}  # the enum takes a while to say it
 READ_AHEAD = 16  # whole requests behind the one being answered
@@ -41,6 +47,7 @@ class HttpLimits:
     request_seconds: float = 300.0  # for a whole request
     linger_seconds: float = 2.0  # without a byte after a refusal, within stall_seconds in all
     sweep_seconds: float = 5.0  # between looks at these times
+    ahead_bytes: int = 0  # of an answer that the kernel takes before they are read; 0: as many as it thinks best
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -57,17 +64,31 @@ class Request(msgspec.Struct, frozen=True):
     ends: tuple[str, int, int] = ("", 0, 0)
 
 
+class Stream(Protocol):
+    """The body of an answer that is too long to be held."""
+
+    @property
+    def length(self) -> int:
+        """Bytes."""
+        ...
+
+    def pieces(self) -> AsyncGenerator[bytes, None]:
+        """As fast as they are read. Raises LongshoreError: there are no more, and the connection ends."""
+        ...
+
+
 class Response(msgspec.Struct, frozen=True):
-    """`body` in parts, written one after the other."""
+    """`body` in parts, written one after the other; then `stream`."""
 
     status: int
     body: Sequence[bytes | memoryview] = ()
     content_type: str = "application/json"
     headers: dict[str, str] = {}
     bodiless: bool = False  # the answer to HEAD: its length is told, and nothing of it sent
+    stream: Stream | None = None
 
     def head(self, *, keep_alive: bool) -> bytes:
-        length = sum(len(part) for part in self.body)
+        length = sum(len(part) for part in self.body) + (self.stream.length if self.stream else 0)
         lines = [
             f"HTTP/1.1 {self.status} {_PHRASES[self.status]}",
             f"Content-Type: {self.content_type}",
@@ -135,6 +156,8 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but name
         self._proven = bool(transport.get_extra_info("peercert"))
         self._ends = _ends(transport)
+        if ahead := self._owner.limits.ahead_bytes:
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, ahead)
         if len(self._owner.connections) >= self._owner.limits.connections or self._owner.stopping:
             self._refusal = self._owner.refusal(503, "too many connections; try again later")
             self._transport.write(b"".join(_pieces(self._refusal, keep_alive=False)))
@@ -368,8 +391,22 @@ class Connection(asyncio.Protocol):
 
     async def _write(self, response: Response, *, keep_alive: bool) -> None:
         for piece in _pieces(response, keep_alive=keep_alive):
-            if self._transport is None:
-                return
+            await self._write_piece(piece)
+        if response.stream is None or response.bodiless:
+            return
+        try:
+            async with aclosing(response.stream.pieces()) as pieces:
+                async for piece in pieces:
+                    await self._write_piece(piece)
+        except LongshoreError as error:  # its length was told: only the end of the connection says that it is not whole
+            log.warning("an answer broke off: %s", error)
+            self.abort()
+        except Exception:  # the root of one answer: a bug of ours costs this connection only
+            log.exception("an answer broke off")
+            self.abort()
+
+    async def _write_piece(self, piece: bytes | memoryview) -> None:
+        if self._transport is not None:
             self._written = self._now()
             self._transport.write(piece)
             await self._writable.wait()

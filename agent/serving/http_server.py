@@ -13,6 +13,7 @@ from agent.serving import binding
 from agent.serving.access import Access
 from agent.serving.certificates import Certificates
 from agent.serving.http1 import Connection, HttpLimits, Request, Response
+from protos.errors import Fatal
 
 
 class HttpServer(ABC):
@@ -41,7 +42,7 @@ class HttpServer(ABC):
         try:
             self._server = await loop.create_server(lambda: Connection(self, loop.time), host, port, ssl=tls)
         except OSError as error:
-            raise binding.trouble(self.what, host, port, self.knob) from error
+            raise self.trouble(host, port, error) from error
         self._sweep()
         bound: int = self._server.sockets[0].getsockname()[1]
         return bound
@@ -70,6 +71,10 @@ class HttpServer(ABC):
 
     def release(self, nbytes: int) -> None:
         self.held -= nbytes
+
+    def trouble(self, host: str, port: int, error: OSError) -> Fatal:  # noqa: ARG002 - for servers that know no better
+        """Why it cannot listen there, with the next step."""
+        return binding.trouble(self.what, host, port, self.knob)
 
     @abstractmethod
     def refusal(self, status: int, message: str) -> Response: ...

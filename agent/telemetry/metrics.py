@@ -5,12 +5,13 @@ Labels hold names of objects only (camera, deployment, release), never a source 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
 
 from agent.offload.cost import CostLine
 from agent.pipeline.shadow import ShadowTally
+from agent.site.standing import Origin
 from agent.telemetry.books import Summary
 from agent.telemetry.nodestats import Usage
 from agent.telemetry.records import NodeStats, RecordClass
@@ -75,6 +76,7 @@ class Metrics:
         self._make_objects(registry)
         self._make_outbox(registry)
         self._make_process(registry)
+        self._make_site(registry)
 
     def _make_cost(self, registry: CollectorRegistry) -> None:
         self._cost = Gauge(
@@ -150,6 +152,24 @@ class Metrics:
             registry=registry,
         )  # fmt: skip
         self._disk = Gauge("longshore_disk_free_bytes", "Free on the disk of the state folder.", registry=registry)
+
+    def _make_site(self, registry: CollectorRegistry) -> None:
+        self._release_bytes = Gauge(
+            "longshore_release_bytes", "Bytes of releases that came since the start, by where from.", ["source"],
+            registry=registry,
+        )  # fmt: skip
+        self._site_answers = Gauge(
+            "longshore_site_cache_answers",
+            "Answers of this box as its site's cache.",
+            ["result"],
+            registry=registry,
+        )
+        self._site_bytes = Gauge(
+            "longshore_site_cache_bytes",
+            "Of this box as the cache of its site: served and fetched for others since the start, and held for them.",
+            ["of"],
+            registry=registry,
+        )
 
     # ---- frames ----
 
@@ -266,6 +286,20 @@ class Metrics:
         self._memory.labels("all").set(all_of_it.memory_bytes)
         self._memory.labels("main").set(main.memory_bytes)
         self._disk.set(all_of_it.disk_free_bytes)
+
+    # ---- the cache of the site ----
+
+    def release_bytes(self, came: Mapping[Origin, int]) -> None:
+        """By where from, since the start."""
+        for source, count in came.items():
+            self._release_bytes.labels(source).set(count)
+
+    def site_cache(self, answers: Mapping[str, int], served: int, fetched: int, held: int) -> None:
+        """Answers by result, and bytes."""
+        for result, count in answers.items():
+            self._site_answers.labels(result).set(count)
+        for of, count in (("served", served), ("fetched", fetched), ("held", held)):
+            self._site_bytes.labels(of).set(count)
 
     # ---- giving them out ----
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
+from agent.providers import OPENVINO
 from agent.trust.errors import NotApproved, NotYet
 from protos.errors import Rejected
 from protos.ids import Digest
@@ -55,8 +56,9 @@ class Found:
 
 
 def device_classes(machine: str, provider: str) -> tuple[str, ...]:
-    """TensorRT runs wherever CUDA does."""
-    providers = ("tensorrt", "cuda") if provider == "tensorrt" else (provider,)
+    """TensorRT runs wherever CUDA does, and OpenVINO where the processor does."""
+    beside = {"tensorrt": ("cuda",), **dict.fromkeys(OPENVINO, ("cpu",))}
+    providers = (provider, *beside.get(provider, ()))
     return tuple(f"{machine}-{each}" for each in providers)
 
 

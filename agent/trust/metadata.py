@@ -8,7 +8,8 @@ from typing import Protocol
 
 from agent.trust.agreement import Found
 from agent.trust.floors import RootFacts, Seen
-from protos.ids import DeploymentName
+from protos.ids import DeploymentName, Digest
+from protos.trust import Listing
 
 Get = Callable[[str, int], bytes]  # MetadataSource.get, for a thread
 
@@ -64,5 +65,12 @@ class Metadata(Protocol):
         """What the last refresh holds for this deployment; what is missing is fetched. And when what it read expires.
 
         Call it after `refresh` only.
+        """
+        ...
+
+    def listed(self, digest: Digest) -> tuple[Listing | None, Mapping[str, float]]:
+        """What the last refresh holds of the manifest of this digest: listed, and assigned to any deployment at all.
+
+        None: it is not both. And when what was read expires. Call it after `refresh` only.
         """
         ...

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,7 @@ from agent.trust.metadata import Metadata, MetadataSource
 from agent.types import Problem
 from protos.errors import LongshoreError
 from protos.ids import DeploymentName, Digest
+from protos.trust import Listing
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +35,7 @@ T = TypeVar("T")
 FIRST_RETRY_SECONDS = 5.0
 LONGEST_RETRY_SECONDS = 600.0
 MOST_ROOT_BYTES = 512_000
+ANEW_SECONDS = 5.0  # no oftener is metadata asked for because somebody names what it does not know
 
 
 class FirstRoot(Protocol):
@@ -95,6 +98,18 @@ class SignedTrust:
         """See the port."""
         return await self._apart(self._approved(deployment, digest, shadow=shadow))
 
+    async def listed(self, digest: Digest, *, anew: bool = False) -> Listing | None:
+        """Of the manifest of this digest: listed, and assigned to any deployment of the fleet; None: it is not both.
+
+        `anew`: what does not know it is refreshed first, for which ANEW_SECONDS are waited since it was last. Raises as
+        `approved`.
+        """
+        listing = await self._apart(self._listed(digest, math.inf))
+        if listing is None and anew:
+            await self.around.clock.sleep(min(ANEW_SECONDS, max(0.0, ANEW_SECONDS - self._age())))
+            listing = await self._apart(self._listed(digest, ANEW_SECONDS / 2))
+        return listing
+
     async def refresh(self) -> None:
         """Prove the newest metadata there is, now. Raises Retryable, Stale, Untrusted, Fatal."""
         async with self._turn:
@@ -142,16 +157,33 @@ class SignedTrust:
                 raise
             return agreement.approved(found, digest, self.kind)
 
+    async def _listed(self, digest: Digest, oldest: float) -> Listing | None:
+        """By metadata that is refreshed first when it is as many seconds old."""
+        async with self._turn:
+            if self._seconds_left() <= 0.0 or self._age() >= oldest:
+                await self._refresh()
+            listing, expires = await in_thread(self.around.metadata.listed, digest)
+            self._check_with(expires)
+            return listing
+
+    def _age(self) -> float:
+        """Seconds since metadata was proven."""
+        return self.around.clock.unix() - self.view.refreshed if self.view else math.inf
+
     async def _found(self, deployment: DeploymentName, *, shadow: bool) -> Found:
         """What is still fresh, with the floor of its model kept."""
         kept = self.around.floors
         found, expires = await in_thread(self.around.metadata.find, deployment, shadow=shadow)
-        self._check({**(self.view.expires if self.view else {}), **expires})
+        self._check_with(expires)
         if found.assignment is None:
             return found
         model = found.assignment.model
         kept.keep(floors.with_release(kept.now, model, found.floor))
         return replace(found, floor=kept.now.releases.get(model, 0))
+
+    def _check_with(self, expires: Mapping[str, float]) -> None:
+        """And with what was proven before."""
+        self._check({**(self.view.expires if self.view else {}), **expires})
 
     def _check(self, expires: Mapping[str, float]) -> None:
         now = self.around.clock.unix()

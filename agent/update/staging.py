@@ -4,7 +4,8 @@ Rules that hold here: what is staged is a prefix of the file, so any interruptio
 copied only when its bytes hash to what the wanted table says; one that does not is fetched. A file that came by tables
 and is not what the manifest names is thrown away, and comes whole: a wrong table costs a fetch. Where a part of it was
 there before, a power cut may have spoiled that, and tables get a second chance. Without tables, on either side, the
-whole file comes.
+whole file comes. A file of which the cache of the site gave any byte is hashed here, while it is known whom to blame;
+then it comes without the cache. So is one that was there in part, on a box that asks one: who gave that is not known.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agent.ports import BlobSource
+from agent.site.standing import Standing
 from agent.supervise import in_thread
 from agent.update import chunks
 from agent.update import verify as proof
@@ -38,25 +40,38 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Staging:
-    """`doubts`: of tables, by file; kept as long as the process. `came`: called whenever more of the file is staged."""
+    """`doubts`: of tables, by file; kept as long as the process. `site`: what the cache of the site is good for.
+
+    `came`: called whenever more of the file is staged.
+    """
 
     source: BlobSource
     releases: ReleaseStore
     doubts: Counter[Digest]
     came: Callable[[], None]
+    site: Standing = field(default_factory=Standing)
 
     async def stage(self, entry: FileEntry, name: ModelName) -> None:
         """Stage what is missing, of a file of the model `name`, and never a byte more than its manifest allows."""
         there = self.releases.staged(entry.digest)
         by_chunks = await self._by_chunks(entry, name)
         await self._fetch(entry.digest, entry.size)
-        if by_chunks and not await in_thread(self._right, entry):
-            log.warning("%s: put together from chunks it is another file; it comes anew", entry.path)
-            self.doubts[entry.digest] += 1 if there else MOST_DOUBTS
+        suspect = by_chunks or self.site.gave(entry.digest) or (there and self.site.place)
+        if suspect and not await in_thread(self._right, entry):
+            self._blame(entry, there, by_chunks=by_chunks)
             self.releases.discard([entry.digest])
             await self.stage(entry, name)
             return
+        self.site.proven(entry.digest)
         await in_thread(self.releases.complete, entry.digest)
+
+    def _blame(self, entry: FileEntry, there: int, *, by_chunks: bool) -> None:
+        """Whoever proves least is asked no more: the cache, then tables; else what was there before was spoiled."""
+        log.warning("%s: what came together is another file; it comes anew", entry.path)
+        if self.site.gave(entry.digest):
+            self.site.lied(entry.digest)
+        elif by_chunks:
+            self.doubts[entry.digest] += 1 if there else MOST_DOUBTS
 
     async def _by_chunks(self, entry: FileEntry, name: ModelName) -> bool:
         """As much of the file as tables bring; whether one took part in it."""

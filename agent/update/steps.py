@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from agent.errors import Damaged, DiskFull, OverQuota
 from agent.ports import BlobSource
+from agent.site.standing import Standing
 from agent.supervise import in_thread
 from agent.trust.agreement import Approval
 from agent.trust.kept import Approvals
@@ -45,7 +46,7 @@ class Ports:
     `trust`: what may run; `approvals`: what it approved. `quota`: bytes of disk that releases may take, 0: all of it.
     `fetching`: a file that two releases share is fetched by one of them at a time. `provider`: what runs models here;
     `variants`: which variant of a release it took last; `measured`: what those of a release cost here;
-    `doubts`: see `staging`.
+    `doubts`, `site`: see `staging`.
     """
 
     source: BlobSource
@@ -59,6 +60,7 @@ class Ports:
     variants: dict[Digest, str] = field(default_factory=dict)
     measured: MutableMapping[Digest, Mapping[str, float]] = field(default_factory=dict)
     doubts: Counter[Digest] = field(default_factory=Counter)
+    site: Standing = field(default_factory=Standing)
 
 
 async def approve(ports: Ports, deployment: DeploymentName, digest: Digest, *, shadow: bool = False) -> Approval:
@@ -75,9 +77,11 @@ async def pull(ports: Ports, approval: Approval, report: Report) -> None:
     entries = _distinct(described)
     total = sum(entry.size for entry in entries)
     _check_space(ports, described, entries)
-    staging = Staging(
-        ports.source, ports.releases, ports.doubts, lambda: report(_bytes_there(ports.releases, entries), total)
-    )
+
+    def came() -> None:
+        report(_bytes_there(ports.releases, entries), total)
+
+    staging = Staging(ports.source, ports.releases, ports.doubts, came, ports.site)
     for entry in entries:
         async with ports.fetching[entry.digest]:
             if not ports.releases.has(entry.digest):

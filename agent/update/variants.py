@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from agent.providers import on_cpu
 from protos.manifest import Variant
 
 CLEARLY = 0.9  # of the proposed variant's time: less is no accident of a busy machine
@@ -18,7 +19,7 @@ _ON_GPU = {"fp16": 0, "fp32": 1}  # the first of the lowest; then whatever else 
 
 def chosen(variants: Sequence[Variant], provider: str) -> Variant:
     """What the manifest proposes. Of at least one."""
-    if provider != "cpu":
+    if not on_cpu(provider):
         return min(variants, key=lambda variant: _ON_GPU.get(variant.precision, len(_ON_GPU)))
     costs = [variant.cost_microseconds for variant in variants]
     if any(cost is None for cost in costs):
@@ -34,7 +35,7 @@ def tried(variants: Sequence[Variant], provider: str) -> list[Variant]:
     """
     proposed = chosen(variants, provider)
     others = [each for each in variants if each is not proposed and each.cost_microseconds is not None]
-    if provider == "cpu":
+    if on_cpu(provider):
         others = [each for each in others if each.precision != "fp16"]
     else:
         others = [each for each in others if provider == "cuda" and each.precision in _ON_GPU]

@@ -13,6 +13,7 @@ from agent.adapters.files import make_directory
 from agent.adapters.release_store import DiskReleaseStore
 from agent.adapters.state_sqlite import SqliteState
 from agent.ports import BlobSource
+from agent.site.standing import Standing
 from agent.trust.kept import Approvals
 from agent.update.download import Download
 from agent.update.downloads import Downloads
@@ -55,6 +56,7 @@ class Box:
     """Made by `running`."""
 
     folder: Path
+    ports: Ports
     updater: Updater
     downloads: Downloads
     taken: Taken
@@ -86,17 +88,20 @@ class Box:
 
 
 @asynccontextmanager
-async def running(folder: Path, source: BlobSource, first_retry_seconds: float) -> AsyncIterator[Box]:
-    """In `folder`, which is made; its name is the box's."""
+async def running(
+    folder: Path, source: BlobSource, first_retry_seconds: float, site: Standing | None = None
+) -> AsyncIterator[Box]:
+    """In `folder`, which is made; its name is the box's. `site`: what it makes of its site's cache, if it asks one."""
     make_directory(folder)
     clock, state, taken = SystemClock(), SqliteState(folder / "state.db"), Taken(source)
-    ports = Ports(taken, DiskReleaseStore(folder), SimServing(clock), SimTrust(), Approvals(state))
+    trust = SimTrust(), Approvals(state)
+    ports = Ports(taken, DiskReleaseStore(folder), SimServing(clock), *trust, site=site or Standing())
     settings = UpdateSettings(confirm_seconds=0.0, first_retry_seconds=first_retry_seconds)
     downloads = Downloads(clock, state, folder.name)
     updater = Updater(ports, state, clock, settings, downloads=downloads)
     updater.start()
     try:
-        yield Box(folder, updater, downloads, taken)
+        yield Box(folder, ports, updater, downloads, taken)
     finally:
         await updater.close()
         state.close()

@@ -39,6 +39,7 @@ class Stored:
     digest: Digest
     model: Digest
     size: int
+    manifest_size: int
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Plane:
         )
         written = manifest.to_bytes(described)
         self._put(digest_of(written), len(written), iter([written]))
-        return Stored(manifest.release_digest(written), model, size + len(written))
+        return Stored(manifest.release_digest(written), model, size + len(written), len(written))
 
     def _put(self, digest: Digest, size: int, pieces: Iterator[bytes]) -> None:
         registry = self.services.registry

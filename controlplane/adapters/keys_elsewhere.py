@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from controlplane.signing import held
-from controlplane.signing.keys import Key, Signer
+from controlplane.signing.keys import Key, Signer, told_by
 from protos.errors import LongshoreError, Rejected, Retryable
 
 BOUND_SECONDS = 3.0
@@ -46,7 +46,7 @@ class KeysElsewhere:
     def signers(self) -> dict[str, Signer]:
         """By id of key; those that are away are left out."""
         with self._turn:
-            names = [path.read_text().strip() for path in sorted(self._folder.glob("*.uri"))]
+            names = [name for path in sorted(self._folder.glob("*.uri")) if (name := _told(path))]
             found = [_Bounded(self, name, signer) for name in names if (signer := self._signer(name)) is not None]
         return {each.public_key.keyid: each for each in found}
 
@@ -82,6 +82,15 @@ class KeysElsewhere:
         except LongshoreError as error:
             self.missed(name, error)
             raise
+
+
+def _told(path: Path) -> str:
+    """The URI in a file; "" where it cannot be read, which must not keep other keys from signing."""
+    try:
+        return path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        log.error("%s tells no key (%s); write one key URI into it, readable by the control plane", path, error)
+        return ""
 
 
 class _Bounded(Signer):
@@ -120,6 +129,6 @@ def within(seconds: float, call: Callable[[], T]) -> T:
     if isinstance(error, LongshoreError):
         raise error
     if error is not None:
-        raise Retryable(" ".join(str(error).split())[:200] or type(error).__name__) from error
+        raise Retryable(told_by(error)) from error
     assert value is not None
     return value

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from controlplane.adapters.keys_elsewhere import KeysElsewhere
@@ -107,15 +107,22 @@ class FolderNotary:
 
     def forget_unused(self, contents: Mapping[str, bytes]) -> None:
         named = set[str]().union(*(self._trusted(contents, role).ids for role in trust.ONLINE))
-        for path in self._folder.glob("*.key"):
-            if (key := read_key(path).public_key.keyid) in self._seen - named:
+        for path, signer in self._files():
+            if (key := signer.public_key.keyid) in self._seen - named:
                 _delete(path)
                 self._seen.discard(key)
         self._seen |= named
 
     def _held(self) -> dict[str, Signer]:
-        keys = (read_key(path) for path in sorted(self._folder.glob("*.key")))
-        return self._elsewhere.signers() | {key.public_key.keyid: key for key in keys}
+        return self._elsewhere.signers() | {key.public_key.keyid: key for _, key in self._files()}
+
+    def _files(self) -> Iterator[tuple[Path, Signer]]:
+        """One that cannot be read is away, as one elsewhere is: others sign on."""
+        for path in sorted(self._folder.glob("*.key")):
+            try:
+                yield path, read_key(path)
+            except Rejected as error:
+                log.error("an online key is away, and what it signs waits: %s", error)
 
     def _trusted(self, contents: Mapping[str, bytes], role: str) -> Keys:
         above = delegator(role)

@@ -38,10 +38,21 @@ class ServerCertificate:
         return self._context
 
     def credentials(self) -> grpc.ServerCredentials:
-        """For gRPC: a client certificate of our CA is required."""
-        return grpc.dynamic_ssl_server_credentials(
-            self._configuration(), self._configuration, require_client_authentication=True
-        )
+        """For gRPC: a client certificate of our CA is required.
+
+        gRPC asks at each handshake, in threads of its own, and throws away what others still use when it is told
+        anything: a fleet that knocked at once ended the process. So it is told of a renewal, and else nothing.
+        """
+        shown = self._pair
+
+        def renewed() -> grpc.ServerCertificateConfiguration | None:
+            nonlocal shown
+            if shown is self._pair:
+                return None
+            shown = self._pair
+            return self._configuration()
+
+        return grpc.dynamic_ssl_server_credentials(self._configuration(), renewed, require_client_authentication=True)
 
     def renew_if_due(self) -> bool:
         if not due_for_renewal(self._issued, self._pair.not_after_ms / 1000, self._clock.unix()):

@@ -25,9 +25,12 @@ def asker(environment: Mapping[str, str]) -> Callable[[str], str]:
 
 
 def _typed(what: str) -> str:
-    if not sys.stdin.isatty():
+    if not _somebody():
         raise Rejected(f"the key wants its {what} and nobody is there to ask; give it in {PIN}")
-    answer: str = click.prompt(f"{what.upper()} of the key", hide_input=True, err=True)
+    try:
+        answer: str = click.prompt(f"{what.upper()} of the key", hide_input=True, err=True)
+    except click.Abort:
+        raise KeyboardInterrupt from None  # which no one who asks takes for a refusal of the key
     return answer
 
 
@@ -35,6 +38,11 @@ def agreed(question: str, *, yes: bool) -> bool:
     """Whether somebody who saw what it is about wants it. Raises Rejected where nobody could say so."""
     if yes:
         return True
-    if not sys.stdin.isatty():
+    if not _somebody():
         raise Rejected("nobody is there to look at it; say --yes where somebody did")
     return click.confirm(question, err=True)
+
+
+def _somebody() -> bool:
+    """A job that was started without one has no standard input at all."""
+    return bool(sys.stdin and sys.stdin.isatty())

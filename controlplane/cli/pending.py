@@ -66,6 +66,10 @@ class Review:
     trouble: str = ""
 
 
+class NothingToAdd(Rejected):
+    """These keys can sign nothing of that proposal; of another they may."""
+
+
 # ---- making one ----
 
 
@@ -125,15 +129,21 @@ def _opened(ring: Keyring, known: Sequence[Key]) -> list[Signer]:
 # ---- looking at one, and signing it ----
 
 
-def reviews(client: Client, ring: Keyring, begun: str = "") -> list[Review]:
+def reviews(client: Client, ring: Keyring, begun: str | None = None) -> list[Review]:
     """Those that wait, oldest first; of `begun` the one whose id begins so. Raises Rejected, Retryable."""
-    waiting = [each for each in client.listed("proposals") if each["id"].startswith(begun)]
-    if begun and len(waiting) != 1:
-        raise Rejected(f"{len(waiting)} proposals begin with {begun!r}; 'longshore keys pending' lists them")
+    waiting = client.listed("proposals") if begun is None else [_chosen(client, begun)]
     if not waiting:
         return []
     found = signing.fetched(client, ring)
     return [_review(each, found) for each in waiting]
+
+
+def _chosen(client: Client, begun: str) -> Document:
+    """What is empty names none, not the only one. Raises Rejected."""
+    found = [each for each in client.listed("proposals") if begun and each["id"].startswith(begun)]
+    if len(found) != 1:
+        raise Rejected(f"{len(found)} proposals begin with {begun!r}; 'longshore keys pending' lists them")
+    return found[0]
 
 
 def _review(item: Document, found: Chain) -> Review:
@@ -147,9 +157,12 @@ def _review(item: Document, found: Chain) -> Review:
 
 
 def sign(client: Client, ring: Keyring, review: Review) -> str:
-    """Add what the keys of `ring` may sign and did not yet; what is to be done next. Raises Rejected, Retryable."""
+    """Add what the keys of `ring` may sign and did not yet; what is to be done next.
+
+    Raises NothingToAdd, Rejected, Retryable.
+    """
     if review.trouble:
-        raise Rejected(review.trouble)
+        raise NothingToAdd(review.trouble)
     signers = _opened(ring, [key for each in review.needs for key in each.keys.values()])
     given: dict[str, dict[str, str]] = {}
     for need in review.needs:
@@ -159,7 +172,7 @@ def sign(client: Client, ring: Keyring, review: Review) -> str:
                 made = metadata.signature(need.role, review.documents[need.role], signer)
                 given.setdefault(need.role, {})[key] = made
     if not given:
-        raise Rejected(f"proposal {review.id[:SHORT]} wants no signature of these keys: they signed it, or may not")
+        raise NothingToAdd(f"proposal {review.id[:SHORT]} wants no signature of these keys: they signed it, or may not")
     answer = client.document("POST", address("proposals", review.id, "sign"), json={"signatures": given})
     if answer["state"] == "pending":
         return signing.waiting(answer)
@@ -179,8 +192,6 @@ def _check_published(client: Client, ring: Keyring, review: Review) -> None:
 
 def cancel(client: Client, begun: str) -> str:
     """The id. Raises Rejected."""
-    found = [each["id"] for each in client.listed("proposals") if each["id"].startswith(begun)]
-    if len(found) != 1:
-        raise Rejected(f"{len(found)} proposals begin with {begun!r}; 'longshore keys pending' lists them")
-    client.call("DELETE", address("proposals", found[0]))
-    return str(found[0])[:SHORT]
+    name = str(_chosen(client, begun)["id"])
+    client.call("DELETE", address("proposals", name))
+    return name[:SHORT]

@@ -44,9 +44,9 @@ def _beside(root: Path) -> Path:
 def _read(path: Path) -> dict[str, int]:
     """Raises Rejected: it is there and cannot be read."""
     try:
-        found = json.loads(path.read_bytes())
+        found = dict(json.loads(path.read_bytes()))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise Rejected(f"{path}, which says what was signed before, cannot be read; see why, then delete it") from error
     return {role: version for role, version in found.items() if isinstance(version, int)}

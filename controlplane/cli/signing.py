@@ -21,7 +21,7 @@ from controlplane.cli import asking, contexts, seen
 from controlplane.cli.client import Client, Document
 from controlplane.cli.exits import Conflict
 from controlplane.files import write_atomically
-from controlplane.signing import chain, counting, held
+from controlplane.signing import chain, counting, held, metadata
 from controlplane.signing.chain import Chain
 from controlplane.signing.documents import file_name, is_model
 from controlplane.signing.keys import Signer
@@ -98,9 +98,16 @@ def keyring(given: Sequence[str], context: contexts.Context, environment: Mappin
         names = (str(lent),)
     if not names:
         return Keyring()
-    beside = [Path(name).with_name("root.json") for name in names if Path(name).exists()]
-    there = [path for path in beside if path.exists()]
+    there = [root for name in names if (root := _root_beside(Path(name)))]
     return Keyring(names, there[0] if there else remembered_root(context, environment), asking.asker(environment))
+
+
+def _root_beside(key: Path) -> Path | None:
+    """None where there is none, or `key` cannot be read: whoever opens it says why."""
+    try:
+        return root if key.is_file() and (root := key.with_name("root.json")).exists() else None
+    except OSError:
+        return None
 
 
 def remembered_root(context: contexts.Context, environment: Mapping[str, str]) -> Path:
@@ -233,7 +240,7 @@ def _anchor(client: Client, ring: Keyring) -> bytes:
         return _needed(client, "root.json")
     try:
         if ring.root.exists():
-            return ring.root.read_bytes()
+            return _sound(ring.root, ring.root.read_bytes())
         root = _needed(client, "root.json")
         ring.root.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_atomically(ring.root, root)
@@ -241,6 +248,17 @@ def _anchor(client: Client, ring: Keyring) -> bytes:
         raise Rejected(
             f"{ring.root}, the root from which signing is proven, cannot be kept ({error.strerror}); see that you may "
             "write there, and that there is room"
+        ) from error
+    return root
+
+
+def _sound(path: Path, root: bytes) -> bytes:
+    """Raises Rejected."""
+    try:
+        metadata.parsed(trust.ROOT, root)
+    except Rejected as error:
+        raise Rejected(
+            f"{path}, the root from which signing is proven, is damaged; put the one you were given there"
         ) from error
     return root
 
@@ -281,6 +299,8 @@ def propose(client: Client, made: Mapping[str, bytes], gone: Sequence[Release] =
 def waiting(proposal: Document) -> str:
     """What a proposal lacks, and the command that gives it."""
     name, needs = proposal["id"][:SHORT], proposal["needs"]
+    if trouble := proposal["trouble"]:
+        return f"proposal {name} was overtaken ({trouble}): 'longshore keys cancel {name}', and propose again"
     lacks = [f"{each['role']} {len(each['signedBy'])} of {each['threshold']}" for each in needs if _short(each)]
     told = f"proposal {name} waits for signatures ({', '.join(lacks)})"
     return f"{told}: another holder runs 'longshore keys sign {name}'"

@@ -6,10 +6,10 @@ and presence only say who is there; they start and stop nothing on a box.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
-from controlplane.db import Database
+from controlplane.db import Database, Session
 from controlplane.errors import Forbidden, NotFound
 from controlplane.fleet import generations, reports, status
 from controlplane.fleet.desired import DesiredState, desired_state
@@ -19,9 +19,7 @@ from controlplane.fleet.reports import Report
 from controlplane.fleet.repository import FleetRepository
 from controlplane.ports import Clock, Notifier
 from controlplane.registry.grants import Grants
-from controlplane.trust.repository import TrustRepository
 from protos.ids import CameraName, NodeId
-from protos.trust import TIMESTAMP
 
 
 @dataclass(frozen=True)
@@ -49,12 +47,15 @@ class BoxService:
         notifier: Notifier,
         grants: Grants,
         configured: Settings,
+        metadata_version: Callable[[Session], int],
     ) -> None:
+        """`metadata_version`: of the newest signed timestamp."""
         self._database = database
         self._clock = clock
         self._notifier = notifier
         self._grants = grants
         self._settings = configured
+        self._metadata_version = metadata_version
         self._started_ms = self._now()
 
     def sync(self, name: NodeId, report: Report) -> Answer:
@@ -66,7 +67,7 @@ class BoxService:
             repository.put_report(name, report, now)
             node = replace(before, report=report, online=True, last_seen_unix_ms=now)
             fleet = repository.surroundings(node)
-            metadata_version = TrustRepository(session).version(TIMESTAMP)
+            metadata_version = self._metadata_version(session)
             desired, generation, _ = generations.settle(repository, node, fleet, self._settings)
         if _offers_differently(before, node):
             self.refresh()  # in a transaction of its own: it locks all nodes in order, this one held one already

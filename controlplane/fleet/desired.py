@@ -102,7 +102,7 @@ class DesiredState:
 def desired_state(node: Node, fleet: Fleet, broker: Broker | None, sync_interval_seconds: int) -> DesiredState:
     """What `node` should run now."""
     cameras = cameras_of(node, fleet.cameras)
-    deployments = deployments_of(node, fleet.deployments)
+    deployments = fleet.wanted[node.name]
     return DesiredState(
         cameras=tuple(_camera(camera) for camera in cameras),
         deployments=tuple(_deployment(item, cameras, fleet) for item in deployments if _digest(item, fleet.releases)),
@@ -118,17 +118,12 @@ def desired_state(node: Node, fleet: Fleet, broker: Broker | None, sync_interval
 
 def selects(deployment: Deployment, node: Node) -> bool:
     """Whether `node` should run `deployment`."""
-    selector = deployment.spec.cloud_selector if node.role == CLOUD else deployment.spec.node_selector
-    return selector.matches(node.selected_by)
+    return node.should_run(deployment.spec)
 
 
 def sees(spec: DeploymentSpec, camera: Camera) -> bool:
     """Whether a camera of a selected node is in it. A release of the agent looks at none."""
     return spec.model != AGENT_MODEL and spec.camera_selector.matches(camera.meta.labels)
-
-
-def deployments_of(node: Node, deployments: Iterable[Deployment]) -> list[Deployment]:
-    return sorted((item for item in deployments if selects(item, node)), key=lambda item: item.name)
 
 
 def cameras_of(node: Node, cameras: Iterable[Camera]) -> list[Camera]:
@@ -182,16 +177,20 @@ def _shadow(spec: ShadowSpec, fleet: Fleet) -> DesiredShadow | None:
     return DesiredShadow(digest, spec.share, spec.candidate not in fleet.unsigned) if digest else None
 
 
-def _endpoints(node: Node, deployments: list[Deployment], nodes: Iterable[Node]) -> list[CloudEndpoint]:
+def _endpoints(node: Node, deployments: Iterable[Deployment], nodes: Iterable[Node]) -> list[CloudEndpoint]:
     """The cloud nodes that `node` may ask for help, by name."""
     if node.role != EDGE:
         return []
     helped = [item for item in deployments if item.spec.offload.enabled]
-    return [
-        CloudEndpoint(node_id=cloud.name, url=cloud.report.inventory.inference_grpc_url)
-        for cloud in sorted(nodes, key=lambda item: item.name)
+    clouds = [
+        cloud
+        for cloud in nodes
         if cloud.role == CLOUD
         and cloud.online
         and cloud.report.inventory.inference_grpc_url
         and any(selects(item, cloud) for item in helped)
+    ]
+    return [
+        CloudEndpoint(node_id=cloud.name, url=cloud.report.inventory.inference_grpc_url)
+        for cloud in sorted(clouds, key=lambda item: item.name)
     ]

@@ -7,13 +7,13 @@ commit. Nothing depends on the hints: a Sync computes the same again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from controlplane.config import Config
-from controlplane.fleet.desired import Broker, DesiredState, desired_state
-from controlplane.fleet.objects import Fleet, Node
-from controlplane.fleet.repository import FleetRepository
+from controlplane.fleet.desired import Broker, DesiredState, desired_state, selects
+from controlplane.fleet.objects import Deployment, Fleet, Node
+from controlplane.fleet.repository import FleetRepository, Told
 from controlplane.ports import Notifier
 from protos.ids import NodeId
 
@@ -73,21 +73,35 @@ def settle(
     repository: FleetRepository, node: Node, fleet: Fleet, configured: Settings
 ) -> tuple[DesiredState, int, Hint | None]:
     """Compute what `node` should do, store its number, and say what to send if that is new."""
+    state, now = _settled(node, fleet, configured)
+    if now.generation == node.desired_generation:
+        return state, now.generation, None
+    repository.put_desired([now])
+    return state, now.generation, Hint(node.name, now.generation, node.watch_until_unix_ms)
+
+
+def _settled(node: Node, fleet: Fleet, configured: Settings) -> tuple[DesiredState, Told]:
     state = desired_state(node, fleet, configured.broker, configured.sync_interval_seconds)
     fingerprint = state.fingerprint()
-    generation = next_generation(node, fingerprint)
-    if generation == node.desired_generation:
-        return state, generation, None
-    repository.put_desired(node.name, generation, fingerprint)
-    return state, generation, Hint(node.name, generation, node.watch_until_unix_ms)
+    return state, Told(node.name, next_generation(node, fingerprint), fingerprint)
 
 
-def refresh(repository: FleetRepository, configured: Settings) -> list[Hint]:
-    """Settle every node; the hints to send after the commit."""
+def refresh(
+    repository: FleetRepository, configured: Settings, concerned: Callable[[Node], bool] = lambda _: True
+) -> list[Hint]:
+    """Settle every node that is `concerned`; the hints to send after the commit."""
     repository.lock_nodes()
     fleet = repository.fleet()
-    settled = (settle(repository, node, fleet, configured)[2] for node in fleet.nodes)
-    return [hint for hint in settled if hint]
+    settled = [(node, _settled(node, fleet, configured)[1]) for node in fleet.nodes if concerned(node)]
+    news = [(node, now) for node, now in settled if now.generation != node.desired_generation]
+    repository.put_desired([now for _, now in news])
+    return [Hint(node.name, now.generation, node.watch_until_unix_ms) for node, now in news]
+
+
+def concerned(*deployments: Deployment | None) -> Callable[[Node], bool]:
+    """By a Deployment as it was and as it is: who runs it, before or after. It says nothing to anybody else."""
+    known = [each for each in deployments if each]
+    return lambda node: any(selects(each, node) for each in known)
 
 
 def send(notifier: Notifier, hints: Iterable[Hint]) -> None:

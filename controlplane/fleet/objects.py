@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from controlplane.fleet.reports import Report
+from controlplane.fleet.selectors import Labelled
 from controlplane.fleet.specs import CameraSpec, DeploymentSpec, NodeSpec
 from controlplane.settings.domain import BoxQuotas
 from protos.ids import CameraName, DeploymentName, Digest, ModelName, NodeId, Version
@@ -64,6 +66,9 @@ class Node:
         """What selectors see: its labels, and its name as `node` unless it has another label of that key."""
         return {"node": self.name, **self.labels}
 
+    def should_run(self, spec: DeploymentSpec) -> bool:
+        return (spec.cloud_selector if self.role == CLOUD else spec.node_selector).matches(self.selected_by)
+
 
 @dataclass(frozen=True)
 class Camera:
@@ -96,3 +101,29 @@ class Fleet:
     quotas: BoxQuotas = field(default_factory=BoxQuotas)  # of each box's disk
     served_only: Mapping[ReleaseKey, str] = field(default_factory=dict)  # releases that find no boxes, with their task
     unsigned: frozenset[ReleaseKey] = frozenset()  # releases that boxes refuse, for want of a signature
+
+    @cached_property
+    def running(self) -> Mapping[DeploymentName, tuple[Node, ...]]:
+        """The nodes that should run each Deployment, by name; cloud nodes included."""
+        edge, cloud = (
+            Labelled((node.selected_by, node) for node in self.nodes if (node.role == CLOUD) is away)
+            for away in (False, True)
+        )
+        return {
+            each.name: tuple(
+                sorted(
+                    (*edge.matching(each.spec.node_selector), *cloud.matching(each.spec.cloud_selector)),
+                    key=lambda node: node.name,
+                )
+            )
+            for each in self.deployments
+        }
+
+    @cached_property
+    def wanted(self) -> Mapping[NodeId, Sequence[Deployment]]:
+        """The Deployments that each node should run, by name."""
+        found: dict[NodeId, list[Deployment]] = {node.name: [] for node in self.nodes}
+        for deployment in sorted(self.deployments, key=lambda item: item.name):
+            for node in self.running[deployment.name]:
+                found[node.name].append(deployment)
+        return found

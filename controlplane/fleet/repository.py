@@ -7,10 +7,13 @@ each other on PostgreSQL; SQLite runs one writer at a time anyway. A deleted nod
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import msgspec
-from sqlalchemy import delete, select, update
+from sqlalchemy import Select, Text, bindparam, cast, delete, select, update
 from sqlalchemy.orm import Session
 
 from controlplane import tables
@@ -26,7 +29,31 @@ from protos.ids import CameraName, DeploymentName, Digest, ModelName, NodeId, Ve
 from protos.manifest import AGENT
 
 _REPORT_COLUMNS = ("deployments", "cameras", "problems", "clock_unix_ms", "trust", "by_file")
-Row = TypeVar("Row", tables.Node, tables.Camera, tables.Deployment)
+MOST_REMEMBERED = 20_000  # specs; each takes a kilobyte
+MOST_NAMED = 100  # deployments in one query
+_WRITTEN = cast(tables.Deployment.spec, Text).label("written")
+_DEPLOYMENT_COLUMNS = (
+    *(getattr(tables.Deployment, name) for name in ("name", "uid", "created_ms", "labels", "annotations", "status")),
+    *(getattr(tables.Deployment, name) for name in ("generation", "resource_version")),
+    _WRITTEN,
+)
+
+
+_NODES = tables.Base.metadata.tables[tables.Node.__tablename__]
+_PUT_DESIRED = (
+    update(_NODES)
+    .where(_NODES.c.id == bindparam("told"))
+    .values(desired_generation=bindparam("told_generation"), desired_hash=bindparam("told_hash"))
+)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a node is told: its number and fingerprint."""
+
+    node: NodeId
+    generation: int
+    fingerprint: str
 
 
 class FleetRepository:
@@ -46,7 +73,7 @@ class FleetRepository:
         return Fleet(
             nodes=(node, *clouds),
             cameras=tuple(self.cameras(node.name)),
-            deployments=tuple(self.deployments()),
+            deployments=tuple(self._deployments_of(node)),
             releases=self.releases(),
             quotas=self._quotas(),
             unsigned=self.unsigned(),
@@ -123,8 +150,13 @@ class FleetRepository:
     def put_presence(self, name: NodeId, *, online: bool) -> None:
         self._update_node(name, online=online)
 
-    def put_desired(self, name: NodeId, generation: int, fingerprint: str) -> None:
-        self._update_node(name, desired_generation=generation, desired_hash=fingerprint)
+    def put_desired(self, told: Sequence[Told]) -> None:
+        """Not to be read again in this transaction: the ORM, slow where a Deployment tells a thousand, is not asked."""
+        if told:
+            rows = [
+                {"told": each.node, "told_generation": each.generation, "told_hash": each.fingerprint} for each in told
+            ]
+            self._session.connection().execute(_PUT_DESIRED, rows)
 
     def put_watch(self, name: NodeId, until_unix_ms: int) -> None:
         self._update_node(name, watch_until_ms=until_unix_ms)
@@ -177,12 +209,29 @@ class FleetRepository:
     # ---- deployments ----
 
     def deployments(self) -> list[Deployment]:
-        query = select(tables.Deployment).order_by(tables.Deployment.name)
-        return [_deployment(row) for row in self._session.scalars(query)]
+        """Read with every change, so without the ORM, and each spec is understood once."""
+        return self._read_deployments(select(*_DEPLOYMENT_COLUMNS))
+
+    def _deployments_of(self, node: Node) -> list[Deployment]:
+        """At every Sync of every box: of those that it does not run nothing but the spec is looked at."""
+        written = self._session.execute(select(tables.Deployment.name, _WRITTEN))
+        names = [name for name, spec in written if node.should_run(_spec(spec))]
+        if len(names) > MOST_NAMED:
+            return self.deployments()
+        return self._read_deployments(select(*_DEPLOYMENT_COLUMNS).where(tables.Deployment.name.in_(names)))
+
+    def _read_deployments(self, query: Select[Any]) -> list[Deployment]:
+        rows: Iterable[Any] = self._session.execute(query.order_by(tables.Deployment.name))
+        return [
+            Deployment(DeploymentName(row.name), meta(row), _spec(row.written), _transitions(row.status))
+            for row in rows
+        ]
 
     def deployment(self, name: str, *, lock: bool = False) -> Deployment | None:
         row = self._session.get(tables.Deployment, name, with_for_update=lock or None)
-        return _deployment(row) if row else None
+        return (
+            Deployment(DeploymentName(row.name), meta(row), _read(row.spec), _transitions(row.status)) if row else None
+        )
 
     def put_deployment(self, deployment: Deployment) -> None:
         spec: dict[str, Any] = msgspec.to_builtins(deployment.spec)
@@ -211,8 +260,8 @@ class FleetRepository:
         self._session.execute(update(table).where(key == item.name).values(status=status))
 
 
-def _transitions(row: Row) -> dict[str, tuple[str, int]]:
-    return {kind: (status, since) for kind, (status, since) in row.status.get("transitions", {}).items()}
+def _transitions(status: Mapping[str, Any]) -> dict[str, tuple[str, int]]:
+    return {kind: (status, since) for kind, (status, since) in status.get("transitions", {}).items()}
 
 
 def _node(row: tables.Node) -> Node:
@@ -227,7 +276,7 @@ def _node(row: tables.Node) -> Node:
         desired_generation=row.desired_generation,
         desired_fingerprint=row.desired_hash,
         watch_until_unix_ms=row.watch_until_ms,
-        transitions=_transitions(row),
+        transitions=_transitions(row.status),
     )
 
 
@@ -246,10 +295,15 @@ def _camera(row: tables.Camera) -> Camera:
     zones, masks = (msgspec.convert(drawn, tuple[Zone, ...]) for drawn in (row.zones, row.masks))
     lines, motion = msgspec.convert(row.lines, tuple[Line, ...]), msgspec.convert(row.motion, Motion)
     spec = CameraSpec(NodeId(row.node_id), row.source, row.rate, zones, lines, masks, motion)
-    return Camera(CameraName(row.name), meta(row), spec, _transitions(row))
+    return Camera(CameraName(row.name), meta(row), spec, _transitions(row.status))
 
 
-def _deployment(row: tables.Deployment) -> Deployment:
+def _read(spec: Mapping[str, Any]) -> DeploymentSpec:
     """Without the rules for what people write: what was taken once must load, whatever they have become."""
-    spec = msgspec.convert(row.spec, DeploymentSpec)
-    return Deployment(DeploymentName(row.name), meta(row), spec, _transitions(row))
+    return msgspec.convert(spec, DeploymentSpec)
+
+
+@lru_cache(maxsize=MOST_REMEMBERED)
+def _spec(written: str) -> DeploymentSpec:
+    """As `_read`, of the text that is stored."""
+    return msgspec.json.decode(written, type=DeploymentSpec)

@@ -7,9 +7,11 @@ in Kubernetes. `parse(str(s)) == s` for every selector.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Generic, TypeVar
 
 from protos.errors import Rejected
 
@@ -22,6 +24,7 @@ _VALUE = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
 _SET = re.compile(r"(?P<key>\S+)\s+(?P<operator>in|notin)\s*\((?P<values>[^()]*)\)")
 _TERM = re.compile(r"\s*((?:[^,()]|\([^()]*\))+)\s*(?:,|$)")
 
+T = TypeVar("T")
 Labels = Mapping[str, str]
 
 
@@ -72,6 +75,25 @@ class Selector:
 
 
 EVERYTHING = Selector()
+
+
+class Labelled(Generic[T]):
+    """Things with their labels. What a selector matches is found by one label that it wants, not by a look at all."""
+
+    def __init__(self, things: Iterable[tuple[Labels, T]]) -> None:
+        self._all = list(things)
+        self._by: dict[tuple[str, str], list[tuple[Labels, T]]] = defaultdict(list)
+        for labels, thing in self._all:
+            for label in labels.items():
+                self._by[label].append((labels, thing))
+
+    def matching(self, selector: Selector) -> list[T]:
+        """In no order that means anything."""
+        wanted = next((each for each in selector.requirements if each.operator is Operator.IN), None)
+        near = self._all
+        if wanted is not None:
+            near = [found for value in wanted.values for found in self._by.get((wanted.key, value), ())]
+        return [thing for labels, thing in near if selector.matches(labels)]
 
 
 def parse(text: str) -> Selector:

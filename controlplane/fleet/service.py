@@ -171,8 +171,9 @@ class FleetService:
             meta, change = self._meta(wish, stored, spec_changed=changed)
             hints = []
             if change is not Change.UNCHANGED:
-                repository.put_deployment(Deployment(ids.deployment_name(name), meta, spec))
-                hints = generations.refresh(repository, self._settings)
+                deployment = Deployment(ids.deployment_name(name), meta, spec)
+                repository.put_deployment(deployment)
+                hints = generations.refresh(repository, self._settings, generations.concerned(stored, deployment))
                 self._publish(session)
         generations.send(self._notifier, hints)
         return Applied(self.get_deployment(name), change)

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from controlplane.fleet import desired
 from controlplane.fleet.objects import CLOUD, Camera, Condition, Deployment, Fleet, Node, Releases, Transitions
 from controlplane.fleet.reports import CameraReport, DeploymentReport, ShadowReport, TrustReport
 from controlplane.fleet.selection import selection
@@ -137,11 +136,7 @@ def _utc(unix_ms: int) -> str:
 
 def boxes(deployment: Deployment, fleet: Fleet) -> list[Progress]:
     """How far each selected box is, by name; cloud nodes included."""
-    return [
-        progress(node, deployment, fleet)
-        for node in sorted(fleet.nodes, key=lambda item: item.name)
-        if desired.selects(deployment, node)
-    ]
+    return [progress(node, deployment, fleet) for node in fleet.running[deployment.name]]
 
 
 def node_conditions(node: Node, fleet: Fleet) -> list[Condition]:
@@ -174,7 +169,7 @@ def _trust_fresh(node: Node) -> list[Condition]:
 
 
 def _node_converged(node: Node, fleet: Fleet) -> Condition:
-    for deployment in desired.deployments_of(node, fleet.deployments):
+    for deployment in fleet.wanted[node.name]:
         step = progress(node, deployment, fleet)
         if step.step is not Step.UPDATED:
             message = f"{node.name} {step.message} (deployment {deployment.name})"

@@ -64,8 +64,14 @@ def _again(role: str, signed: Root | Targets) -> Root | Targets:
         expires=signed.expires,
         targets={path: metadata.target(_listing(path, signed)) for path in signed.targets},
         delegations=metadata.delegations(held) if signed.delegations else None,
-        unrecognized_fields={LAST_NUMBER: signed.unrecognized_fields.get(LAST_NUMBER)} if is_model(role) else {},
+        unrecognized_fields=_kept(signed) if is_model(role) else {},
     )
+
+
+def _kept(signed: Targets) -> dict[str, Any]:
+    """What a model's document says beside its releases; one of before floors were kept names none."""
+    told = signed.unrecognized_fields
+    return {LAST_NUMBER: told.get(LAST_NUMBER)} | {name: told[name] for name in (trust.FLOOR,) if name in told}
 
 
 def _listing(path: str, signed: Targets) -> Listing:
@@ -163,6 +169,9 @@ def _listed(after: Document, before: Document | None) -> Iterator[str]:
     most = max([0, *(each.number for each in after.listings)])
     if after.last_number > max(most, before.last_number if before else 0):
         yield f"numbers up to {after.last_number} are never given again"
+    highest = max([0, *(each.floor for each in after.listings)])
+    if after.floor > max(highest, before.floor if before else 0):
+        yield f"floor {after.floor}, which no release here brings: boxes run nothing below that number again"
 
 
 def _release(sign: str, item: Listing) -> Iterator[str]:

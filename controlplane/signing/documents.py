@@ -47,6 +47,8 @@ class Document:
     listings: tuple[Listing, ...] = ()
     assignments: tuple[Assignment, ...] = ()
     last_number: int = 0  # the highest that this model ever gave to a release
+    floor: int = 0  # the highest that a release of this model ever had
+    size: int = 0  # bytes
     named: Mapping[str, int] = field(default_factory=dict)  # role → version: of snapshot and timestamp
     stray: tuple[str, ...] = ()  # targets that have no place in this role
 

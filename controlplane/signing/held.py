@@ -12,6 +12,7 @@ the public keys that may sign; the one that it really signs for is its own.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from urllib.parse import parse_qsl
@@ -29,7 +30,7 @@ from securesystemslib.signer import (
     VaultSigner,
 )
 
-from controlplane.signing.keys import read_key, read_public
+from controlplane.signing.keys import read_key, read_public, told_by
 from protos.errors import Rejected
 
 __all__ = ["Signature", "Signer"]
@@ -41,6 +42,14 @@ PACKAGES = {
     "gcpkms": "google-cloud-kms",
     "azurekms": "azure-identity azure-keyvault-keys",
 }
+_FORMS = {
+    "hsm": (r"hsm:\d*(\?label=.+)?", "hsm:2?label=TOKEN"),
+    "hv": (r"hv:[^/]+(/\d+)?", "hv:NAME or hv:NAME/VERSION"),
+    "awskms": (r"awskms:.+", "awskms:ID"),
+    "gcpkms": (r"gcpkms:.+", "gcpkms:NAME"),
+    "azurekms": (r"azurekms://[^/]+/keys/[^/]+(/.+)?", "azurekms://VAULT.vault.azure.net/keys/NAME/VERSION"),
+}
+_INSTEAD = "name another; of a private key, 'longshore keys public file2:FILE' prints it"
 _PROBE = b"longshore: does this key answer to that name?"
 _NEEDS = {"hsm": "PYKCS11LIB", "hv": "VAULT_ADDR and VAULT_TOKEN"}
 _STRANGE = (
@@ -60,13 +69,21 @@ def is_uri(name: str) -> bool:
     return ":" in name and name.partition(":")[0] in SIGNER_FOR_URI_SCHEME
 
 
+def _check_form(scheme: str, name: str) -> None:
+    """Raises Rejected."""
+    form, example = _FORMS.get(scheme, (".*", ""))
+    if not re.fullmatch(form, name):
+        raise Rejected(f"{name!r} is no key URI of {scheme}:; write it like {example}")
+
+
 def public(name: str, ask: Ask) -> Key:
     """The public half of what a PEM file or a key URI names. Raises Rejected."""
     scheme, _, rest = name.partition(":")
     if not is_uri(name):
-        return read_public(Path(name))
+        return read_public(Path(name), _INSTEAD)
     if scheme == "file2":
         return read_key(Path(rest)).public_key
+    _check_form(scheme, name)
     try:
         return _imported(scheme, rest, ask)
     except Exception as error:
@@ -94,7 +111,9 @@ def opened(name: str, trusted: Iterable[Key], ask: Ask) -> Signer:
     """The signer that a file name or a key URI means; a URI's must be one of `trusted`. Raises Rejected."""
     if not is_uri(name):
         return read_key(Path(name))
-    scheme, name = name.partition(":")[0], _with_version(name)
+    scheme = name.partition(":")[0]
+    _check_form(scheme, name)
+    name = _with_version(name)
     reasons: list[Exception] = []
     for key in trusted:
         found = _tried(name, key, ask)
@@ -132,6 +151,8 @@ def _with_version(name: str) -> str:
 
 
 def _refused(scheme: str, error: Exception | None, what: str) -> Rejected:
+    if isinstance(error, Rejected):
+        return error  # nobody was there to say a PIN
     if isinstance(error, UnsupportedLibraryError):
         package = PACKAGES.get(scheme, "more")
         return Rejected(
@@ -141,6 +162,6 @@ def _refused(scheme: str, error: Exception | None, what: str) -> Rejected:
         return Rejected(f"{what} (no key is trusted yet); see 'longshore keys'")
     if type(error).__name__ in ("PinIncorrect", "PinLenRange", "PinInvalid"):
         return Rejected(f"{what}: the PIN is wrong; it was said once, and the token counts")
-    told = " ".join(str(error).split())[:200] or type(error).__name__
+    told = told_by(error)
     needed = f"; {scheme}: reads {_NEEDS[scheme]}" if scheme in _NEEDS else ""
     return Rejected(f"{what} ({told}){needed}; see 'longshore keys'")

@@ -19,15 +19,21 @@ from protos.trust import Listing
 
 @dataclass
 class _Model:
-    """What one model lists afterwards, by path, and the highest number that it ever gave."""
+    """What one model lists afterwards, by path, and the highest number and floor that it ever gave."""
 
     listings: dict[str, Listing]
     last_number: int
+    floor: int
     version: int
+
+    @classmethod
+    def of(cls, found: Document) -> _Model:
+        return cls({each.path: each for each in found.listings}, found.last_number, found.floor, found.version)
 
     def add(self, wish: Listing) -> None:
         before = self.listings.get(wish.path)
         self.last_number += before is None
+        self.floor = max(self.floor, wish.floor)
         number = before.number if before else self.last_number
         if wish.floor > number:
             raise Rejected(
@@ -102,15 +108,13 @@ def _changed(
 
 def _model_of(after: dict[str, _Model], documents: Mapping[str, Document], role: str) -> _Model:
     if role not in after:
-        found = documents.get(role) or Document(role, 0, 0)
-        after[role] = _Model({each.path: each for each in found.listings}, found.last_number, found.version)
+        after[role] = _Model.of(documents.get(role) or Document(role, 0, 0))
     return after[role]
 
 
 def signed_again(found: Document, signers: Sequence[Signer], now: int) -> bytes:
     """What a model lists, unchanged, by other keys or for another while."""
-    model = _Model({each.path: each for each in found.listings}, found.last_number, found.version)
-    return _written(found.role, model, signers, now)
+    return _written(found.role, _Model.of(found), signers, now)
 
 
 def _written(role: str, model: _Model, signers: Sequence[Signer], now: int) -> bytes:
@@ -118,6 +122,6 @@ def _written(role: str, model: _Model, signers: Sequence[Signer], now: int) -> b
         version=next_version(role, model.version, now),
         expires=metadata.expiry(role, now),
         targets={each.path: metadata.target(each) for each in model.listings.values()},
-        unrecognized_fields={LAST_NUMBER: model.last_number},
+        unrecognized_fields={LAST_NUMBER: model.last_number, trust.FLOOR: model.floor},
     )
     return metadata.signed(document, signers)

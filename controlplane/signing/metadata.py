@@ -56,6 +56,7 @@ def read(role: str, content: bytes, delegator: bytes, by: str) -> Document:
         expires=int(found.signed.expires.timestamp()),
         signed_by=frozenset(checked.signed),
         threshold=checked.threshold,
+        size=len(content),
         **_said(role, found.signed),
     )
 
@@ -106,17 +107,20 @@ def _delegations(signed: Targets) -> dict[str, Any]:
 
 def _targets(role: str, signed: Targets) -> dict[str, Any]:
     if role.startswith("model-"):
-        return {"listings": tuple(_listings(signed)), "last_number": _last_number(signed)}
+        listings = tuple(_listings(signed))
+        last_number = _highest(signed, LAST_NUMBER, (each.number for each in listings))
+        floor = _highest(signed, trust.FLOOR, (each.floor for each in listings))
+        return {"listings": listings, "last_number": last_number, "floor": floor}
     if role == trust.ASSIGN:
         return {"assignments": tuple(_assignment(each) for _, each in sorted(signed.targets.items()))}
     return {"stray": tuple(sorted(signed.targets))}
 
 
-def _last_number(signed: Targets) -> int:
-    found = signed.unrecognized_fields.get(LAST_NUMBER, 0)
+def _highest(signed: Targets, name: str, listed: Iterable[int]) -> int:
+    found = signed.unrecognized_fields.get(name, 0)
     if not isinstance(found, int) or isinstance(found, bool):
-        raise Rejected(f"signed metadata: {LAST_NUMBER} must be a whole number")
-    return max([found, *(each.number for each in _listings(signed))])
+        raise Rejected(f"signed metadata: {name} must be a whole number")
+    return max([found, *listed])
 
 
 def _listings(signed: Targets) -> list[Listing]:
@@ -181,7 +185,9 @@ def _sign(document: Metadata[Any], signer: Signer) -> Signature:
     try:
         return document.sign(signer, append=True)
     except RepositoryError as error:
-        raise Rejected(f"a key did not sign ({error.__cause__ or error}); see that it is reachable") from error
+        raise Rejected(
+            f"a key did not sign ({keys.told_by(error.__cause__ or error)}); see that it is reachable"
+        ) from error
 
 
 def with_signatures(role: str, content: bytes, signatures: Mapping[str, str]) -> bytes:

@@ -19,7 +19,7 @@ from protos.trust import Listing
 TOP = frozenset({trust.ROOT, trust.TARGETS, trust.SNAPSHOT, trust.TIMESTAMP})
 _HIGHEST = 1 << 53  # of a version: more can be no time, and no client's number
 _LONGEST_WORD, _LONGEST_NAME = 63, 200  # letters of a device class or a version, and of who signed
-_AGAIN = "somebody else signed meanwhile; run the same command again"
+AGAIN = "somebody else signed meanwhile; run the same command again"
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,23 @@ def judge(upload: Upload, *, proposed: bool = False) -> None:
     for role in sorted(upload.roles):
         _newer(role, upload)
         _fresh(role, upload)
+        check_size(upload.after[role])
     for role, rules in ((trust.TARGETS, _targets), (trust.MODELS, _models)):
         if role in upload.roles:
             rules(upload)
     for role in sorted(filter(is_model, upload.roles)):
         _model(role, upload)
     _able(upload)
+
+
+def check_size(found: Document) -> None:
+    """Raises Rejected: no box would read all of it."""
+    if found.size > trust.MOST_BYTES:
+        less = "fewer Deployments" if found.role == trust.ASSIGN else "fewer releases of one model, or fewer models"
+        raise Rejected(
+            f"{found.role}.json would have {found.size} bytes, and boxes read {trust.MOST_BYTES}; have {less}, and "
+            "nothing was changed now"
+        )
 
 
 def _allowed(role: str) -> None:
@@ -80,7 +91,7 @@ def _allowed(role: str) -> None:
 def _newer(role: str, upload: Upload) -> None:
     before, after = upload.before.get(role), upload.after[role]
     if before is not None and after.version <= before.version:
-        raise Conflict(f"{role}.json has version {after.version}, and {before.version} is here; {_AGAIN}")
+        raise Conflict(f"{role}.json has version {after.version}, and {before.version} is here; {AGAIN}")
     if role == trust.ROOT and before is not None and after.version != before.version + 1:
         raise Rejected(f"root.json must be version {before.version + 1}, one above the last: boxes climb step by step")
     if after.version >= _HIGHEST:
@@ -124,7 +135,7 @@ def _models(upload: Upload) -> None:
     if models.stray:
         raise Rejected(f"models.json lists {models.stray[0]}; releases are listed by their model's own document")
     if before is not None and (lost := before.delegated.keys() - models.delegated.keys()):
-        raise Conflict(f"models.json lacks {min(lost)}; {_AGAIN}")
+        raise Conflict(f"models.json lacks {min(lost)}; {AGAIN}")
 
 
 def _model(role: str, upload: Upload) -> None:
@@ -135,7 +146,12 @@ def _model(role: str, upload: Upload) -> None:
         raise Rejected(f"{role}.json gives one number to two releases")
     if after.last_number < before.last_number:
         raise Conflict(
-            f"{role}.json knows numbers up to {after.last_number}, and {before.last_number} was given; {_AGAIN}"
+            f"{role}.json knows numbers up to {after.last_number}, and {before.last_number} was given; {AGAIN}"
+        )
+    if after.floor < before.floor:
+        raise Rejected(
+            f"{role}.json has the floor {after.floor}, and {before.floor} holds; a floor is never taken back, so sign "
+            "with a 'longshore' as new as this control plane"
         )
     for each in after.listings:
         if each.model != role.removeprefix("model-"):
@@ -144,7 +160,7 @@ def _model(role: str, upload: Upload) -> None:
     lost = listed.keys() - {each.path for each in after.listings} - upload.withdrawn
     if lost:
         raise Conflict(
-            f"{role}.json no longer lists {min(lost)}; withdraw it by name, or, if you did not mean to: {_AGAIN}"
+            f"{role}.json no longer lists {min(lost)}; withdraw it by name, or, if you did not mean to: {AGAIN}"
         )
 
 
@@ -159,10 +175,12 @@ def _listing(item: Listing, before: Listing | None, last_number: int, upload: Up
         raise Rejected(f"{item.path} is listed with other content than the registry has; sign what was pushed")
     if not _storable(item):
         raise Rejected(f"{item.path} has words of its signer that are too long, or no single line")
+    if item.floor > item.number:
+        raise Rejected(f"{item.path} is number {item.number} with a floor of {item.floor}, so that no box would run it")
     if before is not None and (before.digest, before.number) != (item.digest, item.number):
         raise Rejected(f"{item.path} is listed already, with another number or digest; neither ever changes")
     if before is None and item.number <= last_number:
-        raise Conflict(f"{item.path} has number {item.number}, and {last_number} was given already; {_AGAIN}")
+        raise Conflict(f"{item.path} has number {item.number}, and {last_number} was given already; {AGAIN}")
 
 
 def _storable(item: Listing) -> bool:

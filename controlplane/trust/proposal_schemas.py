@@ -11,18 +11,19 @@ from controlplane.schemas import Answer, Body
 from controlplane.shape import moment
 from controlplane.signing.counting import Need
 from controlplane.trust.proposals import Proposal
+from controlplane.trust.schemas import RoleName, Text
 
 Hex = Annotated[str, StringConstraints(pattern="^[0-9a-f]{2,4096}$")]
 KeyId = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 
 
 class NewProposal(Body):
-    documents: dict[str, str] = Field(min_length=1, description="by role, each the text so far, with signatures")
+    documents: dict[RoleName, Text] = Field(min_length=1, description="by role, each the text so far, with signatures")
     withdraw: list[str] = Field(default_factory=list, description="releases, NAME@VERSION, that may be listed no more")
 
 
 class NewSignatures(Body):
-    signatures: dict[str, dict[KeyId, Hex]] = Field(min_length=1, description="role → id of key → signature")
+    signatures: dict[RoleName, dict[KeyId, Hex]] = Field(min_length=1, description="role → id of key → signature")
 
 
 class NeedAnswer(Answer):

@@ -17,6 +17,7 @@ from controlplane.ports import Clock
 from controlplane.signing import changes, counting, proposal
 from controlplane.signing.counting import Need
 from controlplane.signing.proposal import SHORT, Signatures
+from controlplane.trust.judging import AGAIN
 from controlplane.trust.repository import PENDING, ProposalRepository, TrustRepository
 from controlplane.trust.service import TrustService
 from protos.errors import Rejected
@@ -104,11 +105,13 @@ class ProposalService:
     def cancel(self, name: str, who: str) -> None:
         """Raises NotFound, Conflict: it is closed already."""
         with self._database.begin() as session:
+            TrustRepository(session).lock()  # who cancelled it was told so: nobody publishes it at the same moment
             self._close(self._open(session, name), CANCELLED, who)
 
     def sweep(self) -> None:
         """Let lapse what waited too long, forget what was closed long ago. Raises Retryable."""
         with self._database.begin() as session:
+            TrustRepository(session).lock()
             repository = ProposalRepository(session)
             for row in repository.lapsed(self._now_ms):
                 self._close(row, LAPSED, "")
@@ -159,7 +162,7 @@ class ProposalService:
         try:
             self._trust.weigh(session, _documents(row), frozenset(row.withdrawn))
         except Rejected as error:
-            return str(error)
+            return str(error).removesuffix(f"; {AGAIN}")
         return ""
 
     def _settled(self, session: Session, row: tables.Proposal, before: Mapping[str, bytes], who: str) -> Proposal:

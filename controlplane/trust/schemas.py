@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
 
 from controlplane.listing import WholeList
 from controlplane.schemas import Answer, Body
@@ -12,9 +14,13 @@ from controlplane.trust.ports import PublicKey
 from controlplane.trust.service import Role
 from protos import trust
 
+# Without a constraint, half of a surrogate pair would pass for a string, and be no UTF-8.
+RoleName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+Text = Annotated[str, StringConstraints(min_length=1)]
+
 
 class NewDocuments(Body):
-    documents: dict[str, str] = Field(min_length=1, description="by role, each the very text that was signed")
+    documents: dict[RoleName, Text] = Field(min_length=1, description="by role, each the very text that was signed")
     withdraw: list[str] = Field(default_factory=list, description="releases, NAME@VERSION, that may be listed no more")
 
 

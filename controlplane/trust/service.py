@@ -23,12 +23,16 @@ from controlplane.trust.judging import Registered, Upload
 from controlplane.trust.ports import Notary, PublicKey
 from controlplane.trust.repository import TrustRepository
 from protos import trust
-from protos.errors import Retryable
+from protos.errors import Fatal, Rejected, Retryable
 from protos.ids import ModelName, Version
 from protos.trust import Listing
 
 log = logging.getLogger(__name__)
 _FILE = re.compile(r"(?:([1-9][0-9]{0,15})\.)?([a-z0-9-]{1,80})\.json")
+SHARE = (
+    "put copies of the other's ca, trust and grant.key in place of those in this state folder, and start again: see "
+    "docs/operations.md"
+)
 _NEWEST = (trust.TIMESTAMP, trust.ROOT)  # what is asked for without a number
 
 
@@ -67,6 +71,10 @@ class TrustService:
         with self._database.read() as session:
             return TrustRepository(session).newest().get(trust.ROOT, b"")
 
+    def version(self, session: Session) -> int:
+        """Of the newest timestamp; 0 before there is one."""
+        return TrustRepository(session).version(trust.TIMESTAMP)
+
     # ---- what people see ----
 
     def roles(self) -> list[Role]:
@@ -88,12 +96,33 @@ class TrustService:
     # ---- what comes from outside ----
 
     def begin(self, first: Callable[[], Mapping[str, bytes]]) -> bool:
-        """Take the first documents, where there are none yet; whether that was now. Raises Rejected, Conflict."""
+        """Take the first documents, where there are none yet; whether that was now. Of two that begin, one does.
+
+        Raises:
+            Rejected: what is first breaks a rule.
+            Fatal: another control plane on this database began a moment before.
+        """
         with self._database.read() as session:
             if TrustRepository(session).version(trust.ROOT):
                 return False
-        self.take(first())
+        documents = first()
+        try:
+            self.take(documents)
+        except Rejected as error:
+            if self.root() in (b"", documents[trust.ROOT]):
+                raise
+            raise Fatal(f"another control plane began on this database just now, with other keys; {SHARE}") from error
         return True
+
+    def check_shared(self) -> None:
+        """This one signs what others on the same database sign. Raises Fatal where it has none of their keys."""
+        with self._database.read() as session:
+            contents = TrustRepository(session).newest()
+        if not any(self._notary.able(contents, role) for role in trust.ONLINE):
+            raise Fatal(
+                f"this database's signed metadata was begun elsewhere, and none of its online keys is here; {SHARE}; "
+                "where they are lost, start with --without-online-keys and run 'longshore keys rotate'"
+            )
 
     def take(self, documents: Mapping[str, bytes], withdrawn: frozenset[str] = frozenset()) -> tuple[str, ...]:
         """Keep signed documents, by role, all or none, and publish what follows; the roles that were new.
@@ -158,7 +187,10 @@ class TrustService:
     # ---- what is signed here ----
 
     def publish(self, session: Session) -> None:
-        """Sign what is due, in the caller's transaction. Without a key that may, all stays as it is and is logged."""
+        """Sign what is due, in the caller's transaction. Without a key that may, all stays as it is and is logged.
+
+        Raises Rejected: it would be longer than what boxes read.
+        """
         repository = TrustRepository(session)
         repository.lock()
         self._settle(session, repository.newest())
@@ -166,15 +198,15 @@ class TrustService:
     def keep_fresh(self) -> None:
         """Publish in a transaction of its own; cheap when nothing is due. Raises Retryable."""
         with self._database.read() as session:
-            idle = not self._due(session, TrustRepository(session).newest())[1]
+            idle = not self._due(session, TrustRepository(session).newest(), _lives(session))[1]
         if not idle:
             with self._database.begin() as session:
                 self.publish(session)
 
     def _settle(self, session: Session, contents: Mapping[str, bytes]) -> None:
         contents = dict(contents)
-        wanted, roles = self._due(session, contents)
         lives = _lives(session)
+        wanted, roles = self._due(session, contents, lives)
         for role in roles:
             if not self._notary.able(contents, role):
                 log.error("no key here may sign %s; see 'longshore keys', and docs/operations.md for what to do", role)
@@ -184,18 +216,22 @@ class TrustService:
             except Retryable as error:
                 log.error("%s is signed later: %s", role, error)
                 return
+            made = self._notary.read(contents, role)
+            judging.check_size(made)
             repository = TrustRepository(session)
-            repository.add(self._notary.read(contents, role), contents[role], self._now_ms())
+            repository.add(made, contents[role], self._now_ms())
             repository.prune(role, self._now_ms())
 
-    def _due(self, session: Session, contents: Mapping[str, bytes]) -> tuple[due.Wanted, tuple[str, ...]]:
+    def _due(
+        self, session: Session, contents: Mapping[str, bytes], lives: Mapping[str, int]
+    ) -> tuple[due.Wanted, tuple[str, ...]]:
         if trust.ROOT not in contents:
             return (), ()
         repository = TrustRepository(session)
         digests = {key: found.digest for key, found in repository.releases().items()}
         wanted = due.assignments(FleetRepository(session).deployments(), repository.listings(), digests)
         documents = {role: self._notary.read(contents, role) for role in contents}
-        return wanted, due.due(documents, wanted, self._now_ms() // 1000, _lives(session))
+        return wanted, due.due(documents, wanted, self._now_ms() // 1000, lives)
 
     def forget_unused_keys(self) -> None:
         """Of a rotation that is over. Raises Retryable."""

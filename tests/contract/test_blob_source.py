@@ -15,15 +15,21 @@ import pytest
 from agent.adapters.blob_directory import DirectoryBlobs
 from agent.adapters.blob_https import HttpsBlobs, Patience, pinned
 from agent.adapters.blob_memory import MemoryBlobs
+from agent.adapters.blob_site import SiteBlobs
 from agent.ports import BlobSource, Grant
+from agent.site.first import SiteFirst
+from agent.site.kept import KeptBlobs
+from agent.site.standing import Standing
 from controlplane.registry import chunking
 from protos.errors import Retryable
 from protos.ids import Digest, digest_of, hex_of
+from protos.manifest import FileEntry
 from tests.sim.authority import SimAuthority
 from tests.sim.blobs import SimBlobs
 from tests.sim.clock import FakeClock
 from tests.sim.https import Reply, Request, SimHttps, collect, ranged
-from tests.sim.releases import content, make
+from tests.sim.releases import content, make, of_files
+from tests.sim.site import SimSite
 
 BODY = content("blob", 700_000)
 DIGEST = digest_of(BODY)
@@ -60,7 +66,19 @@ async def https(folder: Path) -> AsyncIterator[HttpsBlobs]:
         yield HttpsBlobs(lambda: Grant(f"{server.url}/blobs", "leave"), lambda: trust)
 
 
-@pytest.fixture(params=["memory", "directory", "directory of sha256", "https", "sim"])
+@contextlib.asynccontextmanager
+async def site(folder: Path) -> AsyncIterator[SimSite]:
+    """A site cache that has them, as files of one release."""
+    cache = SimSite(folder, MemoryBlobs({}))
+    entries = [FileEntry(f"{len(body)}", digest, len(body), "model") for digest, body in BLOBS.items()]
+    cache.install(of_files(entries, BLOBS))
+    async with cache.running():
+        yield cache
+
+
+@pytest.fixture(
+    params=["memory", "directory", "directory of sha256", "https", "sim", "site cache", "site cache first", "kept"]
+)
 async def source(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[BlobSource]:
     if request.param == "memory":
         yield MemoryBlobs(BLOBS, {DIGEST: TABLE})
@@ -69,6 +87,16 @@ async def source(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
         blobs._blobs.update(BLOBS)
         blobs.tables[DIGEST] = TABLE
         yield blobs
+    elif request.param == "site cache":
+        async with site(tmp_path) as cache:
+            yield SiteBlobs(cache.url, cache.clock)
+    elif request.param == "kept":
+        async with site(tmp_path) as cache:
+            yield KeptBlobs(cache.own)
+    elif request.param == "site cache first":
+        async with site(tmp_path) as cache:
+            network = MemoryBlobs(BLOBS, {DIGEST: TABLE})
+            yield SiteFirst(SiteBlobs(cache.url, cache.clock), network, Standing(cache.url))
     elif request.param == "https":
         async with https(tmp_path) as source:
             yield source
@@ -96,9 +124,9 @@ async def test_a_fetch_ends_where_it_is_told_to(source: BlobSource, offset: int,
 
 
 async def test_a_table_is_had_whole_or_not_at_all(source: BlobSource) -> None:
-    """A stick has none."""
+    """A stick has none, nor has a site cache."""
     had = await source.table(DIGEST, len(TABLE))
-    assert had == (None if isinstance(source, DirectoryBlobs) else TABLE)
+    assert had == (None if isinstance(source, (DirectoryBlobs, KeptBlobs, SiteBlobs)) else TABLE)
     assert await source.table(DIGEST, len(TABLE) - 1) is None
 
 

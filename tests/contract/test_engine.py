@@ -1,4 +1,4 @@
-"""The Engine port's contract: one body, run against the worker process and against the fake."""
+"""The Engine port's contract: one body, run against the worker process with each runtime, and the fake."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from agent.types import Geometry, Tap
 from agent.workers.memory import SharedSlots
 from protos.errors import Rejected, Retryable
 from protos.ids import CameraName, DeploymentName
+from tests.servers.require import openvino
 from tests.sim.clock import settle
 from tests.sim.engine import FakeEngine, RealClock
 from tests.sim.models import BOXES, Sample, as_spec, detector, identity, menagerie, picky, sum_model
@@ -49,11 +50,12 @@ class Harness:
     make: Callable[[], Engine]
     crash: Callable[[Engine], Awaitable[None]]
     made: list[Engine]
+    provider: str = "cpu"
 
     async def started(self, sample: Sample) -> Engine:
         engine = self.make()
         self.made.append(engine)
-        await engine.start(sample.spec)
+        await engine.start(replace(sample.spec, provider=self.provider))
         return engine
 
 
@@ -68,9 +70,12 @@ async def _crash_worker(engine: Engine) -> None:
     os.kill(engine.pid, signal.SIGKILL)
 
 
-@pytest.fixture(params=["worker", "fake"])
+@pytest.fixture(params=["worker", "openvino", "fake"])
 async def harness(request: pytest.FixtureRequest) -> AsyncIterator[Harness]:
-    if request.param == "worker":
+    if request.param == "openvino":
+        openvino()
+        made = Harness(OnnxEngine, _crash_worker, [], "openvino-f32")
+    elif request.param == "worker":
         made = Harness(OnnxEngine, _crash_worker, [])
     else:
         made = Harness(lambda: FakeEngine(SAMPLES, RealClock(), most=8), _crash_fake, [])
@@ -195,7 +200,7 @@ async def test_a_model_that_does_not_load_is_refused(harness: Harness) -> None:
     engine = harness.make()
     harness.made.append(engine)
     with pytest.raises(Rejected):
-        await engine.start(as_spec(b"no model at all"))
+        await engine.start(replace(as_spec(b"no model at all"), provider=harness.provider))
 
 
 async def test_boxes_of_a_frame_are_on_the_picture(harness: Harness) -> None:
@@ -457,7 +462,7 @@ async def test_an_engine_is_ready_while_it_can_answer(harness: Harness) -> None:
     engine = harness.make()
     harness.made.append(engine)
     assert not engine.ready
-    await engine.start(identity("INT64").spec)
+    await engine.start(replace(identity("UINT8").spec, provider=harness.provider))
     assert engine.ready
     await engine.close()
     assert not engine.ready

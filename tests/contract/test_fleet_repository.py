@@ -9,10 +9,11 @@ import pytest
 
 from controlplane import tables
 from controlplane.db import Database
+from controlplane.fleet import repository as repository_module
 from controlplane.fleet import selectors
 from controlplane.fleet.objects import Camera, Deployment, Meta, Node
 from controlplane.fleet.reports import CameraReport, DeploymentReport, Inventory, Problem, Report
-from controlplane.fleet.repository import FleetRepository
+from controlplane.fleet.repository import FleetRepository, Told
 from controlplane.fleet.selectors import parse
 from controlplane.fleet.specs import CameraSpec, DeploymentSpec, NodeSpec, OffloadSpec
 from controlplane.fleet.watching import Motion
@@ -97,7 +98,7 @@ def test_presence_desired_state_and_watch_are_kept_apart(database: Database) -> 
     with database.begin() as session:
         repository = FleetRepository(session)
         repository.put_presence(QUAY, online=True)
-        repository.put_desired(QUAY, 7, "f" * 64)
+        repository.put_desired([Told(QUAY, 7, "f" * 64)])
         repository.put_watch(QUAY, 12345)
     node = stored(database)
     assert (node.online, node.desired_generation, node.desired_fingerprint) == (True, 7, "f" * 64)
@@ -186,7 +187,7 @@ def test_a_deleted_node_is_gone_its_certificates_are_revoked_and_it_may_come_bac
     with database.begin() as session:
         repository = FleetRepository(session)
         repository.put_report(QUAY, REPORT, 1000)
-        repository.put_desired(QUAY, 7, "f" * 64)
+        repository.put_desired([Told(QUAY, 7, "f" * 64)])
         issued = {"serial": "1", "fingerprint": "a" * 64, "public_key": "b" * 64, "created_ms": 1, "not_after_ms": 2}
         session.add(tables.Certificate(node_id=QUAY, **issued))
     with database.begin() as session:
@@ -200,7 +201,11 @@ def test_a_deleted_node_is_gone_its_certificates_are_revoked_and_it_may_come_bac
     assert (back.report, back.online, back.last_seen_unix_ms, back.desired_generation) == (Report(), False, 0, 0)
 
 
-def test_the_surroundings_of_a_box_are_itself_the_cloud_nodes_and_its_cameras(database: Database) -> None:
+@pytest.mark.parametrize("many", [False, True])
+def test_the_surroundings_of_a_box_are_itself_the_cloud_nodes_its_cameras_and_what_it_runs(
+    database: Database, monkeypatch: pytest.MonkeyPatch, *, many: bool
+) -> None:
+    monkeypatch.setattr(repository_module, "MOST_NAMED", 0 if many else 100)
     for name, role in (("quay-1", "edge"), ("quay-2", "edge"), ("cloud-1", "cloud")):
         admit(database, name, role)
     other = replace(GATE, name=CameraName("berth"), spec=CameraSpec(NodeId("quay-2"), "synthetic://x"))
@@ -208,11 +213,16 @@ def test_the_surroundings_of_a_box_are_itself_the_cloud_nodes_and_its_cameras(da
         repository = FleetRepository(session)
         repository.put_camera(GATE)
         repository.put_camera(other)
+        repository.put_deployment(WATCH)
+        for name, box in (("apart", "quay-2"), ("mine", "quay-1")):
+            spec = replace(WATCH.spec, node_selector=parse(f"node={box}"))
+            repository.put_deployment(replace(WATCH, name=DeploymentName(name), spec=spec))
     with database.read() as session:
         repository = FleetRepository(session)
         node = repository.node(QUAY)
         assert node is not None
         around = repository.surroundings(node)
+        assert [item.name for item in around.wanted[QUAY]] == ["mine", "watch"]
         assert [item.name for item in around.nodes] == ["quay-1", "cloud-1"]
         assert around.cameras == (GATE,)
         assert [item.name for item in repository.fleet().nodes] == ["cloud-1", "quay-1", "quay-2"]
@@ -239,6 +249,6 @@ def test_who_locks_a_node_waits_for_the_one_who_holds_it_and_sees_what_he_did(da
         held.set()
         thread.join(0.05)
         assert seen == []
-        repository.put_desired(QUAY, 8, "f" * 64)
+        repository.put_desired([Told(QUAY, 8, "f" * 64)])
     thread.join(10)
     assert seen == [8]

@@ -14,6 +14,7 @@ import pytest_asyncio
 from sandbox import kernel, landlock
 from tests.hostile import corpus
 from tests.hostile.forced import SERVING_SECONDS, ForcedBox, forced_box, opened
+from tests.servers import require
 
 SEED, COUNT = 0, 18
 OFFERED = landlock.version() >= landlock.NETWORK_VERSION and kernel.machine() is not None
@@ -21,9 +22,11 @@ pytestmark = pytest.mark.skipif(not OFFERED, reason="this kernel lacks a layer; 
 NAMES = [model.name for model in corpus.sample(corpus.everything(), COUNT, SEED) if model.family != "flipped"]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def box(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ForcedBox]:
-    async with forced_box(tmp_path_factory.mktemp("box")) as made:
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["cpu", "openvino-f32"])
+async def box(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> AsyncIterator[ForcedBox]:
+    if request.param != "cpu":
+        require.openvino()
+    async with forced_box(tmp_path_factory.mktemp("box"), request.param) as made:
         yield made
 
 

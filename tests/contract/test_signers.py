@@ -18,7 +18,7 @@ from agent.adapters.tuf_metadata import TufMetadata
 from agent.trust.errors import Absent
 from agent.trust.metadata import Get
 from controlplane.adapters import keys_elsewhere
-from controlplane.signing import held, keys, rotation
+from controlplane.signing import ceremony, held, keys, metadata, rotation
 from controlplane.signing.documents import RELEASE
 from controlplane.signing.keys import new_key, read_key, write_key
 from controlplane.signing.rotation import Trusted, rotated
@@ -325,3 +325,24 @@ def test_a_key_whose_packages_are_missing_says_which(
 
 def _curve() -> keys.Key:
     return keys.CryptoSigner.generate_ecdsa().public_key
+
+
+def test_of_a_service_that_went_away_what_the_network_said_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    _needs("hvac")
+    with SimVault() as vault:
+        assert isinstance(vault, SimVault)
+        for name, value in vault.environment.items():
+            monkeypatch.setenv(name, value)
+        signer = held.opened("hv:release", [held.public("hv:release", lambda _what: "")], lambda _what: "")
+    with pytest.raises(Rejected, match=r"tells no public key \(Connection refused\); hv: reads VAULT_ADDR"):
+        held.public("hv:release", lambda _what: "")
+    root = metadata.signed(ceremony.root(1, dict.fromkeys(rotation.IN_ROOT, ([_curve()], 1)), int(time.time())), ())
+    with pytest.raises(Rejected, match=r"a key did not sign \(Connection refused\); see that it is reachable"):
+        metadata.signature(trust.ROOT, root, signer)
+
+
+def test_a_failure_without_words_is_told_by_its_kind() -> None:
+    class DeviceRemoved(Exception):
+        pass
+
+    assert keys.told_by(DeviceRemoved()) == "DeviceRemoved"

@@ -6,17 +6,21 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from controlplane import tables
 from controlplane.adapters.notary import FolderNotary
 from controlplane.adapters.trust_files import first_documents
 from controlplane.db import Database
+from controlplane.errors import Conflict
 from controlplane.fleet.repository import FleetRepository
 from controlplane.signing.documents import Document
 from controlplane.trust.judging import Registered
+from controlplane.trust.proposals import ProposalService
 from controlplane.trust.repository import KEEP_MS, KEEP_VERSIONS, PENDING, ProposalRepository, TrustRepository
 from controlplane.trust.service import TrustService
 from protos import trust
-from protos.errors import LongshoreError
+from protos.errors import Fatal, LongshoreError
 from protos.ids import ModelName, Version, digest_of
 from protos.trust import Listing
 from tests.sim.clock import FakeClock
@@ -98,6 +102,52 @@ def test_unsigned_is_what_no_listing_names_with_its_digest(database: Database) -
         assert FleetRepository(session).unsigned() == frozenset()
 
 
+def test_of_two_control_planes_that_begin_at_once_with_keys_of_their_own_one_begins(
+    database: Database, tmp_path: Path
+) -> None:
+    clock, together = FakeClock(), threading.Barrier(2)
+    begun: list[str] = []
+    refused: list[LongshoreError] = []
+
+    def begin(name: str) -> None:
+        folder = tmp_path / name
+
+        def first() -> dict[str, bytes]:
+            documents = first_documents(folder / "trust", folder / "keys", int(clock.unix()))
+            together.wait(60)  # neither has found a root
+            return documents
+
+        try:
+            TrustService(database, FolderNotary(folder / "trust"), clock).begin(first)
+            begun.append(name)
+        except LongshoreError as error:
+            refused.append(error)
+
+    threads = [threading.Thread(target=begin, args=(name,)) for name in ("one", "other")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(begun) == 1
+    assert isinstance(refused[0], Fatal)
+    assert "another control plane began on this database just now" in str(refused[0])
+    with database.read() as session:
+        root = TrustRepository(session).newest()[trust.ROOT]
+    assert root == (tmp_path / begun[0] / "keys" / "root.json").read_bytes()
+    TrustService(database, FolderNotary(tmp_path / begun[0] / "trust"), clock).check_shared()
+
+
+def test_one_that_comes_later_without_the_keys_does_not_start(database: Database, tmp_path: Path) -> None:
+    clock = FakeClock()
+    first = TrustService(database, FolderNotary(tmp_path / "trust"), clock)
+    first.begin(lambda: first_documents(tmp_path / "trust", tmp_path / "keys", int(clock.unix())))
+    later = TrustService(database, FolderNotary(tmp_path / "later"), clock)
+    assert not later.begin(lambda: first_documents(tmp_path / "later", tmp_path / "more", int(clock.unix())))
+    assert not (tmp_path / "more").exists()
+    with pytest.raises(Fatal, match=r"begun elsewhere, and none of its online keys is here; put copies of the other's"):
+        later.check_shared()
+
+
 def test_replicas_that_sign_at_once_sign_one_after_the_other(database: Database, tmp_path: Path) -> None:
     clock = FakeClock()
     notary = FolderNotary(tmp_path / "trust")
@@ -153,3 +203,29 @@ def test_a_proposal_is_forgotten_long_after_it_was_closed_and_never_while_it_wai
     with database.read() as session:
         left = [name for name in ("waits", "old", "new") if ProposalRepository(session).row(name)]
     assert left == ["waits", "new"]
+
+
+def test_a_proposal_is_not_cancelled_while_somebody_publishes_it(database: Database, tmp_path: Path) -> None:
+    clock = FakeClock(unix=0)
+    services = TrustService(database, FolderNotary(tmp_path / "trust"), clock)
+    add(database, "root", 1)
+    propose(database, "it", 0)
+    told: list[str] = []
+
+    def cancel() -> None:
+        try:
+            ProposalService(database, services, clock).cancel("it", "bo")
+            told.append("cancelled")
+        except Conflict as error:
+            told.append(str(error))
+
+    canceller = threading.Thread(target=cancel)
+    with database.begin() as session:
+        TrustRepository(session).lock()
+        canceller.start()
+        canceller.join(0.5)  # as far as it comes meanwhile
+        row = ProposalRepository(session).row("it")
+        assert row is not None
+        row.state, row.closed_ms, row.closed_by = "published", 1, "ann"
+    canceller.join(60)
+    assert told == ["proposal it was published by ann and never comes back; propose it anew"]

@@ -72,14 +72,15 @@ class Watched:
 
 
 class ForcedBox:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, provider: str) -> None:
         self.canary = _canary(folder / "canary")
         self.confined: list[Confined] = []
         self._engines: list[OnnxEngine] = []
         self._locked: set[int | None] = set()
         self._blobs, clock = SimBlobs(), SystemClock()
         self._state = SqliteState(folder / "state.db")
-        self.board = Board(AgentConfig(threads=1), clock, SimCaptures(), self._engine, lambda _: None)
+        config = AgentConfig(provider=provider, threads=1)
+        self.board = Board(config, clock, SimCaptures(), self._engine, lambda _: None)
         measured = Measured(self._state, "cpu")
         trust, approvals = SimTrust(), Approvals(self._state)
         ports = Ports(self._blobs, DiskReleaseStore(folder), self.board, trust, approvals, measured=measured)
@@ -166,11 +167,11 @@ class ForcedBox:
 
 
 @asynccontextmanager
-async def forced_box(folder: Path) -> AsyncIterator[ForcedBox]:
+async def forced_box(folder: Path, provider: str = "cpu") -> AsyncIterator[ForcedBox]:
     """One whose good release answers."""
     before = patience.LOAD_SECONDS["cpu"]
     patience.LOAD_SECONDS["cpu"] = LOAD_SECONDS
-    box = ForcedBox(folder)
+    box = ForcedBox(folder, provider)
     try:
         box.updater.start()
         await box.recover()

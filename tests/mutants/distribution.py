@@ -60,7 +60,7 @@ BYTES = (
         "bytes-of-a-file",
         "Of a file no more bytes are taken than its manifest says.",
         "agent/adapters/blob_https.py",
-        "                wanted = wanted[: int(min(left, len(wanted)))]\n",
+        "        wanted = wanted[: int(min(left, len(wanted)))]\n",
         "",
         (f"{_BLOBS}test_a_server_that_knows_no_range_is_read_up_to_where_it_was_told_to",),
     ),
@@ -79,6 +79,14 @@ BYTES = (
         "                if len(content) > most:\n",
         "                if False:\n",
         (f"{_HTTPS}test_a_byte_too_many_is_refused_and_no_more_are_taken",),
+    ),
+    Mutant(
+        "bytes-of-metadata-whoever-says-more",
+        "No more of a document is read than any may have, however long signed metadata says it is.",
+        "agent/adapters/tuf_metadata.py",
+        "min(max_length, names.MOST_BYTES)",
+        "max_length",
+        (f"{_ATTACK}test_however_long_a_thief_of_online_keys_says_that_a_document_is_no_more_of_it_is_read",),
     ),
     Mutant(
         "minimum-rate",
@@ -239,6 +247,14 @@ FLOORS = (
             f"{_AGREE}test_a_number_below_the_floor_is_refused",
             f"{_ATTACK}test_a_release_below_the_floor_is_refused_by_name_though_the_listing_with_the_floor_is_gone",
         ),
+    ),
+    Mutant(
+        "release-floor-outlasts-its-release",
+        "The floor of a model holds for a box that never saw the release which brought it.",
+        "agent/adapters/tuf_metadata.py",
+        "    kept = said.unrecognized_fields.get(names.FLOOR, 0)\n",
+        "    kept = 0\n",
+        (f"{_ATTACK}test_a_box_that_never_saw_the_release_which_brought_a_floor_keeps_it_all_the_same",),
     ),
     Mutant(
         "release-floor-rises",

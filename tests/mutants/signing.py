@@ -147,6 +147,33 @@ VERSIONS = (
         (f"{_JUDGED}test_what_was_listed_keeps_its_number",),
     ),
     Mutant(
+        "floor-is-written",
+        "A model's document names the highest floor that any of its releases had, listed or not.",
+        "controlplane/signing/listing.py",
+        "trust.FLOOR: model.floor}",
+        "trust.FLOOR: max((each.floor for each in model.listings.values()), default=0)}",
+        (f"{_SERVICE}test_a_floor_outlasts_the_release_that_brought_it",),
+    ),
+    Mutant(
+        "floor-never-sinks",
+        "No upload lowers the floor of a model.",
+        _JUDGING,
+        "    if after.floor < before.floor:\n",
+        "    if False:\n",
+        (f"{_JUDGED}test_the_floor_of_a_model_never_sinks",),
+    ),
+    Mutant(
+        "within-what-boxes-read",
+        "No document is signed or taken that is longer than what boxes read.",
+        _JUDGING,
+        "    if found.size > trust.MOST_BYTES:\n",
+        "    if False:\n",
+        (
+            f"{_SERVICE}test_a_deployment_too_many_for_what_boxes_read_is_refused_and_nothing_changes",
+            f"{_JUDGED}test_what_is_longer_than_boxes_read_is_not_taken",
+        ),
+    ),
+    Mutant(
         "nothing-vanishes",
         "No release vanishes from a list but by name.",
         _JUDGING,
@@ -177,6 +204,17 @@ VERSIONS = (
         "        self._session.execute(query.with_for_update()).all()\n",
         "        self._session.execute(query).all()\n",
         ("tests/contract/test_trust_repository.py::test_replicas_that_sign_at_once_sign_one_after_the_other",),
+    ),
+    Mutant(
+        "one-root",
+        "Of two control planes that begin on one database with keys of their own, one begins.",
+        "controlplane/trust/service.py",
+        '            raise Fatal(f"another control plane',
+        '            return False\n            raise Fatal(f"another control plane',
+        (
+            "tests/contract/test_trust_repository.py::"
+            "test_of_two_control_planes_that_begin_at_once_with_keys_of_their_own_one_begins",
+        ),
     ),
     Mutant(
         "named-by-hash",
@@ -417,9 +455,17 @@ SHARED = (
         "seen-before-signing",
         "Nobody signs what nobody looked at.",
         "controlplane/cli/asking.py",
-        '    if not sys.stdin.isatty():\n        raise Rejected("nobody is there to look',
-        '    if not sys.stdin.isatty():\n        return True\n        raise Rejected("nobody is there to look',
+        '    if not _somebody():\n        raise Rejected("nobody is there to look',
+        '    if not _somebody():\n        return True\n        raise Rejected("nobody is there to look',
         (f"{_PENDING}test_nobody_signs_what_nobody_looked_at",),
+    ),
+    Mutant(
+        "empty-id",
+        "What names no proposal signs and cancels none.",
+        "controlplane/cli/pending.py",
+        'if begun and each["id"].startswith(begun)]',
+        'if each["id"].startswith(begun)]',
+        (f"{_PENDING}test_an_empty_id_names_no_proposal",),
     ),
     Mutant(
         "pin-once",

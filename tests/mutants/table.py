@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import random
 
-from tests.mutants import distribution, keeping, signing, sticks_and_berths, untrusted
+from tests.mutants import distribution, keeping, signing, site, sticks_and_berths, untrusted
 from tests.mutants.mutant import Mutant
 
-TABLES = (distribution.MUTANTS, keeping.MUTANTS, signing.MUTANTS, untrusted.MUTANTS, sticks_and_berths.MUTANTS)
+TABLES = (
+    *(distribution.MUTANTS, keeping.MUTANTS, signing.MUTANTS),
+    *(site.MUTANTS, sticks_and_berths.MUTANTS, untrusted.MUTANTS),
+)
 MUTANTS: tuple[Mutant, ...] = tuple(mutant for table in TABLES for mutant in table)
 
 

@@ -193,6 +193,17 @@ SANDBOX = (
         ),
     ),
     Mutant(
+        "seccomp-own-code",
+        "An engine that compiles on the CPU maps nothing as code.",
+        "sandbox/profiles.py",
+        'OWN_CODE = (NO_NEW_CODE[0], *plain("mprotect"))\n',
+        "OWN_CODE = NEW_CODE\n",
+        (
+            f"{_FILTERS}test_what_compiles_changes_its_own_memory_and_maps_no_code",
+            f"{_LAYERS}test_what_compiles_on_the_processor_may_make_its_own_memory_code_and_nothing_else_more",
+        ),
+    ),
+    Mutant(
         "seccomp-foreign",
         "A call in another machine's convention ends the worker.",
         "sandbox/bpf.py",

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from agent import launcher
 from agent.berths.choice import FOLDER, Choice
+from agent.config import PREFIX
 from tests.servers.demo import ROOT
 from tests.servers.ports import free_port
 
@@ -16,11 +19,13 @@ from tests.servers.ports import free_port
 class AgentProcess:
     """`longshore-agent run` of the checkout `code`."""
 
-    def __init__(self, state_dir: Path, code: Path = ROOT) -> None:
+    def __init__(self, state_dir: Path, code: Path = ROOT, settings: Mapping[str, str] = MappingProxyType({})) -> None:
+        """`settings`: LONGSHORE_AGENT_ and so on, without that."""
         self.state_dir = state_dir
         self.log = state_dir.with_suffix(".log")
         self.ports = {name: free_port() for name in ("http", "grpc", "metrics")}
-        self._environment = {**os.environ, "PYTHONPATH": str(code)}
+        told = {f"{PREFIX}{key}": value for key, value in settings.items()}
+        self._environment = {**os.environ, "PYTHONPATH": str(code), **told}
         self._process: subprocess.Popen[bytes] | None = None
 
     def join(self, url: str, token: str, *flags: str) -> None:

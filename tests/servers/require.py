@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
+
+from agent.inference import precision
 
 
 def missing(what: str, package: str) -> NoReturn:
@@ -35,3 +38,16 @@ def program(name: str, package: str, *folders: Path) -> str:
 def dies_with_us(command: list[str]) -> list[str]:
     """`command`, killed by the kernel when the test run ends, however it ends."""
     return [program("setpriv", "util-linux"), "--pdeathsig", "KILL", "--", *command]
+
+
+def openvino() -> None:
+    """OpenVINO is in the environment of `scripts/bootstrap dev`."""
+    if importlib.util.find_spec("openvino") is None:
+        unmet("OpenVINO is not installed; install it with: scripts/bootstrap dev")
+
+
+def bf16() -> None:
+    """OpenVINO is there, and a processor that computes in bf16."""
+    openvino()
+    if precision.trouble("openvino-bf16", precision.installed(), precision.abilities()):
+        pytest.skip("this processor does not compute in bf16; one with AVX512_BF16, AMX or Arm's BF16 does")

@@ -42,13 +42,13 @@ def wish(
 
 
 class World:
-    def __init__(self, clock: Clock | None = None) -> None:
+    def __init__(self, clock: Clock | None = None, provider: str = "cpu") -> None:
         self.clock = clock or RealClock()
         self.finished: list[Finished] = []
         self.captures = SimCaptures()
         self.engines: list[FakeEngine] = []
         self.refused: dict[Digest, str] = {}  # why, as the updater would tell
-        self.board = Board(AgentConfig(), self.clock, self.captures, self.engine, self.finished.append)
+        self.board = Board(AgentConfig(provider=provider), self.clock, self.captures, self.engine, self.finished.append)
         self.captures.deliver = self.board.arrive
 
     def engine(self, _: str) -> FakeEngine:

@@ -57,7 +57,7 @@ class SimFleet:
     def restarted(self) -> BoxService:
         """The service of boxes as a control plane that starts now has it."""
         grants = Grants(b"k" * 32)
-        self.boxes = BoxService(self.database, self.clock, self.notifier, grants, self.settings)
+        self.boxes = BoxService(self.database, self.clock, self.notifier, grants, self.settings, lambda _: 0)
         return self.boxes
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from protos import manifest
@@ -53,3 +54,20 @@ def make(
     blobs = {digest_of(body): body for _, body in files.values()}
     digest = manifest.release_digest(written)
     return MadeRelease(digest, written, files["model.onnx"][1], {**blobs, digest: written})
+
+
+def of_files(entries: Iterable[FileEntry], blobs: Mapping[Digest, bytes]) -> MadeRelease:
+    """A release of these files, the first of which is its model."""
+    files = tuple(entries)
+    described = Manifest(
+        name=ModelName("harbour"),
+        version=Version("1.0.0"),
+        task="detection",
+        input=ImageInput("image", 320, 320),
+        labels=("boat",),
+        variants=(Variant("fp32", "fp32", files[0].path),),
+        files=files,
+    )
+    written = manifest.to_bytes(described)
+    digest = manifest.release_digest(written)
+    return MadeRelease(digest, written, blobs[files[0].digest], {**blobs, digest: written})

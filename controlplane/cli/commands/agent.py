@@ -41,7 +41,12 @@ def command() -> None: ...
     metavar="DIR",
     help="A checkout of Longshore [default: this folder].",
 )
-@click.option("--lock", type=click.Choice(["agent-cpu", "agent-gpu"]), default="agent-cpu", help="[default: agent-cpu]")
+@click.option(
+    "--lock",
+    type=click.Choice(["agent-cpu", "agent-openvino", "agent-gpu"]),
+    default="agent-cpu",
+    help="[default: agent-cpu]",
+)
 @click.option("--python", default="", metavar="VERSION", help="Of the boxes [default: this command's].")
 @click.option("--suffix", default="", metavar="TEXT", help="For the version, where there are several of one.")
 def package(target: Path, source: Path, lock: str, python: str, suffix: str) -> None:

@@ -52,7 +52,7 @@ def command(ctx: click.Context, form: str) -> None:
             waiting = client.listed("proposals") if form == "table" else []
         output.show(output.listed("Role", items), [TITLES, *map(_row, items)], form, none="no signed metadata")
         for each in waiting:
-            click.echo(each["trouble"] or signing.waiting(each))
+            click.echo(signing.waiting(each))
 
 
 def _row(item: Document) -> list[str]:

@@ -38,17 +38,15 @@ def _ring(client: Client, names: tuple[str, ...]) -> Keyring:
 def new(path: Path) -> None:
     """Make a key of yours in FILE, and its public half beside it, which you give to whoever proposes to add it.
 
-    \\b
+    \b
     Examples:
       longshore keys new ~/keys/bo.key
     """
     from controlplane.signing import keys
 
     made = keys.new_key()
-    keys.write_key(path, made)
-    half = path.with_suffix(".pub")
-    half.write_bytes(keys.pem(made.public_key))
-    click.echo(f"{path}: yours, give it to nobody\\n{half}: its public half\\nid: {made.public_key.keyid}")
+    half = keys.write_pair(path, made)
+    click.echo(f"{path}: yours, give it to nobody\n{half}: its public half\nid: {made.public_key.keyid}")
 
 
 @click.command("public")
@@ -56,7 +54,7 @@ def new(path: Path) -> None:
 def public(name: str) -> None:
     """Print the public half of a key in a token, in Vault or in a key service, as PEM; its id goes to stderr.
 
-    \\b
+    \b
     Examples:
       longshore keys public 'hsm:2?label=bo' > bo.pub
       longshore keys public hv:release > release.pub
@@ -88,7 +86,7 @@ def propose(
 
     Where your keys are enough it is published at once: so a role moves to a token, to Vault or to a key service.
 
-    \\b
+    \b
     Examples:
       longshore keys propose root targets --add bo.pub --threshold 2 --key root.key --key targets.key
       longshore keys propose release --add bo.pub --threshold 2 --key targets.key --key release.key
@@ -109,7 +107,7 @@ def propose(
 def pending(form: str) -> None:
     """What waits for signatures, and for whose.
 
-    \\b
+    \b
     Examples:
       longshore keys pending
       longshore keys pending -o json
@@ -128,15 +126,15 @@ def _signed(item: dict[str, object]) -> str:
 
 
 @click.command("sign")
-@click.argument("name", default="", metavar="[ID]")
+@click.argument("name", required=False, metavar="[ID]")
 @KEY
 @click.option("-y", "--yes", is_flag=True, help="Do not ask: somebody looked at it.")
-def sign(name: str, names: tuple[str, ...], yes: bool) -> None:  # noqa: FBT001 - click's
+def sign(name: str | None, names: tuple[str, ...], yes: bool) -> None:  # noqa: FBT001 - click's
     """Look at a proposal and add your signature; without ID, at each that waits. The last one needed publishes it.
 
     What changes is worked out on this machine, from what is to be signed and from what this machine has proven.
 
-    \\b
+    \b
     Examples:
       longshore keys sign 3f2a91b0c4d7 --key bo.key
       longshore keys sign --key 'hsm:2?label=bo'
@@ -147,10 +145,17 @@ def sign(name: str, names: tuple[str, ...], yes: bool) -> None:  # noqa: FBT001 
     with session.client() as client:
         ring = _ring(client, names)
         found = proposals.reviews(client, ring, name)
+        signed, refused = False, None
         for review in found:
             _show(review)
-            if not review.trouble and asking.agreed("Sign this?", yes=yes):
-                click.echo(proposals.sign(client, ring, review))
+            try:
+                if review.trouble or asking.agreed("Sign this?", yes=yes):
+                    click.echo(proposals.sign(client, ring, review))
+                    signed = True
+            except proposals.NothingToAdd as error:  # another may want these keys
+                refused = error
+    if refused and not signed:
+        raise refused
     if not found:
         click.echo("nothing waits for signatures")
 
@@ -168,7 +173,7 @@ def _show(review: Review) -> None:
 def cancel(name: str) -> None:
     """Nobody shall sign it any more; the same never comes back.
 
-    \\b
+    \b
     Examples:
       longshore keys cancel 3f2a91b0c4d7
     """

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import logging
+import threading
+from pathlib import Path
 
 import pytest
+import sqlalchemy
 
+from controlplane import db
 from controlplane.audit.domain import described
 from controlplane.audit.service import AuditService
 from controlplane.db import Database
 from controlplane.identity.service import User
+from controlplane.migrations.migrate import migrate
 from tests.sim.clock import FakeClock
 from tests.sim.control_plane import SimControlPlane
 from tests.sim.releases import make
@@ -31,6 +36,30 @@ def test_a_change_is_written_down_with_who_did_it(plane: SimControlPlane) -> Non
         ("admin", "test", "change", "cameras/gate"),
         ("admin", "test", "create", "cameras/gate"),
     ]
+
+
+def test_a_change_is_written_down_though_others_write_for_longer_than_sqlite_would_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: FakeClock
+) -> None:
+    monkeypatch.setattr(db, "BUSY_SECONDS", 0)
+    database = Database(f"sqlite:///{tmp_path / 'longshore.db'}")
+    migrate(database)
+    audit, waits = AuditService(database, clock), threading.Event()
+
+    def record() -> None:
+        waits.set()
+        audit.record(User(name="ci"), "change", "cameras/gate")
+
+    thread = threading.Thread(target=record)
+    with database.begin() as session:
+        session.execute(sqlalchemy.text("DELETE FROM audit"))
+        thread.start()
+        waits.wait()
+        thread.join(0.05)
+        assert thread.is_alive()
+    thread.join()
+    assert [(row.verb, row.object) for row in audit.newest(0, "", 10)] == [("change", "cameras/gate")]
+    database.close()
 
 
 def test_what_was_made_is_named(plane: SimControlPlane) -> None:

@@ -72,7 +72,7 @@ def test_what_failed_leaves_nothing_behind(checkout: Path, tmp_path: Path) -> No
         package(Wish(checkout, tmp_path / "made"), SimPip())
 
 
-@pytest.mark.parametrize("lock", ["agent-cpu", "agent-gpu"])
+@pytest.mark.parametrize("lock", ["agent-cpu", "agent-openvino", "agent-gpu"])
 def test_a_lock_of_ours_fits_into_one_release(lock: str) -> None:
     names = [line for line in (ROOT / "requirements" / f"{lock}.lock").read_text().splitlines() if "==" in line]
     assert len(names) + 2 <= manifest.MOST_FILES

@@ -7,12 +7,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
+from controlplane.cli import asking
 from controlplane.signing import ceremony, metadata
 from controlplane.signing.keys import new_key, read_key
 from controlplane.web import create_app
 from protos import trust
+from protos.errors import Rejected
 from tests.sim import releases
 from tests.sim.clock import FakeClock
 from tests.sim.command import Run, Serving, release_folder
@@ -219,3 +222,104 @@ def test_a_wish_that_makes_no_sense_is_refused(
     done = longshore("keys", "propose", *words, "--key", ann["root"])
     assert done.code == 1
     assert said in done.err
+
+
+def test_an_empty_id_names_no_proposal(longshore: Run, house: SimControlPlane, ann: dict[str, str], bo: Path) -> None:
+    words = ("keys", "propose", "root", "--add", str(bo.with_suffix(".pub")), "--threshold", "2")
+    proposed(longshore(*words, "--key", ann["root"]).out)
+    for tried in (("cancel", ""), ("sign", "", "--key", str(bo), "--yes")):
+        done = longshore("keys", *tried)
+        assert (done.code, done.err) == (1, "error: 0 proposals begin with ''; 'longshore keys pending' lists them\n")
+    assert versions(house)["root"] == (1, 1)
+    assert len(house.services.proposals.pending()) == 1
+
+
+def test_who_signed_the_first_that_waits_is_asked_for_the_next(
+    longshore: Run, house: SimControlPlane, ann: dict[str, str], bo: Path
+) -> None:
+    add = ("--add", str(bo.with_suffix(".pub")), "--threshold", "2")
+    proposed(longshore("keys", "propose", "root", *add, "--key", str(bo)).out)
+    longshore("keys", "propose", "release", *add, "--key", ann["targets"], "--key", ann["release"])
+    signed = longshore("keys", "sign", "--key", str(bo), "--yes")
+    assert (signed.code, signed.out.count("published: models, targets")) == (0, 1), signed.err
+    nothing = longshore("keys", "sign", "--key", str(bo), "--yes")
+    assert (nothing.code, "wants no signature of these keys" in nothing.err) == (1, True)
+
+
+def test_what_was_overtaken_is_told_with_its_id_and_what_to_do(
+    longshore: Run, house: SimControlPlane, ann: dict[str, str], bo: Path
+) -> None:
+    words = ("keys", "propose", "root", "--add", str(bo.with_suffix(".pub")), "--threshold", "2")
+    name = proposed(longshore(*words, "--key", ann["root"]).out)
+    assert longshore("keys", "renew", "--offline", str(Path(ann["root"]).parent)).code == 0
+    told = longshore("keys").out.splitlines()[-1]
+    assert told.startswith(f"proposal {name} was overtaken (root.json has version 2, and 2 is here): ")
+    assert f"'longshore keys cancel {name}'" in told
+    assert longshore("keys", "sign", name, "--key", str(bo), "--yes").code == 1
+
+
+@pytest.mark.parametrize("name", ["", ".", "nowhere.key", "a" * 300, "junk"])
+def test_a_key_that_is_no_file_to_read_is_told(
+    longshore: Run, house: SimControlPlane, ann: dict[str, str], bo: Path, name: str
+) -> None:
+    (bo.parent / "junk").write_bytes(b"\xff")
+    words = ("keys", "propose", "root", "--add", str(bo.with_suffix(".pub")), "--threshold", "2")
+    done = longshore(*words, "--key", str(bo.parent / name) if name else "")
+    assert done.code == 1
+    assert done.err.endswith("; name another with --key\n")
+
+
+def test_a_key_is_made_with_its_public_half_and_told_line_by_line(longshore: Run, tmp_path: Path) -> None:
+    made = longshore("keys", "new", str(tmp_path / "cy.key"))
+    assert len(made.out.splitlines()) == 3
+    refused = longshore("keys", "public", str(tmp_path / "cy.key"))
+    assert "'longshore keys public file2:FILE' prints it" in refused.err
+    half = longshore("keys", "public", f"file2:{tmp_path / 'cy.key'}")
+    assert half.out == (tmp_path / "cy.pub").read_text()
+    assert "\n  Examples:\n" in longshore("keys", "new", "--help").out
+
+
+@pytest.mark.parametrize("uri", ["hsm:abc", "hv:", "hv:a/b", "awskms:", "gcpkms:", "azurekms:", "azurekms://v/keys"])
+def test_a_uri_that_names_no_key_is_told_with_an_example(
+    longshore: Run, house: SimControlPlane, ann: dict[str, str], uri: str
+) -> None:
+    scheme = uri.partition(":")[0]
+    for words in (("public", uri), ("propose", "--renew", "--key", ann["root"], "--key", uri)):
+        done = longshore("keys", *words)
+        assert done.code == 1
+        assert f"{uri!r} is no key URI of {scheme}:; write it like {scheme}:" in done.err
+
+
+def test_whoever_ends_the_question_for_a_pin_ends_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No signer that catches what it asks with takes it for a refusal of the key."""
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr(click, "prompt", _ended)
+    with pytest.raises(KeyboardInterrupt):
+        asking.asker({})("pin")
+
+
+def _ended(*_: object, **__: object) -> str:
+    raise click.Abort
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("root.json", "put the one you were given there"), ("root.seen.json", "delete it")]
+)
+def test_notes_of_a_signer_that_are_damaged_are_named(
+    longshore: Run, house: SimControlPlane, ann: dict[str, str], bo: Path, name: str, told: str
+) -> None:
+    words = ("keys", "propose", "root", "--add", str(bo.with_suffix(".pub")), "--threshold", "2")
+    proposed(longshore(*words, "--key", ann["root"]).out)
+    (bo.parent / name).write_text("[1]")
+    done = longshore("keys", "sign", "--key", str(bo), "--yes")
+    assert (done.code, versions(house)["root"]) == (1, (1, 1))
+    assert done.err.startswith(f"error: {bo.parent / name}, ")
+    assert done.err.endswith(f"{told}\n")
+
+
+def test_without_any_standard_input_nobody_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(Rejected, match="nobody is there to look at it"):
+        asking.agreed("Sign this?", yes=False)
+    with pytest.raises(Rejected, match="give it in LONGSHORE_KEY_PIN"):
+        asking.asker({})("pin")

@@ -12,7 +12,8 @@ import sqlalchemy
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
-from controlplane.db import Database, disk_full
+from controlplane import db
+from controlplane.db import Database, Turns, disk_full
 from controlplane.errors import Conflict
 from controlplane.migrations.migrate import migrate
 from controlplane.tables import Model, Release
@@ -89,6 +90,59 @@ def test_threads_that_read_and_then_write_wait_for_each_other(database: Database
         thread.join()
     with database.read() as session:
         assert session.get_one(Model, "a").created_ms == 80
+
+
+def test_a_writer_waits_its_turn_where_sqlite_would_have_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(db, "BUSY_SECONDS", 0)
+    database = Database(f"sqlite:///{tmp_path / 'longshore.db'}")
+    migrate(database)
+    writes, done = threading.Event(), threading.Event()
+
+    def write() -> None:
+        writes.set()
+        with database.begin() as session:
+            session.add(Model(name="second", created_ms=2))
+        done.set()
+
+    thread = threading.Thread(target=write)
+    with database.begin() as session:
+        session.add(Model(name="first", created_ms=1))
+        session.flush()
+        thread.start()
+        writes.wait()
+        assert not done.wait(0.05)
+    thread.join()
+    assert names(database) == ["first", "second"]
+    database.close()
+
+
+def test_writers_get_their_turn_in_the_order_in_which_they_came() -> None:
+    turns, order, threads = Turns(), list[int](), list[threading.Thread]()
+
+    def take(number: int) -> None:
+        with turns:
+            order.append(number)
+
+    with turns:
+        for number in range(20):
+            threads.append(threading.Thread(target=take, args=(number,)))
+            threads[-1].start()
+            while len(turns) < 2 + number:
+                pass
+    for thread in threads:
+        thread.join()
+    assert order == list(range(20))
+
+
+def test_who_waits_too_long_for_his_turn_is_told_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(db, "TURN_SECONDS", 0.0)
+    turns = Turns()
+    with turns, pytest.raises(Retryable, match="nothing of this was, try again"), turns:
+        pass
+    with turns:
+        assert len(turns) == 1
 
 
 def test_a_reader_is_not_held_up_by_a_writer(database: Database) -> None:

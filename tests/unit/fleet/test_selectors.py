@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controlplane.fleet import selectors
-from controlplane.fleet.selectors import EVERYTHING, Operator, Requirement, Selector, from_spec, parse, to_spec
+from controlplane.fleet.selectors import (
+    EVERYTHING,
+    Labelled,
+    Operator,
+    Requirement,
+    Selector,
+    from_spec,
+    parse,
+    to_spec,
+)
 from protos.errors import Rejected
 
 KEYS = st.from_regex(r"([a-z][a-z.-]{0,6}[a-z]/)?[a-z][a-z0-9._-]{0,10}[a-z0-9]", fullmatch=True)
@@ -33,6 +42,24 @@ LABELS = st.dictionaries(KEYS, VALUES, max_size=4)
 @given(SELECTORS)
 def test_a_selector_survives_being_written_and_read(selector: Selector) -> None:
     assert parse(str(selector)) == selector
+
+
+SHORT = st.dictionaries(st.sampled_from("ab"), st.sampled_from("xyz"))
+NEAR = st.builds(
+    Requirement,
+    st.sampled_from("ab"),
+    st.sampled_from(Operator),
+    st.sets(st.sampled_from("xyz"), min_size=1).map(lambda values: tuple(sorted(values))),
+)
+
+
+@given(st.lists(NEAR, max_size=3), st.lists(SHORT, max_size=6))
+def test_what_is_found_by_labels_is_what_a_look_at_all_finds(
+    requirements: list[Requirement], things: list[dict[str, str]]
+) -> None:
+    selector = Selector(tuple(requirements))
+    found = Labelled((labels, number) for number, labels in enumerate(things)).matching(selector)
+    assert sorted(found) == [number for number, labels in enumerate(things) if selector.matches(labels)]
 
 
 @given(SELECTORS, LABELS)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from controlplane.errors import Conflict, NotFound
 from controlplane.fleet.desired import DesiredShadow
+from controlplane.fleet.reports import Inventory
 from protos.errors import Rejected
 from tests.sim.fleet import SimFleet, digest
 from tests.sim.releases import make
@@ -296,3 +299,21 @@ def test_a_class_the_release_does_not_have_is_refused_with_the_labels_there_are(
     said = r"spec.classes: harbour 1.0.0 has no label 'truck'; there are boat, container"
     with pytest.raises(Rejected, match=said):
         fleet.deploy(classes=["boat", "truck"])
+
+
+def test_a_deployment_that_moves_tells_the_boxes_it_leaves_and_those_it_comes_to_and_nobody_else(
+    fleet: SimFleet,
+) -> None:
+    fleet.push()
+    for name, site in (("quay-1", "quay"), ("gate-1", "gate"), ("yard-1", "yard")):
+        fleet.join(name, site=site)
+    cloud = fleet.join("cloud-1", role="cloud", site="cloud")
+    cloud.sync(inventory=Inventory(inference_grpc_url="https://cloud-1:8001"))
+    offload: dict[str, Any] = {"offload": {"enabled": True}, "cloudSelector": {"matchLabels": {"site": "cloud"}}}
+    fleet.hints()
+    fleet.deploy(nodeSelector={"matchLabels": {"site": "quay"}}, **offload)
+    assert sorted(fleet.hints()) == ["cloud-1", "quay-1"]
+    fleet.deploy(nodeSelector={"matchLabels": {"site": "gate"}}, **offload)
+    assert sorted(fleet.hints()) == ["gate-1", "quay-1"]
+    fleet.deploy(nodeSelector={"matchLabels": {"site": "gate"}}, offload={"enabled": False})
+    assert sorted(fleet.hints()) == ["cloud-1", "gate-1"]

@@ -24,6 +24,7 @@ NEVER_IN_MAIN = {
     "cv2",
     "av",
     "onnxruntime",
+    "openvino",
     "pydantic",
     "rich",
     "numpy",
@@ -55,7 +56,7 @@ def predicted(python: Path, folder: Path) -> int:
     return len(json.loads(output.read_text().splitlines()[0])["boxes"])
 
 
-@pytest.mark.parametrize("lock", ["agent-cpu.lock", "agent-gpu.lock"])
+@pytest.mark.parametrize("lock", ["agent-cpu.lock", "agent-openvino.lock", "agent-gpu.lock"])
 def test_an_agent_lock_has_no_framework_of_the_control_plane(lock: str) -> None:
     assert not packages(lock) & NEVER_ON_A_BOX
 
@@ -63,6 +64,8 @@ def test_an_agent_lock_has_no_framework_of_the_control_plane(lock: str) -> None:
 def test_each_agent_lock_has_its_own_onnx_runtime() -> None:
     assert "onnxruntime" in packages("agent-cpu.lock") - packages("agent-gpu.lock")
     assert "onnxruntime-gpu" in packages("agent-gpu.lock") - packages("agent-cpu.lock")
+    beside = packages("agent-openvino.lock") - packages("agent-cpu.lock")
+    assert beside == {"openvino", "openvino-telemetry"}, "the latter is never imported"
 
 
 def test_importing_the_agents_main_loads_nothing_heavy() -> None:

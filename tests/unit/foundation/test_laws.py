@@ -35,6 +35,7 @@ VIOLATIONS = {
     "vendor-grpc": ("agent/pipeline/run.py", "import grpc"),
     "vendor-cryptography": ("controlplane/trust/domain.py", "import cryptography.x509"),
     "vendor-onnxruntime": ("agent/inference/worker.py", "import onnxruntime"),
+    "vendor-openvino": ("agent/inference/trusted.py", "import openvino"),
     "vendor-onnx": ("controlplane/registry/service.py", "import onnx"),
     "vendor-markdown": ("controlplane/ui/routes.py", "import markdown_it"),
     "vendor-uvicorn": ("controlplane/up/tree.py", "import uvicorn"),

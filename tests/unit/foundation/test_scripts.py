@@ -28,7 +28,7 @@ def test_help_says_what_it_does_and_does_nothing(name: str, word: str, said: str
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ((), "which environment? demo, dev, agent, agent-gpu, train or triton"),
+        ((), "which environment? demo, dev, agent, agent-gpu, agent-openvino, train or triton"),
         (("prod",), "there is no environment 'prod'"),
         (("--verbose",), "there is no option --verbose"),
         (("demo", "dev"), "one environment at a time"),

@@ -84,6 +84,35 @@ def test_what_is_broken_comes_first_with_the_way_out(facts: Facts, subject: str,
     assert report([first]).startswith("BROKEN")
 
 
+OPENVINO = replace(
+    WELL,
+    provider="openvino-bf16",
+    openvino="2026.4.1",
+    processor=frozenset({"avx512f", "avx512_bf16"}),
+    capabilities={**WELL.capabilities, "openvino": ["openvino-f32", "openvino-bf16"]},
+)
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        (replace(OPENVINO, openvino=None), "pip install 'openvino>="),
+        (replace(OPENVINO, processor=frozenset({"avx2"})), "does not compute in bf16"),
+        (replace(OPENVINO, errors={"openvino": "libtbb.so.12"}), "libtbb.so.12"),
+        (replace(OPENVINO, capabilities={**WELL.capabilities, "openvino": ["openvino-f32"]}), "it runs openvino-f32"),
+    ],
+)
+def test_a_box_that_cannot_run_openvino_as_it_was_told_is_told_why(facts: Facts, words: str) -> None:
+    first = diagnose(facts)[0]
+    assert (first.subject, first.broken, words in first.sentence) == ("openvino", True, True)
+
+
+def test_a_box_that_runs_openvino_is_told_in_which_precisions() -> None:
+    assert "2026.4.1 with openvino-f32, openvino-bf16" in report(diagnose(OPENVINO))
+    assert not any(finding.broken for finding in diagnose(OPENVINO))
+    assert "openvino" not in report(diagnose(replace(WELL, errors={"openvino": "No module named 'openvino'"})))
+
+
 def test_what_is_only_worth_knowing_is_not_broken() -> None:
     facts = replace(WELL, gpu=True, joined=False, taken_ports={"http-port": 8000})
     findings = diagnose(facts)

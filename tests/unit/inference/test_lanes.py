@@ -21,6 +21,7 @@ MODEL = identity("FP32").spec.model
         (4, "cpu", 20 << 20, 0.03, Plan(4, alone=True)),
         (4, "cpu", MOST_TWICE + 1, 0.03, Plan(4, alone=False)),
         (1, "cpu", 20 << 20, 0.03, Plan(1)),
+        (4, "openvino-bf16", 20 << 20, 0.03, Plan(4, alone=True)),
         (4, "cuda", 20 << 20, 0.03, Plan(1)),
         (4, "cpu", 1000, 0.00001, Plan(1, short=True)),
         (4, "cpu", 1000, 0.0, Plan(4, alone=True)),

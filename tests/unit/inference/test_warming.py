@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from agent.inference.graph import Array
 from agent.inference.lanes import SHORT_SECONDS
-from agent.inference.session import Array, Session
+from agent.inference.session import Session
 from agent.inference.warming import Took, batches, fastest, in_numbers
 from agent.offload.cost import CostLine
 from agent.ports import ModelSignature, TensorSpec

@@ -76,7 +76,8 @@ def test_a_release_runs_where_no_memory_is_both_written_and_executed(tmp_path: P
 
 def test_what_compiles_while_it_runs_may_execute_what_it_wrote() -> None:
     assert "MemoryDenyWriteExecute=yes" in text(SERVICE)
-    assert "MemoryDenyWriteExecute" not in text(replace(SERVICE, provider="tensorrt"))
+    for provider in ("tensorrt", "openvino-bf16"):
+        assert "MemoryDenyWriteExecute" not in text(replace(SERVICE, provider=provider))
 
 
 def test_the_service_may_divide_its_cgroup_among_workers() -> None:

@@ -541,3 +541,23 @@ async def test_a_tap_without_memory_is_fed_as_soon_as_there_is_some(still: World
 
 def test_a_cameras_credentials_are_not_in_its_wish() -> None:
     assert "s3cr3t" not in repr(CameraWish(CAMERA, "rtsp://admin:s3cr3t@host/", 10.0))
+
+
+async def test_a_release_that_another_provider_runs_than_was_asked_for_is_a_problem_of_the_box() -> None:
+    world = World()
+    await world.install("1")
+    assert world.board.problems() == []
+    world.engines[-1].warmed = Warmed(declined="OpenVINO in bf16 is off")
+    assert [(each.code, each.message) for each in world.board.problems()] == [
+        ("provider", "harbour: OpenVINO in bf16 is off")
+    ]
+    await world.board.close()
+
+
+async def test_an_int8_variant_is_run_by_the_runtime_that_it_passed_its_gate_with() -> None:
+    for provider, int8 in (("openvino-bf16", "cpu"), ("cpu", "cpu"), ("cuda", "cuda")):
+        world = World(provider=provider)
+        for variant, expected in ((FP32, provider), (replace(FP32, precision="int8"), int8)):
+            await world.board.warm(HARBOUR, verified("1"), variant, VerifiedBytes(SMALL.spec.model))
+            assert world.engines[-1].started[-1].provider == expected
+        await world.board.close()

@@ -25,6 +25,7 @@ PORT = int(os.environ.get("LONGSHORE_TEST_PORT", "1"))  # somebody listens there
 GROWTH = 256 << 20
 PROFILES: dict[str, Profile] = {
     "engine": profiles.engine(os.getpid(), GROWTH),
+    "jit": profiles.engine_that_compiles(os.getpid(), GROWTH),
     "pictures": profiles.pictures(os.getpid(), GROWTH),
     "network": profiles.network(os.getpid(), GROWTH, (PORT,)),
     "network to another port": profiles.network(os.getpid(), GROWTH, (9,)),
@@ -82,6 +83,13 @@ def _hand_over() -> None:
     os.close(fds[0])
 
 
+def _compile() -> None:
+    """As a compiler does with memory that it had before."""
+    memory = mmap.mmap(-1, 4096)
+    at = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    kernel.call("mprotect", at, 4096, mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+
+
 def _raise_limit() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
@@ -112,6 +120,7 @@ ACTS: dict[str, Callable[[], object]] = {
     "outlive the agent": lambda: _native("prctl", 1, 0, 0, 0, 0),
     "signal the agent": lambda: os.kill(os.getppid(), 0),
     "write code": lambda: mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC).close(),
+    "make its memory code": _compile,
     "take memory": lambda: mmap.mmap(-1, 2 * GROWTH).close(),
     "raise its limits": _raise_limit,
     "start a thread": _thread,

@@ -19,11 +19,12 @@ HEADERS = {
     "aarch64": Path("/usr/include/asm-generic/unistd.h"),
 }
 ENGINE = profiles.engine(PID, 1)
+JIT = profiles.engine_that_compiles(PID, 1)
 PICTURES = profiles.pictures(PID, 1)
 NETWORK = profiles.network(PID, 1, (554,))
 DEVICE = profiles.device(PID, 1, Path("/dev/video0"))
 GPU = profiles.engine_on_gpu(PID, (), ())
-ALL = (ENGINE, PICTURES, NETWORK, DEVICE, GPU)
+ALL = (ENGINE, JIT, PICTURES, NETWORK, DEVICE, GPU)
 THREAD, FORK = 0x3D0F00, 0x1200011  # flags of clone as glibc asks for a thread and a child
 
 
@@ -66,7 +67,7 @@ def test_a_worker_ends_itself_and_nobody_else(profile: Profile, machine: Machine
     assert asked(profile, machine, "prlimit64", PID + 1) == FAIL
 
 
-@pytest.mark.parametrize("profile", [ENGINE, PICTURES], ids=lambda profile: profile.name)
+@pytest.mark.parametrize("profile", [ENGINE, JIT, PICTURES], ids=lambda profile: profile.name)
 def test_a_worker_that_is_handed_everything_opens_nothing(profile: Profile, machine: Machine) -> None:
     for call in ("openat", "socket", "connect", "faccessat", "readlinkat"):
         assert asked(profile, machine, call) == FAIL, call
@@ -78,6 +79,12 @@ def test_memory_becomes_no_code(profile: Profile, machine: Machine) -> None:
         assert asked(profile, machine, call, 0, 4096, 0b011) == ALLOW
         assert asked(profile, machine, call, 0, 4096, 0b101) == FAIL
         assert asked(GPU, machine, call, 0, 4096, 0b101) == ALLOW
+
+
+def test_what_compiles_changes_its_own_memory_and_maps_no_code(machine: Machine) -> None:
+    assert asked(JIT, machine, "mprotect", 0, 4096, 0b111) == ALLOW
+    for protection in (0b101, 0b111):
+        assert asked(JIT, machine, "mmap", 0, 4096, protection) == FAIL
 
 
 def test_network_cameras_are_connected_to_over_tcp_alone(machine: Machine) -> None:

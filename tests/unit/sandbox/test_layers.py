@@ -81,6 +81,7 @@ def test_landlock_alone_leaves_nobody_to_signal() -> None:
         "fork",
         "spawn",
         "write code",
+        "make its memory code",
         "signal the agent",
         "outlive the agent",
     ],
@@ -103,7 +104,7 @@ def test_seccomp_alone_refuses_what_a_library_may_try(act: str, port: int) -> No
         "ask for keys",
     ],
 )
-@pytest.mark.parametrize("profile", ["engine", "network", "gpu"])
+@pytest.mark.parametrize("profile", ["engine", "jit", "network", "gpu"])
 def test_what_only_an_intruder_tries_ends_the_worker(act: str, profile: str) -> None:
     assert came_of("none", profile, act) != "SIGSYS"
     assert came_of("seccomp", profile, act) == "SIGSYS"
@@ -124,7 +125,7 @@ def test_root_in_a_sandbox_is_root_no_more() -> None:
 
 @needs_landlock
 @needs_table
-@pytest.mark.parametrize("profile", ["engine", "pictures", "network", "device", "gpu"])
+@pytest.mark.parametrize("profile", ["engine", "jit", "pictures", "network", "device", "gpu"])
 @pytest.mark.parametrize("act", ["start a thread", "make memory", "hand memory over"])
 def test_what_a_worker_works_with_stays(profile: str, act: str) -> None:
     assert came_of("all", profile, act) == "done"
@@ -161,6 +162,15 @@ def test_a_driver_reads_its_libraries_and_compiles() -> None:
     assert came_of("all", "gpu", "write code") == "done"
     assert came_of("all", "gpu", "take memory") == "done"
     assert came_of("all", "gpu", "fork") == "EPERM"
+
+
+@needs_landlock
+@needs_table
+def test_what_compiles_on_the_processor_may_make_its_own_memory_code_and_nothing_else_more(port: int) -> None:
+    assert came_of("all", "jit", "make its memory code") == "done"
+    for act in ("write code", "read a file", "make a file", "make a Unix socket", "connect", "fork", "spawn"):
+        assert came_of("all", "jit", act, port) == "EPERM", act
+    assert came_of("all", "jit", "take memory") == "ENOMEM"
 
 
 @needs_table

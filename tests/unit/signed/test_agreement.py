@@ -59,6 +59,7 @@ def test_a_device_class_must_fit_where_any_is_named() -> None:
     agreement.approved(replace(FOUND, listing=listing), RELEASE.digest, Kind(("x86_64-tensorrt", "x86_64-cuda"), "1"))
     assert agreement.device_classes("x86_64", "tensorrt") == ("x86_64-tensorrt", "x86_64-cuda")
     assert agreement.device_classes("x86_64", "cpu") == ("x86_64-cpu",)
+    assert agreement.device_classes("x86_64", "openvino-bf16") == ("x86_64-openvino-bf16", "x86_64-cpu")
 
 
 @pytest.mark.parametrize(

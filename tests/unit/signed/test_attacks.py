@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.trust.errors import ClockBehind, NotApproved, NotYet, Stale, Untrusted
+from protos import trust as names
 from protos.errors import LongshoreError, Retryable
 from tests.sim import releases
 from tests.sim.signed_box import SignedBox, signed_box
@@ -169,6 +170,29 @@ async def test_a_release_below_the_floor_is_refused_by_name_though_the_listing_w
         await box.approved(OLD.digest)
     with pytest.raises(NotApproved, match="release-floor"):
         await (await box.restarted()).approved(OLD.digest)
+
+
+async def test_a_box_that_never_saw_the_release_which_brought_a_floor_keeps_it_all_the_same(
+    box: SignedBox, repository: SignedRepository
+) -> None:
+    old = repository.listed(OLD, "1.0.0", number=1)
+    repository.roles["model-harbour"].unrecognized_fields[names.FLOOR] = 2  # of one that was withdrawn
+    repository.write("model-harbour")
+    repository.assign(old)
+    repository.publish()
+    with pytest.raises(NotApproved, match=r"release-floor: models/harbour/1\.0\.0 is number 1 .* below 2; deploy"):
+        await box.approved(OLD.digest)
+
+
+async def test_however_long_a_thief_of_online_keys_says_that_a_document_is_no_more_of_it_is_read(
+    box: SignedBox, repository: SignedRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository.deploy(OLD, "1.0.0")
+    await box.trust.refresh()
+    version = repository.roles["assign"].version
+    monkeypatch.setattr(names, "MOST_BYTES", len(repository.files[f"{version}.assign.json"]) - 1)
+    with pytest.raises(LongshoreError, match=r"assign\.json is longer than"):
+        await box.approved(OLD.digest)
 
 
 async def test_nonsense_signed_by_the_assign_key_blames_no_release(

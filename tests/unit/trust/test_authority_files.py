@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import grpc
 import pytest
 
 from controlplane.adapters.authority_files import load_or_create, write_pair
@@ -77,3 +79,21 @@ def test_the_server_certificate_is_renewed_from_half_of_its_life_on(tmp_path: Pa
     assert certificate.renew_if_due()
     assert (tmp_path / "server.pem").read_text() != first
     assert not certificate.renew_if_due()
+
+
+def test_grpc_is_told_of_a_renewal_once_and_else_nothing(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Callable[[], object]] = []
+
+    def credentials(_first: object, renewed: Callable[[], object], **_options: object) -> None:
+        asked.append(renewed)
+
+    monkeypatch.setattr(grpc, "dynamic_ssl_server_credentials", credentials)
+    certificate = ServerCertificate(load_or_create(tmp_path, clock.unix()), ("localhost",), clock, tmp_path)
+    certificate.credentials()
+    assert [asked[0](), asked[0]()] == [None, None]
+    clock.tick(16 * 86_400)
+    certificate.renew_if_due()
+    assert asked[0]() is not None
+    assert asked[0]() is None

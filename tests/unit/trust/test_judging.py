@@ -132,6 +132,25 @@ def test_what_was_listed_keeps_its_number() -> None:
         judging.judge(upload("model-harbour", listings=(replace(LISTED, number=2),), last_number=2))
 
 
+def test_a_floor_above_the_release_s_own_number_is_refused() -> None:
+    with pytest.raises(Rejected, match="is number 1 with a floor of 2, so that no box would run it"):
+        judging.judge(upload("model-harbour", listings=(replace(LISTED, floor=2),), floor=2))
+
+
+def test_the_floor_of_a_model_never_sinks() -> None:
+    before = {**STATE, "model-harbour": replace(STATE["model-harbour"], floor=3)}
+    with pytest.raises(Rejected, match=r"model-harbour\.json has the floor 0, and 3 holds"):
+        judging.judge(replace(upload("model-harbour"), before=before))
+    judging.judge(replace(upload("model-harbour", floor=3), before=before))
+
+
+@pytest.mark.parametrize("role", STATE)
+def test_what_is_longer_than_boxes_read_is_not_taken(role: str) -> None:
+    judging.judge(upload(role, size=trust.MOST_BYTES))
+    with pytest.raises(Rejected, match=f"{role}.json would have 5000001 bytes, and boxes read 5000000; have fewer"):
+        judging.judge(upload(role, size=trust.MOST_BYTES + 1))
+
+
 def test_no_release_vanishes_but_by_name() -> None:
     found = upload("model-harbour", listings=())
     with pytest.raises(Conflict, match="withdraw it by name"):

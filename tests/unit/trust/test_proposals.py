@@ -267,3 +267,24 @@ def test_an_older_document_is_not_shown_as_news(holders: Holders) -> None:
     holders.plane.services.trust.take(holders.with_bo(trust.ROOT, holders.root, holders.bo))
     with pytest.raises(Rejected, match="was overtaken"):
         changes.told(signed_now(holders.plane).contents, made)
+
+
+@pytest.mark.parametrize("body", ['{"documents": {"root": "\\ud800"}}', '{"documents": {"\\ud800": "x"}}'])
+def test_half_a_letter_is_refused_as_any_other_text(holders: Holders, body: str) -> None:
+    name = holders.proposed(holders.with_bo(trust.ROOT, holders.root))["id"]
+    for method, path in (("POST", "/proposals"), ("PUT", "/metadata"), ("POST", f"/proposals/{name}/sign")):
+        told = body.replace("documents", "signatures").replace('"x"', '{"a": "00"}') if "sign" in path else body
+        answer = holders.plane.client.request(
+            method, f"/api/v1{path}", content=told, headers={"Content-Type": "application/json"}
+        )
+        assert answer.status_code == 422, answer.text
+
+
+def test_a_floor_that_no_release_brings_is_told_to_who_is_to_sign_it(plane: SimControlPlane) -> None:
+    plane.push(HARBOUR)
+    before = signed_now(plane).contents
+    made = metadata.parsed("model-harbour", before["model-harbour"])
+    made.signed.version += 1
+    made.signed.unrecognized_fields[trust.FLOOR] = 5
+    told = changes.told(before, {"model-harbour": made.to_bytes()})
+    assert told[-1] == "  floor 5, which no release here brings: boxes run nothing below that number again"

@@ -20,17 +20,19 @@ from controlplane.identity.domain import Admission
 from controlplane.identity.repository import IdentityRepository
 from controlplane.identity.roles import Role
 from controlplane.settings.domain import Lifetimes
-from controlplane.signing import ceremony, metadata
+from controlplane.signing import ceremony, metadata, online
 from controlplane.signing.chain import Chain, proven
 from controlplane.signing.keys import CryptoSigner, new_key, public_key, read_key
 from controlplane.signing.listing import listed
 from controlplane.signing.rotation import Trusted, rotated
+from controlplane.trust import routes
 from controlplane.trust.loop import tick
 from controlplane.trust.repository import TrustRepository
+from controlplane.web import MAX_BODY
 from protos import trust
 from protos.errors import Rejected
-from protos.ids import ModelName, NodeId, Version
-from protos.trust import Listing
+from protos.ids import DeploymentName, ModelName, NodeId, Version
+from protos.trust import Assignment, Listing
 from tests.sim import releases
 from tests.sim.clock import FakeClock
 from tests.sim.control_plane import SimControlPlane
@@ -39,6 +41,7 @@ from tests.sim.tuf_client import SimTufClient
 DAY = 86_400
 HARBOUR = releases.make("1.0.0", size=1000)
 NEXT = releases.make("1.1.0", size=1000)
+HARBOUR_1 = ModelName("harbour"), Version("1.0.0")
 
 
 def deploy(plane: SimControlPlane, version: str = "1.0.0", name: str = "gate") -> None:
@@ -419,6 +422,104 @@ def test_a_number_is_never_given_twice_also_when_its_release_was_withdrawn(plane
     plane.services.trust.take(made, frozenset({trust.release_path(*gone)}))
     plane.push(NEXT)
     assert plane.services.trust.listings()[ModelName("harbour"), Version("1.1.0")].number == 2
+
+
+def test_a_floor_outlasts_the_release_that_brought_it(plane: SimControlPlane) -> None:
+    plane.push(HARBOUR)
+    plane.push(NEXT, floor=2)
+    gone, now = (ModelName("harbour"), Version("1.1.0")), int(plane.clock.unix())
+    made = listed(chain(plane), (), [gone], [release_key(plane)], now)
+    plane.services.trust.take(made, frozenset({trust.release_path(*gone)}))
+    document = chain(plane).documents["model-harbour"]
+    assert ([each.floor for each in document.listings], document.floor) == ([0], 2)
+    again = listed(chain(plane), [listing(HARBOUR, "1.0.0")], (), [release_key(plane)], now)
+    plane.services.trust.take(again)
+    assert chain(plane).documents["model-harbour"].floor == 2
+
+
+# ---- what boxes can read ----
+
+
+def test_a_deployment_too_many_for_what_boxes_read_is_refused_and_nothing_changes(
+    plane: SimControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plane.push(HARBOUR)
+    deploy(plane)
+    before, kept = versions(plane), len(newest(plane)[trust.ASSIGN])
+    monkeypatch.setattr(trust, "MOST_BYTES", kept + 50)
+    answer = plane.client.put("/api/v1/deployments/quay", json={"spec": {"model": "harbour", "version": "1.0.0"}})
+    assert answer.status_code == 422
+    told = answer.json()["error"]["message"]
+    assert "assign.json would have" in told
+    assert f"boxes read {kept + 50}; have fewer Deployments, and nothing was changed now" in told
+    assert versions(plane) == before
+    assert plane.client.get("/api/v1/deployments/quay").status_code == 404
+
+
+def test_ten_thousand_deployments_fit_into_what_boxes_read() -> None:
+    name = "d" * 63  # the longest there is
+    wanted = [
+        Assignment(DeploymentName(f"{name[:-5]}{number:05}"), *HARBOUR_1, HARBOUR.digest, 100_000)
+        for number in range(1000)
+    ]
+    assert 10 * len(online.assign(wanted, 0, [new_key()], 1_795_000_000, 7 * DAY)) < trust.MOST_BYTES
+
+
+def test_an_upload_may_be_longer_than_other_bodies_once_it_is_known_who_sends_it(plane: SimControlPlane) -> None:
+    body = json.dumps({"documents": signed_next(plane, padded=MAX_BODY)})
+    assert len(body) > MAX_BODY
+    assert plane.stranger.put("/api/v1/metadata", content=body).status_code == 401
+    assert plane.client.put("/api/v1/metadata", content=body).json() == {"roles": ["model-harbour", "models"]}
+
+
+def test_a_document_longer_than_boxes_read_is_refused_over_http_and_nothing_changes(plane: SimControlPlane) -> None:
+    before = versions(plane)
+    body = {"documents": signed_next(plane, padded=trust.MOST_BYTES)}
+    answer = plane.client.put("/api/v1/metadata", json=body)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "rejected")
+    assert "model-harbour.json would have" in answer.json()["error"]["message"]
+    assert versions(plane) == before
+
+
+def test_an_upload_without_an_end_is_refused_while_it_comes(
+    plane: SimControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes, "MOST_BYTES", 1000)
+    answer = plane.client.put("/api/v1/metadata", json={"documents": signed_next(plane)})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too-large")
+    assert "more than 1000 bytes of documents at once" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b"", "the body cannot be read"),
+        (b"{", "the body cannot be read"),
+        (b"[]", "the body must be an object in JSON"),
+        (b"{}", "documents is needed"),
+        (b'{"documents": {}}', "documents: "),
+        (b'{"documents": {"root": "x"}, "more": 1}', "more is no field here"),
+    ],
+)
+def test_what_is_no_upload_of_documents_is_refused_in_a_sentence(
+    plane: SimControlPlane, body: bytes, told: str
+) -> None:
+    answer = plane.client.put("/api/v1/metadata", content=body)
+    assert answer.status_code == 422
+    assert answer.json()["error"]["message"].startswith(told)
+
+
+def newest(plane: SimControlPlane) -> dict[str, bytes]:
+    with plane.database.read() as session:
+        return TrustRepository(session).newest()
+
+
+def signed_next(plane: SimControlPlane, padded: int = 0) -> dict[str, str]:
+    """Documents that list NEXT; that of its model with so many bytes more, which mean nothing."""
+    plane.push(NEXT, signed=False)
+    made = listed(chain(plane), [listing(NEXT, "1.1.0")], (), [release_key(plane)], int(plane.clock.unix()))
+    made["model-harbour"] += b" " * padded
+    return {role: content.decode() for role, content in made.items()}
 
 
 # ---- over HTTP ----

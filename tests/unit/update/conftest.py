@@ -10,6 +10,9 @@ import pytest
 
 from agent.adapters.release_store import DiskReleaseStore
 from agent.adapters.state_sqlite import SqliteState
+from agent.ports import BlobSource
+from agent.site.first import SiteFirst
+from agent.site.standing import Standing
 from agent.trust.kept import Approvals
 from agent.update.download import Download
 from agent.update.downloads import Downloads
@@ -35,6 +38,8 @@ class Box:
         self.folder = folder
         self.clock = FakeClock()
         self.blobs = SimBlobs()
+        self.cache: BlobSource = SimBlobs()  # of the site; asked once `standing` has its place
+        self.standing = Standing("", self.clock.monotonic)
         self.trust = SimTrust()
         self.changes = 0
         self.quota = 0  # of releases; 0: none
@@ -50,7 +55,9 @@ class Box:
         self.serving = SimServing(self.clock)
         measured = Measured(self.state, "cpu")
         quota, approvals = lambda: self.quota, Approvals(self.state)
-        ports = Ports(self.blobs, self.releases, self.serving, self.trust, approvals, quota, measured=measured)
+        source = SiteFirst(self.cache, self.blobs, self.standing)
+        stores = source, self.releases, self.serving
+        ports = Ports(*stores, self.trust, approvals, quota, measured=measured, site=self.standing)
         self.downloads = Downloads(self.clock, self.state, "quay-1")
         self.downloads.plan(self.rules)
         settings = UpdateSettings(confirm_seconds=10.0)

@@ -31,6 +31,7 @@ def variant(name: str, cost: int | None = None) -> Variant:
         ([variant("fp32", 4000), variant("fp16", 7000), variant("int8", 2000)], "cuda", "fp16"),
         ([variant("fp32", 4000), variant("fp16", 7000)], "cpu", "fp32"),
         ([variant("int8", 4000)], "cuda", "int8"),
+        ([variant("fp32", 7000), variant("fp16", 7100), variant("int8", 4000)], "openvino-bf16", "int8"),
     ],
 )
 def test_a_cpu_runs_the_cheapest_and_a_gpu_fp16_but_no_int8(variants: list[Variant], provider: str, name: str) -> None:
