@@ -106,7 +106,18 @@ class MqttLink:
         """Connect, and again whenever it breaks, until `close`."""
         self._loop = asyncio.get_running_loop()
         self._client.connect_async(self._settings.host, self._settings.port, KEEP_ALIVE_SECONDS)
-        self._client.loop_start()
+        self._begin()
+
+    def _begin(self) -> None:
+        """paho wakes its thread by a pair of sockets: a box without descriptors or loopback has none now."""
+        if self._client.closed:
+            return
+        try:
+            self._client.loop_start()
+        except OSError as error:
+            self._trouble = f"this box has no socket for it ({error.strerror})"
+            log.warning("%s", self.trouble)
+            self._loop.call_later(RETRY_LONGEST * self._chance() + RETRY_FIRST, self._begin)
 
     @property
     def connected(self) -> bool:

@@ -7,12 +7,10 @@ import contextlib
 import logging
 import os
 import random
-import resource
 import signal
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +28,7 @@ from agent.workers.restarts import RestartBudget
 from protos.errors import Fatal, Rejected, Retryable
 from protos.ids import CameraName, DeploymentName
 from tests.sim.clock import settle
+from tests.sim.descriptors import no_descriptors_left
 from tests.sim.models import as_spec, convolutions, detector, endless, identity, model_bytes, node, sum_model
 
 DETECTOR = detector()
@@ -117,17 +116,6 @@ def bytes_tensor(count: int) -> Tensor:
 
 
 PIXELS = Tensor("image", "UINT8", (1, 32, 64, 3), bytes(32 * 64 * 3))
-
-
-@contextmanager
-def no_descriptors_left() -> Iterator[None]:
-    """This process may open nothing more; what is open works."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def test_a_killed_worker_is_back_within_a_second_with_its_cameras(make: MakeEngine) -> None:

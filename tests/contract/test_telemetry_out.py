@@ -16,6 +16,7 @@ from protos.errors import Fatal, Retryable
 from protos.ids import NodeId
 from protos.topics import Channel, topic
 from tests.servers.brokers import ControlPlaneEar, TlsBroker
+from tests.sim.descriptors import no_descriptors_left
 from tests.sim.mute_broker import MuteBroker
 
 NODE = NodeId("quay-1")
@@ -293,6 +294,18 @@ async def test_what_a_broken_connection_left_unanswered_is_the_senders_to_send_a
     assert told == [(2, b"birth"), (2, b"the same, stamped anew")]
     broker.cut()
     await asyncio.gather(again, return_exceptions=True)
+    await link.close()
+    broker.close()
+
+
+async def test_a_box_that_has_no_socket_left_says_so_and_connects_once_it_has_one() -> None:
+    broker = MuteBroker()
+    link = MqttLink(MqttSettings(NODE, "127.0.0.1", broker.port, None, False, b"birth", b"will"), chance=lambda: 0.0)
+    heard = Heard(link)
+    with no_descriptors_left():
+        link.start()
+    assert "Too many open files" in link.trouble
+    await heard.up()
     await link.close()
     broker.close()
 
