@@ -16,6 +16,7 @@ from agent.site.holdings import Coming, Here
 from agent.site.pulls import UNWANTED_SECONDS
 from protos.errors import Retryable
 from protos.ids import Digest, digest_of
+from protos.manifest import Manifest
 from tests.sim.blobs import SimBlobs
 from tests.sim.clock import FakeClock
 from tests.sim.releases import MadeRelease, make
@@ -107,6 +108,30 @@ async def test_a_release_that_was_withdrawn_is_not_handed_out_any_more(cache: Ca
     cache.assign(OTHERS)
     await cache.has_all(OTHERS)
     cache.forget(OTHERS)
+    assert await cache.find(OTHERS.model_digest) is None
+
+
+async def test_files_of_a_manifest_that_was_forgotten_while_it_was_read_are_not_known(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.assign(OTHERS)
+    await cache.has_all(OTHERS)
+    cache.version += 1
+    described, reads, goes_on = cache.holdings._described, threading.Event(), threading.Event()
+
+    def late(digest: Digest) -> Manifest | None:
+        if digest in cache.holdings._manifests:
+            reads.set()
+            assert goes_on.wait(20)
+        return described(digest)
+
+    monkeypatch.setattr(cache.holdings, "_described", late)
+    first = asyncio.ensure_future(cache.find(OTHERS.digest))
+    assert await asyncio.to_thread(reads.wait, 20)
+    cache.forget(OTHERS)
+    assert isinstance(await cache.once(THIRD.digest), Coming)  # hears of newer metadata
+    goes_on.set()
+    await first
     assert await cache.find(OTHERS.model_digest) is None
 
 
