@@ -1,7 +1,12 @@
-"""The cache of a site on a running box: the one it is, or the one it asks, put together. Nothing is decided here."""
+"""The cache of a site on a running box: the one it is, or the one it asks, put together.
+
+Rule that holds here: a box that cannot listen, as while its network is away, goes on with its own work and tries again.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import logging
 from dataclasses import dataclass, field
 
 from agent.adapters.blob_site import SiteBlobs
@@ -15,12 +20,18 @@ from agent.site.kept import KeptBlobs
 from agent.site.pulls import Pulls
 from agent.site.server import SiteServer
 from agent.site.standing import Standing
+from agent.supervise import Tasks
 from agent.telemetry.metrics import Metrics
 from agent.trust.service import SignedTrust
 from agent.types import Problem
 from agent.update.steps import Ports
+from protos.errors import Fatal, LongshoreError
 
 FOLDER = "site"
+LISTEN_AGAIN_SECONDS = 15.0
+CLOSED = "site-cache-closed"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -36,6 +47,8 @@ class Caching:
     _pulls: Pulls | None = None
     _holdings: Holdings | None = None
     _server: SiteServer | None = None
+    _tasks: Tasks = field(default_factory=Tasks)
+    _closed: Problem | None = None
 
     def __post_init__(self) -> None:
         """Raises Retryable, Fatal: the disk."""
@@ -49,7 +62,7 @@ class Caching:
         self.source = SiteFirst(cache, self.network, self.standing)
 
     async def start(self, ports: Ports, trust: SignedTrust) -> None:
-        """Listen, where this box is to be a cache. Raises Fatal: it cannot."""
+        """Listen, where this box is to be a cache: at once, or when it can."""
         config = self.config
         if self._extra is None:
             return
@@ -58,20 +71,40 @@ class Caching:
         self._pulls = pulls
         self._holdings = Holdings(pulls, ports.approvals, trust.listed, lambda: trust.proven().timestamp, self.clock)
         self._server = SiteServer(self._holdings)
-        place = address.listens(config.site_cache_listen, "--site-cache-listen")
-        await self._server.start(place.host, place.port)
+        if not await self._listens(self._server):
+            self._tasks.once("site cache", self._listen(self._server))
+
+    async def _listen(self, server: SiteServer) -> None:
+        """When it can."""
+        await self.clock.sleep(LISTEN_AGAIN_SECONDS)
+        while not await self._listens(server):
+            await self.clock.sleep(LISTEN_AGAIN_SECONDS)
+
+    async def _listens(self, server: SiteServer) -> bool:
+        place = address.listens(self.config.site_cache_listen, "--site-cache-listen")
+        try:
+            await server.start(place.host, place.port)
+        except Fatal as error:
+            if self._closed is None:
+                log.warning("%s", error)
+            self._closed = Problem(CLOSED, f"{error}; it is tried again, and other boxes ask the control plane")
+            return False
+        self._closed = None
+        return True
 
     def problems(self) -> list[Problem]:
-        return self.standing.problems()
+        return [*self.standing.problems(), *([self._closed] if self._closed else [])]
 
     def measure(self, metrics: Metrics) -> None:
         """What is read when somebody asks."""
         metrics.release_bytes(self.standing.came)
         if self._server is not None and self._pulls is not None:
-            held = self._pulls.extra.used_bytes()
-            metrics.site_cache(self._server.answers, self._server.served_bytes, self._pulls.fetched_bytes, held)
+            metrics.site_cache(self._server.answers, self._server.served_bytes, self._pulls.fetched_bytes)
+            with contextlib.suppress(LongshoreError):  # a disk that fails is told elsewhere
+                metrics.site_cache_holds(self._pulls.extra.used_bytes())
 
     async def stop(self) -> None:
+        await self._tasks.stop()
         if self._server is not None and self._holdings is not None:
             await self._server.stop(grace=1.0)
             await self._holdings.close()

@@ -209,10 +209,17 @@ class Looking:
             return
         if len(self._wished) < MOST_SNAPSHOTS:
             self._wished.add(wish.number)
-            self._tasks.once("snapshot", self._answer(wish))
+            self._tasks.once("snapshot", self._turn(wish))
             return
         full = f"its box has {MOST_SNAPSHOTS} others to send first; ask again in a few seconds"
         self._give(fleet_pb2.Snapshot(wish=wish.number, camera=wish.camera, failure=full))
+
+    async def _turn(self, wish: fleet_pb2.SnapshotWish) -> None:
+        """However it ends, it is over."""
+        try:
+            await self._answer(wish)
+        finally:
+            self._wished.discard(wish.number)
 
     async def _answer(self, wish: fleet_pb2.SnapshotWish) -> None:
         """One after the other, and no faster than SNAPSHOT_BITS allows."""
@@ -226,7 +233,6 @@ class Looking:
                 snapshot.failure = str(error)
             self._give(snapshot)
             await self._clock.sleep(8 * len(snapshot.jpeg) / SNAPSHOT_BITS)
-            self._wished.discard(wish.number)
 
     def _give(self, snapshot: fleet_pb2.Snapshot) -> None:
         self._snapshots.append(fleet_pb2.WatchFrame(snapshot=snapshot).SerializeToString())

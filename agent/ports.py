@@ -132,9 +132,9 @@ class EngineSpec:
 class Detections(msgspec.Struct, frozen=True):
     """Boxes normalised to the picture, and what the engine spent on them (seconds).
 
-    `model_seconds`: of that the model alone, a frame's share of its call. On a CPU it is processor time of the thread
-    that runs the model: whatever else the box does, it is no more than the model takes one core. On a GPU it is time
-    that passed.
+    `model_seconds`: of that the model alone, a frame's share of its call. With ONNX Runtime on a CPU it is processor
+    time of the thread that runs the model: whatever else the box does, it is no more than the model takes one core. On
+    a GPU, and with OpenVINO, whose threads are its own, it is time that passed.
     """
 
     boxes: tuple[Box, ...]

@@ -148,7 +148,7 @@ class Holdings:
         self._manifests.update(found)
         for digest in [each for each in self._manifests if each not in self._read]:
             described = await in_thread(self._described, digest)
-            if described is not None:
+            if described is not None and digest in self._manifests:  # newer metadata may have come meanwhile
                 self._read.add(digest)
                 self._files.update({entry.digest: (entry.size, digest) for entry in described.files})
 

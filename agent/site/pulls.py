@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter, defaultdict
+from collections import defaultdict
+from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
@@ -47,7 +48,8 @@ class Pulls:
     spare: int = SPARE_BYTES
     fetched_bytes: int = 0
     _asked: dict[Digest, float] = field(default_factory=dict)  # monotonic seconds
-    _pulling: Counter[Digest] = field(default_factory=Counter)
+    _pulling: dict[Digest, int] = field(default_factory=dict)  # bytes of the whole files, which have their room
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)  # to make room: nothing begins while something is swept
     _due: float = 0.0
 
     def asked(self, digest: Digest) -> None:
@@ -67,15 +69,19 @@ class Pulls:
 
     async def pull(self, digest: Digest, size: int) -> None:
         """Have the file here. Raises Retryable (Damaged too: other bytes came), DiskFull, Fatal."""
-        self._pulling[digest] += 1
+        async with self.fetching[digest]:
+            if self.store(digest) is None and not await in_thread(self._adopted, digest, size):
+                await self._fetch_proven(digest, size)
+
+    async def _fetch_proven(self, digest: Digest, size: int) -> None:
         try:
-            async with self.fetching[digest]:
-                if self.store(digest) is None and not await in_thread(self._adopted, digest, size):
-                    await in_thread(self._make_room, digest, size)
-                    await self._fetch(digest, size)
-                    await in_thread(self._keep, digest, size)
+            async with self._turn:
+                self._pulling[digest] = size
+                await in_thread(self._make_room, digest, dict(self._pulling))
+            await self._fetch(digest, size)
+            await in_thread(self._keep, digest, size)
         finally:
-            self._pulling[digest] -= 1
+            self._pulling.pop(digest, None)
 
     async def _fetch(self, digest: Digest, size: int) -> None:
         """What is missing of it."""
@@ -117,16 +123,17 @@ class Pulls:
         self.extra.complete(digest)
         self.extra.keep(digest)
 
-    def _make_room(self, digest: Digest, size: int) -> None:
-        """For the rest of the file. Raises DiskFull."""
-        kept, pulling = self.extra.kept(), [each for each, count in self._pulling.items() if count > 0]
-        parts = sum(self.extra.staged(each) for each in pulling)
-        missing, held = size - self.extra.staged(digest), sum(kept.values())
+    def _make_room(self, digest: Digest, pulling: Mapping[Digest, int]) -> None:
+        """For the rest of the file beside that of the others of `pulling`, which it is one of. Raises DiskFull."""
+        kept = self.extra.kept()
+        staged = {each: self.extra.staged(each) for each in pulling if each not in kept}
+        parts, held = sum(staged.values()), sum(kept.values())
+        missing = sum(max(0, pulling[each] - there) for each, there in staged.items())
         room = min(self.most - parts, held + self.extra.free_bytes() - self.spare) - missing
         if room < 0:
             raise DiskFull(
-                f"the site cache has no room for {digest[:19]}… of {size / 2**20:.1f} MiB; free some disk, or raise "
-                "LONGSHORE_AGENT_SITE_CACHE_BYTES: others fetch it from the control plane meanwhile"
+                f"the site cache has no room for {digest[:19]}… of {pulling[digest] / 2**20:.1f} MiB; free some disk, "
+                "or raise LONGSHORE_AGENT_SITE_CACHE_BYTES: others fetch it from the control plane meanwhile"
             )
         if self.extra.used_bytes() - parts > room:
             doubled = {each: 0.0 for each in kept if self.own.has(each)}

@@ -98,9 +98,9 @@ class SiteServer(HttpServer):
             return self.refusal(
                 404, f"only {PATH} and the SHA-256 of a release's file, as 64 hex digits, is served here"
             )
-        if self._reading[caller] >= MOST_OF_A_CALLER:
-            return self.refusal(429, "this address reads enough at once")
         found = await self._holdings.find(Digest(f"sha256:{named[1]}"))
+        if self._reading[caller] >= MOST_OF_A_CALLER:  # looked at last: until the answer is read nothing is waited for
+            return self.refusal(429, "this address reads enough at once")
         if isinstance(found, Here):
             return self._part(found, request.headers.get("range"), caller)
         if isinstance(found, Coming):

@@ -115,9 +115,9 @@ class Standing:
         return [self._problem] if told and self._problem else []
 
     def _leave(self, seconds: float, problem: Problem) -> None:
-        now = self.monotonic()
+        now, told = self.monotonic(), {each.code for each in self.problems()}
         self._until, self._told_until = max(self._until, now + seconds), now + max(seconds, TOLD_SECONDS)
-        if self._problem is None or self._problem.code != WRONG or problem.code == WRONG:
+        if problem.code == WRONG or WRONG not in told:
             self._problem = Problem(problem.code, f"{problem.message}; files come from the control plane meanwhile")
         log.warning("%s; it is not asked for %.0f s", problem.message, seconds)
 

@@ -294,12 +294,16 @@ class Metrics:
         for source, count in came.items():
             self._release_bytes.labels(source).set(count)
 
-    def site_cache(self, answers: Mapping[str, int], served: int, fetched: int, held: int) -> None:
+    def site_cache(self, answers: Mapping[str, int], served: int, fetched: int) -> None:
         """Answers by result, and bytes."""
         for result, count in answers.items():
             self._site_answers.labels(result).set(count)
-        for of, count in (("served", served), ("fetched", fetched), ("held", held)):
+        for of, count in (("served", served), ("fetched", fetched)):
             self._site_bytes.labels(of).set(count)
+
+    def site_cache_holds(self, count: int) -> None:
+        """Bytes."""
+        self._site_bytes.labels("held").set(count)
 
     # ---- giving them out ----
 

@@ -29,6 +29,7 @@ class Painter:
         self.snapped: list[tuple[str, View]] = []
         self.fails = False
         self.padding = 0  # bytes that make each picture larger
+        self.bug: Exception | None = None
 
     async def preview(
         self,
@@ -44,6 +45,8 @@ class Painter:
         return f"picture {len(self.drawn)}".encode() + bytes(self.padding)
 
     async def snapshot(self, camera: CameraName, view: View) -> tuple[bytes, int]:
+        if self.bug is not None:
+            raise self.bug
         if self.fails:
             raise Retryable("the capture worker is being started again")
         self.snapped.append((camera, view))
@@ -327,6 +330,17 @@ async def test_who_would_wait_too_long_for_a_snapshot_is_told_at_once(world: Wor
     world.look()
     await world.clock.advance(2)
     assert len(world.painter.snapped) == 5, "their turns are over"
+
+
+async def test_a_mistake_of_ours_with_snapshots_keeps_no_later_one_away(world: World) -> None:
+    world.look()
+    world.painter.bug = KeyError("nobody thought of this")
+    world.link.wished = [SnapshotWish(number=number, camera="quay", quality=80) for number in range(1, 5)]
+    await world.clock.advance(2)
+    world.painter.bug, world.link.wished = None, [SnapshotWish(number=5, camera="quay", quality=80)]
+    world.look()
+    await world.clock.advance(2)
+    assert (5, b"a snapshot", "") in answers(world)
 
 
 async def test_a_wish_that_is_told_twice_is_answered_once(world: World) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from agent import doctor, outside
 from agent.adapters.clock import SystemClock
 from agent.adapters.release_store import DiskReleaseStore
-from agent.caching import Caching
+from agent.caching import CLOSED, LISTEN_AGAIN_SECONDS, Caching
 from agent.config import AgentConfig
 from agent.doctor import Facts
 from agent.findings import Finding
@@ -20,6 +21,7 @@ from agent.outside import Outside
 from agent.telemetry.metrics import Metrics
 from agent.trust.service import SignedTrust
 from agent.update.steps import Ports
+from protos.errors import Fatal
 from protos.ids import hex_of
 from protos.problems import NOTICE
 from tests.sim.clock import FakeClock
@@ -91,6 +93,54 @@ async def test_a_box_that_is_one_fetches_what_is_signed_for_others_and_takes_it_
         }
         assert control_plane.sent[RELEASE.model_digest] == SIZE
         await caching.stop()
+        await caching.stop()
+
+
+async def test_a_box_whose_address_is_not_there_yet_goes_on_and_listens_once_it_is(
+    tmp_path: Path, free_port: int
+) -> None:
+    config, clock = AgentConfig(state_dir=tmp_path / "box", site_cache_listen=f"127.0.0.1:{free_port}"), FakeClock()
+    async with signed_box(tmp_path / "signed", SignedRepository()) as box:
+        caching = Caching(config, plane(RELEASE), clock)
+        assert isinstance(box.trust, SignedTrust)
+        with socket.create_server(("127.0.0.1", free_port)):
+            await caching.start(ports(caching, box, tmp_path / "box"), box.trust)
+            await clock.advance(LISTEN_AGAIN_SECONDS)
+            [problem] = caching.problems()
+            assert (problem.code, f"127.0.0.1:{free_port}" in problem.message) == (CLOSED, True)
+        await clock.advance(LISTEN_AGAIN_SECONDS)
+        assert (await send(free_port, b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n")).startswith(b"HTTP/1.1 404")
+        assert caching.problems() == []
+        await caching.stop()
+
+
+async def test_a_box_that_never_came_to_listen_stops(tmp_path: Path, free_port: int) -> None:
+    config, clock = AgentConfig(state_dir=tmp_path / "box", site_cache_listen=f"127.0.0.1:{free_port}"), FakeClock()
+    async with signed_box(tmp_path / "signed", SignedRepository()) as box:
+        caching = Caching(config, plane(RELEASE), clock)
+        assert isinstance(box.trust, SignedTrust)
+        with socket.create_server(("127.0.0.1", free_port)):
+            await caching.start(ports(caching, box, tmp_path / "box"), box.trust)
+            await caching.stop()
+        await clock.advance(2 * LISTEN_AGAIN_SECONDS)
+        with pytest.raises(ConnectionRefusedError):
+            await send(free_port, b"")
+
+
+async def test_a_disk_that_does_not_tell_what_is_held_leaves_the_other_figures(
+    tmp_path: Path, free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_: DiskReleaseStore) -> int:
+        raise Fatal("the disk is read-only")
+
+    config, metrics = AgentConfig(state_dir=tmp_path, site_cache_listen=f"127.0.0.1:{free_port}"), Metrics("0", "quay")
+    async with signed_box(tmp_path / "signed", SignedRepository()) as box:
+        caching = Caching(config, plane(RELEASE), SystemClock())
+        assert isinstance(box.trust, SignedTrust)
+        await caching.start(ports(caching, box, tmp_path), box.trust)
+        monkeypatch.setattr(DiskReleaseStore, "used_bytes", fails)
+        caching.measure(metrics)
+        assert told(metrics) == {'site_cache_bytes{of="served"}': 0, 'site_cache_bytes{of="fetched"}': 0}
         await caching.stop()
 
 

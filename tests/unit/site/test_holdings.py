@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+import threading
+from collections.abc import Awaitable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +16,7 @@ from agent.site.holdings import Coming, Here
 from agent.site.pulls import UNWANTED_SECONDS
 from protos.errors import Retryable
 from protos.ids import Digest, digest_of
+from protos.manifest import Manifest
 from tests.sim.blobs import SimBlobs
 from tests.sim.clock import FakeClock
 from tests.sim.releases import MadeRelease, make
@@ -106,6 +108,30 @@ async def test_a_release_that_was_withdrawn_is_not_handed_out_any_more(cache: Ca
     cache.assign(OTHERS)
     await cache.has_all(OTHERS)
     cache.forget(OTHERS)
+    assert await cache.find(OTHERS.model_digest) is None
+
+
+async def test_files_of_a_manifest_that_was_forgotten_while_it_was_read_are_not_known(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.assign(OTHERS)
+    await cache.has_all(OTHERS)
+    cache.version += 1
+    described, reads, goes_on = cache.holdings._described, threading.Event(), threading.Event()
+
+    def late(digest: Digest) -> Manifest | None:
+        if digest in cache.holdings._manifests:
+            reads.set()
+            assert goes_on.wait(20)
+        return described(digest)
+
+    monkeypatch.setattr(cache.holdings, "_described", late)
+    first = asyncio.ensure_future(cache.find(OTHERS.digest))
+    assert await asyncio.to_thread(reads.wait, 20)
+    cache.forget(OTHERS)
+    assert isinstance(await cache.once(THIRD.digest), Coming)  # hears of newer metadata
+    goes_on.set()
+    await first
     assert await cache.find(OTHERS.model_digest) is None
 
 
@@ -250,6 +276,45 @@ async def test_what_does_not_fit_at_all_is_not_begun_and_takes_nothing_away(tmp_
     assert cache.extra.has(OWN.model_digest)
     with pytest.raises(DiskFull, match="SITE_CACHE_BYTES"):
         await cache.pulls.pull(OTHERS.model_digest, len(OTHERS.model))
+
+
+async def test_what_is_being_fetched_has_its_room_to_its_end(tmp_path: Path) -> None:
+    cache = Cache(tmp_path, plane(OTHERS, THIRD), most=100_000)
+    for release in (OTHERS, THIRD):
+        cache.assign(release)
+        await cache.has(release.digest)
+    await asyncio.gather(cache.find(OTHERS.model_digest), cache.find(THIRD.model_digest))
+    assert cache.extra.used_bytes() <= 100_000
+    assert [cache.extra.has(each.model_digest) for each in (OTHERS, THIRD)].count(True) == 1
+
+
+async def test_what_begins_while_room_is_made_for_another_is_not_swept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = make("6.0.0", size=65_000)
+    cache = Cache(tmp_path, plane(large, OTHERS, THIRD), most=150_000)
+    for release in (large, OTHERS, THIRD):
+        cache.assign(release)
+        await cache.has(release.digest)
+    await cache.has(large.model_digest)
+    sweeps, goes_on, sweep = threading.Event(), threading.Event(), cache.extra.sweep
+
+    def late(keep: Iterable[Digest]) -> None:
+        sweeps.set()
+        assert goes_on.wait(20)
+        sweep(keep)
+
+    monkeypatch.setattr(cache.extra, "sweep", late)
+    for release in (OTHERS, THIRD):
+        cache.pulls.asked(release.model_digest)
+    first = asyncio.ensure_future(cache.pulls.pull(OTHERS.model_digest, len(OTHERS.model)))
+    await asyncio.to_thread(sweeps.wait, 20)
+    second = asyncio.ensure_future(cache.pulls.pull(THIRD.model_digest, len(THIRD.model)))
+    await asyncio.wait({second}, timeout=0.3)
+    goes_on.set()
+    await asyncio.gather(first, second)
+    assert not cache.extra.has(large.model_digest)
+    assert [cache.extra.has(each.model_digest) for each in (OTHERS, THIRD)] == [True, True]
 
 
 async def test_what_the_box_itself_has_makes_room_first(tmp_path: Path) -> None:

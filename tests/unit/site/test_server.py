@@ -159,6 +159,23 @@ async def test_one_address_reads_a_few_files_at_once(tmp_path: Path) -> None:
             writer.transport.abort()
 
 
+async def test_nor_more_where_it_asks_for_them_at_one_moment(tmp_path: Path) -> None:
+    big = make("2.0.0", size=20_000_000)
+    site = SimSite(tmp_path, SimBlobs())
+    site.install(big)
+    async with site.running():
+        held = [
+            await asyncio.open_connection("127.0.0.1", site.port, limit=1 << 16)
+            for _ in range(server.MOST_OF_A_CALLER + 8)
+        ]
+        for _, writer in held:
+            writer.write(f"GET /blobs/{hex_of(big.model_digest)} HTTP/1.1\r\n\r\n".encode())
+        said = [(await reader.readline()).split(b" ")[1] for reader, _ in held]
+        assert (said.count(b"200"), said.count(b"429")) == (server.MOST_OF_A_CALLER, 8)
+        for _, writer in held:
+            writer.transport.abort()
+
+
 async def test_no_more_connections_are_held_than_a_bound(site: SimSite) -> None:
     site.server.limits = replace(LIMITS, connections=2)
     held = [await asyncio.open_connection("127.0.0.1", site.port) for _ in range(2)]

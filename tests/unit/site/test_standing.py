@@ -85,6 +85,13 @@ def test_a_lie_is_not_covered_by_a_failure(cache: Standing) -> None:
     assert [problem.code for problem in cache.problems()] == [standing.WRONG]
 
 
+def test_a_lie_of_long_ago_is_not_told_again_by_a_failure(cache: Standing, clock: FakeClock) -> None:
+    cache.lied(FILE)
+    clock.tick(LIED_SECONDS)
+    cache.failed(FILE, AWAY)
+    assert [problem.code for problem in cache.problems()] == [NOTICE]
+
+
 def test_bytes_are_counted_by_where_they_came_from(cache: Standing) -> None:
     cache.took(Origin.SITE_CACHE, FILE, 100)
     cache.took(Origin.CONTROL_PLANE, FILE, 7)
