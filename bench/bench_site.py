@@ -129,7 +129,7 @@ async def _cache(folder: Path, network: HttpsBlobs, release: Stored, found: Site
 
 def _listed(release: Stored) -> Listed:
     """As signed metadata lists and assigns it."""
-    known = Listing(ModelName("bad-link"), Version("1.0.0"), release.digest, release.manifest_size, 1, "detection")
+    known = Listing(ModelName("harbour"), Version("1.0.0"), release.digest, release.manifest_size, 1, "detection")
 
     async def listed(digest: Digest, *, anew: bool = False) -> Listing | None:  # noqa: ARG001 - as the port has it
         return known if digest == release.digest else None

@@ -135,8 +135,8 @@ def _utc(unix_ms: int) -> str:
 
 
 def boxes(deployment: Deployment, fleet: Fleet) -> list[Progress]:
-    """How far each selected box is, by name; cloud nodes included."""
-    return [progress(node, deployment, fleet) for node in fleet.running[deployment.name]]
+    """How far each selected box is, by name; cloud nodes included; none where `fleet` was read after it was deleted."""
+    return [progress(node, deployment, fleet) for node in fleet.running.get(deployment.name, ())]
 
 
 def node_conditions(node: Node, fleet: Fleet) -> list[Condition]:

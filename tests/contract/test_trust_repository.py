@@ -229,3 +229,24 @@ def test_a_proposal_is_not_cancelled_while_somebody_publishes_it(database: Datab
         row.state, row.closed_ms, row.closed_by = "published", 1, "ann"
     canceller.join(60)
     assert told == ["proposal it was published by ann and never comes back; propose it anew"]
+
+
+def test_a_proposal_does_not_lapse_while_somebody_publishes_it(database: Database, tmp_path: Path) -> None:
+    clock = FakeClock(unix=1)
+    services = TrustService(database, FolderNotary(tmp_path / "trust"), clock)
+    add(database, "root", 1)
+    propose(database, "it", 0)
+    sweeper = threading.Thread(target=ProposalService(database, services, clock).sweep)
+    with database.begin() as session:
+        TrustRepository(session).lock()
+        row = ProposalRepository(session).row("it")
+        assert row is not None
+        row.state, row.closed_ms, row.closed_by = "published", 1, "ann"
+        session.flush()
+        sweeper.start()
+        sweeper.join(0.5)  # as far as it comes meanwhile
+    sweeper.join(60)
+    with database.read() as session:
+        found = ProposalRepository(session).row("it")
+        assert found is not None
+        assert (found.state, found.closed_by) == ("published", "ann")

@@ -37,7 +37,7 @@ def _subcommands() -> list[tuple[str, str]]:
 def test_every_subcommand_has_help_with_examples(run: Run, name: str, subcommand: str) -> None:
     result = run(name, subcommand, "--help")
     assert result.code == 0
-    assert f"  longshore {name} {subcommand}" in result.out.split("Examples:")[1]
+    assert f"\n    longshore {name} {subcommand}" in result.out.split("Examples:")[1]
 
 
 @pytest.mark.parametrize(

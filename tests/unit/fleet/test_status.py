@@ -35,6 +35,11 @@ def converged(*nodes: Node, deployment: Deployment = WATCH, releases: Releases =
     return status.deployment_conditions(deployment, status.boxes(deployment, fleet), fleet)[1]
 
 
+def test_a_deployment_that_is_deleted_between_two_looks_has_no_boxes() -> None:
+    """PostgreSQL shows each look what is stored by then."""
+    assert status.boxes(WATCH, Fleet((box(),), (), (), RELEASES)) == []
+
+
 @pytest.mark.parametrize(
     ("node", "step", "said"),
     [

@@ -42,6 +42,12 @@ def test_every_row_of_a_defence_names_a_test() -> None:
     assert [row for row in rows if "](../tests/" not in row and not row.startswith(("| Attack", "|---"))] == []
 
 
+def test_every_row_is_of_a_table() -> None:
+    """A row after an empty line has no head, and is shown as text."""
+    rows = [part.splitlines() for part in PAGE.split("\n\n") if part.startswith("|")]
+    assert [part[0] for part in rows if not part[1].startswith("|---")] == []
+
+
 def test_readers_find_it() -> None:
     for page in ("README.md", "docs/untrusted-models.md", "docs/operations.md", "docs/agent.md"):
         assert "threat-model.md" in (ROOT / page).read_text(), page
