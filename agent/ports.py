@@ -134,7 +134,7 @@ class Detections(msgspec.Struct, frozen=True):
 
     `model_seconds`: of that the model alone, a frame's share of its call. With ONNX Runtime on a CPU it is processor
     time of the thread that runs the model: whatever else the box does, it is no more than the model takes one core. On
-    a GPU, and with OpenVINO, whose threads are its own, it is time that passed.
+    a GPU it is time that passed; 0 with OpenVINO, whose threads are its own: nobody knows what they waited.
     """
 
     boxes: tuple[Box, ...]

@@ -21,7 +21,7 @@ from agent.inference.graph import Array, Graph
 from agent.inference.lanes import SHORT_SECONDS
 from agent.offload.cost import CostLine, Point
 from agent.ports import ModelSignature, TensorSpec
-from agent.providers import on_cpu
+from agent.providers import OPENVINO, on_cpu
 from agent.types import ModelInput
 from protos.errors import LongshoreError
 
@@ -40,6 +40,13 @@ class Took(NamedTuple):
 def clock_of(provider: str) -> Clock:
     """What time of the model alone is told by; OpenVINO's calls take no processor time of the thread that waits."""
     return time.thread_time if provider == "cpu" else time.perf_counter
+
+
+def clock_of_calls(provider: str) -> Clock:
+    """The same of calls that come beside others. OpenVINO's threads wait for cores that others have, and nothing tells
+    how long: such a call tells no time, so that a crowded box takes no good release back.
+    """
+    return (lambda: 0.0) if provider in OPENVINO else clock_of(provider)
 
 
 def batches(session: Graph, task: str, model_input: ModelInput | None, provider: str, seconds: float) -> list[Point]:

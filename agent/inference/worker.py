@@ -127,8 +127,9 @@ class Worker:
         self._confine(message, os.fstat(fd).st_size)
         model, cores = memory.read(fd), message.threads or len(os.sched_getaffinity(0))
         session, declined = _opened(message, model, cores)
-        self._clock = warming.clock_of("cpu" if declined else message.provider)
-        black, took = _warm(session, message.input, self._clock)
+        provider = "cpu" if declined else message.provider
+        clock, self._clock = warming.clock_of(provider), warming.clock_of_calls(provider)
+        black, took = _warm(session, message.input, clock)
         plan = planned(cores, message.provider, len(model), took.seconds)
         self._sessions, self._input, self._task = Sessions(session), message.input, message.task
         self.plan = plan
@@ -137,7 +138,7 @@ class Worker:
         on_a_core = took.model
         if plan.alone:
             self._sessions.alone = session.alone(model, cores)
-            _, took = _warm(self._sessions.alone, message.input, self._clock)
+            _, took = _warm(self._sessions.alone, message.input, clock)
         del model
         settle()
         signature, warmed = session.signature, Warmed(took.model, on_a_core, in_numbers, declined)

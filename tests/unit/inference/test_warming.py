@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 
 from agent.inference.graph import Array
 from agent.inference.lanes import SHORT_SECONDS
 from agent.inference.session import Session
-from agent.inference.warming import Took, batches, fastest, in_numbers
+from agent.inference.warming import Took, batches, clock_of_calls, fastest, in_numbers
 from agent.offload.cost import CostLine
 from agent.ports import ModelSignature, TensorSpec
 from tests.sim.models import Sample, convolutions, detector
@@ -87,3 +89,10 @@ def test_a_graph_that_fails_on_several_frames_gets_none() -> None:
             raise Retryable("not enough memory for this inference")
 
     assert batches(Failing(TINY.spec.model), "detection", TINY.spec.input, "cpu", SHORT) == []
+
+
+def test_calls_tell_time_of_the_model_alone_or_none_where_nobody_knows_what_its_threads_waited() -> None:
+    assert clock_of_calls("cpu") is time.thread_time
+    assert clock_of_calls("cuda") is time.perf_counter
+    untold = clock_of_calls("openvino-bf16")
+    assert untold() == untold() == 0.0
