@@ -7,6 +7,7 @@ ever sees a traceback. Request bodies are bounded unless a route streams them.
 from __future__ import annotations
 
 import logging
+import re
 from importlib import metadata
 
 from fastapi import Depends, FastAPI, Request, Response
@@ -51,7 +52,7 @@ _PLAINLY = {
     "dict_type": "must be an object in JSON",
     "string_type": "must be text",
 }
-_BOUND_BY_THEMSELVES = ("/api/v1/uploads/", "/api/v1/metadata")  # once it is known who sends
+_BOUND_BY_THEMSELVES = re.compile("/api/v1/(uploads/.*|metadata|proposals)")  # once it is known who sends
 
 STATUS: tuple[tuple[type[LongshoreError], int, str], ...] = (
     (Unauthenticated, 401, "unauthenticated"),
@@ -212,7 +213,7 @@ class BoundedBodies:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"].startswith(_BOUND_BY_THEMSELVES):
+        if scope["type"] != "http" or _BOUND_BY_THEMSELVES.fullmatch(scope["path"]):
             await self._app(scope, receive, send)
             return
         left = MAX_BODY

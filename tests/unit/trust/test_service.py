@@ -25,7 +25,7 @@ from controlplane.signing.chain import Chain, proven
 from controlplane.signing.keys import CryptoSigner, new_key, public_key, read_key
 from controlplane.signing.listing import listed
 from controlplane.signing.rotation import Trusted, rotated
-from controlplane.trust import routes
+from controlplane.trust import uploads
 from controlplane.trust.loop import tick
 from controlplane.trust.repository import TrustRepository
 from controlplane.web import MAX_BODY
@@ -465,11 +465,17 @@ def test_ten_thousand_deployments_fit_into_what_boxes_read() -> None:
     assert 10 * len(online.assign(wanted, 0, [new_key()], 1_795_000_000, 7 * DAY)) < trust.MOST_BYTES
 
 
-def test_an_upload_may_be_longer_than_other_bodies_once_it_is_known_who_sends_it(plane: SimControlPlane) -> None:
+@pytest.mark.parametrize(("method", "path"), [("PUT", "/api/v1/metadata"), ("POST", "/api/v1/proposals")])
+def test_documents_may_be_longer_than_other_bodies_once_it_is_known_who_sends_them(
+    plane: SimControlPlane, method: str, path: str
+) -> None:
     body = json.dumps({"documents": signed_next(plane, padded=MAX_BODY)})
     assert len(body) > MAX_BODY
-    assert plane.stranger.put("/api/v1/metadata", content=body).status_code == 401
-    assert plane.client.put("/api/v1/metadata", content=body).json() == {"roles": ["model-harbour", "models"]}
+    assert plane.stranger.request(method, path, content=body).status_code == 401
+    before = versions(plane)
+    answer = plane.client.request(method, path, content=body)
+    assert answer.is_success, answer.text
+    assert versions(plane) != before  # signed by all that must
 
 
 def test_a_document_longer_than_boxes_read_is_refused_over_http_and_nothing_changes(plane: SimControlPlane) -> None:
@@ -484,7 +490,7 @@ def test_a_document_longer_than_boxes_read_is_refused_over_http_and_nothing_chan
 def test_an_upload_without_an_end_is_refused_while_it_comes(
     plane: SimControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(routes, "MOST_BYTES", 1000)
+    monkeypatch.setattr(uploads, "MOST_BYTES", 1000)
     answer = plane.client.put("/api/v1/metadata", json={"documents": signed_next(plane)})
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too-large")
     assert "more than 1000 bytes of documents at once" in answer.json()["error"]["message"]
