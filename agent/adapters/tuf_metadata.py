@@ -28,7 +28,7 @@ from agent.trust.floors import RootFacts, Seen
 from agent.trust.metadata import Get, Proven
 from protos import trust as names
 from protos.errors import LongshoreError, Rejected, Retryable
-from protos.ids import DeploymentName, Digest
+from protos.ids import DeploymentName, Digest, hex_of
 from protos.trust import Assignment, Listing
 
 _MOST_ROOTS = 256  # in one walk
@@ -50,6 +50,7 @@ class TufMetadata:
         self._now = now
         self._root = b""  # the newest
         self._updater: Updater | None = None
+        self._digests: tuple[dict[str, list[str]], dict[str, float]] | None = None  # of what was proven last
         files.make_directory(folder / _HISTORY)
         with files.translated(folder):
             for left in folder.glob("tmp*"):  # the library was killed while it wrote
@@ -57,7 +58,7 @@ class TufMetadata:
 
     def roots(self, first: bytes) -> list[RootFacts]:
         """See the port."""
-        self._updater = None
+        self._updater = self._digests = None
         with self._translated():
             root = _self_signed(first)
             self._root, walked = first, [_facts(root)]
@@ -71,12 +72,12 @@ class TufMetadata:
 
     def forget_online(self) -> None:
         """See the port."""
-        self._updater = None
+        self._updater = self._digests = None
         self._remove(Timestamp.type, Snapshot.type)
 
     def refresh(self) -> Proven:
         """See the port."""
-        self._updater = None
+        self._updater = self._digests = None
         with self._translated():
             updater = Updater(str(self._folder), "", fetcher=self._fetcher, config=_CONFIG, bootstrap=self._root)
             updater.refresh()
@@ -101,18 +102,15 @@ class TufMetadata:
     def listed(self, digest: Digest) -> tuple[Listing | None, Mapping[str, float]]:
         """See the port."""
         with self._translated():
-            expires: dict[str, float] = {}
-            self._known().get_targetinfo(names.assigned_path(_NOBODY))  # brings the role, where it is not here yet
-            said = self._said(names.ASSIGN, expires)
-            for path, target in said.targets.items() if said else ():
-                if target.hashes == names.hashes(digest):
-                    listing = self._agreed(path, expires)
-                    if listing is not None and listing.digest == digest:
-                        break
-            else:
-                listing = None
-            self._sync()
-            return listing, expires
+            known = self._known()
+            self._digests = self._digests or self._assigned(known)
+            paths, expires = self._digests
+            found: dict[str, float] = dict(expires)
+            agreed = (self._agreed(path, found) for path in paths.get(hex_of(digest), ()))
+            listing = next((each for each in agreed if each is not None and each.digest == digest), None)
+            if listing is not None:
+                self._sync()
+            return listing, found
 
     # ---- roots ----
 
@@ -156,6 +154,19 @@ class TufMetadata:
         self._said(names.MODELS, expires)
         said = self._said(role, {})
         return (_described(target) if target else None), (_highest_floor(said) if said else 0)
+
+    def _assigned(self, known: Updater) -> tuple[dict[str, list[str]], dict[str, float]]:
+        """Paths that are assigned a digest, and when that expires. Read once for what was proven, since anybody beside
+        the box may ask for digests that are not there.
+        """
+        expires: dict[str, float] = {}
+        known.get_targetinfo(names.assigned_path(_NOBODY))  # brings the role, where it is not here yet
+        said, paths = self._said(names.ASSIGN, expires), dict[str, list[str]]()
+        for path, target in said.targets.items() if said else ():
+            for told in target.hashes.values():
+                paths.setdefault(told, []).append(path)
+        self._sync()
+        return paths, expires
 
     def _agreed(self, path: str, expires: dict[str, float]) -> Listing | None:
         """The listing of what is assigned at `path`, where both name one manifest."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.adapters import files
 from agent.trust.errors import Stale
 from agent.trust.service import ANEW_SECONDS
 from protos.ids import DeploymentName, Digest
@@ -74,6 +75,16 @@ async def test_what_metadata_does_not_know_is_looked_for_in_newer_one_and_strang
     assert found[0] is not None
     assert found[1:] == [None] * 20
     assert box.repository.asked.count("timestamp.json") == 2
+
+
+async def test_what_strangers_make_up_costs_the_disk_nothing(box: SignedBox, monkeypatch: pytest.MonkeyPatch) -> None:
+    deployed(box)
+    await box.trust.listed(TWO.digest)
+    synced: list[Path] = []
+    monkeypatch.setattr(files, "sync_file", synced.append)
+    for each in range(20):
+        assert await box.trust.listed(Digest(f"sha256:{each:064}")) is None
+    assert not synced
 
 
 async def test_expired_metadata_names_nothing(box: SignedBox) -> None:
