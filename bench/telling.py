@@ -37,7 +37,8 @@ def proven(prove: Callable[[], Result], table: Callable[[Result], str], path: Pa
     meter = Meter()
     result = prove()
     machine = meter.machine(os.cpu_count() or 1)
-    missed = told(table(result), {"other_cores": round(machine.others, 2), **result}, result["missed"], path)
+    around = {"other_cores": round(machine.others, 2), "judged": not machine.is_busy}
+    missed = told(table(result), {**around, **result}, result["missed"], path)
     if machine.is_busy:
         print(others(machine.others))
     return missed or machine.is_busy

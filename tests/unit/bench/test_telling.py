@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.telling import told
+from agent.bench.figures import Machine
+from agent.bench.machine import Meter
+from bench.telling import proven, told
 
 
 def test_what_was_missed_is_said_and_is_the_exit_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -20,3 +22,14 @@ def test_what_was_missed_is_said_and_is_the_exit_code(tmp_path: Path, capsys: py
 
 def test_what_holds_is_no_failure_and_nothing_is_kept_unasked() -> None:
     assert not told("a table", {}, [], None)
+
+
+@pytest.mark.parametrize(("others", "judged"), [(0.0, True), (1.5, False)])
+def test_a_result_taken_beside_other_work_says_itself_that_it_judges_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, others: float, judged: bool
+) -> None:
+    monkeypatch.setattr(Meter, "machine", lambda _, cores: Machine("a processor", 2, others))
+    path = tmp_path / "bench.json"
+    assert proven(lambda: {"missed": []}, lambda _: "a table", path) is not judged
+    written = json.loads(path.read_text())
+    assert (written["judged"], written["other_cores"]) == (judged, others)
