@@ -25,7 +25,7 @@ screenshots: ## every page, on laptop and phone, light and dark, empty, healthy 
 soak: ## the bad days in all six orders, 60 s each, sixty kills of the telemetry path, flapping cameras (about forty minutes)
 	@LONGSHORE_SOAK=1 scripts/test tests/e2e/test_bad_days.py tests/crash/test_telemetry_kills.py tests/crash/test_flapping_cameras.py $(ARGS)
 
-mutants: ## each guarantee taken away in turn, in a copy: its tests must turn red (about ten minutes)
+mutants: ## each guarantee taken away in turn, in a copy: its tests must turn red (about twenty minutes)
 	@scripts/bootstrap dev && .venv/bin/python -m tests.mutants --json bench/results/mutants.json $(ARGS)
 
 bench: ## benchmarks, each against its limit
