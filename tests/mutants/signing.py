@@ -291,7 +291,7 @@ SIGNERS = (
         "A key file is readable by its owner only.",
         "controlplane/signing/keys.py",
         "key.private_bytes, PRIVATE)",
-        "key.private_bytes)",
+        "key.private_bytes, 0o644)",
         ("tests/unit/trust/test_keys.py::test_a_key_is_private_from_its_first_byte_and_never_overwritten",),
     ),
     Mutant(

@@ -152,8 +152,8 @@ MUTANTS = (
         "site-few-at-once",
         "One address reads a few files of a site's cache at once.",
         "agent/site/server.py",
-        "        if self._reading[caller] >= MOST_OF_A_CALLER:\n",
-        "        if False:\n",
+        "        if self._reading[caller] >= MOST_OF_A_CALLER:",
+        "        if False:",
         (f"{_LISTENER}test_one_address_reads_a_few_files_at_once",),
     ),
 )
