@@ -22,6 +22,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -324,6 +325,64 @@ class RecordColumns:
     seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     stored_ms: Mapped[int]
     at_ms: Mapped[int]
+    digest: Mapped[int | None]  # of what the box sent, see ingest.wire; None: stored before this was
+
+
+class Epoch(Base):
+    """One line of numbers of a box: the records of one class that one start of its agent accepted.
+
+    What is stored of it is counted here, in the transaction that stores it, and outlives the rows themselves; what the
+    box told of its own books (protos.telemetry Tally) stands beside it.
+    """
+
+    __tablename__ = "epochs"
+    __table_args__ = (Index(None, "last_ms"),)
+
+    node_id: Mapped[str] = mapped_column(_NAME, primary_key=True)
+    epoch: Mapped[str] = mapped_column(String(64), primary_key=True)
+    record_class: Mapped[str] = mapped_column(String(16))  # "": of an agent that does not tell it
+    start: Mapped[str] = mapped_column(String(64))
+    first_ms: Mapped[int]  # when something of it came first, and last, by our clock
+    last_ms: Mapped[int]
+    up_to: Mapped[int]  # every number from 1 to it is stored or declared dropped
+    beyond: Mapped[list[Any]]  # [[first, last]]: closed ranges of numbers behind it that are, too, ascending
+    stored: Mapped[int]  # records, each once
+    dropped: Mapped[int]  # records that stored Gaps declare of this epoch
+    told_accepted: Mapped[int]  # by the box, as of told_ms; 0 where it told nothing
+    told_waiting: Mapped[int]
+    told_dropped: Mapped[int]
+    told_oldest_ms: Mapped[int]  # when the oldest that waited was accepted, by our clock; 0: none waited
+    told_ms: Mapped[int]
+
+
+class AgentStart(Base):
+    """A start of an agent. Two that follow the same one are two boxes of one identity, or a disk that was put back."""
+
+    __tablename__ = "agent_starts"
+    __table_args__ = (Index(None, "node_id", "before"),)
+
+    node_id: Mapped[str] = mapped_column(_NAME, primary_key=True)
+    start: Mapped[str] = mapped_column(String(64), primary_key=True)
+    before: Mapped[str] = mapped_column(String(64))  # "": the outbox was new
+    first_ms: Mapped[int]
+    last_ms: Mapped[int]
+
+
+class RecordConflict(Base):
+    """A record that came under the name of another: kept aside, never mixed in, never ignored."""
+
+    __tablename__ = "record_conflicts"
+    __table_args__ = (Index(None, "last_ms"),)
+
+    node_id: Mapped[str] = mapped_column(_NAME, primary_key=True)
+    epoch: Mapped[str] = mapped_column(String(64), primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    digest: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    kind: Mapped[str] = mapped_column(String(16))
+    content: Mapped[bytes] = mapped_column(LargeBinary)  # the Record as it came
+    first_ms: Mapped[int]
+    last_ms: Mapped[int]
+    times: Mapped[int]
 
 
 class Detection(RecordColumns, Base):
@@ -405,6 +464,8 @@ class Gap(RecordColumns, Base):
     last_seq: Mapped[int]
     dropped: Mapped[int]
     reason: Mapped[str] = mapped_column(Text)
+    gap_epoch: Mapped[str] = mapped_column(String(64), default="", server_default="")  # whose numbers; "": its own
+    lower_bound: Mapped[bool] = mapped_column(default=False, server_default=false())  # at least so many
 
 
 # ---- audit ----

@@ -3,8 +3,9 @@
 isort:skip_file
 What a box tells, kept in its outbox until the control plane says that it is stored.
 
-A record is named by (node, epoch, seq): epoch is made with the outbox database, seq counts accepted records from 1.
-Delivery is at least once; the name makes it idempotent. Topics: see protos/topics.py.
+A record is named by (node, epoch, seq). An epoch is one line of numbers: the records of one class that one start of the
+agent accepted; its name is random, seq counts from 1 without holes. Order is that of (epoch, seq). Delivery is at least
+once; the name makes it idempotent. Topics: see protos/topics.py.
 """
 
 from collections import abc as _abc
@@ -29,25 +30,84 @@ class TelemetryBatch(_message.Message):
     EPOCH_FIELD_NUMBER: _builtins.int
     RECORDS_FIELD_NUMBER: _builtins.int
     SENT_UNIX_MS_FIELD_NUMBER: _builtins.int
+    HISTORICAL_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    TALLIES_FIELD_NUMBER: _builtins.int
     epoch: _builtins.str
     sent_unix_ms: _builtins.int
     """by the box's clock, told anew at each sending; 0: not told"""
+    historical: _builtins.bool
+    """what waited from before the box was connected, sent behind what is new"""
+    start: _builtins.str
+    """of the agent, random; in the outbox before anything names it; empty: not told"""
+    before: _builtins.str
+    """the start that stood in the outbox before; empty: there was none"""
     @_builtins.property
     def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___Record]: ...
+    @_builtins.property
+    def tallies(self) -> _containers.RepeatedCompositeFieldContainer[Global___Tally]:
+        """where the books stand at sending, of epochs that changed since the tally before"""
+
     def __init__(
         self,
         *,
         epoch: _builtins.str = ...,
         records: _abc.Iterable[Global___Record] | None = ...,
         sent_unix_ms: _builtins.int = ...,
+        historical: _builtins.bool = ...,
+        start: _builtins.str = ...,
+        before: _builtins.str = ...,
+        tallies: _abc.Iterable[Global___Tally] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "records", b"records", "sent_unix_ms", b"sent_unix_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["before", b"before", "epoch", b"epoch", "historical", b"historical", "records", b"records", "sent_unix_ms", b"sent_unix_ms", "start", b"start", "tallies", b"tallies"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TelemetryBatch: _TypeAlias = TelemetryBatch  # noqa: Y015
+
+@_typing.final
+class Tally(_message.Message):
+    """The books of an epoch as its box has them: accepted = stored + dropped + waiting. Only ever a later state of the same."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    RECORD_CLASS_FIELD_NUMBER: _builtins.int
+    ACCEPTED_FIELD_NUMBER: _builtins.int
+    WAITING_FIELD_NUMBER: _builtins.int
+    DROPPED_FIELD_NUMBER: _builtins.int
+    OLDEST_UNIX_MS_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.str
+    record_class: _builtins.str
+    """"alarm", "detection", "metric", "debug", "gap" """
+    accepted: _builtins.int
+    """numbers given out so far"""
+    waiting: _builtins.int
+    """not known to be stored"""
+    dropped: _builtins.int
+    """declared by Gaps, which may wait themselves"""
+    oldest_unix_ms: _builtins.int
+    """when the oldest that waits was accepted, by the box's clock; 0: none waits"""
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.str = ...,
+        record_class: _builtins.str = ...,
+        accepted: _builtins.int = ...,
+        waiting: _builtins.int = ...,
+        dropped: _builtins.int = ...,
+        oldest_unix_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "dropped", b"dropped", "epoch", b"epoch", "oldest_unix_ms", b"oldest_unix_ms", "record_class", b"record_class", "waiting", b"waiting"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Tally: _TypeAlias = Tally  # noqa: Y015
 
 @_typing.final
 class Record(_message.Message):
@@ -439,13 +499,19 @@ class Gap(_message.Message):
     LAST_SEQ_FIELD_NUMBER: _builtins.int
     DROPPED_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    LOWER_BOUND_FIELD_NUMBER: _builtins.int
     record_class: _builtins.str
-    """"frame", "outcomes", "camera", "node" """
+    """"alarm", "detection", "metric", "debug" """
     first_seq: _builtins.int
     last_seq: _builtins.int
     dropped: _builtins.int
     """records of that class inside the range"""
     reason: _builtins.str
+    epoch: _builtins.str
+    """whose numbers first_seq and last_seq are; empty: of the Gap's own"""
+    lower_bound: _builtins.bool
+    """at least so many: the agent died before it could write down how many more"""
     def __init__(
         self,
         *,
@@ -454,10 +520,12 @@ class Gap(_message.Message):
         last_seq: _builtins.int = ...,
         dropped: _builtins.int = ...,
         reason: _builtins.str = ...,
+        epoch: _builtins.str = ...,
+        lower_bound: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dropped", b"dropped", "first_seq", b"first_seq", "last_seq", b"last_seq", "reason", b"reason", "record_class", b"record_class"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dropped", b"dropped", "epoch", b"epoch", "first_seq", b"first_seq", "last_seq", b"last_seq", "lower_bound", b"lower_bound", "reason", b"reason", "record_class", b"record_class"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -471,18 +539,24 @@ class TelemetryAck(_message.Message):
 
     EPOCH_FIELD_NUMBER: _builtins.int
     STORED_FIELD_NUMBER: _builtins.int
+    UP_TO_FIELD_NUMBER: _builtins.int
     epoch: _builtins.str
+    up_to: _builtins.int
+    """every number from 1 to it is stored, or declared dropped by a Gap that is stored"""
     @_builtins.property
-    def stored(self) -> _containers.RepeatedCompositeFieldContainer[Global___SeqRange]: ...
+    def stored(self) -> _containers.RepeatedCompositeFieldContainer[Global___SeqRange]:
+        """beyond up_to, or all where up_to is 0"""
+
     def __init__(
         self,
         *,
         epoch: _builtins.str = ...,
         stored: _abc.Iterable[Global___SeqRange] | None = ...,
+        up_to: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "stored", b"stored"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "stored", b"stored", "up_to", b"up_to"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

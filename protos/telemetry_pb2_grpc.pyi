@@ -3,8 +3,9 @@
 isort:skip_file
 What a box tells, kept in its outbox until the control plane says that it is stored.
 
-A record is named by (node, epoch, seq): epoch is made with the outbox database, seq counts accepted records from 1.
-Delivery is at least once; the name makes it idempotent. Topics: see protos/topics.py.
+A record is named by (node, epoch, seq). An epoch is one line of numbers: the records of one class that one start of the
+agent accepted; its name is random, seq counts from 1 without holes. Order is that of (epoch, seq). Delivery is at least
+once; the name makes it idempotent. Topics: see protos/topics.py.
 """
 
 from collections import abc as _abc
