@@ -27,6 +27,7 @@ from controlplane.registry.chunked import ChunkTables
 from controlplane.registry.contents import ReleaseContents
 from controlplane.registry.grants import Grants
 from controlplane.registry.service import RegistryService
+from controlplane.rollups.service import RollupService
 from controlplane.settings.service import SettingsService
 from controlplane.training.driver import RunDriver
 from controlplane.training.publishing import Publishing
@@ -61,6 +62,7 @@ class Services:
     ingest: IngestService
     insights: InsightsService
     totals: Totals
+    rollups: RollupService
     settings: SettingsService
     training: TrainingService
     runs: RunDriver

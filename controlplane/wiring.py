@@ -48,6 +48,7 @@ from controlplane.registry.contents import ReleaseContents
 from controlplane.registry.grants import Grants
 from controlplane.registry.ports import Inspector
 from controlplane.registry.service import RegistryService
+from controlplane.rollups.service import RollupService
 from controlplane.settings.service import SettingsService
 from controlplane.training.driver import RunDriver
 from controlplane.training.ports import Executor
@@ -140,6 +141,7 @@ def assemble(config: Config, adapters: Adapters) -> Services:
         ingest=IngestService(database, clock, totals.add),
         insights=InsightsService(database, clock),
         totals=totals,
+        rollups=RollupService(database, clock),
         settings=SettingsService(database, clock, settings_changed),
         training=TrainingService(*training),
         runs=RunDriver(*training),

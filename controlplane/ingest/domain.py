@@ -10,6 +10,8 @@ from typing import Any
 from controlplane.settings.domain import Spec
 from protos.ids import NodeId
 
+DAY_MS = 86_400_000
+LAST_DAY = 40_000  # in 2079
 UNDER_WAY_MS = 2_000  # a batch may be this long; a smaller difference says nothing about the box's clock
 
 
@@ -54,6 +56,13 @@ class Arrival:
     def at_ms(self, told_ms: int) -> int:
         """A moment that the box told, by our clock."""
         return min(max(0, told_ms + self.offset_ms), self.received_ms)
+
+
+def told_day(told_ms: int) -> int:
+    """The day since 1970 of a moment as its box told it, right or wrong: by nothing but the record, see
+    tables.RecordColumns. Of a wild clock the nearest we know.
+    """
+    return min(max(0, told_ms // DAY_MS), LAST_DAY)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,10 @@ from controlplane.db import Database
 from controlplane.ingest import domain
 from controlplane.ingest.domain import Batch, Kind, Receipt, receipts
 from controlplane.ingest.repository import IngestRepository
+from controlplane.partitions.domain import slack_ms
 from controlplane.ports import Clock
+from controlplane.rollups.domain import outcome_deltas, stat_deltas
+from controlplane.rollups.repository import RollupRepository
 from controlplane.settings.repository import SettingsRepository
 from protos.ids import NodeId
 
@@ -51,6 +54,8 @@ class IngestService:
             welcome = [batch for batch in batches if batch.node in known]
             by_kind = _by_kind(welcome, self._now())
             new = {kind: repository.put(kind, rows) for kind, rows in by_kind.items()}
+            deltas = outcome_deltas(new.get(Kind.OUTCOMES, ())), stat_deltas(new.get(Kind.NODE, ()))
+            RollupRepository(session).note(*deltas)
         self._counted(new.get(Kind.OUTCOMES, []))
         stored = sum(len(rows) for rows in by_kind.values())
         return Stored(tuple(receipts(welcome)), stored, frozenset(nodes - known))
@@ -63,6 +68,8 @@ class IngestService:
         """
         with self._database.begin() as session:
             kept_ms = domain.retention(SettingsRepository(session).spec())
+            if self._database.shared:  # most goes whole, with its part
+                kept_ms = {kind: kept + slack_ms(kept) for kind, kept in kept_ms.items()}
             now = self._now()
             return IngestRepository(session).forget({kind: now - kept for kind, kept in kept_ms.items()}, SWEEP_ROWS)
 

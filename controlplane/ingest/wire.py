@@ -104,6 +104,7 @@ def _frame(frame: wire.FrameResult, arrival: Arrival) -> dict[str, Any]:
         "deployment": ids.deployment_name(frame.deployment),
         "release_digest": ids.digest(frame.release_digest),
         "at_ms": arrival.at_ms(frame.captured_unix_ns // 1_000_000),
+        "told_day": domain.told_day(frame.captured_unix_ns // 1_000_000),
         "captured_unix_ns": _integer(frame.captured_unix_ns),
         "ts_source": _text(frame.ts_source, 16),
         "outcome": _outcome(frame.outcome),
@@ -162,6 +163,7 @@ def _outcomes(counts: wire.OutcomeCounts, arrival: Arrival) -> dict[str, Any]:
         "camera": ids.camera_name(counts.camera),
         "deployment": ids.deployment_name(counts.deployment),
         "at_ms": arrival.at_ms(counts.end_unix_ms),
+        "told_day": domain.told_day(counts.end_unix_ms),
         "start_ms": _integer(counts.start_unix_ms),
         "end_ms": _integer(counts.end_unix_ms),
         "frames_due": _integer(counts.frames_due),
@@ -190,6 +192,7 @@ def _camera(health: wire.CameraHealth, arrival: Arrival) -> dict[str, Any]:
     return {
         "camera": ids.camera_name(health.camera),
         "at_ms": arrival.at_ms(health.at_unix_ms),
+        "told_day": domain.told_day(health.at_unix_ms),
         "state": _text(health.state, 32),
         "reason": _text(health.reason, MAX_TEXT),
     }
@@ -199,6 +202,7 @@ def _node(stats: wire.NodeStats, arrival: Arrival) -> dict[str, Any]:
     whole = ("memory_bytes", "disk_free_bytes", "outbox_waiting", "outbox_dropped")
     return {
         "at_ms": arrival.at_ms(stats.at_unix_ms),
+        "told_day": domain.told_day(stats.at_unix_ms),
         "cpu_cores_used": _finite(stats.cpu_cores_used),
         **{name: _integer(getattr(stats, name)) for name in whole},
     }
