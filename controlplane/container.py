@@ -17,6 +17,7 @@ from controlplane.db import Database
 from controlplane.fleet.boxes import BoxService
 from controlplane.fleet.looking import Looking
 from controlplane.fleet.service import FleetService
+from controlplane.history.service import HistoryService
 from controlplane.identity.service import IdentityService
 from controlplane.ingest.service import IngestService
 from controlplane.insights.service import InsightsService
@@ -61,6 +62,7 @@ class Services:
     looking: Looking
     ingest: IngestService
     insights: InsightsService
+    history: HistoryService
     totals: Totals
     rollups: RollupService
     settings: SettingsService

@@ -441,7 +441,7 @@ class OutcomeCount(RecordColumns, Base):
 
 class CameraHealth(RecordColumns, Base):
     __tablename__ = "camera_health"
-    __table_args__ = (Index(None, "camera", "at_ms"), Index(None, "stored_ms"), _BY_DAY)
+    __table_args__ = (Index(None, "camera", "at_ms"), Index(None, "at_ms"), Index(None, "stored_ms"), _BY_DAY)
 
     camera: Mapped[str] = mapped_column(_NAME)
     state: Mapped[str] = mapped_column(String(32))

@@ -23,6 +23,7 @@ from controlplane.config import is_loopback
 from controlplane.container import Services
 from controlplane.errors import Conflict, Forbidden, NotFound, TooLarge, Unauthenticated
 from controlplane.fleet.routes import router as fleet
+from controlplane.history.routes import router as history
 from controlplane.identity import pages
 from controlplane.identity.access import Bearer, Cookie, Current, require_user
 from controlplane.identity.routes import pages_router as signing_in
@@ -83,6 +84,7 @@ def create_app(services: Services) -> FastAPI:
         registry,
         fleet,
         insights,
+        history,
         settings,
         training,
         signing_in,

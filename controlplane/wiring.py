@@ -35,6 +35,7 @@ from controlplane.fleet.looking import Looking
 from controlplane.fleet.service import FleetService
 from controlplane.gate.allowed import operators_in
 from controlplane.gate.runner import Gate
+from controlplane.history.service import HistoryService
 from controlplane.identity.service import IdentityService, new_api_token
 from controlplane.ingest.service import IngestService
 from controlplane.insights.service import InsightsService
@@ -140,6 +141,7 @@ def assemble(config: Config, adapters: Adapters) -> Services:
         looking=looking,
         ingest=IngestService(database, clock, totals.add),
         insights=InsightsService(database, clock),
+        history=HistoryService(database, clock),
         totals=totals,
         rollups=RollupService(database, clock),
         settings=SettingsService(database, clock, settings_changed),

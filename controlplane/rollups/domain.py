@@ -124,12 +124,12 @@ def stat_deltas(rows: Iterable[Mapping[str, Any]]) -> Stats:
     """What these NodeStats add to their minutes."""
     found: Stats = {}
     for row in rows:
-        key, told = (row["node_id"], Level.MINUTE.start(row["at_ms"])), _stat(row)
+        key, told = (row["node_id"], Level.MINUTE.start(row["at_ms"])), stat(row)
         found[key] = found[key].plus(told) if key in found else told
     return found
 
 
-def _stat(row: Mapping[str, Any]) -> Stat:
+def stat(row: Mapping[str, Any]) -> Stat:
     cpu, memory = _micro(row["cpu_cores_used"]), _capped(row["memory_bytes"])
     disk, waiting, dropped = (_capped(row[name]) for name in ("disk_free_bytes", "outbox_waiting", "outbox_dropped"))
     return Stat(1, cpu, cpu, memory, memory, disk, row["at_ms"], waiting, dropped)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from controlplane.insights import answering
 from controlplane.insights.domain import Lost, Window
+from controlplane.rollups.domain import Stat
 from controlplane.ui import boxes, cameras, figures, outcomes, spans
 from controlplane.ui.boxes import Around, Stats
 from controlplane.ui.documents import condition, labels_of, name_of, to_write
@@ -22,6 +23,11 @@ class Spent:
     at_ms: int
     cpu_cores_used: float
     memory_bytes: int
+
+
+def meant(at_ms: int, stat: Stat) -> Spent:
+    """Of a step, its mean."""
+    return Spent(at_ms, stat.cpu / stat.samples / 1e6, stat.memory // stat.samples)
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,7 @@ def node(given: Input) -> View:
         "runs": [run.deployment for run in boxes.runs(document, given.around)],
         "cameras": [cameras.facts(camera) for camera in given.cameras],
         "span": given.span,
-        "spans": [(key, word) for key, (word, _) in spans.SPANS.items()],
+        "spans": [(key, word) for key, (word, *_) in spans.SPANS.items()],
         "stages": spans.STAGES,
         "slow_down": boxes.SLOW_DOWN,
     }

@@ -46,6 +46,7 @@ def upgrade() -> None:
     else:
         for table, told_ms in {**_RECORDS, "gaps": "0"}.items():
             _rebuild(table, told_ms)
+    op.create_index(op.f("ix_camera_health_at_ms"), "camera_health", ["at_ms"])
     _tables()
     _note()
 
@@ -217,6 +218,7 @@ def downgrade() -> None:
         op.drop_table(f"outcome_{step}")
     op.drop_table("unrolled")
     op.drop_table("series")
+    op.drop_index(op.f("ix_camera_health_at_ms"), "camera_health")
     if op.get_bind().dialect.name == "postgresql":
         for table in _RECORDS:
             _whole(table)
