@@ -37,7 +37,6 @@ from controlplane.fleet import loop as fleet_loop
 from controlplane.fleet import servicer
 from controlplane.ingest.loop import IngestLoop
 from controlplane.logs import configure
-from controlplane.rollups.service import ROLL_NOTES
 from controlplane.training import loop as training_loop
 from controlplane.trust import loop as trust_loop
 from controlplane.web import create_app
@@ -237,7 +236,7 @@ async def _roll(services: Services) -> None:
     while True:
         await asyncio.sleep(ROLL_SECONDS)
         with suppress(Retryable):
-            while await asyncio.to_thread(services.rollups.roll) == ROLL_NOTES:
+            while await asyncio.to_thread(services.rollups.roll) == services.rollups.most:
                 pass
 
 

@@ -1,11 +1,12 @@
-"""Parquet by arro3 (Arrow and Parquet of Rust): a page of rows is a row group, and goes out before the next is read.
+"""Parquet by arro3 (Arrow and Parquet of Rust): pages of rows make row groups, and each goes out once it is whole.
 
 The writer wants a file and writes when it likes, so it runs in a thread of its own, into a queue that holds few pieces:
-memory is bounded by a page however long the file. Who stops reading ends it: the next page is then its last.
+memory is bounded by a row group however long the file. Who stops reading ends it: the next page is then its last.
 """
 
 from __future__ import annotations
 
+import io
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from controlplane.history.exporting import Column, Holds
 
 PIECE = 256 << 10  # bytes that go out at once
 AT_ONCE = 8  # pieces that wait for who reads
+ROW_GROUP = 20_000  # rows
 _COMPRESSION = "zstd(3)"
 _TYPES: Mapping[Holds, Callable[[], DataType]] = {
     Holds.TEXT: DataType.utf8,
@@ -61,6 +63,10 @@ class _Pipe:
             self._put(bytes(self._open))
             self._open = bytearray()
 
+    def seek(self, *_: int) -> int:
+        """Looked for by arro3, never called: what is written stays."""
+        raise io.UnsupportedOperation("a pipe has no place")
+
     def end(self) -> None:
         self._put(None)
 
@@ -100,7 +106,7 @@ def _write(pages: Iterable[Sequence[Mapping[str, Any]]], shown: Sequence[Column]
 
     try:
         reader = RecordBatchReader.from_batches(schema, batches())
-        arro3.io.write_parquet(reader, pipe, compression=_COMPRESSION, max_row_group_size=1 << 20)  # type: ignore[arg-type]  # a file for all it needs
+        arro3.io.write_parquet(reader, pipe, compression=_COMPRESSION, max_row_group_size=ROW_GROUP)  # type: ignore[arg-type]  # a file for all it needs
         if pipe.error is None:
             pipe.flush()
     except BaseException as error:  # noqa: BLE001 - the root of this thread

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from controlplane.db import Database
+from controlplane.db import Database, Session
 from controlplane.history import exporting
 from controlplane.history.domain import MOST_POINTS, MOST_ROWS, By, Metric
 from controlplane.history.exporting import What
@@ -20,7 +20,7 @@ from controlplane.insights.domain import Bucket, Span, Sums, Window, gathered, s
 from controlplane.insights.repository import InsightsRepository, Only
 from controlplane.ports import Clock
 from controlplane.rollups import domain as rollups
-from controlplane.rollups.domain import Kept, Level, Stat
+from controlplane.rollups.domain import Level, Stat
 from controlplane.rollups.service import kept_of
 from controlplane.settings.repository import SettingsRepository
 from controlplane.tables import CameraHealth, Detection, Gap, NodeStat, OutcomeCount
@@ -82,15 +82,20 @@ class HistoryService:
     def now_ms(self) -> int:
         return int(self._clock.unix() * 1000)
 
-    def level(self, span: Span) -> Level:
-        """What answers it. Raises Rejected: nothing so fine is kept for so long."""
+    def level(self, only: Only, span: Span, *, cameras: bool = True) -> Level:
+        """What answers it: a coarser one than usual where that would be too much to add up.
+
+        `cameras`: one by one, else all of a box together. Raises Rejected: nothing so fine is kept for so long.
+        """
         with self._database.read() as session:
             kept = kept_of(SettingsRepository(session).spec())
-        return self._level(span, kept)
+            levels = rollups.levels_of(span.since_ms, span.until_ms, span.step_ms, self.now_ms, kept)
+            return next((each for each in levels[:-1] if _fits(session, each, only, span, cameras)), levels[-1])
 
     def ask(self, question: Question) -> Answer:
         """Raises Rejected: too much, or nothing that is kept."""
-        level = self.level(question.span)
+        one_by_one = question.by is By.CAMERA or bool(question.only.camera)
+        level = self.level(question.only, question.span, cameras=one_by_one)
         if question.metric.boxes is not None:
             return Answer(level, self._of_boxes(question, level))
         by = () if question.by is By.ALL else (question.by.value,)
@@ -186,9 +191,6 @@ class HistoryService:
             of_frames = wish.what is What.OUTCOMES
             return (repository.outcome_steps if of_frames else repository.stat_steps)(wish.level, *span)
 
-    def _level(self, span: Span, kept: Kept) -> Level:
-        return rollups.level_of(span.since_ms, span.until_ms, span.step_ms, self.now_ms, kept)
-
     def _of_boxes(self, question: Question, level: Level) -> list[Series]:
         if question.by not in (By.NODE, By.ALL) or question.only.camera or question.only.deployment:
             raise Rejected(f"{question.metric.name} is of boxes: ask for it by node, of no camera or deployment")
@@ -203,6 +205,16 @@ class HistoryService:
             )
             for node, steps in sorted(found.items())
         ]
+
+
+def _fits(session: Session, level: Level, only: Only, span: Span, cameras: bool) -> bool:  # noqa: FBT001 - as `level`
+    if level is Level.RAW:
+        return not InsightsRepository(session).more_windows_than(MAX_WINDOWS, only, span.since_ms, span.until_ms)
+    return _rows(HistoryRepository(session).series(only, cameras=cameras), span, level) <= MOST_ROWS
+
+
+def _rows(series: int, span: Span, level: Level) -> int:
+    return series * -(-(span.until_ms - span.since_ms) // level.ms)
 
 
 def _windows(repository: InsightsRepository, only: Only, span: Span) -> list[Window]:
@@ -224,7 +236,7 @@ def _of_windows(windows: Sequence[Window], span: Span, by: Sequence[str]) -> lis
 
 
 def _few(series: int, span: Span, level: Level) -> None:
-    rows = series * -(-(span.until_ms - span.since_ms) // level.ms)
+    rows = _rows(series, span, level)
     if rows > MOST_ROWS:
         raise Rejected(
             f"that is up to {rows} {level}s of {series} series, more than the {MOST_ROWS} one answer may add up; ask"

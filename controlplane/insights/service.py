@@ -62,7 +62,7 @@ class InsightsService:
 
     def outcomes(self, only: Only, span: Span) -> Outcomes:
         """Raises Rejected when that would be too much to add up, or nothing so fine is kept for so long."""
-        level = self._history.level(span)
+        level = self._history.level(only, span)
         if level is Level.RAW:
             windows = self._history.windows(only, span)
             parts, buckets = domain.parts(windows), domain.buckets(windows, span)

@@ -52,8 +52,13 @@ class PartitionRepository:
         self._run(f"LOCK TABLE {_default(table)} IN SHARE ROW EXCLUSIVE MODE")  # nothing comes behind what is moved
         moved = f"WITH moved AS (DELETE FROM {_default(table)} WHERE {inside} RETURNING *)"  # noqa: S608
         self._run(f"{moved} INSERT INTO {name} SELECT * FROM moved")  # noqa: S608
-        self._run(f"ALTER TABLE {table.name} ATTACH PARTITION {name} FOR VALUES FROM ({part.first}) TO ({part.last})")
+        self.attach(table, part)
         return True
+
+    def attach(self, table: Parted, part: Part) -> None:
+        """What is a table of its own becomes a part; keys and indexes that it lacks are made."""
+        bounds = f"FOR VALUES FROM ({part.first}) TO ({part.last})"
+        self._run(f"ALTER TABLE {table.name} ATTACH PARTITION {part_name(table, part)} {bounds}")
 
     def drop(self, table: Parted, part: Part) -> None:
         self._run(f"DROP TABLE {part_name(table, part)}")

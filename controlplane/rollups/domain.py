@@ -157,20 +157,19 @@ def stats_by(level: Level, minutes: Stats) -> Stats:
     return found
 
 
-def level_of(since_ms: int, until_ms: int, step_ms: int, now_ms: int, kept: Kept) -> Level:
-    """The finest that answers [since, until) in such steps from some thousand rows of each camera, and is still kept.
+def levels_of(since_ms: int, until_ms: int, step_ms: int, now_ms: int, kept: Kept) -> list[Level]:
+    """Those that answer [since, until) in such steps and are still kept. First stands the finest that is some thousand
+    rows of each camera, behind it what is coarser, for who asks about many.
 
     Raises Rejected: `step` is too fine for what is kept of so long ago.
     """
     length = until_ms - since_ms
     wanted = Level.RAW if length <= MOST_RAW_MS else Level.MINUTE if length <= MOST_MINUTES_MS else Level.HOUR
-    fitting = [level for level in Level if step_ms % level.ms == 0]
     there = [level for level in Level if since_ms >= now_ms - kept.of(level)] or [Level.HOUR]
-    good = [level for level in fitting if level in there]
+    good = [level for level in there if step_ms % level.ms == 0]
     if not good:
         raise Rejected(f"of so long ago there are only {there[0]}s: take a step of whole {there[0]}s, or a later since")
-    order = list(Level)
-    return next((level for level in good if order.index(level) >= order.index(wanted)), good[-1])
+    return [level for level in good if level.ms >= wanted.ms] or good[-1:]
 
 
 def _micro(number: float) -> int:

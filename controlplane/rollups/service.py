@@ -17,7 +17,8 @@ from controlplane.rollups.repository import RollupRepository, read
 from controlplane.settings.domain import Spec
 from controlplane.settings.repository import SettingsRepository
 
-ROLL_NOTES = 5_000  # of one transaction: some tenths of a second
+ROLL_NOTES = 5_000  # of one transaction: some tenths of a second, for who wants to store waits on SQLite
+ROLL_MANY = 50_000  # where nobody waits: of many cameras only many notes have one step in common
 SWEEP_ROWS = 2_000  # of each table at a time
 
 
@@ -28,11 +29,16 @@ class RollupService:
         self._database = database
         self._clock = clock
 
+    @property
+    def most(self) -> int:
+        """Notes that `roll` takes at once."""
+        return ROLL_MANY if self._database.shared else ROLL_NOTES
+
     def roll(self) -> int:
         """Add a part of what waits to its steps; how many notes, 0 when none waits or somebody else is at it."""
         with self._database.begin() as session:
             repository = RollupRepository(session)
-            notes = repository.take(ROLL_NOTES) if repository.alone() else []
+            notes = repository.take(self.most) if repository.alone() else []
             outcomes, stats = read(notes)
             for level in ROLLED:
                 repository.add_outcomes(level, domain.outcomes_by(level, outcomes))

@@ -138,7 +138,7 @@ class Spans:
     def _level(self, span: Span) -> Level:
         """Where nothing is kept for so long in steps so fine, what there is is shown."""
         try:
-            return self._services.history.level(span)
+            return self._services.history.level(self._only, span, cameras=bool(self._only.camera))
         except Rejected:
             return Level.RAW
 

@@ -120,7 +120,8 @@ def test_hours_minutes_and_raw_rows_add_up_to_the_same_however_often_and_in_what
     store: Store, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a roller that now and then dies between its statements, and one that takes few at a time."""
-    monkeypatch.setattr(service, "ROLL_NOTES", 7)
+    for name in ("ROLL_NOTES", "ROLL_MANY"):
+        monkeypatch.setattr(service, name, 7)
     rng = random.Random(seed)
     deliveries = told_of_days(store, rng) * 3
     rng.shuffle(deliveries)

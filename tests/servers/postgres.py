@@ -9,10 +9,12 @@ import itertools
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -57,9 +59,9 @@ def _initialise(folder: Path, account: pwd.struct_passwd) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def _serve(folder: Path, account: pwd.struct_passwd, port: int) -> subprocess.Popen[bytes]:
+def _serve(folder: Path, account: pwd.struct_passwd, port: int, **more: str) -> subprocess.Popen[bytes]:
     postgres = program("postgres", "postgresql", *_binaries())
-    settings = [f"--{key}={value}" for key, value in _SETTINGS.items()]
+    settings = [f"--{key}={value}" for key, value in {**_SETTINGS, **more}.items()]
     where = ["-D", str(folder / "data"), "-h", "127.0.0.1", "-p", str(port), "-k", str(folder)]
     with (folder / "postgres.log").open("ab") as log:
         process = subprocess.Popen(
@@ -89,20 +91,33 @@ def _answers(server: str, seconds: float = 20.0) -> None:
             return
 
 
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[str]:
-    """`host:port` of a running server whose superuser is USER, without a password."""
+@contextmanager
+def running(**settings: str) -> Iterator[str]:
+    """`host:port` of a server whose superuser is USER, without a password; nothing is left of it at the end.
+
+    `settings`: of postgresql.conf, above those of all tests.
+    """
     program("postgres", "postgresql", *_binaries())
     account = _account()
     folder = Path(tempfile.mkdtemp(prefix="longshore-postgres-"))
-    os.chown(folder, account.pw_uid, account.pw_gid)
-    _initialise(folder, account)
-    port = free_port()
-    process = _serve(folder, account, port)
-    yield f"127.0.0.1:{port}"
-    process.terminate()
-    process.wait(timeout=20)
-    shutil.rmtree(folder, ignore_errors=True)
+    process: subprocess.Popen[bytes] | None = None
+    try:
+        os.chown(folder, account.pw_uid, account.pw_gid)
+        _initialise(folder, account)
+        port = free_port()
+        process = _serve(folder, account, port, **settings)
+        yield f"127.0.0.1:{port}"
+    finally:
+        if process is not None:
+            process.send_signal(signal.SIGINT)  # whoever is still connected is not waited for
+            process.wait(timeout=60)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    with running() as server:
+        yield server
 
 
 @pytest.fixture
