@@ -289,7 +289,7 @@ class OutboxFile:
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, isolation_level=None)
         try:
-            _prepare(connection)
+            prepare(connection)
             self._limit(connection)
             if not self._checked:
                 _check(connection)
@@ -298,6 +298,7 @@ class OutboxFile:
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
                 self._shaky = False
             self.books = self._begun(connection)
+            self._lanes.keep(self.books)
         except BaseException:
             connection.close()
             raise
@@ -383,7 +384,8 @@ class OutboxFile:
         return self._owed.holes or [Gap(RecordClass.DETECTION, 0, 0, 0, unknown, lower_bound=True)]
 
 
-def _prepare(connection: sqlite3.Connection) -> None:
+def prepare(connection: sqlite3.Connection) -> None:
+    """Durable, bounded in its log, and able to give pages back."""
     for pragma in (
         "auto_vacuum=INCREMENTAL",
         "journal_mode=WAL",

@@ -32,7 +32,8 @@ from agent.telemetry.outbox import Lane, Taken
 from agent.telemetry.ranges import SeqRange
 from agent.telemetry.records import Draft
 
-COMMIT_SECONDS = 0.03  # one fsync for all that comes within; what a power cut may take
+COMMIT_SECONDS = 0.03  # one fsync for all that comes within
+ENOUGH = 256  # records for which an fsync is worth its time at once
 RETRY_SECONDS = 1.0  # between tries to write again
 MAX_QUEUED = 20_000  # records before the writer; more come only while the disk hangs
 WHILE_STUCK = "the outbox could not be written"
@@ -70,6 +71,11 @@ class _Inbox:
     def urgent(self) -> bool:
         """Somebody waits."""
         return bool(self.takes or self.settles or self.closing)
+
+    @property
+    def ripe(self) -> bool:
+        """Waiting for more is worth nothing."""
+        return self.urgent or len(self.drafts) >= ENOUGH
 
     @property
     def anything(self) -> bool:
@@ -204,7 +210,7 @@ class SqliteOutbox:
         """Wait for work, then a little longer for more of it, unless somebody waits for the result."""
         with self._ready:
             self._ready.wait_for(lambda: self._inbox.anything, timeout=RETRY_SECONDS if self._file.owes else None)
-            self._ready.wait_for(lambda: self._inbox.urgent, timeout=self._commit_seconds)
+            self._ready.wait_for(lambda: self._inbox.ripe, timeout=self._commit_seconds)
             inbox, self._inbox = self._inbox, _Inbox()
             return inbox
 

@@ -19,7 +19,7 @@ from agent.telemetry.outbox import Sized
 from agent.telemetry.ranges import Ranges
 from agent.telemetry.records import MAX_SEQ, RecordClass
 
-_SCHEMA = """
+SCHEMA = """
 CREATE TABLE lineage (id INTEGER PRIMARY KEY CHECK (id = 1), start TEXT NOT NULL, before TEXT NOT NULL,
                       state BLOB NOT NULL) STRICT;
 CREATE TABLE epochs (id INTEGER PRIMARY KEY, epoch TEXT NOT NULL, class INTEGER NOT NULL, start TEXT NOT NULL,
@@ -102,7 +102,7 @@ def load(connection: sqlite3.Connection) -> Books:
     Raises sqlite3.Error; ValueError when they can't be read.
     """
     if not _there(connection, "lineage"):
-        connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
+        connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} COMMIT;")
     found = connection.execute("SELECT start, before, state FROM lineage").fetchone()
     start, before, state = found or ("", "", b"")
     kept = _decoded(state, _State) if state else _State()
