@@ -22,7 +22,7 @@ ROW_OVERHEAD = 48  # bytes a row costs beside its body: keys, page share
 DROPPABLE = tuple(sorted(set(RecordClass) - {RecordClass.GAP}))  # lowest first
 SHARES: Mapping[RecordClass, float] = MappingProxyType(
     # of the total, at most: a flood of results can't push out the counts, nor a flapping camera the results
-    {RecordClass.FRAME: 0.7, RecordClass.NODE: 0.1, RecordClass.CAMERA: 0.1, RecordClass.OUTCOMES: 0.6}
+    {RecordClass.DETECTION: 0.7}
 )
 
 
@@ -57,6 +57,22 @@ class Cut:
 
     record_class: RecordClass
     bytes: int
+
+
+@dataclass(frozen=True)
+class Tally:
+    """The books of one epoch."""
+
+    epoch: str
+    record_class: RecordClass
+    accepted: int
+    waiting: int
+    dropped: int
+    oldest_unix_ms: int = 0
+
+    @property
+    def word(self) -> str:
+        return self.record_class.word
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from agent.telemetry import records
-from agent.telemetry.books import Books, Bounds, Cut, Summary
+from agent.telemetry.books import Books, Bounds, Cut, Summary, Tally
 from agent.telemetry.records import Draft, Gap, RecordClass, SeqRange, Waiting
 
 FULL = "the outbox was full"
@@ -31,12 +32,21 @@ class Rows(Protocol):
         ...
 
 
+class Lane(StrEnum):
+    LIVE = "live"  # accepted since the box is connected
+    HISTORICAL = "historical"  # what waited from before
+
+
 @dataclass(frozen=True)
 class Taken:
-    """Rows to be sent, of this epoch."""
+    """Rows to be sent, of one epoch."""
 
     epoch: str
+    record_class: RecordClass
     rows: tuple[Waiting, ...]
+    historical: bool = False
+    start: str = ""  # of the agent, and the one before it
+    before: str = ""
 
 
 class Outbox(Protocol):
@@ -49,13 +59,19 @@ class Outbox(Protocol):
         """Hand over a record; returns at once."""
         ...
 
-    def forget(self, ranges: Sequence[SeqRange]) -> None:
+    def forget(self, epoch: str, ranges: Sequence[SeqRange]) -> None:
         """The control plane has stored these."""
         ...
 
-    async def take(self, max_rows: int, max_bytes: int) -> Taken:
-        """The most important waiting rows that were not taken before from this object; none: an empty tuple."""
+    async def take(self, lane: Lane, max_rows: int, max_bytes: int) -> Taken:
+        """The most important waiting rows of a lane that were not taken before from this object; none: no rows."""
         ...
+
+    def reconnected(self) -> None:
+        """What waits now is historical from here on."""
+        ...
+
+    def tallies(self) -> Sequence[Tally]: ...
 
     async def settle(self) -> None:
         """Return when everything put or forgotten before is durable, or counted as lost."""

@@ -13,6 +13,7 @@ from agent.types import Box, CameraState, Direction, Finished, Happening, Tap, W
 from protos import telemetry_pb2 as wire
 from protos.ids import CameraName, DeploymentName, Digest, NodeId
 from protos.outcomes import Outcome
+from tests.sim.payloads import read
 
 NODE = NodeId("quay-1")
 RELEASE = Digest("sha256:" + "ab" * 32)
@@ -45,13 +46,13 @@ def finished(
     return Finished(**{**values, **other})  # type: ignore[arg-type]  # a test's shorthand
 
 
-def draft(record_class: RecordClass = RecordClass.FRAME, number: int = 1) -> Draft:
+def draft(record_class: RecordClass = RecordClass.DETECTION, number: int = 1) -> Draft:
     """A record of the class; `number` tells them apart."""
     made: dict[RecordClass, Callable[[], Draft]] = {
-        RecordClass.FRAME: lambda: records.frame(finished(number)),
-        RecordClass.NODE: lambda: records.node_stats(NodeStats(0.5, 1, 2), 0, 0, number),
-        RecordClass.CAMERA: lambda: records.camera_health(TAP.camera, CameraState.RUNNING, "", number),
-        RecordClass.OUTCOMES: lambda: records.outcomes(
+        RecordClass.DETECTION: lambda: records.frame(finished(number)),
+        RecordClass.DEBUG: lambda: records.node_stats(NodeStats(0.5, 1, 2), 0, 0, number),
+        RecordClass.ALARM: lambda: records.camera_health(TAP.camera, CameraState.RUNNING, "", number),
+        RecordClass.METRIC: lambda: records.outcomes(
             OutcomeWindow(TAP, number, number + 1, {Outcome.OK_LOCAL: 1}, Latencies((0, 1), 0.001))
         ),
     }
@@ -66,7 +67,7 @@ class Oracle:
     received: int = 0
 
     def take(self, payload: bytes) -> wire.TelemetryAck:
-        batch = wire.TelemetryBatch.FromString(payload)
+        batch = read(payload)
         for record in batch.records:
             self.received += 1
             known = self.stored.setdefault((batch.epoch, record.seq), record)
