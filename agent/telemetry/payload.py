@@ -46,12 +46,12 @@ def told(batch: bytes, sending: Sending) -> bytes:
     return records.stamped(batch + rest, sending.unix_ms)
 
 
-def encoded(batch: bytes, form: Form) -> bytes:
-    """A serialised TelemetryBatch as a payload."""
+def encoded(batch: bytes, form: Form, *, compress: bool = True) -> bytes:
+    """A serialised TelemetryBatch as a payload. `compress`: the other side can read that."""
     if form is Form.JSON:
         document = json_format.MessageToDict(wire.TelemetryBatch.FromString(batch))
         batch = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
-    return compressed(batch)
+    return compressed(batch) if compress else batch
 
 
 def compressed(payload: bytes) -> bytes:

@@ -17,26 +17,27 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from agent.ports import Clock, TelemetryOut, Undelivered
 from agent.telemetry import payload, records
 from agent.telemetry.backfill import Backfill
-from agent.telemetry.books import Tally
 from agent.telemetry.outbox import Lane, Outbox
 from agent.telemetry.payload import Sending
 from agent.telemetry.settings import Form, SenderSettings
 from agent.telemetry.silence import CODE, DARK_SECONDS, NO_ACK, Silence
-from agent.telemetry.told import Told
+from agent.telemetry.told import MOST, Told
 from agent.telemetry.window import NO_RECORDS, PATIENT, Flight, Window, backoff
 from agent.types import Problem
 from protos.errors import Rejected
 
 MOST_RECORDS = 100  # of one batch
 MOST_BYTES = 64 << 10  # of one batch; brokers on small machines refuse more than a few hundred KiB
+GATHER_SECONDS = 0.2  # once all that was live is sent: what comes meanwhile goes together
 PUBLISH_FAILED_FIRST = 0.5  # seconds until the next try after the transport refused
 PUBLISH_FAILED_LONGEST = 15.0
+LOOK_SECONDS = 5.0  # until the next look for what waits and was not to be had: its disk may have failed
 REST_SECONDS = 5.0  # after the last acknowledgement, until the books are told that nothing waits
 
 log = logging.getLogger(__name__)
@@ -75,10 +76,13 @@ class Sender:
         self._alarmed = False
         self._on_alarm: list[Callable[[], None]] = []
         self._out: TelemetryOut | None = None
-        self._lineage = ("", "")  # this start of the agent and the one before it
+        self._modern = False  # a watermark came: whoever stores telemetry is of 0.2 at least, and reads zlib
+        self._before = ""  # the start of the agent before this one
         self._failures = 0
         self._quiet_until = float("-inf")  # monotonic
         self._rest_at = float("-inf")  # monotonic
+        self._gather_until = float("-inf")  # monotonic
+        self._gathering = False  # something live was sent, and there may be more
         self._changed = {lane: asyncio.Event() for lane in Lane}
         outbox.on_waiting(self._changed[Lane.LIVE].set)
 
@@ -113,7 +117,6 @@ class Sender:
         now = self._clock.monotonic()
         self._failures, self._quiet_until, self._rest_at = 0, float("-inf"), now + REST_SECONDS
         self._window.hurry(now)
-        self._told.forget()
         self._wake()
 
     async def run(self) -> None:
@@ -156,10 +159,10 @@ class Sender:
         return None
 
     def _given_up(self, flight: Flight) -> bool:
-        """An outbox that was set aside as damaged declared its records; a tally is worth a few tries."""
-        if NO_RECORDS in flight.missing:
+        """A tally is worth a few tries; an outbox that was set aside as damaged declared what it held."""
+        if not flight.records:
             return flight.tries >= PATIENT
-        return flight.epoch not in {tally.epoch for tally in self._outbox.tallies()}
+        return flight.start != self._outbox.summary().start
 
     async def _next(self, lane: Lane, now: float) -> Flight | None:
         """What was not sent before."""
@@ -167,36 +170,39 @@ class Sender:
         if not most:
             return None
         taken = await self._outbox.take(lane, most, MOST_BYTES)
+        if lane is Lane.LIVE:
+            self._gather(more=bool(taken.rows))
         if not taken.rows:
             return None
-        self._lineage = taken.start, taken.before
+        self._before = taken.before
         lane = Lane.HISTORICAL if taken.historical else Lane.LIVE
         batch, missing = records.batch(taken.epoch, taken.rows), {row.seq for row in taken.rows}
-        return self._window.add(Flight(taken.epoch, lane, batch, missing, len(missing), now))
+        return self._window.add(Flight(taken.epoch, taken.start, lane, batch, missing, len(missing), now))
+
+    def _gather(self, *, more: bool) -> None:
+        """The first record goes at once; those that follow it closely share batches."""
+        if self._gathering and not more:
+            self._gather_until = self._clock.monotonic() + GATHER_SECONDS
+        self._gathering = more
 
     def _room(self, lane: Lane, now: float) -> int:
         """How many records the next batch of the lane may hold."""
         if lane is Lane.LIVE:
-            return 0 if self._window.full else MOST_RECORDS
+            return 0 if self._window.full or now < self._gather_until else MOST_RECORDS
         if now < self._backfill.next_at:
             return 0
         return min(MOST_RECORDS, self._backfill.room(self._window.in_air({lane}), MOST_RECORDS))
 
     def _at_rest(self, lane: Lane, now: float) -> Flight | None:
         """Nothing is under way: a batch without records, if the control plane does not know where the books stand."""
-        if lane is Lane.HISTORICAL or now < self._rest_at:
-            return None
-        if self._outbox.summary().waiting_rows:
-            self._rest_at = now + REST_SECONDS
+        if lane is Lane.HISTORICAL or now < self._rest_at or self._outbox.summary().waiting_rows:
             return None
         self._rest_at = float("inf")
-        tallies = self._outbox.tallies()
-        self._told.keep(tallies)
-        still = self._told.at_rest(tallies)
-        if not still:
+        changed = self._outbox.tallies()
+        if not changed:
             return None
-        epoch = still[0].epoch
-        return self._window.add(Flight(epoch, lane, records.batch(epoch, ()), {NO_RECORDS}, 0, now))
+        epoch, start = changed[0].epoch, self._outbox.summary().start
+        return self._window.add(Flight(epoch, start, lane, records.batch(epoch, ()), {NO_RECORDS}, 0, now))
 
     # ---- sending ----
 
@@ -220,22 +226,17 @@ class Sender:
 
     def _sending(self, flight: Flight) -> Sending:
         """What goes with it this time; once it is acknowledged, its tallies are known."""
-        tallies = self._tallies(flight)
-        flight.tallies = tuple(tallies)
+        changed = self._outbox.tallies()
+        told = self._told.beside(changed, flight.epoch, flight.waiting) if flight.records else tuple(changed[:MOST])
+        flight.tallies = told
         historical = flight.lane is Lane.HISTORICAL
-        return Sending(int(self._clock.unix() * 1000), historical, *self._lineage, flight.tallies)
-
-    def _tallies(self, flight: Flight) -> Sequence[Tally]:
-        tallies = self._outbox.tallies()
-        if not flight.records:
-            return self._told.at_rest(tallies)
-        return self._told.beside(tallies, flight.epoch, flight.waiting)
+        return Sending(int(self._clock.unix() * 1000), historical, flight.start, self._before, told)
 
     async def _encoded(self, batch: bytes) -> bytes:
         """Beside the event loop where it takes milliseconds."""
         if self._settings.form is Form.JSON:
-            return await asyncio.to_thread(payload.encoded, batch, Form.JSON)
-        return payload.encoded(batch, self._settings.form)
+            return await asyncio.to_thread(payload.encoded, batch, Form.JSON, compress=self._modern)
+        return payload.encoded(batch, self._settings.form, compress=self._modern)
 
     def _refused(self, error: Undelivered) -> None:
         self.counts.refusals[error.reason] += 1
@@ -250,7 +251,7 @@ class Sender:
     async def _wait(self, lane: Lane) -> None:
         """Until something changed, or it is time to send something."""
         now = self._clock.monotonic()
-        times = [at for at in self._times(lane) if at is not None and now < at < float("inf")]
+        times = [at for at in self._times(lane, now) if at is not None and now < at < float("inf")]
         changed = self._changed[lane]
         if not times:
             await changed.wait()
@@ -263,12 +264,15 @@ class Sender:
             woken.cancel()
             timer.cancel()
 
-    def _times(self, lane: Lane) -> list[float | None]:
+    def _times(self, lane: Lane, now: float) -> list[float | None]:
         again = self._window.next_at(lane)
+        left = self._outbox.summary().waiting_rows > self._window.in_air()
+        look = now + LOOK_SECONDS if left and self._out is not None and self._out.connected else None
         if lane is Lane.LIVE:
-            return [again, self._quiet_until, self._rest_at, None if self._alarmed else self._silence.alarm_at]
+            alarm = None if self._alarmed else self._silence.alarm_at
+            return [again, self._quiet_until, self._gather_until, look, self._rest_at, alarm]
         start = self._backfill.next_at
-        return [start, None if again is None else max(again, start), self._quiet_until]
+        return [start, None if again is None else max(again, start), self._quiet_until, look]
 
     # ---- what comes back ----
 
@@ -280,11 +284,12 @@ class Sender:
             return
         now = self._clock.monotonic()
         self.counts.acknowledged += 1
+        self._outbox.forget(ack.epoch, ack.ranges)
         for flight in self._window.acknowledged(ack.epoch, ack.ranges):
             self._arrived(flight, now)
-        self._outbox.forget(ack.epoch, ack.ranges)
         if self._silence.seconds(now) >= DARK_SECONDS:
             self._after_dark(now)
+        self._modern = self._modern or ack.up_to > 0
         self._window.revive(now)
         self._silence.heard(now, waits=self._window.in_air() > 0)
         self._rest_at = now + REST_SECONDS
@@ -294,6 +299,7 @@ class Sender:
     def _arrived(self, flight: Flight, now: float) -> None:
         """All of it is stored."""
         self._told.heard(flight.tallies)
+        self._outbox.told(flight.tallies)
         if flight.records and flight.tries <= 1:  # of one that was sent again nobody knows which time was answered
             self._backfill.acknowledged(flight.records, now - flight.sent_at, now)
 
@@ -307,7 +313,9 @@ class Sender:
         self._wake()
 
     def _after_dark(self, now: float) -> None:
-        """What waits from the time in which nothing could be told goes behind what comes now."""
+        """What waits from the time in which nothing could be told goes behind what comes now. Whoever listens may be
+        another than before."""
+        self._modern = False
         self._outbox.reconnected()
         self._window.darken()
         self._backfill.begin(now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.config import AgentConfig, from_environment
+from agent.telemetry.settings import Form, Limits
 from protos.errors import Rejected
 
 
@@ -56,3 +57,17 @@ def test_an_address_of_six_is_told_as_urls_want_it() -> None:
 )
 def test_an_outbox_keeps_within_what_box_and_fleet_allow(told: int, quota: int, bound: int) -> None:
     assert AgentConfig(outbox_bytes=told).outbox_bound(quota) == bound
+
+
+def test_the_form_of_telemetry_is_one_that_is_known() -> None:
+    assert from_environment({"LONGSHORE_AGENT_TELEMETRY_FORM": "json"}).sending.form is Form.JSON
+    with pytest.raises(Rejected, match="LONGSHORE_AGENT_TELEMETRY_FORM must be one of protobuf, json, not 'xml'"):
+        from_environment({"LONGSHORE_AGENT_TELEMETRY_FORM": "xml"})
+
+
+def test_what_waited_goes_out_as_fast_as_the_box_is_told() -> None:
+    assert AgentConfig().sending.backfill == Limits()
+    told = {"LONGSHORE_AGENT_BACKFILL_RECORDS_PER_SECOND": "50", "LONGSHORE_AGENT_BACKFILL_BYTES_PER_SECOND": "0"}
+    assert from_environment(told).sending.backfill == Limits(50, 0)
+    with pytest.raises(Rejected, match="BACKFILL_BYTES_PER_SECOND must be 0 or more"):
+        from_environment({"LONGSHORE_AGENT_BACKFILL_BYTES_PER_SECOND": "-1"})

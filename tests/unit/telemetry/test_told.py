@@ -19,27 +19,13 @@ def test_the_records_of_the_batch_itself_count_as_stored() -> None:
     assert (all_of_it.waiting, all_of_it.oldest_unix_ms) == (0, 0)
 
 
-def test_a_batch_repeats_a_tally_until_it_is_acknowledged() -> None:
+def test_others_are_told_until_that_is_acknowledged_and_again_when_they_grew() -> None:
     told = Told()
-    first = told.beside([A], "a", 1)
-    assert told.beside([A], "a", 1) == first
-    told.heard(first)
-    assert told.beside([A], "a", 1) == ()
-
-
-def test_others_are_told_when_they_grew_and_not_merely_because_they_wait_no_more() -> None:
-    told = Told()
-    told.heard([A, B])
-    assert told.beside([A, replace(B, waiting=0)], "a", 0) == ()
-    assert told.beside([A, replace(B, accepted=6)], "a", 0) == (replace(B, accepted=6),)
-    assert told.beside([A, replace(B, dropped=2)], "a", 0) == (replace(B, dropped=2),)
-
-
-def test_at_rest_all_that_differs_is_told_and_the_age_of_the_oldest_alone_is_nothing_new() -> None:
-    told = Told()
-    told.heard([A, B])
-    assert told.at_rest([A, replace(B, oldest_unix_ms=1)]) == ()
-    assert told.at_rest([replace(A, waiting=0), B]) == (replace(A, waiting=0),)
+    assert told.beside([B], "a", 0) == told.beside([B], "a", 0) == (B,)
+    told.heard([B])
+    assert told.beside([replace(B, waiting=0)], "a", 0) == (), "that they wait no more is nothing new"
+    assert told.beside([replace(B, accepted=6)], "a", 0) == (replace(B, accepted=6),)
+    assert told.beside([replace(B, dropped=2)], "a", 0) == (replace(B, dropped=2),)
 
 
 def test_at_most_so_many_go_with_one_batch_its_own_among_them() -> None:
@@ -47,12 +33,3 @@ def test_at_most_so_many_go_with_one_batch_its_own_among_them() -> None:
     found = Told().beside([*many, A], "a", 0)
     assert len(found) == MOST
     assert found[0].epoch == "a"
-
-
-def test_what_the_outbox_no_longer_knows_is_forgotten_and_after_a_reconnection_everything() -> None:
-    told = Told()
-    told.heard([A, B])
-    told.keep([B])
-    assert told.at_rest([A, B]) == (A,)
-    told.forget()
-    assert told.at_rest([A, B]) == (A, B)
