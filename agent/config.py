@@ -15,6 +15,7 @@ from typing import Any
 
 from agent import providers
 from agent.site import address
+from agent.telemetry.caps import caps
 from agent.telemetry.settings import Form, Limits, SenderSettings
 from protos.errors import Rejected
 
@@ -47,6 +48,7 @@ class AgentConfig:
     confirm_seconds: float = 10.0  # a new release must behave this long before it is kept
     trial_seconds: float = 60.0  # a new agent must be reached and answer this long before it is kept
     outbox_bytes: int = 0  # of disk, for telemetry that waits, at most; 0: as much as the fleet's settings say
+    outbox_caps: str = ""  # of it by class: see agent.telemetry.caps
     telemetry_form: str = "protobuf"  # see agent.telemetry.payload; "json" for readers of the broker's topics
     backfill_records_per_second: float = Limits.records_per_second  # of what waited from a dark time; 0: no limit
     backfill_bytes_per_second: float = Limits.bytes_per_second  # of the same, on the line; 0: no limit
@@ -95,6 +97,7 @@ def from_environment(environment: Mapping[str, str] = os.environ, **overrides: A
     config = replace(AgentConfig(), **values)
     _check_numbers(config)
     _check_site(config)
+    caps(config.outbox_caps, f"{PREFIX}OUTBOX_CAPS")
     if config.log_level.upper() not in LOG_LEVELS:
         raise Rejected(f"the log level must be one of {', '.join(LOG_LEVELS)}, not {config.log_level!r}")
     if config.provider not in providers.ALL:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from agent.telemetry.books import Tally
 from agent.telemetry.outbox import Lane
-from agent.telemetry.records import SeqRange
+from agent.telemetry.ranges import SeqRange
 
 FIRST_BACKOFF = 2.0  # seconds; ingest acknowledges within one when all is well
 LONGEST_BACKOFF = 30.0
