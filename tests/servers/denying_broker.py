@@ -17,5 +17,5 @@ def denying(user: str, topic: str, *, writes: bool, control_plane: str) -> bool:
 
 
 if __name__ == "__main__":
-    embedded_broker.may = denying
+    vars(embedded_broker)["may"] = denying  # by which its plugin calls the rule
     embedded_broker.main()

@@ -13,5 +13,4 @@ def read(payload: bytes) -> wire.TelemetryBatch:
     content = zlib.decompress(payload) if payload[:1] == b"\x78" else payload
     if content[:1] == b"{":
         return json_format.Parse(content, wire.TelemetryBatch())
-    assert content[:1] == b"\x0a", "neither protobuf nor JSON"
     return wire.TelemetryBatch.FromString(content)
