@@ -77,7 +77,6 @@ class Sender:
         self._on_alarm: list[Callable[[], None]] = []
         self._out: TelemetryOut | None = None
         self._modern = False  # a watermark came: whoever stores telemetry is of 0.2 at least, and reads zlib
-        self._before = ""  # the start of the agent before this one
         self._failures = 0
         self._quiet_until = float("-inf")  # monotonic
         self._rest_at = float("-inf")  # monotonic
@@ -153,16 +152,10 @@ class Sender:
             if flight.taken and flight.tries:
                 self.counts.refusals[NO_ACK] += 1
                 self._backfill.unacknowledged()
-            if not self._given_up(flight):
+            if flight.records or flight.tries < PATIENT:
                 return flight
-            self._window.drop(flight)
+            self._window.drop(flight)  # a tally is worth a few tries
         return None
-
-    def _given_up(self, flight: Flight) -> bool:
-        """A tally is worth a few tries; an outbox that was set aside as damaged declared what it held."""
-        if not flight.records:
-            return flight.tries >= PATIENT
-        return flight.start != self._outbox.summary().start
 
     async def _next(self, lane: Lane, now: float) -> Flight | None:
         """What was not sent before."""
@@ -174,10 +167,9 @@ class Sender:
             self._gather(more=bool(taken.rows))
         if not taken.rows:
             return None
-        self._before = taken.before
         lane = Lane.HISTORICAL if taken.historical else Lane.LIVE
         batch, missing = records.batch(taken.epoch, taken.rows), {row.seq for row in taken.rows}
-        return self._window.add(Flight(taken.epoch, taken.start, lane, batch, missing, len(missing), now))
+        return self._window.add(Flight(taken.epoch, lane, batch, missing, len(missing), now))
 
     def _gather(self, *, more: bool) -> None:
         """The first record goes at once; those that follow it closely share batches."""
@@ -201,8 +193,8 @@ class Sender:
         changed = self._outbox.tallies()
         if not changed:
             return None
-        epoch, start = changed[0].epoch, self._outbox.summary().start
-        return self._window.add(Flight(epoch, start, lane, records.batch(epoch, ()), {NO_RECORDS}, 0, now))
+        epoch = changed[0].epoch
+        return self._window.add(Flight(epoch, lane, records.batch(epoch, ()), {NO_RECORDS}, 0, now))
 
     # ---- sending ----
 
@@ -226,11 +218,11 @@ class Sender:
 
     def _sending(self, flight: Flight) -> Sending:
         """What goes with it this time; once it is acknowledged, its tallies are known."""
-        changed = self._outbox.tallies()
+        changed, books = self._outbox.tallies(), self._outbox.summary()
         told = self._told.beside(changed, flight.epoch, flight.waiting) if flight.records else tuple(changed[:MOST])
         flight.tallies = told
         historical = flight.lane is Lane.HISTORICAL
-        return Sending(int(self._clock.unix() * 1000), historical, flight.start, self._before, told)
+        return Sending(int(self._clock.unix() * 1000), historical, books.start, books.before, told)
 
     async def _encoded(self, batch: bytes) -> bytes:
         """Beside the event loop where it takes milliseconds."""

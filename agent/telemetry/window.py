@@ -26,7 +26,6 @@ class Flight:
     """One batch in the air."""
 
     epoch: str
-    start: str  # of the agent, whose outbox it is of
     lane: Lane
     batch: bytes  # without what is told anew at each sending
     missing: set[int]  # numbers not yet acknowledged

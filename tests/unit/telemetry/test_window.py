@@ -16,7 +16,7 @@ def window(most: int = 8) -> Window:
 
 
 def added(w: Window, seqs: set[int], now: float = 0.0, lane: Lane = Lane.LIVE, epoch: str = EPOCH) -> Flight:
-    return w.add(Flight(epoch, "s1", lane, b"", seqs, len(seqs - {NO_RECORDS}), now))
+    return w.add(Flight(epoch, lane, b"", seqs, len(seqs - {NO_RECORDS}), now))
 
 
 def test_a_new_batch_is_due_at_once_and_again_only_after_the_back_off() -> None:
