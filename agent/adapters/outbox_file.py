@@ -37,6 +37,7 @@ VOLUME_SHARE = 0.4  # that the file may take: on a full volume even deleting fai
 BODY_SHARE = 0.6  # of the file that bodies may fill; the rest is pages half full, the index, what a commit needs
 WAL_PAGES = 256  # the log beside the file is folded in from this length on: 1 MiB
 SPARE_PAGES = 64  # that stay in an empty file for the next records; giving each one back would be a write of its own
+WORK_PAGES = 16  # that a file over its bound may grow by: its tables and a Gap
 SHRINK_PAGES = 500  # given back in one go
 EXPIRE_SECONDS = 10.0  # between two looks for what is too old
 
@@ -201,6 +202,7 @@ class OutboxFile:
         at_ms = int(self._unix() * 1000)
         for epoch, numbers in (*self._owed.forgotten, *work.forgotten):
             outbox.forget(rows, books, epoch, [numbers])
+        outbox.make_room(rows, books, self._bounds, at_ms)  # first: a file over its bound may have no free page
         for hole in self._holes(books):
             outbox.declare(rows, books, hole, at_ms)
         for loss, count in self._owed.lost.items():
@@ -256,8 +258,15 @@ class OutboxFile:
         if self._resized:
             with suppress(sqlite3.Error):
                 connection.executescript("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE);")
-                connection.execute(f"PRAGMA max_page_count={self._pages}").fetchall()
-                self._resized = False
+                self._limit(connection)
+            self._resized = False
+
+    def _limit(self, connection: sqlite3.Connection) -> None:
+        """No file is bounded below its size; one that is over its bound needs some pages to get below it."""
+        (there,) = connection.execute("PRAGMA page_count").fetchone()
+        over = there > self._pages
+        connection.execute(f"PRAGMA max_page_count={there + WORK_PAGES if over else self._pages}").fetchall()
+        self._resized = over
 
     # ---- opening ----
 
@@ -280,7 +289,8 @@ class OutboxFile:
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, isolation_level=None)
         try:
-            _prepare(connection, self._pages)
+            _prepare(connection)
+            self._limit(connection)
             if not self._checked:
                 _check(connection)
                 self._checked = True
@@ -373,14 +383,13 @@ class OutboxFile:
         return self._owed.holes or [Gap(RecordClass.DETECTION, 0, 0, 0, unknown, lower_bound=True)]
 
 
-def _prepare(connection: sqlite3.Connection, pages: int) -> None:
+def _prepare(connection: sqlite3.Connection) -> None:
     for pragma in (
         "auto_vacuum=INCREMENTAL",
         "journal_mode=WAL",
         "synchronous=FULL",
         f"wal_autocheckpoint={WAL_PAGES}",
         f"journal_size_limit={WAL_PAGES * PAGE_BYTES}",
-        f"max_page_count={pages}",
     ):
         connection.execute(f"PRAGMA {pragma}").fetchall()
 

@@ -207,6 +207,7 @@ class Books:
         dropped = dict(self.closed_dropped)
         for epoch in self.epochs.values():
             dropped[epoch.record_class] = dropped.get(epoch.record_class, 0) + epoch.dropped
+        dropped = {each: count for each, count in dropped.items() if count}
         oldest = min((each.oldest.at_ms for each in self.epochs.values() if each.held.rows), default=0)
         accepted = self.closed_accepted + sum(self._accepted().values())
         return Summary(self.start, self.before, accepted, waiting, dropped, oldest, trouble, damaged)

@@ -1,7 +1,7 @@
 """The outbox: its port, and what happens to rows and books together inside one transaction.
 
-`accept`, `expire`, `take`, `forget`, `lose` and `declare` are the whole behaviour; an adapter brings a transaction
-(`Rows`, inside it) and threads. See `books` for the rules.
+`accept`, `make_room`, `expire`, `take`, `forget`, `lose` and `declare` are the whole behaviour; an adapter brings a
+transaction (`Rows`, inside it) and threads. See `books` for the rules.
 
 Two lanes lead out: live, what was accepted since the box is connected, and historical, what waited from before. Which
 is which is of this process only (`Lanes`): after a start everything found is historical.
@@ -174,6 +174,11 @@ def accept(rows: Rows, books: Books, drafts: Iterable[Draft], bounds: Bounds, at
         by_class.setdefault(draft.record_class, []).append(draft.body)
     for record_class, bodies in by_class.items():
         _keep(rows, books, *books.number(record_class, len(bodies)), bodies, at_ms)
+    make_room(rows, books, bounds, at_ms)
+
+
+def make_room(rows: Rows, books: Books, bounds: Bounds, at_ms: int) -> None:
+    """Drop what is over the bounds."""
     for cut in books.cuts(bounds):
         _cut(rows, books, cut, at_ms)
 

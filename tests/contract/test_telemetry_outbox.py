@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from agent.adapters import outbox_sqlite
@@ -21,7 +22,7 @@ from agent.telemetry import records
 from agent.telemetry.books import Bounds
 from agent.telemetry.outbox import Lane, Outbox, Taken
 from agent.telemetry.records import RecordClass
-from tests.sim import durability
+from tests.sim import durability, past
 from tests.sim.telemetry import Oracle, draft
 from tests.sim.waiting import until
 
@@ -233,6 +234,113 @@ async def test_epochs_of_several_starts_wait_side_by_side_and_end_once_they_are_
     with sqlite3.connect(path) as beside:
         assert beside.execute("SELECT count(*) FROM epochs").fetchall() == [(0,)]
     beside.close()
+
+
+# ---- an outbox of an agent before 0.2 ----
+
+OLD_SCHEMA = """
+CREATE TABLE waiting (class INTEGER, seq INTEGER, body BLOB NOT NULL, PRIMARY KEY (class, seq)) STRICT, WITHOUT ROWID;
+CREATE TABLE books (id INTEGER PRIMARY KEY CHECK (id = 1), epoch TEXT NOT NULL, last_seq INTEGER NOT NULL,
+                    state BLOB NOT NULL) STRICT;
+"""
+OLD_DETECTIONS, OLD_COUNTS, OLD_GAPS = 1, 4, 5
+
+
+def old_outbox(path: Path, detections: int) -> None:
+    """As 0.1.0 left it: 7 of its records dropped, and the first 3 of its detections maybe sent."""
+    rows = [(OLD_DETECTIONS, 10 + number, draft(number=number).body) for number in range(detections)]
+    rows += [(OLD_COUNTS, 9, draft(RecordClass.METRIC).body)]
+    rows += [(OLD_GAPS, 8, records.gap(records.Gap(RecordClass.DETECTION, 1, 7, 7, "full")))]
+    state = {"dropped": {OLD_DETECTIONS: 7}, "sent_up_to": {OLD_DETECTIONS: 12}}
+    with sqlite3.connect(path, isolation_level=None) as file:
+        file.executescript(f"PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL; {OLD_SCHEMA}")
+        file.executemany("INSERT INTO waiting VALUES (?, ?, ?)", rows)
+        last = 9 + detections
+        file.execute("INSERT INTO books VALUES (1, 'old', ?, ?)", (last, msgspec.msgpack.encode(state)))
+    file.close()
+
+
+async def test_an_outbox_of_the_first_release_loses_no_row_and_keeps_its_epoch_and_numbers(tmp_path: Path) -> None:
+    path, oracle = tmp_path / "o.db", Oracle()
+    old_outbox(path, 5)
+    outbox = await opened(path)
+    assert outbox.summary().waiting_rows == 7
+    outbox.put(draft())
+    await outbox.settle()
+    assert (await outbox.take(Lane.LIVE, 100, 1 << 20)).epoch != "old"
+    historical = await outbox.take(Lane.HISTORICAL, 100, 1 << 20)
+    assert (historical.epoch, historical.record_class) == ("old", RecordClass.GAP)
+    oracle.take(records.batch("old", historical.rows))
+    await drain(outbox, oracle)
+    assert {seq for epoch, seq in oracle.stored if epoch == "old"} == set(range(8, 15))
+    (tally,) = [each for each in outbox.tallies() if each.epoch == "old"]
+    assert (tally.word, tally.accepted, tally.waiting, tally.dropped) == ("", 14, 1, 7)
+    assert outbox.summary().accepted == 14 + 1
+    await outbox.close()
+
+
+async def test_the_first_releases_tables_go_once_everything_of_them_is_stored_and_told(tmp_path: Path) -> None:
+    path, oracle = tmp_path / "o.db", Oracle()
+    old_outbox(path, 5)
+    outbox = await opened(path)
+    await drain(outbox, oracle)
+    outbox.told(outbox.tallies())
+    outbox.put(draft())
+    await outbox.settle()
+    assert outbox.summary().accepted == 14 + 1
+    assert outbox.summary().dropped == {RecordClass.DETECTION: 7}
+    await outbox.close()
+    with sqlite3.connect(path) as file:
+        assert not {"waiting", "books"} & {name for (name,) in file.execute("SELECT name FROM sqlite_master")}
+    file.close()
+
+
+async def test_the_first_release_put_back_finds_what_is_left_and_never_drops_what_was_sent(tmp_path: Path) -> None:
+    path = tmp_path / "o.db"
+    old_outbox(path, 5)
+    outbox = await opened(path)
+    taken = await outbox.take(Lane.HISTORICAL, 1, 1)
+    outbox.forget(taken.epoch, [(row.seq, row.seq) for row in taken.rows])
+    await outbox.take(Lane.HISTORICAL, 4, 1 << 20)
+    await outbox.close()
+    with sqlite3.connect(path) as file:
+        ((epoch, last, state),) = file.execute("SELECT epoch, last_seq, state FROM books").fetchall()
+        left = file.execute("SELECT class, seq FROM waiting ORDER BY class, seq").fetchall()
+    file.close()
+    assert (epoch, last) == ("old", 14)
+    assert msgspec.msgpack.decode(state)["sent_up_to"][OLD_DETECTIONS] == 13
+    assert left == [*((OLD_DETECTIONS, seq) for seq in range(10, 15)), (OLD_COUNTS, 9)]
+
+
+async def test_a_full_outbox_of_the_first_release_drops_by_class_and_says_so_of_its_epoch(tmp_path: Path) -> None:
+    path, oracle = tmp_path / "o.db", Oracle()
+    old_outbox(path, 3_000)
+    outbox = await opened(path, SMALL)
+    outbox.put(draft(RecordClass.ALARM))
+    await outbox.settle()
+    assert outbox.summary().dropped_rows > 1_000
+    await drain(outbox, oracle)
+    (gap,) = [each.gap for each in oracle.bodies("gap") if each.gap.epoch == "old"]
+    assert (gap.record_class, gap.first_seq) == ("detection", 13), "the three before it may have been sent"
+    assert len(oracle.bodies("outcomes")) == 1
+    assert len(oracle.bodies("frame")) + gap.dropped == 3_000
+    await outbox.close()
+
+
+async def test_what_the_first_release_itself_left_is_taken_over(tmp_path: Path) -> None:
+    folder, oracle = past.box(tmp_path / "box"), Oracle()
+    with sqlite3.connect(folder / "outbox.db") as file:
+        (name,) = file.execute("SELECT epoch FROM books").fetchone()
+        seqs = {seq for (seq,) in file.execute("SELECT seq FROM waiting")}
+    file.close()
+    outbox = await opened(folder / "outbox.db")
+    await drain(outbox, oracle)
+    assert {seq for epoch, seq in oracle.stored if epoch == name} == seqs
+    assert len(seqs) > 5
+    await outbox.close()
+
+
+# ---- damage ----
 
 
 async def set_aside(path: Path, old: str, why: str) -> None:
