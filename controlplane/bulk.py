@@ -28,7 +28,7 @@ def insert_new(session: Session, table: Table, columns: Sequence[str], rows: Seq
     connection = session.connection()
     json = [place for place, name in enumerate(columns) if isinstance(table.c[name].type, JSON)]
     done = all(isinstance(row[place], str) for row in rows for place in json)
-    plain = rows if done else [_plain(row, json) for row in rows]
+    plain = list(rows) if done else [_plain(row, json) for row in rows]
     if connection.dialect.name == "sqlite":
         return connection.exec_driver_sql(_insert(table, columns), plain).rowcount
     return _staged(connection, table, columns, plain)
