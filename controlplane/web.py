@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from controlplane.audit.routes import WrittenDown
 from controlplane.audit.routes import router as audit
+from controlplane.books.routes import router as books
 from controlplane.config import is_loopback
 from controlplane.container import Services
 from controlplane.errors import Conflict, Forbidden, NotFound, TooLarge, Unauthenticated
@@ -83,6 +84,7 @@ def create_app(services: Services) -> FastAPI:
         registry,
         fleet,
         insights,
+        books,
         settings,
         training,
         signing_in,

@@ -1,0 +1,169 @@
+"""Whether the books are true: what a recount of the rows says against what was counted as they came. Pure.
+
+Rules that hold here:
+
+- everything is compared within one snapshot of the database, so a fleet that goes on telling changes nothing;
+- numbers from 1 to the watermark, and those in the ranges behind it, are each stored once or declared dropped once, and
+  no other number is either. That is proven by counting: numbers are unique within a table, so as many different ones
+  as there is room for leave no hole;
+- rows that retention has swept are not missed: of a line that may have lost some to it, only what is there is judged;
+- a line that numbers all classes together (an agent before 0.2) has inexact gaps: its rows are counted, no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from controlplane.books.domain import UNTOLD, Conflict, Line, Range, Sums
+
+
+class Code(StrEnum):
+    """What is not as it should be; the meaning of each is in docs/telemetry.md."""
+
+    MISSING = "missing"  # counted as stored, and not there
+    UNCOUNTED = "uncounted"  # there, and never counted
+    HOLE = "hole"  # acknowledged, and neither stored nor declared
+    BEYOND = "beyond"  # stored or declared, and never acknowledged as such
+    TWICE = "twice"  # one number stored as two records
+    BOTH = "both"  # declared dropped, and stored
+    GAPS = "gaps"  # what Gaps declare is not what was counted as dropped
+    GAP_TWICE = "gap-twice"  # one number declared dropped twice
+    UNACCOUNTED = "unaccounted"  # accepted by the box, and nowhere
+    CONFLICT = "conflict"  # more than one box under one name
+
+
+@dataclass(frozen=True)
+class Declared:
+    """One stored Gap of a line. `exact`: its range holds nothing but what it declares."""
+
+    first: int
+    last: int
+    dropped: int
+
+    @property
+    def exact(self) -> bool:
+        return self.last - self.first + 1 == self.dropped
+
+
+@dataclass(frozen=True)
+class Recount:
+    """What the rows of one line say. `rows`: all, however often a number; `least`: the smallest number, or 0."""
+
+    rows: int = 0
+    below: int = 0  # of them, those up to the watermark
+    within: int = 0  # of them, those in the ranges behind it
+    least: int = 0
+    twice: int = 0  # numbers that stand in two tables
+    both: int = 0  # rows whose number is declared dropped, by exact gaps
+    declared: tuple[Declared, ...] = ()
+    swept: bool = False  # retention may have taken some
+    holes: tuple[Range, ...] = ()  # the first ones, where they were looked for
+
+
+@dataclass(frozen=True)
+class Deviation:
+    node: str
+    record_class: str
+    epoch: str
+    code: Code
+    sentence: str
+
+
+def deviations(line: Line, found: Recount, sums: Sums) -> Iterator[Deviation]:
+    """What is wrong with one line; `sums` are those of domain.judged. Nothing: it is as it was told."""
+    for code, sentence in (*_rows(line, found), *_numbers(line, found), *_gaps(line, found), *_at_rest(sums)):
+        yield Deviation(line.node, line.record_class, line.epoch, code, sentence)
+
+
+def of_conflicts(told: Iterable[Conflict]) -> list[Deviation]:
+    return [Deviation(each.node, "", "", Code.CONFLICT, each.sentence) for each in told]
+
+
+def unbooked(node: str, epoch: str, rows: int) -> Deviation:
+    sentence = f"{rows} stored records stand in no book: the line of their epoch is gone from the database"
+    return Deviation(node, UNTOLD, epoch, Code.UNCOUNTED, sentence)
+
+
+def suspicious(line: Line, found: Recount) -> bool:
+    """Numbers do not add up, so it is worth looking where the holes are."""
+    return any(code in (Code.HOLE, Code.BEYOND) for code, _ in _numbers(line, found))
+
+
+def with_holes(found: Recount, holes: tuple[Range, ...]) -> Recount:
+    return replace(found, holes=holes)
+
+
+def covered(spans: Iterable[Range]) -> int:
+    """How many numbers lie in at least one of these closed ranges."""
+    reached, count = 0, 0
+    for first, last in sorted(spans):
+        count += max(0, last - max(first - 1, reached))
+        reached = max(reached, last)
+    return count
+
+
+def clipped(spans: Iterable[Range], wanted: Sequence[Range]) -> list[Range]:
+    """The parts of `spans` that lie in `wanted`, whose ranges do not touch each other."""
+    return [
+        (max(first, low), min(last, high))
+        for first, last in spans
+        for low, high in wanted
+        if max(first, low) <= min(last, high)
+    ]
+
+
+Said = Iterator[tuple[Code, str]]
+
+
+def _rows(line: Line, found: Recount) -> Said:
+    counted = f"{line.stored} records were counted as they came and {found.rows} are here"
+    if found.rows > line.stored:
+        yield Code.UNCOUNTED, f"{counted}: {found.rows - line.stored} too many"
+    elif found.rows < line.stored and not found.swept:
+        gone = f"{line.stored - found.rows} were taken out of the database, and not by retention"
+        yield Code.MISSING, f"{counted}: {gone}; compare with a backup"
+    if found.twice:
+        yield Code.TWICE, f"{found.twice} numbers are stored as two records each"
+
+
+def _numbers(line: Line, found: Recount) -> Said:
+    """Only where every number is accounted for by a row or an exact Gap."""
+    if line.record_class == UNTOLD or found.swept or not all(each.exact for each in found.declared):
+        return
+    spans, known = [(each.first, each.last) for each in found.declared], [(1, line.up_to), *line.beyond]
+    below = found.below + covered(clipped(spans, known[:1])) - found.twice - found.both
+    if below < line.up_to:
+        where = f" (the first: {_ranges(found.holes)})" if found.holes else ""
+        missing = f"{line.up_to - below} numbers up to {line.up_to} were acknowledged"
+        yield Code.HOLE, f"{missing}, and are neither stored nor declared dropped{where}"
+    behind, room = found.within + covered(clipped(spans, line.beyond)), sum(b - a + 1 for a, b in line.beyond)
+    if behind < room:
+        yield Code.HOLE, f"{room - behind} numbers behind {line.up_to} were acknowledged, and are not here"
+    outside = found.rows - found.below - found.within + covered(spans) - covered(clipped(spans, known))
+    if outside or (found.rows and found.least < 1):
+        yield Code.BEYOND, f"{outside} numbers are stored or declared that the watermark {line.up_to} does not know"
+
+
+def _gaps(line: Line, found: Recount) -> Said:
+    declared = sum(each.dropped for each in found.declared)
+    if declared != line.dropped:
+        yield Code.GAPS, f"its Gaps declare {declared} records dropped, and {line.dropped} were counted as they came"
+    spans = [(each.first, each.last) for each in found.declared if each.exact]
+    twice = sum(last - first + 1 for first, last in spans) - covered(spans)
+    if twice:
+        yield Code.GAP_TWICE, f"{twice} numbers are declared dropped by two Gaps"
+    if found.both and line.record_class != UNTOLD:
+        yield Code.BOTH, f"{found.both} records are stored although their box declared them dropped"
+
+
+def _at_rest(sums: Sums) -> Said:
+    if sums.unaccounted:
+        told = f"{sums.stored} are stored, {sums.dropped} declared dropped, {sums.waiting} wait"
+        nowhere = f"the box accepted {sums.accepted}; {told}: {sums.unaccounted} are nowhere"
+        yield Code.UNACCOUNTED, f"{nowhere}. If its outbox was set aside or its disk replaced, they are there"
+
+
+def _ranges(spans: Iterable[Range]) -> str:
+    return ", ".join(str(first) if first == last else f"{first}–{last}" for first, last in spans)
