@@ -6,7 +6,8 @@ Rules that hold here:
 - numbers from 1 to the watermark, and those in the ranges behind it, are each stored once or declared dropped once, and
   no other number is either. That is proven by counting: numbers are unique within a table, so as many different ones
   as there is room for leave no hole;
-- rows that retention has swept are not missed: of a line that may have lost some to it, only what is there is judged;
+- rows that retention has swept are not missed: of a line that may have lost some to it, only what is there is judged.
+  Nor is a line that began before there were books;
 - a line that numbers all classes together (an agent before 0.2) has inexact gaps: its rows are counted, no more.
 """
 
@@ -18,6 +19,8 @@ from enum import StrEnum
 
 from controlplane.books.domain import UNTOLD, Conflict, Line, Range, Sums
 
+MOST_RANGES = 5_000  # of a line that has more beyond its watermark, ingest forgets some (ingest.numbers)
+
 
 class Code(StrEnum):
     """What is not as it should be; the meaning of each is in docs/telemetry.md."""
@@ -27,7 +30,6 @@ class Code(StrEnum):
     HOLE = "hole"  # acknowledged, and neither stored nor declared
     BEYOND = "beyond"  # stored or declared, and never acknowledged as such
     TWICE = "twice"  # one number stored as two records
-    BOTH = "both"  # declared dropped, and stored
     GAPS = "gaps"  # what Gaps declare is not what was counted as dropped
     GAP_TWICE = "gap-twice"  # one number declared dropped twice
     UNACCOUNTED = "unaccounted"  # accepted by the box, and nowhere
@@ -56,9 +58,10 @@ class Recount:
     within: int = 0  # of them, those in the ranges behind it
     least: int = 0
     twice: int = 0  # numbers that stand in two tables
-    both: int = 0  # rows whose number is declared dropped, by exact gaps
+    both: int = 0  # rows whose number an exact Gap declares dropped, which was under way already
     declared: tuple[Declared, ...] = ()
     swept: bool = False  # retention may have taken some
+    unbooked: int = 0  # of the rows, those of before there were books
     holes: tuple[Range, ...] = ()  # the first ones, where they were looked for
 
 
@@ -118,6 +121,8 @@ Said = Iterator[tuple[Code, str]]
 
 
 def _rows(line: Line, found: Recount) -> Said:
+    if found.unbooked:
+        return
     counted = f"{line.stored} records were counted as they came and {found.rows} are here"
     if found.rows > line.stored:
         yield Code.UNCOUNTED, f"{counted}: {found.rows - line.stored} too many"
@@ -130,7 +135,7 @@ def _rows(line: Line, found: Recount) -> Said:
 
 def _numbers(line: Line, found: Recount) -> Said:
     """Only where every number is accounted for by a row or an exact Gap."""
-    if line.record_class == UNTOLD or found.swept or not all(each.exact for each in found.declared):
+    if line.record_class == UNTOLD or not _exact(line, found):
         return
     spans, known = [(each.first, each.last) for each in found.declared], [(1, line.up_to), *line.beyond]
     below = found.below + covered(clipped(spans, known[:1])) - found.twice - found.both
@@ -146,16 +151,21 @@ def _numbers(line: Line, found: Recount) -> Said:
         yield Code.BEYOND, f"{outside} numbers are stored or declared that the watermark {line.up_to} does not know"
 
 
+def _exact(line: Line, found: Recount) -> bool:
+    """Every number is known to be stored, declared or neither."""
+    whole = not found.swept and not found.unbooked and len(line.beyond) < MOST_RANGES
+    return whole and all(each.exact for each in found.declared)
+
+
 def _gaps(line: Line, found: Recount) -> Said:
-    declared = sum(each.dropped for each in found.declared)
-    if declared != line.dropped:
-        yield Code.GAPS, f"its Gaps declare {declared} records dropped, and {line.dropped} were counted as they came"
+    inexact = sum(each.dropped for each in found.declared if not each.exact)
     spans = [(each.first, each.last) for each in found.declared if each.exact]
+    declared = covered(spans) - found.both + inexact
+    if declared != line.dropped and not (found.swept or found.unbooked):
+        yield Code.GAPS, f"its Gaps declare {declared} records dropped, and {line.dropped} were counted as they came"
     twice = sum(last - first + 1 for first, last in spans) - covered(spans)
     if twice:
         yield Code.GAP_TWICE, f"{twice} numbers are declared dropped by two Gaps"
-    if found.both and line.record_class != UNTOLD:
-        yield Code.BOTH, f"{found.both} records are stored although their box declared them dropped"
 
 
 def _at_rest(sums: Sums) -> Said:

@@ -134,7 +134,7 @@ class Conflict:
     """More than one box under one name, in one sentence with the next step."""
 
     node: str
-    kind: str  # record, fork or twin
+    kind: str  # record, start or outbox: of what there are two
     at_ms: int
     sentence: str
 
@@ -259,7 +259,7 @@ def _forks(starts: Sequence[Start]) -> list[Conflict]:
     return [
         Conflict(
             those[0].node,
-            "fork",
+            "start",
             max(each.last_ms for each in those),
             f"{len(those)} starts of {those[0].node} follow the same one ({before[:8]}): its disk was cloned, or put "
             f"back from a copy; if two boxes run under this name, {_APART}",
@@ -281,7 +281,7 @@ def _twins(starts: Sequence[Start]) -> list[Conflict]:
     return [
         Conflict(
             later.node,
-            "twin",
+            "outbox",
             spans[earlier],
             f"two outboxes tell under the name {later.node} at the same time: two boxes have its certificate; {_APART}",
         )

@@ -148,8 +148,9 @@ class BooksRepository:
         there = [table for table, each in counts.items() if each[0]]
         declared = self._declared(line)
         exact = [(each.first, each.last) for each in declared if each.exact]
+        rows = sum(each for each, _, _ in counts.values())
         return Recount(
-            rows=sum(rows for rows, _, _ in counts.values()),
+            rows=rows,
             below=sum(below for _, below, _ in counts.values()),
             within=sum(self._inside(table, line, line.beyond) for table in there),
             least=min((counts[table][2] for table in there), default=0),
@@ -157,6 +158,7 @@ class BooksRepository:
             both=sum(self._inside(table, line, exact) for table in there),
             declared=declared,
             swept=line.record_class != "gap" and line.first_ms < swept_before_ms,
+            unbooked=sum(self._unbooked(table, line) for table in there) if rows > line.stored else 0,
         )
 
     def holes(self, line: Line, declared: Sequence[Declared]) -> tuple[Range, ...]:
@@ -183,6 +185,11 @@ class BooksRepository:
                     rows = self._session.scalar(select(func.count()).select_from(table).where(*booked))
                     found[epoch] = found.get(epoch, 0) + (rows or 0)
         return [(epoch, rows) for epoch, rows in sorted(found.items()) if rows]
+
+    def _unbooked(self, table: type[Records], line: Line) -> int:
+        """Rows of before there were books, which have no digest."""
+        rows = select(func.count()).select_from(table).where(*_of(table, line), table.digest.is_(None))
+        return self._session.scalar(rows) or 0
 
     def _epochs(self, table: type[Records], node: str) -> Iterator[str]:
         """From one to the next by the key, without a look at the rows between."""

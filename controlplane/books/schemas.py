@@ -52,7 +52,7 @@ class LinkAnswer(Answer):
 
 class ConflictAnswer(Answer):
     node: str
-    kind: str = Field(description="record: same name, other content; fork: two starts follow one; twin: two outboxes")
+    kind: str = Field(description="what there are two of: record (one name, two contents), start (after one), outbox")
     at: str
     sentence: str
 

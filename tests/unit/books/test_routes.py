@@ -26,6 +26,7 @@ def test_a_box_tells_its_books_by_class_with_what_it_dropped_and_how_its_link_is
     oldest = box.now_ms - 400_000
     box.tell("detection", oldest_ms=oldest)
     box.tell("debug", oldest_ms=oldest + 5)
+    box.tell("gap")
     found = plane.client.get("/api/v1/nodes/north-quay/telemetry").json()
     assert [each["recordClass"] for each in found["classes"]] == ["detection", "debug", "gap"]
     assert {key: found["classes"][0][key] for key in ("accepted", "stored", "dropped", "waiting", "state")} == {
@@ -99,9 +100,7 @@ def test_what_a_dark_box_never_brought_is_told_of_the_fleet_when_its_outbox_is_g
     box.tell("detection")
     box.tell("debug")
     plane.clock.tick(100)
-    anew = SimBox(plane.services, "north-quay", "s2", "")
-    anew.accept("metric", 1)
-    anew.settle()
+    SimBox(plane.services, "north-quay", "s2", "").begin()
     kept = plane.services.books.fleet()
     assert kept.total.unaccounted == 4 + 25
     assert kept.open["north-quay"].total.waiting == 0
@@ -110,11 +109,11 @@ def test_what_a_dark_box_never_brought_is_told_of_the_fleet_when_its_outbox_is_g
 def test_conflicts_of_the_fleet_are_told(plane: SimControlPlane, box: SimBox) -> None:
     assert plane.client.get("/api/v1/conflicts").json()["items"] == []
     box.clash("detection", 3)
-    SimBox(plane.services, "south-quay", "t2", "t1")
-    SimBox(plane.services, "south-quay", "t3", "t1")
+    SimBox(plane.services, "south-quay", "t2", "t1").begin()
+    SimBox(plane.services, "south-quay", "t3", "t1").begin()
     items = plane.client.get("/api/v1/conflicts").json()["items"]
-    assert {(each["node"], each["kind"]) for each in items} == {("north-quay", "record"), ("south-quay", "fork")}
-    assert [each["kind"] for each in plane.client.get("/api/v1/conflicts?node=south-quay").json()["items"]] == ["fork"]
+    assert {(each["node"], each["kind"]) for each in items} == {("north-quay", "record"), ("south-quay", "start")}
+    assert [each["kind"] for each in plane.client.get("/api/v1/conflicts?node=south-quay").json()["items"]] == ["start"]
     assert len(plane.client.get("/api/v1/telemetry").json()["conflicts"]) == 2
 
 

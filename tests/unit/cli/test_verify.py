@@ -116,12 +116,12 @@ def test_gaps_are_listed_with_their_numbers(longshore: Run, box: SimBox) -> None
 def test_describe_tells_where_the_telemetry_of_a_box_is(longshore: Run, box: SimBox, house: SimControlPlane) -> None:
     box.accept("detection", 3)
     box.tell("detection", oldest_ms=box.now_ms)
-    SimBox(house.services, "quay-1", "s2", "s1")
-    SimBox(house.services, "quay-1", "s3", "s1")
+    SimBox(house.services, "quay-1", "s2", "s1").begin()
+    SimBox(house.services, "quay-1", "s3", "s1").begin()
     out = longshore("describe", "node", "quay-1").out
     table = [line.split() for line in out.partition("\nTelemetry\n")[2].splitlines()]
     assert table[1][:6] == ["detection", "23", "20", "0", "3", "0"]
-    assert table[2][:6] == ["debug", "30", "24", "6", "0", "0"]
+    assert table[3][:6] == ["debug", "30", "24", "6", "0", "0"]
     assert "Telemetry declared dropped" in out
     assert "≥ 1" in out
     assert "Telemetry link" in out
