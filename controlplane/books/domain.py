@@ -15,12 +15,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from itertools import pairwise
+from typing import Any
 
 CLASSES = ("alarm", "detection", "metric", "debug", "gap")  # most important first; the last is never dropped
 UNTOLD = ""  # of an agent that numbers all classes in one line
 SETTLE_MS = 60_000  # a batch and its acknowledgement are under way for seconds
+RECENT_MS = 7 * 86_400_000  # conflicts of before are told, and call nobody
 LATE_MS = 300_000  # what waits longer at a box that is connected wants looking at
 
 Range = tuple[int, int]
@@ -131,12 +134,16 @@ class Dropped:
 
 @dataclass(frozen=True)
 class Conflict:
-    """More than one box under one name, in one sentence with the next step."""
+    """More than one box under one name, in one sentence with the next step. `at_ms`: when the second was heard last."""
 
     node: str
     kind: str  # record, start or outbox: of what there are two
     at_ms: int
     sentence: str
+
+    def recent(self, now_ms: int) -> bool:
+        """It calls somebody; one that was set right long ago does not."""
+        return now_ms - self.at_ms < RECENT_MS
 
 
 @dataclass(frozen=True)
@@ -260,13 +267,25 @@ def _forks(starts: Sequence[Start]) -> list[Conflict]:
         Conflict(
             those[0].node,
             "start",
-            max(each.last_ms for each in those),
+            sorted(_heard(each, after) for each in those)[-2],
             f"{len(those)} starts of {those[0].node} follow the same one ({before[:8]}): its disk was cloned, or put "
             f"back from a copy; if two boxes run under this name, {_APART}",
         )
         for before, those in after.items()
         if len(those) > 1
     ]
+
+
+def _heard(start: Start, after: Mapping[str, Sequence[Start]]) -> int:
+    """When this start, or one that came of it, was heard last."""
+    last, ahead, seen = 0, [start], set()
+    while ahead:
+        each = ahead.pop()
+        if each.start not in seen:
+            seen.add(each.start)
+            last = max(last, each.last_ms)
+            ahead += after.get(each.start, ())
+    return last
 
 
 def _twins(starts: Sequence[Start]) -> list[Conflict]:
@@ -329,9 +348,11 @@ class Linked:
 TELEMETRY_PROBLEMS = ("telemetry", "outbox")  # how codes of a box's problems with its telemetry begin
 
 
-def contact(phase: str, seen_ms: int, problems: Iterable[Mapping[str, str]]) -> Contact:
-    told = [each["message"] for each in problems if each["code"].startswith(TELEMETRY_PROBLEMS)]
-    return Contact(phase, seen_ms, told[0] if told else "")
+def contact(status: Mapping[str, Any]) -> Contact:
+    """From the status of a node's document."""
+    seen = datetime.fromisoformat(status["lastSeen"]).timestamp() if status["lastSeen"] else 0
+    told = [each["message"] for each in status["problems"] if each["code"].startswith(TELEMETRY_PROBLEMS)]
+    return Contact(status["phase"], int(seen * 1000), told[0] if told else "")
 
 
 def linked(found: Contact, kept: NodeBooks) -> Linked:

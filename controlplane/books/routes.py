@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
 from controlplane.books import domain, schemas
-from controlplane.books.domain import Contact
 from controlplane.books.repository import Wanted
 from controlplane.identity.access import Current, require_user
 from controlplane.insights.domain import moment_ms
@@ -50,7 +48,7 @@ def fleet_books(services: Current) -> schemas.FleetBooksAnswer:
 def node_books(name: str, services: Current) -> schemas.NodeBooksAnswer:
     document = services.fleet.get_node(name)
     kept = services.books.node(name)
-    return schemas.books(kept, domain.linked(contact(document), kept))
+    return schemas.books(kept, domain.linked(domain.contact(document["status"]), kept))
 
 
 @router.get(
@@ -77,10 +75,3 @@ def gap_records(
 @router.get("/conflicts", summary="More than one box under one name, newest first")
 def conflicts(services: Current, node: Name = "") -> schemas.ConflictList:
     return schemas.conflicts(services.books.conflicts(node))
-
-
-def contact(document: dict[str, Any]) -> Contact:
-    """Of a node, by its document."""
-    status = document["status"]
-    seen = datetime.fromisoformat(status["lastSeen"]).timestamp() * 1000 if status["lastSeen"] else 0
-    return domain.contact(status["phase"], int(seen), status["problems"])

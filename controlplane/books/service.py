@@ -110,7 +110,7 @@ class BooksService:
             if not after:
                 known = frozenset(line.epoch for line in lines)
                 found += [checking.unbooked(name, *each) for each in repository.unbooked(name, known)]
-                found += checking.of_conflicts(kept.conflicts)
+                found += checking.of_conflicts(each for each in kept.conflicts if each.recent(self.now_ms))
         rest = part[-1][0].epoch if part and len(part) < sum(line.epoch > after for line in lines) else ""
         return Verified(kept, len(part), rows, swept, found, rest)
 
@@ -123,7 +123,7 @@ class BooksService:
             repository = BooksRepository(session)
             lines, settled = repository.open_lines(), repository.settled()
             starts = _by_node(repository.starts({line.node for line in lines if _stuck(line, now_ms)}))
-            told = _conflicts(repository, "")
+            told = [each for each in _conflicts(repository, "") if each.recent(now_ms)]
         opened = {
             name: domain.books(name, those, now_ms, starts.get(name, ())) for name, those in _by_node(lines).items()
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from controlplane.books.domain import FleetBooks
 from controlplane.fleet.quantities import duration_ms
 from controlplane.insights.domain import Lost
 from controlplane.ui import figures
@@ -16,6 +17,10 @@ SLOW_DOWN = "300ms"  # what the switch adds: above the usual deadline of 250 ms
 MOST_LOSSES = 3  # told of one box
 ROOM = "for longer outages give the box a larger LONGSHORE_AGENT_OUTBOX_BYTES and room on its disk"
 _RECORDS = {
+    "alarm": ("alarm", "alarms"),
+    "detection": ("detection", "detections"),
+    "metric": ("measurement", "measurements"),
+    "debug": ("frame without a finding", "frames without a finding"),
     "frame": ("detection", "detections"),
     "outcomes": ("count of outcomes", "counts of outcomes"),
     "camera": ("camera state", "camera states"),
@@ -41,6 +46,7 @@ class Around:
     deployments: Sequence[Document] = ()
     stats: Mapping[str, Stats] | None = None
     lost: Sequence[Lost] = ()
+    books: FleetBooks | None = None
 
 
 def values(node: Document, around: Around) -> dict[str, Value]:

@@ -29,7 +29,10 @@ KINDS = (
     ("change", "who changed what"),
 )
 SPANS = (("1h", "the last hour"), ("24h", "the last day"), ("7d", "the last week"), ("30d", "the last month"))
-LOST = {"frame": "detection", "outcomes": "outcome count", "camera": "camera state", "node": "measurement"}
+LOST = {
+    "alarm": "alarm", "detection": "detection", "metric": "measurement", "debug": "sampled frame",
+    "frame": "detection", "outcomes": "outcome count", "camera": "camera state", "node": "measurement",
+}  # fmt: skip
 MOST_TAGS = 6
 
 

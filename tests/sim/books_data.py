@@ -21,6 +21,30 @@ from tests.sim.rows import row
 FULL = "the outbox was full"
 
 
+def furnish(services: Services, *, badly: bool = False) -> None:
+    """Boxes of the harbour that tell their books; on a bad day with losses, a backlog and a cloned disk."""
+    for node in ("north-quay", "south-quay", "cloud-1"):
+        box = SimBox(services, node)
+        for record_class, count in (("alarm", 3), ("detection", 240), ("metric", 90), ("debug", 60)):
+            box.accept(record_class, count)
+        if badly and node == "north-quay":
+            for number in range(12):
+                box.declare("debug", 2 * number + 1, 2 * number + 1 + number % 2, ago_ms=number * 9 * 3_600_000)
+            box.declare(
+                "detection", 5, 64, "the record was damaged on the box's disk", at_least=True, ago_ms=90_000_000
+            )
+        box.settle()
+    if badly:
+        box = SimBox(services, "south-quay", "s2", "s1")
+        box.accept("detection", 80)
+        box.deliver("detection", 1, 20)
+        box.tell("detection", oldest_ms=box.now_ms - 900_000)
+        box.accept("alarm", 4)
+        box.deliver("alarm", 1, 2)
+        box.tell("alarm", waiting=0)
+        SimBox(services, "south-quay", "s3", "s1").begin()
+
+
 def ranges(numbers: Iterable[int]) -> list[list[int]]:
     found: list[list[int]] = []
     for number in sorted(numbers):
@@ -76,13 +100,16 @@ class SimBox:
         self.line(record_class).dropped |= set(range(first, last + 1))
         self.accept("gap", 1)
 
-    def declare(self, record_class: str, first: int, last: int, reason: str = FULL, *, at_least: bool = False) -> None:
-        """Drop, and the Gap is stored."""
+    def declare(
+        self, record_class: str, first: int, last: int, reason: str = FULL, *, at_least: bool = False, ago_ms: int = 0
+    ) -> None:
+        """Drop, and the Gap is stored; it came so long ago."""
         self.drop(record_class, first, last)
         gaps = self.line("gap")
         span = {"first_seq": first, "last_seq": last, "dropped": last - first + 1}
         told = {"record_class": record_class, "reason": reason, "gap_epoch": self.epoch(record_class)}
-        self._say("gap", {gaps.accepted: {**span, **told, "lower_bound": at_least}})
+        came = {"lower_bound": at_least, "at_ms": self.now_ms - ago_ms}
+        self._say("gap", {gaps.accepted: {**span, **told, **came}})
         gaps.stored.add(gaps.accepted)
 
     def deliver(self, record_class: str, first: int, last: int) -> None:

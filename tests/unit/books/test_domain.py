@@ -114,9 +114,16 @@ def test_two_starts_after_one_are_a_cloned_disk() -> None:
     first = Start("quay-1", "s1", "", NOW, NOW)
     chain = [first, Start("quay-1", "s2", "s1", NOW, NOW), Start("quay-1", "s3", "s2", NOW, NOW)]
     assert domain.conflicts(chain, ()) == ()
-    (fork,) = domain.conflicts([*chain, Start("quay-1", "s4", "s2", NOW, NOW + 5)], ())
-    assert (fork.kind, fork.at_ms) == ("start", NOW + 5)
+    later = Start("quay-1", "s5", "s3", NOW, NOW + 9)  # of the other branch
+    (fork,) = domain.conflicts([*chain, later, Start("quay-1", "s4", "s2", NOW, NOW + 5)], ())
+    assert (fork.kind, fork.at_ms) == ("start", NOW + 5)  # when the second was heard last
     assert "longshore token create" in fork.sentence
+
+
+def test_a_conflict_that_is_over_calls_nobody_after_a_week() -> None:
+    conflict = domain.Conflict("quay-1", "start", NOW, "")
+    assert conflict.recent(NOW + domain.RECENT_MS - 1)
+    assert not conflict.recent(NOW + domain.RECENT_MS)
 
 
 def test_two_outboxes_that_tell_at_once_are_two_boxes_and_one_after_the_other_are_one() -> None:
@@ -151,5 +158,6 @@ def test_the_link_of_a_box_is_told_by_what_is_heard(contact: Contact, heard: int
 
 def test_a_problem_of_telemetry_is_what_refuses() -> None:
     problems = [{"code": "disk-full", "message": "no room"}, {"code": "telemetry-refused", "message": "Not authorized"}]
-    assert domain.contact("Online", NOW, problems).refused == "Not authorized"
-    assert domain.contact("Online", NOW, problems[:1]).refused == ""
+    status = {"phase": "Online", "lastSeen": "2026-11-28T00:00:00.000Z", "problems": problems}
+    assert domain.contact(status) == Contact("Online", 1_795_824_000_000, "Not authorized")
+    assert domain.contact({**status, "problems": problems[:1], "lastSeen": None}) == Contact("Online")
