@@ -77,7 +77,7 @@ class Deviation:
 def deviations(line: Line, found: Recount, sums: Sums) -> Iterator[Deviation]:
     """What is wrong with one line; `sums` are those of domain.judged. Nothing: it is as it was told."""
     for code, sentence in (*_rows(line, found), *_numbers(line, found), *_gaps(line, found), *_at_rest(sums)):
-        yield Deviation(line.node, line.record_class, line.epoch, code, sentence)
+        yield Deviation(line.node, line.of, line.epoch, code, sentence)
 
 
 def of_conflicts(told: Iterable[Conflict]) -> list[Deviation]:
@@ -135,7 +135,7 @@ def _rows(line: Line, found: Recount) -> Said:
 
 def _numbers(line: Line, found: Recount) -> Said:
     """Only where every number is accounted for by a row or an exact Gap."""
-    if line.record_class == UNTOLD or not _exact(line, found):
+    if line.of == UNTOLD or not _exact(line, found):
         return
     spans, known = [(each.first, each.last) for each in found.declared], [(1, line.up_to), *line.beyond]
     below = found.below + covered(clipped(spans, known[:1])) - found.twice - found.both

@@ -50,6 +50,11 @@ class Line:
     told_ms: int = 0
 
     @property
+    def of(self) -> str:
+        """Its class; none where it numbers all of them, as agents before 0.2 do, which had other classes."""
+        return self.record_class if self.record_class in CLASSES else UNTOLD
+
+    @property
     def highest(self) -> int:
         """The greatest number that is known to have been given out."""
         return max((self.up_to, *(last for _, last in self.beyond)))
@@ -182,7 +187,7 @@ def books(
     """All of one box."""
     classes: dict[str, Sums] = {}
     for line, sums in judged(lines, starts, now_ms):
-        classes[line.record_class] = classes.get(line.record_class, Sums()).plus(sums)
+        classes[line.of] = classes.get(line.of, Sums()).plus(sums)
     told = [*(each.last_ms for each in lines), *(each.told_ms for each in lines)]
     ordered = {each: classes[each] for each in sorted(classes, key=rank)}
     untold = any(not each.told_ms for each in lines)

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, and_, case, func, intersect, or_, select, 
 from sqlalchemy.orm import Session
 
 from controlplane.books.checking import Declared, Recount
-from controlplane.books.domain import Clash, Dropped, Line, Range, Start, Sums
+from controlplane.books.domain import CLASSES, UNTOLD, Clash, Dropped, Line, Range, Start, Sums
 from controlplane.insights.matching import Place
 from controlplane.tables import (
     AgentStart,
@@ -87,7 +87,11 @@ class BooksRepository:
         accepted = func.sum(case((Epoch.told_accepted > seen, Epoch.told_accepted), else_=seen))
         query = select(Epoch.record_class, accepted, func.sum(Epoch.stored), func.sum(Epoch.dropped)).where(~_OPEN)
         rows = self._session.execute(_of_fleet(query, Epoch.node_id).group_by(Epoch.record_class))
-        return {name: Sums(*map(int, figures)) for name, *figures in rows}
+        found: dict[str, Sums] = {}
+        for name, *figures in rows:
+            of = name if name in CLASSES else UNTOLD
+            found[of] = found.get(of, Sums()).plus(Sums(*map(int, figures)))
+        return found
 
     def starts(self, nodes: Iterable[str]) -> list[Start]:
         """Of these boxes, by their names."""
