@@ -80,7 +80,7 @@ def _oldest(kept: FleetBooks, contacts: Contacts, now_ms: int) -> Metric:
 
 
 def _silent(contact: Contact, now_ms: int) -> bool:
-    return contact.phase != "ByFile" and bool(contact.seen_ms) and now_ms - contact.seen_ms > LATE_MS
+    return contact.phase == "Offline" and now_ms - contact.seen_ms > LATE_MS
 
 
 def _gauge(name: str, meaning: str, label: str, values: Mapping[str, float]) -> Metric:

@@ -94,8 +94,8 @@ def _books(name: str, around: Around, *, away: bool) -> Iterator[Concern]:
         lost = f"{figures.plural(kept.total.unaccounted, 'record', 'records')} that it accepted are nowhere"
         yield Concern(BAD, name, f"{lost}; 'longshore verify telemetry {name}' says which", "/gaps")
     if not away and waits_long(kept.total, around.now_ms):
-        since = figures.ago((around.now_ms - kept.total.oldest_ms) / 1000)
-        waits = f"{figures.plural(kept.total.waiting, 'record waits', 'records wait')}, the oldest since {since}"
+        when = figures.ago((around.now_ms - kept.total.oldest_ms) / 1000)
+        waits = f"{figures.plural(kept.total.waiting, 'record waits', 'records wait')}, the oldest accepted {when}"
         yield Concern(WARN, name, f"telemetry is late: {waits}", f"/nodes/{name}")
 
 

@@ -16,9 +16,13 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from agent.telemetry.metrics import Metrics
+from controlplane.adapters.mqtt_in import REPLICAS_GROUP
 from controlplane.adapters.telemetry_memory import MemoryTelemetryIn
+from controlplane.books.checking import Code
 from controlplane.books.service import BooksService
 from controlplane.ingest.loop import IngestMetrics
+from controlplane.trust.domain import CONTROL_PLANE_USER, EVENTS_USER
+from controlplane.up import broker_rules
 from protos.errors import Retryable
 from tests.sim.books_data import SimBox
 from tests.sim.control_plane import SimControlPlane
@@ -104,10 +108,11 @@ def test_two_boxes_under_one_name_are_told_for_a_week(plane: SimControlPlane, bo
 
 
 def test_boxes_not_heard_for_five_minutes_are_silent(plane: SimControlPlane, box: SimBox) -> None:
+    plane.services.boxes.presence("north-quay", online=False, boot_id="boot-1")
     plane.clock.tick(290)
     assert scrape(plane)[("silent_nodes",)] == 0
     plane.clock.tick(10)
-    assert scrape(plane)[("silent_nodes",)] == 3
+    assert scrape(plane)[("silent_nodes",)] == 1
 
 
 def test_a_thousand_boxes_are_no_more_series_than_one(plane: SimControlPlane, fleet: HarbourFleet, box: SimBox) -> None:
@@ -185,3 +190,24 @@ def _described(name: str, docs: str) -> bool:
 def test_prometheus_takes_the_alerts_and_they_fire_when_they_should(words: tuple[str, ...]) -> None:
     done = subprocess.run([str(PROMTOOL), *words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+# ---- docs/telemetry.md ----
+
+
+def test_every_deviation_is_documented_with_its_meaning() -> None:
+    table = (DOCS / "telemetry.md").read_text().partition("## What verify says")[2].partition("\n## ")[0]
+    assert re.findall(r"^\| `([a-z-]+)` \|", table, re.MULTILINE) == [code.value for code in Code]
+
+
+def test_emqx_gets_the_rules_that_mosquitto_has() -> None:
+    said = (DOCS / "telemetry.md").read_text().partition("### EMQX")[2]
+    rules = broker_rules.mosquitto_acl(CONTROL_PLANE_USER)
+    topics = {line.split()[-1].replace("%u", "${username}") for line in rules.splitlines() if "longshore/v1" in line}
+    assert {topic for topic in topics if f'"{topic}"' not in said} == set()
+    granted = set(re.findall(r'"(longshore/v1/[^"]+)"', said))
+    assert granted == topics
+    users = {line.split()[1] for line in rules.splitlines() if line.startswith("user ")}
+    (pattern,) = re.findall(r'\{re, "([^"]+)"\}', said)
+    assert {user for user in users if not re.search(pattern, user)} == {EVENTS_USER}
+    assert f"$share/{REPLICAS_GROUP}/" in said
