@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import delete
 
 from controlplane import tables
-from controlplane.container import Services
+from controlplane.db import Database
 from controlplane.ingest.domain import Batch, Kind, Tally
+from controlplane.ingest.service import IngestService
+from controlplane.ports import Clock
 from controlplane.tables import RecordConflict
 from protos.ids import NodeId
 from tests.sim.rows import row
@@ -21,7 +23,7 @@ from tests.sim.rows import row
 FULL = "the outbox was full"
 
 
-def furnish(services: Services, *, badly: bool = False) -> None:
+def furnish(services: Plane, *, badly: bool = False) -> None:
     """Boxes of the harbour that tell their books; on a bad day with losses, a backlog and a cloned disk."""
     for node in ("north-quay", "south-quay", "cloud-1"):
         box = SimBox(services, node)
@@ -55,6 +57,17 @@ def ranges(numbers: Iterable[int]) -> list[list[int]]:
     return found
 
 
+class Plane(Protocol):
+    """What a box needs of a control plane."""
+
+    @property
+    def database(self) -> Database: ...
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def ingest(self) -> IngestService: ...
+
+
 @dataclass
 class SimLine:
     """One epoch: which numbers were given out, and what became of them."""
@@ -72,7 +85,7 @@ class SimLine:
 class SimBox:
     """One box under one start of its agent."""
 
-    def __init__(self, services: Services, node: str, start: str = "s1", before: str = "") -> None:
+    def __init__(self, services: Plane, node: str, start: str = "s1", before: str = "") -> None:
         self.node, self.start, self.before = node, start, before
         self.lines: dict[str, SimLine] = {}
         self._services = services
