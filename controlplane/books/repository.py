@@ -6,7 +6,7 @@ numbers two tables share is found by walking one index beside the other.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -34,6 +34,7 @@ Records = Detection | OutcomeCount | CameraHealth | NodeStat | Gap
 HOLES_TOLD = 3
 DAY_MS = 86_400_000
 RANGES_AT_ONCE = 200  # in one question
+LINES_AT_ONCE = 500  # the same
 _STANDS_IN = (Gap.dropped == 0) & (
     Gap.first_seq == Gap.last_seq
 )  # for a record that was refused (ingest.domain.refusal)
@@ -74,9 +75,9 @@ class BooksRepository:
     # ---- books ----
 
     def lines(self, node: str) -> list[Line]:
-        """Of one box, by name of their epoch."""
-        query = select(*_LINE).where(Epoch.node_id == node).order_by(Epoch.epoch)
-        return [_line(row) for row in self._session.execute(query)]
+        """Of one box, by name of their epoch; in the order of these letters, whatever the database's own is."""
+        rows = self._session.execute(select(*_LINE).where(Epoch.node_id == node))
+        return sorted(map(_line, rows), key=lambda line: line.epoch)
 
     def open_lines(self) -> list[Line]:
         """Of every box of the fleet, those of which something may wait."""
@@ -147,19 +148,31 @@ class BooksRepository:
 
     # ---- recounting ----
 
-    def recounted(self, line: Line, swept_before_ms: int) -> Recount:
-        """The rows of one line. `swept_before_ms`: what was stored before it, retention may have taken."""
-        counts = {table: self._counted(table, line) for table in RECORDS}
-        there = [table for table, each in counts.items() if each[0]]
-        declared = self._declared(line)
+    def recounted(self, lines: Sequence[Line], swept_before_ms: int) -> list[Recount]:
+        """The rows of these lines of one box. `swept_before_ms`: what was stored before, retention may have taken."""
+        counts = {table: self._counted(table, lines) for table in RECORDS}
+        declared = self._declared(lines)
+        return [
+            self._recount(
+                line,
+                {table: found[line.epoch] for table, found in counts.items() if found[line.epoch].rows},
+                declared.get(line.epoch, ()),
+                swept_before_ms,
+            )
+            for line in lines
+        ]
+
+    def _recount(
+        self, line: Line, there: Mapping[type[Records], _Count], declared: tuple[Declared, ...], swept_before_ms: int
+    ) -> Recount:
         exact = [(each.first, each.last) for each in declared if each.exact]
-        rows = sum(each for each, _, _ in counts.values())
+        rows = sum(each.rows for each in there.values())
         old = line.first_ms < swept_before_ms or self._dropped_whole(line, rows, swept_before_ms)
         return Recount(
             rows=rows,
-            below=sum(below for _, below, _ in counts.values()),
+            below=sum(each.below for each in there.values()),
             within=sum(self._inside(table, line, line.beyond) for table in there),
-            least=min((counts[table][2] for table in there), default=0),
+            least=min((each.least for each in there.values()), default=0),
             twice=sum(self._shared(line, *pair) for pair in combinations(there, 2)),
             both=sum(self._inside(table, line, exact) for table in there),
             declared=declared,
@@ -211,12 +224,15 @@ class BooksRepository:
         while (epoch := self._session.scalar(_next(table, node, epoch or ""))) is not None:
             yield epoch
 
-    def _counted(self, table: type[Records], line: Line) -> tuple[int, int, int]:
-        """Rows, those up to the watermark, and the smallest number."""
-        below = func.coalesce(func.sum(case((table.seq <= line.up_to, 1), else_=0)), 0)
-        query = select(func.count(), below, func.min(table.seq)).where(*_of(table, line))
-        rows, up_to, least = self._session.execute(query).one()
-        return int(rows), int(up_to), int(least or 0)
+    def _counted(self, table: type[Records], lines: Sequence[Line]) -> dict[str, _Count]:
+        """By epoch. One question for many lines, each counted along the key."""
+        its = (table.node_id == Epoch.node_id, table.epoch == Epoch.epoch)
+        rows = select(func.count()).select_from(table).where(*its).correlate(Epoch).scalar_subquery()
+        below = select(func.count()).select_from(table).where(*its, table.seq <= Epoch.up_to).correlate(Epoch)
+        least = select(func.min(table.seq)).where(*its).correlate(Epoch).scalar_subquery()
+        wanted = select(Epoch.epoch, rows, below.scalar_subquery(), func.coalesce(least, 0))
+        found = (self._session.execute(wanted.where(*named)) for named in _parts(lines))
+        return {epoch: _Count(*map(int, figures)) for part in found for epoch, *figures in part}
 
     def _inside(self, table: type[Records], line: Line, spans: Sequence[Range]) -> int:
         """Rows whose number lies in one of these ranges."""
@@ -231,12 +247,30 @@ class BooksRepository:
         both = intersect(*(select(table.seq).where(*_of(table, line)) for table in (one, other))).subquery()
         return self._session.scalar(select(func.count()).select_from(both)) or 0
 
-    def _declared(self, line: Line) -> tuple[Declared, ...]:
-        of_line = or_(Gap.gap_epoch == line.epoch, and_(Gap.gap_epoch == "", Gap.epoch == line.epoch))
-        query = select(Gap.first_seq, Gap.last_seq, Gap.dropped).where(
-            Gap.node_id == line.node, of_line, Gap.dropped > 0
-        )
-        return tuple(Declared(*map(int, row)) for row in self._session.execute(query))
+    def _declared(self, lines: Sequence[Line]) -> dict[str, tuple[Declared, ...]]:
+        """By epoch, of all Gaps of the box: they are few."""
+        of = case((Gap.gap_epoch == "", Gap.epoch), else_=Gap.gap_epoch)
+        query = select(of, Gap.first_seq, Gap.last_seq, Gap.dropped)
+        found: dict[str, list[Declared]] = {}
+        for node in {line.node for line in lines}:
+            for epoch, *span in self._session.execute(query.where(Gap.node_id == node, Gap.dropped > 0)):
+                found.setdefault(epoch, []).append(Declared(*map(int, span)))
+        return {epoch: tuple(those) for epoch, those in found.items()}
+
+
+@dataclass(frozen=True)
+class _Count:
+    """Of the rows of one line in one table: all, those up to the watermark, and the smallest number."""
+
+    rows: int
+    below: int
+    least: int
+
+
+def _parts(lines: Sequence[Line]) -> Iterator[tuple[ColumnElement[bool], ...]]:
+    for at in range(0, len(lines), LINES_AT_ONCE):
+        part = lines[at : at + LINES_AT_ONCE]
+        yield Epoch.node_id == part[0].node, Epoch.epoch.in_([line.epoch for line in part])
 
 
 def _line(row: Iterable[Any]) -> Line:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from controlplane.books import checking, domain
-from controlplane.books.checking import Deviation
+from controlplane.books.checking import Deviation, Recount
 from controlplane.books.domain import Conflict, FleetBooks, Line, NodeBooks
 from controlplane.books.repository import BooksRepository, Wanted
 from controlplane.db import Database
@@ -19,6 +19,9 @@ from controlplane.tables import Gap
 
 FLEET_MS = 5_000  # the books of the whole fleet are read anew so often at most
 ROWS_AT_ONCE = 1_000_000  # recounted for one answer, unless one line alone has more: seconds
+
+
+Judged = Sequence[tuple[Line, domain.Sums]]
 
 
 @dataclass(frozen=True)
@@ -93,26 +96,27 @@ class BooksService:
         with self._database.read() as session:
             repository = BooksRepository(session)
             repository.snapshot()
-            kept = self._of(repository, name)
-            lines = repository.lines(name)
+            kept, lines = self._of(repository, name), repository.lines(name)
             judged = domain.judged(lines, repository.starts([name]), self.now_ms)
-            swept_before = self.now_ms - _shortest_ms(SettingsRepository(session))
-            part = _part([each for each in judged if each[0].epoch > after])
-            rows = swept = 0
-            found: list[Deviation] = []
-            for line, sums in part:
-                recount = repository.recounted(line, swept_before)
-                if checking.suspicious(line, recount):
-                    recount = checking.with_holes(recount, repository.holes(line, recount.declared))
-                rows += recount.rows
-                swept += max(0, line.stored - recount.rows) if recount.swept else 0
-                found += checking.deviations(line, recount, sums)
-            if not after:
-                known = frozenset(line.epoch for line in lines)
-                found += [checking.unbooked(name, *each) for each in repository.unbooked(name, known)]
-                found += checking.of_conflicts(each for each in kept.conflicts if each.recent(self.now_ms))
-        rest = part[-1][0].epoch if part and len(part) < sum(line.epoch > after for line in lines) else ""
-        return Verified(kept, len(part), rows, swept, found, rest)
+            left = [each for each in judged if each[0].epoch > after]
+            part = _part(left)
+            recounts = _recounted(repository, part, self.now_ms - _shortest_ms(SettingsRepository(session)))
+            unbooked = [] if after else repository.unbooked(name, frozenset(line.epoch for line in lines))
+        found = [
+            each
+            for (line, sums), recount in zip(part, recounts, strict=True)
+            for each in checking.deviations(line, recount, sums)
+        ]
+        if not after:
+            found += [checking.unbooked(name, *each) for each in unbooked]
+            found += checking.of_conflicts(each for each in kept.conflicts if each.recent(self.now_ms))
+        rows = sum(recount.rows for recount in recounts)
+        swept = sum(
+            max(0, line.stored - recount.rows)
+            for (line, _), recount in zip(part, recounts, strict=True)
+            if recount.swept
+        )
+        return Verified(kept, len(part), rows, swept, found, part[-1][0].epoch if len(part) < len(left) else "")
 
     def _of(self, repository: BooksRepository, name: str) -> NodeBooks:
         lines, starts = repository.lines(name), repository.starts([name])
@@ -158,7 +162,17 @@ def _stuck(line: Line, now_ms: int) -> bool:
     return now_ms - line.told_ms > domain.SETTLE_MS
 
 
-def _part(judged: Sequence[tuple[Line, domain.Sums]]) -> Sequence[tuple[Line, domain.Sums]]:
+def _recounted(repository: BooksRepository, part: Judged, swept_before_ms: int) -> list[Recount]:
+    """With the numbers that are missing, where some are."""
+    lines = [line for line, _ in part]
+    found = repository.recounted(lines, swept_before_ms)
+    return [
+        checking.with_holes(each, repository.holes(line, each.declared)) if checking.suspicious(line, each) else each
+        for line, each in zip(lines, found, strict=True)
+    ]
+
+
+def _part(judged: Judged) -> Judged:
     """The first ones, of which no more rows than ROWS_AT_ONCE are to be counted; one at least."""
     rows = 0
     for index, (line, _) in enumerate(judged):
