@@ -220,7 +220,7 @@ class SyncRequest(_message.Message):
     clock_unix_ms: _builtins.int
     """the box's own idea of now"""
     epoch: _builtins.str
-    """of the outbox"""
+    """the start of the agent, as its outbox names it"""
     @_builtins.property
     def inventory(self) -> Global___Inventory: ...
     @_builtins.property

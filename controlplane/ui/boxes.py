@@ -20,7 +20,8 @@ _RECORDS = {
     "alarm": ("alarm", "alarms"),
     "detection": ("detection", "detections"),
     "metric": ("measurement", "measurements"),
-    "debug": ("frame without a finding", "frames without a finding"),
+    "debug": ("frame without a find", "frames without a find"),
+    # as agents before 0.2 name them
     "frame": ("detection", "detections"),
     "outcomes": ("count of outcomes", "counts of outcomes"),
     "camera": ("camera state", "camera states"),

@@ -30,9 +30,16 @@ KINDS = (
 )
 SPANS = (("1h", "the last hour"), ("24h", "the last day"), ("7d", "the last week"), ("30d", "the last month"))
 LOST = {
-    "alarm": "alarm", "detection": "detection", "metric": "measurement", "debug": "sampled frame",
-    "frame": "detection", "outcomes": "outcome count", "camera": "camera state", "node": "measurement",
-}  # fmt: skip
+    "alarm": "alarm",
+    "detection": "detection",
+    "metric": "measurement",
+    "debug": "frame without a find",
+    # as agents before 0.2 name them
+    "frame": "detection",
+    "outcomes": "outcome count",
+    "camera": "camera state",
+    "node": "measurement",
+}
 MOST_TAGS = 6
 
 
