@@ -1,4 +1,4 @@
-"""The oracle of telemetry: what of an epoch of a box lies in the database."""
+"""The oracle of telemetry: what of a box, or of an epoch of it, lies in the database."""
 
 from __future__ import annotations
 
