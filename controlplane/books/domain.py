@@ -336,7 +336,7 @@ class Link(StrEnum):
 
 @dataclass(frozen=True)
 class Contact:
-    """What is known of the way from a box to here. `refused`: what it reports of its telemetry; empty: nothing."""
+    """What is known of the way from a box to here. `refused`: why nobody takes its telemetry, by its own report."""
 
     phase: str  # controlplane.fleet.status.Phase
     seen_ms: int = 0
@@ -350,13 +350,13 @@ class Linked:
     sentence: str = ""
 
 
-TELEMETRY_PROBLEMS = ("telemetry", "outbox")  # how codes of a box's problems with its telemetry begin
+NOT_TAKEN = "telemetry"  # how the codes of a box's problems begin when nobody takes its telemetry
 
 
 def contact(status: Mapping[str, Any]) -> Contact:
     """From the status of a node's document."""
     seen = datetime.fromisoformat(status["lastSeen"]).timestamp() if status["lastSeen"] else 0
-    told = [each["message"] for each in status["problems"] if each["code"].startswith(TELEMETRY_PROBLEMS)]
+    told = [each["message"] for each in status["problems"] if each["code"].startswith(NOT_TAKEN)]
     return Contact(status["phase"], int(seen * 1000), told[0] if told else "")
 
 

@@ -22,10 +22,10 @@ from controlplane.trust.domain import CONTROL_PLANE_USER, replica_user
 def main() -> None:
     folder, host, port, mqtt5, url, *more = sys.argv[1:]
     replica, metrics_port = ([int(each) for each in more] + [1, 0][len(more) :])[:2]
-    files = [Path(folder) / name for name in ("ca.pem", "cert.pem", "key.pem")]
+    ca, certificate, key = (Path(folder) / name for name in ("ca.pem", "cert.pem", "key.pem"))
     clock = SystemClock()
     user = replica_user(CONTROL_PLANE_USER, replica)
-    source = MqttIn(BrokerSettings(host, int(port), mqtt5 == "1", *files, user=user), clock)
+    source = MqttIn(BrokerSettings(host, int(port), mqtt5 == "1", ca, certificate, key, user), clock)
     service = IngestService(Database(url), clock)
 
     def presence(name: str, *, online: bool, boot_id: str = "", retained: bool = False) -> None:
