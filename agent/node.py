@@ -308,7 +308,8 @@ class Node:
 
     def _refresh_metrics(self) -> None:
         """Only what is wanted: what is on its way out still ends frames, and must not come back by that."""
-        self.metrics.outbox(self._disk.outbox.summary(), self._sender.counts)
+        now_ms = int(self._clock.unix() * 1000)
+        self.metrics.outbox(self._disk.outbox.summary(), self._sender.counts, now_ms)
         self.metrics.silence(self._sender.silent_seconds)
         self._caching.measure(self.metrics)
         wanted = {wish.name for wish in self._desired.deployments}

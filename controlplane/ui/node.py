@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from controlplane.books.domain import Link, Linked, NodeBooks
 from controlplane.insights import answering
 from controlplane.insights.domain import Lost, Window
-from controlplane.ui import boxes, cameras, figures, outcomes, spans
+from controlplane.ui import boxes, cameras, figures, outcomes, spans, telemetry
 from controlplane.ui.boxes import Around, Stats
 from controlplane.ui.documents import condition, labels_of, name_of, to_write
 from controlplane.ui.outcomes import Recent
@@ -39,6 +40,8 @@ class Input:
     span: str = spans.USUAL
     dropped: int = 0  # records that its outbox gave up since it was made
     told_ms: int = 0  # when its newest telemetry was
+    kept: NodeBooks = field(default_factory=lambda: NodeBooks(""))
+    linked: Linked = field(default_factory=lambda: Linked(Link.NEVER))
 
     @property
     def around(self) -> Around:
@@ -57,6 +60,7 @@ def node(given: Input) -> View:
         **spans.stages(recent.sums()),
         **given.drawn,
         **_links(given, recent),
+        **telemetry.values(given.kept, given.linked, given.now_ms),
     }
     for camera in given.cameras:
         values |= cameras.values(camera, of_camera(name_of(camera)), answers.get(name_of(camera), ()))

@@ -25,6 +25,8 @@ from sqlalchemy import select
 
 from agent.adapters import outbox_tables
 from controlplane import tables
+from controlplane.adapters.clock import SystemClock
+from controlplane.books.service import BooksService
 from controlplane.db import Database
 from controlplane.trust.domain import CONTROL_PLANE_USER
 from tests.servers.brokers import KINDS, TlsBroker
@@ -215,4 +217,7 @@ def equation(stage: Stage) -> int:
     outbox.close()
     rows, dropped = stored(stage.database, NODE)
     assert said.accepted == rows + dropped + said.waiting_rows
+    verified = BooksService(stage.database, SystemClock()).verify(NODE)
+    assert list(verified.deviations) == []
+    assert verified.rows == rows
     return dropped
