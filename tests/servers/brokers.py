@@ -36,6 +36,7 @@ class TlsBroker:
         self._authority = load_or_create(folder, time.time())
         pair = self._authority.issue_server(("localhost", "127.0.0.1"), time.time(), 30)
         self.listener = Listener("127.0.0.1", free_port(), folder / "ca.pem", *write_pair(folder, "broker", pair))
+        self.acl = mosquitto_acl(CONTROL_PLANE_USER)  # a test may write other rules, of Mosquitto only
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -63,7 +64,7 @@ class TlsBroker:
         if self.kind == "embedded":
             return plan.embedded_broker(self.listener, CONTROL_PLANE_USER).command
         acl, conf = self._folder / "acl", self._folder / "mosquitto.conf"
-        acl.write_text(mosquitto_acl(CONTROL_PLANE_USER))
+        acl.write_text(self.acl)
         conf.write_text(mosquitto_conf(self.listener, acl, as_root=os.geteuid() == 0))
         return plan.mosquitto(program("mosquitto", "mosquitto"), conf, self.listener).command
 
