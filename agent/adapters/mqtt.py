@@ -8,6 +8,7 @@ Rules that hold here:
   like a success; nothing is lost, because only a TelemetryAck deletes;
 - nothing rests on the broker remembering anything: each connection starts a new session, in which paho must not send
   again what it kept of the last one. The sender does that, with the time at which it does;
+- a connection lives by beats where desired state asks for them, and by paho's pings where not;
 - paho has a thread of its own; everything crosses to the event loop by call_soon_threadsafe and is handled there.
 """
 
@@ -32,6 +33,8 @@ from protos.ids import CameraName, NodeId
 from protos.topics import NODE_READS, Channel, events, topic
 
 KEEP_ALIVE_SECONDS = 15  # the broker sends our last will after one and a half of it
+LATE_SECONDS = 8  # a beat this late is still none that paho has to send a ping for
+DEAF_SECONDS = 30.0  # a connection on which nothing that was sent gets through is broken after so long
 PUBLISH_SECONDS = 10.0  # for the broker's PUBACK
 CLOSE_SECONDS = 2.0  # for saying goodbye
 MOST_UNANSWERED = 100  # messages that a broker has not answered; the sender's window keeps to far fewer
@@ -61,6 +64,13 @@ class MqttSettings:
     mqtt5: bool
     birth: bytes  # retained on the presence topic when we are there
     will: bytes  # and when we are not
+    beat: bytes = b""  # on the presence topic, not retained
+    beat_seconds: int = 0  # between two beats; 0: there are none
+
+    @property
+    def keep_alive(self) -> int:
+        """Seconds: beats are the traffic that keeps the connection alive, where there are any."""
+        return self.beat_seconds + LATE_SECONDS if self.beat_seconds else KEEP_ALIVE_SECONDS
 
 
 class _Client(paho.Client):
@@ -105,7 +115,7 @@ class MqttLink:
     def start(self) -> None:
         """Connect, and again whenever it breaks, until `close`."""
         self._loop = asyncio.get_running_loop()
-        self._client.connect_async(self._settings.host, self._settings.port, KEEP_ALIVE_SECONDS)
+        self._client.connect_async(self._settings.host, self._settings.port, self._settings.keep_alive)
         self._begin()
 
     def _begin(self) -> None:
@@ -143,6 +153,9 @@ class MqttLink:
 
     async def publish(self, payload: bytes) -> None:
         await self._publish(Channel.TELEMETRY, payload, retain=False)
+
+    async def beat(self) -> None:
+        await self._publish(Channel.PRESENCE, self._settings.beat, retain=False)
 
     def tell(self, camera: CameraName, payload: bytes) -> bool:
         if not self._connected or len(self._events) >= MOST_EVENTS:
@@ -235,6 +248,7 @@ class MqttLink:
         client.will_set(topic(self._settings.node, Channel.PRESENCE), self._settings.will, qos=1, retain=True)
         client.max_inflight_messages_set(50)
         client.max_queued_messages_set(MOST_UNANSWERED)
+        client.on_socket_open = _not_deaf
         client.on_connect = self._paho_connected
         client.on_connect_fail = self._paho_connect_failed
         client.on_disconnect = self._paho_disconnected
@@ -293,6 +307,12 @@ class MqttLink:
             self._loop.call_soon_threadsafe(handler, *arguments)
         except RuntimeError:
             log.debug("the event loop has ended before the broker's connection")
+
+
+def _not_deaf(_client: paho.Client, _data: object, wire: object) -> None:
+    """A box that was moved to another network, or behind one that forgot it, is told so by nobody."""
+    if isinstance(wire, socket.socket):
+        wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(DEAF_SECONDS * 1000))
 
 
 def tls_context(files: TlsFiles) -> ssl.SSLContext:

@@ -13,6 +13,10 @@ from pathlib import Path
 from agent.telemetry.records import NodeStats
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+QUIET_SECONDS = 1800.0  # between two that say nothing new
+CORES_MOVED = 0.1
+MEMORY_MOVED = 0.1  # of what it was
+DISK_MOVED = 0.05
 _PARENT, _UTIME, _STIME, _CUTIME, _CSTIME = 1, 11, 12, 13, 14  # of /proc/<pid>/stat, counted behind the name
 
 
@@ -86,6 +90,15 @@ def measure(meter: CpuMeter, now: float, folder: Path) -> NodeStats:
     used = usage(os.getpid())
     disk = os.statvfs(folder)
     return NodeStats(meter.cores(used.cpu_seconds, now), used.memory_bytes, disk.f_bavail * disk.f_frsize)
+
+
+def notable(told: NodeStats, now: NodeStats) -> bool:
+    """Whether what the box spends has moved so far that whoever looks should see it before QUIET_SECONDS are over."""
+    return (
+        abs(now.cpu_cores_used - told.cpu_cores_used) > CORES_MOVED
+        or abs(now.memory_bytes - told.memory_bytes) > MEMORY_MOVED * told.memory_bytes
+        or abs(now.disk_free_bytes - told.disk_free_bytes) > DISK_MOVED * told.disk_free_bytes
+    )
 
 
 def _read(path: Path) -> str:
