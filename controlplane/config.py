@@ -62,7 +62,7 @@ class Config:
     broker_mqtt5: bool = False  # the broker speaks MQTT 5
     sync_interval_seconds: int = 10  # boxes report this often without a broker
     beat_seconds: int = 190  # with one, they say this often that they are there; 0: they need not
-    quiet_sync_seconds: int = 43_200  # and report this often while nothing changes; 0: as without a broker
+    quiet_sync_seconds: int = 86_400  # and report this often while nothing changes; 0: as without a broker
     max_file_bytes: int = 1 << 30  # of one release file: above edge models of today; ONNX ends at 2 GiB
     allowed_operators: str = ""  # of models, beside the gate's list: DOMAIN:OPERATOR, separated by commas
     join_token_ttl_seconds: int = 3600
@@ -85,9 +85,7 @@ class Config:
             if getattr(self, name) < least:
                 raise Fatal(f"{_flag(name)} must be at least {least}")
         if self.beat_seconds > MOST_BEAT_SECONDS:
-            raise Fatal(
-                f"{_flag('beat_seconds')} must be at most {MOST_BEAT_SECONDS}: who is gone is shown in five minutes"
-            )
+            raise Fatal(f"--beat-seconds must be at most {MOST_BEAT_SECONDS}: who is gone is shown within five minutes")
         if self.log_level.upper() not in LOG_LEVELS:
             raise Fatal(f"--log-level must be one of {', '.join(LOG_LEVELS).lower()}")
         if is_wildcard(self.advertised):

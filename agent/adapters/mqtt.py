@@ -19,12 +19,15 @@ import logging
 import random
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.telemetry.window import backoff
@@ -40,6 +43,7 @@ CLOSE_SECONDS = 2.0  # for saying goodbye
 MOST_UNANSWERED = 100  # messages that a broker has not answered; the sender's window keeps to far fewer
 MOST_EVENTS = 32  # on their way to the socket: a slow line drops the next, and telemetry waits for no more than these
 RETRY_FIRST, RETRY_LONGEST = 0.5, 15.0  # seconds between connections, with jitter
+BEAT_ALIAS = 1  # the topic that has a number
 NO_MATCHING_SUBSCRIBERS = 0x10
 FAILURE = 0x80
 
@@ -82,6 +86,10 @@ class _Client(paho.Client):
     trouble: str = ""
     closed: bool = False
 
+    def beaten(self) -> None:
+        """What the broker answered is as good as a ping: paho 2.2 forgets that it wrote it, and would ping as well."""
+        self._last_msg_out = time.monotonic()
+
     def reconnect(self) -> MQTTErrorCode:
         if self.closed:
             return self.disconnect()
@@ -106,6 +114,7 @@ class MqttLink:
         self._pending: dict[int, asyncio.Future[None]] = {}  # packet id -> PUBACK
         self._events: set[int] = set()  # packet ids of events that are not on the wire yet
         self._connected = False
+        self._takes_alias = self._alias_told = False  # on this connection
         self._failures = 0
         self._trouble = "not connected yet"
         self._refusal = ""  # what the broker itself gave as its reason
@@ -152,10 +161,22 @@ class MqttLink:
         self._on_connection.append(handler)
 
     async def publish(self, payload: bytes) -> None:
-        await self._publish(Channel.TELEMETRY, payload, retain=False)
+        await self._publish(topic(self._settings.node, Channel.TELEMETRY), payload)
 
     async def beat(self) -> None:
-        await self._publish(Channel.PRESENCE, self._settings.beat, retain=False)
+        where, short = self._beaten_path()
+        await self._publish(where, self._settings.beat, properties=short)
+        self._client.beaten()
+
+    def _beaten_path(self) -> tuple[str, Properties | None]:
+        """Where beats go: a number stands for the topic from the second on, where the broker takes numbers."""
+        where = topic(self._settings.node, Channel.PRESENCE)
+        if not self._takes_alias:
+            return where, None
+        short = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # of paho
+        short.TopicAlias = BEAT_ALIAS
+        told, self._alias_told = self._alias_told, True
+        return ("" if told else where), short
 
     def tell(self, camera: CameraName, payload: bytes) -> bool:
         if not self._connected or len(self._events) >= MOST_EVENTS:
@@ -174,7 +195,7 @@ class MqttLink:
             return
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
-                await self._publish(Channel.PRESENCE, self._settings.will, retain=True)
+                await self._publish(topic(self._settings.node, Channel.PRESENCE), self._settings.will, retain=True)
         except (TimeoutError, Retryable) as error:
             log.debug("no goodbye to the broker: %s", error)
         self._client.disconnect()
@@ -183,10 +204,12 @@ class MqttLink:
 
     # ---- in the event loop ----
 
-    async def _publish(self, channel: Channel, payload: bytes, *, retain: bool) -> None:
+    async def _publish(
+        self, where: str, payload: bytes, *, retain: bool = False, properties: Properties | None = None
+    ) -> None:
         if not self._connected:
             raise Retryable(self.trouble)
-        sent = self._client.publish(topic(self._settings.node, channel), payload, qos=1, retain=retain)
+        sent = self._client.publish(where, payload, qos=1, retain=retain, properties=properties)
         if sent.rc is not MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise Retryable(f"the broker's connection broke while sending ({sent.rc.name})")
         answered = self._pending[sent.mid] = self._loop.create_future()
@@ -258,11 +281,12 @@ class MqttLink:
         return client
 
     def _paho_connected(
-        self, client: paho.Client, _data: object, _flags: object, code: ReasonCode, _properties: object
+        self, client: paho.Client, _data: object, _flags: object, code: ReasonCode, properties: Properties | None
     ) -> None:
         if code.is_failure:
             self._refusal = f"it refused us ({code})"
         else:
+            self._takes_alias, self._alias_told = getattr(properties, "TopicAliasMaximum", 0) >= BEAT_ALIAS, False
             client.drop_out_messages()
             client.subscribe([(topic(self._settings.node, channel), 1) for channel in NODE_READS])
 

@@ -1,9 +1,9 @@
 """When to sync next. Pure: what happened and `now` in, a monotonic time out.
 
 Without news: every `interval`, spread by ±20 % so that a fleet does not knock at once; a box that may stay silent lets
-these go by for as long as `quiet`. A hint: at once. A change on the box: soon, so that changes that come together travel
-together, and never against a back-off. Away: from one second, doubling, up to the interval. Refused (this node was
-deleted): rarely, for it may be admitted again.
+these go by for as long as `quiet`. A hint: at once. A change on the box: soon, so that changes that come together
+travel together, and never against a back-off. Away: from one second, doubling, up to the interval. Refused (this node
+was deleted): rarely, for it may be admitted again.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from pathlib import Path
 from agent.telemetry.records import NodeStats
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
-QUIET_SECONDS = 1800.0  # between two that say nothing new
+QUIET_SECONDS = 3500.0  # between two that say nothing new: any hour has one
 CORES_MOVED = 0.1
 MEMORY_MOVED = 0.1  # of what it was
 DISK_MOVED = 0.05

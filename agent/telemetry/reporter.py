@@ -3,7 +3,7 @@
 Rules that hold here: every due frame is counted, in a window and in the metrics; only answered frames become
 detections, at most so many a second as desired state says, and beside these each in which something happened; nothing
 here waits for the network, or for the disk. What the box spends is measured oftener than it is told: a box at rest says
-it twice an hour.
+it once an hour.
 """
 
 from __future__ import annotations

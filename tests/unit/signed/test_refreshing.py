@@ -138,5 +138,5 @@ async def test_a_report_says_what_was_proven_and_after_a_start_what_floors_tell(
 def test_boxes_do_not_come_at_once() -> None:
     view = View(1, 1, 1_000.0, {"timestamp": 1_000.0 + 24 * HOUR})
     soonest, latest = (freshness.look_again(view, spread) - view.refreshed for spread in (0.0, 1.0))
-    assert soonest == pytest.approx(9.6 * HOUR)
-    assert latest == pytest.approx(14.4 * HOUR)
+    assert soonest == pytest.approx(12.48 * HOUR)
+    assert latest == pytest.approx(17.28 * HOUR)
