@@ -17,8 +17,8 @@ from agent.ports import Clock
 from agent.telemetry import nodestats, records
 from agent.telemetry.counts import OutcomeWindows
 from agent.telemetry.metrics import Metrics
+from agent.telemetry.nodestats import Figures, notable
 from agent.telemetry.outbox import Outbox
-from agent.telemetry.records import NodeStats
 from agent.telemetry.sampling import Sampling
 from agent.types import CameraState, Finished, Tap
 from protos.ids import CameraName, DeploymentName
@@ -39,7 +39,7 @@ class Reporter:
     _windows: OutcomeWindows = field(init=False)
     _sampling: Sampling = field(default_factory=Sampling)
     _cpu: nodestats.CpuMeter = field(default_factory=nodestats.CpuMeter)
-    _told: tuple[NodeStats, int] | None = None  # what was told last, with the records dropped by then
+    _told: Figures | None = None
     _told_at: float = float("-inf")  # monotonic
 
     def __post_init__(self) -> None:
@@ -84,15 +84,11 @@ class Reporter:
         now = self.clock.monotonic()
         stats = await asyncio.to_thread(nodestats.measure, self._cpu, now, self.state_dir)
         held = self.outbox.summary()
-        if self._worth_telling(stats, held.dropped_rows, now):
-            self._told, self._told_at = (stats, held.dropped_rows), now
+        figures = Figures(stats, held.waiting_rows, held.dropped_rows)
+        if self._told is None or now - self._told_at >= nodestats.QUIET_SECONDS or notable(self._told, figures):
+            self._told, self._told_at = figures, now
             self.outbox.put(records.node_stats(stats, held.waiting_rows, held.dropped_rows, self._unix_ms()))
         self.metrics.process(stats, nodestats.own_usage())
-
-    def _worth_telling(self, stats: NodeStats, dropped: int, now: float) -> bool:
-        if self._told is None or now - self._told_at >= nodestats.QUIET_SECONDS:
-            return True
-        return dropped != self._told[1] or nodestats.notable(self._told[0], stats)
 
     def _unix_ms(self) -> int:
         return int(self.clock.unix() * 1000)

@@ -77,10 +77,10 @@ async def test_a_hint_that_promises_too_much_is_followed_once(box: SignedBox) ->
     assert looks(box) == before <= 2  # a look that had begun before the hint is none that follows it
 
 
-async def test_without_hints_it_is_looked_at_half_of_the_timestamps_life(box: SignedBox) -> None:
+async def test_without_hints_it_is_looked_when_a_new_timestamp_was_due(box: SignedBox) -> None:
     box.trust.hint(1)
     await until(lambda: box.trust.view is not None)
-    await box.clock.advance(9 * HOUR)
+    await box.clock.advance(12 * HOUR)
     assert looks(box) == 1
     await box.clock.advance(6 * HOUR)
     await until(lambda: looks(box) == 2)
