@@ -88,6 +88,7 @@ async def test_a_link_that_is_taken_away_ends_the_silence_too(box: Box) -> None:
     box.connect()
     await box.clock.advance(1)
     box.beats.attach(None, 0)
+    assert box.beats.silent_seconds == 0
     await box.clock.advance(EVERY)
     assert (box.beats.silent_seconds, len(box.heard)) == (0, 1)
 
