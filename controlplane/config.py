@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from controlplane.trust.domain import REPLICAS
 from protos.errors import Fatal
 
 PREFIX = "LONGSHORE_"
@@ -60,6 +61,7 @@ class Config:
     broker_url: str = ""  # mqtt://host:port or mqtts://host:port as this process dials it; empty: no broker
     broker_advertise_url: str = ""  # the same as boxes dial it; default: broker_url
     broker_mqtt5: bool = False  # the broker speaks MQTT 5
+    replica: int = 1  # which of the control planes on this database it is: each has a name of its own at the broker
     sync_interval_seconds: int = 10  # boxes report this often without a broker
     beat_seconds: int = 190  # with one, they say this often that they are there; 0: they need not
     quiet_sync_seconds: int = 86_400  # and report this often while nothing changes; 0: as without a broker
@@ -86,6 +88,8 @@ class Config:
                 raise Fatal(f"{_flag(name)} must be at least {least}")
         if self.beat_seconds > MOST_BEAT_SECONDS:
             raise Fatal(f"--beat-seconds must be at most {MOST_BEAT_SECONDS}: who is gone is shown within five minutes")
+        if not 1 <= self.replica <= REPLICAS:
+            raise Fatal(f"--replica must be a number from 1 to {REPLICAS}")
         if self.log_level.upper() not in LOG_LEVELS:
             raise Fatal(f"--log-level must be one of {', '.join(LOG_LEVELS).lower()}")
         if is_wildcard(self.advertised):
