@@ -140,8 +140,8 @@ def judged(made: Rig, form: Form, times: tuple[float, float, float], absent: flo
     began, steady, ended = times
     start = {name: made.packets(name, began, steady) for name in ("broker", "grpc", "https")}
     window = {name: made.packets(name, steady, ended) for name in start}
-    seen = cost.exchanges(window["broker"])
-    costs = costs_of(start, window, form)
+    seen, synced = cost.exchanges(window["broker"]), cost.exchanges(window["grpc"])
+    costs = costs_of(start, window)
     parts = cost.month(costs, events())
     window_bytes = sum(map(cost.total, window.values()))
     return {
@@ -150,14 +150,14 @@ def judged(made: Rig, form: Form, times: tuple[float, float, float], absent: flo
         "window_bytes": window_bytes,
         "window_scaled_mb": round(window_bytes / form.steady_seconds * month.MONTH_SECONDS / 1e6, 3),
         "window": {kind: sum(each.kind == kind for each in seen) for kind in sorted({each.kind for each in seen})},
-        "window_syncs": sum(packet.up and packet.payload > 100 for packet in window["grpc"]),
+        "window_syncs": sum(each.kind == "telemetry" for each in synced),
         "window_files": len(cost.connections(window["https"])),
         "bytes_of_one": {name: round(size) for name, size in vars(costs).items()},
         "absent_seconds": None if absent is None else round(absent, 1),
     }
 
 
-def costs_of(start: dict[str, list[Packet]], window: dict[str, list[Packet]], form: Form) -> Costs:
+def costs_of(start: dict[str, list[Packet]], window: dict[str, list[Packet]]) -> Costs:
     """Beats of the window; all else of the start, when each of them happened at least once."""
     broker, sync = start["broker"], start["grpc"]
     opened, opened_sync = cost.opening(broker), cost.opening(sync)
@@ -169,10 +169,17 @@ def costs_of(start: dict[str, list[Packet]], window: dict[str, list[Packet]], fo
         beat=statistics.fmean(beats),
         telemetry=statistics.fmean(each.size for each in later if each.kind == "telemetry"),
         sync=cost.total(sync) - cost.total(opened_sync),
-        sync_opening=cost.total(opened_sync) + cost.total(window["grpc"]) * (form is not QUICK),
+        sync_opening=cost.total(opened_sync) + closing(sync, window["grpc"]),
         file=(sum(map(cost.total, files)) - sum(openings)) / len(files),
         file_opening=statistics.fmean(openings),
         broker_opening=cost.total(opened) + hello.size,
+    )
+
+
+def closing(sync: list[Packet], window: list[Packet]) -> int:
+    """Bytes of the end of the first connection, which an idle one comes to after ten minutes; 0 where that is later."""
+    return cost.total(
+        packet for packet in window if packet.client == sync[0].client and packet.payload <= cost.BEAT_BYTES
     )
 
 

@@ -63,7 +63,7 @@ class Config:
     broker_mqtt5: bool = False  # the broker speaks MQTT 5
     replica: int = 1  # which of the control planes on this database it is: each has a name of its own at the broker
     sync_interval_seconds: int = 10  # boxes report this often without a broker
-    beat_seconds: int = 190  # with one, they say this often that they are there; 0: they need not
+    beat_seconds: int = 200  # with one, they say this often that they are there; 0: they need not
     quiet_sync_seconds: int = 86_400  # and report this often while nothing changes; 0: as without a broker
     max_file_bytes: int = 1 << 30  # of one release file: above edge models of today; ONNX ends at 2 GiB
     allowed_operators: str = ""  # of models, beside the gate's list: DOMAIN:OPERATOR, separated by commas

@@ -10,7 +10,6 @@ from __future__ import annotations
 from protos.fleet_pb2 import CameraReport, DeploymentReport, SyncRequest
 
 MOVED = 0.2  # of a figure
-DISK_MOVED = 0.05  # of the free disk
 FIGURES_SECONDS = 60.0
 _AT_REST = frozenset({"IDLE", "FAILED"})  # of agent.update.machine and agent.berths.machine
 
@@ -32,17 +31,17 @@ def _at_rest(report: DeploymentReport) -> bool:
 
 
 def _news(told: SyncRequest, now: SyncRequest) -> bool:
-    if _moved(told.inventory.disk_free_bytes, now.inventory.disk_free_bytes, DISK_MOVED):
+    if _moved(told.inventory.disk_free_bytes, now.inventory.disk_free_bytes):
         return True
     return _words(told) != _words(now) or any(map(_figures_moved, _figures(told), _figures(now)))
 
 
 def _figures_moved(told: tuple[float, ...], now: tuple[float, ...]) -> bool:
-    return any(_moved(before, after, MOVED) for before, after in zip(told, now, strict=True))
+    return any(_moved(before, after) for before, after in zip(told, now, strict=True))
 
 
-def _moved(told: float, now: float, share: float) -> bool:
-    return abs(now - told) > share * max(abs(told), abs(now))
+def _moved(told: float, now: float) -> bool:
+    return abs(now - told) > MOVED * max(abs(told), abs(now))
 
 
 def _words(report: SyncRequest) -> bytes:

@@ -15,8 +15,7 @@ from agent.telemetry.records import NodeStats
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 QUIET_SECONDS = 3500.0  # between two that say nothing new: any hour has one
 CORES_MOVED = 0.1
-MEMORY_MOVED = 0.1  # of what it was
-DISK_MOVED = 0.05
+MEMORY_MOVED = DISK_MOVED = 0.2  # of what it was
 FEW_WAITING, WAITING_MOVED = 100, 0.2
 _PARENT, _UTIME, _STIME, _CUTIME, _CSTIME = 1, 11, 12, 13, 14  # of /proc/<pid>/stat, counted behind the name
 

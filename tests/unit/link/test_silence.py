@@ -43,7 +43,7 @@ def changed(*changes: Change) -> SyncRequest:
 
 WAVERS: dict[str, Change] = {
     "time passes": lambda told: setattr(told, "clock_unix_ms", 99_000),
-    "a little more of the disk is free": lambda told: setattr(told.inventory, "disk_free_bytes", 104_000),
+    "a little more of the disk is free": lambda told: setattr(told.inventory, "disk_free_bytes", 115_000),
     "another frame came": lambda told: setattr(told.cameras[0], "last_frame_unix_ms", 99_000),
     "frames come a little slower": lambda told: setattr(told.cameras[0], "frames_per_second", 4.6),
     "a call costs a little more": lambda told: setattr(told.deployments[0].cost, "frame_seconds", 0.021),
@@ -56,7 +56,7 @@ NEWS: dict[str, Change] = {
     "a camera came": lambda told: told.cameras.add(name="yard"),
     "frames come at half the rate": lambda told: setattr(told.cameras[0], "frames_per_second", 2.5),
     "a call costs twice": lambda told: setattr(told.deployments[0].cost, "call_seconds", 0.02),
-    "the disk fills": lambda told: setattr(told.inventory, "disk_free_bytes", 90_000),
+    "the disk fills": lambda told: setattr(told.inventory, "disk_free_bytes", 75_000),
     "metadata was proven": lambda told: setattr(told.trust, "timestamp_version", 7),
     "beats stopped arriving": lambda told: setattr(told, "silent_seconds", 0),
 }

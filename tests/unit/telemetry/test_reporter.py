@@ -264,8 +264,8 @@ def test_memory_that_can_be_had_is_what_the_kernel_says() -> None:
 REST = NodeStats(0.02, 100 << 20, 50 << 30)
 MOVED = {
     "the agent works": Figures(NodeStats(0.2, 100 << 20, 50 << 30), 0, 0),
-    "its memory grows": Figures(NodeStats(0.02, 120 << 20, 50 << 30), 0, 0),
-    "the disk fills": Figures(NodeStats(0.02, 100 << 20, 40 << 30), 0, 0),
+    "its memory grows": Figures(NodeStats(0.02, 130 << 20, 50 << 30), 0, 0),
+    "the disk fills": Figures(NodeStats(0.02, 100 << 20, 35 << 30), 0, 0),
     "records were dropped": Figures(REST, 0, 1),
     "records pile up": Figures(REST, 400, 0),
 }
@@ -278,7 +278,7 @@ def test_figures_that_moved_are_told_at_once(now: Figures) -> None:
 
 
 def test_figures_that_waver_are_not_worth_a_record() -> None:
-    for stats in (NodeStats(0.08, 105 << 20, 49 << 30), NodeStats(0.0, 95 << 20, 51 << 30)):
+    for stats in (NodeStats(0.08, 115 << 20, 45 << 30), NodeStats(0.0, 85 << 20, 55 << 30)):
         assert not nodestats.notable(Figures(REST, 3, 7), Figures(stats, 80, 7))
 
 
