@@ -15,6 +15,8 @@ from controlplane.ui.outcomes import Recent
 from controlplane.ui.page import Crumb, Document, Value, View
 from protos.outcomes import Stage
 
+HOURLY = 3_660.0  # seconds: a box at rest tells its figures once an hour
+
 
 @dataclass(frozen=True)
 class Spent:
@@ -129,7 +131,13 @@ def _links(given: Input, recent: Recent) -> dict[str, Value]:
     return {
         "link.control": "ok" if online else "bad",
         "link.control.word": "calls in" if online else "silent",
-        "link.telemetry": "none" if quiet is None else "ok" if quiet < 30 else "attention" if quiet < 300 else "bad",
+        "link.telemetry": "none"
+        if quiet is None
+        else "ok"
+        if quiet < HOURLY
+        else "attention"
+        if quiet < 2 * HOURLY
+        else "bad",
         "link.telemetry.word": "nothing told yet" if quiet is None else f"told {figures.ago(quiet)}",
         "link.dropped": f"{given.dropped:,}".replace(",", " "),
         "link.cloud": "ok" if sent else "none",

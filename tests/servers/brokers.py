@@ -60,7 +60,9 @@ class TlsBroker:
 
     def settings(self, node: NodeId, birth: bytes = b"birth", will: bytes = b"will") -> MqttSettings:
         """For a box's link."""
-        return MqttSettings(node, "127.0.0.1", self.listener.port, self.files(node), self.mqtt5, birth, will)
+        return MqttSettings(
+            node, "127.0.0.1", self.listener.port, self.files(node), self.mqtt5, birth, will, b"beat", 60
+        )
 
     def _command(self) -> tuple[str, ...]:
         if self.kind == "embedded":
