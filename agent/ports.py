@@ -6,6 +6,7 @@ raise only protos.errors (Retryable, Rejected, Fatal); vendor exceptions never p
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -13,6 +14,7 @@ from typing import Protocol
 import msgspec
 
 from agent.types import Box, Geometry, ModelInput, Tap
+from protos.errors import Retryable
 from protos.ids import CameraName, Digest
 
 
@@ -326,11 +328,23 @@ class CloudInference(Protocol):
     async def close(self) -> None: ...
 
 
+class Undelivered(Retryable):
+    """A batch that the transport did not take. `reason` is one of few words, to be counted."""
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 class TelemetryOut(Protocol):
     """The way out for telemetry. Delivery is proven only by an acknowledgement, never by `publish` returning."""
 
     async def publish(self, payload: bytes) -> None:
-        """Hand one TelemetryBatch to the transport. Raises Retryable when it is away or refuses."""
+        """Hand one TelemetryBatch to the transport. Raises Undelivered when it is away or refuses."""
+        ...
+
+    async def beat(self) -> None:
+        """Say that this box is there. Raises Retryable when nobody may have heard it."""
         ...
 
     def tell(self, camera: CameraName, payload: bytes) -> bool:
@@ -362,6 +376,7 @@ class Grant:
     bearer: str = field(repr=False)
     metadata_url: str = ""
     metadata_version: int = 0  # of the newest timestamp: a hint to look, never believed
+    seconds: float = math.inf  # from when it was given: then it has run out
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from fastapi import Request
 from prometheus_client import CollectorRegistry
 
 from controlplane.audit.service import AuditService
+from controlplane.books.service import BooksService
 from controlplane.config import Config
 from controlplane.db import Database
 from controlplane.fleet.boxes import BoxService
@@ -65,6 +66,7 @@ class Services:
     history: HistoryService
     totals: Totals
     rollups: RollupService
+    books: BooksService
     settings: SettingsService
     training: TrainingService
     runs: RunDriver

@@ -86,7 +86,7 @@ class Tally(_message.Message):
     accepted: _builtins.int
     """numbers given out so far"""
     waiting: _builtins.int
-    """not known to be stored"""
+    """not known to be stored; records of the batch that tells it count as stored"""
     dropped: _builtins.int
     """declared by Gaps, which may wait themselves"""
     oldest_unix_ms: _builtins.int
@@ -587,7 +587,9 @@ Global___SeqRange: _TypeAlias = SeqRange  # noqa: Y015
 
 @_typing.final
 class Presence(_message.Message):
-    """Retained on the presence topic; also the last will (online = false)."""
+    """Retained on the presence topic; also the last will (online = false). A beat is one that is not retained and says
+    nothing but online = true.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -9,7 +9,8 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable
 
-from protos.errors import Retryable
+from agent.ports import Undelivered
+from agent.telemetry.silence import NOBODY
 from protos.ids import CameraName, NodeId
 from protos.topics import Channel, events, topic
 
@@ -57,10 +58,10 @@ class MemoryHub:
 class MemoryLink:
     """See agent.ports.TelemetryOut."""
 
-    def __init__(self, hub: MemoryHub, node: NodeId, birth: bytes = b"", will: bytes = b"") -> None:
+    def __init__(self, hub: MemoryHub, node: NodeId, birth: bytes = b"", will: bytes = b"", beat: bytes = b"") -> None:
         self._hub = hub
         self._node = node
-        self._birth, self._will = birth, will
+        self._birth, self._will, self._beat = birth, will, beat
         self._on_connection: list[Callable[[bool], None]] = []
         self._connected = False
         self._closed = False
@@ -87,13 +88,19 @@ class MemoryLink:
         self._on_connection.append(handler)
 
     async def publish(self, payload: bytes) -> None:
+        await self._publish(Channel.TELEMETRY, payload)
+
+    async def beat(self) -> None:
+        await self._publish(Channel.PRESENCE, self._beat)
+
+    async def _publish(self, channel: Channel, payload: bytes) -> None:
         await asyncio.sleep(0)
         if not self._connected:
-            raise Retryable(self.trouble)
+            raise Undelivered(self.trouble, "not connected")
         if self._hub.deny:
-            raise Retryable(f"the broker did not deliver telemetry: {self._hub.deny}")
-        if not self._hub.publish(topic(self._node, Channel.TELEMETRY), payload):
-            raise Retryable("the broker did not deliver telemetry: No matching subscribers")
+            raise Undelivered(f"the broker did not deliver telemetry: {self._hub.deny}", self._hub.deny)
+        if not self._hub.publish(topic(self._node, channel), payload):
+            raise Undelivered(f"the broker did not deliver telemetry: {NOBODY}", NOBODY)
 
     def tell(self, camera: CameraName, payload: bytes) -> bool:
         if self._connected:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -47,6 +48,9 @@ COLUMNS: Mapping[Kind, tuple[str, ...]] = {
 }  # fmt: skip
 
 
+DOCUMENTS = frozenset(("boxes", "happened"))  # columns whose cells are JSON already
+
+
 class Row(NamedTuple):
     """One record, checked. A tuple, because there are twenty thousand of them in a second."""
 
@@ -58,7 +62,9 @@ class Row(NamedTuple):
 
     @property
     def values(self) -> dict[str, Any]:
-        return dict(zip(COLUMNS[self.kind], self.cells, strict=True))
+        """By column."""
+        named = zip(COLUMNS[self.kind], self.cells, strict=True)
+        return {name: json.loads(cell) if name in DOCUMENTS else cell for name, cell in named}
 
     @property
     def damaged(self) -> bool:
