@@ -84,6 +84,7 @@ class _Limbo:
     """A transaction whose commit failed: it may be in the file all the same."""
 
     work: Work
+    owed: _Owed  # that it wrote too
     before: int  # numbers given out by this start without it
     after: int  # with it
     reason: str
@@ -182,7 +183,7 @@ class OutboxFile:
             outbox_tables.save(connection, books, self.books)
             connection.execute("COMMIT")
         except (sqlite3.Error, OSError) as error:
-            self._failed(work, books.accepted_here, error)
+            self._failed(work, books.accepted_here, error, patient=patient)
             raise
         self._done(work, books, lanes, patient=patient)
         self._shrink(connection)
@@ -225,8 +226,11 @@ class OutboxFile:
         self._lanes.keep(books)
         self.refused.declared(books.refused)
 
-    def _failed(self, work: Work, accepted: int, error: Exception) -> None:
-        self._limbo = _Limbo(work, self.books.accepted_here, accepted, str(error))
+    def _failed(self, work: Work, accepted: int, error: Exception, *, patient: bool) -> None:
+        owed = _Owed()
+        if not patient:
+            owed, self._owed = self._owed, owed
+        self._limbo = _Limbo(work, owed, self.books.accepted_here, accepted, str(error))
         if work.drafts:
             records = Counter(int(draft.record_class) for draft in work.drafts)
             self.refused.doubt(Doubt(self._start, accepted, dict(records)))
@@ -331,13 +335,14 @@ class OutboxFile:
         if limbo is None:
             return
         if limbo.before < limbo.after == self.books.accepted_here:
-            self._owed, self._aside = _Owed(), ""
             self.refused.certain({})
             self.refused.declared(self.books.refused)
             return
         lost = Counter(Loss(draft.record_class, limbo.reason) for draft in limbo.work.drafts)
-        self._owed.forgotten.extend(limbo.work.forgotten)
+        self._owed.lost.update(limbo.owed.lost)
         self._owed.lost.update(lost)
+        self._owed.forgotten += [*limbo.owed.forgotten, *limbo.work.forgotten]
+        self._owed.holes += limbo.owed.holes
         self.refused.certain(lost)
 
     # ---- damage ----
@@ -370,8 +375,9 @@ class OutboxFile:
         mark = f"{there.st_ino}:{there.st_mtime_ns}"
         if not books.start and any(each < 0 for each in books.epochs):
             books.aside = mark  # an agent before 0.2 declared it
-        elif mark != books.aside:
-            self._aside = mark
+            return
+        self._aside = mark if mark != books.aside else ""
+        if self._aside:
             self.damaged = f"{self.path.name} was damaged and set aside as {self._aside_path.name}; what waited is lost"
 
     def _holes(self, books: Books) -> list[Gap]:
