@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from controlplane.trust.domain import REPLICAS
 from protos.errors import Fatal
 
 PREFIX = "LONGSHORE_"
@@ -57,6 +58,7 @@ class Config:
     broker_url: str = ""  # mqtt://host:port or mqtts://host:port as this process dials it; empty: no broker
     broker_advertise_url: str = ""  # the same as boxes dial it; default: broker_url
     broker_mqtt5: bool = False  # the broker speaks MQTT 5
+    replica: int = 1  # which of the control planes on this database it is: each has a name of its own at the broker
     sync_interval_seconds: int = 10  # boxes report this often without a broker
     max_file_bytes: int = 1 << 30  # of one release file: above edge models of today; ONNX ends at 2 GiB
     allowed_operators: str = ""  # of models, beside the gate's list: DOMAIN:OPERATOR, separated by commas
@@ -79,6 +81,8 @@ class Config:
         for name, least in LEAST.items():
             if getattr(self, name) < least:
                 raise Fatal(f"{_flag(name)} must be at least {least}")
+        if not 1 <= self.replica <= REPLICAS:
+            raise Fatal(f"--replica must be a number from 1 to {REPLICAS}")
         if self.log_level.upper() not in LOG_LEVELS:
             raise Fatal(f"--log-level must be one of {', '.join(LOG_LEVELS).lower()}")
         if is_wildcard(self.advertised):

@@ -135,6 +135,7 @@ class Message:
     payload: bytes = field(repr=False)
     received_ms: int  # Unix, by our clock, before it waited for anything of ours
     retained: bool = False
+    historical: bool = False  # telemetry that waited from before its box was connected
 
 
 @dataclass(frozen=True)

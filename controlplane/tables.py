@@ -341,7 +341,9 @@ class Epoch(Base):
     node_id: Mapped[str] = mapped_column(_NAME, primary_key=True)
     epoch: Mapped[str] = mapped_column(String(64), primary_key=True)
     record_class: Mapped[str] = mapped_column(String(16))  # "": of an agent that does not tell it
-    start: Mapped[str] = mapped_column(String(64))
+    start: Mapped[str] = mapped_column(
+        String(64)
+    )  # that told of it first: mostly, not always, the one that accepted it
     first_ms: Mapped[int]  # when something of it came first, and last, by our clock
     last_ms: Mapped[int]
     up_to: Mapped[int]  # every number from 1 to it is stored or declared dropped
@@ -379,7 +381,7 @@ class RecordConflict(Base):
     seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     digest: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     kind: Mapped[str] = mapped_column(String(16))
-    content: Mapped[bytes] = mapped_column(LargeBinary)  # the Record as it came
+    content: Mapped[bytes] = mapped_column(LargeBinary)  # the Record as it came, without its number
     first_ms: Mapped[int]
     last_ms: Mapped[int]
     times: Mapped[int]

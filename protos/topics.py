@@ -48,6 +48,11 @@ def every_node(channel: Channel) -> str:
     return f"{ROOT}/+/{channel}"
 
 
+def shared(filter_: str, group: str) -> str:
+    """The subscription filter under which each message goes to one of the group (MQTT 5)."""
+    return f"$share/{group}/{filter_}"
+
+
 def parse(text: str) -> tuple[NodeId, Channel]:
     """The inverse of `topic`.
 

@@ -26,6 +26,7 @@ from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
+from agent.ports import Undelivered
 from agent.telemetry.window import backoff
 from protos.errors import Fatal, Retryable
 from protos.ids import CameraName, NodeId
@@ -38,6 +39,7 @@ MOST_UNANSWERED = 100  # messages that a broker has not answered; the sender's w
 MOST_EVENTS = 32  # on their way to the socket: a slow line drops the next, and telemetry waits for no more than these
 RETRY_FIRST, RETRY_LONGEST = 0.5, 15.0  # seconds between connections, with jitter
 NO_MATCHING_SUBSCRIBERS = 0x10
+BROKEN = "connection broke"
 FAILURE = 0x80
 
 log = logging.getLogger(__name__)
@@ -172,16 +174,17 @@ class MqttLink:
 
     async def _publish(self, channel: Channel, payload: bytes, *, retain: bool) -> None:
         if not self._connected:
-            raise Retryable(self.trouble)
+            raise Undelivered(self.trouble, "not connected")
         sent = self._client.publish(topic(self._settings.node, channel), payload, qos=1, retain=retain)
         if sent.rc is not MQTTErrorCode.MQTT_ERR_SUCCESS:
-            raise Retryable(f"the broker's connection broke while sending ({sent.rc.name})")
+            raise Undelivered(f"the broker's connection broke while sending ({sent.rc.name})", BROKEN)
         answered = self._pending[sent.mid] = self._loop.create_future()
         try:
             async with asyncio.timeout(PUBLISH_SECONDS):
                 await answered
         except TimeoutError as error:
-            raise Retryable(f"the broker did not answer a publish within {PUBLISH_SECONDS:g} s") from error
+            slow = f"the broker did not answer a publish within {PUBLISH_SECONDS:g} s"
+            raise Undelivered(slow, "no answer") from error
         finally:
             self._pending.pop(sent.mid, None)
 
@@ -191,7 +194,7 @@ class MqttLink:
         if future is None or future.done():
             return
         if code >= FAILURE or code == NO_MATCHING_SUBSCRIBERS:
-            future.set_exception(Retryable(f"the broker did not deliver telemetry: {name}"))
+            future.set_exception(Undelivered(f"the broker did not deliver telemetry: {name}", name))
         else:
             future.set_result(None)
 
@@ -208,7 +211,7 @@ class MqttLink:
         was_connected, self._connected, self._trouble = self._connected, False, why
         for future in self._pending.values():
             if not future.done():
-                future.set_exception(Retryable(f"the broker's connection broke: {why}"))
+                future.set_exception(Undelivered(f"the broker's connection broke: {why}", BROKEN))
         self._pending.clear()
         self._events.clear()
         if was_connected:

@@ -84,10 +84,10 @@ class _Limbo:
     """A transaction whose commit failed: it may be in the file all the same."""
 
     work: Work
-    owed: _Owed  # that it wrote too
     before: int  # numbers given out by this start without it
     after: int  # with it
     reason: str
+    owed: _Owed  # that it writes, too; what is owed since is not of it
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ class OutboxFile:
             outbox_tables.save(connection, books, self.books)
             connection.execute("COMMIT")
         except (sqlite3.Error, OSError) as error:
-            self._failed(work, books.accepted_here, error, patient=patient)
+            self._failed(work, books.accepted_here, error)
             raise
         self._done(work, books, lanes, patient=patient)
         self._shrink(connection)
@@ -226,11 +226,9 @@ class OutboxFile:
         self._lanes.keep(books)
         self.refused.declared(books.refused)
 
-    def _failed(self, work: Work, accepted: int, error: Exception, *, patient: bool) -> None:
-        owed = _Owed()
-        if not patient:
-            owed, self._owed = self._owed, owed
-        self._limbo = _Limbo(work, owed, self.books.accepted_here, accepted, str(error))
+    def _failed(self, work: Work, accepted: int, error: Exception) -> None:
+        self._limbo = _Limbo(work, self.books.accepted_here, accepted, str(error), self._owed)
+        self._owed = _Owed()
         if work.drafts:
             records = Counter(int(draft.record_class) for draft in work.drafts)
             self.refused.doubt(Doubt(self._start, accepted, dict(records)))
@@ -335,14 +333,15 @@ class OutboxFile:
         if limbo is None:
             return
         if limbo.before < limbo.after == self.books.accepted_here:
+            self._aside = ""
             self.refused.certain({})
             self.refused.declared(self.books.refused)
             return
         lost = Counter(Loss(draft.record_class, limbo.reason) for draft in limbo.work.drafts)
-        self._owed.lost.update(limbo.owed.lost)
-        self._owed.lost.update(lost)
-        self._owed.forgotten += [*limbo.owed.forgotten, *limbo.work.forgotten]
-        self._owed.holes += limbo.owed.holes
+        self._owed.forgotten[:0] = [*limbo.owed.forgotten, *limbo.work.forgotten]
+        self._owed.holes[:0] = limbo.owed.holes
+        for each in (limbo.owed.lost, lost):
+            self._owed.lost.update(each)
         self.refused.certain(lost)
 
     # ---- damage ----

@@ -141,6 +141,18 @@ class Metrics:
             registry=registry,
         )  # fmt: skip
 
+        self._refusals = Gauge(
+            "longshore_telemetry_refusals",
+            "Batches since the start that the broker did not take, or took and nobody acknowledged, by reason.",
+            ["reason"],
+            registry=registry,
+        )
+        self._silence = Gauge(
+            "longshore_telemetry_silent_seconds",
+            "How long records have been sent over a working connection and nothing was acknowledged.",
+            registry=registry,
+        )
+
         self._events = Counter(
             "longshore_events", "Events for applications, by what became of them.", ["result"], registry=registry
         )
@@ -280,6 +292,11 @@ class Metrics:
         self._trouble.set(bool(summary.trouble))
         for result in ("published", "refused", "repeated", "acknowledged"):
             self._batches.labels(result).set(getattr(counts, result))
+        for reason, batches in counts.refusals.items():
+            self._refusals.labels(reason).set(batches)
+
+    def silence(self, seconds: float) -> None:
+        self._silence.set(seconds)
 
     def process(self, all_of_it: NodeStats, main: Usage) -> None:
         self._cpu.set(all_of_it.cpu_cores_used)

@@ -5,13 +5,14 @@ Beside it lies another one, for the application that listens to events (docs/eve
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from controlplane.adapters.authority_files import write_pair
 from controlplane.adapters.mqtt_in import BrokerSettings, MqttIn
 from controlplane.config import Config
 from controlplane.ports import Clock
-from controlplane.trust.domain import CONTROL_PLANE_USER, EVENTS_USER
+from controlplane.trust.domain import CONTROL_PLANE_USER, EVENTS_USER, replica_user
 from controlplane.trust.ports import Authority
 
 CERTIFICATE_DAYS = 730.0  # made anew at each start
@@ -23,10 +24,11 @@ def broker_link(config: Config, authority: Authority, ca_folder: Path, clock: Cl
     broker = config.broker
     if broker is None:
         return None
-    settings = BrokerSettings(broker.host, broker.port, config.broker_mqtt5)
+    user = replica_user(CONTROL_PLANE_USER, config.replica)
+    settings = BrokerSettings(broker.host, broker.port, config.broker_mqtt5, user=user)
     if broker.tls:
-        pair = authority.issue_client(CONTROL_PLANE_USER, clock.unix(), CERTIFICATE_DAYS)
+        pair = authority.issue_client(user, clock.unix(), CERTIFICATE_DAYS)
         certificate, key = write_pair(ca_folder, "ingest", pair)
         write_pair(ca_folder, "events", authority.issue_client(EVENTS_USER, clock.unix(), CERTIFICATE_DAYS))
-        settings = BrokerSettings(broker.host, broker.port, config.broker_mqtt5, ca_folder / "ca.pem", certificate, key)
+        settings = replace(settings, ca=ca_folder / "ca.pem", certificate=certificate, key=key)
     return MqttIn(settings, clock)

@@ -1,6 +1,10 @@
 """Messages of boxes between the thread that hears them and the one that stores them: so many bytes and no more.
 
-What finds no room is dropped and counted. Nothing is lost by that: a box keeps its telemetry until it is acknowledged.
+- Boxes take turns, message by message, so that one that sends without a pause keeps no other waiting.
+- What is new goes before what waited from before its box was connected, but for one turn in four: a backlog gets
+  through however much is new.
+- What finds no room is dropped and counted; a backlog may fill half of the room. Nothing is lost by that: a box keeps
+  its telemetry until it is acknowledged.
 """
 
 from __future__ import annotations
@@ -10,11 +14,36 @@ import threading
 from collections import deque
 
 from controlplane.ports import MAX_MESSAGE_BYTES, Message, Queued
+from protos.ids import NodeId
 
 MOST_BYTES = 64 << 20  # what a hundred boxes have in the air at once
 OVERHEAD = 500  # bytes a message costs beside its payload
+TAKEN_BYTES = 1 << 20  # at once, and the message that exceeds it: what is new need not wait for more than this
+HISTORICAL_TURN = 4  # every so many messages one is of the backlog
 
 log = logging.getLogger(__name__)
+
+
+class Lane:
+    """Messages by box; boxes in the order of their turns."""
+
+    def __init__(self) -> None:
+        self._boxes: dict[NodeId, deque[Message]] = {}  # of those that have any, the next one first
+
+    def __bool__(self) -> bool:
+        return bool(self._boxes)
+
+    def put(self, message: Message) -> None:
+        self._boxes.setdefault(message.node, deque()).append(message)
+
+    def take(self) -> Message:
+        """Of the box whose turn it is, which then is the last."""
+        node = next(iter(self._boxes))
+        messages = self._boxes.pop(node)
+        message = messages.popleft()
+        if messages:
+            self._boxes[node] = messages
+        return message
 
 
 class Inbox:
@@ -23,8 +52,9 @@ class Inbox:
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self.overflow = 0
         self._most_bytes = most_bytes
-        self._messages: deque[Message] = deque()
-        self._bytes = 0
+        self._live, self._historical = Lane(), Lane()
+        self._turn = 0
+        self._messages = self._bytes = 0
         self._changed = threading.Condition()
 
     def put(self, message: Message) -> None:
@@ -33,11 +63,13 @@ class Inbox:
             log.warning("%s sent %d bytes and %s; it was refused", message.node, len(message.payload), limit)
             self.overflow += 1
             return
+        room = self._most_bytes // 2 if message.historical else self._most_bytes
         with self._changed:
-            if self._bytes + _size(message) > self._most_bytes:
+            if self._bytes + _size(message) > room:
                 self.overflow += 1
                 return
-            self._messages.append(message)
+            (self._historical if message.historical else self._live).put(message)
+            self._messages += 1
             self._bytes += _size(message)
             self._changed.notify()
 
@@ -45,14 +77,26 @@ class Inbox:
         """See controlplane.ports.TelemetryIn.receive."""
         with self._changed:
             self._changed.wait_for(lambda: self._messages, seconds)
-            found = [self._messages.popleft() for _ in range(min(most, len(self._messages)))]
+            found: list[Message] = []
+            size = 0
+            while self._messages and len(found) < most and size < TAKEN_BYTES:
+                found.append(self._next().take())
+                size += len(found[-1].payload)
+                self._messages -= 1
             self._bytes -= sum(map(_size, found))
             return found
+
+    def _next(self) -> Lane:
+        """The lane whose turn it is, of those that have anything."""
+        self._turn = (self._turn + 1) % HISTORICAL_TURN
+        if self._historical and (self._turn == 0 or not self._live):
+            return self._historical
+        return self._live
 
     @property
     def waiting(self) -> Queued:
         with self._changed:
-            return Queued(len(self._messages), self._bytes - OVERHEAD * len(self._messages))
+            return Queued(self._messages, self._bytes - OVERHEAD * self._messages)
 
 
 def _size(message: Message) -> int:

@@ -2,7 +2,8 @@
 
 Rules that hold here:
 
-- one connection per process, because the broker admits one client per certificate: it is TelemetryIn and Notifier;
+- one connection per process, because the broker admits one client per certificate: it is TelemetryIn and Notifier.
+  Replicas have certificates of their own; of telemetry each gets a share (MQTT 5), of presence, which is retained, all;
 - "connected" means: connected and subscribed. A broker that refuses either is left and tried again, never half heard;
 - paho's thread only sorts messages into a bounded inbox; nobody waits in it;
 - the broker may go and come back, or forget everything: subscriptions are made and hints told again at each connection;
@@ -31,10 +32,11 @@ from controlplane.trust.domain import CONTROL_PLANE_USER
 from protos import topics
 from protos.errors import Fatal, Rejected
 from protos.ids import NodeId
-from protos.topics import NODE_WRITES, Channel, every_node, topic
+from protos.topics import Channel, every_node, shared, topic
 
 KEEP_ALIVE_SECONDS = 15
 RETRY_FIRST, RETRY_LONGEST = 0.5, 10.0  # seconds between connections, with jitter
+REPLICAS_GROUP = "longshore-ingest"
 MOST_OUTGOING = 10_000  # acknowledgements and hints that wait for the broker
 
 log = logging.getLogger(__name__)
@@ -50,6 +52,7 @@ class BrokerSettings:
     ca: Path | None = None
     certificate: Path | None = None
     key: Path | None = None
+    user: str = CONTROL_PLANE_USER  # the name in the certificate
 
 
 class _Client(paho.Client):
@@ -158,7 +161,7 @@ class MqttIn:
         mqtt5 = self._settings.mqtt5
         client = _Client(
             CallbackAPIVersion.VERSION2,
-            client_id=CONTROL_PLANE_USER,
+            client_id=self._settings.user,
             clean_session=None if mqtt5 else True,
             protocol=MQTTProtocolVersion.MQTTv5 if mqtt5 else MQTTProtocolVersion.MQTTv311,
         )
@@ -181,7 +184,12 @@ class MqttIn:
         if code.is_failure:
             self._refusal = f"it refused us ({code})"
         else:
-            client.subscribe([(every_node(channel), 1) for channel in NODE_WRITES])
+            client.subscribe([(filter_, 1) for filter_ in self._filters()])
+
+    def _filters(self) -> list[str]:
+        """The embedded broker (3.1.1) shares nothing."""
+        telemetry = every_node(Channel.TELEMETRY)
+        return [shared(telemetry, REPLICAS_GROUP) if self._settings.mqtt5 else telemetry, every_node(Channel.PRESENCE)]
 
     def _on_subscribe(
         self, client: paho.Client, _data: object, _packet: int, codes: list[ReasonCode], _properties: object
@@ -217,7 +225,9 @@ class MqttIn:
             log.debug("%s", error)
             return
         received = int(self._clock.unix() * 1000)
-        self._inbox.put(Message(node, channel, bytes(message.payload), received, message.retain))
+        payload = bytes(message.payload)
+        waits = channel is Channel.TELEMETRY and wire.historical(payload)
+        self._inbox.put(Message(node, channel, payload, received, message.retain, waits))
 
 
 def _tls_context(settings: BrokerSettings) -> ssl.SSLContext:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
+from controlplane.ingest.numbers import SeqRange
 from controlplane.settings.domain import Spec
 from protos.ids import NodeId
 
+REFUSED = "refused: "  # how the reason of a Gap begins that stands for a record which broke a rule
 UNDER_WAY_MS = 2_000  # a batch may be this long; a smaller difference says nothing about the box's clock
 
 
@@ -23,13 +26,69 @@ class Kind(StrEnum):
     GAP = "gap"
 
 
-@dataclass(frozen=True)
-class Row:
-    """One record, checked: its values by column name."""
+NAMED = ("node_id", "epoch", "seq", "stored_ms", "digest")  # columns of every record that say nothing of its body
+COLUMNS: Mapping[Kind, tuple[str, ...]] = {
+    Kind.FRAME: (
+        "at_ms", "camera", "deployment", "release_digest", "captured_unix_ns", "ts_source", "outcome",
+        "latency_seconds", "ran_on", "boxes", "happened", "frame_seq", "labels", "zones", "top_score",
+    ),
+    Kind.OUTCOMES: (
+        "at_ms", "camera", "deployment", "start_ms", "end_ms", "frames_due", "counts", "box", "cloud", "uplink_bytes",
+        "stages",
+    ),
+    Kind.CAMERA: ("at_ms", "camera", "state", "reason"),
+    Kind.NODE: ("at_ms", "cpu_cores_used", "memory_bytes", "disk_free_bytes", "outbox_waiting", "outbox_dropped"),
+    Kind.GAP: (
+        "at_ms", "record_class", "first_seq", "last_seq", "dropped", "reason", "gap_epoch", "lower_bound",
+    ),
+}  # fmt: skip
+
+
+DOCUMENTS = frozenset(("boxes", "happened"))  # columns whose cells are JSON already
+
+
+class Row(NamedTuple):
+    """One record, checked. A tuple, because there are twenty thousand of them in a second."""
 
     kind: Kind
     seq: int
-    values: Mapping[str, Any]
+    digest: int  # of `content`
+    cells: tuple[Any, ...]  # by COLUMNS of its kind
+    content: bytes  # the record as it came, without its number
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """By column."""
+        named = zip(COLUMNS[self.kind], self.cells, strict=True)
+        return {name: json.loads(cell) if name in DOCUMENTS else cell for name, cell in named}
+
+    @property
+    def damaged(self) -> bool:
+        """It stands for a record that its box can't read any more, under that record's own number."""
+        if self.kind is not Kind.GAP or self.values["reason"].startswith(REFUSED):
+            return False
+        return self.hole.dropped == 0 and self.hole.first == self.hole.last == self.seq
+
+    @property
+    def hole(self) -> Hole:
+        """What a Gap declares."""
+        _at_ms, record_class, first, last, dropped, _reason, epoch, _lower_bound = self.cells
+        return Hole(epoch, record_class, first, last, dropped)
+
+
+class Hole(NamedTuple):
+    """Records of one class of the epoch (empty: of the Gap's own) that were dropped, all numbered in [first, last]."""
+
+    epoch: str
+    record_class: str
+    first: int
+    last: int
+    dropped: int
+
+    @property
+    def exact(self) -> bool:
+        """All of these numbers were dropped. Agents that number all classes in one line can't say so of most holes."""
+        return 1 <= self.first <= self.last and self.dropped == self.last - self.first + 1
 
 
 @dataclass(frozen=True)
@@ -57,23 +116,50 @@ class Arrival:
 
 
 @dataclass(frozen=True)
+class Tally:
+    """The books of an epoch as its box has them. `oldest_ms` and `told_ms` are by our clock; 0: none waits."""
+
+    epoch: str
+    record_class: str
+    accepted: int
+    waiting: int
+    dropped: int
+    oldest_ms: int
+    told_ms: int
+
+    @property
+    def progress(self) -> tuple[int, int, int]:
+        """Only ever grows: numbers are given out, records are settled, drops are declared."""
+        return self.accepted, self.accepted - self.waiting, self.dropped
+
+
+@dataclass(frozen=True)
 class Batch:
-    """One message of one box. `seqs` are all records of it; `refused` says of each Gap that stands for one why."""
+    """One message of one box. `refused` says of each Gap that stands for a record that broke a rule why.
+
+    `start` and `before` are empty for an agent that does not tell them: it does not know `up_to` either.
+    """
 
     node: NodeId
     epoch: str
     rows: tuple[Row, ...]
-    seqs: tuple[int, ...]
     refused: tuple[str, ...] = ()
+    unnumbered: tuple[int, ...] = ()  # what came as the numbers of records that can't be named by them, nor stored
+    start: str = ""
+    before: str = ""
+    tallies: tuple[Tally, ...] = field(default=(), repr=False)
+
+    @property
+    def records(self) -> int:
+        return len(self.rows) + len(self.unnumbered)
 
 
-def refusal(seq: int, record_class: str, reason: str, at_ms: int) -> Row:
-    """What is stored in place of a record that breaks a rule: a Gap under the record's own number.
+def refusal(seq: int, record_class: str, reason: str, at_ms: int) -> tuple[Any, ...]:
+    """The cells of what is stored in place of a record that breaks a rule: a Gap under the record's own number.
 
     The row counts as that record, so that what a box accepted adds up; `dropped` counts those without a row: none.
     """
-    hole = {"record_class": record_class, "first_seq": seq, "last_seq": seq, "dropped": 0}
-    return Row(Kind.GAP, seq, {**hole, "reason": f"refused: {reason}", "at_ms": at_ms})
+    return at_ms, record_class, seq, seq, 0, REFUSED + reason, "", False
 
 
 def retention(settings: Spec) -> dict[Kind, int]:
@@ -87,27 +173,9 @@ def retention(settings: Spec) -> dict[Kind, int]:
 
 @dataclass(frozen=True)
 class Receipt:
-    """These records of a box need not be sent again."""
+    """What a box need not send again of an epoch: every number up to `up_to`, and `ranges`."""
 
     node: NodeId
     epoch: str
-    ranges: tuple[tuple[int, int], ...]
-
-
-def receipts(batches: Iterable[Batch]) -> list[Receipt]:
-    """One per box and epoch, with as few ranges as there can be."""
-    seqs: dict[tuple[NodeId, str], set[int]] = {}
-    for batch in batches:
-        seqs.setdefault((batch.node, batch.epoch), set()).update(batch.seqs)
-    return [Receipt(node, epoch, tuple(ranges(numbers))) for (node, epoch), numbers in seqs.items()]
-
-
-def ranges(numbers: Iterable[int]) -> list[tuple[int, int]]:
-    """Closed ranges that cover exactly `numbers`."""
-    found: list[tuple[int, int]] = []
-    for number in sorted(set(numbers)):
-        if found and found[-1][1] == number - 1:
-            found[-1] = (found[-1][0], number)
-        else:
-            found.append((number, number))
-    return found
+    up_to: int
+    ranges: tuple[SeqRange, ...]

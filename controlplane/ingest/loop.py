@@ -2,12 +2,15 @@
 
 Rules that hold here:
 
-- many messages, one transaction; the acknowledgement is published after the commit, never before;
+- many messages, one transaction, of so many records and no more: what is parsed is ten times what came. The
+  acknowledgement is published after the commit, never before;
 - the database is away: nothing is acknowledged, the same messages are tried again; what does not fit into the queue
   meanwhile is dropped, because every box keeps it and sends it again;
 - a message that makes no sense is counted, told once per box, and forgotten;
 - one that can't be stored, whatever the reason, keeps nobody else's out: it is found by storing one by one, counted
-  and told with its box's name. It is not acknowledged, so it waits on the box and is there for a mended version.
+  and told with its box's name. It is not acknowledged, so it waits on the box and is there for a mended version;
+- two boxes with one identity are told once per box, and counted: what came under the name of another record is kept
+  aside and acknowledged, because neither of the two could do anything about it by sending it again.
 """
 
 from __future__ import annotations
@@ -29,9 +32,11 @@ from protos.ids import NodeId
 from protos.topics import Channel
 
 MOST_MESSAGES = 200  # of one transaction
+MOST_RECORDS = 5_000  # of one transaction, but for its last message
 WAIT_SECONDS = 0.5  # for a message, before looking whether it is time to stop
 RETRY_SECONDS = 1.0
 STOP_SECONDS = 2.0
+TWO_BOXES = "two boxes have its identity, or an old copy of its disk runs; join one of them again"
 _BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 log = logging.getLogger(__name__)
@@ -50,6 +55,12 @@ class IngestMetrics:
         )
         self.records = Counter("longshore_ingest_records", "Records stored, repeats included.", registry=registry)
         self.refused = Counter("longshore_ingest_refused_records", "Records that broke a rule.", registry=registry)
+        self.conflicts = Counter(
+            "longshore_ingest_identity_conflicts",
+            "Signs of two boxes with one identity: records under the name of another, starts that follow the same one.",
+            ["sign"],
+            registry=registry,
+        )
         self.seconds = Histogram(
             "longshore_ingest_transaction_seconds", "Storing a group of messages.", buckets=_BUCKETS, registry=registry
         )
@@ -110,9 +121,16 @@ class IngestLoop:
                 self.handle([message])
 
     def _handle(self, messages: list[Message]) -> None:
-        telemetry = [message for message in messages if message.channel is Channel.TELEMETRY]
-        batches = [batch for message in telemetry if (batch := self._parsed(message)) is not None]
-        self._until_done(lambda: self._store(batches))
+        batches: list[Batch] = []
+        records = 0
+        for message in messages:
+            if message.channel is Channel.TELEMETRY and (batch := self._parsed(message)) is not None:
+                batches.append(batch)
+                records += batch.records
+            if records >= MOST_RECORDS:
+                self._until_done(partial(self._store, batches))
+                batches, records = [], 0
+        self._until_done(partial(self._store, batches))
         for message in messages:
             if message.channel is Channel.PRESENCE:
                 self._until_done(partial(self._tell_presence, message))
@@ -151,6 +169,12 @@ class IngestLoop:
             self._metrics.refused.inc(len(batch.refused))
             for reason in batch.refused:
                 self._complain(batch.node, reason)
+        for node, records in stored.clashes.items():
+            self._metrics.conflicts.labels("record").inc(records)
+            self._complain(node, "records came under the names of others and were kept aside; " + TWO_BOXES)
+        for node in stored.twice:
+            if self._complain(node, "two starts of its agent follow the same one; " + TWO_BOXES):
+                self._metrics.conflicts.labels("start").inc()
 
     def _parsed(self, message: Message) -> Batch | None:
         try:
@@ -177,8 +201,10 @@ class IngestLoop:
         why = f"a message can't be stored ({type(error).__name__}), which is a mistake of ours; it waits on the box"
         self._complain(message.node, why, error)
 
-    def _complain(self, node: NodeId, why: str, error: Exception | None = None) -> None:
-        """Once per box and complaint: what is wrong once is wrong a thousand times."""
-        if (node, why) not in self._told and len(self._told) < 10_000:
-            self._told.add((node, why))
-            log.warning("telemetry of %s: %s", node, why, exc_info=error)
+    def _complain(self, node: NodeId, why: str, error: Exception | None = None) -> bool:
+        """Once per box and complaint: what is wrong once is wrong a thousand times. Whether this was the once."""
+        if (node, why) in self._told or len(self._told) >= 10_000:
+            return False
+        self._told.add((node, why))
+        log.warning("telemetry of %s: %s", node, why, exc_info=error)
+        return True

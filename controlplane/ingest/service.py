@@ -1,5 +1,8 @@
 """Storing telemetry: one transaction for many messages, idempotent, so that it may be repeated at will.
 
+The books of each epoch are read, locked, changed and written in the transaction that stores its records: what is
+acknowledged after the commit is what stands in them, whichever replica took which message.
+
 A box that is unknown or deleted is neither stored nor acknowledged: its broker access ends with its certificate, and
 when it joins again under its name, what waits in its outbox still comes. Until then it sends a few batches a minute.
 """
@@ -12,7 +15,8 @@ from typing import Any
 
 from controlplane.db import Database
 from controlplane.ingest import domain
-from controlplane.ingest.domain import Batch, Kind, Receipt, receipts
+from controlplane.ingest.domain import Batch, Kind, Receipt, Row
+from controlplane.ingest.intake import Intake, Line, lines
 from controlplane.ingest.repository import IngestRepository
 from controlplane.ports import Clock
 from controlplane.settings.repository import SettingsRepository
@@ -20,15 +24,22 @@ from protos.ids import NodeId
 
 Counted = Callable[[Sequence[Mapping[str, Any]]], None]
 SWEEP_ROWS = 2_000  # of each table at a time: some hundredths of a second
+HEARD_MS = 60_000  # a start is noted again after so long
+MOST_STARTS = 20_000  # remembered as noted
 
 
 @dataclass(frozen=True)
 class Stored:
-    """What may be acknowledged now, and who was turned away."""
+    """What may be acknowledged now, who was turned away, and of whom there are two.
+
+    `clashes` says how many records of a box came under the names of others; `twice` who started twice from one start.
+    """
 
     receipts: tuple[Receipt, ...]
     rows: int
     unknown: frozenset[NodeId]
+    clashes: Mapping[NodeId, int]
+    twice: frozenset[NodeId]
 
 
 class IngestService:
@@ -39,21 +50,31 @@ class IngestService:
         self._database = database
         self._clock = clock
         self._counted = counted
+        self._noted: dict[tuple[NodeId, str], int] = {}  # starts, and when they were noted
 
     def store(self, batches: Sequence[Batch]) -> Stored:
         """Raises Retryable: the database is away; nothing was stored."""
         nodes = {batch.node for batch in batches}
         if not nodes:
-            return Stored((), 0, frozenset())
+            return Stored((), 0, frozenset(), {}, frozenset())
+        now = self._now()
         with self._database.begin() as session:
             repository = IngestRepository(session)
             known = repository.known(nodes)
             welcome = [batch for batch in batches if batch.node in known]
-            by_kind = _by_kind(welcome, self._now())
-            new = {kind: repository.put(kind, rows) for kind, rows in by_kind.items()}
-        self._counted(new.get(Kind.OUTCOMES, []))
-        stored = sum(len(rows) for rows in by_kind.values())
-        return Stored(tuple(receipts(welcome)), stored, frozenset(nodes - known))
+            starts = self._unnoted(welcome, now)
+            intake = _taken_in(repository, welcome, now)
+            new = _by_kind(intake.fresh, now)
+            for kind, rows in new.items():
+                repository.put(kind, rows)
+            repository.keep_aside(intake.conflicts, now)
+            repository.keep(intake.books)
+            twice = repository.started(starts, now)
+        self._note(starts, now)
+        self._counted([_named(Kind.OUTCOMES, row) for row in new.get(Kind.OUTCOMES, [])])
+        stored = sum(len(batch.rows) for batch in welcome)
+        clashes = _clashes(intake)
+        return Stored(tuple(intake.receipts(welcome)), stored, frozenset(nodes - known), clashes, twice)
 
     def sweep(self) -> int:
         """Forget a part of what was stored longer ago than the fleet's settings keep it; how many rows, 0 when none is
@@ -69,13 +90,49 @@ class IngestService:
     def _now(self) -> int:
         return int(self._clock.unix() * 1000)
 
+    def _unnoted(self, batches: Sequence[Batch], now: int) -> set[tuple[NodeId, str, str]]:
+        """Starts of these that were not noted of late, each with the one before it."""
+        told = {(batch.node, batch.start, batch.before) for batch in batches if batch.start}
+        return {each for each in told if now - self._noted.get(each[:2], -HEARD_MS) >= HEARD_MS}
 
-def _by_kind(batches: Sequence[Batch], now: int) -> dict[Kind, list[Mapping[str, Any]]]:
-    """Rows for each table; a record that came twice in these batches stands once."""
-    found: dict[Kind, dict[tuple[NodeId, str, int], Mapping[str, Any]]] = {}
+    def _note(self, starts: set[tuple[NodeId, str, str]], now: int) -> None:
+        if len(self._noted) > MOST_STARTS:
+            self._noted = {}
+        self._noted.update({(node, start): now for node, start, _before in starts})
+
+
+def _taken_in(repository: IngestRepository, batches: Sequence[Batch], now: int) -> Intake:
+    intake = Intake(repository.locked(lines(batches)), now)
     for batch in batches:
-        for row in batch.rows:
-            key = {"node_id": batch.node, "epoch": batch.epoch, "seq": row.seq}
-            named = {**row.values, **key, "stored_ms": now}
-            found.setdefault(row.kind, {})[batch.node, batch.epoch, row.seq] = named
-    return {kind: list(rows.values()) for kind, rows in found.items()}
+        intake.take(batch)
+    for line, rows in list(intake.again.items()):
+        intake.judge(line, repository.digests(line, _seqs(rows)), repository.declared(line))
+    intake.close()
+    return intake
+
+
+def _seqs(rows: Sequence[Row]) -> dict[Kind, list[int]]:
+    found: dict[Kind, list[int]] = {}
+    for row in rows:
+        found.setdefault(row.kind, []).append(row.seq)
+    return found
+
+
+def _by_kind(fresh: Mapping[Line, Sequence[Row]], now: int) -> dict[Kind, list[tuple[Any, ...]]]:
+    """Rows for each table."""
+    found: dict[Kind, list[tuple[Any, ...]]] = {kind: [] for kind in Kind}
+    for (node, epoch), rows in fresh.items():
+        for kind, seq, digest, cells, _content in rows:
+            found[kind].append((node, epoch, seq, now, digest, *cells))
+    return {kind: rows for kind, rows in found.items() if rows}
+
+
+def _named(kind: Kind, row: tuple[Any, ...]) -> dict[str, Any]:
+    return dict(zip((*domain.NAMED, *domain.COLUMNS[kind]), row, strict=True))
+
+
+def _clashes(intake: Intake) -> dict[NodeId, int]:
+    found: dict[NodeId, int] = {}
+    for conflict in intake.conflicts:
+        found[conflict.line[0]] = found.get(conflict.line[0], 0) + 1
+    return found

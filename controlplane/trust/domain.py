@@ -9,6 +9,7 @@ from protos.ids import NodeId
 BACKDATED_SECONDS = 48 * 3600  # box clocks are wrong, most often slow
 DAY = 86_400
 CONTROL_PLANE_USER = "_controlplane"  # at the broker; '_' is in no node id
+REPLICAS = 8  # control planes on one database; the broker admits one client per name
 EVENTS_USER = "_events"  # applications at the broker: they hear events and presence, and say nothing
 TRUST_DOMAIN = "longshore"
 
@@ -23,6 +24,11 @@ class Validity:
 
 def validity(unix: float, days: float) -> Validity:
     return Validity(int(unix) - BACKDATED_SECONDS, int(unix + days * DAY))
+
+
+def replica_user(first: str, replica: int) -> str:
+    """The name at the broker of the control plane with this number, from 1."""
+    return first if replica == 1 else f"{first}-{replica}"
 
 
 def device_uri(node: NodeId) -> str:

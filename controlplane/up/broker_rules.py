@@ -1,8 +1,9 @@
 """Who may do what on the broker, once, for both brokers: pure text and values.
 
-The user is the common name of the client's certificate, which only our CA gives. A box writes telemetry, presence and
+The user is the common name of the client's certificate, which only our CA gives, and its client id: nobody can throw
+anybody else out. A box writes telemetry, presence and
 events of its own and reads desired and ack of its own (protos.topics); applications read events and presence of all;
-the control plane may do everything below the root.
+the control plane may do everything below the root, and so may each of its replicas, which have names of their own.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from controlplane.ports import MAX_MESSAGE_BYTES
-from controlplane.trust.domain import EVENTS_USER
+from controlplane.trust.domain import EVENTS_USER, REPLICAS, replica_user
 from protos import topics
 from protos.errors import LongshoreError
 from protos.topics import NODE_READS, NODE_WRITES, ROOT, Channel
@@ -30,7 +31,7 @@ class Listener:
 
 def may(user: str, topic: str, *, writes: bool, control_plane: str) -> bool:
     """Whether `user` may publish to (`writes`) or get messages of `topic`; a subscription filter is a topic here."""
-    if user == control_plane:
+    if user in _replicas(control_plane):
         return topic.startswith(f"{ROOT}/")
     if user == EVENTS_USER:
         return not writes and _for_applications(topic)
@@ -51,11 +52,16 @@ def _for_applications(topic: str) -> bool:
     return False
 
 
+def _replicas(control_plane: str) -> list[str]:
+    return [replica_user(control_plane, number) for number in range(1, REPLICAS + 1)]
+
+
 def mosquitto_acl(control_plane: str) -> str:
     """The same rules as mosquitto's ACL file."""
     lines = [f"pattern write {ROOT}/%u/{channel}" for channel in (*NODE_WRITES, f"{topics.EVENTS}/+")]
     lines += [f"pattern read {ROOT}/%u/{channel}" for channel in NODE_READS]
-    lines += [f"user {control_plane}", f"topic readwrite {ROOT}/#"]
+    for user in _replicas(control_plane):
+        lines += [f"user {user}", f"topic readwrite {ROOT}/#"]
     lines += [f"user {EVENTS_USER}", f"topic read {topics.EVERY_EVENT}"]
     lines += [f"topic read {topics.every_node(Channel.PRESENCE)}"]
     return "\n".join(lines) + "\n"

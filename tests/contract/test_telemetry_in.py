@@ -16,7 +16,7 @@ from controlplane.adapters.inbox import OVERHEAD
 from controlplane.adapters.mqtt_in import BrokerSettings, MqttIn
 from controlplane.adapters.telemetry_memory import MemoryTelemetryIn
 from controlplane.ports import MAX_MESSAGE_BYTES, Message, TelemetryIn
-from controlplane.trust.domain import CONTROL_PLANE_USER
+from controlplane.trust.domain import CONTROL_PLANE_USER, replica_user
 from protos import telemetry_pb2 as wire
 from protos.errors import Fatal
 from protos.ids import NodeId
@@ -31,10 +31,11 @@ SECONDS = 15.0
 NOW = 1_795_000_000  # Unix
 
 
-def settings(broker: TlsBroker) -> BrokerSettings:
-    files = broker.files(CONTROL_PLANE_USER)
+def settings(broker: TlsBroker, replica: int = 1) -> BrokerSettings:
+    user = replica_user(CONTROL_PLANE_USER, replica)
+    files = broker.files(user)
     where = broker.listener
-    return BrokerSettings(where.host, where.port, broker.mqtt5, files.ca, files.certificate, files.key)
+    return BrokerSettings(where.host, where.port, broker.mqtt5, files.ca, files.certificate, files.key, user)
 
 
 class Setting(Protocol):
@@ -201,6 +202,37 @@ async def test_hints_given_while_the_broker_is_away_are_told_when_it_is_back(rea
     await real.box(NODE)
     hint = wire.DesiredHint.FromString(await asyncio.wait_for(real.hints[NODE].get(), SECONDS))
     assert hint.generation == 4
+
+
+@pytest.mark.mosquitto
+async def test_replicas_share_telemetry_all_hear_presence_and_each_reaches_every_box(tmp_path: Path) -> None:
+    first = await asyncio.to_thread(BrokerSetting, "mosquitto", tmp_path)
+    second = MqttIn(settings(first.broker, 2), FakeClock(unix=NOW), chance=lambda: 0.0)
+    for plane in (first.source, second):
+        plane.start()
+    await until(lambda: not (first.source.trouble or second.trouble))
+    await first.box(NODE)
+    births = [(await received(plane, Channel.PRESENCE))[0].payload for plane in (first.source, second)]
+    assert births == [b"birth", b"birth"]
+    for number in range(20):
+        await first.publish(NODE, b"%d" % number)
+    halves = [
+        {each.payload for each in await received(plane, Channel.TELEMETRY, 10)} for plane in (first.source, second)
+    ]
+    assert halves[0] | halves[1] == {b"%d" % number for number in range(20)}
+    assert not halves[0] & halves[1]
+    for plane, generation in ((first.plane, 1), (second, 2)):
+        plane.acknowledge(NODE, b"by %d" % generation)
+        assert await first.next_ack(NODE) == b"by %d" % generation
+        plane.hint(NODE, generation, 0)
+        hint = wire.DesiredHint.FromString(await asyncio.wait_for(first.hints[NODE].get(), SECONDS))
+        assert hint.generation == generation
+    await asyncio.to_thread(second.stop)
+    await asyncio.sleep(0.2)  # until the broker knows
+    for number in range(4):
+        await first.publish(NODE, b"alone %d" % number)
+    assert len(await received(first.source, Channel.TELEMETRY, 4)) == 4
+    await first.close()
 
 
 async def kept(real: BrokerSetting) -> dict[str, bytes]:

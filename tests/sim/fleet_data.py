@@ -7,6 +7,7 @@ harbour with its truth as boxes. `slowed` follows the Node's spec: a slowed box 
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -32,6 +33,7 @@ from protos.ids import CameraName, NodeId, digest_of
 from protos.outcomes import Outcome, Stage
 from tests.sim import registry_data
 from tests.sim.drawn import annotated
+from tests.sim.rows import row
 
 DIGEST = registry_data.harbour().digest
 OLD_DIGEST = digest_of(b"harbour 0.9.0")
@@ -90,7 +92,7 @@ class HarbourFleet:
     late: set[str] = field(default_factory=set)  # cameras most of whose frames miss their deadline
     full: set[str] = field(default_factory=set)  # boxes whose disk has no room
     _until: dict[str, int] = field(default_factory=dict)  # camera -> end of its last window
-    _seq: int = 0
+    _seqs: Counter[str] = field(default_factory=Counter)  # by box
     _pictures: int = 0
 
     def __post_init__(self) -> None:
@@ -161,8 +163,8 @@ class HarbourFleet:
 
     def say(self, node: str, kind: Kind, values: Mapping[str, Any]) -> Batch:
         """One more record of a box, which happened now."""
-        row = Row(kind, self._number(), {"at_ms": self._now(), **values})
-        batch = Batch(NodeId(node), f"epoch{node[0]}", (row,), (row.seq,))
+        told = row(kind, self._number(node), {"at_ms": self._now(), **values})
+        batch = Batch(NodeId(node), f"epoch{node[0]}", (told,))
         self.services.ingest.store([batch])
         return batch
 
@@ -220,7 +222,7 @@ class HarbourFleet:
                     for camera in CAMERAS
                     if camera.node == name and camera.name not in self.broken
                 ]
-                batches.append(Batch(NodeId(name), f"epoch{name[0]}", tuple(rows), tuple(row.seq for row in rows)))
+                batches.append(Batch(NodeId(name), f"epoch{name[0]}", tuple(rows)))
         return batches
 
     def _outcomes(self, camera: SimCamera, end_ms: int, *, slow: bool) -> Row:
@@ -259,7 +261,7 @@ class HarbourFleet:
             "stages": {stage.value: seconds for stage, seconds in stages.items() if seconds},
             "uplink_bytes": counts[Outcome.OK_CLOUD] * 19_000,
         }
-        return Row(Kind.OUTCOMES, self._number(), values)
+        return row(Kind.OUTCOMES, self._number(camera.node), values)
 
     def _stats(self, name: str, role: str, end_ms: int) -> Row:
         cores, memory = (0.9, 236 << 20) if role == "edge" else (0.25, 148 << 20)
@@ -271,11 +273,11 @@ class HarbourFleet:
             "outbox_waiting": self._rng.randrange(4),
             "outbox_dropped": 0,
         }
-        return Row(Kind.NODE, self._number(), values)
+        return row(Kind.NODE, self._number(name), values)
 
-    def _number(self) -> int:
-        self._seq += 1
-        return self._seq
+    def _number(self, box: str) -> int:
+        self._seqs[box] += 1
+        return self._seqs[box]
 
     def _now(self) -> int:
         return int(self.services.clock.unix() * 1000)

@@ -15,6 +15,7 @@ from protos import telemetry_pb2 as wire
 from protos.ids import NodeId
 from protos.topics import Channel
 from tests.sim.fleet import SimFleet
+from tests.sim.telemetry import draft
 
 
 @dataclass
@@ -43,3 +44,15 @@ class Plane:
 
     def figure(self, name: str, **labels: str) -> float:
         return self.registry.get_sample_value(name, labels) or 0.0
+
+
+def told(*records: wire.Record, epoch: str = "e1", start: str = "s1", **other: object) -> bytes:
+    """A batch of an agent that tells its start."""
+    return wire.TelemetryBatch(epoch=epoch, records=records, start=start, **other).SerializeToString()  # type: ignore[arg-type]  # a test's shorthand
+
+
+def frame_record(seq: int, number: int) -> wire.Record:
+    """A frame's result; `number` tells them apart."""
+    record = wire.Record.FromString(draft(number=number).body)
+    record.seq = seq
+    return record

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from agent.telemetry.counts import OpenLatencies
 from controlplane.container import Services
@@ -16,6 +17,7 @@ from protos.ids import NodeId
 from protos.outcomes import Outcome, Stage
 from tests.sim import registry_data
 from tests.sim.fleet_data import DEPLOYMENT, DIGEST, LOCAL_STAGES, RATE, WINDOW_MS, spend
+from tests.sim.rows import row
 
 CAMERAS_EACH = 2
 AT_ONCE = 500  # batches of one transaction
@@ -26,7 +28,7 @@ INVENTORY = Inventory("0.2.0", "Debian GNU/Linux 12", 4, 8 << 30, 200 << 30, ("C
 class LargeFleet:
     services: Services
     boxes: int = 200
-    _seq: int = 0
+    _seqs: Counter[str] = field(default_factory=Counter)  # by box
 
     def __post_init__(self) -> None:
         self._chance = random.Random(1)
@@ -96,30 +98,30 @@ class LargeFleet:
 
     def windows(self, end_ms: int) -> Iterator[Batch]:
         for box in self.names:
-            rows = (self._stats(end_ms), *(self._outcomes(camera, end_ms) for camera in self.cameras(box)))
-            yield Batch(NodeId(box), f"epoch-{box}", rows, tuple(row.seq for row in rows))
+            rows = (self._stats(box, end_ms), *(self._outcomes(box, camera, end_ms) for camera in self.cameras(box)))
+            yield Batch(NodeId(box), f"epoch-{box}", rows)
 
-    def _outcomes(self, camera: str, end_ms: int) -> Row:
+    def _outcomes(self, box: str, camera: str, end_ms: int) -> Row:
         due, late = round(RATE * WINDOW_MS / 1000), self._chance.random() < 0.1
-        box, stages = OpenLatencies(), dict.fromkeys(Stage, 0.0)
+        latencies, stages = OpenLatencies(), dict.fromkeys(Stage, 0.0)
         for _ in range(due - late):
             seconds = self._chance.lognormvariate(-3.4, 0.22)
-            box.add(seconds)
+            latencies.add(seconds)
             spend(stages, LOCAL_STAGES, seconds)
         counts = {Outcome.OK_LOCAL.value: due - late, **({Outcome.EXPIRED.value: 1} if late else {})}
         values = {"camera": camera, "deployment": DEPLOYMENT, "at_ms": end_ms, "start_ms": end_ms - WINDOW_MS}
         told = {"end_ms": end_ms, "frames_due": due, "counts": counts, "uplink_bytes": 0}
         spent = {stage.value: seconds for stage, seconds in stages.items() if seconds}
-        latencies = {"box": asdict(box), "cloud": asdict(OpenLatencies()), "stages": spent}
-        return Row(Kind.OUTCOMES, self._number(), {**values, **told, **latencies})
+        ways = {"box": asdict(latencies), "cloud": asdict(OpenLatencies()), "stages": spent}
+        return row(Kind.OUTCOMES, self._number(box), {**values, **told, **ways})
 
-    def _stats(self, end_ms: int) -> Row:
+    def _stats(self, box: str, end_ms: int) -> Row:
         values = {"at_ms": end_ms, "cpu_cores_used": 0.9, "memory_bytes": 236 << 20, "disk_free_bytes": 200 << 30}
-        return Row(Kind.NODE, self._number(), {**values, "outbox_waiting": 1, "outbox_dropped": 0})
+        return row(Kind.NODE, self._number(box), {**values, "outbox_waiting": 1, "outbox_dropped": 0})
 
-    def _number(self) -> int:
-        self._seq += 1
-        return self._seq
+    def _number(self, box: str) -> int:
+        self._seqs[box] += 1
+        return self._seqs[box]
 
     def _now(self) -> int:
         return int(self.services.clock.unix() * 1000)

@@ -6,10 +6,11 @@ from typing import Any
 
 from controlplane.identity.roles import Role
 from controlplane.identity.service import User
-from controlplane.ingest.domain import Batch, Kind, Row
+from controlplane.ingest.domain import Batch, Kind
 from protos.ids import NodeId
 from tests.sim import registry_data
 from tests.sim.fleet_data import CAMERAS, DEPLOYMENT, DIGEST, HarbourFleet
+from tests.sim.rows import row
 
 SEEN = (("boat", 0.91), ("person", 0.62), ("truck", 0.78), ("container", 0.84), ("boat", 0.55))
 ZONES = {"gate": ["entry"], "crane": ["quay"], "berth": []}
@@ -86,5 +87,4 @@ def _frame(camera: str, at_ms: int, boxes: list[dict[str, Any]]) -> dict[str, An
 
 
 def _say(fleet: HarbourFleet, node: str, kind: Kind, at_ms: int, seq: int, values: dict[str, Any]) -> None:
-    row = Row(kind, seq, {"at_ms": at_ms, **values})
-    fleet.services.ingest.store([Batch(NodeId(node), f"epoch{node[0]}", (row,), (seq,))])
+    fleet.services.ingest.store([Batch(NodeId(node), f"epoch{node[0]}", (row(kind, seq, {"at_ms": at_ms, **values}),))])

@@ -1,6 +1,6 @@
 """A control plane that only ingests, in a process of its own that may be killed at any moment.
 
-python -m tests.sim.telemetry_plane FOLDER HOST PORT MQTT5 DATABASE_URL
+python -m tests.sim.telemetry_plane FOLDER HOST PORT MQTT5 DATABASE_URL [REPLICA] [METRICS_PORT]
 """
 
 from __future__ import annotations
@@ -9,26 +9,32 @@ import sys
 import threading
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, start_http_server
 
 from controlplane.adapters.clock import SystemClock
 from controlplane.adapters.mqtt_in import BrokerSettings, MqttIn
 from controlplane.db import Database
 from controlplane.ingest.loop import IngestLoop
 from controlplane.ingest.service import IngestService
+from controlplane.trust.domain import CONTROL_PLANE_USER, replica_user
 
 
 def main() -> None:
-    folder, host, port, mqtt5, url = sys.argv[1:]
-    files = [Path(folder) / name for name in ("ca.pem", "cert.pem", "key.pem")]
+    folder, host, port, mqtt5, url, *more = sys.argv[1:]
+    replica, metrics_port = ([int(each) for each in more] + [1, 0][len(more) :])[:2]
+    ca, certificate, key = (Path(folder) / name for name in ("ca.pem", "cert.pem", "key.pem"))
     clock = SystemClock()
-    source = MqttIn(BrokerSettings(host, int(port), mqtt5 == "1", *files), clock)
+    user = replica_user(CONTROL_PLANE_USER, replica)
+    source = MqttIn(BrokerSettings(host, int(port), mqtt5 == "1", ca, certificate, key, user), clock)
     service = IngestService(Database(url), clock)
 
     def presence(name: str, *, online: bool, boot_id: str = "", retained: bool = False) -> None:
         """Of no interest here."""
 
-    IngestLoop(source, service, presence, CollectorRegistry()).start()
+    registry = CollectorRegistry()
+    if metrics_port:
+        start_http_server(metrics_port, "127.0.0.1", registry)
+    IngestLoop(source, service, presence, registry).start()
     source.start()
     threading.Event().wait()
 

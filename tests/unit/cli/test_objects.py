@@ -11,12 +11,13 @@ import pytest
 import yaml
 
 from controlplane.fleet.reports import CallCost, ShadowReport
-from controlplane.ingest.domain import Batch, Kind, Row
+from controlplane.ingest.domain import Batch, Kind
 from protos.ids import NodeId
 from tests.sim import releases
 from tests.sim.command import Run
 from tests.sim.control_plane import SimControlPlane
 from tests.sim.fleet_data import HarbourFleet
+from tests.sim.rows import row
 
 FLEET = """
 apiVersion: longshore/v1
@@ -189,8 +190,8 @@ def test_describe_tells_what_telemetry_a_box_had_to_drop(fleet: Run, house: SimC
     assert "dropped" not in fleet("describe", "node/quay-1").out
     now = int(house.clock.unix() * 1000)
     gap = {"record_class": "frame", "first_seq": 1, "last_seq": 9, "dropped": 7, "reason": "the outbox was full"}
-    rows = (Row(Kind.GAP, 10, {**gap, "at_ms": now}),)
-    house.services.ingest.store([Batch(NodeId("quay-1"), "e1", rows, (10,))])
+    rows = (row(Kind.GAP, 10, {**gap, "at_ms": now}),)
+    house.services.ingest.store([Batch(NodeId("quay-1"), "e1", rows)])
     house.clock.tick(7200)
     shown = fleet("describe", "node/quay-1").out
     assert "Telemetry dropped within a day" in shown

@@ -107,7 +107,7 @@ BROKEN: dict[str, Callable[[Request], Reply]] = {
     "is reset": lambda _: Reply(200, RELEASE.model, cut=150_000, chunk=10_000, gap=0.005, reset=True),
     "falls silent": lambda _: Reply(200, RELEASE.model[:150_000], length=SIZE, chunk=149_999, gap=1.0),
     "ends too early": lambda _: Reply(200, RELEASE.model[:150_000]),
-    "drips": lambda _: Reply(200, RELEASE.model, chunk=1_000, gap=0.05),
+    "drips": lambda _: Reply(200, RELEASE.model, chunk=3_000, gap=0.05),
 }
 
 
