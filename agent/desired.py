@@ -39,6 +39,7 @@ class Broker:
     port: int
     tls: bool
     mqtt5: bool
+    beat_seconds: int = 0  # the box says this often that it is there; 0: it need not
 
 
 @dataclass(frozen=True)
@@ -231,7 +232,7 @@ def _is_address(url: str) -> bool:
 
 def _broker(state: DesiredState) -> Broker | None:
     told = state.broker
-    return Broker(told.host, told.port, told.tls, told.mqtt5) if told.host else None
+    return Broker(told.host, told.port, told.tls, told.mqtt5, told.beat_seconds) if told.host else None
 
 
 def _rate(state: DesiredState, name: DeploymentName) -> float:

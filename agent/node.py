@@ -45,6 +45,8 @@ from agent.identity.store import Identity
 from agent.inference import gpu_facts
 from agent.inference.compiler import Compiler
 from agent.inference.engine import OnnxEngine
+from agent.link.beats import Beats
+from agent.link.leave import Leave
 from agent.link.loop import Handlers, SyncLoop
 from agent.looking import Looking
 from agent.pipeline.board import Board
@@ -104,7 +106,8 @@ class Node:
         self._tasks = Tasks()
         self._notifier = notify.Notifier()
         self._boot_id = uuid.uuid4().hex
-        self._grant: Grant | None = None
+        self._leave = Leave(self._clock, lambda: self._sync.changed())  # noqa: PLW0108 - the loop is made after this
+        self._beats = Beats(self._clock)
         self._desired = Desired()
         self._wished = asyncio.Event()
         self._refused: tuple[str, ...] = ()
@@ -121,14 +124,14 @@ class Node:
         self._sender = Sender(disk.outbox, self._clock, random.random, config.sending)
         self._looking = Looking(self._clock, self.captures, self._idle_cameras, self._drawn)
         self._trust = self._new_trust()
-        self._caching = Caching(config, HttpsBlobs(lambda: self._grant, self._pinned), self._clock)
+        self._caching = Caching(config, HttpsBlobs(self._leave.now, self._pinned), self._clock)
         ports = self._ports = self._update_ports()
         self._downloads = Downloads(self._clock, disk.state, identity.member.node_id, lambda: self._sync.clock_offset)
         self._shadows = Shadows(ports, self.board, self._clock, self._downloads, self._changed, available_memory)
         self._updater = self._new_updater(ports)
         self.outdated = asyncio.Event()  # another agent is to start in this one's place
         self._agent_update = self._new_agent_update(ports)
-        self._sync = SyncLoop(self._link, disk.state, self._clock, self._report, self._handlers())
+        self._sync = self._new_sync()
         self._sender.on_alarm(self._changed)
         self._uptake = self._new_uptake()
         self._broker = self._new_broker()
@@ -160,6 +163,7 @@ class Node:
         self._tasks.eternal("report", self._reporter.run())
         self._tasks.eternal("send", self._sender.run())
         self._tasks.eternal("sync", self._sync.run())
+        self._tasks.eternal("beats", self._beats.run())
         self._tasks.eternal("carried", self._uptake.run())
         self._tasks.eternal("renew", self._renewal.run())
         self._tasks.eternal("trust", self._trust.run())
@@ -214,7 +218,7 @@ class Node:
         return Handlers(self._granted, self._wish, self._looking.look_until)
 
     def _granted(self, grant: Grant) -> None:
-        self._grant = grant if grant.url else None
+        self._leave.give(grant)
         self._trust.hint(grant.metadata_version)
         self._uptake.answered()
         if not self._was_connected:
@@ -308,7 +312,8 @@ class Node:
 
     def _refresh_metrics(self) -> None:
         """Only what is wanted: what is on its way out still ends frames, and must not come back by that."""
-        self.metrics.outbox(self._disk.outbox.summary(), self._sender.counts)
+        now_ms = int(self._clock.unix() * 1000)
+        self.metrics.outbox(self._disk.outbox.summary(), self._sender.counts, now_ms)
         self.metrics.silence(self._sender.silent_seconds)
         self._caching.measure(self.metrics)
         wanted = {wish.name for wish in self._desired.deployments}
@@ -409,9 +414,15 @@ class Node:
         return pinned(self._identity.ca)
 
     def _new_trust(self) -> SignedTrust:
-        state, grant = self._disk.state, lambda: self._grant
+        state, grant = self._disk.state, self._leave.now
         told, answers = self._proven_anew, lambda: self._sync.connected
         return signed_trust(self.config, self._identity, state, self._clock, grant, self._pinned, told, answers)
+
+    def _new_sync(self) -> SyncLoop:
+        silent = lambda: self._beats.silent_seconds  # noqa: E731
+        return SyncLoop(
+            self._link, self._disk.state, self._clock, self._report, self._handlers(), silent_seconds=silent
+        )
 
     def _new_uptake(self) -> Uptake:
         folder, disk = CarriedFolder(self.config.state_dir), self._disk
@@ -450,9 +461,8 @@ class Node:
     def _new_broker(self) -> BrokerWire:
         folder = self._disk.identity.path
         files = TlsFiles(folder / "ca.pem", folder / "cert.pem", folder / "key.pem")
-        return BrokerWire(
-            lambda: self._identity, files, self._boot_id, self._clock, self._sender.attach, self._sync.on_hint
-        )
+        heard = self._sender.attach, self._sync.on_hint, self._beats
+        return BrokerWire(lambda: self._identity, files, self._boot_id, self._clock, *heard)
 
     def _new_renewal(self) -> Renewal:
         return Renewal(

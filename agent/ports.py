@@ -6,6 +6,7 @@ raise only protos.errors (Retryable, Rejected, Fatal); vendor exceptions never p
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -342,6 +343,10 @@ class TelemetryOut(Protocol):
         """Hand one TelemetryBatch to the transport. Raises Undelivered when it is away or refuses."""
         ...
 
+    async def beat(self) -> None:
+        """Say that this box is there. Raises Retryable when nobody may have heard it."""
+        ...
+
     def tell(self, camera: CameraName, payload: bytes) -> bool:
         """An event of this camera for whoever listens now. False: dropped, for want of a connection or of speed.
 
@@ -371,6 +376,7 @@ class Grant:
     bearer: str = field(repr=False)
     metadata_url: str = ""
     metadata_version: int = 0  # of the newest timestamp: a hint to look, never believed
+    seconds: float = math.inf  # from when it was given: then it has run out
 
 
 @dataclass(frozen=True)

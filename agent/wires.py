@@ -15,6 +15,7 @@ from agent.adapters.cloud_grpc import ClientIdentity, GrpcCloud
 from agent.adapters.mqtt import MqttLink, MqttSettings, TlsFiles
 from agent.desired import Broker, CloudNode
 from agent.identity.store import Identity
+from agent.link.beats import Beats
 from agent.ports import Clock, CloudInference, TelemetryOut
 from agent.telemetry import records
 from agent.types import Problem
@@ -27,7 +28,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class BrokerWire:
-    """The MQTT connection. `attach` hears of a new link, `hint` of "sync now"."""
+    """The MQTT connection. `attach` and `beats` hear of a new link, `hint` of "sync now"."""
 
     identity: Callable[[], Identity]
     tls: TlsFiles
@@ -35,6 +36,7 @@ class BrokerWire:
     clock: Clock
     attach: Callable[[TelemetryOut | None], None]
     hint: Callable[[bytes], None]
+    beats: Beats
     _broker: Broker | None = None
     _link: MqttLink | None = None
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -72,11 +74,13 @@ class BrokerWire:
             self._link = MqttLink(self._settings(broker))
             self._link.on_hint(self.hint)
             self.attach(self._link)
+            self.beats.attach(self._link, broker.beat_seconds)
             self._link.start()
 
     async def _close(self) -> None:
         link, self._link = self._link, None
         self.attach(None)
+        self.beats.attach(None, 0)
         if link is not None:
             await link.close()
 
@@ -93,6 +97,8 @@ class BrokerWire:
             mqtt5=broker.mqtt5,
             birth=presence(online=True),
             will=presence(online=False),
+            beat=records.beat(),
+            beat_seconds=broker.beat_seconds,
         )
 
 

@@ -21,6 +21,8 @@ LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LEAST = {
     "sync_interval_seconds": 1,
+    "quiet_sync_seconds": 0,
+    "beat_seconds": 0,
     "max_file_bytes": 1,
     "join_token_ttl_seconds": 1,
     "certificate_days": 1,
@@ -28,6 +30,7 @@ LEAST = {
     "grant_seconds": 1,
     "runs_at_once": 0,
 }
+MOST_BEAT_SECONDS = 200
 CHECKOUT = Path(__file__).parents[1]
 
 
@@ -60,6 +63,8 @@ class Config:
     broker_mqtt5: bool = False  # the broker speaks MQTT 5
     replica: int = 1  # which of the control planes on this database it is: each has a name of its own at the broker
     sync_interval_seconds: int = 10  # boxes report this often without a broker
+    beat_seconds: int = 200  # with one, they say this often that they are there; 0: they need not
+    quiet_sync_seconds: int = 86_400  # and report this often while nothing changes; 0: as without a broker
     max_file_bytes: int = 1 << 30  # of one release file: above edge models of today; ONNX ends at 2 GiB
     allowed_operators: str = ""  # of models, beside the gate's list: DOMAIN:OPERATOR, separated by commas
     join_token_ttl_seconds: int = 3600
@@ -81,6 +86,8 @@ class Config:
         for name, least in LEAST.items():
             if getattr(self, name) < least:
                 raise Fatal(f"{_flag(name)} must be at least {least}")
+        if self.beat_seconds > MOST_BEAT_SECONDS:
+            raise Fatal(f"--beat-seconds must be at most {MOST_BEAT_SECONDS}: who is gone is shown within five minutes")
         if not 1 <= self.replica <= REPLICAS:
             raise Fatal(f"--replica must be a number from 1 to {REPLICAS}")
         if self.log_level.upper() not in LOG_LEVELS:

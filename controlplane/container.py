@@ -12,6 +12,7 @@ from fastapi import Request
 from prometheus_client import CollectorRegistry
 
 from controlplane.audit.service import AuditService
+from controlplane.books.service import BooksService
 from controlplane.config import Config
 from controlplane.db import Database
 from controlplane.fleet.boxes import BoxService
@@ -61,6 +62,7 @@ class Services:
     ingest: IngestService
     insights: InsightsService
     totals: Totals
+    books: BooksService
     settings: SettingsService
     training: TrainingService
     runs: RunDriver

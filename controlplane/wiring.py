@@ -25,6 +25,7 @@ from controlplane.adapters.telemetry_memory import MemoryTelemetryIn
 from controlplane.adapters.training_environment import TrainingEnvironment
 from controlplane.adapters.trust_files import first_documents
 from controlplane.audit.service import AuditService
+from controlplane.books.service import BooksService
 from controlplane.config import Config
 from controlplane.container import Services
 from controlplane.db import Database
@@ -140,6 +141,7 @@ def assemble(config: Config, adapters: Adapters) -> Services:
         ingest=IngestService(database, clock, totals.add),
         insights=InsightsService(database, clock),
         totals=totals,
+        books=BooksService(database, clock),
         settings=SettingsService(database, clock, settings_changed),
         training=TrainingService(*training),
         runs=RunDriver(*training),

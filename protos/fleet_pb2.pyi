@@ -213,6 +213,7 @@ class SyncRequest(_message.Message):
     PROBLEMS_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
     TRUST_FIELD_NUMBER: _builtins.int
+    SILENT_SECONDS_FIELD_NUMBER: _builtins.int
     observed_generation: _builtins.int
     """of the desired state the agent acts on; 0 = none yet"""
     boot_id: _builtins.str
@@ -221,6 +222,8 @@ class SyncRequest(_message.Message):
     """the box's own idea of now"""
     epoch: _builtins.str
     """the start of the agent, as its outbox names it"""
+    silent_seconds: _builtins.int
+    """from now on the box may be well and not be heard for so long; 0: three intervals"""
     @_builtins.property
     def inventory(self) -> Global___Inventory: ...
     @_builtins.property
@@ -247,10 +250,11 @@ class SyncRequest(_message.Message):
         problems: _abc.Iterable[Global___Problem] | None = ...,
         epoch: _builtins.str = ...,
         trust: Global___TrustReport | None = ...,
+        silent_seconds: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["inventory", b"inventory", "trust", b"trust"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_id", b"boot_id", "cameras", b"cameras", "clock_unix_ms", b"clock_unix_ms", "deployments", b"deployments", "epoch", b"epoch", "inventory", b"inventory", "observed_generation", b"observed_generation", "problems", b"problems", "trust", b"trust"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_id", b"boot_id", "cameras", b"cameras", "clock_unix_ms", b"clock_unix_ms", "deployments", b"deployments", "epoch", b"epoch", "inventory", b"inventory", "observed_generation", b"observed_generation", "problems", b"problems", "silent_seconds", b"silent_seconds", "trust", b"trust"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -608,12 +612,15 @@ class DesiredState(_message.Message):
     WATCH_UNTIL_UNIX_MS_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
     QUOTAS_FIELD_NUMBER: _builtins.int
+    QUIET_SYNC_SECONDS_FIELD_NUMBER: _builtins.int
     generation: _builtins.int
     """grows whenever anything below changes for this node"""
     sync_interval_seconds: _builtins.int
     """without a broker the agent syncs this often, ±20 % jitter"""
     watch_until_unix_ms: _builtins.int
     """somebody is looking until then; not part of the generation"""
+    quiet_sync_seconds: _builtins.int
+    """this rarely while its beats arrive and its report says nothing new; 0: never rarely"""
     @_builtins.property
     def cameras(self) -> _containers.RepeatedCompositeFieldContainer[Global___CameraSpec]: ...
     @_builtins.property
@@ -641,10 +648,11 @@ class DesiredState(_message.Message):
         watch_until_unix_ms: _builtins.int = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         quotas: Global___Quotas | None = ...,
+        quiet_sync_seconds: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["broker", b"broker", "quotas", b"quotas", "switches", b"switches"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["broker", b"broker", "cameras", b"cameras", "cloud", b"cloud", "deployments", b"deployments", "generation", b"generation", "labels", b"labels", "quotas", b"quotas", "switches", b"switches", "sync_interval_seconds", b"sync_interval_seconds", "watch_until_unix_ms", b"watch_until_unix_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["broker", b"broker", "cameras", b"cameras", "cloud", b"cloud", "deployments", b"deployments", "generation", b"generation", "labels", b"labels", "quiet_sync_seconds", b"quiet_sync_seconds", "quotas", b"quotas", "switches", b"switches", "sync_interval_seconds", b"sync_interval_seconds", "watch_until_unix_ms", b"watch_until_unix_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1091,11 +1099,14 @@ class BrokerEndpoint(_message.Message):
     PORT_FIELD_NUMBER: _builtins.int
     TLS_FIELD_NUMBER: _builtins.int
     MQTT5_FIELD_NUMBER: _builtins.int
+    BEAT_SECONDS_FIELD_NUMBER: _builtins.int
     host: _builtins.str
     port: _builtins.int
     tls: _builtins.bool
     """client certificate required"""
     mqtt5: _builtins.bool
+    beat_seconds: _builtins.int
+    """the box says this often that it is there; 0: it need not"""
     def __init__(
         self,
         *,
@@ -1103,10 +1114,11 @@ class BrokerEndpoint(_message.Message):
         port: _builtins.int = ...,
         tls: _builtins.bool = ...,
         mqtt5: _builtins.bool = ...,
+        beat_seconds: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["host", b"host", "mqtt5", b"mqtt5", "port", b"port", "tls", b"tls"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["beat_seconds", b"beat_seconds", "host", b"host", "mqtt5", b"mqtt5", "port", b"port", "tls", b"tls"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

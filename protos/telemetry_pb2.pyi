@@ -587,7 +587,9 @@ Global___SeqRange: _TypeAlias = SeqRange  # noqa: Y015
 
 @_typing.final
 class Presence(_message.Message):
-    """Retained on the presence topic; also the last will (online = false)."""
+    """Retained on the presence topic; also the last will (online = false). A beat is one that is not retained and says
+    nothing but online = true.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

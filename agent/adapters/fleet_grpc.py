@@ -8,6 +8,7 @@ the control plane no longer admits is Rejected.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
@@ -55,7 +56,7 @@ class GrpcFleetLink:
             raise self._translate(error) from error
         return SyncReply(
             desired=answer.desired.SerializeToString(deterministic=True),
-            grant=_grant(answer.grant),
+            grant=_grant(answer.grant, answer.clock_unix_ms),
             clock_unix=answer.clock_unix_ms / 1000,
         )
 
@@ -118,8 +119,10 @@ class GrpcFleetLink:
         return Retryable(_untrusted(details) or f"the control plane is away: {_reason(code, details)}")
 
 
-def _grant(told: fleet_pb2.FileGrant) -> Grant:
-    return Grant(told.base_url, told.bearer, told.metadata_url, told.metadata_version)
+def _grant(told: fleet_pb2.FileGrant, now_unix_ms: int) -> Grant:
+    """By the control plane's clock, it runs out after a time that this box can measure."""
+    seconds = (told.expires_unix_ms - now_unix_ms) / 1000 if told.expires_unix_ms else math.inf
+    return Grant(told.base_url, told.bearer, told.metadata_url, told.metadata_version, seconds)
 
 
 async def _kept(call: Awaitable[T]) -> T:

@@ -8,6 +8,7 @@ Rules that hold here:
   like a success; nothing is lost, because only a TelemetryAck deletes;
 - nothing rests on the broker remembering anything: each connection starts a new session, in which paho must not send
   again what it kept of the last one. The sender does that, with the time at which it does;
+- a connection lives by beats where desired state asks for them, and by paho's pings where not;
 - paho has a thread of its own; everything crosses to the event loop by call_soon_threadsafe and is handled there.
 """
 
@@ -18,12 +19,15 @@ import logging
 import random
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.ports import Undelivered
@@ -33,11 +37,14 @@ from protos.ids import CameraName, NodeId
 from protos.topics import NODE_READS, Channel, events, topic
 
 KEEP_ALIVE_SECONDS = 15  # the broker sends our last will after one and a half of it
+LATE_SECONDS = 8  # a beat this late is still none that paho has to send a ping for
+DEAF_SECONDS = 30.0  # a connection on which nothing that was sent gets through is broken after so long
 PUBLISH_SECONDS = 10.0  # for the broker's PUBACK
 CLOSE_SECONDS = 2.0  # for saying goodbye
 MOST_UNANSWERED = 100  # messages that a broker has not answered; the sender's window keeps to far fewer
 MOST_EVENTS = 32  # on their way to the socket: a slow line drops the next, and telemetry waits for no more than these
 RETRY_FIRST, RETRY_LONGEST = 0.5, 15.0  # seconds between connections, with jitter
+BEAT_ALIAS = 1  # the topic that has a number
 NO_MATCHING_SUBSCRIBERS = 0x10
 BROKEN = "connection broke"
 FAILURE = 0x80
@@ -63,6 +70,13 @@ class MqttSettings:
     mqtt5: bool
     birth: bytes  # retained on the presence topic when we are there
     will: bytes  # and when we are not
+    beat: bytes = b""  # on the presence topic, not retained
+    beat_seconds: int = 0  # between two beats; 0: there are none
+
+    @property
+    def keep_alive(self) -> int:
+        """Seconds: beats are the traffic that keeps the connection alive, where there are any."""
+        return self.beat_seconds + LATE_SECONDS if self.beat_seconds else KEEP_ALIVE_SECONDS
 
 
 class _Client(paho.Client):
@@ -73,6 +87,10 @@ class _Client(paho.Client):
 
     trouble: str = ""
     closed: bool = False
+
+    def beaten(self) -> None:
+        """What the broker answered is as good as a ping: paho 2.2 forgets that it wrote it, and would ping as well."""
+        self._last_msg_out = time.monotonic()
 
     def reconnect(self) -> MQTTErrorCode:
         if self.closed:
@@ -98,6 +116,7 @@ class MqttLink:
         self._pending: dict[int, asyncio.Future[None]] = {}  # packet id -> PUBACK
         self._events: set[int] = set()  # packet ids of events that are not on the wire yet
         self._connected = False
+        self._takes_alias = self._alias_told = False  # on this connection
         self._failures = 0
         self._trouble = "not connected yet"
         self._refusal = ""  # what the broker itself gave as its reason
@@ -107,7 +126,7 @@ class MqttLink:
     def start(self) -> None:
         """Connect, and again whenever it breaks, until `close`."""
         self._loop = asyncio.get_running_loop()
-        self._client.connect_async(self._settings.host, self._settings.port, KEEP_ALIVE_SECONDS)
+        self._client.connect_async(self._settings.host, self._settings.port, self._settings.keep_alive)
         self._begin()
 
     def _begin(self) -> None:
@@ -144,7 +163,22 @@ class MqttLink:
         self._on_connection.append(handler)
 
     async def publish(self, payload: bytes) -> None:
-        await self._publish(Channel.TELEMETRY, payload, retain=False)
+        await self._publish(topic(self._settings.node, Channel.TELEMETRY), payload)
+
+    async def beat(self) -> None:
+        where, short = self._beaten_path()
+        await self._publish(where, self._settings.beat, properties=short)
+        self._client.beaten()
+
+    def _beaten_path(self) -> tuple[str, Properties | None]:
+        """Where beats go: a number stands for the topic from the second on, where the broker takes numbers."""
+        where = topic(self._settings.node, Channel.PRESENCE)
+        if not self._takes_alias:
+            return where, None
+        short = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # of paho
+        short.TopicAlias = BEAT_ALIAS
+        told, self._alias_told = self._alias_told, True
+        return ("" if told else where), short
 
     def tell(self, camera: CameraName, payload: bytes) -> bool:
         if not self._connected or len(self._events) >= MOST_EVENTS:
@@ -163,7 +197,7 @@ class MqttLink:
             return
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
-                await self._publish(Channel.PRESENCE, self._settings.will, retain=True)
+                await self._publish(topic(self._settings.node, Channel.PRESENCE), self._settings.will, retain=True)
         except (TimeoutError, Retryable) as error:
             log.debug("no goodbye to the broker: %s", error)
         self._client.disconnect()
@@ -172,10 +206,12 @@ class MqttLink:
 
     # ---- in the event loop ----
 
-    async def _publish(self, channel: Channel, payload: bytes, *, retain: bool) -> None:
+    async def _publish(
+        self, where: str, payload: bytes, *, retain: bool = False, properties: Properties | None = None
+    ) -> None:
         if not self._connected:
             raise Undelivered(self.trouble, "not connected")
-        sent = self._client.publish(topic(self._settings.node, channel), payload, qos=1, retain=retain)
+        sent = self._client.publish(where, payload, qos=1, retain=retain, properties=properties)
         if sent.rc is not MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise Undelivered(f"the broker's connection broke while sending ({sent.rc.name})", BROKEN)
         answered = self._pending[sent.mid] = self._loop.create_future()
@@ -238,6 +274,7 @@ class MqttLink:
         client.will_set(topic(self._settings.node, Channel.PRESENCE), self._settings.will, qos=1, retain=True)
         client.max_inflight_messages_set(50)
         client.max_queued_messages_set(MOST_UNANSWERED)
+        client.on_socket_open = _not_deaf
         client.on_connect = self._paho_connected
         client.on_connect_fail = self._paho_connect_failed
         client.on_disconnect = self._paho_disconnected
@@ -247,11 +284,12 @@ class MqttLink:
         return client
 
     def _paho_connected(
-        self, client: paho.Client, _data: object, _flags: object, code: ReasonCode, _properties: object
+        self, client: paho.Client, _data: object, _flags: object, code: ReasonCode, properties: Properties | None
     ) -> None:
         if code.is_failure:
             self._refusal = f"it refused us ({code})"
         else:
+            self._takes_alias, self._alias_told = getattr(properties, "TopicAliasMaximum", 0) >= BEAT_ALIAS, False
             client.drop_out_messages()
             client.subscribe([(topic(self._settings.node, channel), 1) for channel in NODE_READS])
 
@@ -296,6 +334,12 @@ class MqttLink:
             self._loop.call_soon_threadsafe(handler, *arguments)
         except RuntimeError:
             log.debug("the event loop has ended before the broker's connection")
+
+
+def _not_deaf(_client: paho.Client, _data: object, wire: object) -> None:
+    """A box that was moved to another network, or behind one that forgot it, is told so by nobody."""
+    if isinstance(wire, socket.socket):
+        wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(DEAF_SECONDS * 1000))
 
 
 def tls_context(files: TlsFiles) -> ssl.SSLContext:

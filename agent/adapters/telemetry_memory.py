@@ -58,10 +58,10 @@ class MemoryHub:
 class MemoryLink:
     """See agent.ports.TelemetryOut."""
 
-    def __init__(self, hub: MemoryHub, node: NodeId, birth: bytes = b"", will: bytes = b"") -> None:
+    def __init__(self, hub: MemoryHub, node: NodeId, birth: bytes = b"", will: bytes = b"", beat: bytes = b"") -> None:
         self._hub = hub
         self._node = node
-        self._birth, self._will = birth, will
+        self._birth, self._will, self._beat = birth, will, beat
         self._on_connection: list[Callable[[bool], None]] = []
         self._connected = False
         self._closed = False
@@ -88,12 +88,18 @@ class MemoryLink:
         self._on_connection.append(handler)
 
     async def publish(self, payload: bytes) -> None:
+        await self._publish(Channel.TELEMETRY, payload)
+
+    async def beat(self) -> None:
+        await self._publish(Channel.PRESENCE, self._beat)
+
+    async def _publish(self, channel: Channel, payload: bytes) -> None:
         await asyncio.sleep(0)
         if not self._connected:
             raise Undelivered(self.trouble, "not connected")
         if self._hub.deny:
             raise Undelivered(f"the broker did not deliver telemetry: {self._hub.deny}", self._hub.deny)
-        if not self._hub.publish(topic(self._node, Channel.TELEMETRY), payload):
+        if not self._hub.publish(topic(self._node, channel), payload):
             raise Undelivered(f"the broker did not deliver telemetry: {NOBODY}", NOBODY)
 
     def tell(self, camera: CameraName, payload: bytes) -> bool:

@@ -1,5 +1,7 @@
 """SyncLoop: says what is, hears what should be, keeps it, acts on it; as often as needed and as rarely as possible.
 
+A Sync that is due and would say nothing new is left out where agent.link.silence allows it.
+
 Rules that hold here: desired state is kept as the very bytes that came, before it is acted on; at the start what was
 kept is acted on before any network is tried; acting is idempotent, so every answer is handed on; a lost control plane,
 a deleted node or an unreadable answer stops nothing that runs. The file grant is never stored.
@@ -15,6 +17,7 @@ from dataclasses import dataclass
 from google.protobuf.message import DecodeError
 
 from agent.identity.decisions import clock_problem
+from agent.link import silence
 from agent.link.schedule import Schedule
 from agent.ports import Clock, FleetLink, Grant, StateStore, SyncReply
 from agent.types import Problem
@@ -46,20 +49,31 @@ class SyncLoop:
         report: Callable[[], fleet_pb2.SyncRequest],
         handlers: Handlers,
         schedule: Schedule | None = None,
+        silent_seconds: Callable[[], int] = lambda: 0,
     ) -> None:
-        """`report`: what is, now; generation and clock are filled in here."""
+        """`report`: what is, now; generation, clock and silence are filled in here.
+
+        `silent_seconds`: for how long this box may say nothing and be well; 0: it has to call in.
+        """
         self._link = link
         self._state = state
         self._clock = clock
         self._report = report
         self._handlers = handlers
         self._schedule = schedule or Schedule()
+        self._silent_seconds = silent_seconds
+        self._told = fleet_pb2.SyncRequest()  # the last report that was answered
         self._woken = asyncio.Event()
         self._kept = b""  # what of it outlasts a power cut, for comparing
         self._desired = fleet_pb2.DesiredState()
         self._obstacle: Problem | None = None
         self.connected = False  # the last Sync was answered
-        self.clock_offset = 0.0  # seconds to add to this box's clock to get the control plane's
+        self._ahead: float | None = None  # seconds to add to this box's monotonic clock to get the control plane's
+
+    @property
+    def clock_offset(self) -> float:
+        """Seconds to add to this box's clock, as it is set now, to get the control plane's."""
+        return 0.0 if self._ahead is None else self._ahead + self._clock.monotonic() - self._clock.unix()
 
     @property
     def desired(self) -> fleet_pb2.DesiredState:
@@ -90,6 +104,7 @@ class SyncLoop:
         request = self._report()
         request.observed_generation = self._desired.generation
         request.clock_unix_ms = int(self._clock.unix() * 1000)
+        request.silent_seconds = self._silent_seconds()
         return request
 
     def on_hint(self, payload: bytes) -> None:
@@ -119,8 +134,18 @@ class SyncLoop:
         """Sync until cancelled."""
         while True:
             await self._wait()
+            now, report = self._clock.monotonic(), self.report()
+            if self._passable(now, report):
+                self._schedule.passed(now)
+                continue
             self._schedule.started()
-            await self._sync()
+            await self._sync(report)
+
+    def _passable(self, now: float, report: fleet_pb2.SyncRequest) -> bool:
+        quiet = silence.longest(report, self._desired.quiet_sync_seconds)
+        if not (self.connected and self._schedule.passable(now, quiet)):
+            return False
+        return silence.may_stay_silent(self._told, report)
 
     async def _wait(self) -> None:
         while (left := self._schedule.due - self._clock.monotonic()) > 0:
@@ -136,9 +161,9 @@ class SyncLoop:
                     wait.cancel()
                 await asyncio.wait(waits)
 
-    async def _sync(self) -> None:
+    async def _sync(self, report: fleet_pb2.SyncRequest) -> None:
         try:
-            self._take(await self._link.sync(self.report().SerializeToString()))
+            self._take(await self._link.sync(report.SerializeToString()))
         except Retryable as error:
             self._lost(Problem("control-plane-away", str(error)))
             self._schedule.failed(self._clock.monotonic(), error.after_seconds or 0.0)
@@ -146,6 +171,7 @@ class SyncLoop:
             self._lost(Problem("sync-refused", str(error)))
             self._schedule.refused(self._clock.monotonic())
         else:
+            self._told = report
             self._schedule.succeeded(self._clock.monotonic(), self._desired.sync_interval_seconds)
 
     def _take(self, reply: SyncReply) -> None:
@@ -154,7 +180,7 @@ class SyncLoop:
             log.info("the control plane answers; desired state is generation %d", desired.generation)
         self.connected = True
         self._obstacle = None
-        self.clock_offset = reply.clock_unix - self._clock.unix()
+        self._ahead = reply.clock_unix - self._clock.monotonic()
         self._keep(reply.desired, desired)
         if desired.generation != self._desired.generation:
             self.changed()  # told soon, so that nobody sees this box behind for a whole interval

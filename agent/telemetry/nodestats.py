@@ -13,6 +13,10 @@ from pathlib import Path
 from agent.telemetry.records import NodeStats
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+QUIET_SECONDS = 3500.0  # between two that say nothing new: any hour has one
+CORES_MOVED = 0.1
+MEMORY_MOVED = DISK_MOVED = 0.2  # of what it was
+FEW_WAITING, WAITING_MOVED = 100, 0.2
 _PARENT, _UTIME, _STIME, _CUTIME, _CSTIME = 1, 11, 12, 13, 14  # of /proc/<pid>/stat, counted behind the name
 
 
@@ -86,6 +90,30 @@ def measure(meter: CpuMeter, now: float, folder: Path) -> NodeStats:
     used = usage(os.getpid())
     disk = os.statvfs(folder)
     return NodeStats(meter.cores(used.cpu_seconds, now), used.memory_bytes, disk.f_bavail * disk.f_frsize)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a NodeStats record tells. `waiting` and `dropped`: records of the outbox."""
+
+    stats: NodeStats
+    waiting: int
+    dropped: int
+
+
+def notable(told: Figures, now: Figures) -> bool:
+    """Whether figures have moved so far that whoever looks should see it before QUIET_SECONDS are over."""
+    waiting = max(told.waiting, now.waiting)
+    behind = waiting > FEW_WAITING and abs(now.waiting - told.waiting) > WAITING_MOVED * waiting
+    return behind or now.dropped != told.dropped or _spends_differently(told.stats, now.stats)
+
+
+def _spends_differently(told: NodeStats, now: NodeStats) -> bool:
+    return (
+        abs(now.cpu_cores_used - told.cpu_cores_used) > CORES_MOVED
+        or abs(now.memory_bytes - told.memory_bytes) > MEMORY_MOVED * told.memory_bytes
+        or abs(now.disk_free_bytes - told.disk_free_bytes) > DISK_MOVED * told.disk_free_bytes
+    )
 
 
 def _read(path: Path) -> str:

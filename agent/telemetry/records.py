@@ -268,6 +268,11 @@ def presence(*, online: bool, at_unix_ms: int, boot_id: str, agent_version: str)
     return said.SerializeToString()
 
 
+def beat() -> bytes:
+    """The payload of a sign of life: as little as says it."""
+    return wire.Presence(online=True).SerializeToString()
+
+
 def _draft(record_class: RecordClass, record: wire.Record) -> Draft:
     return Draft(record_class, record.SerializeToString())
 

@@ -2,7 +2,8 @@
 
 Rules that hold here: every due frame is counted, in a window and in the metrics; only answered frames become
 detections, at most so many a second as desired state says, and beside these each in which something happened; nothing
-here waits for the network, or for the disk.
+here waits for the network, or for the disk. What the box spends is measured oftener than it is told: a box at rest says
+it once an hour.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from agent.ports import Clock
 from agent.telemetry import nodestats, records
 from agent.telemetry.counts import OutcomeWindows
 from agent.telemetry.metrics import Metrics
+from agent.telemetry.nodestats import Figures, notable
 from agent.telemetry.outbox import Outbox
 from agent.telemetry.sampling import Sampling
 from agent.types import CameraState, Finished, Tap
@@ -37,6 +39,8 @@ class Reporter:
     _windows: OutcomeWindows = field(init=False)
     _sampling: Sampling = field(default_factory=Sampling)
     _cpu: nodestats.CpuMeter = field(default_factory=nodestats.CpuMeter)
+    _told: Figures | None = None
+    _told_at: float = float("-inf")  # monotonic
 
     def __post_init__(self) -> None:
         self._windows = OutcomeWindows(self._unix_ms())
@@ -80,7 +84,10 @@ class Reporter:
         now = self.clock.monotonic()
         stats = await asyncio.to_thread(nodestats.measure, self._cpu, now, self.state_dir)
         held = self.outbox.summary()
-        self.outbox.put(records.node_stats(stats, held.waiting_rows, held.dropped_rows, self._unix_ms()))
+        figures = Figures(stats, held.waiting_rows, held.dropped_rows)
+        if self._told is None or now - self._told_at >= nodestats.QUIET_SECONDS or notable(self._told, figures):
+            self._told, self._told_at = figures, now
+            self.outbox.put(records.node_stats(stats, held.waiting_rows, held.dropped_rows, self._unix_ms()))
         self.metrics.process(stats, nodestats.own_usage())
 
     def _unix_ms(self) -> int:

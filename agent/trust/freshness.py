@@ -68,9 +68,12 @@ def expired(what: str, now: float) -> str:
 
 
 def look_again(view: View, spread: float) -> float:
-    """Half of what is left of the timestamp's life, by `spread` (0…1) earlier or later; unix seconds."""
+    """Past half of what is left of the timestamp's life, by `spread` (0…1) earlier or later; unix seconds.
+
+    Past, because the next is signed at half: who looks before that has looked for nothing.
+    """
     left = max(0.0, view.expires["timestamp"] - view.refreshed)
-    return view.refreshed + left * (0.4 + 0.2 * spread)
+    return view.refreshed + left * (0.52 + 0.2 * spread)
 
 
 def _told(unix: float) -> str:

@@ -92,7 +92,7 @@ class SignedTrust:
     @property
     def due(self) -> bool:
         """Would `run` look now, were it not for a wait after a failure?"""
-        return self.around.source.ready and self._seconds_left() <= 0.0
+        return self._seconds_left() <= 0.0 and self.around.source.ready
 
     async def approved(self, deployment: DeploymentName, digest: Digest, *, shadow: bool = False) -> Approval:
         """See the port."""
@@ -122,7 +122,8 @@ class SignedTrust:
             if self.due and not await self._looked():
                 await self._pause(self._patience())
                 continue
-            await self._pause(max(1.0, self._seconds_left()) if self.around.source.ready else LONGEST_RETRY_SECONDS)
+            left = self._seconds_left()
+            await self._pause(max(1.0, left) if left > 0.0 or self.around.source.ready else LONGEST_RETRY_SECONDS)
 
     async def close(self) -> None:
         self.around.fetching.close()

@@ -26,6 +26,7 @@ from agent.adapters.x509 import X509Keys
 from agent.config import AgentConfig
 from agent.desired import desired
 from agent.identity.joining import Wish, join
+from agent.link.beats import Beats
 from agent.link.loop import Handlers, SyncLoop
 from agent.ports import Grant
 from agent.signed import signed_trust
@@ -93,7 +94,7 @@ class Box:
         self.sync = SyncLoop(self._link, self._state, self._clock, self._report, Handlers(self._granted, self._wish))
         files = TlsFiles(*(folder / "identity" / f"{name}.pem" for name in ("ca", "cert", "key")))
         wire = (lambda: self._identity), files, "boot", self._clock, (lambda _: None)
-        self._broker = BrokerWire(*wire, self.sync.on_hint)
+        self._broker = BrokerWire(*wire, self.sync.on_hint, Beats(self._clock))
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Box]:

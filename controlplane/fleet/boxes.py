@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from controlplane.db import Database, Session
 from controlplane.errors import Forbidden, NotFound
 from controlplane.fleet import generations, reports, status
-from controlplane.fleet.desired import DesiredState, desired_state
+from controlplane.fleet.desired import DesiredState
 from controlplane.fleet.generations import Hint, Settings
 from controlplane.fleet.objects import CLOUD, Camera, Condition, Deployment, Fleet, Node
 from controlplane.fleet.reports import Report
@@ -114,8 +114,7 @@ class BoxService:
             node = repository.node(name)
             if node is None:
                 raise NotFound(f"there is no node {name}; see 'longshore get nodes'")
-            told, configured = repository.surroundings(node), self._settings
-            state = desired_state(node, told, configured.broker, configured.sync_interval_seconds)
+            state = generations.told(node, repository.surroundings(node), self._settings)
         return node.desired_generation, state
 
     def cameras_of(self, name: NodeId) -> frozenset[CameraName]:
@@ -126,7 +125,7 @@ class BoxService:
     # ---- presence ----
 
     def presence(self, name: str, *, online: bool, boot_id: str = "", retained: bool = False) -> None:
-        """What the broker says of a box: its birth or its last will.
+        """What the broker says of a box: its birth, a beat, or its last will.
 
         A retained message is old news, and the will of an earlier start of the agent says nothing about this one. Of a
         deleted box the broker is to keep nothing: it may have been away then, and that box may still reach it.
@@ -140,32 +139,33 @@ class BoxService:
         with self._database.begin() as session:
             repository = FleetRepository(session)
             node = repository.node(name, lock=True)
-            if node is None or node.online is online or (not online and boot_id != node.report.boot_id):
+            if node is None or (not online and boot_id != node.report.boot_id):
                 return
-            repository.put_presence(node.name, online=online)
-        if node.role == CLOUD:
+            repository.put_presence(node.name, online=online, heard_ms=self._now() if online else None)
+        if node.role == CLOUD and node.online is not online:
             self.refresh()
 
     def notice_silence(self) -> list[NodeId]:
-        """Turn boxes offline that were not heard for three intervals; the ones it was.
+        """Turn boxes offline that were not heard for longer than they said, or three intervals; the ones it was.
 
         Counted from the start of this process at the earliest: while the control plane was away nobody could call.
         """
-        silent = self._now() - self._settings.silence_ms
-        if self._started_ms > silent:
-            return []
         with self._database.read() as session:
-            late = [node.name for node in FleetRepository(session).nodes() if _silent(node, silent)]
+            late = [node.name for node in FleetRepository(session).nodes() if self._silent(node)]
         if not late:
             return []
         with self._database.begin() as session:
             repository = FleetRepository(session)
-            gone = [node for name in late if (node := repository.node(name, lock=True)) and _silent(node, silent)]
+            gone = [node for name in late if (node := repository.node(name, lock=True)) and self._silent(node)]
             for node in gone:
-                repository.put_presence(node.name, online=False)
+                repository.put_presence(node.name, online=False, heard_ms=None)
         if any(node.role == CLOUD for node in gone):
             self.refresh()
         return [node.name for node in gone]
+
+    def _silent(self, node: Node) -> bool:
+        heard = max(node.last_seen_unix_ms, self._started_ms)
+        return node.online and heard < self._now() - self._settings.silence_ms(node.report.silent_seconds)
 
     def forget_deleted(self) -> None:
         """Have the broker keep nothing of boxes deleted before: it, or this process, may have been away just then."""
@@ -225,10 +225,6 @@ def _offers_differently(before: Node, after: Node) -> bool:
         return False
     old, new = before.report.inventory.inference_grpc_url, after.report.inventory.inference_grpc_url
     return before.online != after.online or old != new
-
-
-def _silent(node: Node, since_ms: int) -> bool:
-    return node.online and node.last_seen_unix_ms < since_ms
 
 
 def _conditions(fleet: Fleet) -> Iterable[tuple[Node | Camera | Deployment, list[Condition]]]:

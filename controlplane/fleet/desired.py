@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -81,6 +81,7 @@ class Broker:
     port: int
     tls: bool = False
     mqtt5: bool = True
+    beat_seconds: int = 0  # a box says this often that it is there; 0: it need not
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ class DesiredState:
     cloud: tuple[CloudEndpoint, ...] = ()
     broker: Broker | None = None
     sync_interval_seconds: int = 15
+    quiet_sync_seconds: int = 0  # while its beats arrive and its report says nothing new; 0: never rarely
     labels: tuple[tuple[str, str], ...] = ()
     quotas: BoxQuotas = field(default_factory=BoxQuotas)
 
@@ -99,9 +101,13 @@ class DesiredState:
         return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()
 
 
-def desired_state(node: Node, fleet: Fleet, broker: Broker | None, sync_interval_seconds: int) -> DesiredState:
+def desired_state(
+    node: Node, fleet: Fleet, broker: Broker | None, sync_interval_seconds: int, quiet_sync_seconds: int = 0
+) -> DesiredState:
     """What `node` should run now."""
     cameras = cameras_of(node, fleet.cameras)
+    if broker is not None and node.role == CLOUD:  # boxes wait for it: who is gone has to be known sooner
+        broker = replace(broker, beat_seconds=0)
     deployments = fleet.wanted[node.name]
     return DesiredState(
         cameras=tuple(_camera(camera) for camera in cameras),
@@ -111,6 +117,7 @@ def desired_state(node: Node, fleet: Fleet, broker: Broker | None, sync_interval
         cloud=tuple(_endpoints(node, deployments, fleet.nodes)),
         broker=broker,
         sync_interval_seconds=sync_interval_seconds,
+        quiet_sync_seconds=quiet_sync_seconds if broker is not None and broker.beat_seconds else 0,
         labels=tuple(sorted(node.labels.items())),
         quotas=fleet.quotas,
     )

@@ -18,6 +18,7 @@ from controlplane.ports import Notifier
 from protos.ids import NodeId
 
 _SANE = 1 << 53  # a box that claims more has a broken disk or bad intentions
+MOST_SILENT_SECONDS = 290  # whatever a box says: who is gone is shown within five minutes
 WATCH_MS = 30_000  # one look keeps a box streaming for so long
 
 
@@ -30,21 +31,25 @@ class Settings:
     blobs_url: str
     metadata_url: str
     grant_seconds: int
+    quiet_sync_seconds: int = 0
 
-    @property
-    def silence_ms(self) -> int:
-        """A box that was not heard for so long is offline: three missed reports."""
-        return 3 * self.sync_interval_seconds * 1000
+    def silence_ms(self, told_seconds: int) -> int:
+        """A box that was not heard for so long is offline: as it said itself, or three missed reports.
+
+        `told_seconds`: by its last report, 0 where it has to call in.
+        """
+        return 1000 * max(3 * self.sync_interval_seconds, min(told_seconds, MOST_SILENT_SECONDS))
 
 
 def settings(config: Config) -> Settings:
-    broker = config.broker_for_boxes
+    broker, speaks = config.broker_for_boxes, (config.broker_mqtt5, config.beat_seconds)
     return Settings(
-        broker=Broker(broker.host, broker.port, broker.tls, config.broker_mqtt5) if broker else None,
+        broker=Broker(broker.host, broker.port, broker.tls, *speaks) if broker else None,
         sync_interval_seconds=config.sync_interval_seconds,
         blobs_url=f"{config.base_url}/api/v1/blobs",
         metadata_url=f"{config.base_url}/api/v1/metadata",
         grant_seconds=config.grant_seconds,
+        quiet_sync_seconds=config.quiet_sync_seconds,
     )
 
 
@@ -80,8 +85,15 @@ def settle(
     return state, now.generation, Hint(node.name, now.generation, node.watch_until_unix_ms)
 
 
+def told(node: Node, fleet: Fleet, configured: Settings) -> DesiredState:
+    """What `node` should run now, by this configuration."""
+    return desired_state(
+        node, fleet, configured.broker, configured.sync_interval_seconds, configured.quiet_sync_seconds
+    )
+
+
 def _settled(node: Node, fleet: Fleet, configured: Settings) -> tuple[DesiredState, Told]:
-    state = desired_state(node, fleet, configured.broker, configured.sync_interval_seconds)
+    state = told(node, fleet, configured)
     fingerprint = state.fingerprint()
     return state, Told(node.name, next_generation(node, fingerprint), fingerprint)
 

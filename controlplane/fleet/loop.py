@@ -38,7 +38,7 @@ def tick(boxes: BoxService, number: int) -> None:
     if number == 1:
         boxes.forget_deleted()
     for node in boxes.notice_silence():
-        log.info("node %s is offline: no report in three intervals", node)
+        log.info("node %s is offline: not heard for longer than it may be silent", node)
     if number % NUDGE_EVERY == 0:
         boxes.nudge_late()
     if number % DATE_EVERY == 0:

@@ -111,6 +111,7 @@ class Report:
     clock_unix_ms: int = 0
     epoch: str = ""
     trust: TrustReport | None = None  # None: an agent of before 0.2, which asks for no signature
+    silent_seconds: int = 0  # it may be well and not be heard for so long; 0: it calls in at each interval
     by_file: bool = False  # it was carried here, and is as old as its clock says
 
     def deployment(self, name: str) -> DeploymentReport | None:

@@ -28,7 +28,7 @@ from controlplane.settings.repository import SettingsRepository
 from protos.ids import CameraName, DeploymentName, Digest, ModelName, NodeId, Version
 from protos.manifest import AGENT
 
-_REPORT_COLUMNS = ("deployments", "cameras", "problems", "clock_unix_ms", "trust", "by_file")
+_REPORT_COLUMNS = ("deployments", "cameras", "problems", "clock_unix_ms", "trust", "silent_seconds", "by_file")
 MOST_REMEMBERED = 20_000  # specs; each takes a kilobyte
 MOST_NAMED = 100  # deployments in one query
 _WRITTEN = cast(tables.Deployment.spec, Text).label("written")
@@ -147,8 +147,10 @@ class FleetRepository:
             online=not report.by_file,
         )
 
-    def put_presence(self, name: NodeId, *, online: bool) -> None:
-        self._update_node(name, online=online)
+    def put_presence(self, name: NodeId, *, online: bool, heard_ms: int | None) -> None:
+        """`heard_ms`: when the box itself said it; None: others noticed."""
+        heard = {} if heard_ms is None else {"last_seen_ms": heard_ms}
+        self._update_node(name, online=online, **heard)
 
     def put_desired(self, told: Sequence[Told]) -> None:
         """Not to be read again in this transaction: the ORM, slow where a Deployment tells a thousand, is not asked."""

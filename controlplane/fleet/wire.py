@@ -75,6 +75,7 @@ def report(message: fleet_pb2.SyncRequest) -> Report:
         cameras=tuple(_camera(item) for item in _some(message.cameras)),
         problems=tuple(Problem(_text(item.code, _NAME), _text(item.message)) for item in _some(message.problems)),
         clock_unix_ms=_count(message.clock_unix_ms),
+        silent_seconds=message.silent_seconds,
         epoch=_text(message.epoch, _NAME),
         trust=_trust(message.trust) if message.HasField("trust") else None,
     )
@@ -174,12 +175,19 @@ def _desired(state: DesiredState, generation: int, watch_until_unix_ms: int) -> 
         sync_interval_seconds=state.sync_interval_seconds,
         watch_until_unix_ms=watch_until_unix_ms,
         labels=dict(state.labels),
+        quiet_sync_seconds=state.quiet_sync_seconds,
         quotas=fleet_pb2.Quotas(release_bytes=state.quotas.release_bytes or 0, outbox_bytes=state.quotas.outbox_bytes),
     )
     if state.broker is not None:
         broker = state.broker
         message.broker.CopyFrom(
-            fleet_pb2.BrokerEndpoint(host=broker.host, port=broker.port, tls=broker.tls, mqtt5=broker.mqtt5)
+            fleet_pb2.BrokerEndpoint(
+                host=broker.host,
+                port=broker.port,
+                tls=broker.tls,
+                mqtt5=broker.mqtt5,
+                beat_seconds=broker.beat_seconds,
+            )
         )
     return message
 

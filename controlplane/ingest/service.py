@@ -32,7 +32,8 @@ MOST_STARTS = 20_000  # remembered as noted
 class Stored:
     """What may be acknowledged now, who was turned away, and of whom there are two.
 
-    `clashes` says how many records of a box came under the names of others; `twice` who started twice from one start.
+    `repeated` of the rows were stored before. `clashes` says how many records of a box came under the names of others;
+    `twice` who started twice from one start.
     """
 
     receipts: tuple[Receipt, ...]
@@ -40,6 +41,7 @@ class Stored:
     unknown: frozenset[NodeId]
     clashes: Mapping[NodeId, int]
     twice: frozenset[NodeId]
+    repeated: int = 0
 
 
 class IngestService:
@@ -73,8 +75,9 @@ class IngestService:
         self._note(starts, now)
         self._counted([_named(Kind.OUTCOMES, row) for row in new.get(Kind.OUTCOMES, [])])
         stored = sum(len(batch.rows) for batch in welcome)
-        clashes = _clashes(intake)
-        return Stored(tuple(intake.receipts(welcome)), stored, frozenset(nodes - known), clashes, twice)
+        repeated = stored - sum(map(len, new.values())) - len(intake.conflicts)
+        unknown, clashes = frozenset(nodes - known), _clashes(intake)
+        return Stored(tuple(intake.receipts(welcome)), stored, unknown, clashes, twice, repeated)
 
     def sweep(self) -> int:
         """Forget a part of what was stored longer ago than the fleet's settings keep it; how many rows, 0 when none is

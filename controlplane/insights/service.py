@@ -17,7 +17,7 @@ from protos.errors import Rejected
 MAX_WINDOWS = 200_000  # one question may sum up: a day of four cameras
 DAY_MS = 86_400_000
 CHUNK, MOST_CHUNKS = 1_000, 20  # rows looked into at a time, and times, for one page
-STALE_MS = 60_000  # figures of a box older than this say nothing about now
+STALE_MS = 3_660_000  # figures older than this say nothing about now: a box tells them when they move, or once an hour
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from controlplane.books.domain import contact, linked
 from controlplane.container import Services
 from controlplane.fleet import sources
 from controlplane.insights.matching import Wanted
@@ -78,6 +79,7 @@ def fleet_page(services: Services, asked: Asked, drawn: FleetChart) -> View:
             windows=insights.recent(now - SHARE_MS - SETTLE_MS),
             stats=newest_stats(services),
             lost=insights.lost(),
+            books=services.books.fleet(),
             chart=drawn.drawn(),
             trouble=services.telemetry.trouble,
             filter=lists.asked(asked.query, "boxes"),
@@ -134,7 +136,7 @@ class NodePage:
         services, name = self._services, self._name
         document, deployments = services.fleet.get_node(name), services.fleet.list_deployments()
         insights, now = services.insights, services.insights.now_ms
-        newest = insights.node_stats(name, now - DAY_MS, 1)
+        newest, kept = insights.node_stats(name, now - DAY_MS, 1), services.books.node(name)
         return node.node(
             node.Input(
                 now_ms=now,
@@ -148,6 +150,8 @@ class NodePage:
                 span=self._spans.key,
                 dropped=newest[0].outbox_dropped if newest else 0,
                 told_ms=newest[0].at_ms if newest else 0,
+                kept=kept,
+                linked=linked(contact(document["status"]), kept),
             )
         )
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from controlplane.books.domain import Link, Linked, NodeBooks
 from controlplane.insights import answering
 from controlplane.insights.domain import Lost, Window
-from controlplane.ui import boxes, cameras, figures, outcomes, spans
+from controlplane.ui import boxes, cameras, figures, outcomes, spans, telemetry
 from controlplane.ui.boxes import Around, Stats
 from controlplane.ui.documents import condition, labels_of, name_of, to_write
 from controlplane.ui.outcomes import Recent
 from controlplane.ui.page import Crumb, Document, Value, View
 from protos.outcomes import Stage
+
+HOURLY = 3_660.0  # seconds: a box at rest tells its figures once an hour
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class Input:
     span: str = spans.USUAL
     dropped: int = 0  # records that its outbox gave up since it was made
     told_ms: int = 0  # when its newest telemetry was
+    kept: NodeBooks = field(default_factory=lambda: NodeBooks(""))
+    linked: Linked = field(default_factory=lambda: Linked(Link.NEVER))
 
     @property
     def around(self) -> Around:
@@ -57,6 +62,7 @@ def node(given: Input) -> View:
         **spans.stages(recent.sums()),
         **given.drawn,
         **_links(given, recent),
+        **telemetry.values(given.kept, given.linked, given.now_ms),
     }
     for camera in given.cameras:
         values |= cameras.values(camera, of_camera(name_of(camera)), answers.get(name_of(camera), ()))
@@ -125,7 +131,13 @@ def _links(given: Input, recent: Recent) -> dict[str, Value]:
     return {
         "link.control": "ok" if online else "bad",
         "link.control.word": "calls in" if online else "silent",
-        "link.telemetry": "none" if quiet is None else "ok" if quiet < 30 else "attention" if quiet < 300 else "bad",
+        "link.telemetry": "none"
+        if quiet is None
+        else "ok"
+        if quiet < HOURLY
+        else "attention"
+        if quiet < 2 * HOURLY
+        else "bad",
         "link.telemetry.word": "nothing told yet" if quiet is None else f"told {figures.ago(quiet)}",
         "link.dropped": f"{given.dropped:,}".replace(",", " "),
         "link.cloud": "ok" if sent else "none",

@@ -97,7 +97,7 @@ def test_presence_desired_state_and_watch_are_kept_apart(database: Database) -> 
     admit(database, QUAY)
     with database.begin() as session:
         repository = FleetRepository(session)
-        repository.put_presence(QUAY, online=True)
+        repository.put_presence(QUAY, online=True, heard_ms=77)
         repository.put_desired([Told(QUAY, 7, "f" * 64)])
         repository.put_watch(QUAY, 12345)
     node = stored(database)

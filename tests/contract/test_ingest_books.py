@@ -66,6 +66,14 @@ def test_an_acknowledgement_says_how_far_all_is_stored_and_what_lies_beyond(plan
     ]
 
 
+def test_what_comes_again_is_counted_as_such_and_a_clash_is_not(plane: Plane) -> None:
+    plane.hear("quay-1", told(*frames(1, 2, 3)))
+    plane.hear("quay-1", told(*frames(2, 3, 4)))
+    plane.hear("quay-1", told(*frames(1, salt=500)))
+    assert plane.figure("longshore_ingest_records_total") == 7
+    assert plane.figure("longshore_ingest_repeated_records_total") == 2
+
+
 def test_an_acknowledgement_says_all_that_was_ever_stored_so_that_it_may_get_lost(plane: Plane) -> None:
     for first in range(1, 50, 10):
         plane.hear("quay-1", told(*frames(*range(first, first + 10))))

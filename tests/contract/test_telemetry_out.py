@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+import paho.mqtt.client as paho
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 
-from agent.adapters.mqtt import MOST_UNANSWERED, MqttLink, MqttSettings, TlsFiles
+from agent.adapters.mqtt import MOST_UNANSWERED, MqttLink, MqttSettings, TlsFiles, _not_deaf
 from agent.adapters.telemetry_memory import MemoryHub, MemoryLink
 from protos.errors import Fatal, Retryable
 from protos.ids import NodeId
@@ -31,6 +34,7 @@ class Link(Protocol):
     def on_hint(self, handler: Callable[[bytes], None]) -> None: ...
     def on_connection(self, handler: Callable[[bool], None]) -> None: ...
     async def publish(self, payload: bytes) -> None: ...
+    async def beat(self) -> None: ...
     async def close(self) -> None: ...
     @property
     def connected(self) -> bool: ...
@@ -61,7 +65,7 @@ class MemorySide:
             self.hub.subscribe(topic(NODE, channel), mailbox.put_nowait)
 
     def link(self) -> Link:
-        return MemoryLink(self.hub, NODE, b"birth", b"will")
+        return MemoryLink(self.hub, NODE, b"birth", b"will", b"beat")
 
     async def next(self, channel: Channel) -> bytes:
         return await asyncio.wait_for(self.heard[channel].get(), SECONDS)
@@ -155,6 +159,24 @@ async def test_a_link_that_is_up_has_no_trouble_and_one_that_never_was_says_what
     link.start()
     await heard.up()
     assert (link.connected, link.trouble) == (True, "")
+
+
+async def test_beats_are_heard_and_the_birth_stays_what_is_kept(far: FarSide, link: Link) -> None:
+    heard = Heard(link)
+    link.start()
+    await heard.up()
+    for _ in range(3):  # from the second on, a number stands for the topic where the broker takes one
+        await link.beat()
+    assert [await far.next(Channel.PRESENCE) for _ in range(4)] == [b"birth", b"beat", b"beat", b"beat"]
+    far.cut()
+    await heard.down()
+    with pytest.raises(Retryable):
+        await link.beat()
+    await far.restore()
+    await heard.up()
+    await link.beat()
+    while await far.next(Channel.PRESENCE) != b"beat":
+        pass
 
 
 async def test_acknowledgements_and_hints_reach_the_box(far: FarSide, link: Link) -> None:
@@ -272,6 +294,12 @@ async def test_closing_while_it_connects_ends_its_thread_and_tells_nobody_that_i
     await asyncio.to_thread(far.close)
 
 
+def test_a_connection_on_which_nothing_gets_through_breaks_within_half_a_minute() -> None:
+    with socket.socket() as wire:
+        _not_deaf(paho.Client(CallbackAPIVersion.VERSION2), None, wire)
+        assert wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 30_000
+
+
 async def test_what_a_broken_connection_left_unanswered_is_the_senders_to_send_again() -> None:
     """By itself paho would, hours later, with the time at which the first one was sent."""
     broker = MuteBroker()
@@ -353,6 +381,9 @@ async def test_with_mqtt5_a_publish_that_nobody_hears_counts_as_not_delivered(tm
     await heard.up()
     with pytest.raises(Retryable, match="No matching subscribers"):
         await link.publish(b"batch")
+    for _ in range(2):
+        with pytest.raises(Retryable, match="No matching subscribers"):
+            await link.beat()
     await link.close()
     far.close()
 

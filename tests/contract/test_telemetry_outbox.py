@@ -69,6 +69,19 @@ async def test_what_is_not_acknowledged_stays(make: MakeOutbox) -> None:
     assert outbox.summary().waiting_rows == 1
 
 
+async def test_what_was_never_sent_stays_whoever_says_that_it_is_stored(make: MakeOutbox) -> None:
+    """A machine that was cloned while it ran hears what its twin stored under the same names."""
+    outbox = await make(1 << 20)
+    for number in range(1, 6):
+        outbox.put(draft(number=number))
+    await outbox.settle()
+    taken = await take(outbox, 2)
+    outbox.forget(taken.epoch, [(1, 5)])
+    await outbox.settle()
+    assert outbox.summary().waiting_rows == 3
+    assert [row.seq for row in (await take(outbox)).rows] == [3, 4, 5]
+
+
 async def test_somebody_who_waits_for_rows_is_woken(make: MakeOutbox) -> None:
     outbox, woken = await make(1 << 20), asyncio.Event()
     outbox.on_waiting(woken.set)
@@ -177,6 +190,7 @@ async def test_a_tally_is_given_until_it_was_told_and_again_when_it_changed(make
     outbox.told([tally])
     await outbox.settle()
     assert list(outbox.tallies()) == []
+    await take(outbox)
     outbox.forget(tally.epoch, [(1, 2)])
     await outbox.settle()
     (later,) = outbox.tallies()

@@ -204,7 +204,7 @@ def test_the_newest_figures_of_each_box(store: Store) -> None:
     now = store.insights.now_ms
     for seq, at in ((1, now - 5_000), (2, now - 1_000)):
         store.ingest.store([batch((seq, records.node_stats(NodeStats(seq, 1, 1), 0, 0, at)))])
-    old = records.node_stats(NodeStats(9, 1, 1), 0, 0, now - 3_600_000)
+    old = records.node_stats(NodeStats(9, 1, 1), 0, 0, now - 7_200_000)
     store.ingest.store([batch((1, old), node=NodeId("quay-2"))])
     assert {name: row.cpu_cores_used for name, row in store.insights.latest_stats().items()} == {NODE: 2}
 

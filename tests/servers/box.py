@@ -46,6 +46,10 @@ class AgentProcess:
         self._process.kill()
         self._process.wait(20)
 
+    def signal(self, number: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def close(self) -> None:
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()

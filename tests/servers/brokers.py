@@ -37,6 +37,7 @@ class TlsBroker:
         self._authority = load_or_create(folder, time.time())
         pair = self._authority.issue_server(("localhost", "127.0.0.1"), time.time(), 30)
         self.listener = Listener("127.0.0.1", free_port(), folder / "ca.pem", *write_pair(folder, "broker", pair))
+        self.acl = mosquitto_acl(CONTROL_PLANE_USER)  # a test may write other rules, of Mosquitto only
         self._process: subprocess.Popen[bytes] | None = None
         self.denies = False  # it takes no telemetry, from its next start on
 
@@ -59,13 +60,15 @@ class TlsBroker:
 
     def settings(self, node: NodeId, birth: bytes = b"birth", will: bytes = b"will") -> MqttSettings:
         """For a box's link."""
-        return MqttSettings(node, "127.0.0.1", self.listener.port, self.files(node), self.mqtt5, birth, will)
+        return MqttSettings(
+            node, "127.0.0.1", self.listener.port, self.files(node), self.mqtt5, birth, will, b"beat", 60
+        )
 
     def _command(self) -> tuple[str, ...]:
         if self.kind == "embedded":
             return self._embedded()
         acl, conf = self._folder / "acl", self._folder / "mosquitto.conf"
-        lines = mosquitto_acl(CONTROL_PLANE_USER).splitlines(keepends=True)
+        lines = self.acl.splitlines(keepends=True)
         acl.write_text("".join(line for line in lines if not (self.denies and f"/{Channel.TELEMETRY}" in line)))
         conf.write_text(mosquitto_conf(self.listener, acl, as_root=os.geteuid() == 0))
         return plan.mosquitto(program("mosquitto", "mosquitto"), conf, self.listener).command

@@ -72,8 +72,9 @@ DESIRED = DesiredState(
     slow_down_ms=300,
     paused=True,
     cloud=(CloudEndpoint("cloud-1", "grpcs://cloud-1:8001"),),
-    broker=Broker("broker", 8883, tls=True, mqtt5=True),
+    broker=Broker("broker", 8883, tls=True, mqtt5=True, beat_seconds=190),
     sync_interval_seconds=15,
+    quiet_sync_seconds=86_400,
     labels=(("site", "quay"),),
     quotas=BoxQuotas(release_bytes=1 << 30, outbox_bytes=2 << 20),
 )
@@ -122,8 +123,9 @@ def test_a_desired_state_reaches_the_wire_whole() -> None:
         ],
         switches=fleet_pb2.Switches(slow_down_ms=300, paused=True),
         cloud=[fleet_pb2.CloudEndpoint(url="grpcs://cloud-1:8001", node_id="cloud-1")],
-        broker=fleet_pb2.BrokerEndpoint(host="broker", port=8883, tls=True, mqtt5=True),
+        broker=fleet_pb2.BrokerEndpoint(host="broker", port=8883, tls=True, mqtt5=True, beat_seconds=190),
         sync_interval_seconds=15,
+        quiet_sync_seconds=86_400,
         watch_until_unix_ms=99,
         labels={"site": "quay"},
         quotas=fleet_pb2.Quotas(release_bytes=1 << 30, outbox_bytes=2 << 20),
@@ -160,6 +162,11 @@ def test_a_box_that_quotes_its_camera_does_not_publish_the_password() -> None:
     report = wire.report(fleet_pb2.SyncRequest(cameras=[told]))
     assert "hunter2" not in str(report)
     assert report.cameras[0].reason == "cannot open rtsp://***@cam/live"
+
+
+def test_how_long_a_box_may_be_silent_is_known_and_an_older_agent_says_nothing_of_it() -> None:
+    assert wire.report(fleet_pb2.SyncRequest(silent_seconds=280)).silent_seconds == 280
+    assert wire.report(fleet_pb2.SyncRequest()).silent_seconds == 0
 
 
 def test_the_variant_that_answers_is_kept_and_an_older_agent_names_none() -> None:

@@ -77,10 +77,10 @@ async def test_a_hint_that_promises_too_much_is_followed_once(box: SignedBox) ->
     assert looks(box) == before <= 2  # a look that had begun before the hint is none that follows it
 
 
-async def test_without_hints_it_is_looked_at_half_of_the_timestamps_life(box: SignedBox) -> None:
+async def test_without_hints_it_is_looked_when_a_new_timestamp_was_due(box: SignedBox) -> None:
     box.trust.hint(1)
     await until(lambda: box.trust.view is not None)
-    await box.clock.advance(9 * HOUR)
+    await box.clock.advance(12 * HOUR)
     assert looks(box) == 1
     await box.clock.advance(6 * HOUR)
     await until(lambda: looks(box) == 2)
@@ -138,5 +138,5 @@ async def test_a_report_says_what_was_proven_and_after_a_start_what_floors_tell(
 def test_boxes_do_not_come_at_once() -> None:
     view = View(1, 1, 1_000.0, {"timestamp": 1_000.0 + 24 * HOUR})
     soonest, latest = (freshness.look_again(view, spread) - view.refreshed for spread in (0.0, 1.0))
-    assert soonest == pytest.approx(9.6 * HOUR)
-    assert latest == pytest.approx(14.4 * HOUR)
+    assert soonest == pytest.approx(12.48 * HOUR)
+    assert latest == pytest.approx(17.28 * HOUR)

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,8 +19,9 @@ from agent.offload.cost import CostLine
 from agent.pipeline.shadow import ShadowTally
 from agent.telemetry import nodestats, records
 from agent.telemetry.metrics import Metrics
-from agent.telemetry.nodestats import CpuMeter
+from agent.telemetry.nodestats import CpuMeter, Figures
 from agent.telemetry.outbox import Lane
+from agent.telemetry.records import NodeStats
 from agent.telemetry.reporter import Reporter
 from agent.telemetry.sender import SenderCounts
 from agent.types import CameraState, Tap
@@ -162,12 +164,15 @@ def test_states_models_and_the_outbox_are_shown(rig: Rig) -> None:
     metrics.update_state(deployment, "PULLING", ["IDLE", "PULLING"])
     metrics.model(deployment, "harbour", "1.0.0", "sha256:aa")
     metrics.model(deployment, "harbour", "1.1.0", "sha256:bb")
-    metrics.outbox(rig.outbox.summary(), SenderCounts(published=4))
+    summary = replace(rig.outbox.summary(), oldest_unix_ms=1_000, damaged="it was set aside")
+    metrics.outbox(summary, SenderCounts(published=4), 7_500)
     text = metrics.render().decode()
     assert rig.sample('longshore_update_state{deployment="harbour",state="PULLING"}') == "1.0"
     assert "sha256:aa" not in text
     assert "sha256:bb" in text
     assert rig.sample('longshore_telemetry_batches{result="published"}') == "4.0"
+    assert rig.sample("longshore_outbox_oldest_waiting_seconds") == "6.5"
+    assert rig.sample("longshore_outbox_damaged") == "1.0"
 
 
 def test_series_of_cameras_and_deployments_that_are_gone_end_even_if_a_frame_comes_late(rig: Rig) -> None:
@@ -258,3 +263,40 @@ def test_memory_that_can_be_had_is_what_the_kernel_says() -> None:
     assert nodestats.parse_available(text) == 2 << 20
     assert nodestats.parse_available("MemTotal: 1 kB\n") == 0
     assert nodestats.available_memory() > 0
+
+
+REST = NodeStats(0.02, 100 << 20, 50 << 30)
+MOVED = {
+    "the agent works": Figures(NodeStats(0.2, 100 << 20, 50 << 30), 0, 0),
+    "its memory grows": Figures(NodeStats(0.02, 130 << 20, 50 << 30), 0, 0),
+    "the disk fills": Figures(NodeStats(0.02, 100 << 20, 35 << 30), 0, 0),
+    "records were dropped": Figures(REST, 0, 1),
+    "records pile up": Figures(REST, 400, 0),
+}
+
+
+@pytest.mark.parametrize("now", MOVED.values(), ids=MOVED.keys())
+def test_figures_that_moved_are_told_at_once(now: Figures) -> None:
+    assert nodestats.notable(Figures(REST, 0, 0), now)
+    assert nodestats.notable(now, Figures(REST, 0, 0))
+
+
+def test_figures_that_waver_are_not_worth_a_record() -> None:
+    for stats in (NodeStats(0.08, 115 << 20, 45 << 30), NodeStats(0.0, 85 << 20, 55 << 30)):
+        assert not nodestats.notable(Figures(REST, 3, 7), Figures(stats, 80, 7))
+
+
+async def test_a_box_at_rest_tells_its_figures_once_an_hour(
+    rig: Rig, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nodestats, "measure", lambda *_: REST)
+    monkeypatch.setattr(asyncio, "to_thread", _here)
+    task = asyncio.create_task(rig.reporter.run())
+    await clock.advance(24 * 3600)
+    task.cancel()
+    await asyncio.wait([task])
+    assert len(await rig.told("node")) == pytest.approx(24 * 3600 / nodestats.QUIET_SECONDS, abs=1)
+
+
+async def _here(measure: Callable[..., NodeStats], *arguments: object) -> NodeStats:
+    return measure(*arguments)
