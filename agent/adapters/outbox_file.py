@@ -374,8 +374,9 @@ class OutboxFile:
         mark = f"{there.st_ino}:{there.st_mtime_ns}"
         if not books.start and any(each < 0 for each in books.epochs):
             books.aside = mark  # an agent before 0.2 declared it
-        elif mark != books.aside:
-            self._aside = mark
+            return
+        self._aside = mark if mark != books.aside else ""
+        if self._aside:
             self.damaged = f"{self.path.name} was damaged and set aside as {self._aside_path.name}; what waited is lost"
 
     def _holes(self, books: Books) -> list[Gap]:

@@ -1,34 +1,24 @@
-"""The contract of agent.telemetry.outbox.Outbox, over memory and SQLite, and what only a file can suffer."""
+"""The contract of agent.telemetry.outbox.Outbox, over memory and SQLite."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import sqlite3
-import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import pytest
 
-from agent.adapters import outbox_sqlite
 from agent.adapters.outbox_memory import MemoryOutbox
 from agent.adapters.outbox_sqlite import SqliteOutbox
-from agent.supervise import Tasks
-from agent.telemetry import records
-from agent.telemetry.books import Bounds
-from agent.telemetry.outbox import Lane, Outbox, Taken
+from agent.telemetry.books import DEFAULT_CAPS, TOO_OLD, Bounds, Caps
+from agent.telemetry.outbox import Lane, Outbox
 from agent.telemetry.records import RecordClass
-from tests.sim import durability, past
+from tests.sim.outboxes import SMALL, adds_up, drain, take
 from tests.sim.telemetry import Oracle, draft
-from tests.sim.waiting import until
 
-SMALL = 400_000  # bytes of file: about 1500 results
-SECONDS = 15.0
-MakeOutbox = Callable[[int], Awaitable[Outbox]]
+CAPS = Caps(shares={RecordClass.DEBUG: 0.1}, ages={RecordClass.DEBUG: -1.0})  # debug: too old when it comes
+MakeOutbox = Callable[..., Awaitable[Outbox]]
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -36,40 +26,15 @@ async def make(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
     """An outbox of about so many bytes."""
     async with AsyncExitStack() as stack:
 
-        async def create(max_bytes: int) -> Outbox:
+        async def create(max_bytes: int, caps: Caps = DEFAULT_CAPS) -> Outbox:
             if request.param == "memory":
-                return MemoryOutbox(Bounds(int(max_bytes * 0.6)))
-            outbox = SqliteOutbox(tmp_path / "outbox.db", max_bytes, commit_seconds=0.001)
+                return MemoryOutbox(Bounds(int(max_bytes * 0.6), caps))
+            outbox = SqliteOutbox(tmp_path / "outbox.db", max_bytes, caps, commit_seconds=0.001)
             await outbox.start()
             stack.push_async_callback(outbox.close)
             return outbox
 
         yield create
-
-
-async def take(outbox: Outbox, most: int = 100, most_bytes: int = 1 << 20) -> Taken:
-    """From either lane."""
-    live = await outbox.take(Lane.LIVE, most, most_bytes)
-    return live if live.rows else await outbox.take(Lane.HISTORICAL, most, most_bytes)
-
-
-async def drain(outbox: Outbox, oracle: Oracle, *, acknowledge: bool = True) -> None:
-    """Take everything and let the oracle store it, tallies too."""
-    while (taken := await take(outbox, most_bytes=64 << 10)).rows:
-        ack = oracle.take(records.batch(taken.epoch, taken.rows))
-        if acknowledge:
-            outbox.forget(ack.epoch, [(each.first, each.last) for each in ack.stored])
-    await outbox.settle()
-    oracle.take(records.batch("", (), tallies=outbox.tallies()))
-
-
-def adds_up(outbox: Outbox, oracle: Oracle) -> None:
-    """accepted = stored + declared dropped + waiting, in all and per epoch, once everything stored was acknowledged."""
-    said = outbox.summary()
-    assert said.accepted == len(oracle.stored) + oracle.declared().total() + said.waiting_rows
-    for epoch, tally in oracle.tallies.items():
-        assert tally.accepted == len(oracle.numbers(epoch)) + tally.waiting
-        assert oracle.numbers(epoch) <= set(range(1, tally.accepted + 1))
 
 
 async def test_records_come_out_as_they_went_in_in_order(make: MakeOutbox) -> None:
@@ -177,453 +142,82 @@ async def test_an_unknown_range_can_be_forgotten_without_harm(make: MakeOutbox) 
     assert outbox.summary().waiting_rows == 1
 
 
-# ---- the file ----
+async def test_who_wants_to_know_is_told_when_a_record_is_durable(make: MakeOutbox) -> None:
+    outbox = await make(1 << 20)
+    assert await outbox.accepted(draft(number=1), draft(RecordClass.ALARM))
+    assert outbox.summary().accepted == 2
 
 
-async def opened(path: Path, max_bytes: int = 1 << 20) -> SqliteOutbox:
-    outbox = SqliteOutbox(path, max_bytes, commit_seconds=0.001)
-    await outbox.start()
-    return outbox
-
-
-async def test_after_a_restart_everything_unacknowledged_goes_out_again_under_its_old_number(tmp_path: Path) -> None:
-    first = await opened(tmp_path / "o.db")
-    for number in range(1, 4):
-        first.put(draft(number=number))
-    await first.settle()
-    before = await take(first)
-    first.forget(before.epoch, [(2, 2)])
-    await first.close()
-    second = await opened(tmp_path / "o.db")
-    second.put(draft(number=9))
-    await second.settle()
-    live, again = await second.take(Lane.LIVE, 100, 1 << 20), await second.take(Lane.HISTORICAL, 100, 1 << 20)
-    assert (again.epoch, again.historical) == (before.epoch, True)
-    assert [row.seq for row in again.rows] == [1, 3]
-    assert live.epoch != before.epoch
-    assert [row.seq for row in live.rows] == [1]
-    await second.close()
-
-
-async def test_each_start_has_a_name_of_its_own_and_says_which_one_was_before_it(tmp_path: Path) -> None:
-    names: list[tuple[str, str]] = []
-    for _ in range(3):
-        outbox = await opened(tmp_path / "o.db")
-        outbox.put(draft())
-        await outbox.settle()
-        said, taken = outbox.summary(), await outbox.take(Lane.LIVE, 1, 1)
-        assert (taken.start, taken.before) == (said.start, said.before)
-        names.append((said.start, said.before))
-        await outbox.close()
-    assert len({start for start, _ in names}) == 3
-    assert [before for _, before in names] == ["", names[0][0], names[1][0]]
-
-
-async def test_the_start_is_in_the_file_before_anything_is_sent_under_its_name(tmp_path: Path) -> None:
-    outbox = await opened(tmp_path / "o.db")
-    with sqlite3.connect(tmp_path / "o.db") as beside:
-        assert beside.execute("SELECT start FROM lineage").fetchall() == [(outbox.summary().start,)]
-    beside.close()
-    await outbox.close()
-
-
-async def test_epochs_of_several_starts_wait_side_by_side_and_end_once_they_are_told(tmp_path: Path) -> None:
-    path, oracle = tmp_path / "o.db", Oracle()
-    for number in range(4):
-        outbox = await opened(path)
-        for record_class in (RecordClass.DETECTION, RecordClass.ALARM):
-            outbox.put(draft(record_class, number))
-        await outbox.close()
-    outbox = await opened(path)
-    assert outbox.summary().waiting_rows == 8
-    await drain(outbox, oracle)
-    assert len(oracle.stored) == len(outbox.tallies()) == 8
-    adds_up(outbox, oracle)
-    outbox.told(outbox.tallies())
+async def test_a_batch_is_of_one_epoch_the_greatest_class_first(make: MakeOutbox) -> None:
+    outbox = await make(1 << 20)
+    order = (RecordClass.DEBUG, RecordClass.METRIC, RecordClass.DETECTION, RecordClass.ALARM)
+    for record_class in order:
+        outbox.put(draft(record_class))
     await outbox.settle()
-    assert outbox.tallies() == []
-    assert outbox.summary().accepted == 8
-    await outbox.close()
-    with sqlite3.connect(path) as beside:
-        assert beside.execute("SELECT count(*) FROM epochs").fetchall() == [(0,)]
-    beside.close()
+    taken = [await outbox.take(Lane.LIVE, 100, 1 << 20) for _ in order]
+    assert [each.record_class for each in taken] == [*reversed(order)]
+    assert len({each.epoch for each in taken}) == 4
+    assert [each.epoch for each in reversed(taken)] == [tally.epoch for tally in outbox.tallies()]
 
 
-# ---- an outbox of an agent before 0.2 ----
-
-OLD_SCHEMA = """
-CREATE TABLE waiting (class INTEGER, seq INTEGER, body BLOB NOT NULL, PRIMARY KEY (class, seq)) STRICT, WITHOUT ROWID;
-CREATE TABLE books (id INTEGER PRIMARY KEY CHECK (id = 1), epoch TEXT NOT NULL, last_seq INTEGER NOT NULL,
-                    state BLOB NOT NULL) STRICT;
-"""
-OLD_DETECTIONS, OLD_COUNTS, OLD_GAPS = 1, 4, 5
-
-
-def old_outbox(path: Path, detections: int) -> None:
-    """As 0.1.0 left it: 7 of its records dropped, and the first 3 of its detections maybe sent."""
-    rows = [(OLD_DETECTIONS, 10 + number, draft(number=number).body) for number in range(detections)]
-    rows += [(OLD_COUNTS, 9, draft(RecordClass.METRIC).body)]
-    rows += [(OLD_GAPS, 8, records.gap(records.Gap(RecordClass.DETECTION, 1, 7, 7, "full")))]
-    state = {"dropped": {OLD_DETECTIONS: 7}, "sent_up_to": {OLD_DETECTIONS: 12}}
-    with sqlite3.connect(path, isolation_level=None) as file:
-        file.executescript(f"PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL; {OLD_SCHEMA}")
-        file.executemany("INSERT INTO waiting VALUES (?, ?, ?)", rows)
-        last = 9 + detections
-        file.execute("INSERT INTO books VALUES (1, 'old', ?, ?)", (last, msgspec.msgpack.encode(state)))
-    file.close()
-
-
-async def test_an_outbox_of_the_first_release_loses_no_row_and_keeps_its_epoch_and_numbers(tmp_path: Path) -> None:
-    path, oracle = tmp_path / "o.db", Oracle()
-    old_outbox(path, 5)
-    outbox = await opened(path)
-    assert outbox.summary().waiting_rows == 7
-    outbox.put(draft())
+async def test_after_a_break_what_waits_is_historical_and_what_comes_is_live(make: MakeOutbox) -> None:
+    outbox = await make(1 << 20)
+    await outbox.accepted(*(draft(number=number) for number in range(3)))
+    outbox.reconnected()
     await outbox.settle()
-    assert (await outbox.take(Lane.LIVE, 100, 1 << 20)).epoch != "old"
-    historical = await outbox.take(Lane.HISTORICAL, 100, 1 << 20)
-    assert (historical.epoch, historical.record_class) == ("old", RecordClass.GAP)
-    oracle.take(records.batch("old", historical.rows))
-    await drain(outbox, oracle)
-    assert {seq for epoch, seq in oracle.stored if epoch == "old"} == set(range(8, 15))
-    (tally,) = [each for each in outbox.tallies() if each.epoch == "old"]
-    assert (tally.word, tally.accepted, tally.waiting, tally.dropped) == ("", 14, 1, 7)
-    assert outbox.summary().accepted == 14 + 1
-    await outbox.close()
+    await outbox.accepted(draft(number=9))
+    live, old = await outbox.take(Lane.LIVE, 9, 1 << 20), await outbox.take(Lane.HISTORICAL, 9, 1 << 20)
+    assert (live.historical, [row.seq for row in live.rows]) == (False, [4])
+    assert (old.historical, [row.seq for row in old.rows]) == (True, [1, 2, 3])
+    assert live.epoch == old.epoch
 
 
-async def test_the_first_releases_tables_go_once_everything_of_them_is_stored_and_told(tmp_path: Path) -> None:
-    path, oracle = tmp_path / "o.db", Oracle()
-    old_outbox(path, 5)
-    outbox = await opened(path)
-    await drain(outbox, oracle)
-    outbox.told(outbox.tallies())
-    outbox.put(draft())
+async def test_what_was_taken_before_a_break_is_not_taken_again(make: MakeOutbox) -> None:
+    outbox = await make(1 << 20)
+    await outbox.accepted(draft(), draft())
+    assert len((await outbox.take(Lane.LIVE, 9, 1 << 20)).rows) == 2
+    outbox.reconnected()
     await outbox.settle()
-    assert outbox.summary().accepted == 14 + 1
-    assert outbox.summary().dropped == {RecordClass.DETECTION: 7}
-    await outbox.close()
-    with sqlite3.connect(path) as file:
-        assert not {"waiting", "books"} & {name for (name,) in file.execute("SELECT name FROM sqlite_master")}
-    file.close()
+    assert (await take(outbox)).rows == ()
 
 
-async def test_the_first_release_put_back_finds_what_is_left_and_never_drops_what_was_sent(tmp_path: Path) -> None:
-    path = tmp_path / "o.db"
-    old_outbox(path, 5)
-    outbox = await opened(path)
-    taken = await outbox.take(Lane.HISTORICAL, 1, 1)
-    outbox.forget(taken.epoch, [(row.seq, row.seq) for row in taken.rows])
-    await outbox.take(Lane.HISTORICAL, 4, 1 << 20)
-    await outbox.close()
-    with sqlite3.connect(path) as file:
-        ((epoch, last, state),) = file.execute("SELECT epoch, last_seq, state FROM books").fetchall()
-        left = file.execute("SELECT class, seq FROM waiting ORDER BY class, seq").fetchall()
-    file.close()
-    assert (epoch, last) == ("old", 14)
-    assert msgspec.msgpack.decode(state)["sent_up_to"][OLD_DETECTIONS] == 13
-    assert left == [*((OLD_DETECTIONS, seq) for seq in range(10, 15)), (OLD_COUNTS, 9)]
-
-
-async def test_a_full_outbox_of_the_first_release_drops_by_class_and_says_so_of_its_epoch(tmp_path: Path) -> None:
-    path, oracle = tmp_path / "o.db", Oracle()
-    old_outbox(path, 3_000)
-    outbox = await opened(path, SMALL)
-    outbox.put(draft(RecordClass.ALARM))
+async def test_a_tally_is_given_until_it_was_told_and_again_when_it_changed(make: MakeOutbox) -> None:
+    outbox = await make(1 << 20)
+    await outbox.accepted(draft(), draft())
+    (tally,) = outbox.tallies()
+    assert (tally.word, tally.accepted, tally.waiting, tally.dropped) == ("detection", 2, 2, 0)
+    assert tally.oldest_unix_ms > 0
+    outbox.told([tally])
     await outbox.settle()
-    assert outbox.summary().dropped_rows > 1_000
-    await drain(outbox, oracle)
-    (gap,) = [each.gap for each in oracle.bodies("gap") if each.gap.epoch == "old"]
-    assert (gap.record_class, gap.first_seq) == ("detection", 13), "the three before it may have been sent"
-    assert len(oracle.bodies("outcomes")) == 1
-    assert len(oracle.bodies("frame")) + gap.dropped == 3_000
-    await outbox.close()
-
-
-async def test_what_the_first_release_itself_left_is_taken_over(tmp_path: Path) -> None:
-    folder, oracle = past.box(tmp_path / "box"), Oracle()
-    with sqlite3.connect(folder / "outbox.db") as file:
-        (name,) = file.execute("SELECT epoch FROM books").fetchone()
-        seqs = {seq for (seq,) in file.execute("SELECT seq FROM waiting")}
-    file.close()
-    outbox = await opened(folder / "outbox.db")
-    await drain(outbox, oracle)
-    assert {seq for epoch, seq in oracle.stored if epoch == name} == seqs
-    assert len(seqs) > 5
-    await outbox.close()
-
-
-# ---- damage ----
-
-
-async def set_aside(path: Path, old: str, why: str) -> None:
-    """What lies at `path` is, a Gap says why, so does the box, and records are kept again."""
-    async with asyncio.timeout(SECONDS):
-        second, oracle = await opened(path), Oracle()
-        second.put(draft())
-        await second.settle()
-        await drain(second, oracle)
-    assert second.summary().before != old
-    assert "set aside as o.db.damaged" in second.summary().damaged
-    assert path.with_name(f"{path.name}.damaged").exists()
-    assert why in oracle.bodies("gap")[0].gap.reason
-    assert len(oracle.bodies("frame")) == 1
-    await second.close()
-
-
-async def test_a_damaged_file_is_set_aside_and_a_gap_says_so(tmp_path: Path) -> None:
-    path = tmp_path / "o.db"
-    first = await opened(path)
-    for number in range(500):
-        first.put(draft(number=number))
-    old = first.summary().start
-    await first.close()
-    with path.open("r+b") as file:
-        file.seek(4096)
-        file.write(os.urandom(60_000))
-    await set_aside(path, old, "damaged")
-
-
-async def test_a_file_that_is_no_database_is_set_aside(tmp_path: Path) -> None:
-    path = tmp_path / "o.db"
-    path.write_bytes(b"not a database at all, sorry" * 1000)
-    outbox = await opened(path)
-    outbox.put(draft())
-    await outbox.settle()
-    assert outbox.summary().trouble == ""
-    assert outbox.summary().waiting_rows == 2  # the record, and the Gap about the damage
-    await outbox.close()
-
-
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        "UPDATE lineage SET state = x'c1'",
-        "UPDATE lineage SET state = x'81a764726f70706564a178'",  # {"dropped": "x"}
-        "UPDATE lineage SET state = x'81a764726f707065648163ff'",  # {"dropped": {99: -1}}
-        "UPDATE lineage SET state = x'81a764726f70706564816301'",  # {"dropped": {99: 1}}
-        "INSERT INTO records VALUES (99, 1, 1, x'00')",
-        "INSERT INTO epochs VALUES (99, 'e', 99, 's', 1, 0, x'90')",
-        "INSERT INTO epochs VALUES (99, 'e', 3, 's', 1, 0, x'c1')",
-    ],
-    ids=[
-        "no msgpack", "no counts", "a count below zero", "books of a newer agent", "a record of no epoch",
-        "an epoch of a newer agent", "an epoch that says nothing of what was sent",
-    ],
-)  # fmt: skip
-async def test_content_that_cannot_be_read_is_damage_like_any_other(tmp_path: Path, spoil: str) -> None:
-    path = tmp_path / "o.db"
-    first = await opened(path)
-    old = first.summary().start
-    await first.close()
-    with sqlite3.connect(path) as connection:
-        connection.execute(spoil)
-    connection.close()
-    await set_aside(path, old, "its books can't be read")
-
-
-async def test_a_writer_that_ends_by_itself_leaves_nobody_waiting_and_ends_the_agent(tmp_path: Path) -> None:
-    outbox, tasks = await opened(tmp_path / "o.db"), Tasks()
-    tasks.eternal("outbox", outbox.guard())
-    async with asyncio.timeout(SECONDS):
-        outbox.put(draft())
-        await outbox.settle()
-        outbox.forget(outbox.tallies()[0].epoch, [(1,)])  # type: ignore[list-item]  # what a mistake of ours may be
-        await asyncio.gather(outbox.settle(), take(outbox, 1, 1))
-        assert await tasks.failure() == "outbox"
-        await outbox.settle()
-        assert (await take(outbox, 1, 1)).rows == ()
-        await outbox.close()
-    await tasks.stop()
-
-
-def commits(path: Path) -> int:
-    """Transactions in the log of an open file that has not been folded in yet: each cost an fsync."""
-    log = path.with_name(f"{path.name}-wal").read_bytes()
-    frame = 24 + int.from_bytes(log[8:12], "big")
-    return sum(log[start + 4 : start + 8] != bytes(4) for start in range(32, len(log), frame))
-
-
-async def test_a_burst_costs_two_commits_and_asking_in_vain_costs_none(tmp_path: Path) -> None:
-    """One keeps the new records and deletes the stored ones, one writes down what is about to be sent."""
-    path = tmp_path / "o.db"
-    outbox = await opened(path)
-    before = commits(path)
-    for burst in range(1, 6):
-        outbox.put(draft(number=burst))
-        await outbox.settle()
-        taken = await take(outbox)
-        assert (await take(outbox)).rows == ()
-        outbox.forget(taken.epoch, [(burst, burst)])
-        assert (await take(outbox)).rows == ()
-    assert commits(path) - before == 2 * 5
-    assert outbox.summary().waiting_rows == 1
-    await outbox.close()
-
-
-async def test_what_was_stored_is_deleted_when_nothing_else_comes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(outbox_sqlite, "RETRY_SECONDS", 0.02)
-    outbox = await opened(tmp_path / "o.db")
-    outbox.put(draft())
-    await outbox.settle()
-    outbox.forget(outbox.tallies()[0].epoch, [(1, 1)])
+    assert list(outbox.tallies()) == []
     await take(outbox)
-    await until(lambda: outbox.summary().waiting_rows == 0)
-    await outbox.close()
+    outbox.forget(tally.epoch, [(1, 2)])
+    await outbox.settle()
+    (later,) = outbox.tallies()
+    assert (later.accepted, later.waiting, later.oldest_unix_ms) == (2, 0, 0)
 
 
-async def full_disk_adds_up(outbox: SqliteOutbox, make_room: Callable[[], object]) -> None:
-    """Fill until writing fails; then there is room again, and everything is accounted for."""
-    oracle, put = Oracle(), 0
-    while not outbox.summary().trouble:
-        for _ in range(500):
-            outbox.put(draft(number=put))
-            put += 1
-        await outbox.settle()
-        assert put < 200_000, "the disk never filled"
-    assert "free space" in outbox.summary().trouble
-    for _ in range(100):
-        outbox.put(draft(number=put))
-        put += 1
-    make_room()
-    await until(lambda: not outbox.summary().trouble)
-    outbox.put(draft(number=put))
+async def test_what_is_too_old_for_its_class_is_dropped_and_declared(
+    make: MakeOutbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.adapters.outbox_file.EXPIRE_SECONDS", 0.0)
+    outbox, oracle = await make(1 << 20, CAPS), Oracle()
+    await outbox.accepted(draft(RecordClass.DEBUG), draft(RecordClass.DEBUG), draft())
     await outbox.settle()
     await drain(outbox, oracle)
-    frames, gaps = len(oracle.bodies("frame")), len(oracle.bodies("gap"))
-    assert frames + oracle.declared()["detection"] == put + 1
-    assert outbox.summary().accepted == frames + gaps + oracle.declared().total()
+    (gap,) = oracle.bodies("gap")
+    assert (gap.gap.record_class, gap.gap.first_seq, gap.gap.last_seq, gap.gap.reason) == ("debug", 1, 2, TOO_OLD)
+    adds_up(outbox, oracle)
 
 
-async def test_a_file_at_its_page_limit_counts_what_it_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bounds would keep it from coming to this; here they do not apply."""
-    monkeypatch.setattr(outbox_sqlite, "RETRY_SECONDS", 0.05)
-    monkeypatch.setattr("agent.adapters.outbox_file.BODY_SHARE", 100.0)
-    outbox = await opened(tmp_path / "o.db", SMALL)
-    taken = await take(outbox, 1, 1)
-    assert taken.rows == ()
-
-    def make_room() -> None:
-        outbox._file._pages *= 4  # a limit is per connection; the file is opened again after a failure
-
-    await full_disk_adds_up(outbox, make_room)
-    await outbox.close()
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 4 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)], check=False)
-    if os.geteuid() != 0 or mounted.returncode:
-        pytest.skip("mounting a small disk needs root")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
-async def test_a_full_disk_counts_what_it_refuses_and_recovers(
-    small_disk: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(outbox_sqlite, "RETRY_SECONDS", 0.05)
-    ballast = small_disk / "ballast"
-    ballast.write_bytes(bytes(3_000_000))
-    outbox = await opened(small_disk / "o.db", 8 << 20)
-    try:
-        await full_disk_adds_up(outbox, ballast.unlink)
-    finally:
-        await outbox.close()
-
-
-async def test_an_outbox_that_cannot_be_opened_counts_and_starts_when_it_can(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(outbox_sqlite, "RETRY_SECONDS", 0.05)
-    (tmp_path / "o.db").mkdir()
-    outbox, oracle = await opened(tmp_path / "o.db"), Oracle()
-    assert outbox.summary().trouble
-    outbox.put(draft())
-    await outbox.settle()
-    (tmp_path / "o.db").rmdir()
-    await until(lambda: not outbox.summary().trouble)
-    await drain(outbox, oracle)
-    assert oracle.declared() == {"detection": 1}
-    await outbox.close()
-
-
-async def test_a_commit_that_failed_but_is_in_the_file_is_not_counted_as_lost(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """fsync may fail after the log was written: the file, asked again, tells."""
-    monkeypatch.setattr(outbox_sqlite, "RETRY_SECONDS", 0.02)
-    outbox, oracle = await opened(tmp_path / "o.db"), Oracle()
-    outbox.put(draft(number=1))
-    await outbox.settle()
-    real: Any = outbox._file._connection
-
-    class Liar:
-        """Commits, then says that it failed."""
-
-        def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
-            done: sqlite3.Cursor = real.execute(statement, *values)
-            if statement == "COMMIT":
-                raise sqlite3.OperationalError("disk I/O error")
-            return done
-
-        def executemany(self, statement: str, values: Any) -> sqlite3.Cursor:
-            many: sqlite3.Cursor = real.executemany(statement, values)
-            return many
-
-        def close(self) -> None:
-            return None
-
-    outbox._file._connection = Liar()  # type: ignore[assignment]  # only what `apply` uses
-    outbox.put(draft(number=2))
-    await until(lambda: bool(outbox.summary().trouble))
-    await until(lambda: not outbox.summary().trouble)
-    await drain(outbox, oracle)
-    assert [record.frame.frame_seq for record in oracle.bodies("frame")] == [1, 2]
-    assert oracle.declared().total() == 0
-    await outbox.close()
-
-
-async def test_the_file_gives_space_back_when_the_backlog_is_gone(tmp_path: Path) -> None:
-    path, oracle = tmp_path / "o.db", Oracle()
-    outbox = await opened(path, 16 << 20)
-    for number in range(10_000):
+async def test_a_class_keeps_to_its_share(make: MakeOutbox) -> None:
+    outbox, oracle = await make(SMALL, Caps(shares={RecordClass.ALARM: 0.1}, ages={})), Oracle()
+    for number in range(1_000):
+        outbox.put(draft(RecordClass.ALARM, number))
         outbox.put(draft(number=number))
     await outbox.settle()
-    await outbox.settle()
-    assert path.stat().st_size > 1 << 20
+    waiting = outbox.summary().waiting
+    assert waiting[RecordClass.ALARM].bytes <= SMALL * 0.6 * 0.1
+    assert waiting[RecordClass.DETECTION].rows > waiting[RecordClass.ALARM].rows
     await drain(outbox, oracle)
-    outbox.put(draft())
-    await until(lambda: path.stat().st_size < 400_000)
-    await outbox.close()
-
-
-async def test_the_file_follows_a_narrower_bound(tmp_path: Path) -> None:
-    path = tmp_path / "o.db"
-    outbox = await opened(path, 4 << 20)
-    for number in range(10_000):
-        outbox.put(draft(number=number))
-    await outbox.settle()
-    assert path.stat().st_size > 1 << 20
-    outbox.bound(1 << 20)
-    await outbox.settle()
-    for number in range(10_000):
-        outbox.put(draft(number=number))
-        if number % 500 == 0:
-            await outbox.settle()
-    await outbox.settle()
-    assert outbox.summary().waiting_rows > 1_000
-    await outbox.close()
-    assert path.stat().st_size <= 1 << 20
-
-
-async def test_each_commit_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    levels = durability.watched(monkeypatch)
-    outbox = await opened(tmp_path / "o.db")
-    await outbox.close()
-    assert levels == [durability.FULL]
+    adds_up(outbox, oracle)

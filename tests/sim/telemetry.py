@@ -98,6 +98,13 @@ class Oracle:
                 found |= dropped
         return found
 
+    def by_class(self) -> list[str]:
+        """The class of each stored record but Gaps, as `draft` made it."""
+        words = {"outcomes": "metric", "node": "metric", "camera": "alarm"}
+        kinds = [(str(record.WhichOneof("body")), record) for record in self.stored.values()]
+        frames = ["detection" if record.frame.boxes else "debug" for kind, record in kinds if kind == "frame"]
+        return [*frames, *(words[kind] for kind, _ in kinds if kind in words)]
+
     def bodies(self, kind: str) -> list[wire.Record]:
         return [record for record in self.stored.values() if record.WhichOneof("body") == kind]
 
