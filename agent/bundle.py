@@ -23,6 +23,7 @@ from typing import Any
 from google.protobuf import json_format
 
 from agent import doctor, stored
+from agent.adapters import outbox_tables
 from agent.adapters.x509 import X509Keys
 from agent.config import PREFIX, AgentConfig
 from agent.install.unit import NAME, UNIT
@@ -88,10 +89,22 @@ def _listing(state_dir: Path) -> Iterator[dict[str, Any]]:
 
 def _outbox(path: Path) -> dict[str, Any]:
     with stored.copied(path) as database:
-        epoch, last = database.execute("SELECT epoch, last_seq FROM books").fetchone()
-        waiting = database.execute("SELECT class, count(*), sum(length(body)) FROM waiting GROUP BY class").fetchall()
-    classes = [{"class": each, "records": records, "bytes": size} for each, records, size in waiting]
-    return {"epoch": epoch, "lastSeq": last, "waiting": classes}
+        books = outbox_tables.load(database)
+    waiting = [
+        {
+            "epoch": epoch.name,
+            "class": epoch.record_class.word,
+            "start": epoch.start,
+            "accepted": epoch.accepted,
+            "dropped": epoch.dropped,
+            "records": epoch.held.rows,
+            "bytes": epoch.held.bytes,
+        }
+        for epoch in books.epochs.values()
+    ]
+    said = books.summary()
+    totals = {"accepted": said.accepted, "dropped": said.dropped_rows, "oldestUnixMs": said.oldest_unix_ms}
+    return {"start": said.start, "before": said.before, **totals, "waiting": waiting}
 
 
 def _versions() -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from agent import providers
 from agent.site import address
+from agent.telemetry.caps import caps
 from protos.errors import Rejected
 
 PREFIX = "LONGSHORE_AGENT_"
@@ -45,6 +46,7 @@ class AgentConfig:
     confirm_seconds: float = 10.0  # a new release must behave this long before it is kept
     trial_seconds: float = 60.0  # a new agent must be reached and answer this long before it is kept
     outbox_bytes: int = 0  # of disk, for telemetry that waits, at most; 0: as much as the fleet's settings say
+    outbox_caps: str = ""  # of it by class: see agent.telemetry.caps
     events_broker: str = ""  # mqtt://127.0.0.1:1883: events go there, for applications beside the box, and not up
     site_cache_listen: str = ""  # ADDRESS:PORT on the local network: this box hands out release files there
     site_cache_bytes: int = 4 << 30  # of disk, for files that it keeps for others, at most
@@ -85,6 +87,7 @@ def from_environment(environment: Mapping[str, str] = os.environ, **overrides: A
     config = replace(AgentConfig(), **values)
     _check_numbers(config)
     _check_site(config)
+    caps(config.outbox_caps, f"{PREFIX}OUTBOX_CAPS")
     if config.log_level.upper() not in LOG_LEVELS:
         raise Rejected(f"the log level must be one of {', '.join(LOG_LEVELS)}, not {config.log_level!r}")
     if config.provider not in providers.ALL:

@@ -285,12 +285,12 @@ class Node:
 
     def _report(self) -> SyncRequest:
         self._was_connected = self._sync.connected
-        epoch = self._disk.outbox.summary().epoch
+        start = self._disk.outbox.summary().start
         deployments, cameras = [*self._updater.reports(), *self._agent_update.reports()], self.captures.stats()
         tallies = {name: each.tally for name, each in self.board.shadows.items()}
         shadows = report.shadow_reports(self._shadows, tallies, self.board.shadow_trouble)
         problems, costs, proven = self._problems(), self.board.costs, self._trust.proven()
-        return report.request(self._box, epoch, deployments, cameras, problems, shadows, costs, proven)
+        return report.request(self._box, start, deployments, cameras, problems, shadows, costs, proven)
 
     def _problems(self) -> list[Problem]:
         found = [
@@ -302,7 +302,8 @@ class Node:
             *self._caching.problems(),
         ]
         found += [problem for problem in self._trust.problems() if problem.code not in {each.code for each in found}]
-        told = {"outbox": self._disk.outbox.summary().trouble, "state": self._disk.state.damaged}
+        outbox = self._disk.outbox.summary()
+        told = {"outbox": outbox.trouble or outbox.damaged, "state": self._disk.state.damaged}
         found += [Problem(code, sentence) for code, sentence in told.items() if sentence]
         found += [each for each in (self._renewal.problem, self._uptake.problem) if each is not None]
         return [*found, *(Problem("refused", sentence) for sentence in self._refused)]

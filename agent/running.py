@@ -24,6 +24,7 @@ from agent.inference import precision, runtime
 from agent.link.loop import kept
 from agent.node import Disk, Node
 from agent.supervise import first_of
+from agent.telemetry.caps import caps
 from agent.version import VERSION
 from agent.workers.settled import settle
 from protos.errors import Fatal, Rejected
@@ -31,10 +32,11 @@ from protos.errors import Fatal, Rejected
 log = logging.getLogger(__name__)
 
 
-def _outbox_bytes(config: AgentConfig, state: SqliteState) -> int:
-    """As it was before: a start must not drop what a wider quota let in."""
+def _outbox(config: AgentConfig, state: SqliteState) -> SqliteOutbox:
+    """Bounded as it was before: a start must not drop what a wider quota let in."""
     told = kept(state)
-    return config.outbox_bound(told.quotas.outbox_bytes if told else 0)
+    most = config.outbox_bound(told.quotas.outbox_bytes if told else 0)
+    return SqliteOutbox(config.state_dir / "outbox.db", most, caps(config.outbox_caps, "outbox caps"))
 
 
 async def _run(config: AgentConfig) -> None:
@@ -49,7 +51,7 @@ async def _run(config: AgentConfig) -> None:
     state = SqliteState(config.state_dir / "state.db", on_trial=on_trial)
     disk = Disk(
         state,
-        SqliteOutbox(config.state_dir / "outbox.db", _outbox_bytes(config, state)),
+        _outbox(config, state),
         DiskReleaseStore(config.state_dir),
         identity_directory,
         berths,

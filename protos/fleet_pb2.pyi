@@ -221,7 +221,7 @@ class SyncRequest(_message.Message):
     clock_unix_ms: _builtins.int
     """the box's own idea of now"""
     epoch: _builtins.str
-    """of the outbox"""
+    """the start of the agent, as its outbox names it"""
     silent_seconds: _builtins.int
     """from now on the box may be well and not be heard for so long; 0: three intervals"""
     @_builtins.property

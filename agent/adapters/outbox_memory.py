@@ -3,53 +3,67 @@
 from __future__ import annotations
 
 import secrets
-from bisect import bisect_right
+import time
+from bisect import bisect_left, bisect_right
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 
 from agent.telemetry import outbox
-from agent.telemetry.books import Books, Bounds, Summary
-from agent.telemetry.outbox import Taken
-from agent.telemetry.records import Draft, RecordClass, SeqRange, Waiting
+from agent.telemetry.books import Books, Bounds, Caps, Summary, Tally
+from agent.telemetry.outbox import Lane, Lanes, Sized, Taken
+from agent.telemetry.ranges import SeqRange
+from agent.telemetry.records import Draft, RecordClass
 
 BODY_SHARE = 0.6  # as that of a file
 UNLIMITED = Bounds(1 << 40)
 
 
 class MemoryRows:
-    """Rows in lists, by class, in order of their numbers (a Gap that grows comes back at its old place)."""
+    """Rows by epoch, in order of their numbers (a Gap that grows comes back at its old place)."""
 
     def __init__(self) -> None:
-        self._rows: dict[RecordClass, dict[int, bytes]] = {each: {} for each in RecordClass}
+        self._rows: dict[int, dict[int, tuple[int, bytes]]] = {}
 
-    def insert(self, record_class: RecordClass, seq: int, body: bytes) -> None:
-        self._rows[record_class][seq] = body
+    def insert(self, epoch_id: int, first: int, at_ms: int, bodies: Sequence[bytes]) -> None:
+        of_epoch = self._rows.setdefault(epoch_id, {})
+        of_epoch.update({first + index: (at_ms, body) for index, body in enumerate(bodies)})
 
-    def after(self, record_class: RecordClass, seq: int, limit: int) -> list[Waiting]:
-        of_class = self._rows[record_class]
-        numbers = sorted(of_class)
-        beyond = numbers[bisect_right(numbers, seq) :][: max(limit, 0)]
-        return [Waiting(record_class, number, of_class[number]) for number in beyond]
+    def bodies(self, epoch_id: int, first: int, last: int, limit: int) -> list[tuple[int, bytes]]:
+        of_epoch = self._rows.get(epoch_id, {})
+        return [(seq, of_epoch[seq][1]) for seq in self._within(epoch_id, first, last)[:limit]]
 
-    def remove(self, record_class: RecordClass, first: int, last: int) -> tuple[int, int]:
-        of_class = self._rows[record_class]
-        doomed = [number for number in of_class if first <= number <= last]
-        freed = sum(len(of_class.pop(number)) for number in doomed)
-        return len(doomed), freed
+    def sizes(self, epoch_id: int, first: int, last: int, limit: int) -> list[Sized]:
+        of_epoch = self._rows.get(epoch_id, {})
+        found = self._within(epoch_id, first, last)[:limit]
+        return [Sized(seq, of_epoch[seq][0], len(of_epoch[seq][1])) for seq in found]
+
+    def remove(self, epoch_id: int, first: int, last: int) -> tuple[int, int]:
+        of_epoch = self._rows.get(epoch_id, {})
+        doomed = self._within(epoch_id, first, last)
+        return len(doomed), sum(len(of_epoch.pop(seq)[1]) for seq in doomed)
+
+    def _within(self, epoch_id: int, first: int, last: int) -> list[int]:
+        numbers = sorted(self._rows.get(epoch_id, {}))
+        return numbers[bisect_left(numbers, first) : bisect_right(numbers, last)]
 
 
 class MemoryOutbox:
-    """See agent.telemetry.outbox.Outbox."""
+    """See agent.telemetry.outbox.Outbox. `names`: of epochs, for tests that want to know them."""
 
-    def __init__(self, bounds: Bounds = UNLIMITED, epoch: str = "") -> None:
+    def __init__(
+        self,
+        bounds: Bounds = UNLIMITED,
+        names: Callable[[], str] = lambda: secrets.token_hex(8),
+        unix: Callable[[], float] = time.time,
+    ) -> None:
         self.trouble = ""
         self._bounds = bounds
-        self._epoch = epoch or secrets.token_hex(8)
+        self._unix = unix
         self._rows = MemoryRows()
-        self._books = Books()
-        self._cursor: dict[RecordClass, int] = {}
+        self._books = Books(start=secrets.token_hex(8), names=names)
+        self._lanes = Lanes()
         self._lost: Counter[RecordClass] = Counter()
-        self._unforgotten: deque[SeqRange] = deque()
+        self._unforgotten: deque[tuple[str, Sequence[SeqRange]]] = deque()
         self._handlers: list[Callable[[], None]] = []
 
     def put(self, draft: Draft) -> None:
@@ -57,31 +71,48 @@ class MemoryOutbox:
             self._lost[draft.record_class] += 1
             return
         self._catch_up()
-        outbox.accept(self._rows, self._books, [draft], self._bounds)
+        outbox.accept(self._rows, self._books, [draft], self._bounds, self._now_ms())
         for handler in self._handlers:
             handler()
 
-    def forget(self, ranges: Sequence[SeqRange]) -> None:
-        self._unforgotten.extend(ranges)
+    async def accepted(self, *drafts: Draft) -> bool:
+        for draft in drafts:
+            self.put(draft)
+        return not self.trouble
+
+    def forget(self, epoch: str, ranges: Sequence[SeqRange]) -> None:
+        self._unforgotten.append((epoch, ranges))
         self._catch_up()
 
-    async def take(self, max_rows: int, max_bytes: int) -> Taken:
+    async def take(self, lane: Lane, max_rows: int, max_bytes: int) -> Taken:
         if self.trouble:
-            return Taken(self._epoch, ())
+            return Taken()
         self._catch_up()
-        taken = outbox.take(self._rows, self._books, self._cursor, max_rows, max_bytes)
-        return Taken(self._epoch, tuple(taken))
+        return outbox.take(self._rows, self._books, self._lanes, lane, max_rows, max_bytes)
+
+    def reconnected(self) -> None:
+        self._lanes.reconnected(self._books)
 
     async def settle(self) -> None:
         self._catch_up()
 
     def bound(self, max_bytes: int) -> None:
-        self._bounds = Bounds(int(max_bytes * BODY_SHARE))
-        if not self.trouble:
-            outbox.accept(self._rows, self._books, [], self._bounds)
+        self._bounds = Bounds(int(max_bytes * BODY_SHARE), self._bounds.caps)
+        self._catch_up()
+
+    def cap(self, caps: Caps) -> None:
+        """As a restart with other settings."""
+        self._bounds = Bounds(self._bounds.total_bytes, caps)
 
     def summary(self) -> Summary:
-        return self._books.summary(self._epoch, self.trouble)
+        return self._books.summary(self.trouble)
+
+    def tallies(self) -> Sequence[Tally]:
+        return [tally for name, tally in self._books.tallies().items() if self._books.told.get(name) != tally]
+
+    def told(self, tallies: Sequence[Tally]) -> None:
+        self._books.hear(tallies)
+        self._catch_up()
 
     def on_waiting(self, handler: Callable[[], None]) -> None:
         self._handlers.append(handler)
@@ -90,15 +121,25 @@ class MemoryOutbox:
         self._catch_up()
 
     def restart(self) -> None:
-        """As a new process would find it: what was taken is to be taken again."""
-        self._cursor = {}
-        self._books.open_gaps = {}
+        """As a new process would find it: another start, and what was taken is to be taken again."""
+        self._books.before, self._books.start = self._books.start, secrets.token_hex(8)
+        self._books.current, self._books.open_gaps = {}, {}
+        self._books.told, self._lanes = {}, Lanes()
 
     def _catch_up(self) -> None:
         if self.trouble:
             return
-        outbox.forget(self._rows, self._books, self._unforgotten)
+        for epoch, ranges in self._unforgotten:
+            outbox.forget(self._rows, self._books, epoch, ranges)
         self._unforgotten.clear()
+        now_ms = self._now_ms()
         for record_class, count in self._lost.items():
-            outbox.lose(self._rows, self._books, record_class, count, "writing failed")
+            outbox.lose(self._rows, self._books, record_class, count, "writing failed", now_ms)
         self._lost.clear()
+        outbox.expire(self._rows, self._books, self._bounds, now_ms, now_ms)
+        outbox.accept(self._rows, self._books, [], self._bounds, now_ms)
+        self._books.close()
+        self._lanes.keep(self._books)
+
+    def _now_ms(self) -> int:
+        return int(self._unix() * 1000)

@@ -2,12 +2,13 @@
 
 Rules that hold here:
 
-- the epoch is made with the file: a wiped box can't reuse numbers. A copied file goes on with the epoch and numbers of
-  its original, so a cloned box must join under a name of its own before it runs;
-- the file is bounded by max_page_count; a disk or file that is full, and any I/O error, stop writing for a second at a
-  time: what comes meanwhile is counted and declared, nothing raises, the process goes on;
+- each start of the agent has a name of its own and numbers from 1 in epochs of its own, so a wiped box can't reuse
+  numbers, and a copied disk does not from its next start on;
+- the file is bounded by max_page_count, below what was told and below its volume; a disk or file that is full, and any
+  I/O error, stop writing for a second at a time: what comes meanwhile is counted, in a file of its own as well, and
+  declared; nothing raises, the process goes on;
 - after a failed commit the file is opened again and asked whether that commit is in it: nothing is counted twice;
-- a damaged file is set aside (one is kept) and a new one with a new epoch begins with a Gap that says so;
+- a damaged file is set aside (one is kept) and a new one begins with a Gap that says so;
 - a writer that ends by a mistake of ours leaves nobody waiting, and `guard` raises what ended it.
 """
 
@@ -22,23 +23,30 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from agent.adapters.outbox_file import OutboxFile, Work
-from agent.telemetry.books import Summary
-from agent.telemetry.outbox import Taken
-from agent.telemetry.records import Draft, RecordClass, SeqRange
+from agent.adapters.outbox_refused import Loss
+from agent.telemetry.books import DEFAULT_CAPS, Caps, Summary, Tally
+from agent.telemetry.outbox import Lane, Taken
+from agent.telemetry.ranges import SeqRange
+from agent.telemetry.records import Draft
 
-COMMIT_SECONDS = 0.03  # one fsync for all that comes within; what a power cut may take
+COMMIT_SECONDS = 0.03  # one fsync for all that comes within
+ENOUGH = 256  # records for which an fsync is worth its time at once
 RETRY_SECONDS = 1.0  # between tries to write again
 MAX_QUEUED = 20_000  # records before the writer; more come only while the disk hangs
 WHILE_STUCK = "the outbox could not be written"
 OVERRUN = "records came faster than the disk could write them"
+
+_T = TypeVar("_T")
 
 log = logging.getLogger(__name__)
 
 
 @dataclass
 class _Take:
+    lane: Lane
     max_rows: int
     max_bytes: int
     answer: asyncio.Future[Taken]
@@ -49,11 +57,14 @@ class _Inbox:
     """What the event loop wants from the writer."""
 
     drafts: list[Draft] = field(default_factory=list)
-    forgotten: list[SeqRange] = field(default_factory=list)
+    forgotten: list[tuple[str, SeqRange]] = field(default_factory=list)
     takes: list[_Take] = field(default_factory=list)
     settles: list[asyncio.Future[None]] = field(default_factory=list)
-    overrun: Counter[tuple[RecordClass, str]] = field(default_factory=Counter)
+    accepts: list[asyncio.Future[bool]] = field(default_factory=list)  # who wants to know what became of drafts
+    overrun: Counter[Loss] = field(default_factory=Counter)
+    told: tuple[Tally, ...] = ()
     max_bytes: int = 0  # a new bound; 0: none
+    reconnected: bool = False
     closing: bool = False
 
     @property
@@ -62,19 +73,28 @@ class _Inbox:
         return bool(self.takes or self.settles or self.closing)
 
     @property
+    def ripe(self) -> bool:
+        """Waiting for more is worth nothing."""
+        return self.urgent or len(self.drafts) >= ENOUGH
+
+    @property
     def anything(self) -> bool:
-        return bool(self.drafts or self.forgotten or self.max_bytes or self.urgent)
+        return bool(self.drafts or self.forgotten or self.accepts or self.max_bytes or self.urgent)
 
 
 class SqliteOutbox:
     """See agent.telemetry.outbox.Outbox. Made and used in one event loop; `start` first."""
 
-    def __init__(self, path: Path, max_bytes: int, commit_seconds: float = COMMIT_SECONDS) -> None:
-        self._file = OutboxFile(path, max_bytes)
+    def __init__(
+        self, path: Path, max_bytes: int, caps: Caps = DEFAULT_CAPS, commit_seconds: float = COMMIT_SECONDS
+    ) -> None:
+        self._file = OutboxFile(path, max_bytes, caps)
         self._commit_seconds = commit_seconds
         self._inbox = _Inbox()
         self._ready = threading.Condition()
-        self._summary = Summary("", 0, {}, {})
+        self._summary = Summary("", "", 0, {}, {})
+        self._tallies: tuple[Tally, ...] = ()
+        self._told: dict[str, Tally] = {}
         self._trouble = ""
         self._retry_at = 0.0  # monotonic; no write before
         self._handlers: list[Callable[[], None]] = []
@@ -97,25 +117,43 @@ class SqliteOutbox:
 
     def put(self, draft: Draft) -> None:
         with self._ready:
-            if len(self._inbox.drafts) >= MAX_QUEUED:
-                self._inbox.overrun[draft.record_class, OVERRUN] += 1
-                return
-            self._inbox.drafts.append(draft)
+            self._put(draft)
             self._ready.notify()
 
-    def forget(self, ranges: Sequence[SeqRange]) -> None:
-        with self._ready:
-            self._inbox.forgotten.extend(ranges)
-            self._ready.notify()
+    def _put(self, draft: Draft) -> bool:
+        if len(self._inbox.drafts) >= MAX_QUEUED:
+            self._inbox.overrun[Loss(draft.record_class, OVERRUN)] += 1
+            return False
+        self._inbox.drafts.append(draft)
+        return True
 
-    async def take(self, max_rows: int, max_bytes: int) -> Taken:
+    async def accepted(self, *drafts: Draft) -> bool:
         if self._ended.done():
-            return Taken(self._summary.epoch, ())
+            return False
+        done: asyncio.Future[bool] = self._loop.create_future()
+        with self._ready:
+            room = not [draft for draft in drafts if not self._put(draft)]
+            self._inbox.accepts.append(done)
+            self._ready.notify()
+        return await done and room
+
+    def forget(self, epoch: str, ranges: Sequence[SeqRange]) -> None:
+        with self._ready:
+            self._inbox.forgotten.extend((epoch, each) for each in ranges)
+            self._ready.notify()
+
+    async def take(self, lane: Lane, max_rows: int, max_bytes: int) -> Taken:
+        if self._ended.done():
+            return Taken()
         answer: asyncio.Future[Taken] = self._loop.create_future()
         with self._ready:
-            self._inbox.takes.append(_Take(max_rows, max_bytes, answer))
+            self._inbox.takes.append(_Take(lane, max_rows, max_bytes, answer))
             self._ready.notify()
         return await answer
+
+    def reconnected(self) -> None:
+        with self._ready:
+            self._inbox.reconnected = True
 
     async def settle(self) -> None:
         if self._ended.done():
@@ -133,6 +171,16 @@ class SqliteOutbox:
 
     def summary(self) -> Summary:
         return self._summary
+
+    def tallies(self) -> Sequence[Tally]:
+        return [tally for tally in self._tallies if self._told.get(tally.epoch) != tally]
+
+    def told(self, tallies: Sequence[Tally]) -> None:
+        here = {tally.epoch for tally in self._tallies}
+        self._told = {epoch: tally for epoch, tally in self._told.items() if epoch in here}
+        self._told.update({tally.epoch: tally for tally in tallies})
+        with self._ready:
+            self._inbox.told = tuple(self._told.values())
 
     def on_waiting(self, handler: Callable[[], None]) -> None:
         self._handlers.append(handler)
@@ -162,33 +210,37 @@ class SqliteOutbox:
         """Wait for work, then a little longer for more of it, unless somebody waits for the result."""
         with self._ready:
             self._ready.wait_for(lambda: self._inbox.anything, timeout=RETRY_SECONDS if self._file.owes else None)
-            self._ready.wait_for(lambda: self._inbox.urgent, timeout=self._commit_seconds)
+            self._ready.wait_for(lambda: self._inbox.ripe, timeout=self._commit_seconds)
             inbox, self._inbox = self._inbox, _Inbox()
             return inbox
 
     def _turn(self, inbox: _Inbox) -> None:
         if inbox.max_bytes:
             self._file.bound(inbox.max_bytes)
-        takes = [(each.max_rows, each.max_bytes) for each in inbox.takes]
+        if inbox.reconnected:
+            self._file.reconnected()
+        takes = [(each.lane, each.max_rows, each.max_bytes) for each in inbox.takes]
         at_once = bool(inbox.settles or inbox.closing)
-        work = Work(inbox.drafts, inbox.forgotten, takes, inbox.overrun, at_once)
-        if self._trouble and time.monotonic() < self._retry_at and not inbox.closing:
+        work = Work(inbox.drafts, inbox.forgotten, takes, inbox.overrun, inbox.told, at_once)
+        stuck, taken = bool(self._trouble), None
+        if stuck and time.monotonic() < self._retry_at and not inbox.closing:
             self._file.owe(work, WHILE_STUCK)
-            taken = self._nothing(work.takes)
         else:
             taken = self._write(work)
-        self._tell(self._answer, inbox, taken, bool(work.drafts))
+        self._tell(self._answer, inbox, taken, bool(work.drafts or stuck))
 
-    def _write(self, work: Work) -> list[Taken]:
+    def _write(self, work: Work) -> list[Taken] | None:
+        """None: it could not be."""
         try:
             taken = self._file.apply(work)
         except (sqlite3.Error, OSError) as error:
             self._stumble(error)
-            return self._nothing(work.takes)
+            return None
         if self._trouble:
             log.warning("the outbox can be written again")
             self._trouble = ""
-        self._summary = self._file.books.summary(self._file.epoch)
+        self._summary = self._file.books.summary(damaged=self._file.damaged)
+        self._tallies = tuple(self._file.books.tallies().values())
         return taken
 
     def _stumble(self, error: Exception) -> None:
@@ -199,22 +251,19 @@ class SqliteOutbox:
         self._retry_at = time.monotonic() + RETRY_SECONDS
         self._summary = replace(self._summary, trouble=self._trouble)
 
-    def _nothing(self, takes: Sequence[object]) -> list[Taken]:
-        return [Taken(self._summary.epoch, ()) for _ in takes]
-
     def _tell(self, handler: Callable[..., None], *arguments: object) -> None:
         try:
             self._loop.call_soon_threadsafe(handler, *arguments)
         except RuntimeError:
             log.debug("the event loop has ended before the outbox")
 
-    def _answer(self, inbox: _Inbox, taken: list[Taken], more: bool) -> None:  # noqa: FBT001 - a callback
-        for take, rows in zip(inbox.takes, taken, strict=True):
-            if not take.answer.done():
-                take.answer.set_result(rows)
+    def _answer(self, inbox: _Inbox, taken: list[Taken] | None, more: bool) -> None:  # noqa: FBT001 - a callback
+        for take, rows in zip(inbox.takes, taken or [Taken() for _ in inbox.takes], strict=True):
+            _set(take.answer, rows)
         for settle in inbox.settles:
-            if not settle.done():
-                settle.set_result(None)
+            _set(settle, None)
+        for accept in inbox.accepts:
+            _set(accept, taken is not None)
         if more:
             for handler in self._handlers:
                 handler()
@@ -225,4 +274,10 @@ class SqliteOutbox:
         with self._ready:
             left, self._inbox = self._inbox, _Inbox()
         for each in (inbox, left):
-            self._answer(each, self._nothing(each.takes), False)
+            self._answer(each, None, False)
+
+
+def _set(future: asyncio.Future[_T], value: _T) -> None:
+    """Unless whoever waited gave up."""
+    if not future.done():
+        future.set_result(value)

@@ -132,7 +132,7 @@ def uninstall(box: Box, state_dir: Path, *, keep_state: bool) -> list[str]:
 
 def _check_state(state_dir: Path) -> None:
     """A folder that is no agent's is not removed, whoever named it. Raises Rejected."""
-    known = {"identity", "state.db", "outbox.db", "blobs", "lock"}
+    known = {"identity", "state.db", "outbox.db", "outbox.refused", "blobs", "lock"}
     there = {path.name for path in state_dir.iterdir()}
     if there and not there & known:
         raise Rejected(f"{state_dir} does not look like an agent's state; remove it yourself if it is")

@@ -2,10 +2,10 @@
 
 A record has a class, which says what is dropped first when the outbox is full, lowest first:
 
-    frame      a sampled result; many of them, each alone worth little
-    node       CPU, memory, disk
-    camera     a change of a camera's state
-    outcomes   how the frames of a window ended; sums depend on every one of them
+    debug      a sampled frame in which nothing was found
+    metric     how the frames of a window ended; CPU, memory, disk
+    detection  a sampled frame with boxes, or one in which something happened
+    alarm      a change of a camera's state
     gap        records that were dropped; never dropped itself
 
 A body is a serialised Record without its number, which it gets when it goes out.
@@ -16,14 +16,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 from google.protobuf.message import DecodeError
 
+from agent.telemetry.ranges import SeqRange
 from agent.types import CameraState, Finished, Happening, Tap
 from protos import telemetry_pb2 as wire
 from protos.errors import Rejected
 from protos.ids import CameraName
 from protos.outcomes import Stage
+
+if TYPE_CHECKING:
+    from agent.telemetry.books import Tally
 
 MAX_BOXES = 300  # of one frame: keeps a record under 16 KiB
 MAX_REASON = 300  # characters of a sentence
@@ -34,10 +39,10 @@ DAMAGED = "the record was damaged on the box's disk"
 class RecordClass(IntEnum):
     """Stored as its number; a greater one is kept longer."""
 
-    FRAME = 1
-    NODE = 2
-    CAMERA = 3
-    OUTCOMES = 4
+    DEBUG = 1
+    METRIC = 2
+    DETECTION = 3
+    ALARM = 4
     GAP = 5
 
     @property
@@ -100,21 +105,20 @@ class NodeStats:
 
 @dataclass(frozen=True)
 class Gap:
-    """Records that were dropped: `dropped` of this class, all numbered within [first, last]."""
+    """Records that were dropped: `dropped` of this class and epoch, all numbered within [first, last]."""
 
     record_class: RecordClass
     first: int
     last: int
     dropped: int
     reason: str
-
-
-SeqRange = tuple[int, int]  # both ends included
+    epoch: str = ""  # "": the Gap's own
+    lower_bound: bool = False  # at least so many
 
 
 @dataclass(frozen=True)
 class Ack:
-    """What the control plane has stored."""
+    """What need not be sent again: it is stored, or a stored Gap declares it dropped."""
 
     epoch: str
     ranges: tuple[SeqRange, ...]
@@ -142,7 +146,8 @@ def frame(finished: Finished) -> Draft:
         frame_seq=finished.seq,
         happened=map(_happening, finished.happened),
     )
-    return _draft(RecordClass.FRAME, wire.Record(frame=result))
+    found = RecordClass.DETECTION if boxes or finished.happened else RecordClass.DEBUG
+    return _draft(found, wire.Record(frame=result))
 
 
 def _happening(happening: Happening) -> wire.Happening:
@@ -169,7 +174,7 @@ def outcomes(window: OutcomeWindow) -> Draft:
         uplink_bytes=window.uplink_bytes,
         stages={stage.value: seconds for stage, seconds in window.stages.items()},
     )
-    return _draft(RecordClass.OUTCOMES, wire.Record(outcomes=counts))
+    return _draft(RecordClass.METRIC, wire.Record(outcomes=counts))
 
 
 def _latencies(latencies: Latencies) -> wire.Latencies:
@@ -178,7 +183,7 @@ def _latencies(latencies: Latencies) -> wire.Latencies:
 
 def camera_health(camera: CameraName, state: CameraState, reason: str, at_unix_ms: int) -> Draft:
     health = wire.CameraHealth(camera=camera, state=state, reason=reason[:MAX_REASON], at_unix_ms=at_unix_ms)
-    return _draft(RecordClass.CAMERA, wire.Record(camera=health))
+    return _draft(RecordClass.ALARM, wire.Record(camera=health))
 
 
 def node_stats(stats: NodeStats, waiting: int, dropped: int, at_unix_ms: int) -> Draft:
@@ -191,7 +196,7 @@ def node_stats(stats: NodeStats, waiting: int, dropped: int, at_unix_ms: int) ->
         outbox_waiting=waiting,
         outbox_dropped=dropped,
     )
-    return _draft(RecordClass.NODE, wire.Record(node=body))
+    return _draft(RecordClass.METRIC, wire.Record(node=body))
 
 
 def gap(hole: Gap) -> bytes:
@@ -202,13 +207,42 @@ def gap(hole: Gap) -> bytes:
         last_seq=hole.last,
         dropped=hole.dropped,
         reason=hole.reason[:MAX_REASON],
+        epoch=hole.epoch,
+        lower_bound=hole.lower_bound,
     )
     return wire.Record(gap=body).SerializeToString()
 
 
-def batch(epoch: str, rows: Iterable[Waiting]) -> bytes:
+def batch(
+    epoch: str,
+    rows: Iterable[Waiting],
+    *,
+    historical: bool = False,
+    start: str = "",
+    before: str = "",
+    tallies: Iterable[Tally] = (),
+) -> bytes:
     """The payload of one TelemetryBatch; when it is sent is put behind it, by `stamped`."""
-    return wire.TelemetryBatch(epoch=epoch, records=[_numbered(row) for row in rows]).SerializeToString()
+    message = wire.TelemetryBatch(
+        epoch=epoch,
+        records=[_numbered(row) for row in rows],
+        historical=historical,
+        start=start,
+        before=before,
+        tallies=[_tally(each) for each in tallies],
+    )
+    return message.SerializeToString()
+
+
+def _tally(tally: Tally) -> wire.Tally:
+    return wire.Tally(
+        epoch=tally.epoch,
+        record_class=tally.word,
+        accepted=tally.accepted,
+        waiting=tally.waiting,
+        dropped=tally.dropped,
+        oldest_unix_ms=tally.oldest_unix_ms,
+    )
 
 
 def stamped(payload: bytes, unix_ms: int) -> bytes:
@@ -222,7 +256,8 @@ def ack(payload: bytes) -> Ack:
         message = wire.TelemetryAck.FromString(payload)
     except DecodeError as error:
         raise Rejected("a message on the ack topic is no TelemetryAck; it was ignored") from error
-    ranges = ((item.first, min(item.last, MAX_SEQ)) for item in message.stored)
+    told = [(1, message.up_to), *((item.first, item.last) for item in message.stored)]
+    ranges = ((first, min(last, MAX_SEQ)) for first, last in told)
     return Ack(message.epoch, tuple((first, last) for first, last in ranges if first <= last))
 
 

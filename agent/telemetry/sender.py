@@ -13,12 +13,13 @@ from dataclasses import dataclass
 
 from agent.ports import Clock, TelemetryOut
 from agent.telemetry import records
-from agent.telemetry.outbox import Outbox
+from agent.telemetry.outbox import Lane, Outbox
 from agent.telemetry.window import Flight, Window, backoff
 from protos.errors import LongshoreError, Rejected
 
 MOST_RECORDS = 100  # of one batch
 MOST_BYTES = 64 << 10  # of one batch; brokers on small machines refuse more than a few hundred KiB
+MOST_TALLIES = 16  # of one batch
 PUBLISH_FAILED_FIRST = 0.5  # seconds until the next try after the transport refused
 PUBLISH_FAILED_LONGEST = 15.0
 
@@ -45,7 +46,6 @@ class Sender:
         self._chance = chance
         self._window = Window(chance)
         self._out: TelemetryOut | None = None
-        self._epoch = ""
         self._failures = 0
         self._quiet_until = float("-inf")  # monotonic
         self._changed = asyncio.Event()
@@ -85,14 +85,21 @@ class Sender:
         return True
 
     async def _next(self) -> Flight | None:
-        taken = await self._outbox.take(MOST_RECORDS, MOST_BYTES)
-        if taken.epoch != self._epoch:
-            self._window.clear()
-            self._epoch = taken.epoch
-        if not taken.rows:
-            return None
-        payload = records.batch(taken.epoch, taken.rows)
-        return self._window.add(payload, (row.seq for row in taken.rows), self._clock.monotonic())
+        for lane in Lane:
+            taken = await self._outbox.take(lane, MOST_RECORDS, MOST_BYTES)
+            if taken.rows:
+                tallies = tuple(self._outbox.tallies()[:MOST_TALLIES])
+                payload = records.batch(
+                    taken.epoch,
+                    taken.rows,
+                    historical=taken.historical,
+                    start=taken.start,
+                    before=taken.before,
+                    tallies=tallies,
+                )
+                seqs = (row.seq for row in taken.rows)
+                return self._window.add(taken.epoch, payload, seqs, self._clock.monotonic(), tallies)
+        return None
 
     async def _send(self, out: TelemetryOut, flight: Flight) -> None:
         self.counts.repeated += flight.tries > 0
@@ -133,12 +140,11 @@ class Sender:
         except Rejected as error:
             log.warning("%s", error)
             return
-        if ack.epoch != self._epoch:
-            return
         self.counts.acknowledged += 1
-        self._window.acknowledged(ack.ranges)
+        for flight in self._window.acknowledged(ack.epoch, ack.ranges):
+            self._outbox.told(flight.tallies)
         self._window.revive(self._clock.monotonic())
-        self._outbox.forget(ack.ranges)
+        self._outbox.forget(ack.epoch, ack.ranges)
         self._changed.set()
 
     def hurry(self) -> None:
@@ -149,5 +155,6 @@ class Sender:
 
     def _connection(self, up: bool) -> None:  # noqa: FBT001 - a callback
         if up:
+            self._outbox.reconnected()
             self.hurry()
         self._changed.set()

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from agent.telemetry.records import SeqRange
+from agent.telemetry.books import Tally
+from agent.telemetry.ranges import SeqRange
 
 FIRST_BACKOFF = 2.0  # seconds; ingest acknowledges within one when all is well
 LONGEST_BACKOFF = 30.0
@@ -21,9 +22,11 @@ JITTER = 0.5  # of the back-off, up or down
 class Flight:
     """One batch in the air."""
 
+    epoch: str
     payload: bytes
     missing: set[int]  # numbers not yet acknowledged
     again_at: float  # monotonic
+    tallies: tuple[Tally, ...] = ()  # that it carries
     tries: int = 0
 
 
@@ -47,9 +50,11 @@ class Window:
         """When something has to be sent again."""
         return min((flight.again_at for flight in self._flights), default=None)
 
-    def add(self, payload: bytes, seqs: Iterable[int], now: float) -> Flight:
+    def add(
+        self, epoch: str, payload: bytes, seqs: Iterable[int], now: float, tallies: tuple[Tally, ...] = ()
+    ) -> Flight:
         """A new batch, to be sent now."""
-        flight = Flight(payload, set(seqs), now)
+        flight = Flight(epoch, payload, set(seqs), now, tallies)
         self._flights.append(flight)
         return flight
 
@@ -63,11 +68,14 @@ class Window:
         flight.again_at = now + backoff(flight.tries, self.chance())
         flight.tries += 1
 
-    def acknowledged(self, ranges: Iterable[SeqRange]) -> None:
+    def acknowledged(self, epoch: str, ranges: Iterable[SeqRange]) -> list[Flight]:
+        """Batches of which nothing is missing any more."""
+        of_epoch = [flight for flight in self._flights if flight.epoch == epoch]
         for first, last in ranges:
-            for flight in self._flights:
+            for flight in of_epoch:
                 flight.missing = {seq for seq in flight.missing if not first <= seq <= last}
         self._flights = [flight for flight in self._flights if flight.missing]
+        return [flight for flight in of_epoch if not flight.missing]
 
     def revive(self, now: float) -> None:
         """Somebody answers again: what has waited long goes out now.
@@ -82,10 +90,6 @@ class Window:
         """The way is open again: everything may go out at once."""
         for flight in self._flights:
             flight.again_at, flight.tries = now, 0
-
-    def clear(self) -> None:
-        """These numbers mean nothing any more (another epoch)."""
-        self._flights = []
 
 
 def backoff(tries: int, chance: float, first: float = FIRST_BACKOFF, longest: float = LONGEST_BACKOFF) -> float:

@@ -16,6 +16,11 @@ SLOW_DOWN = "300ms"  # what the switch adds: above the usual deadline of 250 ms
 MOST_LOSSES = 3  # told of one box
 ROOM = "for longer outages give the box a larger LONGSHORE_AGENT_OUTBOX_BYTES and room on its disk"
 _RECORDS = {
+    "alarm": ("alarm", "alarms"),
+    "detection": ("detection", "detections"),
+    "metric": ("measurement", "measurements"),
+    "debug": ("frame without a find", "frames without a find"),
+    # as agents before 0.2 name them
     "frame": ("detection", "detections"),
     "outcomes": ("count of outcomes", "counts of outcomes"),
     "camera": ("camera state", "camera states"),

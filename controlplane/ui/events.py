@@ -29,7 +29,17 @@ KINDS = (
     ("change", "who changed what"),
 )
 SPANS = (("1h", "the last hour"), ("24h", "the last day"), ("7d", "the last week"), ("30d", "the last month"))
-LOST = {"frame": "detection", "outcomes": "outcome count", "camera": "camera state", "node": "measurement"}
+LOST = {
+    "alarm": "alarm",
+    "detection": "detection",
+    "metric": "measurement",
+    "debug": "frame without a find",
+    # as agents before 0.2 name them
+    "frame": "detection",
+    "outcomes": "outcome count",
+    "camera": "camera state",
+    "node": "measurement",
+}
 MOST_TAGS = 6
 
 

@@ -25,6 +25,7 @@ from agent.config import AgentConfig
 from agent.identity.store import Identity, Membership
 from agent.node import Disk, Node
 from agent.telemetry import records
+from agent.telemetry.outbox import Lane
 from agent.types import Tap
 from controlplane.fleet import wire as fleet_wire
 from controlplane.ingest import wire as ingest_wire
@@ -93,7 +94,7 @@ def desired(fleet: SimFleet, spec: dict[str, Any]) -> DesiredState:
 async def stored(fleet: SimFleet, node: Node) -> list[dict[str, Any]]:
     """What the control plane tells of all that the box has put into its outbox, oldest first."""
     await node._disk.outbox.settle()
-    taken = await node._disk.outbox.take(10_000, 1 << 24)
+    taken = await node._disk.outbox.take(Lane.LIVE, 10_000, 1 << 24)
     batch = ingest_wire.batch(QUAY, records.batch(taken.epoch, taken.rows), fleet.now_ms)
     assert batch.refused == ()
     IngestService(fleet.database, fleet.clock).store([batch])

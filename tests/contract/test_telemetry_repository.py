@@ -29,7 +29,7 @@ from protos.outcomes import Outcome
 from tests.sim.clock import FakeClock
 from tests.sim.fleet import SimFleet
 from tests.sim.stored import stored
-from tests.sim.telemetry import TAP, draft, finished
+from tests.sim.telemetry import TAP, draft, finished, stats
 
 NODE = NodeId("quay-1")
 BIG = 2**63 - 1
@@ -65,7 +65,7 @@ def window(end_ms: int, due: int) -> records.Draft:
 
 
 def test_telemetry_is_stored_once_however_often_it_comes(store: Store) -> None:
-    first = batch((1, draft(number=1)), (2, draft(RecordClass.NODE)), (3, draft(RecordClass.CAMERA)))
+    first = batch((1, draft(number=1)), (2, stats()), (3, draft(RecordClass.ALARM)))
     for _ in range(3):
         store.ingest.store([first, first])
     assert stored(store.fleet.database, NODE, "e1") == (3, 0)
@@ -210,11 +210,12 @@ def test_the_newest_figures_of_each_box(store: Store) -> None:
 
 
 def test_declared_drops_are_summed(store: Store) -> None:
-    gaps = [records.Draft(RecordClass.GAP, records.gap(Gap(RecordClass.FRAME, 1, 9, lost, "full"))) for lost in (4, 5)]
+    holes = [Gap(RecordClass.DETECTION, 1, 9, lost, "full") for lost in (4, 5)]
+    gaps = [records.Draft(RecordClass.GAP, records.gap(each)) for each in holes]
     store.ingest.store([batch((10, gaps[0]), (11, gaps[1]))])
     assert stored(store.fleet.database, NODE, "e1") == (2, 9)
     (lost,) = store.insights.lost()
-    assert (lost.node, lost.record_class, lost.reason, lost.records, lost.at_ms) == (NODE, "frame", "full", 9, NOW)
+    assert (lost.node, lost.record_class, lost.reason, lost.records, lost.at_ms) == (NODE, "detection", "full", 9, NOW)
     assert store.insights.lost("quay-2") == []
 
 
@@ -241,7 +242,7 @@ def test_writers_that_store_the_same_at_once_do_not_stand_in_each_others_way(sto
 
 
 def test_old_rows_can_be_swept(store: Store) -> None:
-    store.ingest.store([batch((1, draft()), (2, draft(RecordClass.OUTCOMES)))])
+    store.ingest.store([batch((1, draft()), (2, draft(RecordClass.METRIC)))])
     store.fleet.clock.tick(8 * 86_400)
     store.ingest.store([batch((3, draft(number=3)))])
     assert [store.ingest.sweep() for _ in range(2)] == [2, 0]

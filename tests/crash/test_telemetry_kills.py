@@ -23,6 +23,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from agent.adapters import outbox_tables
 from controlplane import tables
 from controlplane.db import Database
 from controlplane.trust.domain import CONTROL_PLANE_USER
@@ -210,9 +211,8 @@ def _dirty(stage: Stage) -> bool:
 def equation(stage: Stage) -> int:
     """accepted = stored + declared dropped + waiting, by the outbox's own books and the database; declared dropped."""
     with sqlite3.connect(stage.folder / "box" / "outbox.db") as outbox:
-        epoch, accepted = outbox.execute("SELECT epoch, last_seq FROM books").fetchone()
-        waiting = outbox.execute("SELECT count(*) FROM waiting").fetchone()[0]
+        said = outbox_tables.load(outbox).summary()
     outbox.close()
-    rows, dropped = stored(stage.database, NODE, epoch)
-    assert accepted == rows + dropped + waiting
+    rows, dropped = stored(stage.database, NODE)
+    assert said.accepted == rows + dropped + said.waiting_rows
     return dropped

@@ -45,17 +45,22 @@ def finished(
     return Finished(**{**values, **other})  # type: ignore[arg-type]  # a test's shorthand
 
 
-def draft(record_class: RecordClass = RecordClass.FRAME, number: int = 1) -> Draft:
+def draft(record_class: RecordClass = RecordClass.DETECTION, number: int = 1) -> Draft:
     """A record of the class; `number` tells them apart."""
     made: dict[RecordClass, Callable[[], Draft]] = {
-        RecordClass.FRAME: lambda: records.frame(finished(number)),
-        RecordClass.NODE: lambda: records.node_stats(NodeStats(0.5, 1, 2), 0, 0, number),
-        RecordClass.CAMERA: lambda: records.camera_health(TAP.camera, CameraState.RUNNING, "", number),
-        RecordClass.OUTCOMES: lambda: records.outcomes(
+        RecordClass.DEBUG: lambda: records.frame(finished(number, boxes=())),
+        RecordClass.METRIC: lambda: records.outcomes(
             OutcomeWindow(TAP, number, number + 1, {Outcome.OK_LOCAL: 1}, Latencies((0, 1), 0.001))
         ),
+        RecordClass.DETECTION: lambda: records.frame(finished(number)),
+        RecordClass.ALARM: lambda: records.camera_health(TAP.camera, CameraState.RUNNING, "", number),
     }
     return made[record_class]()
+
+
+def stats(number: int = 1) -> Draft:
+    """What a box tells of itself."""
+    return records.node_stats(NodeStats(0.5, 1, 2), 0, 0, number)
 
 
 @dataclass
@@ -64,6 +69,7 @@ class Oracle:
 
     stored: dict[tuple[str, int], wire.Record] = field(default_factory=dict)
     received: int = 0
+    tallies: dict[str, wire.Tally] = field(default_factory=dict)  # the last of each epoch
 
     def take(self, payload: bytes) -> wire.TelemetryAck:
         batch = wire.TelemetryBatch.FromString(payload)
@@ -71,6 +77,7 @@ class Oracle:
             self.received += 1
             known = self.stored.setdefault((batch.epoch, record.seq), record)
             assert known == record, "one number, two contents"
+        self.tallies.update({tally.epoch: tally for tally in batch.tallies})
         seqs = sorted(record.seq for record in batch.records)
         return wire.TelemetryAck(epoch=batch.epoch, stored=[wire.SeqRange(first=seq, last=seq) for seq in seqs])
 
@@ -78,6 +85,17 @@ class Oracle:
         """Dropped records by class, as stored Gaps say."""
         gaps = [record.gap for record in self.stored.values() if record.WhichOneof("body") == "gap"]
         return sum((Counter({gap.record_class: gap.dropped}) for gap in gaps), Counter())
+
+    def numbers(self, epoch: str) -> set[int]:
+        """Of an epoch: stored, or declared dropped; each once."""
+        found = {seq for name, seq in self.stored if name == epoch}
+        for record in self.bodies("gap"):
+            if record.gap.epoch == epoch:
+                dropped = set(range(record.gap.first_seq, record.gap.last_seq + 1))
+                assert record.gap.dropped == len(dropped), "a Gap that is not exact"
+                assert not dropped & found, "a record that is stored and declared dropped, or declared twice"
+                found |= dropped
+        return found
 
     def bodies(self, kind: str) -> list[wire.Record]:
         return [record for record in self.stored.values() if record.WhichOneof("body") == kind]

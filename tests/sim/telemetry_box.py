@@ -51,9 +51,18 @@ async def produce(folder: Path, outbox: SqliteOutbox, burst: int) -> None:
                 outbox.put(records.frame(stamped))
             await outbox.settle()
             os.write(ledger, f"{run} {number}\n".encode())
-        (folder / "waiting").write_text(str(outbox.summary().waiting_rows))
-        (folder / "dropped").write_text(str(outbox.summary().dropped_rows))
+        said = outbox.summary()
+        if not said.trouble:
+            tell(folder / "dropped", said.dropped_rows)
+            tell(folder / "waiting", said.waiting_rows)
         await asyncio.sleep(BURST)
+
+
+def tell(file: Path, number: int) -> None:
+    """Whole, or as it was: this process may be killed at any moment."""
+    fresh = file.with_suffix(".fresh")
+    fresh.write_text(str(number))
+    fresh.replace(file)
 
 
 def _next_run(folder: Path) -> int:

@@ -29,7 +29,7 @@ def seen(house: SimControlPlane, quay: str) -> None:
     crowds = ((BOAT, TRUCK), (TRUCK,), ())
     rows = [
         Waiting(
-            RecordClass.FRAME,
+            RecordClass.DETECTION,
             n,
             records.frame(
                 finished(

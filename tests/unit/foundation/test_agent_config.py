@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from agent.config import AgentConfig, from_environment
+from agent.telemetry.books import SHARES, Caps
+from agent.telemetry.caps import caps
+from agent.telemetry.records import RecordClass
 from protos.errors import Rejected
 
 
@@ -56,3 +59,17 @@ def test_an_address_of_six_is_told_as_urls_want_it() -> None:
 )
 def test_an_outbox_keeps_within_what_box_and_fleet_allow(told: int, quota: int, bound: int) -> None:
     assert AgentConfig(outbox_bytes=told).outbox_bound(quota) == bound
+
+
+def test_classes_of_telemetry_may_be_told_their_share_and_age() -> None:
+    told = caps("debug=10%/12h, alarm=50%/30d", "K")
+    assert (told.shares[RecordClass.DEBUG], told.ages[RecordClass.DEBUG]) == (0.1, 43_200)
+    assert (told.shares[RecordClass.ALARM], told.ages[RecordClass.ALARM]) == (0.5, 30 * 86_400)
+    assert told.shares[RecordClass.METRIC] == SHARES[RecordClass.METRIC]
+    assert caps("", "K") == Caps()
+
+
+@pytest.mark.parametrize("text", ["debug", "gap=10%/1d", "debug=0%/1d", "debug=101%/1d", "debug=10%/1w", "x=1%/1d"])
+def test_a_cap_that_makes_no_sense_is_named(text: str) -> None:
+    with pytest.raises(Rejected, match=r"LONGSHORE_AGENT_OUTBOX_CAPS: .* must be like debug=30%/7d"):
+        from_environment({"LONGSHORE_AGENT_OUTBOX_CAPS": text})

@@ -28,7 +28,7 @@ from protos.outcomes import Outcome
 from protos.topics import Channel
 from tests.sim.ingest import Plane
 from tests.sim.stored import stored
-from tests.sim.telemetry import TAP, draft, finished
+from tests.sim.telemetry import TAP, draft, finished, stats
 
 ALL = Wanted(0, 1 << 62)
 
@@ -37,7 +37,7 @@ Row = TypeVar("Row", bound=tables.RecordColumns)
 
 def batch(*numbers: int, epoch: str = "e1") -> bytes:
     """Frames under these numbers, exactly as a box sends them."""
-    rows = [Waiting(RecordClass.FRAME, number, draft(RecordClass.FRAME, number).body) for number in numbers]
+    rows = [Waiting(RecordClass.DETECTION, number, draft(RecordClass.DETECTION, number).body) for number in numbers]
     return records.batch(epoch, rows)
 
 
@@ -68,7 +68,7 @@ def test_the_same_records_again_are_stored_once_and_acknowledged_again(plane: Pl
 
 def test_what_is_stored_first_stays(plane: Plane) -> None:
     plane.hear("quay-1", batch(1))
-    forged = records.batch("e1", [Waiting(RecordClass.FRAME, 1, draft(RecordClass.FRAME, 999).body)])
+    forged = records.batch("e1", [Waiting(RecordClass.DETECTION, 1, draft(RecordClass.DETECTION, 999).body)])
     plane.hear("quay-1", forged)
     (found,) = plane.insights.detections(ALL, 10).items
     row = found.row
@@ -76,9 +76,9 @@ def test_what_is_stored_first_stays(plane: Plane) -> None:
 
 
 def test_every_kind_of_record_finds_its_table(plane: Plane) -> None:
-    kinds = (RecordClass.FRAME, RecordClass.OUTCOMES, RecordClass.CAMERA, RecordClass.NODE)
-    rows = [Waiting(kind, seq, draft(kind, seq).body) for seq, kind in enumerate(kinds, 1)]
-    gap = records.gap(records.Gap(RecordClass.FRAME, 90, 99, 10, "the outbox was full"))
+    drafts = (draft(), draft(RecordClass.METRIC), draft(RecordClass.ALARM), stats())
+    rows = [Waiting(each.record_class, seq, each.body) for seq, each in enumerate(drafts, 1)]
+    gap = records.gap(records.Gap(RecordClass.DETECTION, 90, 99, 10, "the outbox was full"))
     plane.hear("quay-1", records.batch("e1", [*rows, Waiting(RecordClass.GAP, 5, gap)]))
     assert stored(plane.fleet.database, "quay-1", "e1") == (5, 10)
 
@@ -177,7 +177,7 @@ def told_at(unix_ms: int, sent_ms: int) -> bytes:
         records.outcomes(OutcomeWindow(TAP, unix_ms - 2000, unix_ms, {Outcome.OK_LOCAL: 1})),
         records.camera_health(TAP.camera, CameraState.RUNNING, "", unix_ms),
         records.node_stats(NodeStats(0.5, 1, 1), 0, 0, unix_ms),
-        Draft(RecordClass.GAP, records.gap(records.Gap(RecordClass.FRAME, 90, 99, 10, "full"))),
+        Draft(RecordClass.GAP, records.gap(records.Gap(RecordClass.DETECTION, 90, 99, 10, "full"))),
     ]
     waiting = [Waiting(each.record_class, seq, each.body) for seq, each in enumerate(drafts, 1)]
     return records.stamped(records.batch("e1", waiting), sent_ms)
@@ -267,7 +267,7 @@ def test_birth_and_will_turn_a_box_online_and_offline(plane: Plane) -> None:
 
 
 def test_old_telemetry_goes_and_gaps_stay(plane: Plane) -> None:
-    gap = records.gap(records.Gap(RecordClass.FRAME, 1, 2, 2, "full"))
+    gap = records.gap(records.Gap(RecordClass.DETECTION, 1, 2, 2, "full"))
     plane.hear("quay-1", batch(5))
     plane.hear("quay-1", records.batch("e1", [Waiting(RecordClass.GAP, 6, gap)]))
     plane.fleet.clock.tick(Spec().detections_retention_ms / 1000 + 1)
@@ -281,7 +281,7 @@ def test_detections_and_telemetry_are_kept_as_long_as_the_settings_say(plane: Pl
     spec = {"detections": {"retention": "1h"}, "telemetry": {"retention": "2d"}}
     SettingsService(plane.fleet.database, plane.fleet.clock).apply("fleet", {"spec": spec})
     plane.hear("quay-1", batch(1, 2))
-    plane.hear("quay-1", records.batch("e1", [Waiting(RecordClass.OUTCOMES, 3, draft(RecordClass.OUTCOMES).body)]))
+    plane.hear("quay-1", records.batch("e1", [Waiting(RecordClass.METRIC, 3, draft(RecordClass.METRIC).body)]))
     swept = []
     for hours in (0.9, 0.2, 46, 2):
         plane.fleet.clock.tick(hours * 3600)

@@ -20,6 +20,7 @@ from agent.pipeline.shadow import ShadowTally
 from agent.telemetry import nodestats, records
 from agent.telemetry.metrics import Metrics
 from agent.telemetry.nodestats import CpuMeter, Figures
+from agent.telemetry.outbox import Lane
 from agent.telemetry.records import NodeStats
 from agent.telemetry.reporter import Reporter
 from agent.telemetry.sender import SenderCounts
@@ -39,8 +40,8 @@ class Rig:
 
     async def told(self, kind: str) -> list[wire.Record]:
         """Records of one kind that were put into the outbox."""
-        taken = await self.outbox.take(10_000, 1 << 30)
-        self.oracle.take(records.batch(taken.epoch, taken.rows))
+        while (taken := await self.outbox.take(Lane.LIVE, 10_000, 1 << 30)).rows:
+            self.oracle.take(records.batch(taken.epoch, taken.rows))
         return self.oracle.bodies(kind)
 
     def sample(self, line: str) -> str:

@@ -24,7 +24,7 @@ class Rig:
     """A box's outbox and sender, the hub, and the control plane behind it."""
 
     def __init__(self, clock: FakeClock) -> None:
-        self.clock, self.hub, self.outbox = clock, MemoryHub(), MemoryOutbox(epoch="e1")
+        self.clock, self.hub, self.outbox = clock, MemoryHub(), MemoryOutbox()
         self.plane = Plane(lambda ack: self.hub.publish(topic(NODE, Channel.ACK), ack), random.Random(5))
         self.hub.subscribe(topic(NODE, Channel.TELEMETRY), self.plane.handle)
         self.link = MemoryLink(self.hub, NODE)

@@ -14,7 +14,7 @@ def window(most: int = 8) -> Window:
 
 def test_a_new_batch_is_due_at_once_and_again_only_after_the_back_off() -> None:
     w = window()
-    flight = w.add(b"a", [1, 2], now=10.0)
+    flight = w.add("e1", b"a", [1, 2], now=10.0)
     assert w.due(10.0) is flight
     w.sent(flight, 10.0)
     assert w.due(10.0 + FIRST_BACKOFF - 0.1) is None
@@ -35,27 +35,27 @@ def test_jitter_stays_within_its_share(tries: int, chance: float) -> None:
 
 def test_a_batch_stays_until_every_record_of_it_is_acknowledged() -> None:
     w = window()
-    flight = w.add(b"a", [1, 2, 3], now=0.0)
-    w.acknowledged([(1, 1), (3, 3)])
+    flight = w.add("e1", b"a", [1, 2, 3], now=0.0)
+    w.acknowledged("e1", [(1, 1), (3, 3)])
     assert w.in_air == 1
     assert w.due(0.0) is flight
-    w.acknowledged([(2, 2)])
+    w.acknowledged("e1", [(2, 2)])
     assert (w.in_air, w.next_at) == (0, None)
 
 
 def test_no_more_batches_than_allowed_are_in_the_air() -> None:
     w = window(most=2)
-    w.add(b"a", [1], 0.0)
+    w.add("e1", b"a", [1], 0.0)
     assert not w.full
-    w.add(b"b", [2], 0.0)
+    w.add("e1", b"b", [2], 0.0)
     assert w.full
-    w.acknowledged([(1, 1)])
+    w.acknowledged("e1", [(1, 1)])
     assert not w.full
 
 
 def test_after_a_reconnect_everything_goes_out_again_without_waiting() -> None:
     w = window()
-    flight = w.add(b"a", [1], 0.0)
+    flight = w.add("e1", b"a", [1], 0.0)
     for _ in range(5):
         w.sent(flight, 0.0)
     w.hurry(1.0)
@@ -64,7 +64,7 @@ def test_after_a_reconnect_everything_goes_out_again_without_waiting() -> None:
 
 def test_an_answer_revives_only_what_has_waited_long() -> None:
     w = window()
-    patient, fresh = w.add(b"a", [1], 0.0), w.add(b"b", [2], 0.0)
+    patient, fresh = w.add("e1", b"a", [1], 0.0), w.add("e1", b"b", [2], 0.0)
     for _ in range(4):
         w.sent(patient, 0.0)
     w.sent(fresh, 0.0)
@@ -77,7 +77,7 @@ def test_an_answer_revives_only_what_has_waited_long() -> None:
 
 def test_the_batch_that_waits_longest_goes_first() -> None:
     w = window()
-    late, early = w.add(b"late", [1], 5.0), w.add(b"early", [2], 1.0)
+    late, early = w.add("e1", b"late", [1], 5.0), w.add("e1", b"early", [2], 1.0)
     assert w.due(6.0) is early
-    w.acknowledged([(2, 2)])
+    w.acknowledged("e1", [(2, 2)])
     assert w.due(6.0) is late
