@@ -1,5 +1,5 @@
 # One command per verb; CI calls only `check` and `test` (.ci/run).
-.PHONY: help demo test check lock protos screenshots soak mutants bench clean
+.PHONY: help demo test check lock protos screenshots soak nightly mutants bench clean
 
 help: ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -24,6 +24,9 @@ screenshots: ## every page, on laptop and phone, light and dark, empty, healthy 
 
 soak: ## the bad days in all six orders, 60 s each, sixty kills of the telemetry path, flapping cameras (about forty minutes)
 	@LONGSHORE_SOAK=1 scripts/test tests/e2e/test_bad_days.py tests/crash/test_telemetry_kills.py tests/crash/test_flapping_cameras.py $(ARGS)
+
+nightly: ## power cuts of a whole machine, a QEMU guest with the real outbox (QEMU as root, else told; about ten minutes)
+	@scripts/nightly $(ARGS)
 
 mutants: ## each guarantee taken away in turn, in a copy: its tests must turn red (about twenty minutes)
 	@scripts/bootstrap dev && .venv/bin/python -m tests.mutants --json bench/results/mutants.json $(ARGS)

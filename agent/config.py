@@ -16,6 +16,7 @@ from typing import Any
 from agent import providers
 from agent.site import address
 from agent.telemetry.caps import caps
+from agent.telemetry.settings import Form, Limits, SenderSettings
 from protos.errors import Rejected
 
 PREFIX = "LONGSHORE_AGENT_"
@@ -26,6 +27,7 @@ OUTBOX_BYTES = 256 << 20  # until somebody says otherwise: a day of three camera
 _AMOUNTS = (
     *("threads", "confirm_seconds", "trial_seconds", "outbox_bytes"),
     *("site_cache_bytes", "site_cache_bits_per_second"),
+    *("backfill_records_per_second", "backfill_bytes_per_second"),
 )
 WILDCARDS = ("", "0.0.0.0", "[::]")  # noqa: S104 - recognised, not bound; as `dialled` spells them
 
@@ -47,6 +49,9 @@ class AgentConfig:
     trial_seconds: float = 60.0  # a new agent must be reached and answer this long before it is kept
     outbox_bytes: int = 0  # of disk, for telemetry that waits, at most; 0: as much as the fleet's settings say
     outbox_caps: str = ""  # of it by class: see agent.telemetry.caps
+    telemetry_form: str = "protobuf"  # see agent.telemetry.payload; "json" for readers of the broker's topics
+    backfill_records_per_second: float = Limits.records_per_second  # of what waited from a dark time; 0: no limit
+    backfill_bytes_per_second: float = Limits.bytes_per_second  # of the same, on the line; 0: no limit
     events_broker: str = ""  # mqtt://127.0.0.1:1883: events go there, for applications beside the box, and not up
     site_cache_listen: str = ""  # ADDRESS:PORT on the local network: this box hands out release files there
     site_cache_bytes: int = 4 << 30  # of disk, for files that it keeps for others, at most
@@ -59,6 +64,11 @@ class AgentConfig:
         """Bytes of disk for telemetry; `quota` is what the fleet's settings say, 0 where nobody has said it."""
         told = [size for size in (self.outbox_bytes, quota) if size]
         return min(told, default=OUTBOX_BYTES)
+
+    @property
+    def sending(self) -> SenderSettings:
+        backfill = Limits(self.backfill_records_per_second, self.backfill_bytes_per_second)
+        return SenderSettings(Form(self.telemetry_form), backfill)
 
     @property
     def on_loopback(self) -> bool:
@@ -92,6 +102,8 @@ def from_environment(environment: Mapping[str, str] = os.environ, **overrides: A
         raise Rejected(f"the log level must be one of {', '.join(LOG_LEVELS)}, not {config.log_level!r}")
     if config.provider not in providers.ALL:
         raise Rejected(f"the provider must be one of {', '.join(providers.ALL)}, not {config.provider!r}")
+    if config.telemetry_form not in tuple(Form):
+        raise Rejected(f"{PREFIX}TELEMETRY_FORM must be one of {', '.join(Form)}, not {config.telemetry_form!r}")
     if config.dialled in WILDCARDS:
         raise Rejected(
             f"others cannot dial {config.dialled!r}; add --advertise with this machine's name or one of its addresses"

@@ -121,7 +121,7 @@ class Node:
         self.board = Board(config, self._clock, self.captures, self._new_engine, self._finished, self._new_shadow)
         self._link = GrpcFleetLink(lambda: self._identity)
         self._reporter = Reporter(disk.outbox, self.metrics, self._clock, config.state_dir, self._tell)
-        self._sender = Sender(disk.outbox, self._clock, random.random)
+        self._sender = Sender(disk.outbox, self._clock, random.random, config.sending)
         self._looking = Looking(self._clock, self.captures, self._idle_cameras, self._drawn)
         self._trust = self._new_trust()
         self._caching = Caching(config, HttpsBlobs(self._leave.now, self._pinned), self._clock)
@@ -132,6 +132,7 @@ class Node:
         self.outdated = asyncio.Event()  # another agent is to start in this one's place
         self._agent_update = self._new_agent_update(ports)
         self._sync = self._new_sync()
+        self._sender.on_alarm(self._changed)
         self._uptake = self._new_uptake()
         self._broker = self._new_broker()
         node_id = identity.member.node_id
@@ -298,6 +299,7 @@ class Node:
             *self._updater.problems(),
             *self.board.problems(),
             *self._broker.problems(),
+            *self._sender.problems(),
             *self._sandboxes.problems(),
             *self._caching.problems(),
         ]
@@ -310,7 +312,9 @@ class Node:
 
     def _refresh_metrics(self) -> None:
         """Only what is wanted: what is on its way out still ends frames, and must not come back by that."""
-        self.metrics.outbox(self._disk.outbox.summary(), self._sender.counts)
+        now_ms = int(self._clock.unix() * 1000)
+        self.metrics.outbox(self._disk.outbox.summary(), self._sender.counts, now_ms)
+        self.metrics.silence(self._sender.silent_seconds)
         self._caching.measure(self.metrics)
         wanted = {wish.name for wish in self._desired.deployments}
         cameras = {wish.name for wish in self._desired.cameras}

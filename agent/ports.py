@@ -14,6 +14,7 @@ from typing import Protocol
 import msgspec
 
 from agent.types import Box, Geometry, ModelInput, Tap
+from protos.errors import Retryable
 from protos.ids import CameraName, Digest
 
 
@@ -327,11 +328,19 @@ class CloudInference(Protocol):
     async def close(self) -> None: ...
 
 
+class Undelivered(Retryable):
+    """A batch that the transport did not take. `reason` is one of few words, to be counted."""
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 class TelemetryOut(Protocol):
     """The way out for telemetry. Delivery is proven only by an acknowledgement, never by `publish` returning."""
 
     async def publish(self, payload: bytes) -> None:
-        """Hand one TelemetryBatch to the transport. Raises Retryable when it is away or refuses."""
+        """Hand one TelemetryBatch to the transport. Raises Undelivered when it is away or refuses."""
         ...
 
     async def beat(self) -> None:

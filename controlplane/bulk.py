@@ -19,7 +19,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def insert_new(session: Session, table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> int:
-    """Insert those of `rows` (values by `columns`) that break no key of `table`; how many.
+    """Insert those of `rows` that break no key of `table`; how many. Documents may be JSON already.
 
     Raises what Database.begin translates.
     """
@@ -27,7 +27,8 @@ def insert_new(session: Session, table: Table, columns: Sequence[str], rows: Seq
         return 0
     connection = session.connection()
     json = [place for place, name in enumerate(columns) if isinstance(table.c[name].type, JSON)]
-    plain = [_plain(row, json) for row in rows] if json else rows
+    done = all(isinstance(row[place], str) for row in rows for place in json)
+    plain = list(rows) if done else [_plain(row, json) for row in rows]
     if connection.dialect.name == "sqlite":
         return connection.exec_driver_sql(_insert(table, columns), plain).rowcount
     return _staged(connection, table, columns, plain)
@@ -37,7 +38,8 @@ def _plain(row: tuple[Any, ...], json: Sequence[int]) -> tuple[Any, ...]:
     """With documents as text."""
     cells = list(row)
     for place in json:
-        cells[place] = _encode(cells[place]).decode()
+        if not isinstance(cells[place], str):
+            cells[place] = _encode(cells[place]).decode()
     return tuple(cells)
 
 
@@ -49,7 +51,7 @@ def _insert(table: Table, columns: Sequence[str]) -> str:
 def _staged(connection: Connection, table: Table, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> int:
     stage, names = f"staged_{table.name}", ", ".join(f'"{name}"' for name in columns)
     connection.exec_driver_sql(
-        f"CREATE TEMPORARY TABLE IF NOT EXISTS {stage} (LIKE {table.name}) ON COMMIT DELETE ROWS"
+        f"CREATE TEMPORARY TABLE IF NOT EXISTS {stage} (LIKE {table.name} INCLUDING DEFAULTS) ON COMMIT DELETE ROWS"
     )
     _copy(connection, f"COPY {stage} ({names}) FROM STDIN", rows)
     return connection.exec_driver_sql(

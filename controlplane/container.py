@@ -12,11 +12,13 @@ from fastapi import Request
 from prometheus_client import CollectorRegistry
 
 from controlplane.audit.service import AuditService
+from controlplane.books.service import BooksService
 from controlplane.config import Config
 from controlplane.db import Database
 from controlplane.fleet.boxes import BoxService
 from controlplane.fleet.looking import Looking
 from controlplane.fleet.service import FleetService
+from controlplane.history.service import HistoryService
 from controlplane.identity.service import IdentityService
 from controlplane.ingest.service import IngestService
 from controlplane.insights.service import InsightsService
@@ -27,6 +29,7 @@ from controlplane.registry.chunked import ChunkTables
 from controlplane.registry.contents import ReleaseContents
 from controlplane.registry.grants import Grants
 from controlplane.registry.service import RegistryService
+from controlplane.rollups.service import RollupService
 from controlplane.settings.service import SettingsService
 from controlplane.training.driver import RunDriver
 from controlplane.training.publishing import Publishing
@@ -60,7 +63,10 @@ class Services:
     looking: Looking
     ingest: IngestService
     insights: InsightsService
+    history: HistoryService
     totals: Totals
+    rollups: RollupService
+    books: BooksService
     settings: SettingsService
     training: TrainingService
     runs: RunDriver

@@ -49,6 +49,7 @@ log = logging.getLogger(__name__)
 DRAIN_SECONDS = 0.5  # for a call that runs when the end comes; a stream would go on for ever
 STOP_SECONDS = 2.5  # then the process ends, whatever hangs
 CHECK_SECONDS = 3600.0
+ROLL_SECONDS = 10.0  # so much later than it was stored, telemetry stands in its minutes and hours
 PAUSE_SECONDS = 0.2  # between two parts of a long sweep: others want to write as well
 _PR_SET_PDEATHSIG = 1
 
@@ -182,6 +183,7 @@ async def _loops(
         "fleet": fleet_loop.run(services.boxes),
         "certificate": _keep_certificate(certificate),
         "sweep": _sweep(services),
+        "roll": _roll(services),
         "ingest": _alive(ingest),
         "trust": trust_loop.run(services.trust, services.proposals),
         "training": training_loop.run(services.runs, services.publishing),
@@ -217,13 +219,25 @@ async def _keep_certificate(certificate: ServerCertificate) -> None:
 async def _sweep(services: Services) -> None:
     """What nobody needs any more goes a while after the start, when it disturbs least."""
     while True:
+        with suppress(Retryable):
+            await asyncio.to_thread(services.rollups.prepare)
         await asyncio.sleep(CHECK_SECONDS)
         with suppress(Retryable):
             await asyncio.to_thread(services.registry.sweep)
-            while await asyncio.to_thread(services.ingest.sweep):  # noqa: ASYNC110 - a pause, not a poll
-                await asyncio.sleep(PAUSE_SECONDS)
+            for some in (services.ingest.sweep, services.rollups.sweep):
+                while await asyncio.to_thread(some):  # noqa: ASYNC110 - a pause, not a poll
+                    await asyncio.sleep(PAUSE_SECONDS)
             await asyncio.to_thread(services.identity.sweep)
             await asyncio.to_thread(services.audit.sweep)
+
+
+async def _roll(services: Services) -> None:
+    """A full part at a time while there are any, so that a backlog goes in one go."""
+    while True:
+        await asyncio.sleep(ROLL_SECONDS)
+        with suppress(Retryable):
+            while await asyncio.to_thread(services.rollups.roll) == services.rollups.most:
+                pass
 
 
 def _cut_off_later(code: int) -> None:

@@ -3,7 +3,8 @@
 Times are whole Unix milliseconds (`_ms`), captures nanoseconds (`_ns`). JSON columns are replaced whole, never changed
 in place: SQLAlchemy would not notice. An object's `generation` counts changes of its spec, `resource_version` changes
 of anything. Secrets are stored as SHA-256 only. Telemetry is named by (node_id, epoch, seq), which makes storing it
-twice harmless; it has no foreign keys, so that it outlives what it speaks of.
+twice harmless; it has no foreign keys, so that it outlives what it speaks of. Most of it is partitioned by time on
+PostgreSQL (controlplane.partitions); what it is summed up to stands in controlplane.rollups.tables.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 Json = dict[str, Any]
 _NAME = String(63)
 _DIGEST = String(71)
+_BY_DAY = {"postgresql_partition_by": "RANGE (told_day)"}
 
 
 class Base(DeclarativeBase):
@@ -317,12 +319,15 @@ class RecordColumns:
     """The name of a record: told at least once, stored exactly once.
 
     `at_ms` is when it happened, by our clock, whatever the box's own says (see ingest.domain.Arrival): time is asked
-    for by it. Times of other names are the box's word.
+    for by it. Times of other names are the box's word. `told_day` is in the key because PostgreSQL wants the column it
+    partitions by there. It follows from the record alone (ingest.domain.told_day), so that the same record has the same
+    key whenever it comes.
     """
 
     node_id: Mapped[str] = mapped_column(_NAME, primary_key=True)
     epoch: Mapped[str] = mapped_column(String(64), primary_key=True)
     seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    told_day: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, default=0, server_default="0")
     stored_ms: Mapped[int]
     at_ms: Mapped[int]
     digest: Mapped[int | None]  # of what the box sent, see ingest.wire; None: stored before this was
@@ -341,7 +346,9 @@ class Epoch(Base):
     node_id: Mapped[str] = mapped_column(_NAME, primary_key=True)
     epoch: Mapped[str] = mapped_column(String(64), primary_key=True)
     record_class: Mapped[str] = mapped_column(String(16))  # "": of an agent that does not tell it
-    start: Mapped[str] = mapped_column(String(64))
+    start: Mapped[str] = mapped_column(
+        String(64)
+    )  # that told of it first: mostly, not always, the one that accepted it
     first_ms: Mapped[int]  # when something of it came first, and last, by our clock
     last_ms: Mapped[int]
     up_to: Mapped[int]  # every number from 1 to it is stored or declared dropped
@@ -379,7 +386,7 @@ class RecordConflict(Base):
     seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     digest: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     kind: Mapped[str] = mapped_column(String(16))
-    content: Mapped[bytes] = mapped_column(LargeBinary)  # the Record as it came
+    content: Mapped[bytes] = mapped_column(LargeBinary)  # the Record as it came, without its number
     first_ms: Mapped[int]
     last_ms: Mapped[int]
     times: Mapped[int]
@@ -395,6 +402,7 @@ class Detection(RecordColumns, Base):
         Index(None, "deployment", "at_ms"),
         Index(None, "at_ms", "labels", "zones", "top_score"),  # a rare label is found without looking into each row
         Index(None, "stored_ms"),
+        _BY_DAY,
     )
 
     camera: Mapped[str] = mapped_column(_NAME)
@@ -419,7 +427,7 @@ class OutcomeCount(RecordColumns, Base):
     """How the frames due between start and end finished; sums add up over rows. `at_ms` is the end."""
 
     __tablename__ = "outcome_counts"
-    __table_args__ = (Index(None, "deployment", "at_ms"), Index(None, "at_ms"), Index(None, "stored_ms"))
+    __table_args__ = (Index(None, "deployment", "at_ms"), Index(None, "at_ms"), Index(None, "stored_ms"), _BY_DAY)
 
     camera: Mapped[str] = mapped_column(_NAME)
     deployment: Mapped[str] = mapped_column(_NAME)
@@ -435,7 +443,7 @@ class OutcomeCount(RecordColumns, Base):
 
 class CameraHealth(RecordColumns, Base):
     __tablename__ = "camera_health"
-    __table_args__ = (Index(None, "camera", "at_ms"), Index(None, "stored_ms"))
+    __table_args__ = (Index(None, "camera", "at_ms"), Index(None, "at_ms"), Index(None, "stored_ms"), _BY_DAY)
 
     camera: Mapped[str] = mapped_column(_NAME)
     state: Mapped[str] = mapped_column(String(32))
@@ -444,7 +452,7 @@ class CameraHealth(RecordColumns, Base):
 
 class NodeStat(RecordColumns, Base):
     __tablename__ = "node_stats"
-    __table_args__ = (Index(None, "node_id", "at_ms"), Index(None, "at_ms"), Index(None, "stored_ms"))
+    __table_args__ = (Index(None, "node_id", "at_ms"), Index(None, "at_ms"), Index(None, "stored_ms"), _BY_DAY)
 
     cpu_cores_used: Mapped[float]
     memory_bytes: Mapped[int]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+from functools import partial
 from importlib import metadata
 
 from fastapi import Depends, FastAPI, Request, Response
@@ -19,10 +20,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from controlplane.audit.routes import WrittenDown
 from controlplane.audit.routes import router as audit
+from controlplane.books.domain import Contact, contact
+from controlplane.books.metrics import BooksMetrics
+from controlplane.books.routes import router as books
 from controlplane.config import is_loopback
 from controlplane.container import Services
 from controlplane.errors import Conflict, Forbidden, NotFound, TooLarge, Unauthenticated
 from controlplane.fleet.routes import router as fleet
+from controlplane.history.routes import router as history
 from controlplane.identity import pages
 from controlplane.identity.access import Bearer, Cookie, Current, require_user
 from controlplane.identity.routes import pages_router as signing_in
@@ -83,6 +88,8 @@ def create_app(services: Services) -> FastAPI:
         registry,
         fleet,
         insights,
+        history,
+        books,
         settings,
         training,
         signing_in,
@@ -94,6 +101,7 @@ def create_app(services: Services) -> FastAPI:
         app.include_router(router)
     add_pages(app, services)
     services.metrics.register(FleetMetrics(services.fleet, services.registry, services.totals))
+    services.metrics.register(BooksMetrics(services.books, partial(_contacts, services)))
     services.metrics.register(RunMetrics(services.training, services.clock))
     _add_own_routes(app)
     _add_handlers(app)
@@ -101,6 +109,11 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(WrittenDown, audit=services.audit)
     app.add_middleware(MeasuredRequests, registry=services.metrics)
     return app
+
+
+def _contacts(services: Services) -> dict[str, Contact]:
+    nodes = services.fleet.list_nodes()
+    return {node["metadata"]["name"]: contact(node["status"]) for node in nodes}
 
 
 def _add_own_routes(app: FastAPI) -> None:

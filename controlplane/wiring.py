@@ -25,6 +25,7 @@ from controlplane.adapters.telemetry_memory import MemoryTelemetryIn
 from controlplane.adapters.training_environment import TrainingEnvironment
 from controlplane.adapters.trust_files import first_documents
 from controlplane.audit.service import AuditService
+from controlplane.books.service import BooksService
 from controlplane.config import Config
 from controlplane.container import Services
 from controlplane.db import Database
@@ -35,6 +36,7 @@ from controlplane.fleet.looking import Looking
 from controlplane.fleet.service import FleetService
 from controlplane.gate.allowed import operators_in
 from controlplane.gate.runner import Gate
+from controlplane.history.service import HistoryService
 from controlplane.identity.service import IdentityService, new_api_token
 from controlplane.ingest.service import IngestService
 from controlplane.insights.service import InsightsService
@@ -48,6 +50,7 @@ from controlplane.registry.contents import ReleaseContents
 from controlplane.registry.grants import Grants
 from controlplane.registry.ports import Inspector
 from controlplane.registry.service import RegistryService
+from controlplane.rollups.service import RollupService
 from controlplane.settings.service import SettingsService
 from controlplane.training.driver import RunDriver
 from controlplane.training.ports import Executor
@@ -139,7 +142,10 @@ def assemble(config: Config, adapters: Adapters) -> Services:
         looking=looking,
         ingest=IngestService(database, clock, totals.add),
         insights=InsightsService(database, clock),
+        history=HistoryService(database, clock),
         totals=totals,
+        rollups=RollupService(database, clock),
+        books=BooksService(database, clock),
         settings=SettingsService(database, clock, settings_changed),
         training=TrainingService(*training),
         runs=RunDriver(*training),

@@ -86,7 +86,7 @@ class Tally(_message.Message):
     accepted: _builtins.int
     """numbers given out so far"""
     waiting: _builtins.int
-    """not known to be stored"""
+    """not known to be stored; records of the batch that tells it count as stored"""
     dropped: _builtins.int
     """declared by Gaps, which may wait themselves"""
     oldest_unix_ms: _builtins.int

@@ -30,6 +30,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from agent.ports import Undelivered
 from agent.telemetry.window import backoff
 from protos.errors import Fatal, Retryable
 from protos.ids import CameraName, NodeId
@@ -45,6 +46,7 @@ MOST_EVENTS = 32  # on their way to the socket: a slow line drops the next, and 
 RETRY_FIRST, RETRY_LONGEST = 0.5, 15.0  # seconds between connections, with jitter
 BEAT_ALIAS = 1  # the topic that has a number
 NO_MATCHING_SUBSCRIBERS = 0x10
+BROKEN = "connection broke"
 FAILURE = 0x80
 
 log = logging.getLogger(__name__)
@@ -208,16 +210,17 @@ class MqttLink:
         self, where: str, payload: bytes, *, retain: bool = False, properties: Properties | None = None
     ) -> None:
         if not self._connected:
-            raise Retryable(self.trouble)
+            raise Undelivered(self.trouble, "not connected")
         sent = self._client.publish(where, payload, qos=1, retain=retain, properties=properties)
         if sent.rc is not MQTTErrorCode.MQTT_ERR_SUCCESS:
-            raise Retryable(f"the broker's connection broke while sending ({sent.rc.name})")
+            raise Undelivered(f"the broker's connection broke while sending ({sent.rc.name})", BROKEN)
         answered = self._pending[sent.mid] = self._loop.create_future()
         try:
             async with asyncio.timeout(PUBLISH_SECONDS):
                 await answered
         except TimeoutError as error:
-            raise Retryable(f"the broker did not answer a publish within {PUBLISH_SECONDS:g} s") from error
+            slow = f"the broker did not answer a publish within {PUBLISH_SECONDS:g} s"
+            raise Undelivered(slow, "no answer") from error
         finally:
             self._pending.pop(sent.mid, None)
 
@@ -227,7 +230,7 @@ class MqttLink:
         if future is None or future.done():
             return
         if code >= FAILURE or code == NO_MATCHING_SUBSCRIBERS:
-            future.set_exception(Retryable(f"the broker did not deliver telemetry: {name}"))
+            future.set_exception(Undelivered(f"the broker did not deliver telemetry: {name}", name))
         else:
             future.set_result(None)
 
@@ -244,7 +247,7 @@ class MqttLink:
         was_connected, self._connected, self._trouble = self._connected, False, why
         for future in self._pending.values():
             if not future.done():
-                future.set_exception(Retryable(f"the broker's connection broke: {why}"))
+                future.set_exception(Undelivered(f"the broker's connection broke: {why}", BROKEN))
         self._pending.clear()
         self._events.clear()
         if was_connected:

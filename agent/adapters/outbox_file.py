@@ -87,6 +87,7 @@ class _Limbo:
     before: int  # numbers given out by this start without it
     after: int  # with it
     reason: str
+    owed: _Owed  # that it writes, too; what is owed since is not of it
 
 
 @dataclass(frozen=True)
@@ -226,7 +227,8 @@ class OutboxFile:
         self.refused.declared(books.refused)
 
     def _failed(self, work: Work, accepted: int, error: Exception) -> None:
-        self._limbo = _Limbo(work, self.books.accepted_here, accepted, str(error))
+        self._limbo = _Limbo(work, self.books.accepted_here, accepted, str(error), self._owed)
+        self._owed = _Owed()
         if work.drafts:
             records = Counter(int(draft.record_class) for draft in work.drafts)
             self.refused.doubt(Doubt(self._start, accepted, dict(records)))
@@ -331,13 +333,15 @@ class OutboxFile:
         if limbo is None:
             return
         if limbo.before < limbo.after == self.books.accepted_here:
-            self._owed, self._aside = _Owed(), ""
+            self._aside = ""
             self.refused.certain({})
             self.refused.declared(self.books.refused)
             return
         lost = Counter(Loss(draft.record_class, limbo.reason) for draft in limbo.work.drafts)
-        self._owed.forgotten.extend(limbo.work.forgotten)
-        self._owed.lost.update(lost)
+        self._owed.forgotten[:0] = [*limbo.owed.forgotten, *limbo.work.forgotten]
+        self._owed.holes[:0] = limbo.owed.holes
+        for each in (limbo.owed.lost, lost):
+            self._owed.lost.update(each)
         self.refused.certain(lost)
 
     # ---- damage ----

@@ -9,7 +9,8 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable
 
-from protos.errors import Retryable
+from agent.ports import Undelivered
+from agent.telemetry.silence import NOBODY
 from protos.ids import CameraName, NodeId
 from protos.topics import Channel, events, topic
 
@@ -95,11 +96,11 @@ class MemoryLink:
     async def _publish(self, channel: Channel, payload: bytes) -> None:
         await asyncio.sleep(0)
         if not self._connected:
-            raise Retryable(self.trouble)
+            raise Undelivered(self.trouble, "not connected")
         if self._hub.deny:
-            raise Retryable(f"the broker did not deliver telemetry: {self._hub.deny}")
+            raise Undelivered(f"the broker did not deliver telemetry: {self._hub.deny}", self._hub.deny)
         if not self._hub.publish(topic(self._node, channel), payload):
-            raise Retryable("the broker did not deliver telemetry: No matching subscribers")
+            raise Undelivered(f"the broker did not deliver telemetry: {NOBODY}", NOBODY)
 
     def tell(self, camera: CameraName, payload: bytes) -> bool:
         if self._connected:

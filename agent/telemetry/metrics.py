@@ -130,16 +130,38 @@ class Metrics:
     def _make_outbox(self, registry: CollectorRegistry) -> None:
         self._waiting = Gauge("longshore_outbox_records", "Records that wait.", ["class"], registry=registry)
         self._waiting_bytes = Gauge("longshore_outbox_bytes", "Bytes that wait.", registry=registry)
-        self._accepted = Gauge("longshore_outbox_accepted_records", "Records of this epoch.", registry=registry)
+        self._accepted = Gauge(
+            "longshore_outbox_accepted_records", "Records accepted since the outbox was made.", registry=registry
+        )
         self._dropped = Gauge(
-            "longshore_outbox_dropped_records", "Records of this epoch that were dropped, and declared so.", ["class"],
+            "longshore_outbox_dropped_records",
+            "Records that were dropped since the outbox was made, and declared so.",
+            ["class"],
             registry=registry,
-        )  # fmt: skip
+        )
         self._trouble = Gauge("longshore_outbox_trouble", "1 while telemetry can't be written.", registry=registry)
+        self._damaged = Gauge(
+            "longshore_outbox_damaged", "1 when a damaged outbox was set aside since the start.", registry=registry
+        )
+        self._oldest = Gauge(
+            "longshore_outbox_oldest_waiting_seconds", "How long the oldest record waits.", registry=registry
+        )
         self._batches = Gauge(
             "longshore_telemetry_batches", "Batches since the start, by what became of them.", ["result"],
             registry=registry,
         )  # fmt: skip
+
+        self._refusals = Gauge(
+            "longshore_telemetry_refusals",
+            "Batches since the start that the broker did not take, or took and nobody acknowledged, by reason.",
+            ["reason"],
+            registry=registry,
+        )
+        self._silence = Gauge(
+            "longshore_telemetry_silent_seconds",
+            "How long records have been sent over a working connection and nothing was acknowledged.",
+            registry=registry,
+        )
 
         self._events = Counter(
             "longshore_events", "Events for applications, by what became of them.", ["result"], registry=registry
@@ -270,7 +292,8 @@ class Metrics:
 
     # ---- outbox and process ----
 
-    def outbox(self, summary: Summary, counts: SenderCounts) -> None:
+    def outbox(self, summary: Summary, counts: SenderCounts, now_ms: int) -> None:
+        """`now_ms`: Unix, by the clock of this box, which says when records were accepted as well."""
         for each in RecordClass:
             held = summary.waiting.get(each)
             self._waiting.labels(each.word).set(held.rows if held else 0)
@@ -278,8 +301,16 @@ class Metrics:
         self._waiting_bytes.set(summary.waiting_bytes)
         self._accepted.set(summary.accepted)
         self._trouble.set(bool(summary.trouble))
+        self._damaged.set(bool(summary.damaged))
+        waits = now_ms - summary.oldest_unix_ms if summary.oldest_unix_ms else 0
+        self._oldest.set(max(0, waits) / 1000)
         for result in ("published", "refused", "repeated", "acknowledged"):
             self._batches.labels(result).set(getattr(counts, result))
+        for reason, batches in counts.refusals.items():
+            self._refusals.labels(reason).set(batches)
+
+    def silence(self, seconds: float) -> None:
+        self._silence.set(seconds)
 
     def process(self, all_of_it: NodeStats, main: Usage) -> None:
         self._cpu.set(all_of_it.cpu_cores_used)

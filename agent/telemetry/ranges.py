@@ -30,6 +30,13 @@ def holes(ranges: Ranges, first: int, last: int) -> Iterator[SeqRange]:
         yield first, last
 
 
+def within(ranges: Ranges, first: int, last: int) -> Iterator[SeqRange]:
+    """What of [first, last] is in one of them, ascending."""
+    for low, high in ranges:
+        if low <= last and high >= first:
+            yield max(low, first), min(high, last)
+
+
 def coarser(ranges: Ranges, most: int) -> Ranges:
     """At most `most` ranges that cover all of `ranges`: the narrowest holes are filled."""
     while len(ranges) > most:

@@ -121,7 +121,8 @@ class Ack:
     """What need not be sent again: it is stored, or a stored Gap declares it dropped."""
 
     epoch: str
-    ranges: tuple[SeqRange, ...]
+    ranges: tuple[SeqRange, ...]  # `up_to` among them
+    up_to: int = 0  # 0: of a control plane before 0.2
 
 
 def frame(finished: Finished) -> Draft:
@@ -258,7 +259,7 @@ def ack(payload: bytes) -> Ack:
         raise Rejected("a message on the ack topic is no TelemetryAck; it was ignored") from error
     told = [(1, message.up_to), *((item.first, item.last) for item in message.stored)]
     ranges = ((first, min(last, MAX_SEQ)) for first, last in told)
-    return Ack(message.epoch, tuple((first, last) for first, last in ranges if first <= last))
+    return Ack(message.epoch, tuple((first, last) for first, last in ranges if first <= last), message.up_to)
 
 
 def presence(*, online: bool, at_unix_ms: int, boot_id: str, agent_version: str) -> bytes:

@@ -1,21 +1,24 @@
 """What has been sent and not yet acknowledged, and when it goes out again. Pure: `now` and chance come from outside.
 
-At most `most` batches are in the air. A batch leaves the window only when the control plane has stored all of it; until
-then it is sent again after a back-off that doubles and carries jitter, so that a fleet does not come back in step.
+Each lane has a window of its own, so that what is live never waits for what is historical. A batch leaves it only when
+the control plane has stored all of it; until then it is sent again after a back-off that doubles and carries jitter, so
+that a fleet does not come back in step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from agent.telemetry.books import Tally
+from agent.telemetry.outbox import Lane
 from agent.telemetry.ranges import SeqRange
 
 FIRST_BACKOFF = 2.0  # seconds; ingest acknowledges within one when all is well
 LONGEST_BACKOFF = 30.0
 PATIENT = 3  # tries after which a batch waits long
 JITTER = 0.5  # of the back-off, up or down
+NO_RECORDS = 0  # the number that stands for a batch without records; each acknowledgement of its epoch is one of it
 
 
 @dataclass
@@ -23,57 +26,59 @@ class Flight:
     """One batch in the air."""
 
     epoch: str
-    payload: bytes
+    lane: Lane
+    batch: bytes  # without what is told anew at each sending
     missing: set[int]  # numbers not yet acknowledged
+    records: int
     again_at: float  # monotonic
-    tallies: tuple[Tally, ...] = ()  # that it carries
+    sent_at: float = 0.0  # last
     tries: int = 0
+    taken: bool = False  # by the broker, the last time
+    tallies: tuple[Tally, ...] = ()  # that went with it the last time
+
+    @property
+    def waiting(self) -> int:
+        """Records of it that are not acknowledged."""
+        return len(self.missing - {NO_RECORDS})
 
 
 @dataclass
 class Window:
     chance: Callable[[], float]  # uniform in [0, 1)
-    most: int = 8
+    most: int = 8  # live batches
     _flights: list[Flight] = field(default_factory=list)
 
     @property
     def full(self) -> bool:
-        return len(self._flights) >= self.most
+        return sum(flight.lane is Lane.LIVE for flight in self._flights) >= self.most
 
-    @property
-    def in_air(self) -> int:
-        """Records sent and not acknowledged."""
-        return sum(len(flight.missing) for flight in self._flights)
+    def in_air(self, lanes: Collection[Lane] = tuple(Lane)) -> int:
+        """Records of these lanes that were sent and not acknowledged."""
+        return sum(flight.waiting for flight in self._flights if flight.lane in lanes)
 
-    @property
-    def next_at(self) -> float | None:
-        """When something has to be sent again."""
-        return min((flight.again_at for flight in self._flights), default=None)
+    def next_at(self, lane: Lane) -> float | None:
+        """When something of the lane has to be sent again."""
+        return min((flight.again_at for flight in self._flights if flight.lane is lane), default=None)
 
-    def add(
-        self, epoch: str, payload: bytes, seqs: Iterable[int], now: float, tallies: tuple[Tally, ...] = ()
-    ) -> Flight:
-        """A new batch, to be sent now."""
-        flight = Flight(epoch, payload, set(seqs), now, tallies)
+    def add(self, flight: Flight) -> Flight:
         self._flights.append(flight)
         return flight
 
-    def due(self, now: float) -> Flight | None:
-        """The batch that waits longest for being sent (again)."""
-        ready = [flight for flight in self._flights if flight.again_at <= now]
+    def due(self, lane: Lane, now: float) -> Flight | None:
+        """The batch of the lane that waits longest for being sent (again)."""
+        ready = [flight for flight in self._flights if flight.lane is lane and flight.again_at <= now]
         return min(ready, key=lambda flight: flight.again_at, default=None)
 
-    def sent(self, flight: Flight, now: float) -> None:
+    def sent(self, flight: Flight, now: float, *, taken: bool) -> None:
         """It was sent, or sending failed: look again after the back-off."""
         flight.again_at = now + backoff(flight.tries, self.chance())
-        flight.tries += 1
+        flight.tries, flight.taken = flight.tries + 1, taken
 
     def acknowledged(self, epoch: str, ranges: Iterable[SeqRange]) -> list[Flight]:
-        """Batches of which nothing is missing any more."""
-        of_epoch = [flight for flight in self._flights if flight.epoch == epoch]
-        for first, last in ranges:
-            for flight in of_epoch:
-                flight.missing = {seq for seq in flight.missing if not first <= seq <= last}
+        """The batches that are complete by this, and gone."""
+        of_epoch, covered = [flight for flight in self._flights if flight.epoch == epoch], [(0, 0), *ranges]
+        for flight in of_epoch:
+            flight.missing = {seq for seq in flight.missing if not any(first <= seq <= last for first, last in covered)}
         self._flights = [flight for flight in self._flights if flight.missing]
         return [flight for flight in of_epoch if not flight.missing]
 
@@ -90,6 +95,15 @@ class Window:
         """The way is open again: everything may go out at once."""
         for flight in self._flights:
             flight.again_at, flight.tries = now, 0
+
+    def darken(self) -> None:
+        """A dark time ended: what is in the air waited from before it did."""
+        for flight in self._flights:
+            flight.lane = Lane.HISTORICAL
+
+    def drop(self, flight: Flight) -> None:
+        """It will not be sent again."""
+        self._flights = [each for each in self._flights if each is not flight]
 
 
 def backoff(tries: int, chance: float, first: float = FIRST_BACKOFF, longest: float = LONGEST_BACKOFF) -> float:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-Progress = Callable[[str, int, int], None]  # what is done, bytes done, of so many
+Progress = Callable[[str, int, int | None], None]  # what is done, bytes done, of so many; None: nobody knows
 Shares = Callable[[str, float], None]  # what is done, share of it that is
 
 
@@ -23,7 +23,7 @@ def bars() -> Iterator[Progress]:
     with Bars(*columns, console=Console(stderr=True), transient=True) as shown:
         tasks: dict[str, int] = {}
 
-        def show(what: str, done: int, total: int) -> None:
+        def show(what: str, done: int, total: int | None) -> None:
             if what not in tasks:
                 tasks[what] = shown.add_task(what, total=total)
             shown.update(tasks[what], completed=done, total=total)  # type: ignore[arg-type]  # rich's TaskID is an int

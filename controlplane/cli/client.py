@@ -63,6 +63,14 @@ class Client:
         response.stream = httpx.ByteStream(b"")
         return _accepted(response)
 
+    @contextmanager
+    def stream(self, path: str, params: Mapping[str, str]) -> Iterator[Iterator[bytes]]:
+        """An answer of any length, piece by piece. Raises as `call`, in the block as well: the rest did not come."""
+        with _translated(self.context), self._http.stream("GET", path, params=params) as response:
+            if not response.is_success:
+                response.read()
+            yield _accepted(response).iter_bytes(1 << 16)
+
     def document(self, method: str, path: str, **options: Any) -> Document:
         """See `call`. Raises Rejected as well: it is no control plane."""
         try:

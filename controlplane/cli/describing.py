@@ -33,6 +33,7 @@ def _lines(kind: Kind, document: Document, now: datetime, *, colour: bool) -> It
     for title in ("spec", "status"):
         given = (document.get(title) or {}).items()
         shown = {key: value for key, value in given if isinstance(value, Mapping) or f"{title}.{key}" not in _LISTED}
+        shown.pop("telemetry", None)  # tables below
         if not kinds.heard(document):
             shown.pop("framesPerSecond", None)  # of the last report, and none now
         if shown:
@@ -102,6 +103,7 @@ class _Table:
     row: Callable[[Document, datetime], list[str]]
 
 
+_FIGURES = ("accepted", "stored", "dropped", "waiting", "unaccounted")
 _CAMERAS = _Table(
     "Cameras",
     ("NAME", "STATE", "FPS/DUE", "REASON"),
@@ -148,6 +150,36 @@ _TABLES = (
     ),
     _Table("Problems", ("CODE", "MESSAGE"), "status.problems", lambda item, _: [item["code"], item["message"]]),
     _Table(
+        "Telemetry",
+        ("CLASS", "ACCEPTED", "STORED", "DROPPED", "WAITING", "UNACCOUNTED", "OLDEST WAITING", "STATE"),
+        "status.telemetry.classes",
+        lambda item, now: [
+            *(item["recordClass"] or "all", *(str(item[key]) for key in _FIGURES)),
+            *(_ago(item["oldestWaiting"], now), item["state"]),
+        ],
+    ),
+    _Table(
+        "Telemetry declared dropped",
+        ("CLASS", "RECORDS", "GAPS", "LAST", "REASON"),
+        "status.telemetry.dropped",
+        lambda item, now: [
+            *(item["recordClass"], f"{'≥ ' if item['lowerBound'] else ''}{item['records']}", str(item["gaps"])),
+            *(_ago(item["at"], now), item["reason"]),
+        ],
+    ),
+    _Table(
+        "Telemetry link",
+        ("STATE", "LAST HEARD", "WHY"),
+        "status.telemetry.link",
+        lambda item, now: [item["state"], _ago(item["since"], now), item["sentence"] or kinds.NONE],
+    ),
+    _Table(
+        "Identity conflicts",
+        ("KIND", "LAST", "MEANING"),
+        "status.telemetry.conflicts",
+        lambda item, now: [item["kind"], _ago(item["at"], now), item["sentence"]],
+    ),
+    _Table(
         "Telemetry dropped within a day",
         ("CLASS", "RECORDS", "LAST", "REASON"),
         "status.gaps",
@@ -163,11 +195,13 @@ _TABLES = (
     ),
 )
 _LISTED = {each.path for each in _TABLES}
+_SINGLE = {"status.telemetry.link"}  # a table of one row
 
 
 def _tables(document: Document, now: datetime) -> Iterator[tuple[str, Sequence[str], list[list[str]]]]:
     for table in _TABLES if kinds.heard(document) else map(partial(_last_heard, document, now), _TABLES):
-        items = at(document, table.path, [])
+        found = at(document, table.path, [])
+        items = [found] if found and table.path in _SINGLE else found
         rows = [table.row(item, now) for item in items] if isinstance(items, list) else []
         yield table.title, table.headings, list(filter(None, rows))
 

@@ -39,7 +39,7 @@ _COMMANDS = _of(
         "watch wait": "'longshore get KIND --watch'",
         "label": "'longshore node label NAME key=value'; of other kinds: 'longshore edit KIND NAME'",
         "upload import publish": "'longshore push DIR'",
-        "pull download": "boxes fetch releases by themselves; 'longshore get releases' lists them",
+        "pull": "boxes fetch releases by themselves; 'longshore get releases' lists them",
         "join enroll register": "'longshore token create' here, then 'longshore-agent join' on the box",
         "auth can-i me": "'longshore whoami'",
         "user users people": "'longshore invite NAME', 'longshore get people'",

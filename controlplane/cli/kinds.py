@@ -313,6 +313,7 @@ KINDS = (
 _BY_WORD = {word: kind for kind in KINDS for word in (kind.name.lower(), kind.plural, *kind.aliases)}
 _ALL = ", ".join(kind.plural for kind in KINDS)
 DETECTIONS = {"detections", "detection", "det"}  # no kind: they have no names, and are written by boxes
+GAPS = {"gaps", "gap"}  # the same
 _ORIGINS = {
     "Run": "made by 'longshore train'",
     "Recipe": "a folder on the control plane's machine",
@@ -337,6 +338,8 @@ def named(word: str) -> Kind:
         raise Rejected("tokens have a command of their own; see 'longshore token --help'")
     if word.lower() in DETECTIONS:
         raise Rejected("detections can only be listed; see 'longshore get detections --help'")
+    if word.lower() in GAPS:
+        raise Rejected("gaps can only be listed; see 'longshore get gaps --help'")
     close = difflib.get_close_matches(word.lower(), _BY_WORD, n=1)
     hint = habits.kind(word) or (f"did you mean {_BY_WORD[close[0]].plural}?" if close else f"there are {_ALL}")
     raise Rejected(f"there is no kind {word!r}; {hint}")

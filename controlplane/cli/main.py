@@ -36,6 +36,8 @@ SECTIONS = {
         "top": ("top", "Live rates, latency and outcomes of the fleet."),
         "logs": ("logs", "Newest log lines of a box, or of a Run."),
         "snapshot": ("snapshot", "Save what a camera sees now, or a region of it."),
+        "download": ("download", "Save stored telemetry as CSV or Parquet."),
+        "verify": ("verify", "Prove that no telemetry was lost: recount what is stored."),
     },
     "Change what should be": {
         "apply": ("apply", "Create or update objects from YAML or JSON."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -11,6 +12,8 @@ from controlplane.ingest.numbers import SeqRange
 from controlplane.settings.domain import Spec
 from protos.ids import NodeId
 
+DAY_MS = 86_400_000
+LAST_DAY = 40_000  # in 2079
 REFUSED = "refused: "  # how the reason of a Gap begins that stands for a record which broke a rule
 UNDER_WAY_MS = 2_000  # a batch may be this long; a smaller difference says nothing about the box's clock
 
@@ -29,18 +32,23 @@ NAMED = ("node_id", "epoch", "seq", "stored_ms", "digest")  # columns of every r
 COLUMNS: Mapping[Kind, tuple[str, ...]] = {
     Kind.FRAME: (
         "at_ms", "camera", "deployment", "release_digest", "captured_unix_ns", "ts_source", "outcome",
-        "latency_seconds", "ran_on", "boxes", "happened", "frame_seq", "labels", "zones", "top_score",
+        "latency_seconds", "ran_on", "boxes", "happened", "frame_seq", "labels", "zones", "top_score", "told_day",
     ),
     Kind.OUTCOMES: (
         "at_ms", "camera", "deployment", "start_ms", "end_ms", "frames_due", "counts", "box", "cloud", "uplink_bytes",
-        "stages",
+        "stages", "told_day",
     ),
-    Kind.CAMERA: ("at_ms", "camera", "state", "reason"),
-    Kind.NODE: ("at_ms", "cpu_cores_used", "memory_bytes", "disk_free_bytes", "outbox_waiting", "outbox_dropped"),
+    Kind.CAMERA: ("at_ms", "camera", "state", "reason", "told_day"),
+    Kind.NODE: (
+        "at_ms", "cpu_cores_used", "memory_bytes", "disk_free_bytes", "outbox_waiting", "outbox_dropped", "told_day",
+    ),
     Kind.GAP: (
         "at_ms", "record_class", "first_seq", "last_seq", "dropped", "reason", "gap_epoch", "lower_bound",
     ),
 }  # fmt: skip
+
+
+DOCUMENTS = frozenset(("boxes", "happened"))  # columns whose cells are JSON already
 
 
 class Row(NamedTuple):
@@ -54,7 +62,9 @@ class Row(NamedTuple):
 
     @property
     def values(self) -> dict[str, Any]:
-        return dict(zip(COLUMNS[self.kind], self.cells, strict=True))
+        """By column."""
+        named = zip(COLUMNS[self.kind], self.cells, strict=True)
+        return {name: json.loads(cell) if name in DOCUMENTS else cell for name, cell in named}
 
     @property
     def damaged(self) -> bool:
@@ -107,6 +117,13 @@ class Arrival:
     def at_ms(self, told_ms: int) -> int:
         """A moment that the box told, by our clock."""
         return min(max(0, told_ms + self.offset_ms), self.received_ms)
+
+
+def told_day(told_ms: int) -> int:
+    """The day since 1970 of a moment as its box told it, right or wrong: by nothing but the record, see
+    tables.RecordColumns. Of a wild clock the nearest we know.
+    """
+    return min(max(0, told_ms // DAY_MS), LAST_DAY)
 
 
 @dataclass(frozen=True)

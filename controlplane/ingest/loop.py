@@ -54,6 +54,9 @@ class IngestMetrics:
             "longshore_ingest_messages", "Messages of boxes, by what became of them.", ["result"], registry=registry
         )
         self.records = Counter("longshore_ingest_records", "Records stored, repeats included.", registry=registry)
+        self.repeated = Counter(
+            "longshore_ingest_repeated_records", "Of these, records that were stored before.", registry=registry
+        )
         self.refused = Counter("longshore_ingest_refused_records", "Records that broke a rule.", registry=registry)
         self.conflicts = Counter(
             "longshore_ingest_identity_conflicts",
@@ -161,6 +164,7 @@ class IngestLoop:
 
     def _count(self, batches: list[Batch], stored: Stored) -> None:
         self._metrics.records.inc(stored.rows)
+        self._metrics.repeated.inc(stored.repeated)
         for batch in batches:
             unknown = batch.node in stored.unknown
             self._metrics.messages.labels("unknown" if unknown else "stored").inc()

@@ -21,13 +21,14 @@ from sqlalchemy import (
     or_,
     select,
     tuple_,
+    union_all,
     update,
 )
 from sqlalchemy.orm import Session
 
 from controlplane import bulk, tables
 from controlplane.ingest.domain import COLUMNS, NAMED, Kind, Tally
-from controlplane.ingest.intake import Books, Conflict, Line
+from controlplane.ingest.intake import MOST_COUNT, Books, Conflict, Line
 from controlplane.ingest.numbers import Numbers, SeqRange
 from protos.ids import NodeId
 
@@ -56,10 +57,10 @@ class IngestRepository:
     # ---- epochs ----
 
     def locked(self, lines: Iterable[Line]) -> dict[Line, Books]:
-        """The books of these, nobody else's until the end of the transaction; new ones are begun."""
+        """The books of these, nobody else's until the end of the transaction; missing ones are begun."""
         wanted = sorted(lines)
         there = {tuple(found) for found in self._found(wanted, select(_EPOCHS.c.node_id, _EPOCHS.c.epoch))}
-        if missing := [_epoch_row(line, Books()) for line in wanted if line not in there]:
+        if missing := [_epoch_row(line, self._begun(line)) for line in wanted if line not in there]:
             self._session.execute(self._insert(_EPOCHS).on_conflict_do_nothing(), missing)
         lock = select(_EPOCHS).order_by(_EPOCHS.c.node_id, _EPOCHS.c.epoch).with_for_update()
         books = dict(map(_books, self._found(wanted, lock)))
@@ -70,6 +71,28 @@ class IngestRepository:
         for part in _parts(wanted):
             nodes, epochs = {node for node, _ in part}, {epoch for _, epoch in part}
             yield from self._session.execute(rows.where(_EPOCHS.c.node_id.in_(nodes), _EPOCHS.c.epoch.in_(epochs)))
+
+    def _begun(self, line: Line) -> Books:
+        """By the rows that there are: of an epoch from before there were books, what is stored of it already."""
+        stored = [_numbers_of(cast("Table", table.__table__), line) for table in _TABLES.values()]
+        each = union_all(*stored).subquery()
+        placed = select(
+            each.c.seq, (each.c.seq - func.row_number().over(order_by=each.c.seq)).label("place")
+        ).subquery()
+        first, last = func.min(placed.c.seq), func.max(placed.c.seq)
+        found = [
+            (low, high)
+            for low, high in self._session.execute(select(first, last).group_by(placed.c.place).order_by(first))
+        ]
+        if not found:
+            return Books()
+        gaps = tables.Gap
+        dropped = select(func.sum(gaps.dropped)).where(gaps.node_id == line[0], gaps.epoch == line[1])
+        return Books(
+            received=Numbers().plus(found),
+            stored=sum(high - low + 1 for low, high in found),
+            dropped=min(int(self._session.scalar(dropped) or 0), MOST_COUNT),
+        )
 
     def keep(self, books: Mapping[Line, Books]) -> None:
         """What became of those that were locked."""
@@ -169,6 +192,10 @@ class IngestRepository:
 
     def _insert(self, table: Any) -> Any:
         return _insert(self._session.get_bind().dialect.name)(table)
+
+
+def _numbers_of(table: Table, line: Line) -> Select[Any]:
+    return select(table.c.seq.label("seq")).where(table.c.node_id == line[0], table.c.epoch == line[1])
 
 
 def _books(row: Row[Any]) -> tuple[Line, Books]:

@@ -18,7 +18,10 @@ from controlplane.ingest import domain
 from controlplane.ingest.domain import Batch, Kind, Receipt, Row
 from controlplane.ingest.intake import Intake, Line, lines
 from controlplane.ingest.repository import IngestRepository
+from controlplane.partitions.domain import slack_ms
 from controlplane.ports import Clock
+from controlplane.rollups.domain import outcome_deltas, stat_deltas
+from controlplane.rollups.repository import RollupRepository
 from controlplane.settings.repository import SettingsRepository
 from protos.ids import NodeId
 
@@ -32,7 +35,8 @@ MOST_STARTS = 20_000  # remembered as noted
 class Stored:
     """What may be acknowledged now, who was turned away, and of whom there are two.
 
-    `clashes` says how many records of a box came under the names of others; `twice` who started twice from one start.
+    `repeated` of the rows were stored before. `clashes` says how many records of a box came under the names of others;
+    `twice` who started twice from one start.
     """
 
     receipts: tuple[Receipt, ...]
@@ -40,6 +44,7 @@ class Stored:
     unknown: frozenset[NodeId]
     clashes: Mapping[NodeId, int]
     twice: frozenset[NodeId]
+    repeated: int = 0
 
 
 class IngestService:
@@ -66,15 +71,19 @@ class IngestService:
             intake = _taken_in(repository, welcome, now)
             new = _by_kind(intake.fresh, now)
             for kind, rows in new.items():
-                repository.put(kind, rows)
+                if repository.put(kind, rows) < len(rows):
+                    new[kind] = _inserted(repository, kind, rows)
+            outcomes, stats = (_all_named(kind, new) for kind in (Kind.OUTCOMES, Kind.NODE))
+            RollupRepository(session).note(outcome_deltas(outcomes), stat_deltas(stats))
             repository.keep_aside(intake.conflicts, now)
             repository.keep(intake.books)
             twice = repository.started(starts, now)
         self._note(starts, now)
-        self._counted([_named(Kind.OUTCOMES, row) for row in new.get(Kind.OUTCOMES, [])])
+        self._counted(outcomes)
         stored = sum(len(batch.rows) for batch in welcome)
-        clashes = _clashes(intake)
-        return Stored(tuple(intake.receipts(welcome)), stored, frozenset(nodes - known), clashes, twice)
+        repeated = stored - sum(map(len, new.values())) - len(intake.conflicts)
+        unknown, clashes = frozenset(nodes - known), _clashes(intake)
+        return Stored(tuple(intake.receipts(welcome)), stored, unknown, clashes, twice, repeated)
 
     def sweep(self) -> int:
         """Forget a part of what was stored longer ago than the fleet's settings keep it; how many rows, 0 when none is
@@ -84,6 +93,8 @@ class IngestService:
         """
         with self._database.begin() as session:
             kept_ms = domain.retention(SettingsRepository(session).spec())
+            if self._database.shared:  # most goes whole, with its part
+                kept_ms = {kind: kept + slack_ms(kept) for kind, kept in kept_ms.items()}
             now = self._now()
             return IngestRepository(session).forget({kind: now - kept for kind, kept in kept_ms.items()}, SWEEP_ROWS)
 
@@ -125,6 +136,24 @@ def _by_kind(fresh: Mapping[Line, Sequence[Row]], now: int) -> dict[Kind, list[t
         for kind, seq, digest, cells, _content in rows:
             found[kind].append((node, epoch, seq, now, digest, *cells))
     return {kind: rows for kind, rows in found.items() if rows}
+
+
+def _inserted(repository: IngestRepository, kind: Kind, rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Those that were not there: what was stored before there were books has no digest, and may come once more."""
+    of_lines: dict[Line, list[int]] = {}
+    for node, epoch, seq, *_ in rows:
+        of_lines.setdefault((node, epoch), []).append(seq)
+    there = {
+        (*line, seq)
+        for line, seqs in of_lines.items()
+        for seq, digest in repository.digests(line, {kind: seqs}).items()
+        if digest is None
+    }
+    return [row for row in rows if row[:3] not in there]
+
+
+def _all_named(kind: Kind, new: Mapping[Kind, Sequence[tuple[Any, ...]]]) -> list[dict[str, Any]]:
+    return [_named(kind, row) for row in new.get(kind, ())]
 
 
 def _named(kind: Kind, row: tuple[Any, ...]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from protos.outcomes import IN_TIME, LATENCY_BOUNDS_MS, Outcome
 MAX_BUCKETS = 2_000
 Item = TypeVar("Item")
 Key = TypeVar("Key", bound="str | tuple[str, ...]")
+Added = TypeVar("Added", bound="Summable")
 
 
 @dataclass(frozen=True)
@@ -182,10 +183,11 @@ def _together(latencies: Iterable[Latencies]) -> Latencies:
 def parts(windows: Iterable[Window]) -> list[Part]:
     """In order of camera, deployment and box."""
     found = gathered(windows, lambda each: (each.camera, each.deployment, each.node))
-    return [
-        Part(**vars(sums(those)), node=node, camera=camera, deployment=deployment)
-        for (camera, deployment, node), those in found.items()
-    ]
+    return [part(sums(those), node, camera, deployment) for (camera, deployment, node), those in found.items()]
+
+
+def part(of: Sums, node: str, camera: str, deployment: str) -> Part:
+    return Part(**vars(of), node=node, camera=camera, deployment=deployment)
 
 
 def spread(windows: Iterable[Counts], span: Span) -> list[dict[str, int]]:
@@ -220,8 +222,8 @@ def gathered(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, lis
     return {name: found[name] for name in sorted(found)}
 
 
-def grouped(windows: Iterable[Window], key: Callable[[Window], str]) -> dict[str, Sums]:
-    return {name: sums(those) for name, those in gathered(windows, key).items()}
+def grouped(items: Iterable[Added], key: Callable[[Added], str]) -> dict[str, Sums]:
+    return {name: sums(those) for name, those in gathered(items, key).items()}
 
 
 def buckets(windows: Iterable[Window], span: Span) -> list[Bucket]:

@@ -25,6 +25,7 @@ class Only:
     node: str = ""
     camera: str = ""
     deployment: str = ""
+    nodes: frozenset[str] | None = None  # only of these; None: of any
 
 
 RecordKey = tuple[str, str, int]  # box, epoch, number: what makes a record that one
@@ -138,7 +139,8 @@ class InsightsRepository:
 
 
 def _conditions(table: type[Detection | OutcomeCount], only: Only) -> list[ColumnElement[bool]]:
-    return _named((table.node_id, only.node), (table.camera, only.camera), (table.deployment, only.deployment))
+    named = _named((table.node_id, only.node), (table.camera, only.camera), (table.deployment, only.deployment))
+    return named if only.nodes is None else [*named, table.node_id.in_(sorted(only.nodes))]
 
 
 def _named(*wanted: tuple[InstrumentedAttribute[str], str]) -> list[ColumnElement[bool]]:

@@ -92,6 +92,7 @@ class OutcomesAnswer(Answer):
     since: str
     until: str
     step_seconds: float
+    level: str = Field(description="what it was added up from: raw, minute or hour")
     total: SumsAnswer
     buckets: list[BucketAnswer]
     nodes: dict[str, SumsAnswer]
@@ -218,6 +219,7 @@ def outcomes(value: Outcomes) -> OutcomesAnswer:
         since=moment(value.span.since_ms),
         until=moment(value.span.until_ms),
         step_seconds=value.span.step_ms / 1000,
+        level=value.level,
         total=sums(value.total),
         buckets=[bucket(each) for each in value.buckets],
         nodes={name: sums(each) for name, each in value.by_node.items()},

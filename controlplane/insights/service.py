@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from controlplane.db import Database
+from controlplane.history.service import HistoryService
 from controlplane.insights import domain
 from controlplane.insights.domain import Bucket, Counts, Lost, Span, Sums, Window
 from controlplane.insights.matching import Boxes, Place, Wanted
 from controlplane.insights.recent import RecentWindows
 from controlplane.insights.repository import InsightsRepository, Only, RecordKey
 from controlplane.ports import Clock
+from controlplane.rollups.domain import Level
 from controlplane.tables import CameraHealth, Detection, NodeStat
-from protos.errors import Rejected
 
-MAX_WINDOWS = 200_000  # one question may sum up: a day of four cameras
 DAY_MS = 86_400_000
 CHUNK, MOST_CHUNKS = 1_000, 20  # rows looked into at a time, and times, for one page
 STALE_MS = 3_660_000  # figures older than this say nothing about now: a box tells them when they move, or once an hour
@@ -30,6 +30,7 @@ class Outcomes:
     by_node: dict[str, Sums]
     by_camera: dict[str, Sums]
     by_deployment: dict[str, Sums]
+    level: Level = Level.RAW
 
 
 @dataclass(frozen=True)
@@ -53,28 +54,30 @@ class InsightsService:
         self._database = database
         self._clock = clock
         self._recent = RecentWindows(self._stored_since)
+        self._history = HistoryService(database, clock)
 
     @property
     def now_ms(self) -> int:
         return int(self._clock.unix() * 1000)
 
     def outcomes(self, only: Only, span: Span) -> Outcomes:
-        """Raises Rejected when that would be too many windows to add up."""
-        with self._database.read() as session:
-            repository = InsightsRepository(session)
-            if repository.more_windows_than(MAX_WINDOWS, only, span.since_ms, span.until_ms):
-                raise Rejected(
-                    f"that is more than the {MAX_WINDOWS} windows of telemetry one answer may sum up; ask for a "
-                    "shorter span, or for one node, camera or deployment"
-                )
-            windows = repository.windows(only, span.since_ms, span.until_ms)
+        """Raises Rejected when that would be too much to add up, or nothing so fine is kept for so long."""
+        level = self._history.level(only, span)
+        if level is Level.RAW:
+            windows = self._history.windows(only, span)
+            parts, buckets = domain.parts(windows), domain.buckets(windows, span)
+        else:
+            whole = self._history.whole(only, span, level)
+            parts = [domain.part(each.sums, *each.whose) for each in whole]
+            buckets = self._history.buckets(only, span, level)
         return Outcomes(
             span=span,
-            total=domain.sums(windows),
-            buckets=tuple(domain.buckets(windows, span)),
-            by_node=domain.grouped(windows, lambda window: window.node),
-            by_camera=domain.grouped(windows, lambda window: window.camera),
-            by_deployment=domain.grouped(windows, lambda window: window.deployment),
+            total=domain.sums(parts),
+            buckets=tuple(buckets),
+            by_node=domain.grouped(parts, lambda part: part.node),
+            by_camera=domain.grouped(parts, lambda part: part.camera),
+            by_deployment=domain.grouped(parts, lambda part: part.deployment),
+            level=level,
         )
 
     def windows(self, only: Only, since_ms: int, until_ms: int) -> list[Window]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
+from controlplane.rollups import tables as _rollups  # noqa: F401 - see migrate
 from controlplane.tables import Base
 
 connection = context.config.attributes["connection"]

@@ -16,6 +16,9 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from controlplane.db import DISK_FULL, Database, disk_full
+from controlplane.partitions.domain import PARTED
+from controlplane.partitions.repository import default_part
+from controlplane.rollups import tables as _rollups  # noqa: F401 - they are of Base's metadata once this is read
 from controlplane.tables import Base
 from protos.errors import Fatal, Retryable
 
@@ -63,6 +66,9 @@ def _current(connection: Connection) -> str | None:
 
 def _create(connection: Connection) -> None:
     Base.metadata.create_all(connection)
+    if connection.dialect.name == "postgresql":
+        for table in PARTED:
+            connection.execute(sqlalchemy.text(default_part(table)))
     connection.execute(sqlalchemy.text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
     connection.execute(sqlalchemy.text("INSERT INTO alembic_version VALUES (:head)"), {"head": head()})
 

@@ -49,21 +49,26 @@ class Lifetimes:
 @dataclass(frozen=True)
 class Spec:
     detections_retention_ms: int = 7 * DAY_MS
-    telemetry_retention_ms: int = 7 * DAY_MS  # outcomes, health of cameras, figures of boxes
+    telemetry_retention_ms: int = 7 * DAY_MS  # outcomes, health of cameras, figures of boxes, as they came
     registry_quota: int | None = None  # bytes of all releases together
     boxes: BoxQuotas = BoxQuotas()
     metadata: Lifetimes = Lifetimes()
+    minutes_retention_ms: int = 30 * DAY_MS  # outcomes and figures of boxes by minute; never shorter than the above
+    hours_retention_ms: int = 800 * DAY_MS  # the same by hour
 
 
 def spec(value: object) -> Spec:
     """Raises Rejected."""
     fields = Fields(value, "spec")
+    raw_ms, minutes_ms, hours_ms = fields.take("telemetry", _levels, default=_LEVELS)
     read = Spec(
         detections_retention_ms=fields.take("detections", _retention, default=Spec.detections_retention_ms),
-        telemetry_retention_ms=fields.take("telemetry", _retention, default=Spec.telemetry_retention_ms),
+        telemetry_retention_ms=raw_ms,
         registry_quota=fields.take("registry", _quota(LEAST_QUOTA, Spec.registry_quota), default=Spec.registry_quota),
         boxes=fields.take("boxes", _boxes, default=BoxQuotas()),
         metadata=fields.take("metadata", _lifetimes, default=Lifetimes()),
+        minutes_retention_ms=minutes_ms,
+        hours_retention_ms=hours_ms,
     )
     fields.done()
     return read
@@ -73,7 +78,11 @@ def document(value: Spec) -> dict[str, object]:
     """`spec(document(s)) == s`."""
     return {
         "detections": {"retention": quantities.span_text(value.detections_retention_ms)},
-        "telemetry": {"retention": quantities.span_text(value.telemetry_retention_ms)},
+        "telemetry": {
+            "retention": quantities.span_text(value.telemetry_retention_ms),
+            "minutes": quantities.span_text(value.minutes_retention_ms),
+            "hours": quantities.span_text(value.hours_retention_ms),
+        },
         "registry": {"quota": _size(value.registry_quota)},
         "boxes": {
             "releases": {"quota": _size(value.boxes.release_bytes)},
@@ -92,6 +101,20 @@ def _retention(value: object, where: str) -> int:
     kept = fields.take("retention", _span, default=7 * DAY_MS)
     fields.done()
     return kept
+
+
+_LEVELS = Spec.telemetry_retention_ms, Spec.minutes_retention_ms, Spec.hours_retention_ms
+
+
+def _levels(value: object, where: str) -> tuple[int, int, int]:
+    fields, (raw_ms, minutes_ms, hours_ms) = Fields(value, where), _LEVELS
+    read = (
+        fields.take("retention", _span, default=raw_ms),
+        fields.take("minutes", _span, default=minutes_ms),
+        fields.take("hours", _span, default=hours_ms),
+    )
+    fields.done()
+    return read
 
 
 def _span(value: object, where: str) -> int:

@@ -14,6 +14,13 @@ class Kept(Answer):
     retention: str = Field(default="7d", description="a duration, from 1m to 3650d")
 
 
+class Levels(Kept):
+    """How long telemetry is kept as it came, by minute and by hour; a coarser level never shorter than a finer one."""
+
+    minutes: str = Field(default="30d", description="sums by minute of outcomes and of figures of boxes")
+    hours: str = Field(default="800d", description="the same by hour")
+
+
 class Quota(Answer):
     quota: str = Field(default="none", description='a size such as "20GiB", or "none"')
 
@@ -39,7 +46,7 @@ class Lifetimes(Answer):
 
 class SettingsSpec(Answer):
     detections: Kept = Field(default=Kept(), description="recorded results")
-    telemetry: Kept = Field(default=Kept(), description="outcomes of frames, health of cameras, figures of boxes")
+    telemetry: Levels = Field(default=Levels(), description="outcomes of frames, health of cameras, figures of boxes")
     registry: Quota = Field(default=Quota(), description="all files of releases together")
     boxes: Boxes = Field(default=Boxes(), description="of each box's disk")
     metadata: Lifetimes = Field(default=Lifetimes(), description="lives of what the control plane signs by itself")

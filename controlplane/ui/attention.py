@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from controlplane.books.domain import waits_long
 from controlplane.fleet.quantities import duration_ms
 from controlplane.insights.answering import Answering
 from controlplane.ui import boxes, figures
@@ -63,6 +64,7 @@ def _unsigned(item: Unsigned) -> Concern:
 def _node(node: Document, around: Around) -> Iterator[Concern]:
     name, status = name_of(node), node["status"]
     href = f"/nodes/{name}"
+    yield from _books(name, around, away=status["phase"] != "Online")
     if status["phase"] not in ("Online", "ByFile"):
         yield Concern(BAD, name, _without(name, condition(node, "Ready")["message"]), href)
         return
@@ -76,6 +78,25 @@ def _node(node: Document, around: Around) -> Iterator[Concern]:
     if any(each.node == name for each in around.lost):
         yield Concern(WARN, name, boxes.losses(name, around).partition(" (")[0], href)
     yield from _wanted(name, node["spec"], href)
+
+
+def _books(name: str, around: Around, *, away: bool) -> Iterator[Concern]:
+    """What of its telemetry is nowhere or waits too long, and whether it is two."""
+    if around.books is None:
+        return
+    for conflict in around.books.conflicts:
+        if conflict.node == name:
+            yield Concern(BAD, name, conflict.sentence, f"/nodes/{name}")
+    kept = around.books.open.get(name)
+    if kept is None:
+        return
+    if kept.total.unaccounted:
+        lost = f"{figures.plural(kept.total.unaccounted, 'record', 'records')} that it accepted are nowhere"
+        yield Concern(BAD, name, f"{lost}; 'longshore verify telemetry {name}' says which", "/gaps")
+    if not away and waits_long(kept.total, around.now_ms):
+        when = figures.ago((around.now_ms - kept.total.oldest_ms) / 1000)
+        waits = f"{figures.plural(kept.total.waiting, 'record waits', 'records wait')}, the oldest accepted {when}"
+        yield Concern(WARN, name, f"telemetry is late: {waits}", f"/nodes/{name}")
 
 
 def _disk(name: str, around: Around, *, told: bool) -> Iterator[Concern]:

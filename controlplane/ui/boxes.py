@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from controlplane.books.domain import FleetBooks
 from controlplane.fleet.quantities import duration_ms
 from controlplane.insights.domain import Lost
 from controlplane.ui import figures
@@ -46,6 +47,7 @@ class Around:
     deployments: Sequence[Document] = ()
     stats: Mapping[str, Stats] | None = None
     lost: Sequence[Lost] = ()
+    books: FleetBooks | None = None
 
 
 def values(node: Document, around: Around) -> dict[str, Value]:

@@ -83,7 +83,7 @@ def camera(given: Input) -> View:
         "fared": [vars(each) for each in given.fared[:NEWEST]],
         "any": bool(given.found),
         "span": given.span,
-        "spans": [(each, word) for each, (word, _) in spans.SPANS.items()],
+        "spans": [(each, word) for each, (word, *_) in spans.SPANS.items()],
         "stages": spans.STAGES,
     }
     return View("camera.html", name, "cameras", facts, values, (Crumb("Cameras", "/cameras"),), (name,))

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from controlplane.books.domain import FleetBooks
 from controlplane.insights import answering
 from controlplane.insights.domain import Lost, Window
 from controlplane.ui import attention, boxes, cameras, figures, outcomes
@@ -35,6 +36,7 @@ class Input:
     windows: Sequence[Window]
     stats: Mapping[str, Stats] = field(default_factory=dict)
     lost: Sequence[Lost] = ()
+    books: FleetBooks | None = None
     chart: Mapping[str, Any] = field(default_factory=dict)
     trouble: str = ""  # why no telemetry comes
     filter: Filter = field(default_factory=Filter)
@@ -43,7 +45,7 @@ class Input:
 
     @property
     def around(self) -> Around:
-        return Around(self.now_ms, self.deployments, self.stats, self.lost)
+        return Around(self.now_ms, self.deployments, self.stats, self.lost, self.books)
 
 
 def fleet(given: Input) -> View:

@@ -8,11 +8,14 @@ from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from controlplane.books.domain import contact, linked
 from controlplane.container import Services
 from controlplane.fleet import sources
+from controlplane.insights.domain import Span
 from controlplane.insights.matching import Wanted
 from controlplane.insights.repository import Only
 from controlplane.insights.service import InsightsService
+from controlplane.rollups.domain import Level
 from controlplane.shape import moment
 from controlplane.ui import camera, fleet, lists, node, spans, wall
 from controlplane.ui.boxes import Stats
@@ -20,10 +23,15 @@ from controlplane.ui.live import Maker
 from controlplane.ui.outcomes import CHART_MS, SETTLE_MS, SHARE_MS, chart, chart_end, drawn_on
 from controlplane.ui.page import Asked, Value, View
 from controlplane.ui.shell import Page, each
+from protos.errors import Rejected
 
 DAY_MS = 86_400_000
 MOST_STATS = 2_000
+ROLLED_MS = 15_000  # by then what was stored stands in its minutes, see controlplane.main.ROLL_SECONDS
 NEWEST_MS = 20_000  # of the chart that a new column draws again, for boxes that tell a little late
+
+
+More = Callable[[Span, Level], dict[str, Value]]
 
 
 class FleetChart:
@@ -78,6 +86,7 @@ def fleet_page(services: Services, asked: Asked, drawn: FleetChart) -> View:
             windows=insights.recent(now - SHARE_MS - SETTLE_MS),
             stats=newest_stats(services),
             lost=insights.lost(),
+            books=services.books.fleet(),
             chart=drawn.drawn(),
             trouble=services.telemetry.trouble,
             filter=lists.asked(asked.query, "boxes"),
@@ -105,22 +114,35 @@ class Spans:
 
     def __init__(self, services: Services, only: Only, query: Mapping[str, str]) -> None:
         self.key = query.get("span", "") if query.get("span", "") in spans.SPANS else spans.USUAL
-        self.length_ms = spans.length_of(self.key)
         self._services = services
         self._only = only
         self._end_ms = 0
         self._drawn: dict[str, Value] = {}
 
-    def drawn(self, deadline_ms: int, more: Callable[[int, int], dict[str, Value]]) -> dict[str, Value]:
-        """`more`: what else is drawn, given since and until. Raises Retryable."""
-        insights = self._services.insights
-        end_ms = chart_end(insights.now_ms, spans.step_of(self.length_ms))
+    def drawn(self, deadline_ms: int, more: More) -> dict[str, Value]:
+        """`more`: what else is drawn. Raises Retryable."""
+        step_ms = spans.step_of(self.key)
+        late_ms = ROLLED_MS if step_ms >= Level.MINUTE.ms else 0
+        end_ms = chart_end(self._services.insights.now_ms - late_ms, min(step_ms, Level.HOUR.ms))
         if end_ms != self._end_ms:
-            since = end_ms - self.length_ms
-            windows = insights.windows(self._only, since, end_ms + SHARE_MS)
-            self._drawn = {**spans.charts(windows, end_ms, self.length_ms, deadline_ms), **more(since, end_ms)}
+            span = Span(end_ms - spans.length_of(self.key), end_ms, step_ms)
+            level = self._level(span)
+            self._drawn = {**self._charts(span, level, deadline_ms), **more(span, level)}
             self._end_ms = end_ms
         return self._drawn
+
+    def _charts(self, span: Span, level: Level, deadline_ms: int) -> dict[str, Value]:
+        if level is Level.RAW:
+            windows = self._services.insights.windows(self._only, span.since_ms, span.until_ms + SHARE_MS)
+            return spans.charts(windows, span, deadline_ms)
+        return spans.long_charts(self._services.history.buckets(self._only, span, level), span, deadline_ms)
+
+    def _level(self, span: Span) -> Level:
+        """Where nothing is kept for so long in steps so fine, what there is is shown."""
+        try:
+            return self._services.history.level(self._only, span, cameras=bool(self._only.camera))
+        except Rejected:
+            return Level.RAW
 
 
 class NodePage:
@@ -134,7 +156,7 @@ class NodePage:
         services, name = self._services, self._name
         document, deployments = services.fleet.get_node(name), services.fleet.list_deployments()
         insights, now = services.insights, services.insights.now_ms
-        newest = insights.node_stats(name, now - DAY_MS, 1)
+        newest, kept = insights.node_stats(name, now - DAY_MS, 1), services.books.node(name)
         return node.node(
             node.Input(
                 now_ms=now,
@@ -148,13 +170,19 @@ class NodePage:
                 span=self._spans.key,
                 dropped=newest[0].outbox_dropped if newest else 0,
                 told_ms=newest[0].at_ms if newest else 0,
+                kept=kept,
+                linked=linked(contact(document["status"]), kept),
             )
         )
 
-    def _resources(self, since_ms: int, until_ms: int) -> dict[str, Value]:
-        rows = self._services.insights.node_stats(self._name, since_ms, MOST_STATS)
-        spent = [node.Spent(row.at_ms, row.cpu_cores_used, row.memory_bytes) for row in reversed(rows)]
-        return node.resources(spent, since_ms, until_ms)
+    def _resources(self, span: Span, level: Level) -> dict[str, Value]:
+        if level is Level.RAW:
+            rows = self._services.insights.node_stats(self._name, span.since_ms, MOST_STATS)
+            spent = [node.Spent(row.at_ms, row.cpu_cores_used, row.memory_bytes) for row in reversed(rows)]
+        else:
+            steps = self._services.history.stats(Only(node=self._name), span, level).get(self._name, {})
+            spent = [node.meant(at + span.step_ms // 2, steps[at]) for at in sorted(steps)]
+        return node.resources(spent, span.since_ms, span.until_ms)
 
 
 class CameraPage:
@@ -178,7 +206,7 @@ class CameraPage:
                 deployments=deployments,
                 found=self._found(now),
                 fared=self._fared(now),
-                drawn=self._spans.drawn(camera.deadline_of(windows, deployments), lambda _since, _until: {}),
+                drawn=self._spans.drawn(camera.deadline_of(windows, deployments), lambda _span, _level: {}),
                 span=self._spans.key,
             )
         )

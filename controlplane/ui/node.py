@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from controlplane.books.domain import Link, Linked, NodeBooks
 from controlplane.insights import answering
 from controlplane.insights.domain import Lost, Window
-from controlplane.ui import boxes, cameras, figures, outcomes, spans
+from controlplane.rollups.domain import Stat
+from controlplane.ui import boxes, cameras, figures, outcomes, spans, telemetry
 from controlplane.ui.boxes import Around, Stats
 from controlplane.ui.documents import condition, labels_of, name_of, to_write
 from controlplane.ui.outcomes import Recent
@@ -26,6 +28,11 @@ class Spent:
     memory_bytes: int
 
 
+def meant(at_ms: int, stat: Stat) -> Spent:
+    """Of a step, its mean."""
+    return Spent(at_ms, stat.cpu / stat.samples / 1e6, stat.memory // stat.samples)
+
+
 @dataclass(frozen=True)
 class Input:
     """`windows`: of SHARE_MS and of this box; `drawn`: charts of a span; `spent`: of that span, in order."""
@@ -41,6 +48,8 @@ class Input:
     span: str = spans.USUAL
     dropped: int = 0  # records that its outbox gave up since it was made
     told_ms: int = 0  # when its newest telemetry was
+    kept: NodeBooks = field(default_factory=lambda: NodeBooks(""))
+    linked: Linked = field(default_factory=lambda: Linked(Link.NEVER))
 
     @property
     def around(self) -> Around:
@@ -59,6 +68,7 @@ def node(given: Input) -> View:
         **spans.stages(recent.sums()),
         **given.drawn,
         **_links(given, recent),
+        **telemetry.values(given.kept, given.linked, given.now_ms),
     }
     for camera in given.cameras:
         values |= cameras.values(camera, of_camera(name_of(camera)), answers.get(name_of(camera), ()))
@@ -72,7 +82,7 @@ def node(given: Input) -> View:
         "runs": [run.deployment for run in boxes.runs(document, given.around)],
         "cameras": [cameras.facts(camera) for camera in given.cameras],
         "span": given.span,
-        "spans": [(key, word) for key, (word, _) in spans.SPANS.items()],
+        "spans": [(key, word) for key, (word, *_) in spans.SPANS.items()],
         "stages": spans.STAGES,
         "slow_down": boxes.SLOW_DOWN,
     }

@@ -28,6 +28,7 @@ from controlplane.ui import (
     fleet_pages,
     registry_pages,
     run_pages,
+    telemetry_pages,
 )
 from controlplane.ui.live import LiveViews
 from controlplane.ui.shell import FOLDER, HEADERS, Pages, render
@@ -42,6 +43,7 @@ PAGES = Pages(
         *registry_pages.PAGES,
         *run_pages.PAGES,
         *event_pages.PAGES,
+        *telemetry_pages.PAGES,
         *access_pages.PAGES,
         *applying.PAGES,
     )

@@ -11,9 +11,17 @@ from controlplane.ui import figures, outcomes
 from controlplane.ui.page import Value
 from protos.outcomes import Stage
 
-SPANS = {"5m": ("5 min", 300_000), "30m": ("30 min", 1_800_000), "3h": ("3 h", 10_800_000)}
+_DAY_MS = 86_400_000
+SPANS = {  # in columns that the steps of telemetry make up: minutes of 3 h, hours of what is longer
+    "5m": ("5 min", 300_000, 60),
+    "30m": ("30 min", 1_800_000, 60),
+    "3h": ("3 h", 10_800_000, 60),
+    "1d": ("1 day", _DAY_MS, 24),
+    "7d": ("7 days", 7 * _DAY_MS, 56),
+    "30d": ("30 days", 30 * _DAY_MS, 60),
+    "1y": ("1 year", 366 * _DAY_MS, 61),
+}
 USUAL = "5m"
-COLUMNS = 60
 PERCENTILES = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
 
 # Where a frame's time went, in the order it goes through them.
@@ -32,17 +40,29 @@ def length_of(query: str) -> int:
     return SPANS.get(query, SPANS[USUAL])[1]
 
 
-def step_of(length_ms: int) -> int:
-    return length_ms // COLUMNS
+def step_of(query: str) -> int:
+    """Of a column, by the key of its span."""
+    _, length_ms, columns = SPANS.get(query, SPANS[USUAL])
+    return length_ms // columns
 
 
-def charts(windows: Sequence[Window], end_ms: int, length_ms: int, deadline_ms: int = 0) -> dict[str, Value]:
+def charts(windows: Sequence[Window], span: Span, deadline_ms: int = 0) -> dict[str, Value]:
     """By key under span: how frames ended, and latencies of those answered."""
-    step = step_of(length_ms)
-    span = Span(end_ms - length_ms, end_ms, step)
     return {
-        "span.outcomes": outcomes.chart(windows, end_ms, length_ms, step),
+        "span.outcomes": outcomes.chart(windows, span.until_ms, span.until_ms - span.since_ms, span.step_ms),
         "span.latency": _latency(domain.buckets(windows, span), span, deadline_ms),
+    }
+
+
+def long_charts(buckets: Sequence[Bucket], span: Span, deadline_ms: int = 0) -> dict[str, Value]:
+    """The same of what is added up already."""
+    rates = [
+        {outcome: round(1000 * frames / span.step_ms, 1) for outcome, frames in bucket.sums.counts.items()}
+        for bucket in buckets
+    ]
+    return {
+        "span.outcomes": {"end": span.until_ms, "step": span.step_ms, "columns": rates},
+        "span.latency": _latency(buckets, span, deadline_ms),
     }
 
 

@@ -66,6 +66,14 @@ def test_an_acknowledgement_says_how_far_all_is_stored_and_what_lies_beyond(plan
     ]
 
 
+def test_what_comes_again_is_counted_as_such_and_a_clash_is_not(plane: Plane) -> None:
+    plane.hear("quay-1", told(*frames(1, 2, 3)))
+    plane.hear("quay-1", told(*frames(2, 3, 4)))
+    plane.hear("quay-1", told(*frames(1, salt=500)))
+    assert plane.figure("longshore_ingest_records_total") == 7
+    assert plane.figure("longshore_ingest_repeated_records_total") == 2
+
+
 def test_an_acknowledgement_says_all_that_was_ever_stored_so_that_it_may_get_lost(plane: Plane) -> None:
     for first in range(1, 50, 10):
         plane.hear("quay-1", told(*frames(*range(first, first + 10))))
@@ -142,7 +150,7 @@ def test_a_gap_that_claims_all_numbers_there_are_harms_nobody(plane: Plane) -> N
 
 def test_what_was_stored_and_dropped_stays_counted_when_the_rows_are_old_and_gone(plane: Plane) -> None:
     plane.hear("quay-1", told(*frames(1, 2, 3), hole(4, 5, 6)))
-    plane.fleet.clock.tick(Spec().detections_retention_ms / 1000 + 1)
+    plane.fleet.clock.tick(Spec().detections_retention_ms / 1000 + 86_401)  # on PostgreSQL whole parts go
     plane.hear("quay-1", told(*frames(7)))
     assert plane.ingest.sweep() == 3
     plane.hear("quay-1", told(*frames(2, 3, 8)))
@@ -209,13 +217,17 @@ def test_a_record_stored_before_digests_were_noted_is_no_conflict(plane: Plane) 
     assert conflicts(plane) == []
 
 
-def test_a_record_stored_before_there_were_books_is_stored_once_and_counted(plane: Plane) -> None:
-    plane.hear("quay-1", told(*frames(1, 2)))
+def test_what_was_stored_before_there_were_books_stands_in_them_and_is_stored_once(plane: Plane) -> None:
+    plane.hear("quay-1", told(*frames(1, 2), wire.Record(seq=3, node=wire.NodeStats()), *frames(7, 8), hole(9, 4, 6)))
+    plane.hear("quay-1", told(*frames(1), epoch="e2"))
+    before = books(plane.fleet.database, "quay-1", "e1")
     with plane.fleet.database.begin() as session:
         session.query(tables.Epoch).delete()
-    plane.hear("quay-1", told(*frames(1, 2, 3)))
-    assert stored(plane.fleet.database, "quay-1", "e1") == (3, 0)
-    assert books(plane.fleet.database, "quay-1", "e1").stored == 3
+    plane.hear("quay-1", told(*frames(8, 10)))
+    kept = books(plane.fleet.database, "quay-1", "e1")
+    assert (kept.stored, kept.dropped) == (before.stored + 1, before.dropped)
+    assert (kept.up_to, kept.beyond) == (3, [[7, 10]])
+    assert stored(plane.fleet.database, "quay-1", "e1") == (7, 3)
 
 
 def test_two_starts_after_the_same_one_are_two_boxes(plane: Plane, caplog: pytest.LogCaptureFixture) -> None:

@@ -14,6 +14,7 @@ from agent.telemetry import records
 from agent.telemetry.records import Gap, Latencies, NodeStats, OutcomeWindow, RecordClass, Waiting
 from agent.types import Box
 from controlplane.db import Database
+from controlplane.history import service as history_service
 from controlplane.ingest import wire
 from controlplane.ingest.domain import Batch
 from controlplane.ingest.service import IngestService
@@ -34,6 +35,7 @@ from tests.sim.telemetry import TAP, draft, finished, stats
 NODE = NodeId("quay-1")
 BIG = 2**63 - 1
 NOW = 1_795_000_000_000
+THEN = NOW - 100_000
 
 
 class Store:
@@ -95,18 +97,19 @@ def test_outcomes_add_up_over_windows(store: Store) -> None:
 
 
 def test_latencies_add_up_over_windows(store: Store) -> None:
-    store.ingest.store([batch((1, window(10_000, 5)), (2, window(12_000, 7)))])
-    answers = store.insights.outcomes(Only(), Span(0, 20_000, 10_000)).total.answers
+    store.ingest.store([batch((1, window(THEN + 10_000, 5)), (2, window(THEN + 12_000, 7)))])
+    answers = store.insights.outcomes(Only(), Span(THEN, THEN + 20_000, 10_000)).total.answers
     assert list(answers.frames) == [0, 10]
     assert answers.seconds == pytest.approx(0.01)
 
 
 def test_a_span_with_too_many_windows_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(insights_service, "MAX_WINDOWS", 2)
-    store.ingest.store([batch((1, window(10_000, 5)), (2, window(12_000, 7)), (3, window(99_000, 100)))])
-    assert store.insights.outcomes(Only(), Span(0, 50_000, 1_000)).total.due == 12
+    monkeypatch.setattr(history_service, "MAX_WINDOWS", 2)
+    windows = [window(THEN + at_ms, due) for at_ms, due in ((10_000, 5), (12_000, 7), (99_000, 100))]
+    store.ingest.store([batch(*enumerate(windows, 1))])
+    assert store.insights.outcomes(Only(), Span(THEN, THEN + 50_000, 1_000)).total.due == 12
     with pytest.raises(Rejected, match="a shorter span"):
-        store.insights.outcomes(Only(), Span(0, 100_000, 1_000))
+        store.insights.outcomes(Only(), Span(THEN, THEN + 100_000, 1_000))
 
 
 def test_outcomes_are_counted_once_however_often_they_come(store: Store) -> None:
@@ -243,7 +246,7 @@ def test_writers_that_store_the_same_at_once_do_not_stand_in_each_others_way(sto
 
 def test_old_rows_can_be_swept(store: Store) -> None:
     store.ingest.store([batch((1, draft()), (2, draft(RecordClass.METRIC)))])
-    store.fleet.clock.tick(8 * 86_400)
+    store.fleet.clock.tick(9 * 86_400)  # PostgreSQL keeps rows until their part goes whole
     store.ingest.store([batch((3, draft(number=3)))])
     assert [store.ingest.sweep() for _ in range(2)] == [2, 0]
     assert stored(store.fleet.database, NODE, "e1") == (1, 0)

@@ -6,6 +6,7 @@ import os
 import queue
 import ssl
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -36,7 +37,9 @@ class TlsBroker:
         self._authority = load_or_create(folder, time.time())
         pair = self._authority.issue_server(("localhost", "127.0.0.1"), time.time(), 30)
         self.listener = Listener("127.0.0.1", free_port(), folder / "ca.pem", *write_pair(folder, "broker", pair))
+        self.acl = mosquitto_acl(CONTROL_PLANE_USER)  # a test may write other rules, of Mosquitto only
         self._process: subprocess.Popen[bytes] | None = None
+        self.denies = False  # it takes no telemetry, from its next start on
 
     def start(self) -> None:
         with (self._folder / "log").open("ab") as log:
@@ -63,11 +66,19 @@ class TlsBroker:
 
     def _command(self) -> tuple[str, ...]:
         if self.kind == "embedded":
-            return plan.embedded_broker(self.listener, CONTROL_PLANE_USER).command
+            return self._embedded()
         acl, conf = self._folder / "acl", self._folder / "mosquitto.conf"
-        acl.write_text(mosquitto_acl(CONTROL_PLANE_USER))
+        lines = self.acl.splitlines(keepends=True)
+        acl.write_text("".join(line for line in lines if not (self.denies and f"/{Channel.TELEMETRY}" in line)))
         conf.write_text(mosquitto_conf(self.listener, acl, as_root=os.geteuid() == 0))
         return plan.mosquitto(program("mosquitto", "mosquitto"), conf, self.listener).command
+
+    def _embedded(self) -> tuple[str, ...]:
+        command = plan.embedded_broker(self.listener, CONTROL_PLANE_USER).command
+        if not self.denies:
+            return command
+        options = command[command.index("--host") :]
+        return (sys.executable, "-m", "tests.servers.denying_broker", *options)
 
 
 class ControlPlaneEar:

@@ -1,5 +1,7 @@
 """A PostgreSQL server of the tests' own: fresh cluster, loopback, no fsync; each test may have a database of its own.
 
+`Postgres` is one that may be killed; it is as careful with its disk as one in earnest.
+
 PostgreSQL refuses to run as root, so under root it runs as `postgres` (or `nobody`) through setpriv, and dies with us.
 """
 
@@ -9,10 +11,12 @@ import itertools
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,6 +25,7 @@ from tests.servers.ports import free_port, wait_for
 from tests.servers.require import program
 
 USER = "longshore"
+START_SECONDS = 30.0
 _SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "60"}
 
 
@@ -57,9 +62,11 @@ def _initialise(folder: Path, account: pwd.struct_passwd) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def _serve(folder: Path, account: pwd.struct_passwd, port: int) -> subprocess.Popen[bytes]:
+def _serve(
+    folder: Path, account: pwd.struct_passwd, port: int, changed: Mapping[str, str] = _SETTINGS
+) -> subprocess.Popen[bytes]:
     postgres = program("postgres", "postgresql", *_binaries())
-    settings = [f"--{key}={value}" for key, value in _SETTINGS.items()]
+    settings = [f"--{key}={value}" for key, value in changed.items()]
     where = ["-D", str(folder / "data"), "-h", "127.0.0.1", "-p", str(port), "-k", str(folder)]
     with (folder / "postgres.log").open("ab") as log:
         process = subprocess.Popen(
@@ -69,8 +76,13 @@ def _serve(folder: Path, account: pwd.struct_passwd, port: int) -> subprocess.Po
             stdin=subprocess.DEVNULL,
             cwd=folder,
         )
-    wait_for(port, process)
-    _answers(f"127.0.0.1:{port}")
+    try:
+        wait_for(port, process)
+        _answers(f"127.0.0.1:{port}")
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
     return process
 
 
@@ -89,20 +101,76 @@ def _answers(server: str, seconds: float = 20.0) -> None:
             return
 
 
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[str]:
-    """`host:port` of a running server whose superuser is USER, without a password."""
+class Postgres:
+    """A server with a folder of its own, in which it may be killed, and recovers."""
+
+    def __init__(self) -> None:
+        self._account = _account()
+        self._folder = Path(tempfile.mkdtemp(prefix="longshore-postgres-"))
+        os.chown(self._folder, self._account.pw_uid, self._account.pw_gid)
+        _initialise(self._folder, self._account)
+        self._port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """SQLAlchemy URL of its database."""
+        return f"postgresql+psycopg://{USER}@127.0.0.1:{self._port}/postgres"
+
+    def start(self) -> None:
+        """Return once it has recovered. Backends of one that was killed may still hold its memory: then once more."""
+        until = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                self._process = _serve(self._folder, self._account, self._port, {"max_connections": "60"})
+            except (RuntimeError, TimeoutError):
+                assert time.monotonic() < until, (self._folder / "postgres.log").read_text()[-2000:]
+                time.sleep(0.05)
+            else:
+                return
+
+    def kill(self) -> None:
+        """The postmaster, as an operator's mistake would; its children find out by themselves."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def close(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(timeout=START_SECONDS)
+            self._process = None
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+@contextmanager
+def running(**settings: str) -> Iterator[str]:
+    """`host:port` of a server whose superuser is USER, without a password; nothing is left of it at the end.
+
+    `settings`: of postgresql.conf, above those of all tests.
+    """
     program("postgres", "postgresql", *_binaries())
     account = _account()
     folder = Path(tempfile.mkdtemp(prefix="longshore-postgres-"))
-    os.chown(folder, account.pw_uid, account.pw_gid)
-    _initialise(folder, account)
-    port = free_port()
-    process = _serve(folder, account, port)
-    yield f"127.0.0.1:{port}"
-    process.terminate()
-    process.wait(timeout=20)
-    shutil.rmtree(folder, ignore_errors=True)
+    process: subprocess.Popen[bytes] | None = None
+    try:
+        os.chown(folder, account.pw_uid, account.pw_gid)
+        _initialise(folder, account)
+        port = free_port()
+        process = _serve(folder, account, port, {**_SETTINGS, **settings})
+        yield f"127.0.0.1:{port}"
+    finally:
+        if process is not None:
+            process.send_signal(signal.SIGINT)  # whoever is still connected is not waited for
+            process.wait(timeout=60)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    with running() as server:
+        yield server
 
 
 @pytest.fixture

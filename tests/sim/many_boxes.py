@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ssl
 import threading
-import time
 from pathlib import Path
 
 import paho.mqtt.client as paho
@@ -30,6 +29,7 @@ class ManyBoxes:
     def __init__(self, port: int, files: TlsFiles, seconds: float = 15.0) -> None:
         self.acknowledged: dict[tuple[NodeId, str], Numbers] = {}
         self.acks = 0
+        self._records = 0
         self._changed = threading.Condition()
         self._subscribed = threading.Event()
         self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=USER, protocol=MQTTProtocolVersion.MQTTv5)
@@ -49,17 +49,12 @@ class ManyBoxes:
 
     def records(self) -> int:
         """Acknowledged of all boxes."""
-        with self._changed:
-            return sum(numbers.count for numbers in self.acknowledged.values())
+        return self._records
 
     def wait(self, records: int, seconds: float) -> bool:
         """Until so many are acknowledged; whether they are in time."""
-        until = time.monotonic() + seconds
-        while self.records() < records:
-            with self._changed:
-                if not self._changed.wait(max(0.0, until - time.monotonic())):
-                    return False
-        return True
+        with self._changed:
+            return self._changed.wait_for(lambda: self._records >= records, seconds)
 
     def close(self) -> None:
         self._client.disconnect()
@@ -72,7 +67,8 @@ class ManyBoxes:
         with self._changed:
             self.acks += 1
             before = self.acknowledged.get((node, ack.epoch), Numbers())
-            self.acknowledged[node, ack.epoch] = before.plus(sorted(told))
+            after = self.acknowledged[node, ack.epoch] = before.plus(sorted(told))
+            self._records += after.count - before.count
             self._changed.notify_all()
 
 

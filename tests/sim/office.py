@@ -6,11 +6,10 @@ from typing import Any
 
 from controlplane.identity.roles import Role
 from controlplane.identity.service import User
-from controlplane.ingest.domain import Batch, Kind
+from controlplane.ingest.domain import Kind
 from protos.ids import NodeId
 from tests.sim import registry_data
 from tests.sim.fleet_data import CAMERAS, DEPLOYMENT, DIGEST, HarbourFleet
-from tests.sim.rows import row
 
 SEEN = (("boat", 0.91), ("person", 0.62), ("truck", 0.78), ("container", 0.84), ("boat", 0.55))
 ZONES = {"gate": ["entry"], "crane": ["quay"], "berth": []}
@@ -58,17 +57,10 @@ def events(fleet: HarbourFleet, count: int = 70) -> None:
             for label, score in (SEEN[number % 5], SEEN[(number * 3 + 1) % 5])[: 1 + number % 2]
         ]
         at_ms = now - (count - number) * 47_000
-        _say(fleet, camera.node, Kind.FRAME, at_ms, 100_000 + number, _frame(camera.name, at_ms, boxes))
+        fleet.say(camera.node, Kind.FRAME, {**_frame(camera.name, at_ms, boxes), "at_ms": at_ms})
     for number, (state, reason) in enumerate((("retrying", "connection refused; is the camera on?"), ("running", ""))):
         at_ms = now - (9 - 4 * number) * MINUTE_MS
-        _say(
-            fleet,
-            "south-quay",
-            Kind.CAMERA,
-            at_ms,
-            200_000 + number,
-            {"camera": "gate", "state": state, "reason": reason},
-        )
+        fleet.say("south-quay", Kind.CAMERA, {"at_ms": at_ms, "camera": "gate", "state": state, "reason": reason})
 
 
 def _frame(camera: str, at_ms: int, boxes: list[dict[str, Any]]) -> dict[str, Any]:
@@ -84,7 +76,3 @@ def _frame(camera: str, at_ms: int, boxes: list[dict[str, Any]]) -> dict[str, An
         "boxes": boxes,
         "frame_seq": at_ms % 100_000,
     }
-
-
-def _say(fleet: HarbourFleet, node: str, kind: Kind, at_ms: int, seq: int, values: dict[str, Any]) -> None:
-    fleet.services.ingest.store([Batch(NodeId(node), f"epoch{node[0]}", (row(kind, seq, {"at_ms": at_ms, **values}),))])

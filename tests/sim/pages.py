@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.sim import office, run_data
+from tests.sim import books_data, office, run_data
 from tests.sim.page_server import PageServer, page_server, ticking
 
 ALL = ("empty", "healthy", "degraded")
@@ -53,6 +53,8 @@ PAGES = (
     Shown("train", "/train?recipe=harbour", ("healthy",)),
     Shown("events", "/events"),
     Shown("events-filtered", "/events?label=boat&zone=entry&minScore=0.9&since=1h", ("healthy",)),
+    Shown("gaps", "/gaps"),
+    Shown("gaps-filtered", "/gaps?node=south-quay&class=debug&since=24h", ("degraded",)),
     Shown("join-tokens", "/tokens", ("empty", "healthy")),
     Shown("new-join-token", "/tokens", ("healthy",), "[data-dialog=new]"),
     Shown("api-tokens", "/tokens/api", ("empty", "healthy")),
@@ -74,6 +76,7 @@ def healthy(server: PageServer) -> None:
     server.fleet.report()  # all boxes have heard of what was furnished
     server.fleet.history()
     server.fleet.tick()
+    books_data.furnish(server.services)
 
 
 def degraded(server: PageServer) -> None:
@@ -85,6 +88,7 @@ def degraded(server: PageServer) -> None:
     server.fleet.degrade()
     server.fleet.history()
     server.fleet.tick()
+    books_data.furnish(server.services, badly=True)
 
 
 STATES: Mapping[str, Callable[[PageServer], None]] = {"empty": empty, "healthy": healthy, "degraded": degraded}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
-from controlplane.ingest.domain import COLUMNS, Kind, Row
+from controlplane.ingest.domain import COLUMNS, DOCUMENTS, Kind, Row
 
 DEFAULTS: Mapping[str, Any] = {
     "happened": [],
@@ -15,10 +16,12 @@ DEFAULTS: Mapping[str, Any] = {
     "stages": {},
     "gap_epoch": "",
     "lower_bound": False,
+    "told_day": 0,
 }
 
 
 def row(kind: Kind, seq: int, values: Mapping[str, Any]) -> Row:
     """What `values` leave out is as if it had not been told."""
     told = {**DEFAULTS, **values}
-    return Row(kind, seq, seq, tuple(told[name] for name in COLUMNS[kind]), b"")
+    cells = (json.dumps(told[name]) if name in DOCUMENTS else told[name] for name in COLUMNS[kind])
+    return Row(kind, seq, seq, tuple(cells), b"")

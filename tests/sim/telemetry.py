@@ -13,6 +13,7 @@ from agent.types import Box, CameraState, Direction, Finished, Happening, Tap, W
 from protos import telemetry_pb2 as wire
 from protos.ids import CameraName, DeploymentName, Digest, NodeId
 from protos.outcomes import Outcome
+from tests.sim.payloads import read
 
 NODE = NodeId("quay-1")
 RELEASE = Digest("sha256:" + "ab" * 32)
@@ -72,7 +73,7 @@ class Oracle:
     tallies: dict[str, wire.Tally] = field(default_factory=dict)  # the last of each epoch
 
     def take(self, payload: bytes) -> wire.TelemetryAck:
-        batch = wire.TelemetryBatch.FromString(payload)
+        batch = read(payload)
         for record in batch.records:
             self.received += 1
             known = self.stored.setdefault((batch.epoch, record.seq), record)

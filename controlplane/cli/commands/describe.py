@@ -15,7 +15,7 @@ EXAMPLES = """Show an object, how far it is, and why not further.
 Examples:
   longshore describe deployment harbour     which box has not converged, and why
   longshore describe camera gate            why it shows no pictures
-  longshore describe node quay-1            what it runs, and what telemetry it had to drop
+  longshore describe node quay-1            what it runs, and where its telemetry is
 """
 
 
@@ -32,7 +32,7 @@ def command(kind_word: str, names: tuple[str, ...]) -> None:
         found, missing = fetch(client, kind, names, "")
         for number, document in enumerate(found):
             if kind.plural == "nodes":
-                document["status"]["gaps"] = _gaps(client, document["metadata"]["name"])
+                document["status"] |= _telemetry(client, document["metadata"]["name"])
             if kind.plural in ("nodes", "cameras"):
                 document["status"]["answering"] = _answering(client, kind.name.lower(), document["metadata"]["name"])
             text = describing.described(kind, document, kinds.utc_now(), colour=output.coloured())
@@ -49,6 +49,9 @@ def _answering(client: Client, what: str, name: str) -> list[Document]:
     return items
 
 
-def _gaps(client: Client, node: str) -> list[Document]:
-    items: list[Document] = client.document("GET", address("nodes", node, "gaps"))["items"]
-    return items
+def _telemetry(client: Client, node: str) -> Document:
+    """The books of a box; of a control plane of before 0.2, which keeps none, what it dropped within a day."""
+    try:
+        return {"telemetry": client.document("GET", address("nodes", node, "telemetry"))}
+    except NotFound:
+        return {"gaps": client.document("GET", address("nodes", node, "gaps"))["items"]}

@@ -10,7 +10,7 @@ import click
 
 from controlplane.cli import completing, kinds, naming, output, session
 from controlplane.cli.client import Client, Document
-from controlplane.cli.commands import detections
+from controlplane.cli.commands import detections, gaps
 from controlplane.cli.exits import NotFound
 from controlplane.cli.kinds import Kind
 from controlplane.cli.patience import awaited
@@ -21,7 +21,7 @@ EXAMPLES = """List objects, or show the ones named.
 \b
 KIND is nodes, cameras, deployments, models, releases, recipes, runs, people or settings
 (also: node, cam, deploy …), or all.
-'detections' has options of its own: see 'longshore get detections --help'.
+'detections' and 'gaps' (telemetry that was dropped) have options of their own: 'longshore get gaps --help'.
 
 \b
 Examples:
@@ -29,6 +29,7 @@ Examples:
   longshore get cameras -l site=harbour,!indoor -o wide
   longshore get deployment harbour -o yaml
   longshore get detections --since 1h -o csv
+  longshore get gaps --since 7d             telemetry that boxes declared dropped
   longshore get cameras --watch             one line at each change, until Ctrl-C
 """
 WATCH_SECONDS = 1.0
@@ -41,9 +42,11 @@ class Get(click.Command):
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        if args and args[0] in detections.WORDS:
-            name = f"{info_name} {args[0]}"
-            return detections.command.make_context(name, args[1:], parent, **extra)
+        own: click.Command | None = next(
+            (each.command for each in (detections, gaps) if args and args[0] in each.WORDS), None
+        )
+        if own is not None:
+            return own.make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
         return super().make_context(info_name, args, parent, **extra)
 
 

@@ -45,7 +45,7 @@ function stack({ end, step, columns }, area, box) {
     parts.push(columnOf(column, series, { x, wide, y, area }, () => tip(box, at, told(column, series, sums[index]), x / area.width)));
   });
   box.onpointerleave = () => hide(box);
-  if (!sums.some(Boolean)) parts.push(label(EDGE.left + area.inner / 2, EDGE.top + area.tall / 2, "no frame in this time", "middle", "nothing"));
+  if (!sums.some(Boolean)) parts.push(label(EDGE.left + area.inner / 2, EDGE.top + area.tall / 2, box.dataset.nothing || "no frame in this time", "middle", "nothing"));
   return parts;
 }
 
@@ -132,9 +132,14 @@ function moments(from, to, area) {
   const minutes = (to - from) / 60_000, marks = area.width > 480 ? 5 : 2, parts = [];
   for (let mark = 0; mark < marks; mark++) {
     const back = minutes * (1 - mark / marks), at = EDGE.left + area.inner * mark / marks;
-    parts.push(label(at, area.height - 6, `−${back < 100 ? `${trim(back)} min` : `${trim(back / 60)} h`}`, "start"));
+    parts.push(label(at, area.height - 6, `−${longAgo(back)}`, "start"));
   }
   return [...parts, label(area.width - EDGE.right, area.height - 6, "now", "end")];
+}
+
+function longAgo(minutes) {
+  if (minutes < 100) return `${trim(minutes)} min`;
+  return minutes < 4320 ? `${trim(minutes / 60)} h` : `${trim(minutes / 1440)} d`;
 }
 
 function numbers(from, to, area) {
@@ -143,7 +148,7 @@ function numbers(from, to, area) {
 
 function tip(box, at, rows, share) {
   const element = box.querySelector(".tip"), head = document.createElement("b"), unit = box.dataset.unit;
-  head.textContent = typeof at === "number" ? new Date(at).toLocaleTimeString() : at;
+  head.textContent = typeof at !== "number" ? at : Date.now() - at < 86400000 ? new Date(at).toLocaleTimeString() : new Date(at).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
   element.replaceChildren(head, ...rows.map(([{ word, look }, value]) => {
     const row = document.createElement("span"), key = document.createElement("i"), figure = document.createElement("i");
     key.className = look ? `key ${look}` : "";

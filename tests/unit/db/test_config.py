@@ -96,3 +96,10 @@ def test_an_address_of_six_is_bracketed_where_a_port_follows() -> None:
 def test_the_database_lies_in_the_state_folder_unless_named(tmp_path: Path) -> None:
     assert Config(state=tmp_path).database == f"sqlite:///{tmp_path}/controlplane/longshore.db"
     assert Config(state=tmp_path, database_url="postgresql://x/y").database == "postgresql://x/y"
+
+
+@pytest.mark.parametrize("number", [0, 9])
+def test_a_replica_has_a_number_that_the_rules_of_the_broker_name(number: int) -> None:
+    with pytest.raises(Fatal, match="--replica must be a number from 1 to 8"):
+        load({}, state="x", replica=str(number))
+    assert load({"LONGSHORE_REPLICA": "8"}, state="x").replica == 8

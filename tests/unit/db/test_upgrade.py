@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,22 @@ import pytest
 import sqlalchemy
 from sqlalchemy import event
 
+from controlplane import tables
 from controlplane.adapters.x509 import LocalAuthority
 from controlplane.config import Config
 from controlplane.container import Services
 from controlplane.db import Database
 from controlplane.fleet.repository import FleetRepository
+from controlplane.ingest.domain import told_day
 from controlplane.migrations import migrate as steps
 from controlplane.migrations.migrate import head, migrate
+from controlplane.rollups import tables as rolled
+from controlplane.rollups.domain import SUMS, Level, outcome_sums
+from controlplane.rollups.service import RollupService
 from controlplane.tables import Base
 from controlplane.wiring import build
 from tests.sim import past
+from tests.sim.clock import FakeClock
 
 TABLES = ("nodes", "certificates", "cameras", "models", "releases", "release_files", "deployments", "join_tokens")
 TELEMETRY = ("detections", "outcome_counts", "camera_health", "node_stats", "gaps")
@@ -69,6 +76,53 @@ def test_nothing_is_lost(config: Config) -> None:
     database.close()
     assert after == before
     assert min(before[name] for name in (*TABLES, *TELEMETRY[:4])) > 0
+
+
+def test_what_was_stored_before_stands_in_minutes_and_hours(config: Config) -> None:
+    database = Database(config.database)
+    migrate(database)
+    while RollupService(database, FakeClock()).roll():
+        pass
+    with database.read() as session:
+        raw: Counter[str] = Counter()
+        for row in session.scalars(sqlalchemy.select(tables.OutcomeCount)):
+            raw.update(outcome_sums(vars(row)))
+        assert raw["ok_local"] > 0
+        for table in rolled.OUTCOMES.values():
+            both = sqlalchemy.select(*(sqlalchemy.func.sum(table.c[name]) / 2 for name in SUMS))  # cameras, and all
+            (sums,) = session.execute(both)
+            assert {name: int(each) for name, each in zip(SUMS, sums, strict=True) if each} == dict(+raw)
+        figures = session.scalar(sqlalchemy.select(sqlalchemy.func.count()).select_from(tables.NodeStat))
+        samples = sqlalchemy.func.sum(rolled.STATS[Level.HOUR].c.samples)
+        assert session.scalar(sqlalchemy.select(samples)) == figures
+    database.close()
+
+
+def test_going_back_before_the_levels_and_forward_again_loses_no_record(config: Config) -> None:
+    from alembic import command
+
+    database = Database(config.database)
+    before = counts(database)
+    migrate(database)
+    with database.engine.begin() as connection:
+        command.downgrade(steps.alembic_config(connection), "0012")
+    assert (version(database), counts(database)) == ("0012", before)
+    with database.engine.connect() as connection:
+        key = sqlalchemy.inspect(connection).get_pk_constraint("detections")["constrained_columns"]
+    assert key == ["node_id", "epoch", "seq"]
+    migrate(database)
+    assert (version(database), counts(database)) == (head(), before)
+    database.close()
+
+
+def test_the_day_of_a_record_is_the_one_it_would_have_if_it_came_again(config: Config) -> None:
+    database = Database(config.database)
+    migrate(database)
+    with database.read() as session:
+        found = session.scalars(sqlalchemy.select(tables.Detection)).all()
+    assert found
+    assert all(row.told_day == told_day(row.captured_unix_ns // 1_000_000) for row in found)
+    database.close()
 
 
 def test_every_row_is_readable(services: Services) -> None:
@@ -156,6 +210,7 @@ import os, signal, sys
 from pathlib import Path
 from sqlalchemy import event
 from controlplane.db import Database
+from controlplane.ingest.domain import told_day
 from controlplane.migrations import migrate as steps
 steps.FOLDER = Path(sys.argv[3])
 database = Database(sys.argv[1])

@@ -8,6 +8,7 @@ from agent.config import AgentConfig, from_environment
 from agent.telemetry.books import SHARES, Caps
 from agent.telemetry.caps import caps
 from agent.telemetry.records import RecordClass
+from agent.telemetry.settings import Form, Limits
 from protos.errors import Rejected
 
 
@@ -73,3 +74,17 @@ def test_classes_of_telemetry_may_be_told_their_share_and_age() -> None:
 def test_a_cap_that_makes_no_sense_is_named(text: str) -> None:
     with pytest.raises(Rejected, match=r"LONGSHORE_AGENT_OUTBOX_CAPS: .* must be like debug=30%/7d"):
         from_environment({"LONGSHORE_AGENT_OUTBOX_CAPS": text})
+
+
+def test_the_form_of_telemetry_is_one_that_is_known() -> None:
+    assert from_environment({"LONGSHORE_AGENT_TELEMETRY_FORM": "json"}).sending.form is Form.JSON
+    with pytest.raises(Rejected, match="LONGSHORE_AGENT_TELEMETRY_FORM must be one of protobuf, json, not 'xml'"):
+        from_environment({"LONGSHORE_AGENT_TELEMETRY_FORM": "xml"})
+
+
+def test_what_waited_goes_out_as_fast_as_the_box_is_told() -> None:
+    assert AgentConfig().sending.backfill == Limits()
+    told = {"LONGSHORE_AGENT_BACKFILL_RECORDS_PER_SECOND": "50", "LONGSHORE_AGENT_BACKFILL_BYTES_PER_SECOND": "0"}
+    assert from_environment(told).sending.backfill == Limits(50, 0)
+    with pytest.raises(Rejected, match="BACKFILL_BYTES_PER_SECOND must be 0 or more"):
+        from_environment({"LONGSHORE_AGENT_BACKFILL_BYTES_PER_SECOND": "-1"})

@@ -41,6 +41,7 @@ VIOLATIONS = {
     "vendor-uvicorn": ("controlplane/up/tree.py", "import uvicorn"),
     "vendor-av": ("agent/cameras/pacer.py", "import av"),
     "vendor-sqlalchemy": ("controlplane/identity/service.py", "import sqlalchemy"),
+    "vendor-arro3": ("controlplane/history/service.py", "import arro3.core"),
     "vendor-httpx": ("controlplane/up/tree.py", "import httpx"),
     "vendor-tuf": ("controlplane/trust/judging.py", "import tuf.api.metadata"),
     "vendor-amqtt": ("controlplane/up/tree.py", "import amqtt.broker"),

@@ -158,6 +158,23 @@ def test_a_message_that_cannot_be_stored_costs_only_its_own_box(
     assert str(mistake) in caplog.text, "the log says what went wrong"
 
 
+def test_a_transaction_holds_so_many_records_and_no_more_than_its_last_message_beyond(
+    plane: Plane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest_loop, "MOST_RECORDS", 4)
+    store, sizes = IngestService.store, []
+
+    def seen(self: IngestService, batches: Sequence[Batch]) -> Stored:
+        sizes.append([each.records for each in batches])
+        return store(self, batches)
+
+    monkeypatch.setattr(IngestService, "store", seen)
+    parts = [batch(*range(first, first + 3)) for first in range(1, 16, 3)]
+    plane.loop.handle([plane.message("quay-1", each) for each in parts])
+    assert [each for each in sizes if each] == [[3, 3], [3, 3], [3]]
+    assert frames(plane) == list(range(1, 16))
+
+
 def test_whether_the_broker_lets_us_hear_the_boxes_is_a_metric(plane: Plane) -> None:
     assert plane.figure("longshore_ingest_connected") == 1
     deaf = Plane(plane.fleet, plane.ingest, plane.insights, MemoryTelemetryIn("the broker is away"))

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from controlplane.history import service
 from controlplane.ingest.domain import Kind
-from controlplane.insights import service
 from tests.sim.control_plane import SimControlPlane
 from tests.sim.fleet_data import DIGEST, HarbourFleet
 
@@ -86,7 +86,7 @@ def test_a_question_about_too_much_is_refused_with_what_to_ask_instead(
     monkeypatch.setattr(service, "MAX_WINDOWS", 100)
     answer = plane.client.get("/api/v1/outcomes?since=2m")
     assert answer.status_code == 422
-    assert "a shorter span, or for one node, camera or deployment" in answer.json()["error"]["message"]
+    assert "a step of whole minutes, or for one node, camera or deployment" in answer.json()["error"]["message"]
     assert plane.client.get("/api/v1/outcomes?since=2m&camera=gate").status_code == 200
     assert plane.client.get("/api/v1/outcomes?since=1m").json()["total"]["due"] > 500
 

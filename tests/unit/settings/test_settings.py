@@ -17,7 +17,7 @@ from tests.sim.control_plane import SimControlPlane
 ADDRESS = "/api/v1/settings/fleet"
 DEFAULTS = {
     "detections": {"retention": "7d"},
-    "telemetry": {"retention": "7d"},
+    "telemetry": {"retention": "7d", "minutes": "30d", "hours": "800d"},
     "registry": {"quota": "none"},
     "boxes": {"releases": {"quota": "none"}, "outbox": {"quota": "256MiB"}},
     "metadata": {"timestamp": "1d", "snapshot": "30d", "assign": "7d"},
@@ -40,6 +40,8 @@ _HOUR = 3_600_000
             st.integers(30 * 24 * _HOUR, domain.MOST_LIFE_MS),
             st.integers(30 * 24 * _HOUR, domain.MOST_LIFE_MS),
         ),
+        st.integers(domain.LEAST_RETENTION_MS, domain.MOST_RETENTION_MS),
+        st.integers(domain.LEAST_RETENTION_MS, domain.MOST_RETENTION_MS),
     )
 )
 def test_settings_survive_being_written_and_read(spec: Spec) -> None:
@@ -52,6 +54,7 @@ def test_settings_survive_being_written_and_read(spec: Spec) -> None:
         ({"detections": {"retention": 7}}, 'spec.detections.retention must be a duration such as "250ms"'),
         ({"detections": {"retention": "1s"}}, "spec.detections.retention must be from 1m to 3650d"),
         ({"detections": {"keep": "7d"}}, "spec.detections.keep is no field here; there are retention"),
+        ({"telemetry": {"hours": "1s"}}, "spec.telemetry.hours must be from 1m to 3650d"),
         ({"registry": {"quota": "20G"}}, 'spec.registry.quota must be a size such as "20GiB"'),
         ({"registry": {"quota": "0B"}}, "spec.registry.quota must be none, or at least 1MiB"),
         ({"boxes": {"releases": {"quota": "1MiB"}}}, "spec.boxes.releases.quota must be none, or at least 16MiB"),

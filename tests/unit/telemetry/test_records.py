@@ -121,7 +121,7 @@ def test_an_acknowledgement_is_read_as_ranges_without_numbers_that_cannot_be() -
 def test_an_acknowledgement_may_cover_all_from_the_first_number() -> None:
     stored = [wire.SeqRange(first=9, last=9)]
     payload = wire.TelemetryAck(epoch="e1", up_to=6, stored=stored).SerializeToString()
-    assert records.ack(payload) == records.Ack("e1", ((1, 6), (9, 9)))
+    assert records.ack(payload) == records.Ack("e1", ((1, 6), (9, 9)), up_to=6)
 
 
 def test_garbage_on_the_ack_topic_is_refused() -> None:

@@ -164,12 +164,15 @@ def test_states_models_and_the_outbox_are_shown(rig: Rig) -> None:
     metrics.update_state(deployment, "PULLING", ["IDLE", "PULLING"])
     metrics.model(deployment, "harbour", "1.0.0", "sha256:aa")
     metrics.model(deployment, "harbour", "1.1.0", "sha256:bb")
-    metrics.outbox(rig.outbox.summary(), SenderCounts(published=4))
+    summary = replace(rig.outbox.summary(), oldest_unix_ms=1_000, damaged="it was set aside")
+    metrics.outbox(summary, SenderCounts(published=4), 7_500)
     text = metrics.render().decode()
     assert rig.sample('longshore_update_state{deployment="harbour",state="PULLING"}') == "1.0"
     assert "sha256:aa" not in text
     assert "sha256:bb" in text
     assert rig.sample('longshore_telemetry_batches{result="published"}') == "4.0"
+    assert rig.sample("longshore_outbox_oldest_waiting_seconds") == "6.5"
+    assert rig.sample("longshore_outbox_damaged") == "1.0"
 
 
 def test_series_of_cameras_and_deployments_that_are_gone_end_even_if_a_frame_comes_late(rig: Rig) -> None:

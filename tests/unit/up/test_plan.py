@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from controlplane.trust.domain import EVENTS_USER
+from controlplane.trust.domain import EVENTS_USER, REPLICAS, replica_user
 from controlplane.up import demo, plan
 from controlplane.up.broker_rules import Listener, may, mosquitto_acl, mosquitto_conf
 from controlplane.up.options import UpOptions
@@ -158,6 +158,17 @@ def test_boxes_tell_events_and_applications_hear_them_and_nothing_else(
     user: str, topic_: str, *, writes: bool, allowed: bool
 ) -> None:
     assert may(user, topic_, writes=writes, control_plane=CONTROL_PLANE) is allowed
+
+
+def test_each_replica_of_the_control_plane_has_a_name_of_its_own_with_the_same_rights() -> None:
+    acl = mosquitto_acl(CONTROL_PLANE).splitlines()
+    for number in range(1, REPLICAS + 1):
+        user = replica_user(CONTROL_PLANE, number)
+        assert may(user, "longshore/v1/quay-1/ack", writes=True, control_plane=CONTROL_PLANE)
+        assert acl[acl.index(f"user {user}") + 1] == "topic readwrite longshore/v1/#"
+    for stranger in (f"{CONTROL_PLANE}-{REPLICAS + 1}", f"{CONTROL_PLANE}-1", f"{CONTROL_PLANE}-"):
+        assert not may(stranger, "longshore/v1/quay-1/ack", writes=True, control_plane=CONTROL_PLANE)
+        assert f"user {stranger}" not in acl
 
 
 def test_mosquitto_demands_certificates_and_names_clients_by_them() -> None:

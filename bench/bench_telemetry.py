@@ -1,0 +1,164 @@
+"""Telemetry through kills: `python -m bench.bench_telemetry [--quick] [--broker KIND] [--json FILE]`.
+
+Boxes (real outbox, sender and link) tell records of all four classes to a real broker and a real control plane over a
+real database, while kill -9 fells them all, one after the other, in an order that the seed decides: agents, broker,
+a process that takes telemetry in, the control plane that does so beside it, and the database. One box has an outbox so
+small that it must drop. In the middle the broker stays away for a while.
+
+- accepted = stored + declared dropped + waiting, for each box and class, and in the end nothing waits;
+- nothing is stored twice, and what is read is in the order (epoch, number).
+
+Accepted is what each producer wrote down itself behind each commit (bench.telemetry.history), at 500 records a second
+of all boxes at least, or the run does not count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.telemetry.history import CLASSES, History
+from bench.telemetry.stage import (
+    AGENT,
+    BROKER,
+    CONTROL_PLANE,
+    DATABASE,
+    INGEST,
+    KINDS,
+    ROOMY,
+    TIGHT,
+    Stage,
+    staged,
+)
+from bench.telling import Result, proven
+from tests.servers.brokers import KINDS as BROKERS
+
+SEED = 2027
+LEAST_RATE = 500.0  # records a second
+FULL = {AGENT: 200, BROKER: 50, INGEST: 50, CONTROL_PLANE: 50, DATABASE: 50}
+
+
+@dataclass(frozen=True)
+class Form:
+    """How much is proven. `rate`: records a second of all boxes; `pause`: seconds between two kills, at most."""
+
+    kills: Mapping[str, int] = field(default_factory=lambda: FULL)
+    broker: str = "mosquitto"
+    postgres: bool = True
+    boxes: int = 4
+    rate: float = 800.0
+    pause: float = 2.0
+    dark: float = 15.0
+    seed: int = SEED
+
+
+QUICK = Form({AGENT: 6, BROKER: 2, INGEST: 2, CONTROL_PLANE: 2, DATABASE: 2}, boxes=2, rate=600.0, dark=4.0)
+
+
+def order(form: Form, rng: random.Random) -> list[str]:
+    """Whose turn it is."""
+    turns = [kind for kind in KINDS for _ in range(form.kills.get(kind, 0)) if form.postgres or kind != DATABASE]
+    rng.shuffle(turns)
+    return turns
+
+
+def storm(stage: Stage, form: Form) -> Counter[str]:
+    """Kill them all, so many times; how often each was."""
+    rng, killed = random.Random(form.seed), Counter[str]()
+    turns = order(form, rng)
+    for number, kind in enumerate(turns):
+        stage.pause(rng.uniform(0.05, form.pause))
+        stage.fell(kind, rng.choice(stage.boxes))
+        killed[kind] += 1
+        if number == len(turns) // 2:
+            stage.broker.kill()
+            stage.pause(form.dark)
+            stage.broker.start()
+    return killed
+
+
+def prove(folder: Path, form: Form) -> Result:
+    """What was found, what was missed, and in `broken` what must not be even once."""
+    with staged(folder, form.broker, postgres=form.postgres, rate=form.rate / form.boxes) as stage:
+        for number in range(form.boxes):
+            stage.box(f"quay-{number}", ROOMY if number else TIGHT)
+        if form.kills.get(CONTROL_PLANE):
+            stage.with_control_plane()
+        stage.start()
+        stage.until("the first record of each box", lambda: not stage.bare)
+        began = time.monotonic()
+        killed = storm(stage, form)
+        seconds = time.monotonic() - began
+        drained = stage.silence()
+        restarts = {kind: plane.ended for kind, plane in stage.planes.items()}
+        histories = stage.histories()
+    counts = {history.node: dict(history.counts()) for history in histories}
+    rate = sum(each["accepted"] for each in counts.values()) / seconds
+    broken = [sentence for history in histories for sentence in history.complaints()]
+    return {
+        "form": asdict(form),
+        "kills": dict(killed),
+        "ended_by_themselves": restarts,
+        "seconds": round(seconds, 1),
+        "drained_after": round(drained, 1),
+        "rate": round(rate),
+        "classes": {each: sum(accepted_of(history, each) for history in histories) for each in CLASSES},
+        "boxes": counts,
+        "broken": broken,
+        "missed": [*broken, *weak(histories, rate)],
+    }
+
+
+def accepted_of(history: History, record_class: str) -> int:
+    return sum(count for (_, each), count in history.accepted.items() if each == record_class)
+
+
+def weak(histories: Sequence[History], rate: float) -> list[str]:
+    """Why a run without a complaint would prove little."""
+    said = [f"{rate:.0f} records a second are too few"] if rate < LEAST_RATE else []
+    missing = [each for each in CLASSES if not all(accepted_of(history, each) for history in histories)]
+    said += [f"a box told no {each}" for each in missing]
+    if not histories[0].counts()["dropped"]:
+        said.append("the small outbox dropped nothing")
+    return said
+
+
+def table(found: Result) -> str:
+    kills = ", ".join(f"{count} of the {kind}" for kind, count in found["kills"].items())
+    rows = [("box", "accepted", "stored", "dropped", "gaps")]
+    rows += [
+        (name, *(str(of.get(each, 0)) for each in ("accepted", "stored", "dropped", "gaps")))
+        for name, of in found["boxes"].items()
+    ]
+    lines = [
+        f"{name:10} {accepted:>9} {kept:>9} {dropped:>9} {gaps:>6}" for name, accepted, kept, dropped, gaps in rows
+    ]
+    lines.append(f"kill -9: {kills}, in {found['seconds']} s at {found['rate']} records/s")
+    lines.append(f"by class: {', '.join(f'{count} {each}' for each, count in found['classes'].items())}")
+    lines.append(f"nothing waited any more {found['drained_after']} s after the last record")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a few kills of each, less than a minute")
+    parser.add_argument("--broker", choices=BROKERS, default=Form.broker)
+    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--json", type=Path, default=Path("bench/results/telemetry.json"))
+    options = parser.parse_args()
+    chosen: dict[str, Any] = {"broker": options.broker, "seed": options.seed}
+    form = Form(**{**asdict(QUICK if options.quick else Form()), **chosen})
+    with tempfile.TemporaryDirectory(prefix="longshore-telemetry-") as folder:
+        sys.exit(proven(lambda: prove(Path(folder), form), table, options.json))
+
+
+if __name__ == "__main__":
+    main()
