@@ -13,7 +13,7 @@ from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from agent.adapters.mqtt import TlsFiles
-from agent.telemetry import records
+from agent.telemetry import payload, records
 from agent.telemetry.records import Waiting
 from agent.telemetry.sender import MOST_RECORDS
 from bench.telemetry.history import Made
@@ -45,12 +45,14 @@ def _of(node: str, batches: int) -> Iterator[Load]:
     run, now = secrets.token_hex(4), time.time_ns()
     epochs = {each: secrets.token_hex(8) for each in MIX}
     last = dict.fromkeys(MIX, 0)
-    for batch in range(batches):
-        record_class = MIX[batch % len(MIX)]
+    for number in range(batches):
+        record_class = MIX[number % len(MIX)]
         first = last[record_class] + 1
         last[record_class] += MOST_RECORDS
-        rows = [_row(Made(run, record_class, number), now) for number in range(first, first + MOST_RECORDS)]
-        yield Load(node, records.stamped(records.batch(epochs[record_class], rows), now // 1_000_000))
+        made = (Made(run, record_class, each) for each in range(first, first + MOST_RECORDS))
+        rows = [_row(each, now) for each in made]
+        batch = records.stamped(records.batch(epochs[record_class], rows), now // 1_000_000)
+        yield Load(node, payload.compressed(batch))
 
 
 def _row(made: Made, unix_ns: int) -> Waiting:
