@@ -12,13 +12,13 @@ from agent.adapters.outbox_refused import RefusedFile
 
 def _level(level: str) -> Callable[[], None]:
     def lower() -> None:
-        real = outbox_file._prepare
+        real = outbox_file.prepare
 
         def prepare(connection: sqlite3.Connection) -> None:
             real(connection)
             connection.execute(f"PRAGMA synchronous={level}")
 
-        outbox_file._prepare = prepare
+        outbox_file.prepare = prepare
 
     return lower
 
