@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from bench.telemetry import database
-from bench.telemetry.history import Made
 from bench.telemetry.stage import Box, Stage, staged
 from tests.servers.brokers import KINDS
 
@@ -97,10 +96,9 @@ def test_of_a_machine_cloned_while_it_ran_what_came_second_is_kept_aside(contest
     contested.silence()
     (history,) = contested.histories()
     aside = set(database.conflicts(contested.database, NODE))
-    kept = {each.made for each in history.found} | aside
-    accepted = {
-        Made(run, kind, number) for (run, kind), last in history.accepted.items() for number in range(1, last + 1)
-    }
-    assert aside
-    assert accepted <= kept
+    stored = {each.made for each in history.found}
+    assert aside  # not all of it: what both have sent, either takes for its own when it is acknowledged
+    assert not aside & stored
+    assert len({each.run for each in aside | stored}) == 3
+    assert all(record.number <= history.accepted[record.run, record.record_class] + history.burst for record in aside)
     assert "two boxes have its identity" in (contested.folder / "ingest.log").read_text()
