@@ -79,10 +79,13 @@ class MemoryLink:
         return "" if self._connected else "the broker is away; telemetry waits on this box"
 
     def on_ack(self, handler: Handler) -> None:
-        self._hub.subscribe(topic(self._node, Channel.ACK), handler)
+        self._hub.subscribe(topic(self._node, Channel.ACK), self._while_open(handler))
 
     def on_hint(self, handler: Handler) -> None:
-        self._hub.subscribe(topic(self._node, Channel.DESIRED), handler)
+        self._hub.subscribe(topic(self._node, Channel.DESIRED), self._while_open(handler))
+
+    def _while_open(self, handler: Handler) -> Handler:
+        return lambda payload: None if self._closed else handler(payload)
 
     def on_connection(self, handler: Callable[[bool], None]) -> None:
         self._on_connection.append(handler)

@@ -37,7 +37,7 @@ MOST_BYTES = 64 << 10  # of one batch; brokers on small machines refuse more tha
 GATHER_SECONDS = 0.2  # once all that was live is sent: what comes meanwhile goes together
 PUBLISH_FAILED_FIRST = 0.5  # seconds until the next try after the transport refused
 PUBLISH_FAILED_LONGEST = 15.0
-LOOK_SECONDS = 5.0  # until the next look for what waits and was not to be had: its disk may have failed
+LOOK_SECONDS = 5.0  # until the next look for what nobody told of: a disk that works again declares what it refused
 REST_SECONDS = 5.0  # after the last acknowledgement, until the books are told that nothing waits
 
 log = logging.getLogger(__name__)
@@ -258,8 +258,7 @@ class Sender:
 
     def _times(self, lane: Lane, now: float) -> list[float | None]:
         again = self._window.next_at(lane)
-        left = self._outbox.summary().waiting_rows > self._window.in_air()
-        look = now + LOOK_SECONDS if left and self._out is not None and self._out.connected else None
+        look = now + LOOK_SECONDS if self._out is not None and self._out.connected else None
         if lane is Lane.LIVE:
             alarm = None if self._alarmed else self._silence.alarm_at
             return [again, self._quiet_until, self._gather_until, look, self._rest_at, alarm]

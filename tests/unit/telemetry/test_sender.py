@@ -41,10 +41,10 @@ class Rig:
         self.heard: list[wire.TelemetryBatch] = []
         self.hub.subscribe(topic(NODE, Channel.TELEMETRY), lambda payload: self.heard.append(read(payload)))
         self.hub.subscribe(topic(NODE, Channel.TELEMETRY), self.plane.handle)
-        self.link = MemoryLink(self.hub, NODE)
         self.begin(SenderSettings())
 
     def begin(self, settings: SenderSettings) -> None:
+        self.link = MemoryLink(self.hub, NODE)
         self.sender = Sender(self.outbox, self.clock, random.Random(6).random, settings)
         self.sender.attach(self.link)
         self.task = asyncio.create_task(self.sender.run())
@@ -54,9 +54,14 @@ class Rig:
         await asyncio.gather(self.task, return_exceptions=True)
 
     async def restart(self, settings: SenderSettings | None = None) -> None:
+        """A new process, connected if the one before it was."""
+        connected = self.link.connected
+        await self.link.close()
         await self.end()
         self.outbox.restart()
         self.begin(settings or SenderSettings())
+        if connected:
+            self.link.start()
 
     def put(self, count: int, record_class: RecordClass = RecordClass.DETECTION) -> None:
         for number in range(count):
@@ -319,6 +324,21 @@ async def test_what_piled_up_while_nobody_answered_is_historical_too(rig: Rig) -
     assert sum(len(batch.records) for batch in rig.heard if batch.historical) >= 2_000
 
 
+async def test_what_was_in_the_air_when_the_way_broke_is_historical_and_holds_up_nothing_new(rig: Rig) -> None:
+    rig.plane.away = True
+    rig.link.start()
+    await settle()
+    rig.put(2_000)
+    await settle(200)
+    rig.hub.cut()
+    rig.heard.clear()
+    rig.hub.restore()
+    rig.put(1, RecordClass.ALARM)
+    await rig.clock.advance(SPREAD_SECONDS + GATHER_SECONDS)
+    assert [len(batch.records) for batch in rig.heard if not batch.historical] == [1]
+    assert any(batch.historical for batch in rig.heard)
+
+
 # ---- the books are told ----
 
 
@@ -417,6 +437,17 @@ async def test_nothing_is_compressed_until_a_watermark_says_that_it_can_be_read(
 # ---- refusals and silence ----
 
 
+async def test_the_alarm_begins_by_itself_although_the_next_try_is_far_off(rig: Rig) -> None:
+    alarms: list[float] = []
+    rig.sender.on_alarm(lambda: alarms.append(rig.sender.silent_seconds))
+    rig.plane.away = True
+    rig.link.start()
+    await settle()
+    rig.put(1)
+    await rig.clock.advance(ALARM_SECONDS)
+    assert alarms == [ALARM_SECONDS]
+
+
 async def test_two_minutes_without_an_acknowledgement_are_a_problem_until_the_next(rig: Rig) -> None:
     alarms: list[bool] = []
     rig.sender.on_alarm(lambda: alarms.append(bool(rig.sender.problems())))
@@ -480,6 +511,18 @@ async def test_payloads_may_be_json_and_say_the_same(rig: Rig) -> None:
     await rig.clock.until(lambda: rig.stored == 3, step=0)
     assert [record.frame.frame_seq for record in rig.plane.oracle.bodies("frame")] == [0, 1, 2]
     assert (rig.heard[-1].start, rig.heard[-1].tallies[0].accepted) == (rig.outbox.summary().start, 3)
+
+
+async def test_what_a_failing_disk_refused_is_declared_although_nothing_else_comes(rig: Rig) -> None:
+    rig.link.start()
+    await settle()
+    rig.outbox.trouble = "the disk is full"
+    rig.put(3)
+    await rig.clock.advance(60)
+    rig.outbox.trouble = ""
+    await rig.outbox.settle()
+    await rig.clock.advance(LOOK_SECONDS)
+    assert rig.plane.oracle.declared() == {"detection": 3}
 
 
 async def test_what_could_not_be_read_while_the_disk_failed_goes_out_once_it_can(rig: Rig) -> None:
