@@ -1,8 +1,8 @@
 """Messages of boxes between the thread that hears them and the one that stores them: so many bytes and no more.
 
 - Boxes take turns, message by message, so that one that sends without a pause keeps no other waiting.
-- What is new goes before what waited from before its box was connected, but for one turn in four: a backlog gets
-  through however much is new.
+- What is new goes before what waited from before its box was connected, but for one byte in four: a backlog gets
+  through however much is new. Bytes, because a message of a backlog holds a hundred times what one of the present does.
 - What finds no room is dropped and counted; a backlog may fill half of the room. Nothing is lost by that: a box keeps
   its telemetry until it is acknowledged.
 """
@@ -18,8 +18,8 @@ from protos.ids import NodeId
 
 MOST_BYTES = 64 << 20  # what a hundred boxes have in the air at once
 OVERHEAD = 500  # bytes a message costs beside its payload
-TAKEN_BYTES = 1 << 20  # at once, and the message that exceeds it: what is new need not wait for more than this
-HISTORICAL_TURN = 4  # every so many messages one is of the backlog
+TAKEN_BYTES = 384 << 10  # at once, and the message that exceeds it: what is new need not wait for more than this
+HISTORICAL_SHARE = 4  # of so many bytes one is of the backlog
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class Inbox:
         self.overflow = 0
         self._most_bytes = most_bytes
         self._live, self._historical = Lane(), Lane()
-        self._turn = 0
+        self._owed = 0  # bytes that what is new goes before the next of the backlog
         self._messages = self._bytes = 0
         self._changed = threading.Condition()
 
@@ -80,18 +80,21 @@ class Inbox:
             found: list[Message] = []
             size = 0
             while self._messages and len(found) < most and size < TAKEN_BYTES:
-                found.append(self._next().take())
+                found.append(self._next())
                 size += len(found[-1].payload)
                 self._messages -= 1
             self._bytes -= sum(map(_size, found))
             return found
 
-    def _next(self) -> Lane:
-        """The lane whose turn it is, of those that have anything."""
-        self._turn = (self._turn + 1) % HISTORICAL_TURN
-        if self._historical and (self._turn == 0 or not self._live):
-            return self._historical
-        return self._live
+    def _next(self) -> Message:
+        """Of the lane whose turn it is, of those that have anything."""
+        if self._historical and (self._owed <= 0 or not self._live):
+            message = self._historical.take()
+            self._owed = (HISTORICAL_SHARE - 1) * _size(message)
+        else:
+            message = self._live.take()
+            self._owed -= _size(message)
+        return message
 
     @property
     def waiting(self) -> Queued:

@@ -50,6 +50,16 @@ def test_what_is_new_goes_first_but_a_backlog_gets_through() -> None:
     assert all(each.historical for each in room.take(1_000, 0))
 
 
+def test_large_messages_of_a_backlog_take_no_more_than_their_share_of_bytes_from_what_is_new() -> None:
+    room = Inbox()
+    for node in BOXES:
+        room.put(message(node, historical=True, size=10 * (100 + OVERHEAD) - OVERHEAD))
+        for _ in range(12):
+            room.put(message(node))
+    found = [each.historical for each in room.take(62, 0)]
+    assert (found.count(False), found.count(True)) == (60, 2)
+
+
 def test_a_backlog_leaves_half_of_the_room_to_what_is_new() -> None:
     room = Inbox(10 * (100 + OVERHEAD))
     for _ in range(10):
