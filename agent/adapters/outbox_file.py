@@ -186,7 +186,8 @@ class OutboxFile:
             self._failed(work, books.accepted_here, error)
             raise
         self._done(work, books, lanes, patient=patient)
-        self._shrink(connection)
+        if not patient:
+            self._shrink(connection)
         self._resize(connection)
         return taken
 
