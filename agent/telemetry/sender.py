@@ -32,9 +32,10 @@ from agent.telemetry.window import NO_RECORDS, PATIENT, Flight, Window, backoff
 from agent.types import Problem
 from protos.errors import Rejected
 
-MOST_RECORDS = 100  # of one batch
+MOST_RECORDS = {Lane.LIVE: 100, Lane.HISTORICAL: 300}  # of one batch: what waited costs less in large ones
 MOST_BYTES = 64 << 10  # of one batch; brokers on small machines refuse more than a few hundred KiB
 GATHER_SECONDS = 0.2  # once all that was live is sent: what comes meanwhile goes together
+BUSY_GATHER_SECONDS = 2.0  # the same, while a backlog goes out: a small batch costs the control plane as much
 PUBLISH_FAILED_FIRST = 0.5  # seconds until the next try after the transport refused
 PUBLISH_FAILED_LONGEST = 15.0
 LOOK_SECONDS = 5.0  # until the next look for what nobody told of: a disk that works again declares what it refused
@@ -151,7 +152,7 @@ class Sender:
         while flight := self._window.due(lane, now):
             if flight.taken and flight.tries:
                 self.counts.refusals[NO_ACK] += 1
-                self._backfill.unacknowledged()
+                self._backfill.unacknowledged(flight.sent_at, now)
             if flight.records or flight.tries < PATIENT:
                 return flight
             self._window.drop(flight)  # a tally is worth a few tries
@@ -174,16 +175,17 @@ class Sender:
     def _gather(self, *, more: bool) -> None:
         """The first record goes at once; those that follow it closely share batches."""
         if self._gathering and not more:
-            self._gather_until = self._clock.monotonic() + GATHER_SECONDS
+            busy = self._window.in_air({Lane.HISTORICAL}) > 0
+            self._gather_until = self._clock.monotonic() + (BUSY_GATHER_SECONDS if busy else GATHER_SECONDS)
         self._gathering = more
 
     def _room(self, lane: Lane, now: float) -> int:
         """How many records the next batch of the lane may hold."""
         if lane is Lane.LIVE:
-            return 0 if self._window.full or now < self._gather_until else MOST_RECORDS
+            return 0 if self._window.full or now < self._gather_until else MOST_RECORDS[lane]
         if now < self._backfill.next_at:
             return 0
-        return min(MOST_RECORDS, self._backfill.room(self._window.in_air({lane}), MOST_RECORDS))
+        return self._backfill.room(self._window.in_air({lane}), MOST_RECORDS[lane])
 
     def _at_rest(self, lane: Lane, now: float) -> Flight | None:
         """Nothing is under way: a batch without records, if the control plane does not know where the books stand."""
@@ -201,6 +203,7 @@ class Sender:
     async def _send(self, out: TelemetryOut, flight: Flight) -> None:
         self.counts.repeated += flight.tries > 0
         flight.sent_at = flight.again_at = self._clock.monotonic()
+        flight.first_at = flight.first_at or flight.sent_at
         if flight.records and out.connected:
             self._silence.asked(flight.sent_at)
         message = await self._encoded(payload.told(flight.batch, self._sending(flight)))
@@ -276,7 +279,7 @@ class Sender:
         now = self._clock.monotonic()
         self.counts.acknowledged += 1
         self._outbox.forget(ack.epoch, ack.ranges)
-        for flight in self._window.acknowledged(ack.epoch, ack.ranges):
+        for flight in self._window.acknowledged(ack.epoch, ack.ranges, now):
             self._arrived(flight, now)
         if self._silence.seconds(now) >= DARK_SECONDS:
             self._after_dark(now)

@@ -15,8 +15,10 @@ from agent.telemetry.outbox import Lane
 from agent.telemetry.ranges import SeqRange
 
 FIRST_BACKOFF = 2.0  # seconds; ingest acknowledges within one when all is well
+BEHIND_SECONDS = 4.0  # more for what is historical, which is taken in after what is live
 LONGEST_BACKOFF = 30.0
 PATIENT = 3  # tries after which a batch waits long
+ANSWER_WEIGHT = 0.25  # of the newest acknowledgement in what they take of late
 JITTER = 0.5  # of the back-off, up or down
 NO_RECORDS = 0  # the number that stands for a batch without records; each acknowledgement of its epoch is one of it
 
@@ -31,6 +33,7 @@ class Flight:
     missing: set[int]  # numbers not yet acknowledged
     records: int
     again_at: float  # monotonic
+    first_at: float = 0.0  # monotonic; sent
     sent_at: float = 0.0  # last
     tries: int = 0
     taken: bool = False  # by the broker, the last time
@@ -46,6 +49,7 @@ class Flight:
 class Window:
     chance: Callable[[], float]  # uniform in [0, 1)
     most: int = 8  # live batches
+    _answers: dict[Lane, float] = field(default_factory=lambda: dict.fromkeys(Lane, 0.0))  # seconds, of late
     _flights: list[Flight] = field(default_factory=list)
 
     @property
@@ -71,16 +75,27 @@ class Window:
 
     def sent(self, flight: Flight, now: float, *, taken: bool) -> None:
         """It was sent, or sending failed: look again after the back-off."""
-        flight.again_at = now + backoff(flight.tries, self.chance())
+        flight.again_at = now + backoff(flight.tries, self.chance(), self._patience(flight.lane))
         flight.tries, flight.taken = flight.tries + 1, taken
 
-    def acknowledged(self, epoch: str, ranges: Iterable[SeqRange]) -> list[Flight]:
-        """The batches that are complete by this, and gone."""
+    def _patience(self, lane: Lane) -> float:
+        """Slow answers are no lost ones: sending again would make them slower."""
+        behind = BEHIND_SECONDS if lane is Lane.HISTORICAL else 0.0
+        return FIRST_BACKOFF + behind + min(2 * self._answers[lane], LONGEST_BACKOFF / 2)
+
+    def acknowledged(self, epoch: str, ranges: Iterable[SeqRange], now: float) -> list[Flight]:
+        """The batches that are complete by this, and gone.
+
+        Of one that was sent again nobody knows which time was answered: counting from the first is patient.
+        """
         of_epoch, covered = [flight for flight in self._flights if flight.epoch == epoch], [(0, 0), *ranges]
         for flight in of_epoch:
             flight.missing = {seq for seq in flight.missing if not any(first <= seq <= last for first, last in covered)}
         self._flights = [flight for flight in self._flights if flight.missing]
-        return [flight for flight in of_epoch if not flight.missing]
+        done = [flight for flight in of_epoch if not flight.missing]
+        for flight in done:
+            self._answers[flight.lane] += ANSWER_WEIGHT * (now - flight.first_at - self._answers[flight.lane])
+        return done
 
     def revive(self, now: float) -> None:
         """Somebody answers again: what has waited long goes out now.

@@ -14,8 +14,9 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from agent.adapters.mqtt import TlsFiles
 from agent.telemetry import payload, records
+from agent.telemetry.outbox import Lane
 from agent.telemetry.records import Waiting
-from agent.telemetry.sender import MOST_RECORDS
+from agent.telemetry.sender import MOST_RECORDS as MOST_OF_LANE
 from bench.telemetry.history import Made
 from protos import telemetry_pb2 as wire
 from protos.ids import NodeId
@@ -24,6 +25,7 @@ from tests.sim.made import draft
 from tests.sim.telemetry_box import MIX
 
 USER = "generator"  # its certificate's name; the broker must let it write for every box
+MOST_RECORDS = MOST_OF_LANE[Lane.HISTORICAL]  # of a batch, as of those that come from the dark
 IN_THE_AIR = 100  # batches that nobody has acknowledged
 SECONDS = 120.0
 
@@ -66,6 +68,7 @@ class Generator:
 
     files: TlsFiles
     port: int
+    _topics: frozenset[str] = frozenset()  # of acknowledgements that are its own: boxes get theirs meanwhile
     _stored: dict[tuple[str, str], int] = field(default_factory=dict)
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
@@ -73,6 +76,7 @@ class Generator:
         """Records a second, from the first publish to the last acknowledgement. Raises TimeoutError."""
         client = self._connected()
         self._stored.clear()
+        self._topics = frozenset(topic(NodeId(load.node), Channel.ACK) for load in given)
         began = time.monotonic()
         for number, load in enumerate(given):
             self._wait(number - IN_THE_AIR)
@@ -109,6 +113,8 @@ class Generator:
 
     def _acknowledged(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
         """Batches of an epoch are sent in order, so the greatest number tells how many are stored."""
+        if message.topic not in self._topics:
+            return
         ack = wire.TelemetryAck.FromString(bytes(message.payload))
         last = max([ack.up_to, *(each.last for each in ack.stored)])
         with self._changed:
