@@ -6,7 +6,8 @@ of batches come straight from one generator, as fast as they are acknowledged: w
 
 - the backlog drains at 10,000 records a second or more, and ingest stores at least 60 % of its ceiling meanwhile;
 - what is new is stored within 5 s, for 99 of 100 (told to the transaction that stores it);
-- boxes are served alike: Jain's index of what each has got rid of is never below 0.98;
+- boxes are served alike: Jain's index of what each has got rid of by a quarter, half and three quarters of the way is
+  never below 0.98;
 - the memory of ingest stays within its bound.
 
 A whole day of a hundred boxes is 86.4 million records. Nothing here depends on how long it lasts: rates are steady from
@@ -41,16 +42,20 @@ PROCESSES = 2  # that the boxes share
 
 @dataclass(frozen=True)
 class Form:
-    """`backlog`: records that wait in each box; `rate`: new ones a second; `batches`: of each for the ceiling."""
+    """`backlog`: records that wait in each box; `rate`: new ones a second; `batches`: of each for the ceiling.
+
+    `steady`: long enough to judge rates and fairness.
+    """
 
     boxes: int = 100
     backlog: int = 12_000
     rate: float = 10.0
-    batches: int = 20
+    batches: int = 10
     postgres: bool = True
+    steady: bool = True
 
 
-QUICK = Form(boxes=20, backlog=1_000, batches=10)
+QUICK = Form(boxes=50, backlog=2_000, batches=4, steady=False)
 
 
 @dataclass(frozen=True)
@@ -172,21 +177,25 @@ def _measured(stage: Stage, form: Form, fleet: Fleet, generator: Generator, node
 
 
 def missed(found: Result) -> list[str]:
-    went, memory_mib = found["drain"], found["memory_mib"]
-    said = []
+    said = [*_of_steady(found)] if found["form"]["steady"] else []
     if found["stored"] + found["dropped"] != found["told"]:
         said.append(f"{found['told']} records were told, {found['stored']} stored and {found['dropped']} dropped")
-    if went["backlog_rate"] < LEAST_RATE:
-        said.append(f"the backlog drained at {went['backlog_rate']:.0f} records/s")
-    if found["share"] < LEAST_SHARE:
-        said.append(f"ingest stored {100 * found['share']:.0f} % of what it can")
     if found["lag_seconds"]["p99"] > MOST_LAG_SECONDS:
         said.append(f"what was new came {found['lag_seconds']['p99']} s late")
-    if went["jain"] < LEAST_JAIN:
-        said.append(f"boxes were not served alike: {went['jain']}")
+    memory_mib = found["memory_mib"]
     if memory_mib["most"] > memory_mib["idle"] + MOST_MORE_MIB:
         said.append(f"ingest took {memory_mib['most']} MiB")
     return said
+
+
+def _of_steady(found: Result) -> Iterator[str]:
+    went = found["drain"]
+    if went["backlog_rate"] < LEAST_RATE:
+        yield f"the backlog drained at {went['backlog_rate']:.0f} records/s"
+    if found["share"] < LEAST_SHARE:
+        yield f"ingest stored {100 * found['share']:.0f} % of what it can"
+    if went["jain"] < LEAST_JAIN:
+        yield f"boxes were not served alike: {went['jain']}"
 
 
 def table(found: Result) -> str:

@@ -43,6 +43,7 @@ class Returning:
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(CLASSES, 0))
     told: int = 0
     sender: Sender | None = None
+    back: asyncio.Event = field(default_factory=asyncio.Event)  # the connection is there
 
     def put(self, unix_ns: int) -> None:
         record_class = MIX[self.told % len(MIX)]
@@ -64,15 +65,20 @@ class Returning:
         link = MqttLink(MqttSettings(NodeId(self.node), host, port, files, mqtt5=True, birth=b"", will=b""))
         self.sender = Sender(self.outbox, WallClock(), random.random)
         self.sender.attach(link)
+        link.on_connection(lambda up: self.back.set() if up else None)
         link.start()
         return asyncio.create_task(self.sender.run())
 
 
-async def tell(box: Returning, rate: float, quiet: Path, delay: float) -> None:
-    """Something new, once a second; a second's worth of it at once. Boxes do not do it in step."""
+async def tell(box: Returning, rate: float, quiet: asyncio.Event, delay: float) -> None:
+    """Something new, once a second; a second's worth of it at once. Boxes do not do it in step.
+
+    From the moment in which it is connected: what came before waited.
+    """
+    await box.back.wait()
     await asyncio.sleep(delay)
     due = time.monotonic()
-    while not await asyncio.to_thread(quiet.exists):
+    while not quiet.is_set():
         for _ in range(round(rate)):
             box.put(time.time_ns())
         due += 1.0
@@ -95,11 +101,13 @@ async def come_back(options: argparse.Namespace) -> None:
     while not (folder / "go").exists():  # noqa: ASYNC110 - another process says it
         await asyncio.sleep(LOOK_SECONDS)
     tasks = [box.connect(options.host, options.port) for box in boxes]
-    quiet = folder / "quiet"
+    quiet = asyncio.Event()
     tasks += [
         asyncio.create_task(tell(box, options.rate, quiet, number / len(boxes))) for number, box in enumerate(boxes)
     ]
     while True:
+        if (folder / "quiet").exists():
+            quiet.set()
         say(told, boxes)
         await asyncio.sleep(5 * LOOK_SECONDS)
 
@@ -111,7 +119,7 @@ def say(told: Path, boxes: list[Returning]) -> None:
         "told": sum(box.told for box in boxes),
         "repeated": sum(box.sender.counts.repeated for box in boxes if box.sender),
     }
-    draught = told.with_suffix(".draught")
+    draught = told.with_name(f"{told.name}.draught")
     draught.write_text(json.dumps(said))
     draught.replace(told)
 

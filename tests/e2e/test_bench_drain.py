@@ -22,6 +22,7 @@ def test_boxes_that_come_back_store_all_that_waited_and_what_is_new_meanwhile(tm
 
 
 GOOD = {
+    "form": {"steady": True},
     "told": 10,
     "stored": 10,
     "dropped": 0,
@@ -46,3 +47,9 @@ GOOD = {
 def test_what_is_missed_is_said(found: dict[str, object], sentence: str) -> None:
     assert missed(GOOD) == []
     assert missed({**GOOD, **found}) == [sentence]
+
+
+def test_a_short_run_is_not_judged_by_what_its_first_seconds_make_of_it() -> None:
+    short = {**GOOD, "form": {"steady": False}, "drain": {"backlog_rate": 1.0, "jain": 0.1}, "share": 0.1}
+    assert missed(short) == []
+    assert missed({**short, "stored": 9}) != []
