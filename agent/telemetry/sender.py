@@ -220,10 +220,10 @@ class Sender:
         self._window.sent(flight, self._clock.monotonic(), taken=taken)
 
     def _sending(self, flight: Flight) -> Sending:
-        """What goes with it this time; once it is acknowledged, its tallies are known."""
+        """What goes with it this time; once it is acknowledged, what went with it the first time is known."""
         changed, books = self._outbox.tallies(), self._outbox.summary()
         told = self._told.beside(changed, flight.epoch, flight.waiting) if flight.records else tuple(changed[:MOST])
-        flight.tallies = told
+        flight.tallies = told if flight.tallies is None else flight.tallies
         historical = flight.lane is Lane.HISTORICAL
         return Sending(int(self._clock.unix() * 1000), historical, books.start, books.before, told)
 
@@ -292,8 +292,9 @@ class Sender:
 
     def _arrived(self, flight: Flight, now: float) -> None:
         """All of it is stored."""
-        self._told.heard(flight.tallies)
-        self._outbox.told(flight.tallies)
+        told = flight.tallies or ()
+        self._told.heard(told)
+        self._outbox.told(told)
         if flight.records and flight.tries <= 1:  # of one that was sent again nobody knows which time was answered
             self._backfill.acknowledged(flight.records, now - flight.sent_at, now)
 

@@ -6,7 +6,8 @@ Rules that hold here:
   the control plane knows best itself. At rest that is told, too (see Sender);
 - a tally counts the records of the batch that carries it as stored: who reads it has stored them with it. So a box that
   sends one batch at a time needs no message of its own to say that nothing waits;
-- a tally is known once its batch is acknowledged; until then each batch repeats it.
+- a tally is known once the batch that told it at its first sending is acknowledged; until then each batch repeats it.
+  What a repetition said beside may be lost with it.
 """
 
 from __future__ import annotations

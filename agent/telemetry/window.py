@@ -17,6 +17,7 @@ from agent.telemetry.ranges import SeqRange
 FIRST_BACKOFF = 2.0  # seconds; ingest acknowledges within one when all is well
 BEHIND_SECONDS = 4.0  # more for what is historical, which is taken in after what is live
 LONGEST_BACKOFF = 30.0
+MOST_IN_AIR = 4_000  # records of both lanes: each new connection that nobody answers leaves some of what was live
 PATIENT = 3  # tries after which a batch waits long
 ANSWER_WEIGHT = 0.25  # of the newest acknowledgement in what they take of late
 JITTER = 0.5  # of the back-off, up or down
@@ -37,7 +38,7 @@ class Flight:
     sent_at: float = 0.0  # last
     tries: int = 0
     taken: bool = False  # by the broker, the last time
-    tallies: tuple[Tally, ...] = ()  # that went with it the last time
+    tallies: tuple[Tally, ...] | None = None  # that went with it the first time: the answer may be one to that
 
     @property
     def waiting(self) -> int:
@@ -54,7 +55,8 @@ class Window:
 
     @property
     def full(self) -> bool:
-        return sum(flight.lane is Lane.LIVE for flight in self._flights) >= self.most
+        """Nothing more that is live may join."""
+        return sum(flight.lane is Lane.LIVE for flight in self._flights) >= self.most or self.in_air() >= MOST_IN_AIR
 
     def in_air(self, lanes: Collection[Lane] = tuple(Lane)) -> int:
         """Records of these lanes that were sent and not acknowledged."""

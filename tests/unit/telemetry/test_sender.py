@@ -22,7 +22,7 @@ from agent.telemetry.sender import (
 )
 from agent.telemetry.settings import Form, Limits, SenderSettings
 from agent.telemetry.silence import ALARM_SECONDS, CODE, NO_ACK, NOBODY
-from agent.telemetry.window import LONGEST_BACKOFF, PATIENT
+from agent.telemetry.window import LONGEST_BACKOFF, MOST_IN_AIR, PATIENT
 from protos import telemetry_pb2 as wire
 from protos.topics import Channel, topic
 from tests.sim.clock import FakeClock, settle
@@ -193,6 +193,22 @@ async def test_the_air_is_bounded_while_the_control_plane_is_silent(rig: Rig) ->
     assert rig.stored == 5_000
 
 
+async def test_the_air_is_bounded_however_often_the_way_opens_without_an_answer(rig: Rig) -> None:
+    """Each connection makes what is in the air historical; what came to it each time would pile up in memory."""
+    rig.plane.away = True
+    rig.link.start()
+    for _ in range(30):
+        rig.put(500)
+        await rig.clock.advance(5)
+        rig.hub.cut()
+        rig.hub.restore()
+        await settle()
+    assert rig.sender.in_air <= MOST_IN_AIR + 100
+    rig.plane.away = False
+    await rig.clock.advance(LONG)
+    assert rig.stored == 30 * 500
+
+
 async def test_the_first_answer_brings_everything_that_waited_long(rig: Rig) -> None:
     rig.plane.away = True
     rig.link.start()
@@ -352,6 +368,29 @@ async def test_what_was_in_the_air_when_the_way_broke_is_historical_and_holds_up
 
 
 # ---- the books are told ----
+
+
+async def test_what_only_a_repetition_told_of_the_books_is_told_again(rig: Rig) -> None:
+    """The answer may be one to the first sending, and the repetition lost."""
+    epoch = await waiting_in_the_air(rig, 1)
+    for _ in range(2):
+        await rig.clock.advance(GATHER_SECONDS)
+        rig.put(1)
+        await settle()
+    assert len(rig.heard) == 3
+
+    def stored(first: int, last: int) -> None:
+        told = wire.TelemetryAck(epoch=epoch, stored=[wire.SeqRange(first=first, last=last)])
+        rig.say(told.SerializeToString())
+
+    stored(2, 3)
+    while len(rig.heard) < 4:
+        await rig.clock.advance(0.5)
+    assert [tally.waiting for batch in rig.heard for tally in batch.tallies] == [0, 1, 2, 0]
+    stored(1, 1)
+    rig.plane.away = False
+    await rig.clock.advance(REST_SECONDS + LOOK_SECONDS)
+    assert rig.plane.oracle.tallies[epoch].waiting == 0
 
 
 async def test_who_sends_one_batch_at_a_time_needs_no_other_to_say_that_nothing_waits(rig: Rig) -> None:
