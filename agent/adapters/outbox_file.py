@@ -257,12 +257,11 @@ class OutboxFile:
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _resize(self, connection: sqlite3.Connection) -> None:
-        """The file follows a new bound: pages that are free now go first, for no file is bounded below its size."""
+        """The file follows a new bound, as soon as it is no longer over it: pages that are free now go first."""
         if self._resized:
             with suppress(sqlite3.Error):
                 connection.executescript("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE);")
                 self._limit(connection)
-            self._resized = False
 
     def _limit(self, connection: sqlite3.Connection) -> None:
         """No file is bounded below its size; one that is over its bound needs some pages to get below it."""
@@ -324,8 +323,8 @@ class OutboxFile:
                 reason = f"{self.refused.reason(each)}; the agent ended before it could say so"
                 self._owed.lost[Loss(each, reason, lower_bound=True)] += count
             self._asked = True
-        for number, count in self.refused.content.declared.items():
-            books.refused[RecordClass(number)] = max(count, books.refused.get(RecordClass(number), 0))
+        known = self.refused.content.declared  # a newer agent may have counted more classes
+        books.refused |= {each: max(known[each], books.refused.get(each, 0)) for each in RecordClass if each in known}
         return books
 
     def _leave_limbo(self) -> None:

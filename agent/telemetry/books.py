@@ -147,7 +147,7 @@ class Summary:
     accepted: int  # records numbered
     waiting: Mapping[RecordClass, Held]
     dropped: Mapping[RecordClass, int]
-    oldest_unix_ms: int = 0  # when the oldest that waits was accepted; 0: none waits
+    oldest_unix_ms: int = 0  # when the oldest that waits was accepted, of those that tell; 0: none does
     trouble: str = ""  # why nothing can be written now, in one sentence
     damaged: str = ""  # what was found damaged since this start, in one sentence
 
@@ -208,7 +208,7 @@ class Books:
         for epoch in self.epochs.values():
             dropped[epoch.record_class] = dropped.get(epoch.record_class, 0) + epoch.dropped
         dropped = {each: count for each, count in dropped.items() if count}
-        oldest = min((each.oldest.at_ms for each in self.epochs.values() if each.held.rows), default=0)
+        oldest = min(filter(None, (each.oldest.at_ms for each in self.epochs.values() if each.held.rows)), default=0)
         accepted = self.closed_accepted + sum(self._accepted().values())
         return Summary(self.start, self.before, accepted, waiting, dropped, oldest, trouble, damaged)
 
@@ -342,12 +342,10 @@ def _tally(epoch: Epoch) -> Tally:
 
 
 def _together(one: Tally, other: Tally) -> Tally:
-    """Of two classes that share an epoch."""
-    oldest = [each.oldest_unix_ms for each in (one, other) if each.waiting]
+    """Of two classes that share an epoch: of an agent before 0.2, which did not note when it accepted a record."""
     return replace(
         one,
         accepted=max(one.accepted, other.accepted),
         waiting=one.waiting + other.waiting,
         dropped=one.dropped + other.dropped,
-        oldest_unix_ms=min(oldest, default=0),
     )

@@ -349,6 +349,27 @@ async def test_the_file_follows_a_narrower_bound(tmp_path: Path) -> None:
     assert path.stat().st_size <= 1 << 20
 
 
+def test_a_file_that_is_over_a_narrower_bound_follows_it_once_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Deleting what was acknowledged may wait, and until then the file can't shrink. No other bound applies here."""
+    monkeypatch.setattr("agent.adapters.outbox_file.BODY_SHARE", 100.0)
+    path, some = tmp_path / "o.db", [draft(number=number) for number in range(500)]
+    file = OutboxFile(path, 4 << 20)
+    for _ in range(20):
+        file.apply(Work(some))
+    (taken,) = file.apply(Work(takes=[(Lane.LIVE, 10_000, 4 << 20)]))
+    file.bound(1 << 20)
+    file.apply(Work(forgotten=[(taken.epoch, (1, 10_000))]))
+    file.apply(Work())
+    for _ in range(3):
+        file.apply(Work(some))
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        file.apply(Work(20 * some))
+    file.close()
+    assert path.stat().st_size <= 1 << 20
+
+
 async def test_each_commit_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     levels = durability.watched(monkeypatch)
     outbox = await opened(tmp_path / "o.db")

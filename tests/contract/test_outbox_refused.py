@@ -357,3 +357,16 @@ def test_counts_that_cannot_be_read_go_on_from_what_was_declared(tmp_path: Path,
     assert second.books.summary().dropped == {RecordClass.DETECTION: 2}
     assert second.refused.content.refused[RecordClass.DETECTION] == 2
     second.close()
+
+
+def test_counts_of_a_class_that_only_a_newer_agent_knows_end_nothing(tmp_path: Path) -> None:
+    """It was put back. What it refused of that class nobody here can declare."""
+    first = OutboxFile(tmp_path / "o.db", 1 << 20)
+    first.refused.content.refused = {6: 3, int(RecordClass.ALARM): 2}
+    first.refused.content.declared = {6: 1, int(RecordClass.ALARM): 1}
+    first.refused.write()
+    first.close()
+    second = OutboxFile(tmp_path / "o.db", 1 << 20)
+    second.apply(Work([draft()]))
+    assert second.books.summary().dropped == {RecordClass.ALARM: 1}
+    second.close()

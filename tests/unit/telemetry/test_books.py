@@ -72,6 +72,15 @@ class Box:
         return self.books.tallies()[self.books.epochs[self.books.current[record_class]].name]
 
 
+def test_the_oldest_that_waits_is_of_those_of_which_it_is_known() -> None:
+    """The first release did not note when a record was accepted."""
+    box = Box(ROOMY)
+    outbox.accept(box.rows, box.books, [draft(RecordClass.ALARM)], ROOMY, 0)
+    assert box.books.summary().oldest_unix_ms == 0
+    box.put(RecordClass.DEBUG)
+    assert box.books.summary().oldest_unix_ms == NOW_MS
+
+
 def test_when_room_is_short_the_oldest_results_go_first_and_are_declared() -> None:
     box = Box(TIGHT)
     box.put(RecordClass.DETECTION, 30)
