@@ -4,7 +4,7 @@
 - What is new goes before what waited from before its box was connected, but for one byte in four: a backlog gets
   through however much is new. Bytes, because a message of a backlog holds a hundred times what one of the present does.
 - What finds no room is dropped and counted; a backlog may fill half of the room. Nothing is lost by that: a box keeps
-  its telemetry until it is acknowledged.
+  its telemetry until it is acknowledged. Signs of life, which nobody repeats soon, have some room of their own.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from collections import deque
 
 from controlplane.ports import MAX_MESSAGE_BYTES, Message, Queued
 from protos.ids import NodeId
+from protos.topics import Channel
 
 MOST_BYTES = 64 << 20  # what a hundred boxes have in the air at once
 OVERHEAD = 500  # bytes a message costs beside its payload
 TAKEN_BYTES = 384 << 10  # at once, and the message that exceeds it: what is new need not wait for more than this
+PRESENCE_BYTES = 1 << 20  # beyond the room: a beat comes once in minutes, and who misses one shows its box as offline
 HISTORICAL_SHARE = 4  # of so many bytes one is of the backlog
 
 log = logging.getLogger(__name__)
@@ -63,15 +65,20 @@ class Inbox:
             log.warning("%s sent %d bytes and %s; it was refused", message.node, len(message.payload), limit)
             self.overflow += 1
             return
-        room = self._most_bytes // 2 if message.historical else self._most_bytes
         with self._changed:
-            if self._bytes + _size(message) > room:
+            if self._bytes + _size(message) > self._room(message):
                 self.overflow += 1
                 return
             (self._historical if message.historical else self._live).put(message)
             self._messages += 1
             self._bytes += _size(message)
             self._changed.notify()
+
+    def _room(self, message: Message) -> int:
+        """That may be full with this one, in bytes."""
+        if message.channel is Channel.PRESENCE:
+            return self._most_bytes + PRESENCE_BYTES
+        return self._most_bytes // 2 if message.historical else self._most_bytes
 
     def take(self, most: int, seconds: float) -> list[Message]:
         """See controlplane.ports.TelemetryIn.receive."""

@@ -13,6 +13,10 @@ from protos.topics import Channel
 BOXES = [NodeId(f"quay-{number}") for number in range(10)]
 
 
+def presence(node: NodeId) -> Message:
+    return Message(node, Channel.PRESENCE, bytes(2), 0)
+
+
 def message(node: NodeId, *, historical: bool = False, size: int = 100) -> Message:
     return Message(node, Channel.TELEMETRY, bytes(size), 0, historical=historical)
 
@@ -77,3 +81,15 @@ def test_so_many_bytes_are_taken_at_once_and_no_more() -> None:
         room.put(message(BOXES[0], size=inbox.TAKEN_BYTES // 4))
     assert [len(room.take(100, 0)) for _ in range(4)] == [4, 4, 2, 0]
     assert room.waiting.bytes == room.waiting.messages == 0
+
+
+def test_a_sign_of_life_finds_room_although_telemetry_fills_it() -> None:
+    """A box keeps what was dropped and sends it again; its next beat may come after it was shown as offline."""
+    room = Inbox(2 * (100 + OVERHEAD))
+    for _ in range(3):
+        room.put(message(BOXES[0]))
+    room.put(presence(BOXES[1]))
+    assert (room.waiting.messages, room.overflow) == (3, 1)
+    for _ in range(3_000):
+        room.put(presence(BOXES[0]))
+    assert room.waiting.messages * OVERHEAD < inbox.PRESENCE_BYTES + 2 * (100 + OVERHEAD), "of these, too, so many"
