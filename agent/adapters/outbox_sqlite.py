@@ -36,6 +36,7 @@ COMMIT_SECONDS = 0.03  # one fsync for all that comes within
 ENOUGH = 256  # records for which an fsync is worth its time at once
 RETRY_SECONDS = 1.0  # between tries to write again
 MAX_QUEUED = 20_000  # records before the writer; more come only while the disk hangs
+MAX_QUEUED_BYTES = 32 << 20  # of these
 WHILE_STUCK = "the outbox could not be written"
 OVERRUN = "records came faster than the disk could write them"
 
@@ -57,6 +58,7 @@ class _Inbox:
     """What the event loop wants from the writer."""
 
     drafts: list[Draft] = field(default_factory=list)
+    draft_bytes: int = 0
     forgotten: list[tuple[str, SeqRange]] = field(default_factory=list)
     takes: list[_Take] = field(default_factory=list)
     settles: list[asyncio.Future[None]] = field(default_factory=list)
@@ -121,10 +123,12 @@ class SqliteOutbox:
             self._ready.notify()
 
     def _put(self, draft: Draft) -> bool:
-        if len(self._inbox.drafts) >= MAX_QUEUED:
-            self._inbox.overrun[Loss(draft.record_class, OVERRUN)] += 1
+        inbox = self._inbox
+        if len(inbox.drafts) >= MAX_QUEUED or inbox.draft_bytes >= MAX_QUEUED_BYTES:
+            inbox.overrun[Loss(draft.record_class, OVERRUN)] += 1
             return False
-        self._inbox.drafts.append(draft)
+        inbox.drafts.append(draft)
+        inbox.draft_bytes += len(draft.body)
         return True
 
     async def accepted(self, *drafts: Draft) -> bool:

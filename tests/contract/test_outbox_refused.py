@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -141,6 +142,33 @@ async def test_a_commit_that_failed_but_is_in_the_file_is_not_counted_as_lost(
     await drain(outbox, oracle)
     assert [record.frame.frame_seq for record in oracle.bodies("frame")] == [1, 2]
     assert oracle.declared().total() == 0
+    await outbox.close()
+
+
+@pytest.mark.parametrize(("bound", "room"), [("MAX_QUEUED", 10), ("MAX_QUEUED_BYTES", 10 * len(draft().body))])
+async def test_what_comes_while_the_disk_hangs_is_counted_and_declared_once_there_is_no_room_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str, room: int
+) -> None:
+    monkeypatch.setattr(outbox_sqlite, bound, room)
+    outbox, oracle = await opened(tmp_path / "o.db"), Oracle()
+    hangs, works, apply = threading.Event(), threading.Event(), OutboxFile.apply
+
+    def hanging(self: OutboxFile, work: Work) -> list[Taken]:
+        hangs.set()
+        works.wait()
+        return apply(self, work)
+
+    monkeypatch.setattr(OutboxFile, "apply", hanging)
+    outbox.put(draft())
+    await until(hangs.is_set)
+    for number in range(2, 30):
+        outbox.put(draft(number=number))
+    assert outbox.summary().accepted == 0
+    works.set()
+    await outbox.settle()
+    await drain(outbox, oracle)
+    assert len(oracle.bodies("frame")) + oracle.declared()["detection"] == 29
+    assert 10 <= len(oracle.bodies("frame")) <= 13
     await outbox.close()
 
 
