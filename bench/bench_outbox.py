@@ -34,7 +34,8 @@ from agent.adapters.mqtt import MqttLink, MqttSettings, TlsFiles
 from agent.adapters.outbox_file import Work, prepare
 from agent.adapters.outbox_sqlite import SqliteOutbox
 from agent.adapters.outbox_tables import SCHEMA
-from agent.telemetry.records import Draft, RecordClass
+from agent.telemetry.classes import RecordClass
+from agent.telemetry.records import Draft
 from agent.telemetry.sender import Sender
 from agent.trial.tally import percentile
 from bench.telling import Result, proven

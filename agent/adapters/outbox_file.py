@@ -26,10 +26,12 @@ from agent.adapters import outbox_tables
 from agent.adapters.outbox_refused import Doubt, Loss, RefusedFile
 from agent.adapters.outbox_tables import SqliteRows
 from agent.telemetry import outbox
-from agent.telemetry.books import DEFAULT_CAPS, Books, Bounds, Caps, Tally
+from agent.telemetry.books import Books, Bounds, Tally
+from agent.telemetry.caps import DEFAULT_CAPS, Caps
+from agent.telemetry.classes import RecordClass
 from agent.telemetry.outbox import Lane, Lanes, Taken
 from agent.telemetry.ranges import SeqRange
-from agent.telemetry.records import Draft, Gap, RecordClass
+from agent.telemetry.records import Draft, Gap
 
 PAGE_BYTES = 4096
 MIN_PAGES = 64  # below it not even the schema and a Gap fit

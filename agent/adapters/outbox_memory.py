@@ -9,10 +9,12 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 
 from agent.telemetry import outbox
-from agent.telemetry.books import Books, Bounds, Caps, Summary, Tally
+from agent.telemetry.books import Books, Bounds, Summary, Tally
+from agent.telemetry.caps import Caps
+from agent.telemetry.classes import RecordClass
 from agent.telemetry.outbox import Lane, Lanes, Sized, Taken
 from agent.telemetry.ranges import SeqRange
-from agent.telemetry.records import Draft, RecordClass
+from agent.telemetry.records import Draft
 
 BODY_SHARE = 0.6  # as that of a file
 UNLIMITED = Bounds(1 << 40)

@@ -21,7 +21,8 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 
-from agent.telemetry.records import MAX_SEQ, RecordClass
+from agent.telemetry.classes import RecordClass
+from agent.telemetry.records import MAX_SEQ
 
 BYTES = 4096
 _HEAD = 8  # bytes: checksum, length

@@ -27,7 +27,8 @@ from typing import TypeVar
 
 from agent.adapters.outbox_file import OutboxFile, Work
 from agent.adapters.outbox_refused import Loss
-from agent.telemetry.books import DEFAULT_CAPS, Caps, Summary, Tally
+from agent.telemetry.books import Summary, Tally
+from agent.telemetry.caps import DEFAULT_CAPS, Caps
 from agent.telemetry.outbox import Lane, Taken
 from agent.telemetry.ranges import SeqRange
 from agent.telemetry.records import Draft

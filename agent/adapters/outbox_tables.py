@@ -15,9 +15,10 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from agent.telemetry.books import Books, Epoch, Held, Oldest
+from agent.telemetry.classes import RecordClass
 from agent.telemetry.outbox import Sized
 from agent.telemetry.ranges import Ranges
-from agent.telemetry.records import MAX_SEQ, RecordClass
+from agent.telemetry.records import MAX_SEQ
 
 SCHEMA = """
 CREATE TABLE lineage (id INTEGER PRIMARY KEY CHECK (id = 1), start TEXT NOT NULL, before TEXT NOT NULL,

@@ -16,27 +16,14 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 
+from agent.telemetry.caps import DEFAULT_CAPS, Caps
+from agent.telemetry.classes import RecordClass
 from agent.telemetry.ranges import Ranges, coarser, holes, joined
-from agent.telemetry.records import Gap, RecordClass
+from agent.telemetry.records import Gap
 
 ROW_OVERHEAD = 48  # bytes a row costs beside its body: keys, page share
 DROPPABLE = tuple(sorted(set(RecordClass) - {RecordClass.GAP}))  # lowest first
-DAY = 86_400.0
-SHARES: Mapping[RecordClass, float] = MappingProxyType(
-    # of the total, at most: a flood of results can't push out the counts, nor a flapping camera the results
-    {RecordClass.DEBUG: 0.3, RecordClass.METRIC: 0.6, RecordClass.DETECTION: 0.7, RecordClass.ALARM: 0.2}
-)
-AGES: Mapping[RecordClass, float] = MappingProxyType(
-    # seconds that a record waits, at most; a dark box keeps what happened longer than what did not
-    {
-        RecordClass.DEBUG: 7 * DAY,
-        RecordClass.METRIC: 90 * DAY,
-        RecordClass.DETECTION: 90 * DAY,
-        RecordClass.ALARM: 365 * DAY,
-    }
-)
 KNOWN_SINCE_MS = 1_700_000_000_000  # a clock that showed less was not set: such a record's age is not known
 MOST_RANGES = 64  # of an epoch that may have been sent, as they are written down
 MOST_SILENT = 256  # epochs that hold nothing and whose last tally nobody has confirmed
@@ -44,17 +31,6 @@ MOST_SILENT = 256  # epochs that hold nothing and whose last tally nobody has co
 FULL = "the outbox was full"
 OVER_SHARE = "its class filled its share of the outbox"
 TOO_OLD = "it waited longer than its class may"
-
-
-@dataclass(frozen=True)
-class Caps:
-    """Of each class: the share of the outbox that it may fill, and the seconds that its records may wait."""
-
-    shares: Mapping[RecordClass, float] = field(default_factory=lambda: SHARES)
-    ages: Mapping[RecordClass, float] = field(default_factory=lambda: AGES)
-
-
-DEFAULT_CAPS = Caps()
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from agent.offload.cost import CostLine
 from agent.pipeline.shadow import ShadowTally
 from agent.site.standing import Origin
 from agent.telemetry.books import Summary
+from agent.telemetry.classes import RecordClass
 from agent.telemetry.nodestats import Usage
-from agent.telemetry.records import NodeStats, RecordClass
+from agent.telemetry.records import NodeStats
 from agent.telemetry.sender import SenderCounts
 from agent.types import CameraState, Finished, Tap
 from protos.ids import CameraName, DeploymentName

@@ -28,8 +28,9 @@ from agent.telemetry.books import (
     Summary,
     Tally,
 )
+from agent.telemetry.classes import RecordClass
 from agent.telemetry.ranges import Ranges, SeqRange, holes, joined, within
-from agent.telemetry.records import Draft, Gap, RecordClass, Waiting
+from agent.telemetry.records import Draft, Gap, Waiting
 
 _STEP = 200  # rows that are looked at in one go
 

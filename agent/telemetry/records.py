@@ -1,13 +1,5 @@
 """Telemetry records: values of the box ↔ protobuf. The only place in the agent where telemetry becomes messages.
 
-A record has a class, which says what is dropped first when the outbox is full, lowest first:
-
-    debug      a sampled frame in which nothing was found
-    metric     how the frames of a window ended; CPU, memory, disk
-    detection  a sampled frame with boxes, or one in which something happened
-    alarm      a change of a camera's state
-    gap        records that were dropped; never dropped itself
-
 A body is a serialised Record without its number, which it gets when it goes out.
 """
 
@@ -15,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from google.protobuf.message import DecodeError
 
+from agent.telemetry.classes import RecordClass
 from agent.telemetry.ranges import SeqRange
 from agent.types import CameraState, Finished, Happening, Tap
 from protos import telemetry_pb2 as wire
@@ -34,21 +26,6 @@ MAX_BOXES = 300  # of one frame: keeps a record under 16 KiB
 MAX_REASON = 300  # characters of a sentence
 MAX_SEQ = 2**63 - 1  # of the outbox's database
 DAMAGED = "the record was damaged on the box's disk"
-
-
-class RecordClass(IntEnum):
-    """Stored as its number; a greater one is kept longer."""
-
-    DEBUG = 1
-    METRIC = 2
-    DETECTION = 3
-    ALARM = 4
-    GAP = 5
-
-    @property
-    def word(self) -> str:
-        """As it stands in Gap.record_class and in metrics."""
-        return self.name.lower()
 
 
 @dataclass(frozen=True)

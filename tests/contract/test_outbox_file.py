@@ -16,9 +16,9 @@ from agent.adapters.outbox_file import OutboxFile, Work
 from agent.adapters.outbox_sqlite import SqliteOutbox
 from agent.supervise import Tasks
 from agent.telemetry import records
-from agent.telemetry.books import Caps
+from agent.telemetry.caps import Caps
+from agent.telemetry.classes import RecordClass
 from agent.telemetry.outbox import Lane
-from agent.telemetry.records import RecordClass
 from tests.sim import durability, past
 from tests.sim.outboxes import SMALL, adds_up, drain, failing, fallible, opened, take
 from tests.sim.telemetry import Oracle, draft

@@ -22,9 +22,9 @@ from agent.adapters import outbox_sqlite
 from agent.adapters.outbox_file import OutboxFile, Work
 from agent.adapters.outbox_sqlite import SqliteOutbox
 from agent.telemetry import records
+from agent.telemetry.classes import RecordClass
 from agent.telemetry.outbox import Lane, Taken
 from agent.telemetry.ranges import SeqRange
-from agent.telemetry.records import RecordClass
 from tests.sim.outboxes import SMALL, drain, failing, fallible, opened, take
 from tests.sim.telemetry import Oracle, draft
 from tests.sim.waiting import until
@@ -274,7 +274,7 @@ REFUSING = """
 import asyncio, os, signal, sys
 from pathlib import Path
 from agent.adapters import outbox_sqlite
-from agent.telemetry.records import RecordClass
+from agent.telemetry.classes import RecordClass
 from tests.sim.outboxes import opened
 from tests.sim.telemetry import draft
 

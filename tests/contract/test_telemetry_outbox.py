@@ -11,9 +11,10 @@ import pytest
 
 from agent.adapters.outbox_memory import MemoryOutbox
 from agent.adapters.outbox_sqlite import SqliteOutbox
-from agent.telemetry.books import DEFAULT_CAPS, TOO_OLD, Bounds, Caps
+from agent.telemetry.books import TOO_OLD, Bounds
+from agent.telemetry.caps import DEFAULT_CAPS, Caps
+from agent.telemetry.classes import RecordClass
 from agent.telemetry.outbox import Lane, Outbox
-from agent.telemetry.records import RecordClass
 from tests.sim.outboxes import SMALL, adds_up, drain, take
 from tests.sim.telemetry import Oracle, draft
 

@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import update
 
 from agent.telemetry import records
-from agent.telemetry.records import Gap, Latencies, NodeStats, OutcomeWindow, RecordClass, Waiting
+from agent.telemetry.classes import RecordClass
+from agent.telemetry.records import Gap, Latencies, NodeStats, OutcomeWindow, Waiting
 from agent.types import Box
 from controlplane.db import Database
 from controlplane.history import service as history_service

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent.telemetry.books import FULL, OVER_SHARE, TOO_OLD, Tally
-from agent.telemetry.records import Draft, RecordClass, Waiting
+from agent.telemetry.classes import RecordClass
+from agent.telemetry.records import Draft, Waiting
 from protos import telemetry_pb2 as wire
 
 Key = tuple[str, int]

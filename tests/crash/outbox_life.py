@@ -16,8 +16,8 @@ from pathlib import Path
 
 from agent.adapters import outbox_sqlite
 from agent.adapters.outbox_sqlite import SqliteOutbox
+from agent.telemetry.classes import RecordClass
 from agent.telemetry.outbox import Lane, Taken
-from agent.telemetry.records import RecordClass
 from tests.crash import outbox_protections
 from tests.crash.outbox_ledger import Ledger, draft
 from tests.sim.disk.shim import Shim

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.adapters.outbox_sqlite import SqliteOutbox
-from agent.telemetry.records import RecordClass
+from agent.telemetry.classes import RecordClass
 from tests.crash.outbox_ledger import Ledger, draft
 from tests.crash.outbox_life import BYTES, drained, emptied, set_aside
 from tests.sim.disk import shim

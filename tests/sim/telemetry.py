@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from agent.telemetry import records
-from agent.telemetry.records import Draft, Latencies, NodeStats, OutcomeWindow, RecordClass
+from agent.telemetry.classes import RecordClass
+from agent.telemetry.records import Draft, Latencies, NodeStats, OutcomeWindow
 from agent.types import Box, CameraState, Direction, Finished, Happening, Tap, What
 from protos import telemetry_pb2 as wire
 from protos.ids import CameraName, DeploymentName, Digest, NodeId

@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from agent.telemetry import records
-from agent.telemetry.records import RecordClass, Waiting
+from agent.telemetry.classes import RecordClass
+from agent.telemetry.records import Waiting
 from agent.types import Box
 from controlplane.cli.commands import detections
 from controlplane.ingest import wire

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from agent.config import AgentConfig, from_environment
-from agent.telemetry.books import SHARES, Caps
-from agent.telemetry.caps import caps
-from agent.telemetry.records import RecordClass
+from agent.telemetry.caps import SHARES, Caps, caps
+from agent.telemetry.classes import RecordClass
 from agent.telemetry.settings import Form, Limits
 from protos.errors import Rejected
 

@@ -72,6 +72,12 @@ def test_importing_the_agents_main_loads_nothing_heavy() -> None:
     assert not loaded_by_main(Path(sys.executable)) & NEVER_IN_MAIN
 
 
+def test_help_and_wrong_usage_come_before_anything_that_is_not_needed_for_them() -> None:
+    asked = "import sys, agent.main; print(*sorted({'google.protobuf', 'msgspec', 'grpc'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", asked], cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
 @pytest.mark.e2e
 def test_the_agent_runs_from_its_own_lock_alone(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     python = CHECKOUT / ".venv-agent" / "bin" / "python"

@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import event, select
 
 from agent.telemetry import records
-from agent.telemetry.records import Draft, NodeStats, OutcomeWindow, RecordClass, Waiting
+from agent.telemetry.classes import RecordClass
+from agent.telemetry.records import Draft, NodeStats, OutcomeWindow, Waiting
 from agent.types import CameraState
 from controlplane import tables
 from controlplane.adapters.telemetry_memory import MemoryTelemetryIn

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from agent.adapters.outbox_memory import MemoryRows
 from agent.telemetry import books as telemetry_books
 from agent.telemetry import outbox
-from agent.telemetry.books import DAY, DROPPABLE, FULL, OVER_SHARE, TOO_OLD, Books, Bounds, Caps, Tally
+from agent.telemetry.books import DROPPABLE, FULL, OVER_SHARE, TOO_OLD, Books, Bounds, Tally
+from agent.telemetry.caps import DAY, Caps
+from agent.telemetry.classes import RecordClass
 from agent.telemetry.outbox import Lane, Lanes, Taken
 from agent.telemetry.ranges import SeqRange, coarser, holes, joined
-from agent.telemetry.records import RecordClass, Waiting
+from agent.telemetry.records import Waiting
 from protos import telemetry_pb2 as wire
 from tests.sim.telemetry import draft
 

@@ -19,7 +19,8 @@ from agent.adapters.outbox_memory import MemoryOutbox, MemoryRows
 from agent.adapters.telemetry_memory import MemoryHub, MemoryLink
 from agent.telemetry import records
 from agent.telemetry.books import Bounds
-from agent.telemetry.records import RecordClass, Waiting
+from agent.telemetry.classes import RecordClass
+from agent.telemetry.records import Waiting
 from agent.telemetry.sender import Sender
 from protos import telemetry_pb2 as wire
 from protos.topics import Channel, topic

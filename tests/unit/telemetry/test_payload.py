@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from agent.telemetry import payload, records
 from agent.telemetry.books import Tally
+from agent.telemetry.classes import RecordClass
 from agent.telemetry.payload import GAIN, SMALLEST, Sending
-from agent.telemetry.records import RecordClass, Waiting
+from agent.telemetry.records import Waiting
 from agent.telemetry.settings import Form
 from agent.types import Box, Finished
 from protos import telemetry_pb2 as wire

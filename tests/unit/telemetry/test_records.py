@@ -7,7 +7,8 @@ from msgspec import structs
 
 from agent.telemetry import records
 from agent.telemetry.books import Tally
-from agent.telemetry.records import Gap, RecordClass, Waiting
+from agent.telemetry.classes import RecordClass
+from agent.telemetry.records import Gap, Waiting
 from agent.types import CameraState
 from protos import telemetry_pb2 as wire
 from protos.errors import Rejected

@@ -11,7 +11,7 @@ import pytest
 from agent.adapters.outbox_memory import MemoryOutbox
 from agent.adapters.telemetry_memory import MemoryHub, MemoryLink
 from agent.telemetry.backfill import LEAST, SLOW, SPREAD_SECONDS, SPREAD_SHARE
-from agent.telemetry.records import RecordClass
+from agent.telemetry.classes import RecordClass
 from agent.telemetry.sender import (
     BUSY_GATHER_SECONDS,
     GATHER_SECONDS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from agent.telemetry.books import Tally
-from agent.telemetry.records import RecordClass
+from agent.telemetry.classes import RecordClass
 from agent.telemetry.told import MOST, Told
 
 A = Tally("a", RecordClass.DETECTION, accepted=10, waiting=3, dropped=0, oldest_unix_ms=7)
