@@ -1,7 +1,7 @@
 """The outbox's SQLite file: one transaction per `apply`. Used by the writer thread of `outbox_sqlite` only.
 
 An fsync is what telemetry costs most on a memory card, so a transaction that changes nothing writes nothing, and what
-the control plane has stored is deleted with the next records that are kept, or when nothing else comes.
+the control plane has stored is deleted with the next records that are kept, when nothing else comes, or it is much.
 
 Records are stamped with the box's clock as it is. Ages are told by a clock that nobody can set: the box's as it was
 when this process began, and what went by since. So a clock set a day ahead drops nothing; one that was set between two
@@ -41,6 +41,7 @@ WAL_PAGES = 256  # the log beside the file is folded in from this length on: 1 M
 SPARE_PAGES = 64  # that stay in an empty file for the next records; giving each one back would be a write of its own
 WORK_PAGES = 16  # that a file over its bound may grow by: its tables and a Gap
 SHRINK_PAGES = 500  # given back in one go
+MOST_PATIENT = 200  # ranges of stored records that wait for others to be deleted with
 EXPIRE_SECONDS = 10.0  # between two looks for what is too old
 
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -79,6 +80,10 @@ class _Owed:
 
     def __bool__(self) -> bool:
         return bool(self.forgotten or self.lost or self.holes)
+
+    @property
+    def patient(self) -> bool:
+        return len(self.forgotten) < MOST_PATIENT and not (self.lost or self.holes)
 
 
 @dataclass
@@ -175,7 +180,7 @@ class OutboxFile:
             raise
         self.books.hear(work.told)
         books, lanes = self.books.copy(), self._lanes.copy()
-        patient = work.patient and not (self._owed.lost or self._owed.holes or self._aside)
+        patient = work.patient and self._owed.patient and not self._aside
         try:
             connection.execute("BEGIN IMMEDIATE")
             rows = SqliteRows(connection)

@@ -1,8 +1,8 @@
 """Signs of life over MQTT: as long as they arrive, a box may leave out Syncs that would say nothing new.
 
 Rules that hold here: a beat arrived when the broker answered it and somebody listens; one that did not makes the box
-call in by Sync at once, as it would without a broker, and is tried again soon. A box never stays silent on the strength
-of a connection that merely looks open.
+call in by Sync from the next interval on, as it would without a broker, and is tried again soon. A box never stays
+silent on the strength of a connection that merely looks open.
 """
 
 from __future__ import annotations

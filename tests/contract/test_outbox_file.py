@@ -316,6 +316,23 @@ async def test_what_was_stored_is_deleted_when_nothing_else_comes(
     await outbox.close()
 
 
+def test_what_was_stored_is_deleted_now_and_then_while_nothing_but_a_backlog_goes_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing comes for hours: the books would say that all of it waits, and a kill would send all of it again."""
+    monkeypatch.setattr("agent.adapters.outbox_file.MOST_PATIENT", 10)
+    file = OutboxFile(tmp_path / "o.db", 16 << 20)
+    file.apply(Work([draft(number=number) for number in range(150)]))
+    waiting = []
+    for _ in range(30):
+        (taken,) = file.apply(Work(takes=[(Lane.LIVE, 5, 1 << 20)]))
+        file.apply(Work(forgotten=[(taken.epoch, (taken.rows[0].seq, taken.rows[-1].seq))]))
+        waiting.append(file.books.summary().waiting_rows)
+    assert waiting[0] == 150, "deleting waits for company"
+    assert waiting[-1] <= 5 * 10
+    file.close()
+
+
 async def test_the_file_gives_space_back_when_the_backlog_is_gone(tmp_path: Path) -> None:
     path, oracle = tmp_path / "o.db", Oracle()
     outbox = await opened(path, 16 << 20)
