@@ -41,6 +41,7 @@ WAL_PAGES = 256  # the log beside the file is folded in from this length on: 1 M
 SPARE_PAGES = 64  # that stay in an empty file for the next records; giving each one back would be a write of its own
 WORK_PAGES = 16  # that a file over its bound may grow by: its tables and a Gap
 SHRINK_PAGES = 500  # given back in one go
+STEP_BYTES = 512 << 10  # towards a narrower bound: what goes is first copied into the log, which may lie on a full disk
 MOST_PATIENT = 200  # ranges of stored records that wait for others to be deleted with
 EXPIRE_SECONDS = 10.0  # between two looks for what is too old
 
@@ -144,7 +145,8 @@ class OutboxFile:
     @property
     def owes(self) -> bool:
         """Something is still to be written although nobody asks."""
-        return self._limbo is not None or bool(self._owed) or bool(self._aside) or self._slack
+        over = self.books.held_bytes > self._bounds.total_bytes
+        return self._limbo is not None or bool(self._owed) or bool(self._aside) or self._slack or over
 
     @cached_property
     def refused(self) -> RefusedFile:
@@ -208,10 +210,10 @@ class OutboxFile:
             self._connection = None
 
     def _write(self, rows: SqliteRows, books: Books, work: Work) -> None:
-        at_ms = int(self._unix() * 1000)
+        at_ms, bounds = int(self._unix() * 1000), self._step()
         for epoch, numbers in (*self._owed.forgotten, *work.forgotten):
             outbox.forget(rows, books, epoch, [numbers])
-        outbox.make_room(rows, books, self._bounds, at_ms)  # first: a file over its bound may have no free page
+        outbox.make_room(rows, books, bounds, at_ms)  # first: a file over its bound may have no free page
         for hole in self._holes(books):
             outbox.declare(rows, books, hole, at_ms)
         for loss, count in self._owed.lost.items():
@@ -219,9 +221,13 @@ class OutboxFile:
             books.refused[loss.record_class] = books.refused.get(loss.record_class, 0) + count
         if time.monotonic() - self._expired_at >= EXPIRE_SECONDS:
             now_ms = int((self._began + time.monotonic()) * 1000)
-            outbox.expire(rows, books, self._bounds, now_ms, at_ms)
-        outbox.accept(rows, books, work.drafts, self._bounds, at_ms)
+            outbox.expire(rows, books, bounds, now_ms, at_ms)
+        outbox.accept(rows, books, work.drafts, bounds, at_ms)
         books.close()
+
+    def _step(self) -> Bounds:
+        """As close to what is told as one transaction comes."""
+        return replace(self._bounds, total_bytes=max(self._bounds.total_bytes, self.books.held_bytes - STEP_BYTES))
 
     def _done(self, work: Work, books: Books, lanes: Lanes, *, patient: bool) -> None:
         self.books, self._lanes = books, lanes

@@ -201,6 +201,10 @@ class Books:
         """Numbers that this start gave out: grows with each transaction that keeps or declares something."""
         return sum(self.epochs[each].accepted for each in self.current.values())
 
+    @property
+    def held_bytes(self) -> int:
+        return sum(epoch.held.bytes for epoch in self.epochs.values())
+
     def held(self, record_class: RecordClass) -> Held:
         return sum((each.held for each in self.epochs.values() if each.record_class is record_class), Held())
 
@@ -265,7 +269,7 @@ class Books:
             if over > 0 and bounds.of(record_class) < bounds.total_bytes:
                 yield Cut(record_class, over, OVER_SHARE)
         for record_class in DROPPABLE:
-            over = sum(epoch.held.bytes for epoch in self.epochs.values()) - bounds.total_bytes
+            over = self.held_bytes - bounds.total_bytes
             if over > 0 and self.held(record_class).bytes > 0:
                 yield Cut(record_class, over, FULL)
 

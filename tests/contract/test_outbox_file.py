@@ -387,6 +387,30 @@ def test_a_file_that_is_over_a_narrower_bound_follows_it_once_it_can(
     assert path.stat().st_size <= 1 << 20
 
 
+def test_a_much_narrower_bound_is_come_to_in_steps_whose_log_is_small(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has a full disk tells a narrower bound: a log as large as all that goes would never fit beside it."""
+    path, logs, shrink = tmp_path / "o.db", list[int](), OutboxFile._shrink
+    file = OutboxFile(path, 16 << 20)
+    for _ in range(5):
+        file.apply(Work([draft(number=number) for number in range(5_000)]))
+
+    def noting(self: OutboxFile, connection: sqlite3.Connection) -> None:
+        logs.append(path.with_name("o.db-wal").stat().st_size)
+        shrink(self, connection)
+
+    monkeypatch.setattr(OutboxFile, "_shrink", noting)
+    file.bound(1 << 20)
+    file.apply(Work())
+    while file.owes:
+        file.apply(Work())
+    assert max(logs) <= 2 << 20
+    assert file.books.summary().waiting_bytes <= 1 << 20
+    file.close()
+    assert path.stat().st_size <= 1 << 20
+
+
 async def test_each_commit_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     levels = durability.watched(monkeypatch)
     outbox = await opened(tmp_path / "o.db")
