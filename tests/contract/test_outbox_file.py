@@ -18,7 +18,7 @@ from agent.supervise import Tasks
 from agent.telemetry import records
 from agent.telemetry.books import Caps
 from agent.telemetry.outbox import Lane
-from agent.telemetry.records import RecordClass
+from agent.telemetry.records import Draft, RecordClass
 from tests.sim import durability, past
 from tests.sim.outboxes import SMALL, adds_up, drain, failing, fallible, opened, take
 from tests.sim.telemetry import Oracle, draft
@@ -223,6 +223,21 @@ async def test_a_damaged_file_is_set_aside_and_a_gap_says_so(tmp_path: Path) -> 
     with path.open("r+b") as file:
         file.seek(4096)
         file.write(os.urandom(60_000))
+    await set_aside(path, old, "damaged")
+
+
+async def test_damage_where_nothing_reads_at_the_start_is_found_all_the_same(tmp_path: Path) -> None:
+    """A body that takes several pages: the first names the second, and that one is none."""
+    path = tmp_path / "o.db"
+    first = await opened(path)
+    first.put(Draft(RecordClass.DETECTION, b"\xab" * 20_000))
+    old = first.summary().start
+    await first.close()
+    with path.open("r+b") as file:
+        pages = iter(lambda: file.read(4096), b"")
+        number = next(number for number, page in enumerate(pages) if page[4:].startswith(b"\xab" * 4000))
+        file.seek(4096 * number)
+        file.write(b"\x7f\xff\xff\xff")
     await set_aside(path, old, "damaged")
 
 
