@@ -253,7 +253,7 @@ BOUNDS = (
         "Gaps outlive what retention takes.",
         "controlplane/ingest/service.py",
         "            now = self._now()\n            return IngestRepository",
-        "            kept_ms = {**kept_ms, Kind.GAP: 1}\n            now = self._now()\n            return IngestRepository",
+        "            kept_ms, now = {**kept_ms, Kind.GAP: 1}, self._now()\n            return IngestRepository",
         (f"{_LOOP}test_old_telemetry_goes_and_gaps_stay",),
     ),
 )
