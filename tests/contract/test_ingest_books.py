@@ -293,7 +293,7 @@ def test_a_tally_is_kept_beside_what_is_stored_with_its_oldest_by_our_clock(plan
 
 @pytest.mark.parametrize("together", [True, False])
 def test_only_a_later_tally_takes_the_place_of_one(plane: Plane, *, together: bool) -> None:
-    tallies = [tally(9, 5), tally(12, 8), tally(10, 2), tally(12, 7), tally(12, 9), tally(12, 7, 1)]
+    tallies = [tally(9, 5), tally(12, 8), tally(10, 2), tally(12, 7), tally(12, 9), tally(12, 7, 1), tally(11, 3)]
     messages = [plane.message("quay-1", told(*frames(1), tallies=[each])) for each in tallies]
     for group in [messages] if together else [[each] for each in messages]:
         plane.loop.handle(group)

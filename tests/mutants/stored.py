@@ -103,7 +103,6 @@ ONCE = (
         "        if row.seq in seqs:\n",
         (
             f"{_BOOKS}test_what_comes_again_is_counted_as_such_and_a_clash_is_not",
-            f"{_BOOKS}test_a_gap_that_comes_again_counts_once",
             _SHUFFLED,
         ),
     ),
@@ -208,7 +207,7 @@ BOUNDS = (
         "controlplane/ingest/payload.py",
         "        content = stream.decompress(payload, MOST_BYTES)\n",
         "        content = stream.decompress(payload)\n",
-        (f"{_PAYLOAD}test_what_is_no_batch_in_any_form_is_refused_whole_and_is_not_historical",),
+        (f"{_PAYLOAD}test_what_unpacks_to_more_is_refused_however_well_it_is_formed",),
     ),
     Mutant(
         "inbox-is-bounded",
