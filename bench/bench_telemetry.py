@@ -60,7 +60,7 @@ class Form:
     seed: int = SEED
 
 
-QUICK = Form({AGENT: 6, BROKER: 2, INGEST: 2, CONTROL_PLANE: 2, DATABASE: 2}, boxes=2, rate=600.0, dark=4.0)
+QUICK = Form({AGENT: 6, BROKER: 2, INGEST: 2, CONTROL_PLANE: 2, DATABASE: 2}, boxes=2, rate=700.0, dark=4.0)
 
 
 def order(form: Form, rng: random.Random) -> list[str]:
