@@ -226,19 +226,20 @@ async def test_a_damaged_file_is_set_aside_and_a_gap_says_so(tmp_path: Path) -> 
     await set_aside(path, old, "damaged")
 
 
-async def test_damage_where_nothing_reads_at_the_start_is_found_all_the_same(tmp_path: Path) -> None:
+async def test_damage_that_only_reading_would_meet_is_found_at_the_start(tmp_path: Path) -> None:
     """A body that takes several pages: the first names the second, and that one is none."""
     path = tmp_path / "o.db"
     first = await opened(path)
     first.put(Draft(RecordClass.DETECTION, b"\xab" * 20_000))
-    old = first.summary().start
     await first.close()
     with path.open("r+b") as file:
         pages = iter(lambda: file.read(4096), b"")
         number = next(number for number, page in enumerate(pages) if page[4:].startswith(b"\xab" * 4000))
         file.seek(4096 * number)
         file.write(b"\x7f\xff\xff\xff")
-    await set_aside(path, old, "damaged")
+    second = await opened(path)
+    assert "set aside as o.db.damaged" in second.summary().damaged
+    await second.close()
 
 
 async def test_a_file_that_is_no_database_is_set_aside(tmp_path: Path) -> None:
