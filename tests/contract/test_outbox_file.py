@@ -18,7 +18,7 @@ from agent.supervise import Tasks
 from agent.telemetry import records
 from agent.telemetry.books import Caps
 from agent.telemetry.outbox import Lane
-from agent.telemetry.records import Draft, RecordClass
+from agent.telemetry.records import RecordClass
 from tests.sim import durability, past
 from tests.sim.outboxes import SMALL, adds_up, drain, failing, fallible, opened, take
 from tests.sim.telemetry import Oracle, draft
@@ -226,17 +226,19 @@ async def test_a_damaged_file_is_set_aside_and_a_gap_says_so(tmp_path: Path) -> 
     await set_aside(path, old, "damaged")
 
 
-async def test_damage_that_only_reading_would_meet_is_found_at_the_start(tmp_path: Path) -> None:
-    """A body that takes several pages: the first names the second, and that one is none."""
+async def test_damage_that_only_writing_would_meet_is_found_at_the_start(tmp_path: Path) -> None:
+    """In the list of free pages, which nobody looks into before one is needed."""
     path = tmp_path / "o.db"
-    first = await opened(path)
-    first.put(Draft(RecordClass.DETECTION, b"\xab" * 20_000))
+    first, oracle = await opened(path), Oracle()
+    await first.accepted(*(draft(number=number) for number in range(500)))
+    await drain(first, oracle)
     await first.close()
     with path.open("r+b") as file:
-        pages = iter(lambda: file.read(4096), b"")
-        number = next(number for number, page in enumerate(pages) if page[4:].startswith(b"\xab" * 4000))
-        file.seek(4096 * number)
-        file.write(b"\x7f\xff\xff\xff")
+        file.seek(32)
+        free = int.from_bytes(file.read(4), "big")
+        assert free > 1, "there are free pages"
+        file.seek(4096 * (free - 1))
+        file.write(b"\x7f" * 4096)
     second = await opened(path)
     assert "set aside as o.db.damaged" in second.summary().damaged
     await second.close()

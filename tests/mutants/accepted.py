@@ -246,7 +246,7 @@ DISKS = (
         "agent/adapters/outbox_file.py",
         "                _check(connection)\n",
         "",
-        (f"{_FILE}test_damage_that_only_reading_would_meet_is_found_at_the_start",),
+        (f"{_FILE}test_damage_that_only_writing_would_meet_is_found_at_the_start",),
     ),
     Mutant(
         "damage-is-declared",
