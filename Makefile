@@ -28,7 +28,7 @@ soak: ## the bad days in all six orders, 60 s each, sixty kills of the telemetry
 nightly: ## power cuts of a whole machine, a QEMU guest with the real outbox (QEMU as root, else told; about ten minutes)
 	@scripts/nightly $(ARGS)
 
-mutants: ## each guarantee taken away in turn, in a copy: its tests must turn red (about twenty minutes)
+mutants: ## each guarantee taken away in turn, in a copy: its tests must turn red (about half an hour)
 	@scripts/bootstrap dev && .venv/bin/python -m tests.mutants --json bench/results/mutants.json $(ARGS)
 
 bench: ## benchmarks, each against its limit

@@ -88,7 +88,7 @@ class Fleet:
             self._processes.append(Process(command, stage.folder / f"fleet-{first}.log"))
             self._told.append(folder / f"fleet.{first}")
         for number in range(form.boxes):
-            stage.identity(f"{NODES}{number}", folder / f"{NODES}{number}")
+            stage.broker.hand_out(f"{NODES}{number}", folder / f"{NODES}{number}")
             stage.fleet.join(f"{NODES}{number}")
 
     def filled(self) -> None:

@@ -39,6 +39,7 @@ from bench.telling import Result, told
 from controlplane.cli.client import Client
 from controlplane.cli.contexts import Context
 from controlplane.config import Config
+from protos.errors import Fatal
 from tests.servers.box import AgentProcess
 from tests.servers.demo import DemoTree
 
@@ -237,7 +238,10 @@ def main(arguments: list[str] | None = None) -> int:
     options: Any = parser.parse_args(arguments)
     form = QUICK if options.quick else Form()
     with tempfile.TemporaryDirectory(prefix="longshore-idle-") as folder:
-        result = prove(Path(folder), form)
+        try:
+            result = prove(Path(folder), form)
+        except Fatal as error:
+            raise SystemExit(f"longshore: {error}") from None
     return int(told(table(result), result, result["missed"], options.json or (None if options.quick else RESULTS)))
 
 

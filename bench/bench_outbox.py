@@ -202,11 +202,8 @@ def share_of_a_core(folder: Path, seconds: float) -> Result:
 
 def _identity(broker: TlsBroker, folder: Path, user: str) -> list[str]:
     """Folder of certificates, host, port and version for a process."""
-    place, files = folder / user, broker.files(user)
-    place.mkdir()
-    for source, name in ((files.ca, "ca.pem"), (files.certificate, "cert.pem"), (files.key, "key.pem")):
-        shutil.copy(source, place / name)
-    return [str(place), "127.0.0.1", str(broker.listener.port), str(int(broker.mqtt5))]
+    broker.hand_out(user, folder / user)
+    return [str(folder / user), "127.0.0.1", str(broker.listener.port), str(int(broker.mqtt5))]
 
 
 @contextmanager

@@ -70,12 +70,18 @@ def cut(folder: Path, form: Form) -> Result:
 def failed(form: Form) -> Result:
     """Operations of an outbox that failed."""
     found = disk_faults.swept(form.nth, form.workers)
+    missed = [sentence for each in found.values() for sentence in each["wrong"]]
+    missed += [f"{name}: nothing failed" for name, each in found.items() if not each["fired"]]
+    slowest = max(each["slowest"] for each in found.values())
+    if slowest > RECOVERY_SECONDS:
+        missed.append(f"{slowest} s until an outbox could be written again")
     return {
         "lives": sum(each["cases"] for each in found.values()),
         "lives_with_a_fault": sum(each["fired"] for each in found.values()),
         "records_doubted": sum(each["doubted"] for each in found.values()),
+        "slowest_recovery_seconds": slowest,
         "by_operation_and_error": {name: _counts(each) for name, each in found.items()},
-        "missed": [sentence for each in found.values() for sentence in each["wrong"]],
+        "missed": missed,
     }
 
 
@@ -129,7 +135,8 @@ def prove(folder: Path, form: Form) -> Result:
             began = time.monotonic()
             result[name] = {**part(), "seconds": round(time.monotonic() - began, 1)}
     missed = [sentence for name in parts if name in result for sentence in result[name].pop("missed")]
-    return {**asdict(form), **result, "missed": missed + [f"skipped: {why}" for why in result["skipped"].values()]}
+    missed += [f"skipped: {why}" for why in result["skipped"].values()]
+    return {**asdict(form), "seed": SEED, **result, "missed": missed}
 
 
 def table(result: Result) -> str:

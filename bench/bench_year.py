@@ -8,7 +8,8 @@ questions of the API over random spans of the year.
 - each page and question is answered within a second in 95 of 100 cases;
 - an export of hours streams, as CSV and as Parquet: so many rows a second, and bounded memory.
 
-The full form needs 25 GB of disk, which it frees, and most of an hour; `--quick` is SQLite alone, ten boxes.
+The full form takes 25 GB of disk below TMPDIR (it looks for them before it begins, and frees them however it ends) and
+half an hour on two cores; `--quick` is SQLite alone, ten boxes.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 import argparse
 import random
 import shutil
-import statistics
+import signal
 import sys
 import tempfile
 import time
@@ -26,17 +27,22 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import httpx
+from sqlalchemy import text
 
+from agent.trial.tally import percentile
 from bench.processes import pss_mb
 from bench.telling import Result, proven
 from bench.year.fill import SITES, Size, fill
 from bench.year.plane import Plane, serving
+from bench.year.progress import Progress
 from controlplane.db import Database
 
 LIMIT_SECONDS = 1.0
 SEED = 2027
 HOURS = 365 * 24
 GROWTH_MB = 200.0  # of the control plane while it exports
+ROW_BYTES = {"postgresql": 270, "sqlite": 230}  # of an hour of a camera, with all else; a twentieth more than it takes
+LOG_BYTES = 1 << 30  # of a write-ahead log, at most
 RESULT = Path(__file__).parent / "results" / "year.json"
 
 
@@ -142,12 +148,7 @@ def asked(plane: Plane, world: World, form: Form, cases: Mapping[str, Ask]) -> l
     for _ in range(form.asked):
         for what, ask in cases.items():
             took[what].append(_seconds(plane.client, ask(world)))
-    return [Measured(what, *_figures(each)) for what, each in took.items()]
-
-
-def _figures(seconds: Sequence[float]) -> tuple[float, float, float]:
-    ordered = sorted(seconds)
-    return statistics.median(ordered), ordered[min(len(ordered) - 1, round(0.95 * len(ordered)))], ordered[-1]
+    return [Measured(what, *(percentile(each, share) for share in (0.5, 0.95, 1.0))) for what, each in took.items()]
 
 
 def _seconds(client: httpx.Client, path: str) -> float:
@@ -184,38 +185,75 @@ def database(kind: str, folder: Path) -> Iterator[str]:
         return
     from tests.servers.postgres import USER, running
 
-    with running(shared_buffers="1GB", maintenance_work_mem="512MB", max_wal_size="8GB", work_mem="32MB") as server:
+    room = {"shared_buffers": "1GB", "maintenance_work_mem": "512MB", "work_mem": "32MB"}
+    log = {"max_wal_size": "512MB", "wal_level": "minimal", "max_wal_senders": "0"}
+    with running(**room, **log) as server:
         yield f"postgresql+psycopg://{USER}@{server}/postgres"
 
 
-def proven_on(kind: str, size: Size, form: Form) -> Result:
+def taken_bytes(opened: Database) -> dict[str, int]:
+    """On disk, by the database itself and by its write-ahead log."""
+    if opened.shared:
+        asked = "SELECT pg_database_size(current_database()), (SELECT sum(size) FROM pg_ls_waldir())"
+        with opened.read() as session:
+            whole, log = session.execute(text(asked)).one()
+        return {"database_bytes": int(whole), "log_bytes": int(log)}
+    path = Path(str(opened.engine.url.database))
+    files = {"database_bytes": path, "log_bytes": path.with_name(f"{path.name}-wal")}
+    return {name: file.stat().st_size if file.exists() else 0 for name, file in files.items()}
+
+
+def proven_on(kind: str, size: Size, form: Form, progress: Progress) -> Result:
     with tempfile.TemporaryDirectory() as place, database(kind, Path(place)) as url:
-        now_ms, began, free = int(time.time() * 1000), time.perf_counter(), shutil.disk_usage("/").free
+        now_ms, began = int(time.time() * 1000), time.perf_counter()
         opened = Database(url)
-        fill(opened, size, now_ms)
+        fill(opened, size, now_ms, progress)
+        filled, taken = time.perf_counter() - began, taken_bytes(opened)
         opened.close()
-        filled, used = time.perf_counter() - began, free - shutil.disk_usage("/").free
         world = World(size, now_ms / 1000, random.Random(SEED))
         with serving(Path(place) / "state", url, size) as plane:
+            progress.say(f"{kind}: each page and question, {form.asked} times")
             for each in (PAGES, QUESTIONS):  # what Python compiles and the pool opens is no one's question
                 asked(plane, world, Form(1, 1, 1, ()), each)
             pages, questions = (asked(plane, world, form, each) for each in (PAGES, QUESTIONS))
+            progress.say(f"{kind}: exports")
             return {
                 "rows": size.rows,
                 "fill_seconds": round(filled),
-                "disk_gb": round(used / 1e9, 2),
+                **taken,
                 "pages": [asdict(each) for each in pages],
                 "questions": [asdict(each) for each in questions],
                 "export": {each: exported(plane, each, 1) for each in ("csv", "parquet")},
             }
 
 
+def sizes(form: Form) -> dict[str, Size]:
+    """Of each database: the first is the whole, the others are a tenth of it."""
+    boxes = {kind: form.boxes if kind == form.databases[0] else max(1, form.boxes // 10) for kind in form.databases}
+    return {kind: Size(each, form.cameras, HOURS, form.minutes) for kind, each in boxes.items()}
+
+
+def lacking(form: Form, free: int) -> str:
+    """What to say when so many bytes are too few; "": they are enough. One database is there at a time."""
+    most = LOG_BYTES + max(size.rows * ROW_BYTES[kind] for kind, size in sizes(form).items())
+    if most <= free:
+        return ""
+    return (
+        f"{tempfile.gettempdir()} has {free / 1e9:.0f} GB left and this takes up to {most / 1e9:.0f} GB: free some, "
+        "name another folder in TMPDIR, or take fewer --boxes"
+    )
+
+
 def prove(form: Form) -> Result:
-    found = {}
-    for kind in form.databases:
-        boxes = form.boxes if kind == form.databases[0] else max(1, form.boxes // 10)
-        found[kind] = proven_on(kind, Size(boxes, form.cameras, HOURS, form.minutes), form)
-    return {"limit_seconds": LIMIT_SECONDS, "databases": found, "missed": list(missed(found))}
+    progress = Progress()
+    found = {kind: proven_on(kind, size, form, progress) for kind, size in sizes(form).items()}
+    return {
+        "form": asdict(form),
+        "seed": SEED,
+        "limit_seconds": LIMIT_SECONDS,
+        "databases": found,
+        "missed": list(missed(found)),
+    }
 
 
 def missed(found: Mapping[str, Result]) -> Iterator[str]:
@@ -231,7 +269,9 @@ def missed(found: Mapping[str, Result]) -> Iterator[str]:
 def table(result: Result) -> str:
     lines = []
     for kind, told in result["databases"].items():
-        lines += [f"{kind}: {told['rows']:,} hours of cameras, {told['disk_gb']} GB, made in {told['fill_seconds']} s"]
+        size, log = told["database_bytes"] / 1e9, told["log_bytes"] / 1e9
+        head = f"{kind}: {told['rows']:,} hours of cameras, {size:.2f} GB and {log:.2f} GB of log"
+        lines += [f"{head}, made in {told['fill_seconds']} s"]
         lines += [f"{'':<44}{'P50':>9}{'P95':>9}{'MAX':>9}"]
         lines += [
             f"{each['what']:<44}" + "".join(f"{1000 * each[name]:>6.0f} ms" for name in ("p50", "p95", "max"))
@@ -261,6 +301,9 @@ def main(words: Sequence[str]) -> int:
         (given.database,) if given.database else form.databases,
         form.minutes,
     )
+    if lacks := lacking(form, shutil.disk_usage(tempfile.gettempdir()).free):
+        raise SystemExit(f"longshore: {lacks}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("longshore: told to end; what was made is removed"))
     path = given.json or (RESULT if whole else Path(tempfile.gettempdir()) / "year.json")
     return int(proven(lambda: prove(form), table, path))
 

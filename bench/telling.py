@@ -1,4 +1,4 @@
-"""A bench's end: what it shows, its file with the machine it was taken on, and what was missed."""
+"""A bench's end: what it shows, its file with the machine and the commit it is of, and what was missed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.bench.machine import Meter
-from bench.machine import describe
+from bench.machine import commit, describe
 from bench.serving.table import others
 
 Result = dict[str, Any]
@@ -28,7 +28,7 @@ def told(shown: str, result: Result, missed: Iterable[str], path: Path | None) -
 
 def kept(result: Result, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    written = {"machine": describe(), **result}
+    written = {"machine": describe(), "commit": commit(), **result}
     path.write_text(json.dumps(written, indent=2, ensure_ascii=False) + "\n")
 
 

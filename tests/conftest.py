@@ -9,7 +9,7 @@ import ipaddress
 import sys
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 from tests.servers.ports import free_port as find_free_port
 from tests.sim.clock import FakeClock
@@ -17,6 +17,8 @@ from tests.sim.clock import FakeClock
 # A loaded machine is no failure: examples are checked for what they give, not for how long they take.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
+# For tests.mutants, which asks only whether there is a failure: finding the smallest one takes minutes.
+settings.register_profile("first", deadline=None, phases=[Phase.explicit, Phase.generate])
 
 pytest_plugins = [
     "tests.servers.mosquitto",

@@ -6,7 +6,6 @@ before its commit. All of it, the boxes included, runs on the cores of this mach
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import threading
@@ -62,10 +61,7 @@ def way(folder: Path, url: str) -> Way:
 
 def _ingest(broker: TlsBroker, folder: Path, url: str) -> subprocess.Popen[bytes]:
     home = folder / "ingest"
-    home.mkdir()
-    files = broker.files(CONTROL_PLANE_USER)
-    for source, name in ((files.ca, "ca.pem"), (files.certificate, "cert.pem"), (files.key, "key.pem")):
-        shutil.copy(source, home / name)
+    broker.hand_out(CONTROL_PLANE_USER, home)
     metrics = free_port()
     where = [str(home), "127.0.0.1", str(broker.listener.port), "1", url, "1", str(metrics)]
     process = subprocess.Popen([sys.executable, "-m", "tests.sim.telemetry_plane", *where])

@@ -93,6 +93,7 @@ def prove(folder: Path, cuts: int, protection_away: str = "") -> Result:
     seconds = [boot.seconds_until_drained for boot in boots]
     return {
         "cuts": cuts,
+        "seed": SEED,
         "guest": "QEMU (TCG), Debian cloud kernel, ext4 on virtio",
         "accepted": len(ledger.accepted),
         "stored": len(ledger.stored),

@@ -93,6 +93,12 @@ class Box:
         return {}
 
     @property
+    def ledger(self) -> list[str]:
+        """Its lines, see tests.sim.telemetry_box."""
+        path = self.folder / "ledger"
+        return path.read_text().splitlines() if path.exists() else []
+
+    @property
     def books(self) -> Books:
         return Books(self.said["accepted"], self.said["waiting"], self.said["dropped"])
 
@@ -131,7 +137,7 @@ class Stage:
     def box(self, name: str, outbox_bytes: int = ROOMY, *, without: str = "", node: str = "") -> Box:
         """One more; `without`: see tests.sim.telemetry_faults. It does not run yet."""
         folder, node = self.folder / name, node or name
-        self.identity(node, folder)
+        self.broker.hand_out(node, folder)
         options = ["--node", node, "--rate", str(self.rate), "--outbox-bytes", str(outbox_bytes)]
         options += ["--mqtt5"] if self.broker.mqtt5 else []
         options += ["--without", without] if without else []
@@ -161,17 +167,10 @@ class Stage:
     def ingest(self, without: str = "") -> None:
         """The process that does nothing else; `without`: see tests.sim.telemetry_faults."""
         folder = self.folder / "ingest"
-        self.identity(CONTROL_PLANE_USER, folder)
+        self.broker.hand_out(CONTROL_PLANE_USER, folder)
         where = [str(folder), "127.0.0.1", str(self.broker.listener.port), str(int(self.broker.mqtt5)), self.url]
         command = [sys.executable, "-m", "tests.sim.telemetry_plane", *where, "1", "0", without]
         self.planes[INGEST] = Process(command, self.folder / "ingest.log")
-
-    def identity(self, user: str, folder: Path) -> None:
-        """The keys of `user` into `folder`."""
-        folder.mkdir(exist_ok=True)
-        files = self.broker.files(user)
-        for source, target in ((files.ca, "ca.pem"), (files.certificate, "cert.pem"), (files.key, "key.pem")):
-            shutil.copy(source, folder / target)
 
     # ---- what happens to them ----
 
@@ -225,6 +224,12 @@ class Stage:
             box.fall_silent()
         return self.until("an empty outbox everywhere", lambda: all(box.at_rest for box in self.boxes))
 
+    @property
+    def accepted(self) -> int:
+        """By all ledgers so far; those of copies count what their original has, too."""
+        lines = [box.ledger for box in self.boxes]
+        return sum(sum(ledger(each).values()) for each in lines)
+
     def histories(self) -> list[History]:
         """One of each node, whoever was that node; all boxes end first."""
         for box in self.boxes:
@@ -235,7 +240,7 @@ class Stage:
         boxes = [box for box in self.boxes if box.node == node]
         accepted: dict[tuple[str, str], int] = {}
         for box in boxes:
-            for key, count in ledger((box.folder / "ledger").read_text().splitlines()).items():
+            for key, count in ledger(box.ledger).items():
                 accepted[key] = max(count, accepted.get(key, 0))  # a copy has the lines of its original, too
         books = boxes[0].books if len(boxes) == 1 else None  # those of copies overlap
         return database.history(self.database, node, accepted, telemetry_box.burst(self.rate), books)

@@ -1,19 +1,20 @@
 """A fleet and its year: rows of hours and minutes as rolling up leaves them, an hour of all cameras after the other.
 
-Values follow from series and hour, so that every fill is the same. On PostgreSQL each part is filled before it has
-indexes and is attached then; what comes of it is what the product has.
+Values follow from series and hour, so that every fill is the same. On PostgreSQL each part is made, filled, given its
+indexes and attached in one transaction: with wal_level=minimal nothing of it is logged. What comes of it is what the
+product has.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, insert, text
 
+from bench.year.progress import Progress
 from controlplane import tables
-from controlplane.db import Database
+from controlplane.db import Database, Session
 from controlplane.migrations.migrate import migrate
 from controlplane.partitions.domain import HOURS, MINUTES, Part, Parted, days
 from controlplane.partitions.repository import PartitionRepository, part_name
@@ -23,7 +24,7 @@ from controlplane.settings.domain import Spec
 
 DEPLOYMENTS = ("watch", "count")  # one a box
 SITES = 20
-AT_ONCE = 24  # steps of one transaction
+AT_ONCE = 24  # steps of one transaction, on SQLite
 _FRAMES = "50000 + (id * 37 + step * 11) % 4000"
 _COUNTS = {
     "ok_local": _FRAMES,
@@ -70,7 +71,7 @@ class Size:
         return f"cam-{box:04}-{number}"
 
 
-def fill(database: Database, size: Size, now_ms: int) -> None:
+def fill(database: Database, size: Size, now_ms: int, progress: Progress) -> None:
     """Into an empty database; hours and minutes end at `now_ms`."""
     migrate(database)
     with database.engine.begin() as connection:
@@ -78,8 +79,10 @@ def fill(database: Database, size: Size, now_ms: int) -> None:
     for level, parted, count in ((Level.HOUR, HOURS, size.hours), (Level.MINUTE, MINUTES, size.minutes)):
         until = level.start(now_ms)
         starts = range(until - count * level.ms, until, level.ms)
-        _fill(database, parted[0], starts, rolled.OUTCOMES[level].name, _outcomes)
-        _fill(database, parted[1], starts, rolled.STATS[level].name, _stats)
+        for table, statement in zip(parted, (_outcomes, _stats), strict=True):
+            fill_table = _in_parts if database.shared else _in_steps
+            fill_table(database, table, starts, statement, progress)
+    progress.say("looking through all tables, as the database does by itself in time")
     with database.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
         connection.execute(text("ANALYZE"))
         if database.shared:
@@ -128,31 +131,34 @@ def _step() -> str:
     return "(SELECT CAST(:step AS BIGINT) AS step) stepped"
 
 
-def _fill(database: Database, table: Parted, starts: range, name: str, statement: Callable[[str], str]) -> None:
-    if not database.shared:
-        _rows(database, starts, statement(name), name)
-        return
+def _in_parts(
+    database: Database, table: Parted, starts: range, statement: Callable[[str], str], progress: Progress
+) -> None:
     length = days(_kept_ms(table)) * DAY_MS
     for first in range(starts.start // length * length, starts.stop, length):
         part = Part(first, first + length)
         inside = range(max(first, starts.start), min(part.last, starts.stop), starts.step)
-        into = part_name(table, part)
-        with database.engine.begin() as connection:
-            connection.execute(text(f"CREATE TABLE {into} (LIKE {name} INCLUDING DEFAULTS)"))
-        _rows(database, inside, statement(into), into)
         with database.begin() as session:
+            session.execute(text(f"CREATE TABLE {part_name(table, part)} (LIKE {table.name} INCLUDING DEFAULTS)"))
+            for start in inside:
+                _insert(session, statement(part_name(table, part)), start)
+                progress.step(table.name, (start - starts.start) // starts.step + 1, len(starts))
             PartitionRepository(session).attach(table, part)
+
+
+def _in_steps(
+    database: Database, table: Parted, starts: range, statement: Callable[[str], str], progress: Progress
+) -> None:
+    for first in range(0, len(starts), AT_ONCE):
+        with database.begin() as session:
+            for start in starts[first : first + AT_ONCE]:
+                _insert(session, statement(table.name), start)
+        progress.step(table.name, min(first + AT_ONCE, len(starts)), len(starts))
+
+
+def _insert(session: Session, statement: str, start_ms: int) -> None:
+    session.execute(text(statement), {"start": start_ms, "step": start_ms // 60_000})
 
 
 def _kept_ms(table: Parted) -> int:
     return Spec().hours_retention_ms if table in HOURS else Spec().minutes_retention_ms
-
-
-def _rows(database: Database, starts: Iterable[int], statement: str, name: str) -> None:
-    every = list(starts)
-    for first in range(0, len(every), AT_ONCE):
-        with database.engine.begin() as connection:
-            for start in every[first : first + AT_ONCE]:
-                connection.execute(text(statement), {"start": start, "step": start // 60_000})
-        if sys.stderr.isatty():
-            print(f"\r{name}: {100 * (first + AT_ONCE) // len(every)} %  ", end="", file=sys.stderr)

@@ -32,20 +32,9 @@ class Plane:
 def serving(state: Path, database_url: str, size: Size) -> Iterator[Plane]:
     port = free_port()
     ports = ["--http-port", str(port), "--https-port", str(free_port()), "--grpc-port", str(free_port())]
-    ports += ["--log-level", "error"]
-    command = [
-        sys.executable,
-        "-m",
-        "controlplane.main",
-        "serve",
-        "--state",
-        str(state),
-        *ports,
-        "--log-level",
-        "error",
-    ]
-    dies_with_us = {**os.environ, "LONGSHORE_PARENT_DEATH": "1"}
-    process = subprocess.Popen([*command, "--database-url", database_url], env=dies_with_us)
+    command = [sys.executable, "-m", "controlplane.main", "serve", "--state", str(state), *ports]
+    command += ["--log-level", "error", "--database-url", database_url]
+    process = subprocess.Popen(command, env={**os.environ, "LONGSHORE_PARENT_DEATH": "1"})
     try:
         token = _ready(process, port, state / "controlplane" / "admin.token")
         headers = {"Authorization": f"Bearer {token}"}

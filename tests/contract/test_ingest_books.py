@@ -12,6 +12,7 @@ from controlplane import tables
 from controlplane.db import Database
 from controlplane.ingest.service import IngestService
 from controlplane.insights.service import InsightsService
+from controlplane.rollups import tables as rolled
 from controlplane.settings.domain import Spec
 from protos import telemetry_pb2 as wire
 from tests.sim.clock import FakeClock
@@ -230,6 +231,20 @@ def test_what_was_stored_before_there_were_books_stands_in_them_and_is_stored_on
     assert stored(plane.fleet.database, "quay-1", "e1") == (7, 3)
 
 
+def test_of_what_the_table_already_has_nothing_is_added_to_minutes_and_hours(plane: Plane) -> None:
+    """Of very many ranges of a line the lowest are forgotten: then the table's own key says what is new."""
+    database = plane.fleet.database
+    stat = wire.Record(seq=7, node=wire.NodeStats(cpu_cores_used=0.5))
+    plane.hear("quay-1", told(stat))
+    with database.begin() as session:
+        session.query(tables.Epoch).update({"beyond": []})
+        session.query(tables.NodeStat).update({"digest": None})
+    plane.hear("quay-1", told(stat, wire.Record(seq=9, node=wire.NodeStats(cpu_cores_used=0.5))))
+    with database.read() as session:
+        notes = session.scalars(select(rolled.UNROLLED.c.sums)).all()
+    assert [note["samples"] for note in notes] == [1, 1]
+
+
 def test_two_starts_after_the_same_one_are_two_boxes(plane: Plane, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         plane.hear("quay-1", told(*frames(1), epoch="e1", start="s1", before=""))
@@ -278,7 +293,7 @@ def test_a_tally_is_kept_beside_what_is_stored_with_its_oldest_by_our_clock(plan
 
 @pytest.mark.parametrize("together", [True, False])
 def test_only_a_later_tally_takes_the_place_of_one(plane: Plane, *, together: bool) -> None:
-    tallies = [tally(9, 5), tally(12, 8), tally(10, 2), tally(12, 7), tally(12, 9), tally(12, 7, 1)]
+    tallies = [tally(9, 5), tally(12, 8), tally(10, 2), tally(12, 7), tally(12, 9), tally(12, 7, 1), tally(11, 3)]
     messages = [plane.message("quay-1", told(*frames(1), tallies=[each])) for each in tallies]
     for group in [messages] if together else [[each] for each in messages]:
         plane.loop.handle(group)

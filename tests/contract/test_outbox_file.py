@@ -226,6 +226,24 @@ async def test_a_damaged_file_is_set_aside_and_a_gap_says_so(tmp_path: Path) -> 
     await set_aside(path, old, "damaged")
 
 
+async def test_damage_that_only_writing_would_meet_is_found_at_the_start(tmp_path: Path) -> None:
+    """In the list of free pages, which nobody looks into before one is needed."""
+    path = tmp_path / "o.db"
+    first, oracle = await opened(path), Oracle()
+    await first.accepted(*(draft(number=number) for number in range(500)))
+    await drain(first, oracle)
+    await first.close()
+    with path.open("r+b") as file:
+        file.seek(32)
+        free = int.from_bytes(file.read(4), "big")
+        assert free > 1, "there are free pages"
+        file.seek(4096 * (free - 1))
+        file.write(b"\x7f" * 4096)
+    second = await opened(path)
+    assert "set aside as o.db.damaged" in second.summary().damaged
+    await second.close()
+
+
 async def test_a_file_that_is_no_database_is_set_aside(tmp_path: Path) -> None:
     path = tmp_path / "o.db"
     path.write_bytes(b"not a database at all, sorry" * 1000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -176,6 +177,34 @@ async def test_who_waits_for_a_record_is_told_that_nobody_knows(tmp_path: Path) 
     (tmp_path / "o.db").mkdir()
     outbox = await opened(tmp_path / "o.db")
     assert not await outbox.accepted(draft())
+    await outbox.close()
+
+
+async def test_what_comes_while_the_disk_hangs_is_counted_where_there_is_no_room_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_sqlite, "MAX_QUEUED", 5)
+    outbox, oracle, hangs = await opened(tmp_path / "o.db"), Oracle(), threading.Event()
+    real = outbox._file.apply
+
+    def hanging(work: Work) -> list[Taken]:
+        hangs.wait(10)
+        return real(work)
+
+    monkeypatch.setattr(outbox._file, "apply", hanging)
+    first = asyncio.create_task(outbox.settle())
+    await asyncio.sleep(0)
+    await until(lambda: not outbox._inbox.settles)
+    for number in range(5):
+        outbox.put(draft(number=number))
+    late = asyncio.create_task(outbox.accepted(draft(RecordClass.ALARM), draft(RecordClass.ALARM)))
+    await asyncio.sleep(0)
+    hangs.set()
+    assert not await late
+    await drain(outbox, oracle)
+    assert len(oracle.bodies("frame")) == 5
+    assert oracle.declared() == {"alarm": 2}
+    await first
     await outbox.close()
 
 

@@ -75,6 +75,22 @@ class Store:
             (row,) = session.execute(query)
         return Counter({name: int(value) for name, value in zip(SUMS, row, strict=True) if value})
 
+    def steps(self, level: Level) -> Counter[tuple[str, str, int]]:
+        """Frames answered by the box, by box, camera and start of the step."""
+        table, series = rolled.OUTCOMES[level], rolled.SERIES.c
+        query = select(series.node_id, series.camera, table.c.start_ms, table.c.ok_local).where(series.camera != "")
+        with self.database.read() as session:
+            found = session.execute(query.join_from(table, rolled.SERIES, table.c.series == series.id)).all()
+        return +Counter({(node, camera, start_ms): ok or 0 for node, camera, start_ms, ok in found})
+
+    def steps_of_rows(self, level: Level) -> Counter[tuple[str, str, int]]:
+        """The oracle of `steps`."""
+        found: Counter[tuple[str, str, int]] = Counter()
+        with self.database.read() as session:
+            for row in session.scalars(select(tables.OutcomeCount)):
+                found[row.node_id, row.camera, row.at_ms // level.ms * level.ms] += row.counts.get(Outcome.OK_LOCAL, 0)
+        return +found
+
     def stats(self, level: Level) -> list[dict[str, Any]]:
         with self.database.read() as session:
             table = rolled.STATS[level]
@@ -136,6 +152,7 @@ def test_hours_minutes_and_raw_rows_add_up_to_the_same_however_often_and_in_what
     assert raw["ok_local"] > 0
     for level in ROLLED:
         assert (store.sums(level), store.sums(level, cameras=False)) == (raw, raw)
+        assert store.steps(level) == store.steps_of_rows(level)
 
 
 def die_in(store: Store, monkeypatch: pytest.MonkeyPatch, step: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,12 +14,12 @@ from tests.crash.power_cuts import ROOT
 
 STORIES = ("ours", "others", "killed")
 NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount"]
-MISSING = "this machine lets nobody mount a small disk (user namespaces are off)"
+MISSING = "this machine lets nobody mount a small disk (there is no unshare, or user namespaces are off)"
 SIZE = "6m"
 
 
 def possible(folder: Path) -> bool:
-    return _within(folder, ["true"]).returncode == 0
+    return shutil.which("unshare") is not None and _within(folder, ["true"]).returncode == 0
 
 
 def told(folder: Path, story: str, without: str = "") -> dict[str, Any]:

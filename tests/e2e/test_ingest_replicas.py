@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import shutil
 import subprocess
 import sys
 import time
@@ -38,11 +37,8 @@ class Replica:
     """An ingest process."""
 
     def __init__(self, broker: TlsBroker, folder: Path, url: str, number: int) -> None:
-        files = broker.files(replica_user(CONTROL_PLANE_USER, number))
         home = folder / f"replica-{number}"
-        home.mkdir()
-        for source, name in ((files.ca, "ca.pem"), (files.certificate, "cert.pem"), (files.key, "key.pem")):
-            shutil.copy(source, home / name)
+        broker.hand_out(replica_user(CONTROL_PLANE_USER, number), home)
         self._metrics = free_port()
         where = [str(home), "127.0.0.1", str(broker.listener.port), "1", url, str(number), str(self._metrics)]
         self.process = subprocess.Popen([sys.executable, "-m", "tests.sim.telemetry_plane", *where], cwd=ROOT)

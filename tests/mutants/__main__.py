@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.machine import describe
+from bench.machine import commit, describe
 from tests.mutants.checkout import run
 from tests.mutants.mutant import Case, Gone, Mutant, Outcome, Verdict
 from tests.mutants.table import MUTANTS, sample
@@ -77,6 +77,7 @@ def _kind(reason: str) -> str:
 def _report(verdicts: Sequence[Verdict], amiss: Sequence[Case], seconds: float) -> dict[str, Any]:
     return {
         "machine": describe(),
+        "commit": commit(),
         "seconds": round(seconds),
         "mutants": len(verdicts),
         "red": sum(verdict.outcome is Outcome.RED for verdict in verdicts),

@@ -57,7 +57,8 @@ class Checkout:
             return []
         report = self._own / "report.xml"
         report.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "pytest", "-q", "-o", f"timeout={_CALM}", f"--junitxml={report}", *tests]
+        options = ["-q", "-o", f"timeout={_CALM}", f"--junitxml={report}", "--hypothesis-profile=first"]
+        command = [sys.executable, "-m", "pytest", *options, *tests]
         try:
             subprocess.run(
                 command,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import random
 
-from tests.mutants import distribution, keeping, signing, site, sticks_and_berths, untrusted
+from tests.mutants import accepted, distribution, keeping, signing, site, sticks_and_berths, stored, untrusted
 from tests.mutants.mutant import Mutant
 
 TABLES = (
-    *(distribution.MUTANTS, keeping.MUTANTS, signing.MUTANTS),
-    *(site.MUTANTS, sticks_and_berths.MUTANTS, untrusted.MUTANTS),
+    *(accepted.MUTANTS, distribution.MUTANTS, keeping.MUTANTS, signing.MUTANTS),
+    *(site.MUTANTS, sticks_and_berths.MUTANTS, stored.MUTANTS, untrusted.MUTANTS),
 )
 MUTANTS: tuple[Mutant, ...] = tuple(mutant for table in TABLES for mutant in table)
 

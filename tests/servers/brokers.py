@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import shutil
 import ssl
 import subprocess
 import sys
@@ -57,6 +58,13 @@ class TlsBroker:
         """A client certificate in the name of `user`."""
         pair = self._authority.issue_client(user, time.time(), 30)
         return TlsFiles(self.listener.ca, *write_pair(self._folder, f"client-{user}", pair))
+
+    def hand_out(self, user: str, folder: Path) -> None:
+        """The keys of `user` into `folder`, for a process of its own: ca.pem, cert.pem and key.pem."""
+        folder.mkdir(exist_ok=True)
+        files = self.files(user)
+        for source, name in ((files.ca, "ca.pem"), (files.certificate, "cert.pem"), (files.key, "key.pem")):
+            shutil.copy(source, folder / name)
 
     def settings(self, node: NodeId, birth: bytes = b"birth", will: bytes = b"will") -> MqttSettings:
         """For a box's link."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import re
 import shutil
 import stat
@@ -20,8 +21,8 @@ from pathlib import Path
 
 QEMU = "qemu-system-x86_64"
 MISSING = (
-    "power cuts of a guest need QEMU and a Debian cloud kernel: `make nightly` installs the first as root "
-    "(apt-get install --no-install-recommends qemu-system-x86) and fetches the second into build/guest"
+    "power cuts of a guest need QEMU, mke2fs and a Debian cloud kernel: `make nightly` installs the first as root "
+    "(apt-get install --no-install-recommends qemu-system-x86) and fetches the last into build/guest"
 )
 MODULES = ("virtio_ring", "virtio", "virtio_pci_modern_dev", "virtio_pci_legacy_dev", "virtio_pci", "virtio_blk")
 DISK_BYTES = 48 << 20
@@ -70,7 +71,12 @@ def kernel() -> Path | None:
 
 
 def possible() -> bool:
-    return shutil.which(QEMU) is not None and kernel() is not None
+    return shutil.which(QEMU) is not None and bool(_mke2fs()) and kernel() is not None
+
+
+def _mke2fs() -> str:
+    """Debian keeps it out of the PATH of those who are not root."""
+    return shutil.which("mke2fs", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") or ""
 
 
 @dataclass
@@ -91,7 +97,7 @@ class Machine:
         (self._vmlinuz,) = sorted(place.glob("boot/vmlinuz-*-cloud-*"))[-1:]
         with (self.folder / "disk").open("wb") as disk:
             disk.truncate(DISK_BYTES)
-        subprocess.run(["/sbin/mke2fs", "-q", "-F", "-t", "ext4", self.folder / "disk"], check=True)
+        subprocess.run([_mke2fs(), "-q", "-F", "-t", "ext4", self.folder / "disk"], check=True)
 
     def boot(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Its standard output is the console. Whoever kills it cuts the power."""

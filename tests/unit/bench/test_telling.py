@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ def test_what_was_missed_is_said_and_is_the_exit_code(tmp_path: Path, capsys: py
     written = json.loads((tmp_path / "results" / "bench.json").read_text())
     assert written["p99"] == 9
     assert written["machine"]["cores"] > 0
+    assert re.fullmatch(r"([0-9a-f]{12}\+?)?", written["commit"])
 
 
 def test_what_holds_is_no_failure_and_nothing_is_kept_unasked() -> None:

@@ -1,4 +1,5 @@
-"""docs/threat-model.md names what is: every file, test and mutant in it exists, and every mutant is in it."""
+"""docs/threat-model.md names what is: every file, test and mutant in it exists. Every mutant is in it or in
+docs/telemetry.md."""
 
 from __future__ import annotations
 
@@ -17,6 +18,8 @@ MUTANTS_NAMED = {
     if line.startswith("| ") and line.count(" | ") >= 4
     for name in re.findall(r"`([a-z][a-z-]+)`", line.split(" | ")[3])
 }
+TELEMETRY = (ROOT / "docs" / "telemetry.md").read_text().partition("### What holds the promise")[2].partition("\n#")[0]
+MUTANTS_OF_TELEMETRY = set(re.findall(r"`([a-z0-9]+(?:-[a-z0-9]+)+)`", TELEMETRY))
 
 
 def test_every_test_it_names_is_where_it_says() -> None:
@@ -33,7 +36,8 @@ def test_every_file_it_names_is_there() -> None:
 
 
 def test_it_names_every_mutant_and_none_that_there_is_not() -> None:
-    assert {mutant.name for mutant in MUTANTS} == MUTANTS_NAMED
+    assert {mutant.name for mutant in MUTANTS} == MUTANTS_NAMED | MUTANTS_OF_TELEMETRY
+    assert not MUTANTS_NAMED & MUTANTS_OF_TELEMETRY
 
 
 def test_every_row_of_a_defence_names_a_test() -> None:

@@ -49,8 +49,9 @@ def test_what_is_new_goes_first_but_a_backlog_gets_through() -> None:
             room.put(message(node, historical=True))
     for _ in range(60):
         room.put(message(BOXES[0]))
-    found = [each.historical for each in room.take(80, 0)]
-    assert (found.count(False), found.count(True)) == (60, 20)
+    for _ in range(2):
+        found = [each.historical for each in room.take(40, 0)]
+        assert (found.count(False), found.count(True)) == (30, 10)
     assert all(each.historical for each in room.take(1_000, 0))
 
 

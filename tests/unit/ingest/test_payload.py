@@ -108,6 +108,13 @@ def test_what_unpacks_to_as_much_as_may_be_is_taken() -> None:
     assert len(read(zlib.compress(made.SerializeToString())).rows) == 4
 
 
+def test_what_unpacks_to_more_is_refused_however_well_it_is_formed() -> None:
+    made = message()
+    made.records[0].frame.boxes[0].label = "x" * MOST_BYTES
+    with pytest.raises(Rejected, match="bytes unpacked"):
+        read(zlib.compress(made.SerializeToString()))
+
+
 @given(st.binary(max_size=200))
 def test_no_packed_or_written_bytes_do_more_harm_than_a_refusal(garbage: bytes) -> None:
     for each in (zlib.compress(garbage), b"{" + garbage, zlib.compress(b"{" + garbage), b"\x78" + garbage):
