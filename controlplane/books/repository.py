@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, func, intersect, or_, select, tuple_, union_all
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, and_, case, exists, func, intersect, or_, select, tuple_, union_all
+from sqlalchemy.orm import Session, aliased
 
 from controlplane.books.checking import Declared, Recount
 from controlplane.books.domain import CLASSES, UNTOLD, Clash, Dropped, Line, Range, Start, Sums
@@ -101,10 +101,14 @@ class BooksRepository:
         return [Start(*row) for row in self._session.execute(query)]
 
     def doubtful_starts(self) -> list[Start]:
-        """Of the boxes of the fleet that may be two: a start has two after it, or more than one outbox was new."""
-        node = AgentStart.node_id
+        """Of the boxes of the fleet that may be two: a start has two after it, or more than one follows none that is
+        known.
+        """
+        node, earlier = AgentStart.node_id, aliased(AgentStart)
+        follows = exists().where(earlier.node_id == node, earlier.start == AgentStart.before)
         twice = select(node).group_by(node, AgentStart.before).having(func.count() > 1)
-        rows = self._session.execute(_of_fleet(select(*_START), node).where(node.in_(twice)))
+        first = select(node).where(~follows).group_by(node).having(func.count() > 1)
+        rows = self._session.execute(_of_fleet(select(*_START), node).where(or_(node.in_(twice), node.in_(first))))
         return [Start(*row) for row in rows]
 
     def clashes(self, node: str = "") -> list[Clash]:
