@@ -212,7 +212,8 @@ class IngestRepository:
         its, later = (_EPOCHS.c.node_id, _EPOCHS.c.epoch), _STARTS.c.first_ms > _EPOCHS.c.last_ms
         told_ms = select(func.max(_STARTS.c.last_ms) - func.min(_STARTS.c.first_ms)).where(_STARTS.c.node_id == its[0])
         passed_over = told_ms.where(later).correlate(_EPOCHS).scalar_subquery() >= DAY_MS
-        left = (exists().where(table.node_id == its[0], table.epoch == its[1]) for table in _TABLES.values())
+        records = [cast("Table", table.__table__).c for table in _TABLES.values()]
+        left = (exists().where(each.node_id == its[0], each.epoch == its[1]) for each in records)
         old = (_EPOCHS.c.last_ms < before_ms, _EPOCHS.c.dropped == 0, passed_over)
         return select(*its).where(*old, *(~each for each in left))
 

@@ -57,10 +57,10 @@ def names(plane: Plane) -> tuple[Sequence[str], Sequence[str]]:
         return lines, session.scalars(select(tables.AgentStart.start).order_by(tables.AgentStart.start)).all()
 
 
-def later(plane: Plane, start: str, before: str, days: float = 1.0, **other: object) -> None:
+def later(plane: Plane, start: str, before: str, days: float = 1.0, tallies: Sequence[wire.Tally] = ()) -> None:
     """A start that tells for so long, from long after on."""
     plane.fleet.clock.tick(AGES)
-    tell(plane, start, before, 1, **other)
+    tell(plane, start, before, 1, tallies=tallies)
     plane.fleet.clock.tick(days * DAY)
     tell(plane, start, before, 2)
 
