@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 BUSY_SECONDS = 10  # a writer waits this long for another process: above the longest transaction we have
 TURN_SECONDS = 60.0  # and this long for others of this process: above what all of its threads together take
 DISK_FULL = "the database's disk is full"
+PLAIN = "-c jit=off"  # questions over many parts take a tenth of a second, and compiling them as long again
 POOL = 8  # connections kept; as many again under load
 
 
@@ -149,6 +150,7 @@ def _engine(url: str) -> Engine:
         if parsed.get_backend_name() == "sqlite":
             return _sqlite(parsed)
         pool = {"pool_size": POOL, "max_overflow": POOL}
+        parsed = parsed.update_query_dict({"options": f"{PLAIN} {parsed.query.get('options', '')}".rstrip()})
         return create_engine(parsed, pool_pre_ping=True, json_deserializer=_from_json, **pool)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
         raise Fatal("the database URL must be sqlite:///path or postgresql+psycopg://user@host/name") from error
