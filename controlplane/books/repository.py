@@ -32,7 +32,6 @@ from controlplane.tables import (
 RECORDS = (Detection, OutcomeCount, CameraHealth, NodeStat, Gap)
 Records = Detection | OutcomeCount | CameraHealth | NodeStat | Gap
 HOLES_TOLD = 3
-DAY_MS = 86_400_000
 RANGES_AT_ONCE = 200  # in one question
 LINES_AT_ONCE = 500  # the same
 _STANDS_IN = (Gap.dropped == 0) & (
@@ -171,7 +170,6 @@ class BooksRepository:
     ) -> Recount:
         exact = [(each.first, each.last) for each in declared if each.exact]
         rows = sum(each.rows for each in there.values())
-        old = line.first_ms < swept_before_ms or self._dropped_whole(line, rows, swept_before_ms)
         return Recount(
             rows=rows,
             below=sum(each.below for each in there.values()),
@@ -180,17 +178,9 @@ class BooksRepository:
             twice=sum(self._shared(line, *pair) for pair in combinations(there, 2)),
             both=sum(self._inside(table, line, exact) for table in there),
             declared=declared,
-            swept=old and line.of != "gap",
+            swept=line.first_ms < swept_before_ms and line.of != "gap",
             unbooked=sum(self._unbooked(table, line) for table in there) if rows > line.stored else 0,
         )
-
-    def _dropped_whole(self, line: Line, rows: int, swept_before_ms: int) -> bool:
-        """PostgreSQL forgets by days of what happened, also of what came late: may that be where rows are missing?"""
-        if rows >= line.stored or self._session.get_bind().dialect.name == "sqlite":
-            return False
-        moments = (self._session.scalar(select(func.min(table.at_ms)).where(*_of(table, line))) for table in RECORDS)
-        oldest = min((moment for moment in moments if moment is not None), default=0)
-        return oldest < swept_before_ms + DAY_MS
 
     def holes(self, line: Line, declared: Sequence[Declared]) -> tuple[Range, ...]:
         """The first numbers up to the watermark that no row has and no Gap declares."""

@@ -15,6 +15,7 @@ from agent.telemetry import records
 from agent.telemetry.records import Latencies, NodeStats, OutcomeWindow, Waiting
 from agent.types import Tap
 from controlplane import tables
+from controlplane.books.service import BooksService
 from controlplane.db import Database
 from controlplane.ingest import wire
 from controlplane.ingest.domain import Batch
@@ -272,6 +273,23 @@ def test_parts_are_made_ahead_and_dropped_whole_when_their_time_is_over(postgres
     postgres.rollups.prepare()
     assert made[0] not in parts_of(postgres, "outcome_counts")
     assert rows_of(postgres, "outcome_counts") == 0
+
+
+@pytest.mark.postgres
+def test_what_came_late_into_a_part_is_kept_as_long_as_anything_else(postgres: Store) -> None:
+    """A box was dark for days, or its clock is days behind: nobody would know any more what it told an hour ago."""
+    postgres.rollups.prepare()
+    part, rng = f"outcome_counts_p{postgres.now_ms // DAY_MS}", random.Random(1)
+    postgres.clock.tick(6.5 * 86_400)
+    postgres.ingest.store([postgres.batch(NODES[0], 1, window(rng, postgres.now_ms - 6 * DAY_MS - HOUR_MS))])
+    postgres.clock.tick(2 * 86_400)
+    postgres.rollups.prepare()
+    assert rows_of(postgres, part) == 1
+    assert BooksService(postgres.database, postgres.clock).verify(NODES[0]).deviations == []
+    postgres.clock.tick(6 * 86_400)
+    postgres.rollups.prepare()
+    assert part not in parts_of(postgres, "outcome_counts")
+    assert BooksService(postgres.database, postgres.clock).verify(NODES[0]).deviations == []
 
 
 @pytest.mark.postgres
