@@ -21,16 +21,18 @@ from typing import Any
 
 import msgspec
 import sqlalchemy
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import BigInteger, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, NoSuchModuleError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.sql.functions import FunctionElement
 
 from controlplane.errors import Conflict
 from protos.errors import Fatal, Rejected, Retryable
 
-__all__ = ["Database", "Session"]
+__all__ = ["Database", "Session", "added"]
 
 log = logging.getLogger(__name__)
 BUSY_SECONDS = 10  # a writer waits this long for another process: above the longest transaction we have
@@ -140,6 +142,26 @@ def disk_full(error: Exception) -> bool:
     """Did the database find no room on its disk? SQLite's code, or PostgreSQL's SQLSTATE."""
     told = getattr(error, "orig", None)
     return getattr(told, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL or getattr(told, "sqlstate", "") == "53100"
+
+
+class added(FunctionElement[int]):  # noqa: N801 - a function of SQL
+    """The sum of a column, however large: of PostgreSQL's an integer of any length, of SQLite's a float, which is exact
+    below 2^53, where its own sum gives up beyond 63 bits. One box with absurd numbers must not close the pages of all.
+    """
+
+    name = "added"
+    type = BigInteger()
+    inherit_cache = True
+
+
+@compiles(added)
+def _sum(element: added, compiler: Any, **options: Any) -> str:
+    return f"sum({compiler.process(element.clauses, **options)})"
+
+
+@compiles(added, "sqlite")
+def _total(element: added, compiler: Any, **options: Any) -> str:
+    return f"total({compiler.process(element.clauses, **options)})"
 
 
 def _engine(url: str) -> Engine:

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session, aliased
 
 from controlplane.books.checking import Declared, Recount
 from controlplane.books.domain import CLASSES, UNTOLD, Clash, Dropped, Line, Range, Start, Sums
+from controlplane.db import added
 from controlplane.insights.matching import Place
 from controlplane.tables import (
     AgentStart,
@@ -85,8 +86,8 @@ class BooksRepository:
     def settled(self) -> dict[str, Sums]:
         """Of the other lines of the fleet, sums by class."""
         seen = Epoch.stored + Epoch.dropped
-        accepted = func.sum(case((Epoch.told_accepted > seen, Epoch.told_accepted), else_=seen))
-        query = select(Epoch.record_class, accepted, func.sum(Epoch.stored), func.sum(Epoch.dropped)).where(~_OPEN)
+        accepted = added(case((Epoch.told_accepted > seen, Epoch.told_accepted), else_=seen))
+        query = select(Epoch.record_class, accepted, added(Epoch.stored), added(Epoch.dropped)).where(~_OPEN)
         rows = self._session.execute(_of_fleet(query, Epoch.node_id).group_by(Epoch.record_class))
         found: dict[str, Sums] = {}
         for name, *figures in rows:
@@ -125,7 +126,7 @@ class BooksRepository:
         """What this box declared dropped, ever, by class and reason; a refused record counts as one."""
         newest, least = func.max(Gap.at_ms), func.max(case((Gap.lower_bound, 1), else_=0))
         key = (Gap.node_id, Gap.record_class, Gap.reason)
-        query = select(*key, func.sum(_DECLARED), func.count(), func.min(Gap.at_ms), newest, least)
+        query = select(*key, added(_DECLARED), func.count(), func.min(Gap.at_ms), newest, least)
         rows = self._session.execute(query.where(Gap.node_id == node).group_by(*key).order_by(newest.desc()))
         return [
             Dropped(box, name, why, int(records), count, first, last, bool(most))
@@ -145,7 +146,7 @@ class BooksRepository:
         """Records declared dropped, by step of time (its number since 1970) and class."""
         step = Gap.at_ms // step_ms
         query = (
-            select(step, Gap.record_class, func.sum(_DECLARED)).where(*_chosen(wanted)).group_by(step, Gap.record_class)
+            select(step, Gap.record_class, added(_DECLARED)).where(*_chosen(wanted)).group_by(step, Gap.record_class)
         )
         return [(int(number), name, int(count)) for number, name, count in self._session.execute(query)]
 

@@ -28,6 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from controlplane import bulk, tables
+from controlplane.db import added
 from controlplane.ingest.domain import COLUMNS, DAY_MS, NAMED, Kind, Tally
 from controlplane.ingest.intake import MOST_COUNT, Books, Conflict, Line
 from controlplane.ingest.numbers import Numbers, SeqRange
@@ -93,7 +94,7 @@ class IngestRepository:
         if not found:
             return Books()
         gaps = tables.Gap
-        dropped = select(func.sum(gaps.dropped)).where(gaps.node_id == line[0], gaps.epoch == line[1])
+        dropped = select(added(gaps.dropped)).where(gaps.node_id == line[0], gaps.epoch == line[1])
         return Books(
             received=Numbers().plus(found),
             stored=sum(high - low + 1 for low, high in found),

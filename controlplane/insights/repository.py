@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, case, func, or_, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from controlplane.db import added
 from controlplane.insights.domain import Counts, Latencies, Lost, Window
 from controlplane.insights.matching import Place, Wanted
 from controlplane.tables import CameraHealth, Detection, Gap, Node, NodeStat, OutcomeCount
@@ -130,7 +131,7 @@ class InsightsRepository:
     def lost(self, since_ms: int, node: str = "") -> list[Lost]:
         """By box, class and reason; what was told last stands first. A Gap that stands for a record counts as one."""
         stands_in = (Gap.dropped == 0) & (Gap.first_seq == Gap.last_seq)
-        records, newest = func.sum(case((stands_in, 1), else_=Gap.dropped)), func.max(Gap.at_ms)
+        records, newest = added(case((stands_in, 1), else_=Gap.dropped)), func.max(Gap.at_ms)
         query = select(Gap.node_id, Gap.record_class, Gap.reason, records, newest).where(Gap.at_ms >= since_ms)
         if node:
             query = query.where(Gap.node_id == node)

@@ -9,8 +9,11 @@ import pytest
 from sqlalchemy import select
 
 from controlplane import tables
+from controlplane.books.repository import Wanted
+from controlplane.books.service import BooksService
 from controlplane.db import Database
 from controlplane.ingest import numbers
+from controlplane.ingest.intake import MOST_COUNT
 from controlplane.ingest.service import IngestService
 from controlplane.insights.service import InsightsService
 from controlplane.rollups.tables import UNROLLED
@@ -147,7 +150,26 @@ def test_a_gap_that_claims_all_numbers_there_are_harms_nobody(plane: Plane) -> N
     plane.hear("quay-1", told(hole(1, 1, 2**63 - 1, "e1"), hole(2, 1, 2**63 - 1, "e1", 2**63 - 1), epoch="g1"))
     plane.hear("quay-1", told(*frames(5)))
     kept = books(plane.fleet.database, "quay-1", "e1")
-    assert (kept.stored, kept.dropped) == (1, 2**63 - 2)
+    assert (kept.stored, kept.dropped) == (1, MOST_COUNT - 1)
+
+
+def test_counts_that_no_box_can_mean_close_no_page(plane: Plane) -> None:
+    """Of the fleet neither: sums of them are more than an integer of the database."""
+    plane.fleet.join("quay-2")
+    most, told_all = 2**63 - 1, tally(2**64 - 1, 0)
+    for node in ("quay-1", "quay-2"):
+        for _ in range(2):
+            gaps = [hole(seq, 5, 9, dropped=most) for seq in (1, 2)]
+            plane.hear(node, told(*gaps, epoch="g1", tallies=[told_all]))
+        assert sum(lost.records for lost in plane.insights.lost(node)) >= most
+    found, now = BooksService(plane.fleet.database, plane.fleet.clock), plane.fleet.now_ms
+    assert found.fleet().total.accepted >= most
+    assert found.node("quay-1").total.dropped == MOST_COUNT
+    assert found.gap_sums(Wanted(0, now + 1), now)
+    with plane.fleet.database.begin() as session:
+        session.query(tables.Epoch).delete()
+    plane.hear("quay-1", told(*frames(3), epoch="g1"))
+    assert books(plane.fleet.database, "quay-1", "g1").stored == 3
 
 
 def test_what_was_stored_and_dropped_stays_counted_when_the_rows_are_old_and_gone(plane: Plane) -> None:

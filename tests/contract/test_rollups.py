@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, insert, select, text
 
 from agent.telemetry import records
 from agent.telemetry.records import Latencies, NodeStats, OutcomeWindow, Waiting
@@ -17,9 +17,12 @@ from agent.types import Tap
 from controlplane import tables
 from controlplane.books.service import BooksService
 from controlplane.db import Database
+from controlplane.history.repository import HistoryRepository
 from controlplane.ingest import wire
 from controlplane.ingest.domain import Batch
 from controlplane.ingest.service import IngestService
+from controlplane.insights.domain import Span
+from controlplane.insights.repository import Only
 from controlplane.partitions import domain as partitions
 from controlplane.partitions.repository import PartitionRepository
 from controlplane.rollups import domain, service
@@ -228,6 +231,18 @@ def test_a_number_that_no_box_can_mean_breaks_no_sum(store: Store) -> None:
     store.roll()
     assert store.sums(Level.HOUR)["ok_local"] == CAP
     assert store.stats(Level.HOUR)[0]["memory"] == CAP
+
+
+def test_a_year_of_numbers_that_no_box_can_mean_is_still_added_up(store: Store) -> None:
+    """SQLite's own sum gives up beyond 63 bits: one box would close the pages of all."""
+    hours = [{"series": 1, "start_ms": hour * HOUR_MS, "uplink_bytes": CAP} for hour in range(9_000)]
+    with store.database.begin() as session:
+        session.execute(insert(rolled.SERIES), [{"id": 1, "node_id": "quay-1", "camera": "", "deployment": "harbour"}])
+        session.execute(insert(rolled.OUTCOMES[Level.HOUR]), hours)
+    span = Span(0, 9_000 * HOUR_MS, 9_000 * HOUR_MS)
+    with store.database.read() as session:
+        (whole,) = HistoryRepository(session).summed(Level.HOUR, Only(), span)
+    assert whole.sums.uplink_bytes == 9_000 * CAP
 
 
 def test_each_level_is_forgotten_when_the_settings_say_so(store: Store) -> None:
