@@ -6,7 +6,8 @@ a process that takes telemetry in, the control plane that does so beside it, and
 small that it must drop. In the middle the broker stays away for a while.
 
 - accepted = stored + declared dropped + waiting, for each box and class, and in the end nothing waits;
-- nothing is stored twice, and what is read is in the order (epoch, number).
+- nothing is stored twice, and what is read is in the order (epoch, number);
+- the books that were kept meanwhile are true: what `longshore verify telemetry` recounts deviates in nothing.
 
 Accepted is what each producer wrote down itself behind each commit (bench.telemetry.history), at 500 records a second
 of all boxes at least, or the run does not count.
@@ -39,6 +40,9 @@ from bench.telemetry.stage import (
     staged,
 )
 from bench.telling import Result, proven
+from controlplane.adapters.clock import SystemClock
+from controlplane.books.service import BooksService
+from controlplane.db import Database
 from tests.servers.brokers import KINDS as BROKERS
 
 SEED = 2027
@@ -61,6 +65,15 @@ class Form:
 
 
 QUICK = Form({AGENT: 6, BROKER: 2, INGEST: 2, CONTROL_PLANE: 2, DATABASE: 2}, boxes=2, rate=700.0, dark=4.0)
+
+
+@dataclass(frozen=True)
+class Recounted:
+    """Of one box: its lines, the rows found in them, and each deviation in a sentence."""
+
+    lines: int = 0
+    rows: int = 0
+    deviations: tuple[str, ...] = ()
 
 
 def order(form: Form, rng: random.Random) -> list[str]:
@@ -101,9 +114,11 @@ def prove(folder: Path, form: Form) -> Result:
         ended = {kind: plane.ended for kind, plane in stage.planes.items()}
         ended[AGENT] = sum(box.process.ended for box in stage.boxes)
         histories = stage.histories()
+        recounts = [recounted(stage.database, history.node) for history in histories]
     counts = {history.node: dict(history.counts()) for history in histories}
     rate = accepted / seconds
     broken = [sentence for history in histories for sentence in history.complaints()]
+    broken += [sentence for recount in recounts for sentence in recount.deviations]
     return {
         "form": asdict(form),
         "kills": dict(killed),
@@ -113,9 +128,24 @@ def prove(folder: Path, form: Form) -> Result:
         "rate": round(rate),
         "classes": {each: sum(accepted_of(history, each) for history in histories) for each in CLASSES},
         "boxes": counts,
+        "recounted": {
+            "lines": sum(each.lines for each in recounts),
+            "rows": sum(each.rows for each in recounts),
+        },
         "broken": broken,
         "missed": [*broken, *crashes(ended), *weak(histories, rate)],
     }
+
+
+def recounted(database: Database, node: str) -> Recounted:
+    """All lines of a box, as a user would have them verified."""
+    service, after, found = BooksService(database, SystemClock()), "", Recounted()
+    while True:
+        part = service.verify(node, after)
+        said = tuple(f"{node}: {each.code} in {each.epoch}: {each.sentence}" for each in part.deviations)
+        found = Recounted(found.lines + part.lines, found.rows + part.rows, found.deviations + said)
+        if not (after := part.after):
+            return found
 
 
 def accepted_of(history: History, record_class: str) -> int:
@@ -149,6 +179,7 @@ def table(found: Result) -> str:
     ]
     lines.append(f"kill -9: {kills}, in {found['seconds']} s at {found['rate']} records/s")
     lines.append(f"by class: {', '.join(f'{count} {each}' for each, count in found['classes'].items())}")
+    lines.append("{rows} records recounted in {lines} lines of numbers".format(**found["recounted"]))
     lines.append(f"nothing waited any more {found['drained_after']} s after the last record")
     return "\n".join(lines)
 

@@ -22,6 +22,7 @@ from typing import Any
 
 CLASSES = ("alarm", "detection", "metric", "debug", "gap")  # most important first; the last is never dropped
 UNTOLD = ""  # of an agent that numbers all classes in one line
+DAY_MS = 86_400_000
 SETTLE_MS = 60_000  # a batch and its acknowledgement are under way for seconds
 RECENT_MS = 7 * 86_400_000  # conflicts of before are told, and call nobody
 LATE_MS = 300_000  # what waits longer at a box that is connected wants looking at
@@ -53,6 +54,10 @@ class Line:
     def of(self) -> str:
         """Its class; none where it numbers all of them, as agents before 0.2 do, which had other classes."""
         return self.record_class if self.record_class in CLASSES else UNTOLD
+
+    @property
+    def heard_ms(self) -> int:
+        return max(self.told_ms, self.last_ms)
 
     @property
     def highest(self) -> int:
@@ -228,30 +233,45 @@ def _sums(line: Line, now_ms: int, *, gaps_wait: bool, gone: bool) -> Sums:
 
 
 def _left_behind(lines: Sequence[Line], starts: Sequence[Start]) -> frozenset[Line]:
-    """Lines of an outbox that the box no longer has: it tells from one that began empty after they were told last."""
+    """Lines of an outbox that the box no longer has."""
     if not starts:
         return frozenset()
     known = {each.start: each for each in starts}
     newest = max(starts, key=lambda each: (each.last_ms, each.first_ms))
     root = _root(newest.start, known)
-    if root is None:
-        return frozenset()
-    return frozenset(
-        line
-        for line in lines
-        if line.start and max(line.told_ms, line.last_ms) < root.first_ms and _root(line.start, known) != root
-    )
+    return frozenset(line for line in lines if _replaced(line, root, known) or _passed_over(line, starts))
+
+
+def _replaced(line: Line, root: Start | None, known: Mapping[str, Start]) -> bool:
+    """The box tells from an outbox that began empty after this line was told last."""
+    if root is None or not line.start or line.heard_ms >= root.first_ms:
+        return False
+    return _root(line.start, known) != root
+
+
+def _passed_over(line: Line, starts: Sequence[Start]) -> bool:
+    """A start tells first of all lines that its outbox holds: those that began later have told for DAY_MS, and nothing
+    of this one. Ingest forgets lines by the same rule (IngestRepository.forget_books).
+    """
+    later = [each for each in starts if line.told_ms and each.first_ms > line.heard_ms]
+    return bool(later) and max(each.last_ms for each in later) - min(each.first_ms for each in later) >= DAY_MS
 
 
 def _root(start: str, known: Mapping[str, Start]) -> Start | None:
-    """The start whose outbox was new, on the way back from `start`; None where a start between was never told."""
+    """The start whose outbox was new, on the way back from `start`; None where one between was never told, or is so old
+    that it was forgotten.
+    """
+    oldest = _oldest(known[start], known) if start in known else None
+    return None if oldest is None or oldest.before else oldest
+
+
+def _oldest(start: Start, known: Mapping[str, Start]) -> Start:
+    """The first that is known, on the way back from `start`."""
     seen: set[str] = set()
-    while start in known and start not in seen:
-        if not known[start].before:
-            return known[start]
-        seen.add(start)
-        start = known[start].before
-    return None
+    while start.before in known and start.start not in seen:
+        seen.add(start.start)
+        start = known[start.before]
+    return start
 
 
 def conflicts(starts: Sequence[Start], clashes: Sequence[Clash]) -> tuple[Conflict, ...]:
@@ -294,13 +314,15 @@ def _heard(start: Start, after: Mapping[str, Sequence[Start]]) -> int:
 
 
 def _twins(starts: Sequence[Start]) -> list[Conflict]:
-    """Two outboxes that both began empty and tell at the same time."""
+    """Two outboxes of which neither came of the other, as far as is known, and that tell at the same time."""
     known = {each.start: each for each in starts}
-    spans: dict[Start, int] = {}
+    outboxes: dict[str, list[Start]] = {}
     for each in starts:
-        root = _root(each.start, known)
-        if root is not None:
-            spans[root] = max(spans.get(root, 0), each.last_ms)
+        oldest = _oldest(each, known)
+        outboxes.setdefault(oldest.before or oldest.start, []).append(each)
+    spans = {
+        min(those, key=lambda each: each.first_ms): max(each.last_ms for each in those) for those in outboxes.values()
+    }
     ordered = sorted(spans, key=lambda each: each.first_ms)
     return [
         Conflict(

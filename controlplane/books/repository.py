@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, func, intersect, or_, select, tuple_, union_all
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, and_, case, exists, func, intersect, or_, select, tuple_, union_all
+from sqlalchemy.orm import Session, aliased
 
 from controlplane.books.checking import Declared, Recount
 from controlplane.books.domain import CLASSES, UNTOLD, Clash, Dropped, Line, Range, Start, Sums
+from controlplane.db import added
 from controlplane.insights.matching import Place
 from controlplane.tables import (
     AgentStart,
@@ -32,7 +33,6 @@ from controlplane.tables import (
 RECORDS = (Detection, OutcomeCount, CameraHealth, NodeStat, Gap)
 Records = Detection | OutcomeCount | CameraHealth | NodeStat | Gap
 HOLES_TOLD = 3
-DAY_MS = 86_400_000
 RANGES_AT_ONCE = 200  # in one question
 LINES_AT_ONCE = 500  # the same
 _STANDS_IN = (Gap.dropped == 0) & (
@@ -86,8 +86,8 @@ class BooksRepository:
     def settled(self) -> dict[str, Sums]:
         """Of the other lines of the fleet, sums by class."""
         seen = Epoch.stored + Epoch.dropped
-        accepted = func.sum(case((Epoch.told_accepted > seen, Epoch.told_accepted), else_=seen))
-        query = select(Epoch.record_class, accepted, func.sum(Epoch.stored), func.sum(Epoch.dropped)).where(~_OPEN)
+        accepted = added(case((Epoch.told_accepted > seen, Epoch.told_accepted), else_=seen))
+        query = select(Epoch.record_class, accepted, added(Epoch.stored), added(Epoch.dropped)).where(~_OPEN)
         rows = self._session.execute(_of_fleet(query, Epoch.node_id).group_by(Epoch.record_class))
         found: dict[str, Sums] = {}
         for name, *figures in rows:
@@ -101,10 +101,14 @@ class BooksRepository:
         return [Start(*row) for row in self._session.execute(query)]
 
     def doubtful_starts(self) -> list[Start]:
-        """Of the boxes of the fleet that may be two: a start has two after it, or more than one outbox was new."""
-        node = AgentStart.node_id
+        """Of the boxes of the fleet that may be two: a start has two after it, or more than one follows none that is
+        known.
+        """
+        node, earlier = AgentStart.node_id, aliased(AgentStart)
+        follows = exists().where(earlier.node_id == node, earlier.start == AgentStart.before)
         twice = select(node).group_by(node, AgentStart.before).having(func.count() > 1)
-        rows = self._session.execute(_of_fleet(select(*_START), node).where(node.in_(twice)))
+        first = select(node).where(~follows).group_by(node).having(func.count() > 1)
+        rows = self._session.execute(_of_fleet(select(*_START), node).where(or_(node.in_(twice), node.in_(first))))
         return [Start(*row) for row in rows]
 
     def clashes(self, node: str = "") -> list[Clash]:
@@ -122,7 +126,7 @@ class BooksRepository:
         """What this box declared dropped, ever, by class and reason; a refused record counts as one."""
         newest, least = func.max(Gap.at_ms), func.max(case((Gap.lower_bound, 1), else_=0))
         key = (Gap.node_id, Gap.record_class, Gap.reason)
-        query = select(*key, func.sum(_DECLARED), func.count(), func.min(Gap.at_ms), newest, least)
+        query = select(*key, added(_DECLARED), func.count(), func.min(Gap.at_ms), newest, least)
         rows = self._session.execute(query.where(Gap.node_id == node).group_by(*key).order_by(newest.desc()))
         return [
             Dropped(box, name, why, int(records), count, first, last, bool(most))
@@ -142,7 +146,7 @@ class BooksRepository:
         """Records declared dropped, by step of time (its number since 1970) and class."""
         step = Gap.at_ms // step_ms
         query = (
-            select(step, Gap.record_class, func.sum(_DECLARED)).where(*_chosen(wanted)).group_by(step, Gap.record_class)
+            select(step, Gap.record_class, added(_DECLARED)).where(*_chosen(wanted)).group_by(step, Gap.record_class)
         )
         return [(int(number), name, int(count)) for number, name, count in self._session.execute(query)]
 
@@ -167,7 +171,6 @@ class BooksRepository:
     ) -> Recount:
         exact = [(each.first, each.last) for each in declared if each.exact]
         rows = sum(each.rows for each in there.values())
-        old = line.first_ms < swept_before_ms or self._dropped_whole(line, rows, swept_before_ms)
         return Recount(
             rows=rows,
             below=sum(each.below for each in there.values()),
@@ -176,17 +179,9 @@ class BooksRepository:
             twice=sum(self._shared(line, *pair) for pair in combinations(there, 2)),
             both=sum(self._inside(table, line, exact) for table in there),
             declared=declared,
-            swept=old and line.of != "gap",
+            swept=line.first_ms < swept_before_ms and line.of != "gap",
             unbooked=sum(self._unbooked(table, line) for table in there) if rows > line.stored else 0,
         )
-
-    def _dropped_whole(self, line: Line, rows: int, swept_before_ms: int) -> bool:
-        """PostgreSQL forgets by days of what happened, also of what came late: may that be where rows are missing?"""
-        if rows >= line.stored or self._session.get_bind().dialect.name == "sqlite":
-            return False
-        moments = (self._session.scalar(select(func.min(table.at_ms)).where(*_of(table, line))) for table in RECORDS)
-        oldest = min((moment for moment in moments if moment is not None), default=0)
-        return oldest < swept_before_ms + DAY_MS
 
     def holes(self, line: Line, declared: Sequence[Declared]) -> tuple[Range, ...]:
         """The first numbers up to the watermark that no row has and no Gap declares."""

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, Table, func, select, tuple_
 from sqlalchemy.orm import Session
 
+from controlplane.db import added
 from controlplane.history.domain import sums_of
 from controlplane.insights.domain import Span, Sums
 from controlplane.insights.repository import Only
@@ -53,7 +54,7 @@ class HistoryRepository:
         table, series, names = rolled.OUTCOMES[level], rolled.SERIES, [_OF[word] for word in by]
         start = table.c.start_ms
         step = start - (start - span.since_ms) % span.step_ms if stepped else func.min(start)
-        query = select(*names, step.label("step"), *(func.sum(table.c[name]).label(name) for name in SUMS))
+        query = select(*names, step.label("step"), *(added(table.c[name]).label(name) for name in SUMS))
         query = query.join_from(table, series, table.c.series == series.c.id)
         query = query.where(start >= span.since_ms, start < span.until_ms)
         query = query.where(*_series(only, cameras="camera" in by or bool(only.camera)))

@@ -13,6 +13,7 @@ from controlplane.settings.domain import Spec
 from protos.ids import NodeId
 
 DAY_MS = 86_400_000
+LEAST_BOOKS_MS = 30 * DAY_MS
 LAST_DAY = 40_000  # in 2079
 REFUSED = "refused: "  # how the reason of a Gap begins that stands for a record which broke a rule
 UNDER_WAY_MS = 2_000  # a batch may be this long; a smaller difference says nothing about the box's clock
@@ -180,6 +181,19 @@ def retention(settings: Spec) -> dict[Kind, int]:
         Kind.FRAME: settings.detections_retention_ms,
         **dict.fromkeys((Kind.OUTCOMES, Kind.CAMERA, Kind.NODE), telemetry),
     }
+
+
+def books_kept(settings: Spec) -> int:
+    """How long lines of numbers, starts and conflicts are kept after their last word, in milliseconds: as long as
+    anything that was counted from records, and a month at least, so that a conflict is seen.
+    """
+    return max(
+        LEAST_BOOKS_MS,
+        settings.detections_retention_ms,
+        settings.telemetry_retention_ms,
+        settings.minutes_retention_ms,
+        settings.hours_retention_ms,
+    )
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 Rules that hold here:
 
 - a number is told once: what an epoch has received (stored, or declared dropped by a stored Gap) decides, before any
-  table is asked. Its row is locked meanwhile, so of two replicas one sees what the other did;
+  table is asked. Its row is locked meanwhile, so of two replicas one sees what the other did. Of a number that may have
+  been forgotten there, the tables say whether it is stored;
 - a record that comes again with the digest it had is the same. With another digest it is kept aside as a conflict:
   two boxes have one identity. A record that its box can't read any more, or one whose first digest nobody noted, is
   no conflict;
@@ -17,12 +18,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from controlplane.ingest.domain import Batch, Hole, Kind, Receipt, Row, Tally
-from controlplane.ingest.numbers import Numbers, SeqRange, ranges
+from controlplane.ingest.numbers import Numbers, SeqRange, joined, ranges
 from protos.ids import NodeId
 
 NOTHING = Numbers()
 Line = tuple[NodeId, str]  # a node and one of its epochs
-MOST_COUNT = 2**63 - 1  # of the database
+MOST_COUNT = 1 << 60  # of records: with others added the database still holds it
 FEW_RANGES = 64  # said in each receipt; of more only those that matter to it
 
 
@@ -73,17 +74,20 @@ class Intake:
     now_ms: int
     fresh: dict[Line, list[Row]] = field(default_factory=dict)
     again: dict[Line, list[Row]] = field(default_factory=dict)
+    in_doubt: set[tuple[Line, int]] = field(default_factory=set)  # of `again`, what may be new
     conflicts: list[Conflict] = field(default_factory=list)
 
     def take(self, batch: Batch) -> None:
         line = (batch.node, batch.epoch)
         books = self._opened(line)
         books.start = books.start or batch.start
-        fresh, again = _sorted_out(batch.rows, books.received)
-        books.received = books.received.plus(ranges(row.seq for row in fresh))
+        before = books.received
+        fresh, again = _sorted_out(batch.rows, before)
+        books.received = before.plus(ranges(row.seq for row in fresh))
         self.fresh.setdefault(line, []).extend(fresh)
         if again:
             self.again.setdefault(line, []).extend(again)
+            self.in_doubt.update((line, row.seq) for row in again if before.in_doubt(row.seq))
         for tally in batch.tallies:
             self._opened((batch.node, tally.epoch)).tell(tally)
 
@@ -93,12 +97,14 @@ class Intake:
         known = {**digests, **{row.seq: row.digest for row in fresh}}
         for row in self.again.pop(line):
             if row.seq not in known:
-                if any(first <= row.seq <= last for first, last in declared):
-                    books.dropped = max(0, books.dropped - 1)
+                dropped = any(first <= row.seq <= last for first, last in declared)
+                books.dropped = max(0, books.dropped - dropped)
+                if dropped or (line, row.seq) in self.in_doubt:
                     fresh.append(row)
                     known[row.seq] = row.digest
             elif known[row.seq] not in (None, row.digest) and not row.damaged:
                 self.conflicts.append(Conflict(line, row))
+        books.received = books.received.plus(ranges(row.seq for row in fresh))
 
     def close(self) -> None:
         """Records count before what Gaps declare: one that came with the Gap that declares it was not dropped."""
@@ -125,7 +131,8 @@ class Intake:
         """An agent that does not tell its start reads ranges only."""
         received = self.books[line].received
         up_to = received.up_to
-        said = [*ranges(unnumbered), *received.around(seqs, FEW_RANGES)]
+        beyond = [*received.around(seqs, FEW_RANGES), *ranges(seq for seq in seqs if seq > up_to)]
+        said = [*ranges(unnumbered), *joined(sorted(beyond))]
         if not knows_up_to and up_to:
             return Receipt(*line, 0, tuple(sorted([(1, up_to), *said])))
         return Receipt(*line, up_to, tuple(sorted(said)))
@@ -154,7 +161,7 @@ def _sorted_out(rows: Sequence[Row], received: Numbers) -> tuple[Sequence[Row], 
         return rows, []
     fresh, again = [], []
     for row in rows:
-        if row.seq in seqs and row.seq not in received:
+        if row.seq in seqs and row.seq not in received and not received.in_doubt(row.seq):
             seqs.discard(row.seq)
             fresh.append(row)
         else:

@@ -21,6 +21,10 @@ class Numbers:
     def __contains__(self, number: int) -> bool:
         return number <= self.up_to or (bool(self.beyond) and self._range_of(number) is not None)
 
+    def in_doubt(self, number: int) -> bool:
+        """Whether it may be one that was forgotten (`plus`)."""
+        return len(self.beyond) == MOST_RANGES and self.up_to < number < self.beyond[0][0]
+
     @property
     def count(self) -> int:
         return self.up_to + sum(last - first + 1 for first, last in self.beyond)

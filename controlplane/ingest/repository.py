@@ -17,6 +17,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
+    exists,
     func,
     or_,
     select,
@@ -27,9 +28,11 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from controlplane import bulk, tables
-from controlplane.ingest.domain import COLUMNS, NAMED, Kind, Tally
+from controlplane.db import added
+from controlplane.ingest.domain import COLUMNS, DAY_MS, NAMED, Kind, Tally
 from controlplane.ingest.intake import MOST_COUNT, Books, Conflict, Line
 from controlplane.ingest.numbers import Numbers, SeqRange
+from protos.errors import Retryable
 from protos.ids import NodeId
 
 _TABLES: dict[Kind, type[tables.Base]] = {
@@ -41,6 +44,8 @@ _TABLES: dict[Kind, type[tables.Base]] = {
 }
 MOST_ASKED = 1_000  # numbers of one question: drivers bound how many values a statement may have
 _EPOCHS = cast("Table", tables.Epoch.__table__)
+_STARTS = cast("Table", tables.AgentStart.__table__)
+_CONFLICTS = cast("Table", tables.RecordConflict.__table__)
 
 T = TypeVar("T")
 
@@ -64,6 +69,8 @@ class IngestRepository:
             self._session.execute(self._insert(_EPOCHS).on_conflict_do_nothing(), missing)
         lock = select(_EPOCHS).order_by(_EPOCHS.c.node_id, _EPOCHS.c.epoch).with_for_update()
         books = dict(map(_books, self._found(wanted, lock)))
+        if any(line not in books for line in wanted):
+            raise Retryable("a line of numbers was forgotten in the same moment")
         return {line: books[line] for line in wanted}
 
     def _found(self, wanted: Sequence[Line], rows: Select[Any]) -> Iterable[Row[Any]]:
@@ -87,7 +94,7 @@ class IngestRepository:
         if not found:
             return Books()
         gaps = tables.Gap
-        dropped = select(func.sum(gaps.dropped)).where(gaps.node_id == line[0], gaps.epoch == line[1])
+        dropped = select(added(gaps.dropped)).where(gaps.node_id == line[0], gaps.epoch == line[1])
         return Books(
             received=Numbers().plus(found),
             stored=sum(high - low + 1 for low, high in found),
@@ -190,8 +197,47 @@ class IngestRepository:
             gone += cast("CursorResult[Any]", done).rowcount
         return gone
 
+    def forget_books(self, before_ms: int, most: int) -> int:
+        """Delete lines of numbers, starts and conflicts that were heard of last before, of each at most so many; how
+        many.
+
+        A line goes when nothing of it is left, neither a record nor what a Gap declares, and its box holds nothing of
+        it: a start tells first of all lines that its outbox holds, and starts that began later have told for DAY_MS and
+        nothing of this one. A box that is silent keeps its lines, one that was taken out as well.
+        """
+        conflicts = select(*_key(_CONFLICTS)).where(_CONFLICTS.c.last_ms < before_ms)
+        old = {_EPOCHS: self._old_lines(before_ms), _STARTS: self._old_starts(before_ms), _CONFLICTS: conflicts}
+        return sum(self._delete(table, those, most) for table, those in old.items())
+
+    def _old_lines(self, before_ms: int) -> Select[Any]:
+        its, later = (_EPOCHS.c.node_id, _EPOCHS.c.epoch), _STARTS.c.first_ms > _EPOCHS.c.last_ms
+        told_ms = select(func.max(_STARTS.c.last_ms) - func.min(_STARTS.c.first_ms)).where(_STARTS.c.node_id == its[0])
+        passed_over = told_ms.where(later).correlate(_EPOCHS).scalar_subquery() >= DAY_MS
+        records = [cast("Table", table.__table__).c for table in _TABLES.values()]
+        left = (exists().where(each.node_id == its[0], each.epoch == its[1]) for each in records)
+        old = (_EPOCHS.c.last_ms < before_ms, _EPOCHS.c.dropped == 0, passed_over)
+        return select(*its).where(*old, *(~each for each in left))
+
+    def _old_starts(self, before_ms: int) -> Select[Any]:
+        """Not of a box that none is heard of since, and none that one heard since names as the one before it."""
+        other = _STARTS.alias()
+        since = (other.c.node_id == _STARTS.c.node_id, other.c.last_ms >= before_ms)
+        named = exists().where(*since, other.c.before == _STARTS.c.start)
+        return select(*_key(_STARTS)).where(_STARTS.c.last_ms < before_ms, exists().where(*since), ~named)
+
+    def _delete(self, table: Table, old: Select[Any], most: int) -> int:
+        """Passing over what a replica holds, so that neither waits for the other in a ring."""
+        keys = [tuple(key) for key in self._session.execute(old.limit(most).with_for_update(skip_locked=True))]
+        for part in _parts(keys):
+            self._session.execute(delete(table).where(tuple_(*_key(table)).in_(part)))
+        return len(keys)
+
     def _insert(self, table: Any) -> Any:
         return _insert(self._session.get_bind().dialect.name)(table)
+
+
+def _key(table: Table) -> list[Any]:
+    return list(table.primary_key.columns)
 
 
 def _numbers_of(table: Table, line: Line) -> Select[Any]:

@@ -5,6 +5,9 @@ acknowledged after the commit is what stands in them, whichever replica took whi
 
 A box that is unknown or deleted is neither stored nor acknowledged: its broker access ends with its certificate, and
 when it joins again under its name, what waits in its outbox still comes. Until then it sends a few batches a minute.
+
+A line of numbers is forgotten only when its box holds nothing of it any more (IngestRepository.forget_books): one that
+was dark for longer than anything is kept finds its numbers as it left them.
 """
 
 from __future__ import annotations
@@ -86,17 +89,21 @@ class IngestService:
         return Stored(tuple(intake.receipts(welcome)), stored, unknown, clashes, twice, repeated)
 
     def sweep(self) -> int:
-        """Forget a part of what was stored longer ago than the fleet's settings keep it; how many rows, 0 when none is
-        left.
+        """Forget a part of what is older than the fleet's settings keep it, records and then what is known of their
+        numbers; how many rows, 0 when none is left.
 
         A part, because boxes wait while it holds the write lock. Raises Retryable.
         """
         with self._database.begin() as session:
-            kept_ms = domain.retention(SettingsRepository(session).spec())
-            if self._database.shared:  # most goes whole, with its part
-                kept_ms = {kind: kept + slack_ms(kept) for kind, kept in kept_ms.items()}
-            now = self._now()
-            return IngestRepository(session).forget({kind: now - kept for kind, kept in kept_ms.items()}, SWEEP_ROWS)
+            settings = SettingsRepository(session).spec()
+            records = {kind: self._oldest(kept) for kind, kept in domain.retention(settings).items()}
+            repository = IngestRepository(session)
+            gone = repository.forget(records, SWEEP_ROWS)
+            return gone + repository.forget_books(self._oldest(domain.books_kept(settings)), SWEEP_ROWS)
+
+    def _oldest(self, kept_ms: int) -> int:
+        """What is older goes; where tables are in parts, most went whole with its part."""
+        return self._now() - kept_ms - (slack_ms(kept_ms) if self._database.shared else 0)
 
     def _now(self) -> int:
         return int(self._clock.unix() * 1000)

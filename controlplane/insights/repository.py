@@ -13,9 +13,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, case, func, or_, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from controlplane.db import added
 from controlplane.insights.domain import Counts, Latencies, Lost, Window
 from controlplane.insights.matching import Place, Wanted
-from controlplane.tables import CameraHealth, Detection, Gap, NodeStat, OutcomeCount
+from controlplane.tables import CameraHealth, Detection, Gap, Node, NodeStat, OutcomeCount
 
 
 @dataclass(frozen=True)
@@ -98,11 +99,11 @@ class InsightsRepository:
 
     def latest_stats(self, since_ms: int) -> dict[str, NodeStat]:
         """The newest row of each box, none older than `since_ms`."""
-        newest = select(NodeStat.node_id, func.max(NodeStat.at_ms).label("at_ms")).where(NodeStat.at_ms >= since_ms)
-        grouped = newest.group_by(NodeStat.node_id).subquery()
-        query = select(NodeStat).join(
-            grouped, (NodeStat.node_id == grouped.c.node_id) & (NodeStat.at_ms == grouped.c.at_ms)
-        )
+        its = (NodeStat.node_id == Node.id, NodeStat.at_ms >= since_ms)
+        newest = select(func.max(NodeStat.at_ms)).where(*its).correlate(Node).scalar_subquery()
+        # box by box along the index: a busy box tells hundreds in that time
+        each = select(Node.id, newest.label("at_ms")).cte("newest").prefix_with("MATERIALIZED")
+        query = select(NodeStat).join(each, (NodeStat.node_id == each.c.id) & (NodeStat.at_ms == each.c.at_ms))
         return {row.node_id: row for row in self._session.scalars(query)}
 
     def camera_history(self, camera: str, since_ms: int, limit: int) -> list[CameraHealth]:
@@ -130,7 +131,7 @@ class InsightsRepository:
     def lost(self, since_ms: int, node: str = "") -> list[Lost]:
         """By box, class and reason; what was told last stands first. A Gap that stands for a record counts as one."""
         stands_in = (Gap.dropped == 0) & (Gap.first_seq == Gap.last_seq)
-        records, newest = func.sum(case((stands_in, 1), else_=Gap.dropped)), func.max(Gap.at_ms)
+        records, newest = added(case((stands_in, 1), else_=Gap.dropped)), func.max(Gap.at_ms)
         query = select(Gap.node_id, Gap.record_class, Gap.reason, records, newest).where(Gap.at_ms >= since_ms)
         if node:
             query = query.where(Gap.node_id == node)

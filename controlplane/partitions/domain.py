@@ -3,6 +3,7 @@
 A part holds [first, last) of the column a table is partitioned by, in that column's own unit: days, or milliseconds. A
 part is as long as an eighth of the time its rows are kept, so that there are few however long that is. What fits into
 none (a wild clock, a box that was away for longer than anything is kept) is in the default part, which is always there.
+Records are kept from when they were stored: a part of theirs goes whole unless something came into it late.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ LONGEST_DAYS = 32
 
 @dataclass(frozen=True)
 class Parted:
-    """A table in parts. `day`: how much of the column is one day."""
+    """A table in parts. `day`: how much of the column is one day. `told`: by the word of boxes, right or wrong."""
 
     name: str
     column: str
     day: int
+    told: bool = False
 
 
 @dataclass(frozen=True, order=True)
@@ -36,8 +38,8 @@ class Plan:
     drop: tuple[Part, ...]
 
 
-DETECTIONS = Parted("detections", "told_day", 1)
-RECORDS = tuple(Parted(name, "told_day", 1) for name in ("outcome_counts", "camera_health", "node_stats"))
+DETECTIONS = Parted("detections", "told_day", 1, told=True)
+RECORDS = tuple(Parted(name, "told_day", 1, told=True) for name in ("outcome_counts", "camera_health", "node_stats"))
 MINUTES = tuple(Parted(name, "start_ms", DAY_MS) for name in ("outcome_minutes", "node_minutes"))
 HOURS = tuple(Parted(name, "start_ms", DAY_MS) for name in ("outcome_hours", "node_hours"))
 PARTED = (DETECTIONS, *RECORDS, *MINUTES, *HOURS)

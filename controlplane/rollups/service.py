@@ -68,7 +68,7 @@ class RollupService:
                 return
             plan = partitions.plan(table, repository.parts(table), self._now(), kept_ms)
             for part in plan.drop:
-                repository.drop(table, part)
+                repository.drop(table, part, self._now() - kept_ms)
             for part in plan.make:
                 repository.make(table, part)
 

@@ -9,10 +9,15 @@ import pytest
 from sqlalchemy import select
 
 from controlplane import tables
+from controlplane.books.repository import Wanted
+from controlplane.books.service import BooksService
 from controlplane.db import Database
+from controlplane.ingest import numbers
+from controlplane.ingest.intake import MOST_COUNT
 from controlplane.ingest.service import IngestService
 from controlplane.insights.service import InsightsService
 from controlplane.rollups import tables as rolled
+from controlplane.rollups.tables import UNROLLED
 from controlplane.settings.domain import Spec
 from protos import telemetry_pb2 as wire
 from tests.sim.clock import FakeClock
@@ -146,7 +151,26 @@ def test_a_gap_that_claims_all_numbers_there_are_harms_nobody(plane: Plane) -> N
     plane.hear("quay-1", told(hole(1, 1, 2**63 - 1, "e1"), hole(2, 1, 2**63 - 1, "e1", 2**63 - 1), epoch="g1"))
     plane.hear("quay-1", told(*frames(5)))
     kept = books(plane.fleet.database, "quay-1", "e1")
-    assert (kept.stored, kept.dropped) == (1, 2**63 - 2)
+    assert (kept.stored, kept.dropped) == (1, MOST_COUNT - 1)
+
+
+def test_counts_that_no_box_can_mean_close_no_page(plane: Plane) -> None:
+    """Of the fleet neither: sums of them are more than an integer of the database."""
+    plane.fleet.join("quay-2")
+    most, told_all = 2**63 - 1, tally(2**64 - 1, 0)
+    for node in ("quay-1", "quay-2"):
+        for _ in range(2):
+            gaps = [hole(seq, 5, 9, dropped=most) for seq in (1, 2)]
+            plane.hear(node, told(*gaps, epoch="g1", tallies=[told_all]))
+        assert sum(lost.records for lost in plane.insights.lost(node)) >= most
+    found, now = BooksService(plane.fleet.database, plane.fleet.clock), plane.fleet.now_ms
+    assert found.fleet().total.accepted >= most
+    assert found.node("quay-1").total.dropped == MOST_COUNT
+    assert found.gap_sums(Wanted(0, now + 1), now)
+    with plane.fleet.database.begin() as session:
+        session.query(tables.Epoch).delete()
+    plane.hear("quay-1", told(*frames(3), epoch="g1"))
+    assert books(plane.fleet.database, "quay-1", "g1").stored == 3
 
 
 def test_what_was_stored_and_dropped_stays_counted_when_the_rows_are_old_and_gone(plane: Plane) -> None:
@@ -310,3 +334,38 @@ def test_a_tally_of_an_epoch_of_which_nothing_came_yet_is_kept(plane: Plane) -> 
 def test_numbers_in_a_tally_that_no_database_holds_are_cut(plane: Plane) -> None:
     plane.hear("quay-1", told(*frames(1), tallies=[tally(2**64 - 1, 2**64 - 1, 2**64 - 1, -(2**63))]))
     assert books(plane.fleet.database, "quay-1", "e1").told_waiting == 2**63 - 1
+
+
+# ---- agents that number all classes in one line ----
+
+
+def test_what_lies_below_the_ranges_that_are_kept_is_acknowledged_and_counted_once(
+    plane: Plane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Holes are many in such a line; the least important class comes last, and with the lowest numbers."""
+    monkeypatch.setattr(numbers, "MOST_RANGES", 3)
+    for seq in (10, 20, 30, 40):
+        plane.hear("quay-1", told(*frames(seq), start=""))
+    for _ in range(2):
+        plane.hear("quay-1", told(*frames(10), wire.Record(seq=5, node=wire.NodeStats()), start=""))
+        assert {(5, 5), (10, 10)} <= set(said(plane.acknowledged()[-1])[1])
+    plane.hear("quay-1", told(*frames(1, 2), start=""))
+    assert said(plane.acknowledged()[-1])[1][0] == (1, 2)
+    assert books(plane.fleet.database, "quay-1", "e1").stored == stored(plane.fleet.database, "quay-1", "e1")[0] == 7
+    assert plane.figure("longshore_ingest_repeated_records_total") == 3
+    with plane.fleet.database.read() as session:
+        assert len(session.execute(select(UNROLLED)).all()) == 1, "figures are added to their minute once"
+
+
+def test_a_row_whose_day_was_guessed_is_stored_once_whatever_day_its_box_tells(plane: Plane) -> None:
+    """Of health and figures from before migration 0013 the box's own day was not known."""
+    health = wire.CameraHealth(camera="gate", state="online", at_unix_ms=plane.fleet.now_ms)
+    records = [wire.Record(seq=1, camera=health), wire.Record(seq=2, node=wire.NodeStats(at_unix_ms=9))]
+    plane.hear("quay-1", told(*records))
+    with plane.fleet.database.begin() as session:
+        session.query(tables.Epoch).delete()
+        for table in (tables.CameraHealth, tables.NodeStat):
+            session.query(table).update({"told_day": 12, "digest": None})
+    plane.hear("quay-1", told(*records))
+    assert stored(plane.fleet.database, "quay-1", "e1") == (2, 0)
+    assert plane.figure("longshore_ingest_repeated_records_total") == 2

@@ -9,16 +9,20 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, insert, select, text
 
 from agent.telemetry import records
 from agent.telemetry.records import Latencies, NodeStats, OutcomeWindow, Waiting
 from agent.types import Tap
 from controlplane import tables
+from controlplane.books.service import BooksService
 from controlplane.db import Database
+from controlplane.history.repository import HistoryRepository
 from controlplane.ingest import wire
 from controlplane.ingest.domain import Batch
 from controlplane.ingest.service import IngestService
+from controlplane.insights.domain import Span
+from controlplane.insights.repository import Only
 from controlplane.partitions import domain as partitions
 from controlplane.partitions.repository import PartitionRepository
 from controlplane.rollups import domain, service
@@ -246,6 +250,18 @@ def test_a_number_that_no_box_can_mean_breaks_no_sum(store: Store) -> None:
     assert store.stats(Level.HOUR)[0]["memory"] == CAP
 
 
+def test_a_year_of_numbers_that_no_box_can_mean_is_still_added_up(store: Store) -> None:
+    """SQLite's own sum gives up beyond 63 bits: one box would close the pages of all."""
+    hours = [{"series": 1, "start_ms": hour * HOUR_MS, "uplink_bytes": CAP} for hour in range(9_000)]
+    with store.database.begin() as session:
+        session.execute(insert(rolled.SERIES), [{"id": 1, "node_id": "quay-1", "camera": "", "deployment": "harbour"}])
+        session.execute(insert(rolled.OUTCOMES[Level.HOUR]), hours)
+    span = Span(0, 9_000 * HOUR_MS, 9_000 * HOUR_MS)
+    with store.database.read() as session:
+        (whole,) = HistoryRepository(session).summed(Level.HOUR, Only(), span)
+    assert whole.sums.uplink_bytes == 9_000 * CAP
+
+
 def test_each_level_is_forgotten_when_the_settings_say_so(store: Store) -> None:
     spec = {"telemetry": {"retention": "1m", "minutes": "1h", "hours": "1d"}}
     SettingsService(store.database, store.clock).apply("fleet", {"spec": spec})
@@ -289,6 +305,23 @@ def test_parts_are_made_ahead_and_dropped_whole_when_their_time_is_over(postgres
     postgres.rollups.prepare()
     assert made[0] not in parts_of(postgres, "outcome_counts")
     assert rows_of(postgres, "outcome_counts") == 0
+
+
+@pytest.mark.postgres
+def test_what_came_late_into_a_part_is_kept_as_long_as_anything_else(postgres: Store) -> None:
+    """A box was dark for days, or its clock is days behind: nobody would know any more what it told an hour ago."""
+    postgres.rollups.prepare()
+    part, rng = f"outcome_counts_p{postgres.now_ms // DAY_MS}", random.Random(1)
+    postgres.clock.tick(6.5 * 86_400)
+    postgres.ingest.store([postgres.batch(NODES[0], 1, window(rng, postgres.now_ms - 6 * DAY_MS - HOUR_MS))])
+    postgres.clock.tick(2 * 86_400)
+    postgres.rollups.prepare()
+    assert rows_of(postgres, part) == 1
+    assert BooksService(postgres.database, postgres.clock).verify(NODES[0]).deviations == []
+    postgres.clock.tick(6 * 86_400)
+    postgres.rollups.prepare()
+    assert part not in parts_of(postgres, "outcome_counts")
+    assert BooksService(postgres.database, postgres.clock).verify(NODES[0]).deviations == []
 
 
 @pytest.mark.postgres

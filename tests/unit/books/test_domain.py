@@ -75,6 +75,16 @@ def test_what_waited_in_an_outbox_that_is_gone_is_unaccounted() -> None:
     assert sums(line, starts=(first, unknown)).unaccounted == 0  # its outbox may be the same one
 
 
+def test_a_line_that_later_starts_do_not_tell_of_for_a_day_is_of_an_outbox_that_is_gone() -> None:
+    """Whichever start came first: the oldest ones are forgotten."""
+    line = told(10, 4, waiting=6)
+    later = Start("quay-1", "s9", "forgotten", NOW + 10, NOW + 10 + domain.DAY_MS)
+    assert sums(line, starts=(later,)).unaccounted == 6
+    assert sums(line, starts=(replace(later, last_ms=later.last_ms - 1),)).waiting == 6
+    assert sums(replace(line, told_ms=later.first_ms), starts=(later,)).waiting == 6, "told by it"
+    assert sums(replace(line, told_ms=0), starts=(later,)).unaccounted == 0, "an agent before 0.2 tells of none"
+
+
 def test_of_a_box_that_tells_no_books_accepted_is_what_can_be_seen() -> None:
     old = replace(LINE, record_class="", stored=7, dropped=1, up_to=5, beyond=((9, 11),))
     found = sums(old, now=NOW + 10**9)
@@ -132,6 +142,16 @@ def test_two_outboxes_that_tell_at_once_are_two_boxes_and_one_after_the_other_ar
     assert domain.conflicts([first, later], ()) == ()
     (twin,) = domain.conflicts([replace(first, last_ms=NOW + 5 * SETTLE_MS), later], ())
     assert twin.kind == "outbox"
+
+
+def test_outboxes_whose_first_starts_were_forgotten_are_told_apart_all_the_same() -> None:
+    """And one whose starts were never all told is one."""
+    first, later = Start("quay-1", "s5", "s4", NOW, NOW), Start("quay-1", "t5", "t4", NOW + 20, NOW + 10 * SETTLE_MS)
+    assert domain.conflicts([first, later], ()) == ()
+    (twin,) = domain.conflicts([replace(first, last_ms=NOW + 5 * SETTLE_MS), later], ())
+    assert twin.kind == "outbox"
+    (fork,) = domain.conflicts([replace(first, last_ms=NOW + 5 * SETTLE_MS), replace(later, before="s4")], ())
+    assert fork.kind == "start"
 
 
 def test_a_record_under_the_name_of_another_is_told_with_what_to_do() -> None:

@@ -165,6 +165,18 @@ def test_a_server_that_is_away_is_worth_another_try() -> None:
     database.close()
 
 
+@pytest.mark.postgres
+@pytest.mark.parametrize(("own", "path"), [("", '"$user", public'), ("?options=-c%20search_path%3Dpublic", "public")])
+def test_postgresql_compiles_no_questions_whatever_else_the_url_asks_of_it(
+    postgres_url: str, own: str, path: str
+) -> None:
+    database = Database(postgres_url + own)
+    with database.read() as session:
+        shown = [session.scalar(sqlalchemy.text(f"SHOW {name}")) for name in ("jit", "search_path")]
+    database.close()
+    assert shown == ["off", path]
+
+
 @pytest.mark.parametrize("pages", [2, 8, 60])
 def test_a_full_disk_is_told_as_that_when_the_database_is_made(tmp_path: Path, pages: int) -> None:
     database = Database(f"sqlite:///{tmp_path / 'longshore.db'}")
