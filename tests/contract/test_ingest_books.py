@@ -9,7 +9,10 @@ import pytest
 from sqlalchemy import select
 
 from controlplane import tables
+from controlplane.books.repository import Wanted
+from controlplane.books.service import BooksService
 from controlplane.db import Database
+from controlplane.ingest.numbers import MOST
 from controlplane.ingest.service import IngestService
 from controlplane.insights.service import InsightsService
 from controlplane.settings.domain import Spec
@@ -142,10 +145,23 @@ def test_a_hole_of_some_numbers_only_counts_what_it_says_and_fills_nothing(plane
 
 
 def test_a_gap_that_claims_all_numbers_there_are_harms_nobody(plane: Plane) -> None:
-    plane.hear("quay-1", told(hole(1, 1, 2**63 - 1, "e1"), hole(2, 1, 2**63 - 1, "e1", 2**63 - 1), epoch="g1"))
+    plane.hear("quay-1", told(hole(1, 1, MOST, "e1"), hole(2, 1, MOST, "e1", MOST), epoch="g1"))
     plane.hear("quay-1", told(*frames(5)))
     kept = books(plane.fleet.database, "quay-1", "e1")
-    assert (kept.stored, kept.dropped) == (1, 2**63 - 2)
+    assert (kept.stored, kept.dropped) == (1, MOST - 1)
+
+
+def test_numbers_that_no_box_gives_out_keep_nobody_from_the_books_of_the_fleet(plane: Plane) -> None:
+    """Sums over lines are the database's, which overflows."""
+    wild = 2**63 - 1
+    for number in range(3):
+        lie = tally(2**64 - 1, 2**64 - 1, 2**64 - 1, epoch=f"e{number}")
+        gaps = hole(1, 1, wild, f"f{number}"), hole(2, 1, 1, f"h{number}", wild), hole(wild, 1, 1, f"i{number}")
+        plane.hear("quay-1", told(*gaps, tallies=[lie], epoch=f"g{number}"))
+    service = BooksService(plane.fleet.database, plane.fleet.clock)
+    assert service.fleet().total.accepted == service.node("quay-1").total.accepted
+    assert service.gap_sums(Wanted(0, plane.fleet.now_ms + 1), 1000)
+    assert [each.first for ack in plane.acknowledged()[:1] for each in ack.stored] == [wild], "it is not sent for ever"
 
 
 def test_what_was_stored_and_dropped_stays_counted_when_the_rows_are_old_and_gone(plane: Plane) -> None:
@@ -294,4 +310,4 @@ def test_a_tally_of_an_epoch_of_which_nothing_came_yet_is_kept(plane: Plane) -> 
 
 def test_numbers_in_a_tally_that_no_database_holds_are_cut(plane: Plane) -> None:
     plane.hear("quay-1", told(*frames(1), tallies=[tally(2**64 - 1, 2**64 - 1, 2**64 - 1, -(2**63))]))
-    assert books(plane.fleet.database, "quay-1", "e1").told_waiting == 2**63 - 1
+    assert books(plane.fleet.database, "quay-1", "e1").told_waiting == MOST
