@@ -17,11 +17,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from controlplane.ingest.domain import Batch, Hole, Kind, Receipt, Row, Tally
-from controlplane.ingest.numbers import MOST, Numbers, SeqRange, ranges
+from controlplane.ingest.numbers import Numbers, SeqRange, ranges
 from protos.ids import NodeId
 
 NOTHING = Numbers()
 Line = tuple[NodeId, str]  # a node and one of its epochs
+MOST_COUNT = 2**40  # of one line: years of records; sums over millions of lines fit the database, whatever boxes say
 FEW_RANGES = 64  # said in each receipt; of more only those that matter to it
 
 
@@ -53,7 +54,7 @@ class Books:
             dropped = max(0, self.received.count - before)
         else:
             dropped = hole.dropped
-        self.dropped = min(self.dropped + dropped, MOST)
+        self.dropped = min(self.dropped + dropped, MOST_COUNT)
 
 
 @dataclass(frozen=True)

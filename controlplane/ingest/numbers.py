@@ -6,7 +6,6 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-MOST = 2**40  # of one line, in years of records; sums over millions of lines fit the database, whatever boxes say
 MOST_RANGES = 5_000  # of one line beyond its `up_to`; only agents that number all classes in one line leave holes
 
 SeqRange = tuple[int, int]  # both ends included

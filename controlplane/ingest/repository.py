@@ -28,8 +28,8 @@ from sqlalchemy.orm import Session
 
 from controlplane import bulk, tables
 from controlplane.ingest.domain import COLUMNS, NAMED, Kind, Tally
-from controlplane.ingest.intake import Books, Conflict, Line
-from controlplane.ingest.numbers import MOST, Numbers, SeqRange
+from controlplane.ingest.intake import MOST_COUNT, Books, Conflict, Line
+from controlplane.ingest.numbers import Numbers, SeqRange
 from protos.ids import NodeId
 
 _TABLES: dict[Kind, type[tables.Base]] = {
@@ -91,7 +91,7 @@ class IngestRepository:
         return Books(
             received=Numbers().plus(found),
             stored=sum(high - low + 1 for low, high in found),
-            dropped=min(int(self._session.scalar(dropped) or 0), MOST),
+            dropped=min(int(self._session.scalar(dropped) or 0), MOST_COUNT),
         )
 
     def keep(self, books: Mapping[Line, Books]) -> None:

@@ -12,7 +12,7 @@ from controlplane import tables
 from controlplane.books.repository import Wanted
 from controlplane.books.service import BooksService
 from controlplane.db import Database
-from controlplane.ingest.numbers import MOST
+from controlplane.ingest.intake import MOST_COUNT
 from controlplane.ingest.service import IngestService
 from controlplane.insights.service import InsightsService
 from controlplane.settings.domain import Spec
@@ -145,10 +145,10 @@ def test_a_hole_of_some_numbers_only_counts_what_it_says_and_fills_nothing(plane
 
 
 def test_a_gap_that_claims_all_numbers_there_are_harms_nobody(plane: Plane) -> None:
-    plane.hear("quay-1", told(hole(1, 1, MOST, "e1"), hole(2, 1, MOST, "e1", MOST), epoch="g1"))
+    plane.hear("quay-1", told(hole(1, 1, MOST_COUNT, "e1"), hole(2, 1, MOST_COUNT, "e1", MOST_COUNT), epoch="g1"))
     plane.hear("quay-1", told(*frames(5)))
     kept = books(plane.fleet.database, "quay-1", "e1")
-    assert (kept.stored, kept.dropped) == (1, MOST - 1)
+    assert (kept.stored, kept.dropped) == (1, MOST_COUNT - 1)
 
 
 def test_numbers_that_no_box_gives_out_keep_nobody_from_the_books_of_the_fleet(plane: Plane) -> None:
@@ -310,4 +310,4 @@ def test_a_tally_of_an_epoch_of_which_nothing_came_yet_is_kept(plane: Plane) -> 
 
 def test_numbers_in_a_tally_that_no_database_holds_are_cut(plane: Plane) -> None:
     plane.hear("quay-1", told(*frames(1), tallies=[tally(2**64 - 1, 2**64 - 1, 2**64 - 1, -(2**63))]))
-    assert books(plane.fleet.database, "quay-1", "e1").told_waiting == MOST
+    assert books(plane.fleet.database, "quay-1", "e1").told_waiting == MOST_COUNT

@@ -358,7 +358,9 @@ async def test_each_commit_waits_for_the_disk(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("gone", [("o.db", "o.db-wal", "o.db-shm"), ("o.db",), ("o.db-wal",)])
-async def test_a_file_that_is_taken_away_while_it_is_used_is_written_anew(tmp_path: Path, gone: tuple[str, ...]) -> None:
+async def test_a_file_that_is_taken_away_while_it_is_used_is_written_anew(
+    tmp_path: Path, gone: tuple[str, ...]
+) -> None:
     outbox, oracle = await opened(tmp_path / "o.db"), Oracle()
     for number in range(5):
         outbox.put(draft(number=number))
