@@ -6,6 +6,9 @@ the control plane has stored is deleted with the next records that are kept, whe
 Records are stamped with the box's clock as it is. Ages are told by a clock that nobody can set: the box's as it was
 when this process began, and what went by since. So a clock set a day ahead drops nothing; one that was set between two
 starts is wrong by that much.
+
+A file, or its log, that somebody takes away while it is open would go on taking records that nobody finds after the
+next start. What it holds is then written anew under its name.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from functools import cached_property
 from pathlib import Path
 
 from agent.adapters import outbox_tables
+from agent.adapters.files import sync_directory, sync_file
 from agent.adapters.outbox_refused import Doubt, Loss, RefusedFile
 from agent.adapters.outbox_tables import SqliteRows
 from agent.telemetry import outbox
@@ -138,6 +142,7 @@ class OutboxFile:
         self._slack = False  # pages are to be given back
         self._damaged = False  # the open file, which is to be set aside
         self._shaky = False  # a write failed since it was opened
+        self._files: tuple[int, ...] = ()  # see `_inodes`
         self._checked = False  # once per process: reading all pages takes a while
         self._asked = False  # what earlier starts refused
         self._aside, self._why = "", ""  # a damaged outbox that is to be declared, and what was found
@@ -175,6 +180,8 @@ class OutboxFile:
             self.owe(Work(lost=work.lost), "")
             work.lost = Counter()
         try:
+            if self._connection is not None and _inodes(self.path) != self._files:
+                self._write_anew(self._connection)
             connection = self._connection or self._open()
             self._fit()
         except (sqlite3.Error, OSError) as error:
@@ -297,9 +304,23 @@ class OutboxFile:
                 raise
             self._set_aside(str(error))
             connection = self._connect()
-        self._connection = connection
+        self._connection, self._files = connection, _inodes(self.path)
         self._leave_limbo()
         return connection
+
+    def _write_anew(self, connection: sqlite3.Connection) -> None:
+        """Raises sqlite3.Error and OSError: it goes on without."""
+        log.error("%s was taken away while it was in use; it is written anew", self.path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        whole = self.path.with_name(f"{self.path.name}.anew")
+        whole.unlink(missing_ok=True)
+        connection.execute("VACUUM INTO ?", (str(whole),))
+        sync_file(whole)
+        for suffix in ("-wal", "-shm"):  # first: a log must not lie beside another file
+            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+        whole.replace(self.path)
+        sync_directory(self.path.parent)
+        self._disconnect()
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, isolation_level=None)
@@ -400,6 +421,17 @@ class OutboxFile:
         why = self._why or "the outbox was damaged and set aside"
         unknown = f"{why}; what waited in it since before this start is not counted"
         return self._owed.holes or [Gap(RecordClass.DETECTION, 0, 0, 0, unknown, lower_bound=True)]
+
+
+def _inodes(path: Path) -> tuple[int, ...]:
+    """Of a database and its log; 0 of what is not there."""
+    found = []
+    for each in (path, path.with_name(f"{path.name}-wal")):
+        try:
+            found.append(each.stat().st_ino)
+        except FileNotFoundError:
+            found.append(0)
+    return tuple(found)
 
 
 def prepare(connection: sqlite3.Connection) -> None:

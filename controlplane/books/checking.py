@@ -127,7 +127,7 @@ def _rows(line: Line, found: Recount) -> Said:
     if found.rows > line.stored:
         yield Code.UNCOUNTED, f"{counted}: {found.rows - line.stored} too many"
     elif found.rows < line.stored and not found.swept:
-        gone = f"{line.stored - found.rows} were taken out of the database, and not by retention"
+        gone = f"{line.stored - found.rows} were taken out of the database, and not by the retention of now"
         yield Code.MISSING, f"{counted}: {gone}; compare with a backup"
     if found.twice:
         yield Code.TWICE, f"{found.twice} numbers are stored as two records each"

@@ -18,6 +18,7 @@ from controlplane.history.exporting import What
 from controlplane.history.repository import HistoryRepository, Row, Summed
 from controlplane.insights.domain import Bucket, Span, Sums, Window, gathered, sums
 from controlplane.insights.repository import InsightsRepository, Only
+from controlplane.partitions.domain import slack_ms
 from controlplane.ports import Clock
 from controlplane.rollups import domain as rollups
 from controlplane.rollups.domain import Level, Stat
@@ -172,15 +173,20 @@ class HistoryService:
                     break
 
     def _slices(self, wish: Wish) -> Iterator[tuple[int, int]]:
-        """Steps are found by their series: so many at a time that about a page comes of it, whatever is chosen."""
+        """Steps are found by their series: so many at a time that about a page comes of it, whatever is chosen. Only
+        where there may be any: who asks for all of time keeps nobody waiting.
+        """
         if wish.level is Level.RAW:
             yield wish.since_ms, wish.until_ms
             return
         with self._database.read() as session:
             series = max(1, HistoryRepository(session).series(wish.only, cameras=wish.what is What.OUTCOMES))
+            kept_ms = kept_of(SettingsRepository(session).spec()).of(wish.level)
         length = max(1, PAGE_ROWS // series) * wish.level.ms
-        for start in range(wish.since_ms, wish.until_ms, length):
-            yield start, min(start + length, wish.until_ms)
+        oldest = self.now_ms - kept_ms - slack_ms(kept_ms)
+        since_ms, until_ms = max(wish.since_ms, oldest - oldest % wish.level.ms), min(wish.until_ms, self.now_ms + 1)
+        for start in range(since_ms, until_ms, length):
+            yield start, min(start + length, until_ms)
 
     def _page(self, wish: Wish, after: Row | None) -> list[Row]:
         with self._database.read() as session:

@@ -23,7 +23,7 @@ from protos.ids import NodeId
 
 NOTHING = Numbers()
 Line = tuple[NodeId, str]  # a node and one of its epochs
-MOST_COUNT = 1 << 60  # of records: with others added the database still holds it
+MOST_COUNT = 2**40  # of one line: years of records; sums over millions of lines fit the database, whatever boxes say
 FEW_RANGES = 64  # said in each receipt; of more only those that matter to it
 
 

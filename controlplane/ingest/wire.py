@@ -22,6 +22,7 @@ from google.protobuf.message import DecodeError
 
 from controlplane.ingest import domain, payload
 from controlplane.ingest.domain import Arrival, Batch, Kind, Receipt, Row, Tally
+from controlplane.ingest.intake import MOST_COUNT
 from protos import ids
 from protos import telemetry_pb2 as wire
 from protos.errors import Rejected
@@ -63,7 +64,7 @@ def batch(node: NodeId, content: bytes, received_ms: int) -> Batch:
     rows, refused, unnumbered = [], [], []
     for record in message.records:
         seq = record.seq
-        numbered = 1 <= seq <= MAX_INTEGER
+        numbered = 1 <= seq <= MOST_COUNT
         if not numbered:
             unnumbered.append(seq)
         try:
@@ -112,7 +113,7 @@ def _is_line(text: str) -> bool:
 
 def _tally(said: wire.Tally, arrival: Arrival) -> Tally:
     """Numbers that can't be are cut: a box's word about itself keeps none of its records out."""
-    accepted, waiting, dropped = (min(number, MAX_INTEGER) for number in (said.accepted, said.waiting, said.dropped))
+    accepted, waiting, dropped = (min(number, MOST_COUNT) for number in (said.accepted, said.waiting, said.dropped))
     oldest = arrival.at_ms(said.oldest_unix_ms) if said.oldest_unix_ms else 0
     word = _text(said.record_class, 16)
     return Tally(said.epoch, word, accepted, waiting, dropped, oldest, arrival.received_ms)
@@ -142,7 +143,7 @@ def _row(record: wire.Record, arrival: Arrival) -> Row:
     if name is None:
         raise Rejected("a record is of a kind that this control plane does not know")
     seq = record.seq
-    if not 1 <= seq <= MAX_INTEGER:
+    if not 1 <= seq <= MOST_COUNT:
         raise Rejected("a record has no number")
     kind = _KINDS[name]
     cells = _READ[kind](getattr(record, name), arrival)
@@ -293,9 +294,7 @@ def _gap(gap: wire.Gap, arrival: Arrival) -> tuple[Any, ...]:
     return (
         arrival.received_ms,
         _text(gap.record_class, 16),
-        _integer(gap.first_seq),
-        _integer(gap.last_seq),
-        _integer(gap.dropped),
+        *map(_number, (gap.first_seq, gap.last_seq, gap.dropped)),
         _text(gap.reason, MAX_TEXT),
         gap.epoch,
         gap.lower_bound,
@@ -320,6 +319,13 @@ def _text(text: str, most: int) -> str:
 def _integer(number: int) -> int:
     if not -MAX_INTEGER <= number <= MAX_INTEGER:
         raise Rejected("a record holds a number that does not fit into 63 bits")
+    return number
+
+
+def _number(number: int) -> int:
+    """Of records, or how many."""
+    if not 0 <= number <= MOST_COUNT:
+        raise Rejected("a gap holds a number that no record can have")
     return number
 
 

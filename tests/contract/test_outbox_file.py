@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sqlite3
 from pathlib import Path
 from types import SimpleNamespace
@@ -434,6 +435,27 @@ async def test_each_commit_waits_for_the_disk(tmp_path: Path, monkeypatch: pytes
     outbox = await opened(tmp_path / "o.db")
     await outbox.close()
     assert levels == [durability.FULL]
+
+
+@pytest.mark.parametrize("gone", [("o.db", "o.db-wal", "o.db-shm"), ("o.db",), ("o.db-wal",)])
+async def test_a_file_that_is_taken_away_while_it_is_used_is_written_anew(
+    tmp_path: Path, gone: tuple[str, ...]
+) -> None:
+    outbox, oracle = await opened(tmp_path / "o.db"), Oracle()
+    for number in range(5):
+        outbox.put(draft(number=number))
+    await outbox.settle()
+    for name in gone:
+        (tmp_path / name).unlink()
+    outbox.put(draft(number=6))
+    await outbox.settle()
+    shutil.copytree(tmp_path, tmp_path / "killed")
+    again = await opened(tmp_path / "killed" / "o.db")
+    assert again.summary().waiting_rows == 6
+    await drain(again, oracle)
+    adds_up(again, oracle)
+    for each in (again, outbox):
+        await each.close()
 
 
 async def test_a_damaged_outbox_that_nobody_declared_is_declared_once(tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 
 from controlplane.history import domain, service
 from controlplane.history.domain import METRICS
+from controlplane.history.repository import HistoryRepository
 from controlplane.insights.domain import Latencies, Sums
 from controlplane.rollups import domain as rollups
 from tests.sim.control_plane import SimControlPlane
@@ -232,6 +235,23 @@ def test_a_reason_that_a_spreadsheet_would_run_is_text_in_csv(plane: SimControlP
     plane.clock.tick(1)
     found = rows(saved(plane, what="cameras", level="raw"))
     assert '\'=HYPERLINK("x")' in [row["reason"] for row in found]
+
+
+@pytest.mark.parametrize("level", ["minute", "hour"])
+def test_a_file_of_all_of_time_is_looked_for_where_something_is_kept(
+    plane: SimControlPlane, level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each look takes one of few turns, and who breaks off is not noticed between two of them."""
+    looks, look = itertools.count(), HistoryRepository.outcome_steps
+
+    def few(*told: Any) -> Any:
+        assert next(looks) < 100
+        return look(*told)
+
+    monkeypatch.setattr(HistoryRepository, "outcome_steps", few)
+    wish = replace(_wish(plane), level=rollups.Level(level), since_ms=-62_000_000_000_000, until_ms=253_000_000_000_000)
+    found = [row for page in plane.services.history.export(wish) for row in page]
+    assert len(found) == len(rows(saved(plane, what="outcomes", level=level, since="1h")))
 
 
 def test_who_stops_reading_a_parquet_file_ends_its_writing(plane: SimControlPlane) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from protos.topics import Channel, topic
 
 LISTENER = Listener("127.0.0.1", 8883, Path("/s/ca.pem"), Path("/s/broker.pem"), Path("/s/broker.key"))
 CONTROL_PLANE = "_controlplane"
+ROOT = Path(__file__).parents[3]
 
 
 def flags(command: tuple[str, ...]) -> dict[str, str]:
@@ -194,3 +196,10 @@ def test_old_deaths_are_forgiven() -> None:
     for _ in range(LIMIT):
         budget.spend(0.0)
     assert budget.spend(WINDOW_SECONDS + 1) == 0.0
+
+
+def test_what_the_docs_kill_again_and_again_is_started_again_each_time() -> None:
+    said = re.search(r"for n in .*; sleep (\d+); done", (ROOT / "docs/telemetry.md").read_text())
+    assert said is not None
+    budget = Budget()
+    assert None not in [budget.spend(n * float(said[1])) for n in range(20)]
