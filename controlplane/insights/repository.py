@@ -96,9 +96,11 @@ class InsightsRepository:
         query = select(NodeStat).where(NodeStat.node_id == node, NodeStat.at_ms >= since_ms)
         return list(self._session.scalars(query.order_by(NodeStat.at_ms.desc()).limit(limit)))
 
-    def latest_stats(self, since_ms: int) -> dict[str, NodeStat]:
-        """The newest row of each box, none older than `since_ms`."""
+    def latest_stats(self, since_ms: int, node: str = "") -> dict[str, NodeStat]:
+        """The newest row of each box, or of one, none older than `since_ms`."""
         newest = select(NodeStat.node_id, func.max(NodeStat.at_ms).label("at_ms")).where(NodeStat.at_ms >= since_ms)
+        if node:
+            newest = newest.where(NodeStat.node_id == node)
         grouped = newest.group_by(NodeStat.node_id).subquery()
         query = select(NodeStat).join(
             grouped, (NodeStat.node_id == grouped.c.node_id) & (NodeStat.at_ms == grouped.c.at_ms)
