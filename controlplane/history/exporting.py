@@ -17,6 +17,7 @@ from typing import Any
 from controlplane.fleet import sources
 from controlplane.history.domain import sums_of
 from controlplane.insights.domain import Latencies, Sums
+from controlplane.insights.repository import Only
 from controlplane.rollups.domain import FRAMES, SUMS, Level
 from controlplane.shape import moment
 from protos.errors import Rejected
@@ -154,6 +155,9 @@ _STEPS: Mapping[What, tuple[Column, ...]] = {
 }
 
 
+_LACKS = {What.NODES: ("camera", "deployment"), What.GAPS: ("camera", "deployment"), What.CAMERAS: ("deployment",)}
+
+
 def columns(what: What, level: Level) -> tuple[Column, ...]:
     """Raises Rejected: there is no such level of it."""
     if level is Level.RAW:
@@ -161,6 +165,13 @@ def columns(what: What, level: Level) -> tuple[Column, ...]:
     if what not in _STEPS:
         raise Rejected(f"{what} are kept as they came only; ask for level=raw, or for outcomes or nodes")
     return _STEPS[what]
+
+
+def check(what: What, only: Only) -> None:
+    """Raises Rejected: a filter that its records have no column for, which would leave all of them or none."""
+    for name in _LACKS.get(what, ()):
+        if getattr(only, name):
+            raise Rejected(f"{what} have no {name}; ask for them by node or labels, or for outcomes or detections")
 
 
 def ready(what: What, level: Level, row: Row) -> Row:

@@ -139,7 +139,9 @@ class CameraHealthList(WholeList):
 
 
 class GapAnswer(Answer):
-    record_class: str = Field(description="frame, outcomes, camera or node")
+    record_class: str = Field(
+        description="alarm, detection, metric, debug; of before 0.2 frame, outcomes, camera, node"
+    )
     dropped: int = Field(description="records of that class that the box gave up for this reason")
     reason: str
     at: str = Field(description="when the box told of the last of them")
