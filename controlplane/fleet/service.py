@@ -244,8 +244,9 @@ class FleetService:
     def names(self) -> Names:
         with self._database.read() as session:
             repository = FleetRepository(session)
-            found = repository.node_names(), repository.camera_names(), repository.zone_names()
-        return Names(*map(sorted, found))
+            nodes, cameras = repository.node_names(), repository.camera_names()
+            zones = repository.zone_names()
+        return Names(sorted(nodes), sorted(cameras), sorted(zones))
 
     def edge_names(self) -> list[str]:
         """Nodes that can have cameras, sorted."""
