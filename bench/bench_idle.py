@@ -163,14 +163,15 @@ def costs_of(start: dict[str, list[Packet]], window: dict[str, list[Packet]]) ->
     opened, opened_sync = cost.opening(broker), cost.opening(sync)
     hello, *later = cost.exchanges(broker[len(opened) :])
     files = cost.connections(start["https"])
-    openings = [cost.total(cost.opening(each)) for each in files]
+    asked = [cost.questions(each) for each in files]
+    openings = [cost.total(each[: first[0]]) for each, first in zip(files, asked, strict=True) if first]
     beats = [each.size for each in cost.exchanges(window["broker"]) if each.kind == "beat"]
     return Costs(
         beat=statistics.fmean(beats),
         telemetry=statistics.fmean(each.size for each in later if each.kind == "telemetry"),
         sync=cost.total(sync) - cost.total(opened_sync),
         sync_opening=cost.total(opened_sync) + closing(sync, window["grpc"]),
-        file=(sum(map(cost.total, files)) - sum(openings)) / len(files),
+        file=(sum(map(cost.total, files)) - sum(openings)) / sum(map(len, asked)),
         file_opening=statistics.fmean(openings),
         broker_opening=cost.total(opened) + hello.size,
     )
@@ -193,6 +194,7 @@ def events() -> Events:
         telemetry=month.MONTH_SECONDS / QUIET_SECONDS,
         syncs=statistics.fmean(each.syncs for each in walked),
         files=FILES * looks + FILES_THEN * anew,
+        looks=looks,
         renewals=month.MONTH_SECONDS / DAY / RENEWED_DAYS,
     )
 

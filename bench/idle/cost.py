@@ -2,7 +2,7 @@
 
 To the broker, an exchange begins with what the box sends after a moment of rest; its first segment tells a beat from
 telemetry by its length. Of a connection, everything before the client's third segment with content opens it: its hello,
-its proof, and then what it came for.
+its proof, and then what it came for. Of one to files, what asks is told by its length: the leave is in it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from bench.idle.wire import Packet
 REST_SECONDS = 0.5
 BEAT_BYTES = 80  # of TLS, at most: the topic, and two bytes
 OPENS = 2  # segments of the client with content: hello, and proof
+ASKS_BYTES = 160  # of TLS, at least: a proof is half of it; a proof may travel with the first question
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,12 @@ def opening(connection: list[Packet]) -> list[Packet]:
         if sent > OPENS:
             return connection[:number]
     return connection
+
+
+def questions(connection: list[Packet]) -> list[int]:
+    """Where in a connection the client asks for a file."""
+    large = [n for n, packet in enumerate(connection) if packet.up and packet.payload >= ASKS_BYTES]
+    return large[1:]  # the first is its hello
 
 
 def connections(packets: Iterable[Packet]) -> list[list[Packet]]:
@@ -88,6 +95,7 @@ class Events:
     telemetry: float
     syncs: float
     files: float
+    looks: float  # for files: a connection each
     renewals: float
 
 
@@ -99,7 +107,7 @@ def month(costs: Costs, events: Events) -> dict[str, float]:
         "sync": costs.sync * events.syncs,
         "metadata": costs.file * events.files,
         "tls of sync": costs.sync_opening * events.syncs,
-        "tls of metadata": costs.file_opening * events.files,
+        "tls of metadata": costs.file_opening * events.looks,
         "renewal": (costs.sync + costs.sync_opening + costs.broker_opening) * events.renewals,
     }
 

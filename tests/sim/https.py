@@ -1,7 +1,7 @@
 """A small HTTP(S) server whose every byte the test decides: truncation, garbage, silence, one byte at a time.
 
 A handler gets a Request and returns a Reply; Reply.chunks are sent as they come, and `cut` closes the connection
-without a goodbye.
+without a goodbye. Who asks for it with `Connection: keep-alive` has the connection kept, unless the server does not.
 """
 
 from __future__ import annotations
@@ -42,9 +42,11 @@ Handler = Callable[[Request], Reply]
 class SimHttps:
     """Listens on a free loopback port while entered; `requests` is what came."""
 
-    def __init__(self, handler: Handler, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, handler: Handler, tls: ssl.SSLContext | None = None, *, keeps: bool = True) -> None:
         self.handler = handler
         self.requests: list[Request] = []
+        self.opened = 0  # connections
+        self._keeps = keeps
         self._tls = tls
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
@@ -74,25 +76,29 @@ class SimHttps:
         task = asyncio.current_task()
         assert task is not None
         self._connections.add(task)
+        self.opened += 1
         try:
             ended = (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError, asyncio.CancelledError)
             with contextlib.suppress(*ended):  # cancelled by the end of `running`, and nobody else
-                await self._answer(reader, writer)
+                while await self._answer(reader, writer):
+                    pass
         finally:
             self._connections.discard(task)
             writer.close()
             with contextlib.suppress(ConnectionError, ssl.SSLError):
                 await writer.wait_closed()
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Whether the connection goes on."""
         request = await _read(reader)
         self.requests.append(request)
         reply = self.handler(request)
         if reply.raw is not None:
             await _send(writer, reply.raw, reply)
-            return
+            return False
+        keeps = self._keeps and reply.cut is None and request.headers.get("connection") == "keep-alive"
         length = len(reply.body) if reply.length is None else reply.length
-        fields = {"Content-Length": str(length), "Connection": "close", **reply.headers}
+        fields = {"Content-Length": str(length), "Connection": "keep-alive" if keeps else "close", **reply.headers}
         lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         writer.write(f"HTTP/1.1 {reply.status} Sim\r\n{lines}\r\n".encode())
         await _send(writer, reply.body[: reply.cut], reply)
@@ -100,6 +106,7 @@ class SimHttps:
             connection = writer.get_extra_info("socket")
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             writer.transport.abort()
+        return keeps and not reply.reset
 
 
 async def _send(writer: asyncio.StreamWriter, content: bytes, reply: Reply) -> None:

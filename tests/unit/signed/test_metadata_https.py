@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from agent.adapters import http_client
 from agent.adapters.blob_https import Patience
 from agent.adapters.metadata_https import HttpsMetadata
 from agent.ports import Grant
@@ -22,9 +23,9 @@ QUICK = Patience(quiet=0.3, window=0.2, slowest=2_000.0)
 
 @contextlib.asynccontextmanager
 async def source(
-    answer: Callable[[Request], Reply], deadline: float = 5.0, patience: Patience = QUICK
+    answer: Callable[[Request], Reply], deadline: float = 5.0, patience: Patience = QUICK, *, keeps: bool = True
 ) -> AsyncIterator[tuple[HttpsMetadata, SimHttps]]:
-    async with SimHttps(answer).running() as server:
+    async with SimHttps(answer, keeps=keeps).running() as server:
         grant = Grant("https://files", "leave", f"{server.url}/metadata/")
         yield HttpsMetadata(lambda: grant, lambda: None, patience, deadline), server
 
@@ -67,6 +68,42 @@ async def test_a_connection_that_ends_early_is_waited_out() -> None:
     async with source(lambda _: Reply(200, BODY, cut=100)) as (metadata, _):
         with pytest.raises(Retryable, match="signed metadata stopped coming"):
             await metadata.get("timestamp.json", len(BODY))
+
+
+async def test_files_asked_for_one_after_the_other_share_a_connection_found_or_not() -> None:
+    async with source(lambda request: Reply(404 if "root" in request.path else 200, BODY)) as (metadata, server):
+        for _ in range(3):
+            with pytest.raises(Absent):
+                await metadata.get("3.root.json", len(BODY))
+            assert await metadata.get("timestamp.json", len(BODY)) == BODY
+        assert (server.opened, len(server.requests)) == (1, 6)
+
+
+async def test_a_server_that_closes_after_each_answer_is_dialled_anew() -> None:
+    async with source(lambda _: Reply(200, BODY), keeps=False) as (metadata, server):
+        for _ in range(2):
+            assert await metadata.get("timestamp.json", len(BODY)) == BODY
+        assert server.opened == 2
+
+
+async def test_a_connection_is_used_again_only_after_an_answer_that_was_read_to_its_end() -> None:
+    replies = iter([Reply(200, BODY * 1000), Reply(404, BODY * 1000), Reply(200, BODY)])
+    async with source(lambda _: next(replies)) as (metadata, server):
+        with pytest.raises(Retryable, match="more than"):
+            await metadata.get("timestamp.json", len(BODY))
+        with pytest.raises(Absent):
+            await metadata.get("9.root.json", len(BODY))
+        assert await metadata.get("timestamp.json", len(BODY)) == BODY
+        assert server.opened == 3
+
+
+async def test_a_kept_connection_is_closed_when_nothing_more_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_client, "KEPT_SECONDS", 0.02)
+    async with source(lambda _: Reply(200, BODY)) as (metadata, server):
+        await metadata.get("timestamp.json", len(BODY))
+        await asyncio.wait_for(server.idle(), 5)
+        assert await metadata.get("timestamp.json", len(BODY)) == BODY
+        assert server.opened == 2
 
 
 async def test_without_a_grant_or_without_signed_metadata_nothing_is_asked() -> None:
