@@ -17,7 +17,6 @@ from typing import Any
 from controlplane.fleet import sources
 from controlplane.history.domain import sums_of
 from controlplane.insights.domain import Latencies, Sums
-from controlplane.insights.repository import Only
 from controlplane.rollups.domain import FRAMES, SUMS, Level
 from controlplane.shape import moment
 from protos.errors import Rejected
@@ -167,10 +166,10 @@ def columns(what: What, level: Level) -> tuple[Column, ...]:
     return _STEPS[what]
 
 
-def check(what: What, only: Only) -> None:
+def check(what: What, **chosen: str) -> None:
     """Raises Rejected: a filter that its records have no column for, which would leave all of them or none."""
     for name in _LACKS.get(what, ()):
-        if getattr(only, name):
+        if chosen[name]:
             raise Rejected(f"{what} have no {name}; ask for them by node or labels, or for outcomes or detections")
 
 
