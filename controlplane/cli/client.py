@@ -9,6 +9,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -20,6 +21,7 @@ from protos.errors import LongshoreError, Rejected, Retryable
 from protos.ids import Digest, hex_of
 
 API = "/api/v1"
+PAGE = 1_000  # items of a long list asked for at a time
 Document = dict[str, Any]
 _CONNECT_SECONDS = 5.0
 _ANSWER_SECONDS = 60.0  # a push commits before it answers
@@ -85,6 +87,20 @@ class Client:
         params = {"labelSelector": selector} if selector else {}
         items: list[Document] = self.document("GET", f"/{plural}", params=params)["items"]
         return items
+
+    def pages(self, path: str, params: Mapping[str, Any], most: int | None) -> Iterator[Document]:
+        """At most so many items of a list of any length, asked for as they are taken."""
+        asked = {**params, "limit": min(PAGE, most or PAGE)}
+        found = self._pages(path, asked)
+        return found if most is None else islice(found, most)
+
+    def _pages(self, path: str, asked: dict[str, Any]) -> Iterator[Document]:
+        while True:
+            page = self.document("GET", path, params=asked)
+            yield from page["items"]
+            if not page["metadata"]["continue"]:
+                return
+            asked["continue"] = page["metadata"]["continue"]
 
     def one(self, plural: str, name: str) -> Document:
         return self.document("GET", address(plural, name))

@@ -106,6 +106,23 @@ class FleetRepository:
     def _quotas(self) -> BoxQuotas:
         return SettingsRepository(self._session).spec().boxes
 
+    # ---- names, for whoever shows nothing else ----
+
+    def node_names(self, role: str = "") -> list[NodeId]:
+        """Of all roles, or of one."""
+        query = select(tables.Node.id).where(tables.Node.deleted_ms.is_(None))
+        return [
+            NodeId(name) for name in self._session.scalars(query.where(tables.Node.role == role) if role else query)
+        ]
+
+    def camera_names(self) -> list[CameraName]:
+        return [CameraName(name) for name in self._session.scalars(select(tables.Camera.name))]
+
+    def zone_names(self) -> set[str]:
+        """Of whatever camera; what many cameras have drawn alike is read once."""
+        drawn = self._session.scalars(select(cast(tables.Camera.zones, Text)).distinct())
+        return {zone.name for each in drawn for zone in msgspec.json.decode(each, type=tuple[Zone, ...])}
+
     # ---- nodes ----
 
     def nodes(self) -> list[Node]:

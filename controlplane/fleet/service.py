@@ -17,7 +17,7 @@ from controlplane.fleet import changes, envelope, generations, selectors, specs
 from controlplane.fleet.changes import Change
 from controlplane.fleet.generations import WATCH_MS, Hint, Settings
 from controlplane.fleet.looking import Looking
-from controlplane.fleet.objects import Camera, Deployment, Fleet, Meta, Node
+from controlplane.fleet.objects import EDGE, Camera, Deployment, Fleet, Meta, Node
 from controlplane.fleet.repository import FleetRepository
 from controlplane.fleet.selection import Selected, selection
 from controlplane.fleet.specs import DeploymentSpec
@@ -45,6 +45,15 @@ class Overview:
     nodes: list[Document]
     cameras: list[Document]
     deployments: list[Document]
+
+
+@dataclass(frozen=True)
+class Names:
+    """What there is to choose from, sorted."""
+
+    nodes: list[str]
+    cameras: list[str]
+    zones: list[str]
 
 
 class FleetService:
@@ -206,13 +215,43 @@ class FleetService:
 
     def overview(self) -> Overview:
         """Every node, camera and deployment, as of one moment."""
-        fleet, now = self._fleet(), self._now()
-        owners = {node.name: node for node in fleet.nodes}
-        return Overview(
-            nodes=[envelope.node(each, fleet, now) for each in _chosen(fleet.nodes)],
-            cameras=[envelope.camera(each, owners.get(each.spec.node), now) for each in _chosen(fleet.cameras)],
-            deployments=[envelope.deployment(each, fleet, now) for each in _chosen(fleet.deployments)],
-        )
+        fleet = self._fleet()
+        return _overview(fleet.nodes, fleet.cameras, fleet, self._now())
+
+    def around_node(self, name: str) -> Overview:
+        """A node, its cameras, and the deployments that it should run, of which the boxes of others are left out.
+
+        Raises NotFound.
+        """
+        with self._database.read() as session:
+            repository = FleetRepository(session)
+            node = _found(repository.node(name), "node", name)
+            around = repository.surroundings(node)
+        return _overview((node,), around.cameras, around, self._now())
+
+    def around_camera(self, name: str) -> Overview:
+        """A camera, its node if there is one, and the deployments that this node should run, see `around_node`.
+
+        Raises NotFound.
+        """
+        with self._database.read() as session:
+            repository = FleetRepository(session)
+            camera = _found(repository.camera(name), "camera", name)
+            node = repository.node(camera.spec.node)
+            around = repository.surroundings(node) if node else Fleet((), (), (), {})
+        return _overview((node,) if node else (), (camera,), around, self._now())
+
+    def names(self) -> Names:
+        with self._database.read() as session:
+            repository = FleetRepository(session)
+            nodes, cameras = repository.node_names(), repository.camera_names()
+            zones = repository.zone_names()
+        return Names(sorted(nodes), sorted(cameras), sorted(zones))
+
+    def edge_names(self) -> list[str]:
+        """Nodes that can have cameras, sorted."""
+        with self._database.read() as session:
+            return sorted(FleetRepository(session).node_names(EDGE))
 
     def look_at_camera(self, name: str) -> None:
         """Somebody looks at this camera: its box streams for the next 30 s. Raises NotFound."""
@@ -258,6 +297,16 @@ class FleetService:
 
     def _now(self) -> int:
         return int(self._clock.unix() * 1000)
+
+
+def _overview(nodes: Sequence[Node], cameras: Sequence[Camera], fleet: Fleet, now_ms: int) -> Overview:
+    """These of the fleet, and all of its deployments."""
+    owners = {node.name: node for node in fleet.nodes}
+    return Overview(
+        nodes=[envelope.node(each, fleet, now_ms) for each in _chosen(nodes)],
+        cameras=[envelope.camera(each, owners.get(each.spec.node), now_ms) for each in _chosen(cameras)],
+        deployments=[envelope.deployment(each, fleet, now_ms) for each in _chosen(fleet.deployments)],
+    )
 
 
 def _found(item: Item | None, kind: str, name: str) -> Item:

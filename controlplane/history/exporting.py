@@ -154,6 +154,9 @@ _STEPS: Mapping[What, tuple[Column, ...]] = {
 }
 
 
+_LACKS = {What.NODES: ("camera", "deployment"), What.GAPS: ("camera", "deployment"), What.CAMERAS: ("deployment",)}
+
+
 def columns(what: What, level: Level) -> tuple[Column, ...]:
     """Raises Rejected: there is no such level of it."""
     if level is Level.RAW:
@@ -161,6 +164,13 @@ def columns(what: What, level: Level) -> tuple[Column, ...]:
     if what not in _STEPS:
         raise Rejected(f"{what} are kept as they came only; ask for level=raw, or for outcomes or nodes")
     return _STEPS[what]
+
+
+def check(what: What, **chosen: str) -> None:
+    """Raises Rejected: a filter that its records have no column for, which would leave all of them or none."""
+    for name in _LACKS.get(what, ()):
+        if chosen[name]:
+            raise Rejected(f"{what} have no {name}; ask for them by node or labels, or for outcomes or detections")
 
 
 def ready(what: What, level: Level, row: Row) -> Row:

@@ -78,6 +78,7 @@ def telemetry_export(
     first, last = _moments(services.history, since, until)
     wish = Wish(what, level, chosen, first - first % level.ms, last)
     shown = exporting.columns(what, level)
+    exporting.check(what, camera=chosen.camera, deployment=chosen.deployment)
     headers = {"Content-Disposition": f'attachment; filename="{what}.{form}"', "Cache-Control": "no-store"}
     return StreamingResponse(_written(services.history, wish, form, shown), media_type=_TYPES[form], headers=headers)
 

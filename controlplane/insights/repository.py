@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, case, func, or_, select, true, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from controlplane.db import added
@@ -97,12 +97,13 @@ class InsightsRepository:
         query = select(NodeStat).where(NodeStat.node_id == node, NodeStat.at_ms >= since_ms)
         return list(self._session.scalars(query.order_by(NodeStat.at_ms.desc()).limit(limit)))
 
-    def latest_stats(self, since_ms: int) -> dict[str, NodeStat]:
-        """The newest row of each box, none older than `since_ms`."""
+    def latest_stats(self, since_ms: int, node: str = "") -> dict[str, NodeStat]:
+        """The newest row of each box, or of one, none older than `since_ms`."""
         its = (NodeStat.node_id == Node.id, NodeStat.at_ms >= since_ms)
         newest = select(func.max(NodeStat.at_ms)).where(*its).correlate(Node).scalar_subquery()
         # box by box along the index: a busy box tells hundreds in that time
-        each = select(Node.id, newest.label("at_ms")).cte("newest").prefix_with("MATERIALIZED")
+        boxes = select(Node.id, newest.label("at_ms")).where(Node.id == node if node else true())
+        each = boxes.cte("newest").prefix_with("MATERIALIZED")
         query = select(NodeStat).join(each, (NodeStat.node_id == each.c.id) & (NodeStat.at_ms == each.c.at_ms))
         return {row.node_id: row for row in self._session.scalars(query)}
 

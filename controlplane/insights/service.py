@@ -133,10 +133,10 @@ class InsightsService:
         with self._database.read() as session:
             return InsightsRepository(session).gaps(only, since_ms, until_ms, limit)
 
-    def latest_stats(self) -> dict[str, NodeStat]:
-        """Of boxes that told of late."""
+    def latest_stats(self, node: str = "") -> dict[str, NodeStat]:
+        """Of boxes that told of late, or of one of them."""
         with self._database.read() as session:
-            return InsightsRepository(session).latest_stats(self.now_ms - STALE_MS)
+            return InsightsRepository(session).latest_stats(self.now_ms - STALE_MS, node)
 
     def lost(self, node: str = "") -> list[Lost]:
         """What boxes, or one of them, declared dropped within the last day; newest first."""

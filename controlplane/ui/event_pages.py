@@ -12,7 +12,6 @@ from controlplane.insights import schemas
 from controlplane.insights.matching import Wanted
 from controlplane.insights.repository import Only
 from controlplane.ui import events
-from controlplane.ui.documents import name_of
 from controlplane.ui.events import ON_A_PAGE, Facts, Filters
 from controlplane.ui.page import Asked, View
 from controlplane.ui.shell import Page, each
@@ -28,18 +27,18 @@ def list_events(services: Services, asked: Asked) -> View:
         found = list(_found(services, filters))
     except Rejected as error:
         found, problem = [], str(error)
-    cameras, releases = services.fleet.list_cameras(), services.registry.releases()
-    manifests = [services.contents.manifest(release) for release in releases]
+    names = services.fleet.names()
+    manifests = [services.contents.manifest(release) for release in services.registry.releases()]
     facts: dict[str, Any] = {
         **events.page(found, filters),
         "filters": vars(filters),
         "kinds": events.KINDS,
         "spans": events.SPANS,
         "problem": problem,
-        "cameras": [name_of(camera) for camera in cameras],
-        "nodes": [name_of(node) for node in services.fleet.list_nodes()],
+        "cameras": names.cameras,
+        "nodes": names.nodes,
         "classes": sorted({label for manifest in manifests if manifest for label in manifest.labels}),
-        "zones": sorted({zone["name"] for camera in cameras for zone in camera["spec"].get("zones", ())}),
+        "zones": names.zones,
     }
     return View("events.html", "Events", "events", facts)
 

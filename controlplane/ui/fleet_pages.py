@@ -96,10 +96,10 @@ def fleet_page(services: Services, asked: Asked, drawn: FleetChart) -> View:
     )
 
 
-def newest_stats(services: Services) -> dict[str, Stats]:
+def newest_stats(services: Services, name: str = "") -> dict[str, Stats]:
     return {
         node_id: Stats(row.cpu_cores_used, row.memory_bytes, row.outbox_waiting, row.disk_free_bytes)
-        for node_id, row in services.insights.latest_stats().items()
+        for node_id, row in services.insights.latest_stats(name).items()
     }
 
 
@@ -154,17 +154,18 @@ class NodePage:
     def __call__(self) -> View:
         """Raises NotFound, Retryable."""
         services, name = self._services, self._name
-        document, deployments = services.fleet.get_node(name), services.fleet.list_deployments()
+        seen = services.fleet.around_node(name)
+        (document,), deployments = seen.nodes, seen.deployments
         insights, now = services.insights, services.insights.now_ms
         newest, kept = insights.node_stats(name, now - DAY_MS, 1), services.books.node(name)
         return node.node(
             node.Input(
                 now_ms=now,
                 node=document,
-                cameras=[each for each in services.fleet.list_cameras() if each["spec"]["node"] == name],
+                cameras=seen.cameras,
                 deployments=deployments,
                 windows=insights.windows(Only(node=name), now - SHARE_MS - SETTLE_MS, now + SHARE_MS),
-                stats=newest_stats(services),
+                stats=newest_stats(services, name),
                 lost=insights.lost(name),
                 drawn=self._spans.drawn(node.deadline_of(name, deployments), self._resources),
                 span=self._spans.key,
@@ -194,14 +195,14 @@ class CameraPage:
     def __call__(self) -> View:
         """Raises NotFound, Retryable."""
         services, name, insights = self._services, self._name, self._services.insights
-        document, now = services.fleet.get_camera(name), insights.now_ms
-        deployments = services.fleet.list_deployments()
+        seen, now = services.fleet.around_camera(name), insights.now_ms
+        (document,), deployments = seen.cameras, seen.deployments
         windows = insights.windows(Only(camera=name), now - SHARE_MS - SETTLE_MS, now + SHARE_MS)
         return camera.camera(
             camera.Input(
                 now_ms=now,
                 camera=document,
-                nodes=wall.edges(services.fleet.list_nodes()),
+                nodes=services.fleet.edge_names(),
                 windows=windows,
                 deployments=deployments,
                 found=self._found(now),

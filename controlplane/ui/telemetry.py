@@ -142,7 +142,7 @@ def gaps(given: Input) -> View:
         "filtered": asked.any,
         "spans": [(key, word) for key, (word, _) in SPANS.items()],
         "classes": CLASSES[:-1],
-        "nodes": sorted(given.nodes),
+        "nodes": given.nodes,
         "rows": [_gap(row) for row in given.rows],
         "older": asked.address(given.after) if given.after else "",
         "newest": asked.address() if asked.after else "",

@@ -7,7 +7,6 @@ from controlplane.books.repository import Wanted
 from controlplane.container import Services
 from controlplane.insights.matching import place
 from controlplane.ui import telemetry
-from controlplane.ui.documents import name_of
 from controlplane.ui.page import Asked, View
 from controlplane.ui.shell import Page, each
 from protos.errors import Rejected
@@ -32,7 +31,7 @@ def list_gaps(services: Services, asked: Asked) -> View:
             sums=books.gap_sums(wanted, telemetry.step_of(wish.span_ms)),
             after=str(found.after or ""),
             kept=books.fleet(),
-            nodes=[name_of(node) for node in services.fleet.list_nodes()],
+            nodes=services.fleet.names().nodes,
         )
     )
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain, islice
+from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any
 
 import click
 
 from controlplane.cli import completing, kinds, output, session
-from controlplane.cli.client import Client, Document
+from controlplane.cli.client import Document
 
 HELP = """Show what cameras saw, newest first.
 
@@ -35,7 +35,6 @@ CSV has one line for each box, and one for a result without any, with these colu
   frame, track, happened
 """
 WORDS = kinds.DETECTIONS
-PAGE = 1_000  # asked for at a time
 TABLE_ROWS = 50  # unless --limit says otherwise
 COLUMNS = (
     "at", "node", "camera", "deployment", "outcome", "ran_on", "latency_ms",
@@ -68,7 +67,7 @@ def command(form: str, limit: int | None, **asked: Any) -> None:
     wanted = {_camel(key): value for key, value in asked.items() if value}
     most = TABLE_ROWS if limit is None and form == "table" else limit
     with session.client() as client:
-        found = islice(_all(client, wanted, most), most)
+        found = client.pages("/detections", wanted, most)
         if form == "table":
             _show(list(found), limit)
         else:
@@ -78,17 +77,6 @@ def command(form: str, limit: int | None, **asked: Any) -> None:
 def _camel(key: str) -> str:
     first, *rest = key.split("_")
     return first + "".join(map(str.capitalize, rest))
-
-
-def _all(client: Client, wanted: Mapping[str, Any], most: int | None) -> Iterator[Document]:
-    """Page after page."""
-    params = {**wanted, "limit": min(PAGE, most or PAGE)}
-    while True:
-        page = client.document("GET", "/detections", params=params)
-        yield from page["items"]
-        if not page["metadata"]["continue"]:
-            return
-        params["continue"] = page["metadata"]["continue"]
 
 
 def _show(found: list[Document], limit: int | None) -> None:

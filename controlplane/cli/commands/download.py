@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 
-from controlplane.cli import completing, session
+from controlplane.cli import completing, kinds, session
 from protos.errors import LongshoreError, Rejected, Retryable
 
 HELP = """Save stored telemetry as CSV or Parquet, oldest first; it may be larger than memory, here and there.
@@ -47,7 +51,7 @@ def command(what: str, output: str, form: str | None, level: str | None, selecto
     asked = {"what": what, "format": written, "level": fine, "labelSelector": selector, **chosen}
     params = {name: word for name, word in asked.items() if word}
     if output == "-":
-        _into("/dev/stdout", params)
+        _into(output, params)
         return
     target, part = Path(output), Path(f"{output}.part")
     try:
@@ -55,7 +59,7 @@ def command(what: str, output: str, form: str | None, level: str | None, selecto
         part.replace(target)
     except Retryable as error:
         raise Retryable(f"{error}; {part} is not whole, and the same again begins anew") from error
-    click.echo(f"{target}: {what} since {chosen['since']}, {size / 1e6:.1f} MB")
+    click.echo(f"{target}: {what} since {chosen['since']}, {kinds.human_bytes(size)}")
 
 
 def _form(output: str) -> str:
@@ -66,6 +70,17 @@ def _form(output: str) -> str:
     return ending
 
 
+@contextmanager
+def _opened(path: str) -> Iterator[BinaryIO]:
+    """Standard output as it is: opened by a name of its own, a file behind it would lose what it holds."""
+    if path == "-":
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    with Path(path).open("wb") as file:
+        yield file
+
+
 def _into(path: str, params: dict[str, str]) -> int:
     """How many bytes. Raises what the control plane says, or Rejected: `path` takes nothing."""
     from controlplane.cli.bars import bars
@@ -73,7 +88,7 @@ def _into(path: str, params: dict[str, str]) -> int:
     size = 0
     with session.client() as client, client.stream("/telemetry/export", params) as pieces, bars() as progress:
         try:
-            with Path(path).open("wb") as file:
+            with _opened(path) as file:
                 for piece in pieces:
                     file.write(piece)
                     size += len(piece)

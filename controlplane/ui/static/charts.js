@@ -130,16 +130,12 @@ function grid(y, area) {
 
 function moments(from, to, area) {
   const minutes = (to - from) / 60_000, marks = area.width > 480 ? 5 : 2, parts = [];
+  const [unit, length] = minutes < 100 ? ["min", 1] : minutes < 4320 ? ["h", 60] : ["d", 1440];
   for (let mark = 0; mark < marks; mark++) {
     const back = minutes * (1 - mark / marks), at = EDGE.left + area.inner * mark / marks;
-    parts.push(label(at, area.height - 6, `−${longAgo(back)}`, "start"));
+    parts.push(label(at, area.height - 6, `−${trim(back / length)} ${unit}`, "start"));
   }
   return [...parts, label(area.width - EDGE.right, area.height - 6, "now", "end")];
-}
-
-function longAgo(minutes) {
-  if (minutes < 100) return `${trim(minutes)} min`;
-  return minutes < 4320 ? `${trim(minutes / 60)} h` : `${trim(minutes / 1440)} d`;
 }
 
 function numbers(from, to, area) {

@@ -12,6 +12,7 @@ from agent.telemetry import records
 from agent.telemetry.classes import RecordClass
 from agent.telemetry.records import Waiting
 from agent.types import Box
+from controlplane.cli import client
 from controlplane.cli.commands import detections
 from controlplane.ingest import wire
 from protos.ids import NodeId
@@ -74,7 +75,7 @@ def test_what_things_do_is_told_in_words(what: dict[str, object], said: str) -> 
 
 
 def test_csv_is_whole_with_a_line_for_each_box(longshore: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(detections, "PAGE", 7)
+    monkeypatch.setattr(client, "PAGE", 7)
     rows = list(csv.DictReader(longshore("get", "detections", "-o", "csv").out.splitlines()))
     assert tuple(rows[0]) == detections.COLUMNS
     assert len({row["frame"] for row in rows}) == 120
@@ -87,7 +88,7 @@ def test_csv_is_whole_with_a_line_for_each_box(longshore: Run, monkeypatch: pyte
 
 
 def test_json_is_one_document_whole(longshore: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(detections, "PAGE", 7)
+    monkeypatch.setattr(client, "PAGE", 7)
     found = json.loads(longshore("get", "detections", "-o", "json", "--min-score", "0.9").out)
     assert found["kind"] == "DetectionList"
     assert len(found["items"]) == 40
@@ -96,7 +97,7 @@ def test_json_is_one_document_whole(longshore: Run, monkeypatch: pytest.MonkeyPa
 
 
 def test_yaml_says_what_json_says(longshore: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(detections, "PAGE", 7)
+    monkeypatch.setattr(client, "PAGE", 7)
     for words in ([], ["--label", "whale"]):
         shown = [longshore("get", "detections", "-o", form, *words).out for form in ("yaml", "json")]
         assert yaml.safe_load(shown[0]) == json.loads(shown[1])

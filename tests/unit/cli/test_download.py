@@ -42,6 +42,26 @@ def test_a_name_without_an_ending_needs_a_format(longshore: Run) -> None:
     assert longshore("download", "outcomes", "-o", "year", "--format", "csv").code == 0
 
 
+def test_standard_output_keeps_what_it_holds(longshore: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Path("all.csv").open("a") as file:
+        file.write("of another box\n")
+        file.flush()
+        monkeypatch.setattr("sys.stdout", file)
+        assert longshore("download", "nodes", "-o", "-", "--format", "csv").code == 0
+    kept = Path("all.csv").read_text().splitlines()
+    assert (kept[0], kept[1].split(",")[:2]) == ("of another box", ["start", "node"])
+
+
+@pytest.mark.parametrize(
+    ("what", "filters"),
+    [("nodes", ["--camera", "gate"]), ("gaps", ["--deployment", "watch"]), ("cameras", ["--deployment", "watch"])],
+)
+def test_a_filter_that_says_nothing_of_it_is_refused(longshore: Run, what: str, filters: list[str]) -> None:
+    for level in ("raw", "hour") if what == "nodes" else ("raw",):
+        shown = longshore("download", what, "-o", "some.csv", "--level", level, *filters)
+        assert (shown.code, f"{what} have no {filters[0][2:]}" in shown.err) == (1, True)
+
+
 def test_a_refusal_leaves_no_file(longshore: Run) -> None:
     shown = longshore("download", "outcomes", "-o", "year.csv", "--since", "soon")
     assert (shown.code, "how long ago" in shown.err) == (1, True)

@@ -110,6 +110,9 @@ def test_gaps_are_listed_with_their_numbers(longshore: Run, box: SimBox) -> None
     told = json.loads(longshore("get", "gaps", "--reason", "full", "-o", "json").out)
     assert [(each["first"], each["last"], each["lowerBound"]) for each in told["items"]] == [(5, 9, False)]
     assert "no gaps" in longshore("get", "gaps", "--class", "alarm").err
+    assert longshore("get", "gaps", "--class", "alarms").code == 2
+    missing = longshore("get", "gaps", "--node", "quay-l")
+    assert (missing.code, "there is no node 'quay-l'" in missing.err, "no gaps" in missing.err) == (4, True, False)
     assert "see 'longshore get gaps --help'" in longshore("describe", "gaps", "x").err
 
 
