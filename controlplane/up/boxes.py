@@ -2,6 +2,7 @@
 
 A box that has to join is started at once: it loads while the control plane does, and then asks for its token. Of boxes
 that are members already only the first is: on two cores their workers would keep the control plane from starting.
+A member whose node somebody deleted is told with the way back, and is not joined again by itself.
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ class DemoBoxes:
             await self._start(agent)
         await self._seed(fleet)
         await self._joined()
+        await self._tell_members(fleet)
 
     async def first_detection(self, fleet: LocalFleet) -> None:
         """Tell when the first detection of this run is in the database."""
@@ -117,7 +119,15 @@ class DemoBoxes:
                 self._screen.note(f"a box has not joined yet; see the logs in {self._options.logs}")
                 return
             await asyncio.sleep(0.05)
-        self._screen.done("boxes", ", ".join(agent.node for agent in demo.AGENTS))
+
+    async def _tell_members(self, fleet: LocalFleet) -> None:
+        members = [agent for agent in demo.AGENTS if credentials.is_member(agent, self._options)]
+        known = [agent for agent in members if await asyncio.to_thread(fleet.knows, agent)]
+        if known:
+            self._screen.done("boxes", ", ".join(agent.node for agent in known))
+        for agent in members:
+            if agent not in known:
+                self._screen.note(credentials.deleted(agent, self._options))
 
 
 async def ends_well(*command: str) -> bool:

@@ -33,6 +33,12 @@ def is_member(agent: LocalAgent, options: UpOptions) -> bool:
     return _certificate(agent, options).is_file()
 
 
+def deleted(agent: LocalAgent, options: UpOptions) -> str:
+    """What is to be said of a member whose node is gone: who deleted it meant it, so it is not joined again by itself."""
+    identity = _certificate(agent, options).parent
+    return f"{agent.node} was deleted; to bring it back, delete {identity} and start this again"
+
+
 def forget_if_moved(agent: LocalAgent, options: UpOptions) -> None:
     """A box of this tree whose control plane listens elsewhere by now joins again; its node and data stay."""
     with contextlib.suppress(OSError, ValueError):

@@ -46,6 +46,14 @@ class LocalFleet:
         body = {"nodeId": agent.node, "labels": agent.labels, "role": agent.role, "ttl": "10m"}
         return str(self._client.document("POST", "/jointokens", json=body)["token"])
 
+    def knows(self, agent: LocalAgent) -> bool:
+        """Whether its node is there: nobody deleted it since it joined."""
+        try:
+            self._client.call("GET", address("nodes", agent.node))
+        except NotFound:
+            return False
+        return True
+
     def push(self, release: Path) -> tuple[str, str]:
         """Model and version of the release, pushed and, with this tree's key, signed; again, it changes nothing."""
         from controlplane.cli.commands.push import signed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -75,6 +76,23 @@ def test_started_again_it_is_the_same_fleet(tree: DemoTree) -> None:
     assert {node["metadata"]["name"]: node["metadata"]["uid"] for node in tree.get("nodes")["items"]} == before
     assert tree.get("cameras/gate")["spec"]["rate"] == 5
     assert len(tree.get("releases")["items"]) == 1
+
+
+def test_a_box_that_was_deleted_is_told_with_the_way_back_and_comes_back_by_it(tree: DemoTree) -> None:
+    with tree.client() as client:
+        client.delete("/api/v1/nodes/south-quay").raise_for_status()
+    tree.stop()
+    restart(tree)
+    (told,) = (line for line in tree.log.read_text().splitlines() if "was deleted" in line)
+    (joined,) = (line for line in tree.log.read_text().splitlines() if "✓ boxes" in line)
+    identity = tree.state / "agents" / "south-quay" / "identity"
+    assert told.split() == f"! south-quay was deleted; to bring it back, delete {identity} and start this again".split()
+    assert "north-quay, cloud-1 " in joined
+    tree.stop()
+    shutil.rmtree(identity)
+    restart(tree)
+    assert "was deleted" not in tree.log.read_text()
+    assert {node["metadata"]["name"] for node in tree.get("nodes")["items"]} == set(NODES)
 
 
 def test_ctrl_c_leaves_nothing_behind(tree: DemoTree) -> None:
