@@ -336,8 +336,7 @@ class RecordColumns:
 class Epoch(Base):
     """One line of numbers of a box: the records of one class that one start of its agent accepted.
 
-    What is stored of it is counted here, in the transaction that stores it, and outlives the rows themselves; what the
-    box told of its own books (protos.telemetry Tally) stands beside it.
+    What is stored of it is counted here with it, and outlives the rows; what its box told (Tally) stands beside it.
     """
 
     __tablename__ = "epochs"
@@ -346,9 +345,7 @@ class Epoch(Base):
     node_id: Mapped[str] = mapped_column(_NAME, primary_key=True)
     epoch: Mapped[str] = mapped_column(String(64), primary_key=True)
     record_class: Mapped[str] = mapped_column(String(16))  # "": of an agent that does not tell it
-    start: Mapped[str] = mapped_column(
-        String(64)
-    )  # that told of it first: mostly, not always, the one that accepted it
+    start: Mapped[str] = mapped_column(String(64))  # that told of it first: mostly the one that accepted it
     first_ms: Mapped[int]  # when something of it came first, and last, by our clock
     last_ms: Mapped[int]
     up_to: Mapped[int]  # every number from 1 to it is stored or declared dropped
@@ -416,9 +413,7 @@ class Detection(RecordColumns, Base):
     boxes: Mapped[list[Any]]  # [{"x0","y0","x1","y1","score","label","zones","track"}]; the last two where it has any
     happened: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")  # as HappeningAnswer tells it
     frame_seq: Mapped[int]
-    labels: Mapped[str | None] = mapped_column(
-        Text
-    )  # of its boxes, one a line; None: too many, or stored before this was
+    labels: Mapped[str | None] = mapped_column(Text)  # of its boxes, one a line; None: too many, or of before this was
     zones: Mapped[str | None] = mapped_column(Text)  # the same
     top_score: Mapped[float | None]
 
@@ -474,6 +469,15 @@ class Gap(RecordColumns, Base):
     reason: Mapped[str] = mapped_column(Text)
     gap_epoch: Mapped[str] = mapped_column(String(64), default="", server_default="")  # whose numbers; "": its own
     lower_bound: Mapped[bool] = mapped_column(default=False, server_default=false())  # at least so many
+
+
+class Swept(Base):
+    """What retention took of one table of records: nothing that was stored at this moment or later. Only grows."""
+
+    __tablename__ = "swept"
+
+    name: Mapped[str] = mapped_column(_NAME, primary_key=True)
+    before_ms: Mapped[int]
 
 
 # ---- audit ----

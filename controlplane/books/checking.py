@@ -6,8 +6,9 @@ Rules that hold here:
 - numbers from 1 to the watermark, and those in the ranges behind it, are each stored once or declared dropped once, and
   no other number is either. That is proven by counting: numbers are unique within a table, so as many different ones
   as there is room for leave no hole;
-- rows that retention has swept are not missed: of a line that may have lost some to it, only what is there is judged.
-  Nor is a line that began before there were books;
+- rows that retention has swept are not missed: of a line that began before the newest moment up to which it ever took
+  any (settings.repository), whatever it is now, only what is there is judged. Nor is a line that began before there
+  were books;
 - a line that numbers all classes together (an agent before 0.2) has inexact gaps: its rows are counted, no more.
 """
 
@@ -127,7 +128,7 @@ def _rows(line: Line, found: Recount) -> Said:
     if found.rows > line.stored:
         yield Code.UNCOUNTED, f"{counted}: {found.rows - line.stored} too many"
     elif found.rows < line.stored and not found.swept:
-        gone = f"{line.stored - found.rows} were taken out of the database, and not by the retention of now"
+        gone = f"{line.stored - found.rows} were taken out of the database, and not by retention"
         yield Code.MISSING, f"{counted}: {gone}; compare with a backup"
     if found.twice:
         yield Code.TWICE, f"{found.twice} numbers are stored as two records each"

@@ -100,7 +100,7 @@ class BooksService:
             judged = domain.judged(lines, repository.starts([name]), self.now_ms)
             left = [each for each in judged if each[0].epoch > after]
             part = _part(left)
-            recounts = _recounted(repository, part, self.now_ms - _shortest_ms(SettingsRepository(session)))
+            recounts = _recounted(repository, part, SettingsRepository(session).swept_before_ms())
             unbooked = [] if after else repository.unbooked(name, frozenset(line.epoch for line in lines))
         found = [
             each
@@ -180,8 +180,3 @@ def _part(judged: Judged) -> Judged:
         if index and rows > ROWS_AT_ONCE:
             return judged[:index]
     return judged
-
-
-def _shortest_ms(settings: SettingsRepository) -> int:
-    spec = settings.spec()
-    return min(spec.detections_retention_ms, spec.telemetry_retention_ms)

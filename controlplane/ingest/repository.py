@@ -32,6 +32,7 @@ from controlplane.db import added
 from controlplane.ingest.domain import COLUMNS, DAY_MS, NAMED, Kind, Tally
 from controlplane.ingest.intake import MOST_COUNT, Books, Conflict, Line
 from controlplane.ingest.numbers import Numbers, SeqRange
+from controlplane.settings.repository import SettingsRepository
 from protos.errors import Retryable
 from protos.ids import NodeId
 
@@ -187,14 +188,16 @@ class IngestRepository:
     # ---- what is old ----
 
     def forget(self, before_ms: Mapping[Kind, int], most: int) -> int:
-        """Delete what was stored before, of each kind at most so many rows; how many. Kinds not named stay."""
+        """Delete what was stored before, of each kind at most so many rows, and note it; how many. Kinds not named stay."""
         gone = 0
         for kind, unix_ms in before_ms.items():
             rows = cast("Table", _TABLES[kind].__table__)
             name = (rows.c.node_id, rows.c.epoch, rows.c.seq)
             old = select(*name).where(rows.c.stored_ms < unix_ms).limit(most)
             done = self._session.execute(delete(rows).where(tuple_(*name).in_(old)))
-            gone += cast("CursorResult[Any]", done).rowcount
+            if count := cast("CursorResult[Any]", done).rowcount:
+                SettingsRepository(self._session).note_swept(rows.name, unix_ms)
+            gone += count
         return gone
 
     def forget_books(self, before_ms: int, most: int) -> int:

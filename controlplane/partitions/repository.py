@@ -12,6 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from controlplane.partitions.domain import Part, Parted
+from controlplane.settings.repository import SettingsRepository
 
 PATIENCE = "2s"
 MOST_MOVED = 20_000  # rows that stand in the default part and belong into one that is made; with more it is left out
@@ -69,6 +70,8 @@ class PartitionRepository:
         self._run(f"LOCK TABLE ONLY {table.name} IN ACCESS EXCLUSIVE MODE")  # nothing comes from here on
         if self._stored(table, part, since_ms):
             return False
+        if self._stored(table, part, 0):
+            SettingsRepository(self._session).note_swept(table.name, since_ms)
         self._run(f"DROP TABLE {part_name(table, part)}")
         return True
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from sqlalchemy import delete, update
@@ -15,8 +15,11 @@ from controlplane.db import Database
 from controlplane.ingest.domain import Kind
 from controlplane.ingest.service import IngestService
 from controlplane.insights.matching import place
-from controlplane.settings.domain import DAY_MS
-from controlplane.tables import Detection, Epoch
+from controlplane.rollups.service import RollupService
+from controlplane.settings.domain import DAY_MS, Spec
+from controlplane.settings.repository import SettingsRepository
+from controlplane.settings.service import SettingsService
+from controlplane.tables import Detection, Epoch, NodeStat
 from tests.sim.books_data import SimBox
 from tests.sim.clock import FakeClock
 from tests.sim.fleet import SimFleet
@@ -36,6 +39,18 @@ class Plane:
     @property
     def now_ms(self) -> int:
         return int(self.clock.unix() * 1000)
+
+    def keep(self, kept_ms: int) -> None:
+        """Records, from now on, for so long; what is older by then goes."""
+        SettingsService(self.database, self.clock).ensure()
+        with self.database.begin() as session:
+            settings = SettingsRepository(session)
+            about = settings.meta()
+            assert about is not None
+            settings.put(about, replace(Spec(), detections_retention_ms=kept_ms, telemetry_retention_ms=kept_ms))
+        RollupService(self.database, self.clock).prepare()
+        while self.ingest.sweep():
+            pass
 
     def codes(self) -> set[Code]:
         return {each.code for each in self.books.verify(NODE).deviations}
@@ -97,6 +112,50 @@ def test_a_recount_finds_what_is_wrong(plane: Plane, box: SimBox) -> None:
     box.put(Kind.CAMERA, "metric", 3)
     assert plane.codes() == {Code.MISSING, Code.HOLE, Code.UNCOUNTED, Code.TWICE}
     assert any("(the first: 7–8, 20)" in each.sentence for each in plane.books.verify(NODE).deviations)
+
+
+def test_what_a_shorter_retention_took_is_not_missed_when_it_is_longer_again(plane: Plane, box: SimBox) -> None:
+    plane.clock.tick(3 * DAY_MS / 1000)
+    plane.keep(DAY_MS)
+    plane.keep(30 * DAY_MS)
+    found = plane.books.verify(NODE)
+    assert (found.rows, found.swept, found.deviations) == (2, 74, [])  # Gaps stay
+
+
+def test_what_went_whole_with_its_part_is_not_missed_when_retention_is_longer_again(plane: Plane) -> None:
+    """On PostgreSQL; on SQLite the rows go by themselves."""
+    plane.keep(DAY_MS)
+    box = SimBox(plane, NODE)
+    box.accept("metric", 12)
+    box.settle()
+    today = int(plane.clock.unix() * 1000) // DAY_MS
+    with plane.database.begin() as session:
+        session.execute(update(NodeStat).values(told_day=today))  # into the part of today
+    plane.clock.tick(3 * DAY_MS / 1000)
+    RollupService(plane.database, plane.clock).prepare()
+    assert plane.books.verify(NODE).rows == (0 if plane.database.shared else 12)
+    plane.keep(30 * DAY_MS)
+    while plane.ingest.sweep():
+        pass
+    assert plane.codes() == set()
+
+
+def test_what_began_after_all_that_retention_took_is_missed_when_it_is_gone(plane: Plane, box: SimBox) -> None:
+    plane.clock.tick(3 * DAY_MS / 1000)
+    plane.keep(DAY_MS)
+    young = SimBox(plane, NODE, "s2", "s1")
+    young.accept("detection", 5)
+    young.settle()
+    plane.clock.tick(20 * DAY_MS / 1000)  # nothing is taken meanwhile
+    young.spoil("detection", 2)
+    assert plane.codes() == {Code.MISSING, Code.HOLE}
+
+
+def test_a_retention_that_took_nothing_excuses_nothing(plane: Plane, box: SimBox) -> None:
+    plane.clock.tick(3 * DAY_MS / 1000)
+    plane.keep(30 * DAY_MS)
+    box.spoil("detection", 7)
+    assert plane.codes() == {Code.MISSING, Code.HOLE}
 
 
 def test_records_without_a_line_are_found(plane: Plane, box: SimBox) -> None:

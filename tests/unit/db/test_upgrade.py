@@ -6,11 +6,13 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import sqlalchemy
 from sqlalchemy import event
@@ -27,6 +29,7 @@ from controlplane.migrations.migrate import head, migrate
 from controlplane.rollups import tables as rolled
 from controlplane.rollups.domain import SUMS, Level, outcome_sums
 from controlplane.rollups.service import RollupService
+from controlplane.settings.domain import DAY_MS, Spec
 from controlplane.tables import Base
 from controlplane.wiring import build
 from tests.sim import past
@@ -113,6 +116,32 @@ def test_going_back_before_the_levels_and_forward_again_loses_no_record(config: 
     migrate(database)
     assert (version(database), counts(database)) == (head(), before)
     database.close()
+
+
+@pytest.mark.parametrize(("spec", "days"), [(None, (7, 7)), (Spec(detections_retention_ms=DAY_MS), (1, 7))])
+def test_what_retention_may_have_taken_before_there_were_marks_counts_as_taken(
+    config: Config, spec: Spec | None, days: tuple[int, int]
+) -> None:
+    from alembic import command
+
+    database = Database(config.database)
+    migrate(database)
+    with database.engine.begin() as connection:
+        command.downgrade(steps.alembic_config(connection), "0013")
+        connection.execute(sqlalchemy.delete(tables.Settings))
+        if spec is not None:
+            row = {"name": "fleet", "spec": msgspec.to_builtins(spec), "created_ms": 1}
+            connection.execute(sqlalchemy.insert(tables.Settings).values(row))
+    since_ms = int(time.time() * 1000)
+    migrate(database)
+    with database.read() as session:
+        marks = {each.name: each.before_ms for each in session.scalars(sqlalchemy.select(tables.Swept))}
+    database.close()
+    took_ms = int(time.time() * 1000) - since_ms
+    assert sorted(marks) == sorted(TELEMETRY[:4])
+    for name, before_ms in marks.items():
+        expected_ms = since_ms - days[name != "detections"] * DAY_MS
+        assert expected_ms <= before_ms <= expected_ms + took_ms
 
 
 def test_the_day_of_a_record_is_the_one_it_would_have_if_it_came_again(config: Config) -> None:
