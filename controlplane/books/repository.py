@@ -153,7 +153,7 @@ class BooksRepository:
     # ---- recounting ----
 
     def recounted(self, lines: Sequence[Line], swept_before_ms: int) -> list[Recount]:
-        """The rows of these lines of one box. `swept_before_ms`: what was stored before, retention may have taken; nothing else."""
+        """The rows of these lines of one box. `swept_before_ms`: what was stored before, retention may have taken."""
         counts = {table: self._counted(table, lines) for table in RECORDS}
         declared = self._declared(lines)
         return [

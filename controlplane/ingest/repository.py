@@ -188,7 +188,9 @@ class IngestRepository:
     # ---- what is old ----
 
     def forget(self, before_ms: Mapping[Kind, int], most: int) -> int:
-        """Delete what was stored before, of each kind at most so many rows, and note it; how many. Kinds not named stay."""
+        """Delete what was stored before, of each kind at most so many rows, and note that; how many. Kinds that are not
+        named stay.
+        """
         gone = 0
         for kind, unix_ms in before_ms.items():
             rows = cast("Table", _TABLES[kind].__table__)

@@ -34,7 +34,7 @@ def is_member(agent: LocalAgent, options: UpOptions) -> bool:
 
 
 def deleted(agent: LocalAgent, options: UpOptions) -> str:
-    """What is to be said of a member whose node is gone: who deleted it meant it, so it is not joined again by itself."""
+    """What is to be said of a member whose node is gone: who deleted it meant it, so it does not join by itself."""
     identity = _certificate(agent, options).parent
     return f"{agent.node} was deleted; to bring it back, delete {identity} and start this again"
 
