@@ -8,6 +8,7 @@ _LOOP, _WIRE = "tests/unit/ingest/test_loop.py::", "tests/unit/ingest/test_wire.
 _INBOX, _PAYLOAD = "tests/unit/ingest/test_inbox.py::", "tests/unit/ingest/test_payload.py::"
 _BOOKS, _NUMBERS = "tests/contract/test_ingest_books.py::", "tests/unit/ingest/test_numbers.py::"
 _ROLLUPS, _VERIFYING = "tests/contract/test_rollups.py::", "tests/unit/books/test_verifying.py::"
+_KEPT = "tests/contract/test_books_repository.py::"
 _ABSENCE, _BEATS, _QUIET = (
     f"tests/unit/{path}.py::" for path in ("fleet/test_absence", "link/test_beats", "link/test_silence")
 )
@@ -337,6 +338,17 @@ TOLD = (
             ),
             ("unaccounted", "A record that is nowhere is found.", "    if sums.unaccounted:\n", "    if False:\n"),
         )
+    ),
+    Mutant(
+        "what-was-swept-is-noted",
+        "What retention took is not missed, whatever it is by now.",
+        "controlplane/ingest/repository.py",
+        "                SettingsRepository(self._session).note_swept(rows.name, unix_ms)\n",
+        "                pass\n",
+        (
+            f"{_KEPT}test_what_a_shorter_retention_took_is_not_missed_when_it_is_longer_again",
+            f"{_VERIFYING}test_what_retention_took_is_not_missed",
+        ),
     ),
     *(
         Mutant(
