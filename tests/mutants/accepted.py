@@ -307,7 +307,7 @@ DISKS = (
         "overrun-is-counted",
         "What comes faster than the disk writes is counted.",
         "agent/adapters/outbox_sqlite.py",
-        "            self._inbox.overrun[Loss(draft.record_class, OVERRUN)] += 1\n",
+        "            inbox.overrun[Loss(draft.record_class, OVERRUN)] += 1\n",
         "",
         (f"{_REFUSED}test_what_comes_while_the_disk_hangs_is_counted_where_there_is_no_room_for_it",),
     ),

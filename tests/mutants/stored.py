@@ -100,7 +100,7 @@ ONCE = (
         "told-once",
         "A number that was received is stored no second time.",
         "controlplane/ingest/intake.py",
-        "        if row.seq in seqs and row.seq not in received:\n",
+        "        if row.seq in seqs and row.seq not in received and not received.in_doubt(row.seq):\n",
         "        if row.seq in seqs:\n",
         (
             f"{_BOOKS}test_what_comes_again_is_counted_as_such_and_a_clash_is_not",
@@ -165,7 +165,7 @@ ONCE = (
         "dropped-and-stored",
         "A record that was under way when it was dropped counts as stored.",
         "controlplane/ingest/intake.py",
-        "                    books.dropped = max(0, books.dropped - 1)\n",
+        "                books.dropped = max(0, books.dropped - dropped)\n",
         "",
         (
             f"{_BOOKS}test_a_record_that_was_under_way_when_it_was_dropped_counts_as_stored_whichever_comes_first",
@@ -214,7 +214,7 @@ BOUNDS = (
         "inbox-is-bounded",
         "So many bytes wait for the database and no more.",
         "controlplane/adapters/inbox.py",
-        "            if self._bytes + _size(message) > room:\n",
+        "            if self._bytes + _size(message) > self._room(message):\n",
         "            if False:\n",
         (
             "tests/contract/test_telemetry_in.py::test_more_bytes_than_may_wait_are_dropped_and_counted",
@@ -251,9 +251,9 @@ BOUNDS = (
     Mutant(
         "gaps-stay",
         "Gaps outlive what retention takes.",
-        "controlplane/ingest/service.py",
-        "            now = self._now()\n            return IngestRepository",
-        "            kept_ms, now = {**kept_ms, Kind.GAP: 1}, self._now()\n            return IngestRepository",
+        "controlplane/ingest/domain.py",
+        "        **dict.fromkeys((Kind.OUTCOMES, Kind.CAMERA, Kind.NODE), telemetry),\n",
+        "        **dict.fromkeys((Kind.OUTCOMES, Kind.CAMERA, Kind.NODE, Kind.GAP), telemetry),\n",
         (f"{_LOOP}test_old_telemetry_goes_and_gaps_stay",),
     ),
 )
