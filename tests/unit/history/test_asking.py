@@ -254,13 +254,16 @@ def test_a_file_of_all_of_time_is_looked_for_where_something_is_kept(
     assert len(found) == len(rows(saved(plane, what="outcomes", level=level, since="1h")))
 
 
-def test_who_stops_reading_a_parquet_file_ends_its_writing(plane: SimControlPlane) -> None:
+def test_who_stops_reading_a_parquet_file_ends_its_writing(
+    plane: SimControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import threading
 
     from controlplane.adapters import parquet
     from controlplane.history.exporting import What, columns, ready
     from controlplane.rollups.domain import Level
 
+    monkeypatch.setattr(parquet, "PIECE", 1 << 10)  # rows that are all alike fill a large one slowly
     (row, *_) = next(iter(plane.services.history.export(_wish(plane))))
     endless = ([ready(What.OUTCOMES, Level.HOUR, row)] * 5_000 for _ in iter(int, 1))
     pieces = parquet.as_parquet(endless, columns(What.OUTCOMES, Level.HOUR))
