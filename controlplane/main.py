@@ -51,6 +51,7 @@ STOP_SECONDS = 2.5  # then the process ends, whatever hangs
 CHECK_SECONDS = 3600.0
 ROLL_SECONDS = 10.0  # so much later than it was stored, telemetry stands in its minutes and hours
 PAUSE_SECONDS = 0.2  # between two parts of a long sweep: others want to write as well
+GARBAGE = (50_000, 10, 10)  # objects until it is looked for: a page of a large fleet makes 300,000, and drops them all
 _PR_SET_PDEATHSIG = 1
 
 
@@ -130,6 +131,7 @@ async def serve(config: Config) -> None:
         contexts = (certificate.context, None)
         await stack.enter_async_context(http_servers(create_app(services), list(zip(sockets, contexts, strict=False))))
         gc.freeze()
+        gc.set_threshold(*GARBAGE)
         gc.enable()
         log.info("ready at %s, gRPC at %s", config.base_url, config.fleet_address)
         await stop.told.wait()

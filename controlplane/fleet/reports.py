@@ -118,7 +118,10 @@ class Report:
         return next((item for item in self.deployments if item.name == name), None)
 
     def camera(self, name: str) -> CameraReport | None:
-        return next((item for item in self.cameras if item.name == name), None)
+        for item in self.cameras:  # asked for each camera of a fleet: a generator would cost more than the looking
+            if item.name == name:
+                return item
+        return None
 
 
 def news(before: Report, told: Report, now_ms: int) -> bool:

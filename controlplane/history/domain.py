@@ -25,6 +25,7 @@ _STEPS = (
     *(_SECOND, 10 * _SECOND, 30 * _SECOND, _MINUTE, 5 * _MINUTE, 10 * _MINUTE, 30 * _MINUTE),
     *(_HOUR, 3 * _HOUR, 6 * _HOUR, 12 * _HOUR, _DAY, 7 * _DAY),
 )
+_ANSWERED = (*BOX, "box_us", *CLOUD, "cloud_us")
 _PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d{1,2})?)")
 
 
@@ -49,6 +50,7 @@ class Metric:
     unit: str
     aggregates: tuple[str, ...]  # the first is the usual one
     frames: OfFrames | None = None
+    columns: tuple[str, ...] = ()  # of roll-ups, that `frames` reads: of a fleet the others are most of the work
     boxes: OfBoxes | None = None
 
 
@@ -89,19 +91,28 @@ def _box(mean: Callable[[Stat], float], largest: Callable[[Stat], float]) -> OfB
 
 def _frames(outcome: str) -> Metric:
     return Metric(
-        f"frames_{outcome}", "frames", ("sum", "rate", "share"), _added(lambda sums: sums.counts.get(outcome, 0))
+        f"frames_{outcome}",
+        "frames",
+        ("sum", "rate", "share"),
+        _added(lambda sums: sums.counts.get(outcome, 0)),
+        FRAMES,
     )
 
 
 METRICS: Mapping[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("frames", "frames", ("sum", "rate"), _added(lambda sums: sums.due)),
-        Metric("frames_in_time", "frames", ("sum", "rate", "share"), _added(lambda sums: sums.in_time)),
+        Metric("frames", "frames", ("sum", "rate"), _added(lambda sums: sums.due), FRAMES),
+        Metric("frames_in_time", "frames", ("sum", "rate", "share"), _added(lambda sums: sums.in_time), FRAMES),
         *(_frames(outcome.value) for outcome in Outcome),
-        Metric("latency_seconds", "seconds", ("p95", "mean", "max", "pNN"), _latency),
-        Metric("uplink_bytes", "bytes", ("sum", "rate"), _added(lambda sums: sums.uplink_bytes)),
-        *(Metric(f"stage_{stage}_seconds", "seconds", ("mean", "sum"), _stage(stage)) for stage in Stage),
+        Metric("latency_seconds", "seconds", ("p95", "mean", "max", "pNN"), _latency, _ANSWERED),
+        Metric("uplink_bytes", "bytes", ("sum", "rate"), _added(lambda sums: sums.uplink_bytes), ("uplink_bytes",)),
+        *(
+            Metric(
+                f"stage_{stage}_seconds", "seconds", ("mean", "sum"), _stage(stage), (STAGES[stage.value], *_ANSWERED)
+            )
+            for stage in Stage
+        ),
         Metric(
             "cpu_cores",
             "cores",

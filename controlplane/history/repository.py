@@ -45,23 +45,30 @@ class HistoryRepository:
         return self._session.scalar(counted) or 0
 
     def summed(
-        self, level: Level, only: Only, span: Span, by: Sequence[str] = (), *, stepped: bool = True
+        self,
+        level: Level,
+        only: Only,
+        span: Span,
+        by: Sequence[str] = (),
+        *,
+        columns: Sequence[str] = SUMS,
+        stepped: bool = True,
     ) -> list[Summed]:
-        """In order of time. `stepped`: one for each step of `span`, else one for all of it.
+        """In order of time. `stepped`: one for each step of `span`, else one for all of it; of `columns` alone.
 
         Rows of all cameras of a box are read where no camera is asked for: a tenth of them.
         """
         table, series, names = rolled.OUTCOMES[level], rolled.SERIES, [_OF[word] for word in by]
         start = table.c.start_ms
         step = start - (start - span.since_ms) % span.step_ms if stepped else func.min(start)
-        query = select(*names, step.label("step"), *(added(table.c[name]).label(name) for name in SUMS))
+        query = select(*names, step.label("step"), *(added(table.c[name]).label(name) for name in columns))
         query = query.join_from(table, series, table.c.series == series.c.id)
         query = query.where(start >= span.since_ms, start < span.until_ms)
         query = query.where(*_series(only, cameras="camera" in by or bool(only.camera)))
         query = query.group_by(*names, *([step] if stepped else [])).order_by("step")
         found = self._session.execute(query).all() if stepped or names else self._session.execute(query).fetchmany(1)
         return [
-            Summed(tuple(row[: len(names)]), row.step, sums_of(dict(zip(SUMS, row[len(names) + 1 :], strict=True))))
+            Summed(tuple(row[: len(names)]), row.step, sums_of(dict(zip(columns, row[len(names) + 1 :], strict=True))))
             for row in found
             if row.step is not None
         ]

@@ -21,7 +21,7 @@ from controlplane.insights.repository import InsightsRepository, Only
 from controlplane.partitions.domain import slack_ms
 from controlplane.ports import Clock
 from controlplane.rollups import domain as rollups
-from controlplane.rollups.domain import Level, Stat
+from controlplane.rollups.domain import SUMS, Level, Stat
 from controlplane.rollups.service import kept_of
 from controlplane.settings.repository import SettingsRepository
 from controlplane.tables import CameraHealth, Detection, Gap, NodeStat, OutcomeCount
@@ -100,7 +100,8 @@ class HistoryService:
         if question.metric.boxes is not None:
             return Answer(level, self._of_boxes(question, level))
         by = () if question.by is By.ALL else (question.by.value,)
-        found = gathered(self.summed(question.only, question.span, level, by), lambda each: each.whose)
+        steps = self.summed(question.only, question.span, level, by, question.metric.columns)
+        found = gathered(steps, lambda each: each.whose)
         _bounded(len(found) * len(question.span.starts))
         return Answer(level, [Series("".join(whose), _points(question, told)) for whose, told in found.items()])
 
@@ -109,14 +110,16 @@ class HistoryService:
         found = {each.start_ms: each.sums for each in self.summed(only, span, level)}
         return [Bucket(start, found.get(start, Sums())) for start in span.starts]
 
-    def summed(self, only: Only, span: Span, level: Level, by: Sequence[str] = ()) -> list[Summed]:
-        """How frames ended in each step. Raises Rejected when that would be too much to add up."""
+    def summed(
+        self, only: Only, span: Span, level: Level, by: Sequence[str] = (), columns: Sequence[str] = SUMS
+    ) -> list[Summed]:
+        """How frames ended in each step; more than `columns` may be told. Raises Rejected: too much to add up."""
         with self._database.read() as session:
             if level is Level.RAW:
                 return _of_windows(_windows(InsightsRepository(session), only, span), span, by)
             repository = HistoryRepository(session)
             _few(repository.series(only, cameras="camera" in by or bool(only.camera)), span, level)
-            return repository.summed(level, only, span, by)
+            return repository.summed(level, only, span, by, columns=columns)
 
     def windows(self, only: Only, span: Span) -> list[Window]:
         """As they came. Raises Rejected when they are too many to add up."""

@@ -109,6 +109,15 @@ def test_what_boxes_spend_is_a_mean_and_extremes(plane: SimControlPlane) -> None
         assert all(0 < mean <= largest for mean, largest in told)
 
 
+@pytest.mark.parametrize("name", [name for name, of in METRICS.items() if of.frames])
+def test_a_metric_is_made_of_the_columns_that_it_names(name: str) -> None:
+    of, row = METRICS[name], {column: number for number, column in enumerate(rollups.SUMS, 1)}
+    whole, read = domain.sums_of(row), domain.sums_of({column: row[column] for column in of.columns})
+    for aggregate in (each.replace("NN", "99") for each in of.aggregates):
+        assert of.frames is not None
+        assert of.frames(read, aggregate, 60.0) == of.frames(whole, aggregate, 60.0) != 0
+
+
 @pytest.mark.parametrize("name", METRICS)
 def test_every_metric_has_an_answer_by_each_of_its_aggregates(plane: SimControlPlane, name: str) -> None:
     of = METRICS[name]
