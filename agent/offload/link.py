@@ -1,4 +1,4 @@
-"""The way to the cloud: how fast it carries, how long it stays silent, and whether a picture would be answered in time."""
+"""The way to the cloud: how fast it carries, and whether a picture would be answered in time."""
 
 from __future__ import annotations
 
