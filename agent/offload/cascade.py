@@ -8,8 +8,7 @@ up agreed with the cloud's. What a bin is trusted with is the lower end of what 
 Rules that hold here:
 
 - Only what was sent up teaches: so a bin is trusted with little until its samples say otherwise.
-- A bin agrees in no less than the bins below it, and than these and it counted together: so the few samples near the
-  threshold decide for all above it, and soon.
+- A bin agrees in no less than the bins below it: so the samples near the threshold decide for all above it.
 - A bin begins with two samples, as its confidence promises (the profile's validation set).
 - Nothing is forgotten while the world stays as it is: regret then grows with the logarithm of the samples.
 - A drift is found by two cumulative sums of the log likelihood ratio: of a world in which the odds of agreement fell by
@@ -18,20 +17,19 @@ Rules that hold here:
 - A drift among answers of which none goes up is not seen by this. Every frame that box and cloud both answered teaches,
   for whatever reason it went up: hedges too.
 
-Sources: HI-LCB-lite for hierarchical inference (2025), with the variance in the width, as UCB-V (Audibert et al., 2009),
-and isotonic pooling; the restart is GLR-klUCB's idea (Besson et al., JMLR 2022), with Page's cumulative sum (1954) in place
-of its generalised ratio, as it costs a microsecond.
+Sources: HI-LCB-lite for hierarchical inference (2025), with the variance in its width as in UCB-V (Audibert et al.,
+2009), and its monotone form. The restart is GLR-klUCB's idea (Besson et al., JMLR 2022), with Page's cumulative sum
+(1954) in place of its generalised ratio, as it costs a microsecond.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 
 BINS = 20
-POOL = 4  # bins
 WIDTH = 1.0  # of the interval; at odds of one to one it is the source's 0.3, rounded down
 PRIOR_SAMPLES = 2.0  # of each bin
 FIRST = 8  # answers that T begins with: else the very first would be trusted as if T were none
@@ -95,14 +93,14 @@ class Cascade:
             self.restarts += 1
             self._begin(list(self._recent)[-since:])
         else:
-            self._bound(j, min(BINS, j + POOL))
+            self._bound((j,))
 
     def _count_answer(self) -> None:
         self._answers += 1
         if self._answers >= self._widen_at:
             self._widen_at = self._answers + self._answers // 16 + 1
             self._log = math.log(1 + self._answers)
-            self._bound(0, BINS)
+            self._bound(range(BINS))
 
     def _begin(self, samples: Sequence[tuple[int, bool]]) -> None:
         """With these samples after the prior's."""
@@ -113,20 +111,13 @@ class Cascade:
         for j, agreed in samples:
             self._samples[j] += 1.0
             self._agreed[j] += agreed
-        self._bound(0, BINS)
+        self._bound(range(BINS))
 
-    def _bound(self, first: int, end: int) -> None:
-        """Of the bins in between: the best of what each says, and of what it says together with those below it."""
-        for j in range(first, end):
-            best = n = agreed = 0.0
-            for i in range(j, max(-1, j - POOL), -1):
-                n += self._samples[i]
-                agreed += self._agreed[i]
-                p = (agreed + 1.0) / (n + 2.0)
-                low = agreed / n - math.sqrt(WIDTH * self._log * p * (1.0 - p) / n)
-                if low > best:
-                    best = low
-            self._own[j] = best
+    def _bound(self, bins: Iterable[int]) -> None:
+        for j in bins:
+            n, agreed = self._samples[j], self._agreed[j]
+            p = (agreed + 1.0) / (n + 2.0)
+            self._own[j] = max(0.0, agreed / n - math.sqrt(WIDTH * self._log * p * (1.0 - p) / n))
         self._lcb = list(accumulate(self._own, max))
 
 
