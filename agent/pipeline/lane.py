@@ -4,9 +4,9 @@ Events in (a frame arrived, an answer came, time passed), actions out (run it, s
 so). The caller does what it is told and reports back. Rules that hold here:
 
 - every frame handed in ends in exactly one Finish, whatever the world does;
-- a frame goes where it is worth most, less what that costs (`agent.offload.policy`): to the box, to the cloud, nowhere;
-- what waits can all be in time as planned, what is due earlier counting as ahead. Where a frame comes that makes another
-  late, the one of them is given up that costs least: sent up if that is worth it, else shed;
+- a frame goes where it is worth most, less what that costs (`agent.offload.policy`): to the box, up, or nowhere;
+- what waits can all be in time as planned, what is due earlier counting as ahead. Where a frame comes that makes
+  another late, the one of them is given up that costs least: sent up if that is worth it, else shed;
 - none starts that can no longer be in time, but to see what a box can do that is thought too slow (`trial`): where it
   has nothing else to do, and now and then with a copy of a frame in the cloud;
 - an answer of the box that is likely wrong is asked of the cloud too, where that is worth its price. It is in hand
@@ -208,7 +208,7 @@ class Lane:
     # ---- where a frame goes ----
 
     def _route(self, job: Job, now: float) -> list[Action]:
-        """At its arrival: to wait for the box, or up. An older frame of its tap that still waits makes way, or goes up."""
+        """At its arrival: to wait for the box, or up. An older frame of its tap that waits makes way, or goes up."""
         if not self.here.ready:
             return self._elsewhere(job, now)
         metric, slope = self.here.metric(now)
