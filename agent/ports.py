@@ -13,6 +13,7 @@ from typing import Protocol
 
 import msgspec
 
+from agent.promised import Promised
 from agent.types import Box, Geometry, ModelInput, Tap
 from protos.errors import Retryable
 from protos.ids import CameraName, Digest
@@ -180,6 +181,7 @@ class Tally:
     failed: int = 0
     failed_seconds: float = 0.0
     last: float | None = None  # monotonic, of the newest request that ended
+    newest: float = 0.0  # `infer` of the newest run
 
     def ran(self, rows: int, seconds: float, infer: float, output: float) -> None:
         """A request of so many examples was run."""
@@ -187,7 +189,12 @@ class Tally:
         self.rows += rows
         self.seconds += seconds
         self.infer += infer
+        self.newest = infer
         self.output += output
+
+    def held(self, seconds: float) -> None:
+        """A request that was run waited so long before its call, at the door."""
+        self.seconds += seconds
 
     def ended(self, now: float, seconds: float, *, ok: bool) -> None:
         """A request has its answer, or never gets one."""
@@ -231,6 +238,16 @@ class Engine(Protocol):
     @property
     def width(self) -> int:
         """How many calls are run at once."""
+        ...
+
+    @property
+    def room(self) -> int:
+        """How many requests it takes at once, so that it never waits for the next; more would wait in it."""
+        ...
+
+    @property
+    def promised(self) -> Promised:
+        """Whoever has requests wait for their turn here says so there."""
         ...
 
     @property

@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent.inference.engine import EngineLimits, OnnxEngine
+from agent.inference.engine import OnnxEngine
+from agent.inference.limits import EngineLimits
 from agent.inference.errors import BadInput, BadModel, Expired, Overloaded
 from agent.inference.lifecycle import State
 from agent.ports import EngineSpec, ModelSignature, Place, Tensor, TensorSpec

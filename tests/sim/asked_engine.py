@@ -1,4 +1,4 @@
-"""An engine behind a door, in virtual time: so many servers, calls of a known length, everything the door says heeded."""
+"""An engine behind a door, in virtual time: so many servers, calls of a known length, all that the door says heeded."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from agent.inference.datatypes import FIXED
+from agent.serving.admission import Doors
 from agent.serving.dataplane import DataPlane
 from agent.serving.grpc_server import GrpcServer
 from agent.serving.http1 import HttpLimits
@@ -57,7 +58,8 @@ async def node() -> AsyncIterator[Node]:
         engine = FakeEngine([sample], RealClock())
         await engine.start(sample.spec)
         table.add(name, "1.0.0", engine)
-    plane = DataPlane(table, "0.1.0", RealClock().monotonic, counted)
+    monotonic = RealClock().monotonic
+    plane = DataPlane(table, "0.1.0", monotonic, counted, admission=Doors(monotonic))
     yield Node(table, plane, counted)
     plane.regions.close()
     for versions in table.models.values():
