@@ -13,7 +13,6 @@ from typing import Protocol
 
 import msgspec
 
-from agent.promised import Promised
 from agent.types import Box, Geometry, ModelInput, Tap
 from protos.errors import Retryable
 from protos.ids import CameraName, Digest
@@ -209,6 +208,16 @@ class Tally:
     @property
     def waited(self) -> float:
         return max(0.0, self.seconds - self.input - self.infer - self.output)
+
+
+class Promised(Protocol):
+    """Requests that were let in and wait elsewhere: an engine that closes answers them before it ends."""
+
+    def one_more(self) -> None: ...
+
+    def one_less(self) -> None:
+        """It was answered, or is not wanted any more."""
+        ...
 
 
 class Engine(Protocol):

@@ -33,10 +33,10 @@ from agent.inference.limits import USUAL_LIMITS, EngineLimits
 from agent.inference.messages import Detected, FromWorker, Inferred, Loaded, TensorIn, ToWorker
 from agent.inference.outputs import boxes_of, in_places, of_graph, tensors_of, with_labels
 from agent.inference.patience import LOAD_SECONDS, Patience
+from agent.inference.promises import Promises
 from agent.inference.regions import Lease, Pool
 from agent.inference.turns import USUAL, Turns
 from agent.ports import Detections, EngineSpec, InSlot, ModelSignature, Place, Tally, Tensor, Warmed
-from agent.promised import Promised
 from agent.supervise import Tasks, in_thread
 from agent.types import Geometry, ModelInput, Tap
 from agent.workers import endings, memory
@@ -105,7 +105,7 @@ class OnnxEngine:
         self.width = 1
         self._in_hand = 0
         self.tally = Tally()
-        self.promised = Promised()
+        self.promised = Promises()
 
     @property
     def signature(self) -> ModelSignature:

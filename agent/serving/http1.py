@@ -153,6 +153,7 @@ class Connection(asyncio.Protocol):
         self._refusal: Response | None = None  # for good: the rest of the stream means nothing
         self._framing = 0  # bytes since the last whole request or part of a body
         self._body = bytearray()
+        self._unwanted = False
         self._begin()
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._request_since: float | None = None
@@ -311,7 +312,7 @@ class Connection(asyncio.Protocol):
         self._target = b""
         self._headers: dict[str, str] = {}
         self._head_done = False
-        self._unwanted: bool = False  # the body: the answer was given before it
+        self._unwanted = False  # the body: the answer was given before it
         self._thrown = 0  # bytes of it
         self._length = 0  # of the body, where it is told beforehand
         self._body = bytearray()

@@ -22,10 +22,10 @@ from agent.inference.errors import BadInput, BadModel, Expired
 from agent.inference.lifecycle import Event, State
 from agent.inference.messages import TensorIn
 from agent.inference.outputs import boxes_of, with_labels
+from agent.inference.promises import Promises
 from agent.inference.tensors import datatype_of, to_array, to_wire
 from agent.inference.turns import USUAL, Turns
 from agent.ports import Clock, Detections, EngineSpec, InSlot, ModelSignature, Place, Tally, Tensor, Warmed
-from agent.promised import Promised
 from agent.types import Geometry, ModelInput, Tap
 from agent.workers.memory import SharedSlots
 from protos.errors import Rejected, Retryable
@@ -69,7 +69,7 @@ class FakeEngine:
         self.width = 1
         self.room = 1
         self.tally = Tally()
-        self.promised = Promised()
+        self.promised = Promises()
 
     @property
     def signature(self) -> ModelSignature:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 
-class Promised:
-    """Requests that were let in and wait elsewhere: an engine that closes answers them before it ends."""
+class Promises:
+    """See agent.ports.Promised."""
 
     def __init__(self) -> None:
         self.count = 0
