@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
-from weakref import WeakKeyDictionary, ref
+from typing import Any, Protocol
+from weakref import finalize, ref
 
 import msgspec
 
 from agent.door.asked import USUAL, Action, Asked, Begin, Turned
 from agent.door.door import Door
-from agent.door.shares import SHARES, Partition, Shares, usual
+from agent.door.shares import SHARES, Partition, Shares
 from agent.errors import TurnedAway
 from agent.offload.cost import CostLine
 from agent.ports import Engine, Tensor
@@ -25,21 +25,17 @@ from protos.errors import LongshoreError
 
 LEARN_SECONDS = 0.01  # between calls that a door is told of: calls are often shorter than learning from them
 UNKNOWN_SECONDS = 0.05  # of a call, where nothing was measured
-Infer = Callable[[], Awaitable[list[Tensor]]]
+Infer = Callable[..., Awaitable[list[Tensor]]]
 
 
 class Wish(msgspec.Struct, frozen=True):
     """How a request is to be run; `deadline` in monotonic seconds, infinite for none."""
 
     site: str
+    partition: Partition
     deadline: float = math.inf
-    partition: Partition | None = None
     priority: int = 0
     rows: int = 1
-
-    @property
-    def share(self) -> Partition:
-        return self.partition or usual(timed=self.deadline != math.inf)
 
 
 class Ran(msgspec.Struct, frozen=True):
@@ -50,14 +46,20 @@ class Ran(msgspec.Struct, frozen=True):
     service: float
 
 
-class Admission(Protocol):
-    async def run(self, engine: Engine, wish: Wish, infer: Infer) -> Ran:
-        """`infer` when its turn has come. Raises TurnedAway, and what `infer` raises."""
+class Passage(Protocol):
+    """The way to one engine."""
+
+    async def run(self, wish: Wish, infer: Infer, words: tuple[Any, ...]) -> Ran:
+        """`infer(*words)` when its turn has come. Raises TurnedAway, and what `infer` raises."""
         ...
 
-    def check(self, engine: Engine, wish: Wish) -> None:
+    def check(self, wish: Wish) -> None:
         """Raises TurnedAway where `run` would now."""
         ...
+
+
+class Admission(Protocol):
+    def to(self, engine: Engine) -> Passage: ...
 
 
 class NoDoor:
@@ -66,12 +68,15 @@ class NoDoor:
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._now = monotonic
 
-    async def run(self, engine: Engine, wish: Wish, infer: Infer) -> Ran:  # noqa: ARG002 - as all are run
+    def to(self, engine: Engine) -> Passage:  # noqa: ARG002 - one for all
+        return self
+
+    async def run(self, wish: Wish, infer: Infer, words: tuple[Any, ...]) -> Ran:  # noqa: ARG002 - as all are run
         began = self._now()
-        tensors = await infer()
+        tensors = await infer(*words)
         return Ran(tensors, 0.0, self._now() - began)
 
-    def check(self, engine: Engine, wish: Wish) -> None: ...
+    def check(self, wish: Wish) -> None: ...
 
 
 class Doors:
@@ -80,20 +85,14 @@ class Doors:
     def __init__(self, monotonic: Callable[[], float], shares: Shares = SHARES) -> None:
         self._now = monotonic
         self._shares = shares
-        self._gates: WeakKeyDictionary[Engine, Gate] = WeakKeyDictionary()
+        self._gates: dict[int, Gate] = {}  # by the engine's id: looked up at each request, where weak keys take a while
 
-    async def run(self, engine: Engine, wish: Wish, infer: Infer) -> Ran:
+    def to(self, engine: Engine) -> Passage:
         """See Admission."""
-        return await self._gate(engine).run(wish, infer)
-
-    def check(self, engine: Engine, wish: Wish) -> None:
-        """See Admission."""
-        self._gate(engine).check(wish)
-
-    def _gate(self, engine: Engine) -> Gate:
-        gate = self._gates.get(engine)
+        gate = self._gates.get(id(engine))
         if gate is None:
-            gate = self._gates[engine] = Gate(engine, self._now, self._shares)
+            gate = self._gates[id(engine)] = Gate(engine, self._now, self._shares)
+            finalize(engine, self._gates.pop, id(engine), None)
         return gate
 
 
@@ -110,19 +109,21 @@ class Gate:
         self._last = 0  # number
         self._learns_at = 0.0
 
-    async def run(self, wish: Wish, infer: Infer) -> Ran:
+    async def run(self, wish: Wish, infer: Infer, words: tuple[Any, ...]) -> Ran:
         now = self._now()
-        pace = self._door.step_in(wish.share, wish.site, wish.deadline, now) if wish.rows == 1 else None
+        pace = self._door.step_in(wish.partition, wish.site, wish.deadline, now) if wish.rows == 1 else None
         if pace is None:
-            return await self._run_asked(self._asked(wish, now), infer)
+            return await self._run_asked(self._asked(wish, now), infer, words)
         try:
-            tensors = await infer()
+            tensors = await infer(*words)
         except BaseException:
             self._act(self._door.step_out(pace, self._now()))
             raise
         ended = self._now()
-        self._learn(1, ended)
-        self._act(self._door.step_out(pace, ended))
+        if ended >= self._learns_at:
+            self._learn(1, ended)
+        if actions := self._door.step_out(pace, ended):
+            self._act(actions)
         return Ran(tensors, 0.0, ended - now)
 
     def check(self, wish: Wish) -> None:
@@ -131,18 +132,19 @@ class Gate:
         if turned is not None:
             raise self._error(turned)
 
-    async def _run_asked(self, asked: Asked, infer: Infer) -> Ran:
+    async def _run_asked(self, asked: Asked, infer: Infer, words: tuple[Any, ...]) -> Ran:
         self._promised.one_more()
         try:
             await self._turn(asked)
             began = self._now()
             try:
-                tensors = await infer()
+                tensors = await infer(*words)
             except BaseException:
                 self._act(self._door.step_out(asked.pace, self._now()))
                 raise
             ended = self._now()
-            self._learn(asked.rows, ended)
+            if ended >= self._learns_at:
+                self._learn(asked.rows, ended)
             self._act(self._door.ended(asked, ended))
             self._tally.held(began - asked.arrived)
             return Ran(tensors, began - asked.arrived, ended - began)
@@ -176,15 +178,14 @@ class Gate:
                 self._act(self._door.step_out(asked.pace, self._now()))
 
     def _learn(self, rows: int, now: float) -> None:
-        if now >= self._learns_at:
-            self._learns_at = now + LEARN_SECONDS
-            self._door.learn(rows, self._tally.newest, now)
-            engine = self._engine()
-            self._door.room = engine.room if engine is not None else 1
+        self._learns_at = now + LEARN_SECONDS
+        self._door.learn(rows, self._tally.newest, now)
+        engine = self._engine()
+        self._door.room = engine.room if engine is not None else 1
 
     def _asked(self, wish: Wish, now: float) -> Asked:
         self._last += 1
-        return Asked(self._last, wish.share, wish.site, now, wish.deadline, wish.priority or USUAL, wish.rows)
+        return Asked(self._last, wish.partition, wish.site, now, wish.deadline, wish.priority or USUAL, wish.rows)
 
     def _error(self, turned: Turned) -> LongshoreError:
         return TurnedAway(

@@ -243,12 +243,14 @@ class DataPlane:
         started = self._now()
         try:
             served = self._models.lookup(model, version)
-            left = self._time_left(head.timeout, head.deadline_unix_ns)
+            left = self._timeout(InferRequest(model, version, []), head)
         except LongshoreError:
             return
-        deadline = math.inf if left is None else started + left
+        if left is None:
+            return
+        wish = Wish(head.site, head.partition or Partition.LIVE, started + left, head.priority)
         try:
-            self._admission.check(served.engine, Wish(head.site, deadline, head.partition, head.priority))
+            self._admission.to(served.engine).check(wish)
         except TurnedAway:
             self._observer.answered(transport, served.name, "turned_away", self._now() - started)
             served.engine.tally.ended(self._now(), self._now() - started, ok=False)
@@ -296,25 +298,32 @@ class DataPlane:
         inputs: Sequence[Tensor],
         into: Mapping[str, Place] | None,
     ) -> Ran:
-        timeout = self._time_left(heads.sooner(request.timeout, head.timeout), request.deadline_unix_ns)
-        if head.deadline_unix_ns:
-            timeout = self._time_left(timeout, head.deadline_unix_ns)
-        deadline, priority = None if timeout is None else now + timeout, request.priority or head.priority
-        partition, rows = request.partition or head.partition, _rows(served.engine, inputs)
-        wish = Wish(head.site, math.inf if deadline is None else deadline, partition, priority, rows)
-        engine, asked = served.engine, (inputs, request.outputs, request.min_score, deadline, priority, into)
+        engine, timeout = served.engine, self._timeout(request, head)
+        priority, rows = request.priority or head.priority, _rows(engine, inputs)
+        partition, way = request.partition or head.partition, self._admission.to(engine)
+        asked = inputs, request.outputs, request.min_score
         if timeout is None:
-            return await self._admission.run(engine, wish, lambda: engine.infer(*asked))
+            wish = Wish(head.site, partition or Partition.BATCH, math.inf, priority, rows)
+            return await way.run(wish, engine.infer, (*asked, None, priority, into))
+        deadline = now + timeout
+        wish = Wish(head.site, partition or Partition.LIVE, deadline, priority, rows)
         try:
             async with asyncio.timeout(timeout):
-                return await self._admission.run(engine, wish, lambda: engine.infer(*asked))
+                return await way.run(wish, engine.infer, (*asked, deadline, priority, into))
         except TimeoutError as error:
             raise Expired(f"no answer within the {_span(timeout)} the request gave") from error
 
+    def _timeout(self, request: InferRequest, head: Head) -> float | None:
+        """Seconds, of what the request and its head say the least. Raises Expired."""
+        timeout = request.timeout
+        if head.timeout is not None:
+            timeout = heads.sooner(timeout, head.timeout)
+        if request.deadline_unix_ns:
+            timeout = self._time_left(timeout, request.deadline_unix_ns)
+        return self._time_left(timeout, head.deadline_unix_ns) if head.deadline_unix_ns else timeout
+
     def _time_left(self, timeout: float | None, deadline_unix_ns: int) -> float | None:
         """Seconds until the deadline by the wall clock, or the timeout where that is sooner. Raises Expired."""
-        if not deadline_unix_ns:
-            return timeout
         left = deadline_unix_ns / 1e9 - self._unix()
         if left <= 0:
             raise Expired(f"the request came {_span(-left)} after its deadline_unix_ns; compare the clocks")

@@ -53,7 +53,8 @@ class HttpLimits:
 
 
 class Request(msgspec.Struct, frozen=True):
-    """`headers` by lower-case name; `proven`: the caller showed a certificate we trust, in the name of `who`.
+    """`headers` by lower-case name, one of them `early` or not (see Owner); `proven`: the caller showed a certificate we
+    trust, in the name of `who`.
 
     `ends`: address and port of the caller, and the port of ours he came to.
     """
@@ -65,6 +66,7 @@ class Request(msgspec.Struct, frozen=True):
     proven: bool = False
     ends: tuple[str, int, int] = ("", 0, 0)
     who: str = ""
+    early: bool = False
 
 
 class Stream(Protocol):
@@ -107,7 +109,7 @@ class Owner(Protocol):
     """The server, as a connection sees it."""
 
     limits: HttpLimits
-    early: frozenset[str]
+    early: frozenset[str]  # headers that tell of a request what matters before its body is there
     connections: set[Connection]
     stopping: bool
 
@@ -124,7 +126,7 @@ class Owner(Protocol):
         ...
 
     def turned_away(self, request: Request) -> Response | None:
-        """Why a request whose body is not there yet will not be answered, or None. Asked where a header is `early`."""
+        """Why a request whose body is not there yet will not be answered, or None. Asked of those that are `early`."""
         ...
 
     async def handle(self, request: Request) -> Response:
@@ -153,7 +155,7 @@ class Connection(asyncio.Protocol):
         self._refusal: Response | None = None  # for good: the rest of the stream means nothing
         self._framing = 0  # bytes since the last whole request or part of a body
         self._body = bytearray()
-        self._unwanted = False
+        self._unwanted = self._early = False
         self._begin()
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._request_since: float | None = None
@@ -254,8 +256,12 @@ class Connection(asyncio.Protocol):
             self._end_with(denial)
         elif chunked and self._parser.get_http_version() == "1.0":
             self._refuse(400, "HTTP/1.0 has no chunked bodies; send Content-Length or use HTTP/1.1")
-        elif self._fits(length) and not self._turned_away() and self._expects():
-            self._go_on()
+        elif self._fits(length):
+            self._early = not self._owner.early.isdisjoint(self._headers)
+            if self._early and self._turned_away():
+                return
+            if self._expects():
+                self._go_on()
 
     def on_body(self, data: bytes) -> None:
         self._framing = 0
@@ -320,7 +326,7 @@ class Connection(asyncio.Protocol):
 
     def _request(self, body: memoryview) -> Request:
         method, target = self._parser.get_method().decode("latin-1"), self._target.decode("latin-1")
-        return Request(method, target, self._headers, body, self._proven, self._ends, self._who)
+        return Request(method, target, self._headers, body, self._proven, self._ends, self._who, self._early)
 
     def _enqueue(self, what: Request | Response, *, keep_alive: bool) -> None:
         self._waiting.append((what, keep_alive))
@@ -333,8 +339,6 @@ class Connection(asyncio.Protocol):
 
     def _turned_away(self) -> bool:
         """Is the request answered already, by its head?"""
-        if self._owner.early.isdisjoint(self._headers):
-            return False
         answer = self._owner.turned_away(self._request(NO_BODY))
         if answer is None:
             return False
@@ -409,7 +413,13 @@ class Connection(asyncio.Protocol):
         while self._waiting and keep_alive:
             asked, keep_alive = self._waiting.popleft()
             self._flow()
-            response = asked if isinstance(asked, Response) else await self._handled(asked)
+            if isinstance(asked, Response):
+                response = asked
+            else:
+                response = await self._owner.handle(asked)
+                if asked.method == "HEAD":
+                    response = structs.replace(response, bodiless=True)
+                self._give_back(len(asked.body))
             keep_alive = keep_alive and not self._owner.stopping
             del asked
             await self._write(response, keep_alive=keep_alive)
@@ -420,13 +430,6 @@ class Connection(asyncio.Protocol):
             self._linger()
         self._task = None
         self._heard = self._now()
-
-    async def _handled(self, request: Request) -> Response:
-        response = await self._owner.handle(request)
-        if request.method == "HEAD":
-            response = structs.replace(response, bodiless=True)
-        self._give_back(len(request.body))
-        return response
 
     def _linger(self) -> None:
         """Say that no more comes from here; the caller ends the connection, or `check_time` does."""

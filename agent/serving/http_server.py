@@ -19,7 +19,7 @@ from protos.errors import Fatal
 class HttpServer(ABC):
     """Serves on one port; an `Owner` of its connections."""
 
-    early: frozenset[str] = frozenset()  # headers that make a request worth a look before its body is there
+    early: frozenset[str] = frozenset()  # see Owner
     what = ""  # it is, for errors
     knob = ""  # how the flag of its port begins
 

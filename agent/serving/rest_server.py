@@ -63,7 +63,7 @@ _INFLATE = 47  # zlib's window bits for gzip and zlib, whichever comes
 class RestServer(HttpServer):
     """Serves one data plane on one port."""
 
-    what, knob, early = "REST inference", "http", heads.TIMED
+    what, knob, early = "REST inference", "http", heads.NAMES
 
     def __init__(self, plane: DataPlane, access: Access | None = None, limits: HttpLimits | None = None) -> None:
         super().__init__(access, limits)
@@ -179,7 +179,8 @@ _few_parts = lru_cache(maxsize=256)(_all_parts)  # callers ask for the same few 
 
 
 def _head(request: Request) -> heads.Head:
-    return heads.head(request.headers, request.who or request.ends[0], proven=bool(request.who))
+    site = request.who or request.ends[0]
+    return heads.head(request.headers, site, proven=bool(request.who)) if request.early else heads.plain(site)
 
 
 def _failure(error: LongshoreError) -> Response:
