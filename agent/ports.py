@@ -336,14 +336,25 @@ class CloudModel:
     labels: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class CloudAnswer:
+    """Boxes normalised to the picture, and the seconds of them that the node took, its line and its engine together."""
+
+    boxes: tuple[Box, ...]
+    service_seconds: float = 0.0  # 0: it did not say
+
+
 class CloudInference(Protocol):
     """A cloud node, asked for one frame at a time over OIP v2."""
 
-    async def detect_jpeg(self, model: CloudModel, jpeg: bytes, min_score: float, timeout: float) -> tuple[Box, ...]:
-        """Boxes normalised to the picture. `timeout`: remaining seconds, also told to the node.
+    async def detect_jpeg(
+        self, model: CloudModel, jpeg: bytes, min_score: float, timeout: float, partition: str = "live"
+    ) -> CloudAnswer:
+        """`timeout`: remaining seconds, also told to the node, as is whose share of its engine (agent.door.shares).
 
         Raises:
-            Retryable: no answer in time, overloaded, gone. The message tells which.
+            TurnedAway: it could not answer in time, and ran nothing; when it may is in the error.
+            Retryable: no answer in time, gone. The message tells which.
             Rejected: the node does not serve this release, or refuses the picture.
         """
         ...

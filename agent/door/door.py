@@ -71,6 +71,7 @@ class Door:
     def step_out(self, pace: float, now: float) -> list[Action]:
         """One that was inside has ended, however."""
         self.inside -= 1
+        self.sites.done += pace
         self._inside_pace = self._inside_pace - pace if self.inside else 0.0
         self._moved = now
         return self._fill(now) if self._waiting else NOTHING

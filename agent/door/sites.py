@@ -1,9 +1,9 @@
 """A fair share of the engine for each site: token buckets that fill each other. Pure.
 
-Each site that asked within the last second has a bucket of seconds of the server. Together they are filled as fast as
-the engine works, each alike; what a full one has no room for goes to the others, so that shares are max-min fair and
-nothing is lost to those that ask for little. A debt is as bounded as a bucket: what was idle may be used freely, and is
-not held against anybody later.
+Each site that asked within the last second has a bucket of seconds of the server. What the engine has done fills them,
+each alike, so that however fast it really is no more is promised; what a full one has no room for goes to the others,
+so that shares are max-min fair and nothing is lost to those that ask for little. A debt is as bounded as a bucket: what
+was idle may be used freely, and is not held against anybody later.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-RATE = 0.97  # seconds of the server a second: a little less than there is, so that lines get shorter, not longer
+KEPT = 0.97  # of what was done: a little less, so that lines get shorter, not longer
 BURST = 0.25  # seconds of the server that a bucket holds, and the largest debt
 ACTIVE_SECONDS = 1.0
 FILL_SECONDS = 0.01  # between fillings, at least
@@ -29,6 +29,7 @@ class Bucket(msgspec.Struct):
 class Sites:
     def __init__(self) -> None:
         self.only: str | None = None  # the one that asks, where no other does
+        self.done = BURST  # seconds of the server worked since the last filling; whoever works adds to it
         self._buckets: dict[str, Bucket] = {}  # the one that asked last is last
         self._filled_at = float("-inf")
 
@@ -55,13 +56,13 @@ class Sites:
             bucket.credit = min(BURST, max(-BURST, bucket.credit - seconds))
 
     def _fill(self, now: float) -> None:
-        passed = now - self._filled_at
-        if passed < FILL_SECONDS:
+        if now - self._filled_at < FILL_SECONDS:
             return
         self._filled_at = now
         active = {site: each for site, each in self._buckets.items() if now - each.asked_at <= ACTIVE_SECONDS}
         self.only = next(iter(active)) if len(active) == 1 else None
-        pour(active.values(), RATE * min(passed, ACTIVE_SECONDS))
+        pour(active.values(), KEPT * self.done)
+        self.done = 0.0
 
 
 def pour(buckets: Iterable[Bucket], seconds: float) -> None:

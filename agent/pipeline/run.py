@@ -277,11 +277,11 @@ class LaneRunner:
             if now >= frame.deadline:
                 return Answer(error="encoded too late")
             self._act(self.lane.encoded(job, len(jpeg), now))
-            boxes = await cloud.detect_jpeg(active.model, jpeg, self.settings.min_score, frame.deadline - now)
+            seen = await cloud.detect_jpeg(active.model, jpeg, self.settings.min_score, frame.deadline - now)
         except LongshoreError as error:
             log.debug("cloud: %s", error)
             return Answer(error=str(error))
-        return Answer(self._kept(frame.tap, shown.boxes(boxes)), active.digest, where=cloud.node_id)
+        return Answer(self._kept(frame.tap, shown.boxes(seen.boxes)), active.digest, where=cloud.node_id)
 
     def _set_timer(self) -> None:
         if self._timer is not None:

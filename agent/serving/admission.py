@@ -87,7 +87,11 @@ class Doors:
         self._shares = shares
         self._gates: dict[int, Gate] = {}  # by the engine's id: looked up at each request, where weak keys take a while
 
-    def to(self, engine: Engine) -> Passage:
+    def waiting(self, engine: Engine) -> int:
+        """How many wait for it."""
+        return len(self.to(engine))
+
+    def to(self, engine: Engine) -> Gate:
         """See Admission."""
         gate = self._gates.get(id(engine))
         if gate is None:
@@ -109,7 +113,11 @@ class Gate:
         self._last = 0  # number
         self._learns_at = 0.0
 
+    def __len__(self) -> int:
+        return len(self._door)
+
     async def run(self, wish: Wish, infer: Infer, words: tuple[Any, ...]) -> Ran:
+        """See Passage."""
         now = self._now()
         pace = self._door.step_in(wish.partition, wish.site, wish.deadline, now) if wish.rows == 1 else None
         if pace is None:
@@ -127,7 +135,7 @@ class Gate:
         return Ran(tensors, 0.0, ended - now)
 
     def check(self, wish: Wish) -> None:
-        """Raises TurnedAway where `run` would now."""
+        """See Passage."""
         turned = self._door.would_turn_away(self._asked(wish, self._now()), self._now())
         if turned is not None:
             raise self._error(turned)
@@ -146,8 +154,9 @@ class Gate:
             if ended >= self._learns_at:
                 self._learn(asked.rows, ended)
             self._act(self._door.ended(asked, ended))
-            self._tally.held(began - asked.arrived)
-            return Ran(tensors, began - asked.arrived, ended - began)
+            waited = began - asked.arrived if asked.foretold else 0.0
+            self._tally.held(waited)
+            return Ran(tensors, waited, ended - began)
         finally:
             self._promised.one_less()
 

@@ -53,8 +53,9 @@ class HttpLimits:
 
 
 class Request(msgspec.Struct, frozen=True):
-    """`headers` by lower-case name, one of them `early` or not (see Owner); `proven`: the caller showed a certificate we
-    trust, in the name of `who`.
+    """`headers` by lower-case name; `proven`: the caller showed a certificate we trust, in the name of `who`.
+
+    `early`: one of the headers is (see Owner).
 
     `ends`: address and port of the caller, and the port of ours he came to.
     """
@@ -155,7 +156,7 @@ class Connection(asyncio.Protocol):
         self._refusal: Response | None = None  # for good: the rest of the stream means nothing
         self._framing = 0  # bytes since the last whole request or part of a body
         self._body = bytearray()
-        self._unwanted = self._early = False
+        self._unwanted = False
         self._begin()
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._request_since: float | None = None
@@ -317,7 +318,7 @@ class Connection(asyncio.Protocol):
     def _begin(self) -> None:
         self._target = b""
         self._headers: dict[str, str] = {}
-        self._head_done = False
+        self._head_done = self._early = False
         self._unwanted = False  # the body: the answer was given before it
         self._thrown = 0  # bytes of it
         self._length = 0  # of the body, where it is told beforehand

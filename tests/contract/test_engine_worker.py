@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 
 from agent.inference.engine import OnnxEngine
-from agent.inference.limits import EngineLimits
 from agent.inference.errors import BadInput, BadModel, Expired, Overloaded
 from agent.inference.lifecycle import State
+from agent.inference.limits import EngineLimits
 from agent.ports import EngineSpec, ModelSignature, Place, Tensor, TensorSpec
 from agent.types import Geometry, ModelInput, Tap
 from agent.workers import memory

@@ -44,6 +44,7 @@ class Node:
     table: FakeTable
     plane: DataPlane
     counted: Counted
+    doors: Doors
 
     def engine(self, name: str) -> FakeEngine:
         engine = self.table.lookup(name, None).engine
@@ -59,8 +60,9 @@ async def node() -> AsyncIterator[Node]:
         await engine.start(sample.spec)
         table.add(name, "1.0.0", engine)
     monotonic = RealClock().monotonic
-    plane = DataPlane(table, "0.1.0", monotonic, counted, admission=Doors(monotonic))
-    yield Node(table, plane, counted)
+    doors = Doors(monotonic)
+    plane = DataPlane(table, "0.1.0", monotonic, counted, admission=doors)
+    yield Node(table, plane, counted, doors)
     plane.regions.close()
     for versions in table.models.values():
         for served in versions.values():
