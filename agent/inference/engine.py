@@ -128,7 +128,8 @@ class OnnxEngine:
     def room(self) -> int:
         """See the port. Pictures are decoded while those before them run."""
         takes_pictures = self._spec is not None and self._spec.input is not None
-        return self._turns.limit + turns.behind(self._patience.usual) + (IN_DECODER if takes_pictures else 0)
+        behind = turns.behind(self._patience.usual + self._slow_down)
+        return self._turns.limit + behind + (IN_DECODER if takes_pictures else 0)
 
     @property
     def waiting(self) -> int:
