@@ -38,6 +38,7 @@ SLOW_DOWN = 0.016  # seconds added to each call
 DEADLINE = 0.25  # seconds
 OVER = 2.0  # times what the server can do
 CALLERS = 8
+SETTLE_SECONDS = 0.3
 TOKEN = "bench"
 GOODPUT, REFUSED_MS = 0.95, 5.0
 KINDS = {"REST": OverRest, "gRPC": OverGrpc}
@@ -81,12 +82,12 @@ async def rounds(ports: Mapping[str, Mapping[str, int]], form: Form) -> Said:
         for kind, of_kind in KINDS.items():
             for server in (BEHIND, WITHOUT) if turn % 2 else (WITHOUT, BEHIND):
                 ask = of_kind(ports[server][kind], DENSE, TOKEN)
-                await asking.closed_loop(ask, CALLERS, 0.5)
+                await asking.closed_loop(ask, CALLERS, SETTLE_SECONDS)
                 peak = await asking.closed_loop(ask, CALLERS, form.peak_seconds)
                 ended = await asking.open_loop(ask, OVER * peak, form.seconds, DEADLINE, seed=turn)
                 said.setdefault((kind, server), []).append((peak, ended))
                 await ask.close()
-                await asyncio.sleep(2 * DEADLINE)
+                await asyncio.sleep(DEADLINE)
     return said
 
 
@@ -149,9 +150,7 @@ def prove(folder: Path, form: Form) -> Result:
     """Everything that was measured, and what was missed."""
     workloads.write(folder, [DENSE])
     with ExitStack() as stack:
-        ports = {
-            name: _started(stack, folder, number, name == WITHOUT) for number, name in enumerate((BEHIND, WITHOUT))
-        }
+        ports = {name: _started(stack, folder, name) for name in (BEHIND, WITHOUT)}
         said = asyncio.run(rounds(ports, form))
     loads = {kind: {name: load(said[kind, name], form.seconds) for name in (BEHIND, WITHOUT)} for kind in KINDS}
     shown: dict[str, Any] = {kind: {name: asdict(of) for name, of in each.items()} for kind, each in loads.items()}

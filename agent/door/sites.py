@@ -8,7 +8,7 @@ was idle may be used freely, and is not held against anybody later.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -32,6 +32,10 @@ class Sites:
         self.done = BURST  # seconds of the server worked since the last filling; whoever works adds to it
         self._buckets: dict[str, Bucket] = {}  # the one that asked last is last
         self._filled_at = float("-inf")
+
+    def __iter__(self) -> Iterator[str]:
+        """Those that are remembered."""
+        return iter(self._buckets)
 
     def asked(self, site: str, now: float) -> None:
         """It asks for something."""

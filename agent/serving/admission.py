@@ -91,6 +91,10 @@ class Doors:
         """How many wait for it."""
         return len(self.to(engine))
 
+    def sites(self, engine: Engine) -> set[str]:
+        """Who asked for it lately."""
+        return self.to(engine).sites
+
     def to(self, engine: Engine) -> Gate:
         """See Admission."""
         gate = self._gates.get(id(engine))
@@ -115,6 +119,10 @@ class Gate:
 
     def __len__(self) -> int:
         return len(self._door)
+
+    @property
+    def sites(self) -> set[str]:
+        return set(self._door.sites)
 
     async def run(self, wish: Wish, infer: Infer, words: tuple[Any, ...]) -> Ran:
         """See Passage."""
