@@ -113,6 +113,15 @@ async def test_an_answer_tells_what_the_engine_took(ask: Ask, node: Node) -> Non
 
 
 @pytest.mark.usefixtures("busy")
+async def test_who_waits_at_the_door_of_an_engine_that_closes_is_answered(ask: Ask, node: Node) -> None:
+    engine = node.engine(MODEL)
+    waits = asyncio.create_task(_said(ask(timeout_us=us(10.0))))
+    await until(lambda: node.doors.waiting(engine) == 1)
+    await engine.close()
+    assert (await waits).status == 200
+
+
+@pytest.mark.usefixtures("busy")
 async def test_a_caller_who_leaves_the_line_frees_his_place(ask: Ask, node: Node) -> None:
     leaves = asyncio.create_task(_said(ask(timeout_us=us(10.0))))
     await until(lambda: node.doors.waiting(node.engine(MODEL)) == 1)
