@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from agent import providers
+from agent.door.shares import WORDS, Shares, shares
 from agent.site import address
 from agent.telemetry.caps import caps
 from agent.telemetry.settings import Form, Limits, SenderSettings
@@ -41,6 +42,7 @@ class AgentConfig:
     grpc_port: int = 8001  # Open Inference Protocol, gRPC
     metrics_port: int = 8002  # as guarded as the other two
     advertise: str = ""  # host under which others reach this one; default: `listen`
+    partitions: str = WORDS  # percent of each engine's time for requests of each kind: see agent.door.shares
     bearer_file: Path | None = None  # token that REST callers beyond loopback must show
     provider: str = "cpu"  # see agent.providers
     threads: int = 0  # per engine; 0: one per core
@@ -71,6 +73,11 @@ class AgentConfig:
         return SenderSettings(Form(self.telemetry_form), backfill)
 
     @property
+    def shares(self) -> Shares:
+        """Raises Rejected."""
+        return shares(self.partitions, f"{PREFIX}PARTITIONS")
+
+    @property
     def on_loopback(self) -> bool:
         return self.listen in LOOPBACK
 
@@ -97,6 +104,7 @@ def from_environment(environment: Mapping[str, str] = os.environ, **overrides: A
     config = replace(AgentConfig(), **values)
     _check_numbers(config)
     _check_site(config)
+    shares(config.partitions, f"{PREFIX}PARTITIONS")
     caps(config.outbox_caps, f"{PREFIX}OUTBOX_CAPS")
     if config.log_level.upper() not in LOG_LEVELS:
         raise Rejected(f"the log level must be one of {', '.join(LOG_LEVELS)}, not {config.log_level!r}")

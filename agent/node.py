@@ -54,6 +54,7 @@ from agent.pipeline.table import BoardTable
 from agent.ports import Grant
 from agent.report import Addresses, Box
 from agent.serving.access import Access, ServerCredentials
+from agent.serving.admission import Doors
 from agent.serving.dataplane import DataPlane
 from agent.serving.grpc_server import GrpcServer
 from agent.serving.metrics_server import MetricsServer
@@ -141,7 +142,8 @@ class Node:
         self._renewal = self._new_renewal()
         access = self._access()
         table = BoardTable(self.board, self._updater.refusal)
-        plane = DataPlane(table, VERSION, self._clock.monotonic, self.metrics, self._clock.unix)
+        doors = Doors(self._clock.monotonic, config.shares)
+        plane = DataPlane(table, VERSION, self._clock.monotonic, self.metrics, self._clock.unix, admission=doors)
         self._regions = plane.regions
         self._rest, self._grpc = RestServer(plane, access), GrpcServer(plane, access)
         self._metrics_server = MetricsServer(self.metrics.render, access)

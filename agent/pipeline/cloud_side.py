@@ -143,7 +143,8 @@ class CloudSide:
         job.booking = self.budget.reserve(way.bits, now) or Booking(0)
         self._pay(sent_up(way.bits / 8, self._service, self.terms), now)
         point = way.point if self.profile.measured else JpegPoint(0, 0, way.point.bytes, 0.0)
-        return SendUp(job.number, job.frame, quality=point.quality, max_side=point.max_side)
+        hard = job.heard is not None
+        return SendUp(job.number, job.frame, quality=point.quality, max_side=point.max_side, hard=hard)
 
     def encoded(self, job: Job, nbytes: int, now: float) -> bool:
         """The picture of a frame that goes up is there. False: it must not be sent."""

@@ -14,6 +14,8 @@ from typing import Any, Protocol, TypeVar
 
 from agent.cameras.captured import PassedOver
 from agent.cameras.region import cut
+from agent.door.shares import Partition
+from agent.errors import TurnedAway
 from agent.inference.errors import NotANumber
 from agent.offload.cost import CostLine
 from agent.offload.terms import Terms
@@ -282,11 +284,16 @@ class LaneRunner:
             self._act(self.lane.encoded(wanted.job, len(jpeg), now))
             if not self.lane.goes_up(wanted.job):
                 return Answer(error="its picture is larger than what may still go up in this minute")
-            boxes = await cloud.detect_jpeg(active.model, jpeg, self.settings.min_score, frame.deadline - now)
+            partition = Partition.HARD if wanted.hard else Partition.LIVE
+            left = frame.deadline - now
+            seen = await cloud.detect_jpeg(active.model, jpeg, self.settings.min_score, left, partition)
+        except TurnedAway as error:
+            return Answer(error=str(error), turned_away=True, retry_after=error.after_seconds or 0.0)
         except LongshoreError as error:
             log.debug("cloud: %s", error)
             return Answer(error=str(error))
-        return Answer(self._kept(frame.tap, shown.boxes(boxes)), active.digest, where=cloud.node_id)
+        boxes = self._kept(frame.tap, shown.boxes(seen.boxes))
+        return Answer(boxes, active.digest, where=cloud.node_id, service_seconds=seen.service_seconds)
 
     def _set_timer(self) -> None:
         if self._timer is not None:

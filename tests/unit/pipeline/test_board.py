@@ -16,7 +16,7 @@ from agent.pipeline.board import CameraWish
 from agent.pipeline.lane import Action, SendUp
 from agent.pipeline.run import LOOK_SECONDS
 from agent.pipeline.zones import standing
-from agent.ports import CloudModel, Warmed
+from agent.ports import CloudAnswer, CloudModel, Warmed
 from agent.types import Box, Finished, Frame, Geometry, ModelInput, Zone
 from agent.update.verify import VerifiedBytes
 from protos.errors import LongshoreError, Rejected, Retryable
@@ -39,13 +39,15 @@ class Cloud:
         self.asked: list[CloudModel] = []
         self.silent: asyncio.Event | None = None  # until it is set
 
-    async def detect_jpeg(self, model: CloudModel, jpeg: bytes, min_score: float, timeout: float) -> tuple[Box, ...]:
+    async def detect_jpeg(
+        self, model: CloudModel, jpeg: bytes, min_score: float, timeout: float, partition: str = "live"
+    ) -> CloudAnswer:
         self.asked.append(model)
         if self.silent is not None:
             await self.silent.wait()
         if self.failure:
             raise self.failure
-        return (Box(0.1, 0.1, 0.2, 0.2, 0.9, "boat"),)
+        return CloudAnswer((Box(0.1, 0.1, 0.2, 0.2, 0.9, "boat"),))
 
     async def close(self) -> None: ...
 
