@@ -1,4 +1,4 @@
-"""What a release is worth on labelled pictures: what `protos.judged` holds, measured. Pictures and graphs in, value out.
+"""What a release is worth on labelled pictures: what `protos.judged` holds, measured.
 
     measures     answers → metric, share of right ones, and each trial of a score
     isotonic     trials of scores → a calibration
