@@ -26,7 +26,15 @@ def knots(scores: NDArray[np.float64], hits: NDArray[np.bool_]) -> Knots:
     parts = np.array_split(np.argsort(scores, kind="stable"), bins)
     shares = pooled([float(hits[part].mean()) for part in parts], [len(part) for part in parts])
     curve = {rounded(float(scores[part].mean())): rounded(share) for part, share in zip(parts, shares, strict=True)}
-    return tuple(sorted(curve.items()))
+    return _corners(sorted(curve.items()))
+
+
+def _corners(curve: list[tuple[float, float]]) -> Knots:
+    """Without the knots that lie within a flat."""
+    flat = [
+        0 < at < len(curve) - 1 and curve[at - 1][1] == share == curve[at + 1][1] for at, (_, share) in enumerate(curve)
+    ]
+    return tuple(knot for knot, within in zip(curve, flat, strict=True) if not within)
 
 
 def pooled(values: list[float], weights: list[int]) -> list[float]:
