@@ -17,6 +17,7 @@ from controlplane.ui.deployment_pages import one_deployment
 from controlplane.ui.events import Filters
 from controlplane.ui.fleet_pages import FleetPages
 from controlplane.ui.page import Asked
+from controlplane.ui.registry_pages import ReleasePage
 from controlplane.ui.shell import render
 from protos import manifest as manifests
 from protos.errors import Rejected
@@ -64,6 +65,33 @@ def test_a_release_knows_the_one_before_it_and_a_manifest_nobody_can_read_hides_
     assert (shown["before"], shown["input"], shown["classes"]) == ("harbour-1-0-0", "320 × 320", ["boat", "container"])
     unreadable = models.release(siblings[0], None, siblings)
     assert (unreadable["readable"], unreadable["before"], unreadable["classes"]) == (False, "", [])
+
+
+def page_of(plane: SimControlPlane, name: str) -> str:
+    return " ".join(render(ReleasePage(plane.services, Asked({"name": name}))()).split())
+
+
+def test_the_page_of_a_release_tells_what_it_is_worth(harbour: SimControlPlane) -> None:
+    page = page_of(harbour, "harbour-1-0-0")
+    assert "mAP50 on 512 pictures with 20,716 objects" in page
+    assert '<polyline points="' in page
+    assert "Sent as JPEG, in 12 ways" in page
+    assert page.count('<td class="right number">320</td>') == 4
+    assert "careful priors" not in page
+
+
+def test_the_page_of_a_release_that_nobody_evaluated_says_what_boxes_do_then_and_how_to_measure(
+    harbour: SimControlPlane,
+) -> None:
+    page = page_of(harbour, stored(harbour, "1.1.0").name)
+    assert "No evaluation: boxes take careful priors" in page
+    assert "longshore package RELEASE --evaluate LABELLED" in page
+    assert "polyline" not in page
+
+
+def test_a_release_that_looks_at_no_pictures_is_not_said_to_want_an_evaluation(harbour: SimControlPlane) -> None:
+    harbour.push(releases.make("1.0.0", name="speech", task="tensor"))
+    assert "careful priors" not in page_of(harbour, "speech-1-0-0")
 
 
 def test_a_model_without_releases_is_still_a_model() -> None:
