@@ -18,10 +18,11 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from controlplane.fleet import downloads, watching
+from controlplane.fleet import downloads, terms, watching
 from controlplane.fleet.downloads import Download
 from controlplane.fleet.objects import CLOUD, EDGE, Camera, Deployment, Fleet, Node, Releases
 from controlplane.fleet.specs import DeploymentSpec, OffloadSpec, ShadowSpec
+from controlplane.fleet.terms import Terms
 from controlplane.fleet.watching import Motion
 from controlplane.fleet.zones import Line, Zone
 from controlplane.settings.domain import BoxQuotas
@@ -65,6 +66,7 @@ class DesiredDeployment:
     signed: bool = True  # not told, since no box would believe it: a signature is what wakes the boxes
     download: Download = downloads.AT_ONCE
     latency_budget_ms: int = 0
+    terms: Terms = terms.AS_EVER
 
 
 @dataclass(frozen=True)
@@ -175,6 +177,7 @@ def _deployment(deployment: Deployment, cameras: list[Camera], fleet: Fleet) -> 
         signed=(spec.model, spec.version) not in fleet.unsigned,
         download=spec.download,
         latency_budget_ms=spec.latency_budget_ms,
+        terms=spec.terms,
     )
 
 

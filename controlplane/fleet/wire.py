@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 
 from google.protobuf.message import DecodeError
 
-from controlplane.fleet import downloads
+from controlplane.fleet import downloads, terms
 from controlplane.fleet.boxes import Answer
 from controlplane.fleet.desired import DesiredCamera, DesiredDeployment, DesiredState
 from controlplane.fleet.downloads import Download
@@ -29,6 +29,7 @@ from controlplane.fleet.reports import (
     TrustReport,
 )
 from controlplane.fleet.sources import scrubbed
+from controlplane.fleet.terms import Terms
 from controlplane.fleet.zones import Point, Zone
 from controlplane.trust.ports import Issued
 from protos import carried, fleet_pb2
@@ -234,6 +235,26 @@ def _deployment_spec(value: DesiredDeployment) -> fleet_pb2.DeploymentSpec:
         silent=not value.events,
         shadow=fleet_pb2.ShadowSpec(digest=value.shadow.digest, share=value.shadow.share) if value.shadow else None,
         download=_download(value.download) if value.download != downloads.AT_ONCE else None,
+        terms=_terms(value.terms) if value.terms != terms.AS_EVER else None,
+    )
+
+
+def _terms(value: Terms) -> fleet_pb2.TermsSpec:
+    costs = value.costs
+    return fleet_pb2.TermsSpec(
+        values=dict(value.values),
+        camera_values=dict(value.camera_values),
+        money_per_day=value.per_day.amount if value.per_day else None,
+        currency=value.per_day.currency if value.per_day else "",
+        watts=value.watts,
+        grams_per_hour=value.grams_per_hour,
+        money_per_gigabyte=costs.gigabyte.amount if costs.gigabyte is not None else None,
+        money_per_cloud_second=costs.cloud_second.amount if costs.cloud_second is not None else None,
+        grams_per_kwh=costs.grams_per_kwh,
+        floor_rate=value.floor_rate,
+        safety=value.safety,
+        stays=value.stays,
+        all_stay=value.all_stay,
     )
 
 
