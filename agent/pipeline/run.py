@@ -16,6 +16,7 @@ from agent.cameras.captured import PassedOver
 from agent.cameras.region import cut
 from agent.inference.errors import NotANumber
 from agent.offload.cost import CostLine
+from agent.offload.terms import Terms
 from agent.pipeline import zones
 from agent.pipeline.answers import LastAnswers
 from agent.pipeline.health import Health
@@ -70,10 +71,15 @@ class LaneSettings:
     jpeg_quality: int
     offload: bool
     classes: frozenset[str] = frozenset()  # labels to keep; empty: all
+    terms: Terms = field(default_factory=Terms)  # what answers are worth and may cost
 
     def chosen(self, boxes: tuple[Box, ...]) -> tuple[Box, ...]:
         """Those that the deployment asks for, wherever they were found."""
         return tuple(box for box in boxes if box.label in self.classes) if self.classes else boxes
+
+    def may_go_up(self, camera: CameraName) -> bool:
+        """Whether a cloud node may see its pictures."""
+        return self.offload and self.terms.may_leave(camera)
 
 
 class LaneRunner:
@@ -274,6 +280,8 @@ class LaneRunner:
             shown = cut(region, frame.geometry.picture_width, frame.geometry.picture_height)
             jpeg = await self._pixels.encode(frame.tap, frame.slot, view)
             now = self._clock.monotonic()
+            if not self.settings.may_go_up(frame.tap.camera):  # asked last, whatever was decided and since changed
+                return Answer(error="its pictures stay on this box")
             if now >= frame.deadline:
                 return Answer(error="encoded too late")
             self._act(self.lane.encoded(job, len(jpeg), now))

@@ -53,6 +53,12 @@ class Terms:
     all_stay: bool = False
 
     @property
+    def currency(self) -> str:
+        """Of all money here."""
+        told = (self.per_day, self.costs.gigabyte, self.costs.cloud_second)
+        return next((money.currency for money in told if money is not None), USD)
+
+    @property
     def cameras(self) -> list[CameraName]:
         """Those that are named, sorted."""
         return sorted({*self.stays, *(name for name, _ in self.camera_values)})
@@ -139,15 +145,13 @@ def _costs(value: object, where: str) -> Costs:
 
 
 def _check_currency(terms: Terms, where: str) -> None:
-    """All money is in one currency, and what boxes assume is in USD. Raises Rejected."""
-    costs = {"data": terms.costs.gigabyte, "cloud": terms.costs.cloud_second}
-    currency = terms.per_day.currency if terms.per_day else next((each.currency for each in costs.values() if each), USD)
-    for name, cost in costs.items():
-        in_which = cost.currency if cost else USD
-        if in_which != currency:
+    """Raises Rejected: a cost is in another currency than the other money."""
+    for name, cost in (("data", terms.costs.gigabyte), ("cloud", terms.costs.cloud_second)):
+        found = cost.currency if cost else USD
+        if found != terms.currency:
             raise Rejected(
-                f"{where}.costs.{name} is in {in_which} and other money here in {currency}; no rate of exchange is "
-                f"known, so write it in {currency} too"
+                f"{where}.costs.{name} is {'' if cost else 'assumed '}in {found} and other money here in "
+                f"{terms.currency}; no rate of exchange is known, so write it in {terms.currency} too"
             )
 
 

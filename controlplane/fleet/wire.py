@@ -245,7 +245,7 @@ def _terms(value: Terms) -> fleet_pb2.TermsSpec:
         values=dict(value.values),
         camera_values=dict(value.camera_values),
         money_per_day=value.per_day.amount if value.per_day else None,
-        currency=value.per_day.currency if value.per_day else "",
+        currency=value.currency,
         watts=value.watts,
         grams_per_hour=value.grams_per_hour,
         money_per_gigabyte=costs.gigabyte.amount if costs.gigabyte is not None else None,
