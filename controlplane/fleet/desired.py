@@ -13,7 +13,7 @@ part of the state: the first counts its changes, the second is about who is look
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -26,6 +26,7 @@ from controlplane.fleet.terms import Terms
 from controlplane.fleet.watching import Motion
 from controlplane.fleet.zones import Line, Zone
 from controlplane.settings.domain import BoxQuotas
+from protos.ids import CameraName
 from protos.manifest import AGENT_MODEL
 
 
@@ -113,7 +114,9 @@ def desired_state(
     deployments = fleet.wanted[node.name]
     return DesiredState(
         cameras=tuple(_camera(camera) for camera in cameras),
-        deployments=tuple(_deployment(item, cameras, fleet) for item in deployments if _digest(item, fleet.releases)),
+        deployments=tuple(
+            _deployment(item, node, cameras, fleet) for item in deployments if _digest(item, fleet.releases)
+        ),
         slow_down_ms=node.spec.slow_down_ms,
         paused=node.spec.paused,
         cloud=tuple(_endpoints(node, deployments, fleet.nodes)),
@@ -159,16 +162,17 @@ def _camera(camera: Camera) -> DesiredCamera:
     )
 
 
-def _deployment(deployment: Deployment, cameras: list[Camera], fleet: Fleet) -> DesiredDeployment:
+def _deployment(deployment: Deployment, node: Node, cameras: list[Camera], fleet: Fleet) -> DesiredDeployment:
     spec = deployment.spec
+    seen = tuple(camera.name for camera in cameras if sees(spec, camera))
     return DesiredDeployment(
         name=deployment.name,
         model=spec.model,
         version=spec.version,
         digest=_digest(deployment, fleet.releases),
-        cameras=tuple(camera.name for camera in cameras if sees(spec, camera)),
+        cameras=seen,
         deadline_ms=spec.deadline_ms,
-        offload=spec.offload,
+        offload=_offload(spec, node, seen),
         min_score=spec.min_score,
         detections_per_second=spec.detections_per_second,
         classes=spec.classes,
@@ -181,6 +185,13 @@ def _deployment(deployment: Deployment, cameras: list[Camera], fleet: Fleet) -> 
     )
 
 
+def _offload(spec: DeploymentSpec, node: Node, cameras: Collection[CameraName]) -> OffloadSpec:
+    """Off where an agent of before 0.2 would send up what stays: it knows no terms, and proves no metadata either."""
+    old = node.report.trust is None
+    kept = spec.terms.all_stay or (old and spec.terms.keep(cameras))
+    return replace(spec.offload, enabled=False) if kept else spec.offload
+
+
 def _shadow(spec: ShadowSpec, fleet: Fleet) -> DesiredShadow | None:
     """None for a release that the registry lost, too: there is nothing to compare with."""
     digest = fleet.releases.get(spec.candidate) if spec.candidate else None
@@ -191,7 +202,7 @@ def _endpoints(node: Node, deployments: Iterable[Deployment], nodes: Iterable[No
     """The cloud nodes that `node` may ask for help, by name."""
     if node.role != EDGE:
         return []
-    helped = [item for item in deployments if item.spec.offload.enabled]
+    helped = [item for item in deployments if item.spec.offload.enabled and not item.spec.terms.all_stay]
     clouds = [
         cloud
         for cloud in nodes

@@ -169,7 +169,7 @@ def _classes(value: object, where: str) -> tuple[str, ...]:
 
 
 def check_labels(spec: DeploymentSpec, labels: Sequence[str]) -> None:
-    """The release can tell what is asked for and what is worth something; `labels` are those it has. Raises Rejected."""
+    """The release can tell what is asked for and has a value; `labels` are those it has. Raises Rejected."""
     worth = tuple(label for label, _ in spec.terms.values)
     for where, wanted in (("classes", spec.classes), ("terms.values", worth)):
         for label in wanted:

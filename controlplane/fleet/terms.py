@@ -1,7 +1,7 @@
 """On which terms boxes decide about the frames of a Deployment: what they are worth, what may be spent on them. Pure.
 
 A limit that is left out is none; one of nothing at all is refused, since it would be a switch in disguise. Money stays
-in the currency it was written in: nothing here knows a rate of exchange, so what things cost has to be told in the same.
+in the currency it was written in: no rate of exchange is known here, so what things cost has to be told in the same.
 What stays on its box stays there whatever it would be worth.
 """
 
@@ -26,6 +26,8 @@ DEFAULT = "default"  # what boxes assume that a thing costs
 USD = "USD"  # what the costs that boxes assume are in
 
 T = TypeVar("T")
+Kept = tuple[tuple[CameraName, ...], bool]  # which cameras, and whether that is all
+_NOTHING: Kept = ((), False)
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,10 @@ class Terms:
         told = (self.per_day, self.costs.gigabyte, self.costs.cloud_second)
         return next((money.currency for money in told if money is not None), USD)
 
+    def keep(self, cameras: Collection[CameraName]) -> bool:
+        """Whether pictures of any of these stay on their box."""
+        return self.all_stay or not set(self.stays).isdisjoint(cameras)
+
     @property
     def cameras(self) -> list[CameraName]:
         """Those that are named, sorted."""
@@ -70,7 +76,7 @@ AS_EVER = Terms()  # all is worth the same, and nothing but the uplink is limite
 def terms_from_spec(value: object, where: str) -> Terms:
     """Raises Rejected."""
     fields = Fields(value, where)
-    stays, all_stay = fields.take("stays", _stays, default=((), False))
+    stays, all_stay = fields.take("stays", _stays, default=_NOTHING)
     found = Terms(
         values=fields.take("values", _values, default=()),
         camera_values=fields.take("cameraValues", _camera_values, default=()),
@@ -171,8 +177,7 @@ def _valued(value: object, where: str, what: str, like: str) -> dict[str, float]
     return {name: number(0, MAX_VALUE)(worth, f"{where}.{name[:63]}") for name, worth in value.items()}
 
 
-def _stays(value: object, where: str) -> tuple[tuple[CameraName, ...], bool]:
-    """Which cameras, and whether that is all."""
+def _stays(value: object, where: str) -> Kept:
     if value == ALL:
         return (), True
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
