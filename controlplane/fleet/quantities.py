@@ -120,9 +120,6 @@ class Money:
     amount: float
     currency: str
 
-    def __bool__(self) -> bool:
-        return self.amount > 0
-
     def text(self, per: str) -> str:
         """As it is written: `2.5 EUR/day`; `money(m.text(per), where, per) == m`."""
         return f"{_plain(self.amount)} {self.currency}/{per}"

@@ -124,7 +124,7 @@ def _limit(read: Callable[[object, str], T]) -> Callable[[object, str], T | None
         if value == NONE:
             return None
         found = read(value, where)
-        if not found:
+        if not (found.amount if isinstance(found, Money) else found):
             raise Rejected(f"{where} must be more than 0; {NONE} sets no limit")
         return found
 

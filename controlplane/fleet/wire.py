@@ -244,7 +244,7 @@ def _terms(value: Terms) -> fleet_pb2.TermsSpec:
     return fleet_pb2.TermsSpec(
         values=dict(value.values),
         camera_values=dict(value.camera_values),
-        money_per_day=value.per_day.amount if value.per_day else None,
+        money_per_day=value.per_day.amount if value.per_day is not None else None,
         currency=value.currency,
         watts=value.watts,
         grams_per_hour=value.grams_per_hour,

@@ -19,6 +19,10 @@ _MAPS = {"termsValues": "values", "termsCameraValues": "cameraValues"}
 LIMITS = {"money": "", "power": "", "carbon": " of CO2"}
 
 
+def _pairs(worth: Mapping[str, float]) -> str:
+    return ", ".join(f"{name}={value:g}" for name, value in worth.items())
+
+
 def fields_of(spec: Document) -> dict[str, Any]:
     """The form's fields; `written(fields_of(t))` says the same as `t`."""
     return {
@@ -65,10 +69,6 @@ def named(spec: Document) -> list[str]:
     found = spec.get("terms") or {}
     stays = found.get("stays") or []
     return sorted({*(found.get("cameraValues") or {}), *(stays if stays != terms.ALL else [])})
-
-
-def _pairs(worth: Mapping[str, float]) -> str:
-    return ", ".join(f"{name}={value:g}" for name, value in worth.items())
 
 
 def _numbers(text: str, key: str) -> dict[str, float]:

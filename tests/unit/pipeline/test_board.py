@@ -12,6 +12,7 @@ from msgspec import structs
 
 from agent.cameras.captured import Captured
 from agent.errors import Unfit
+from agent.offload.terms import Terms
 from agent.pipeline.board import CameraWish
 from agent.pipeline.lane import Action, SendUp
 from agent.pipeline.run import LOOK_SECONDS
@@ -20,7 +21,7 @@ from agent.ports import CloudModel, Warmed
 from agent.types import Box, Finished, Frame, Geometry, ModelInput, Zone
 from agent.update.verify import VerifiedBytes
 from protos.errors import LongshoreError, Rejected, Retryable
-from protos.ids import Digest
+from protos.ids import CameraName, Digest
 from protos.outcomes import IN_TIME, Outcome
 from protos.regions import Region
 from tests.sim.board import BROKEN, CAMERA, HARBOUR, LARGE, SMALL, TAP, World, wish
@@ -358,6 +359,28 @@ async def test_what_a_cloud_node_finds_is_chosen_by_class_too(
     await settle()
     assert [done.outcome for done in still.finished] == [Outcome.OK_CLOUD]
     assert labels(still.finished) == [found]
+
+
+@pytest.mark.parametrize(("stays", "asked"), [({CAMERA}, 0), ({CameraName("berth")}, 1)])
+async def test_a_camera_that_stays_is_never_sent_up_whatever_was_decided(
+    still: World, clock: FakeClock, stays: set[CameraName], asked: int
+) -> None:
+    """The lane decides on the terms of before: as where it errs, or they change while a picture is encoded."""
+    still.board.plan([CameraWish(CAMERA, "synthetic://harbour", 10.0)], [wish(offload=True)])
+    await still.install("1")
+    cloud = Cloud()
+    still.board.offer_cloud(cloud)
+    lane = still.board.lanes()[HARBOUR]
+    lane.here.ready = False  # the box would be too slow
+    lane.agree = lambda terms: None  # type: ignore[method-assign]  # it does not listen
+    kept = wish(offload=True, terms=Terms(stays=frozenset(stays)))
+    still.board.plan([CameraWish(CAMERA, "synthetic://harbour", 10.0)], [kept])
+    still.captures.announce(TAP, clock.monotonic())
+    await settle()
+    clock.tick(1)
+    await settle()
+    assert (len(still.captures.views), len(cloud.asked), still.captures.outstanding) == (1, asked, 0)
+    assert [done.outcome is Outcome.OK_CLOUD for done in still.finished] == [bool(asked)]
 
 
 async def sent_up(still: World, clock: FakeClock, region: Region) -> Finished:
