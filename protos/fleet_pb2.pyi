@@ -361,6 +361,7 @@ class DeploymentReport(_message.Message):
     SHADOW_FIELD_NUMBER: _builtins.int
     COST_FIELD_NUMBER: _builtins.int
     HELD_FIELD_NUMBER: _builtins.int
+    DECISION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     state: _builtins.str
     """update.machine State, e.g. "PULLING" """
@@ -386,6 +387,10 @@ class DeploymentReport(_message.Message):
     def cost(self) -> Global___CallCost:
         """of the variant that answers; absent: none does"""
 
+    @_builtins.property
+    def decision(self) -> Global___DecisionReport:
+        """absent: no frame comes"""
+
     def __init__(
         self,
         *,
@@ -401,14 +406,118 @@ class DeploymentReport(_message.Message):
         shadow: Global___ShadowReport | None = ...,
         cost: Global___CallCost | None = ...,
         held: _builtins.bool = ...,
+        decision: Global___DecisionReport | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "shadow", b"shadow"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "decision", b"decision", "shadow", b"shadow"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_digest", b"active_digest", "bytes_done", b"bytes_done", "bytes_total", b"bytes_total", "cost", b"cost", "held", b"held", "message", b"message", "name", b"name", "refused_digests", b"refused_digests", "shadow", b"shadow", "state", b"state", "target_digest", b"target_digest", "variant", b"variant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_digest", b"active_digest", "bytes_done", b"bytes_done", "bytes_total", b"bytes_total", "cost", b"cost", "decision", b"decision", "held", b"held", "message", b"message", "name", b"name", "refused_digests", b"refused_digests", "shadow", b"shadow", "state", b"state", "target_digest", b"target_digest", "variant", b"variant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeploymentReport: _TypeAlias = DeploymentReport  # noqa: Y015
+
+@_typing.final
+class DecisionReport(_message.Message):
+    """How the box decides about its frames now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class PricesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    FRAMES_FIELD_NUMBER: _builtins.int
+    LOCAL_FIELD_NUMBER: _builtins.int
+    SMALL_FIELD_NUMBER: _builtins.int
+    CLOUD_FIELD_NUMBER: _builtins.int
+    HEDGE_FIELD_NUMBER: _builtins.int
+    SHED_FIELD_NUMBER: _builtins.int
+    LOAD_FIELD_NUMBER: _builtins.int
+    BITS_PER_SECOND_FIELD_NUMBER: _builtins.int
+    RTT_SECONDS_FIELD_NUMBER: _builtins.int
+    BITS_LEFT_FIELD_NUMBER: _builtins.int
+    MONEY_LEFT_FIELD_NUMBER: _builtins.int
+    PRICES_FIELD_NUMBER: _builtins.int
+    RUNG_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    frames: _builtins.int
+    """the last ones: the shares below are of these, and add up to 1"""
+    local: _builtins.float
+    """run on the box"""
+    small: _builtins.float
+    """by a smaller size of the model"""
+    cloud: _builtins.float
+    """sent up"""
+    hedge: _builtins.float
+    """both"""
+    shed: _builtins.float
+    """given up"""
+    load: _builtins.float
+    """inference that arrives a second, of what the box can do; above 1 it cannot do all"""
+    bits_per_second: _builtins.float
+    """that the link to the cloud is thought to carry; 0, and rtt_seconds too: no cloud"""
+    rtt_seconds: _builtins.float
+    """without transfer and inference"""
+    bits_left: _builtins.float
+    """that may be sent now, of the uplink budget of a minute; absent: nothing may ever"""
+    money_left: _builtins.float
+    """of the last 24 hours, in the currency of the terms; absent: no limit"""
+    rung: _builtins.str
+    """of the ladder: agent.offload.ladder Rung"""
+    why: _builtins.str
+    """one sentence"""
+    @_builtins.property
+    def prices(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """in values of a frame: "bits" of a Mbit sent, "usd", "joules", "grams" of as much as it takes"""
+
+    def __init__(
+        self,
+        *,
+        frames: _builtins.int = ...,
+        local: _builtins.float = ...,
+        small: _builtins.float = ...,
+        cloud: _builtins.float = ...,
+        hedge: _builtins.float = ...,
+        shed: _builtins.float = ...,
+        load: _builtins.float = ...,
+        bits_per_second: _builtins.float = ...,
+        rtt_seconds: _builtins.float = ...,
+        bits_left: _builtins.float | None = ...,
+        money_left: _builtins.float | None = ...,
+        prices: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        rung: _builtins.str = ...,
+        why: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_bits_left", b"_bits_left", "_money_left", b"_money_left", "bits_left", b"bits_left", "money_left", b"money_left"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_bits_left", b"_bits_left", "_money_left", b"_money_left", "bits_left", b"bits_left", "bits_per_second", b"bits_per_second", "cloud", b"cloud", "frames", b"frames", "hedge", b"hedge", "load", b"load", "local", b"local", "money_left", b"money_left", "prices", b"prices", "rtt_seconds", b"rtt_seconds", "rung", b"rung", "shed", b"shed", "small", b"small", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__bits_left: _TypeAlias = _typing.Literal["bits_left"]  # noqa: Y015
+    _WhichOneofArgType__bits_left: _TypeAlias = _typing.Literal["_bits_left", b"_bits_left"]  # noqa: Y015
+    _WhichOneofReturnType__money_left: _TypeAlias = _typing.Literal["money_left"]  # noqa: Y015
+    _WhichOneofArgType__money_left: _TypeAlias = _typing.Literal["_money_left", b"_money_left"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__bits_left) -> _WhichOneofReturnType__bits_left | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__money_left) -> _WhichOneofReturnType__money_left | None: ...
+
+Global___DecisionReport: _TypeAlias = DecisionReport  # noqa: Y015
 
 @_typing.final
 class CallCost(_message.Message):

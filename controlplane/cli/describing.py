@@ -77,6 +77,14 @@ def _value(key: str, value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
+def _decision(name: str, told: Document) -> list[str]:
+    routes = [f"{100 * told['routes'][route]:.0f} %" for route in _ROUTES]
+    carries = told["linkBitsPerSecond"]
+    link = f"{carries / 1e6:.1f} Mbit/s, {1000 * told['linkSeconds']:.0f} ms" if carries else kinds.NONE
+    price = f"{told['prices']['bits']:.2f}/Mbit" if "bits" in told["prices"] else kinds.NONE
+    return [name, told["rung"] or kinds.NONE, *routes, f"{100 * told['load']:.0f} %", link, price, told["why"]]
+
+
 def _cost(told: Document | None) -> str:
     """t(n) = a·n + b, as the box has learned it."""
     if told is None:
@@ -103,6 +111,7 @@ class _Table:
     row: Callable[[Document, datetime], list[str]]
 
 
+_ROUTES = ("local", "small", "cloud", "hedge", "shed")
 _FIGURES = ("accepted", "stored", "dropped", "waiting", "unaccounted")
 _CAMERAS = _Table(
     "Cameras",
@@ -140,6 +149,12 @@ _TABLES = (
             *(item["name"], item["state"], _short(item["activeDigest"]), item.get("variant") or kinds.NONE),
             *(_cost(item.get("cost")), _short(item["targetDigest"]), item["message"]),
         ],
+    ),
+    _Table(
+        "Deciding, last frames",
+        ("DEPLOYMENT", "RUNG", *(route.upper() for route in _ROUTES), "LOAD", "LINK", "PRICE", "WHY"),
+        "status.deployments",
+        lambda item, _: _decision(item["name"], item["decision"]) if item.get("decision") else [],
     ),
     _CAMERAS,
     _Table(

@@ -85,6 +85,31 @@ class CostStatus(Answer):
     call_seconds: float
 
 
+class Routes(Answer):
+    """Shares of frames by where they went; they add up to 1."""
+
+    local: float
+    small: float = Field(description="run on the box by a smaller size of the model")
+    cloud: float
+    hedge: float = Field(description="sent up, and run on the box too")
+    shed: float = Field(description="given up")
+
+
+class DecisionStatus(Answer):
+    """How a box decides about frames now."""
+
+    frames: int = Field(description="the last ones, which the routes are of")
+    routes: Routes
+    load: float = Field(description="inference that arrives, of what the box can do; above 1 it cannot do all")
+    link_bits_per_second: int = Field(description="that the link to the cloud is thought to carry; 0: no cloud helps")
+    link_seconds: float = Field(description="there and back, without transfer and inference")
+    bits_left: int | None = Field(description="that may be sent now, of the uplink budget of a minute; null: none is")
+    money_left: float | None = Field(description="of spec.terms.money, within 24 hours; null: no limit")
+    prices: dict[str, float] = Field(description="of a unit of each budget, in values of a frame")
+    rung: str = Field(description="of the ladder: gpu, other, cpu, cloud, lower_rate")
+    why: str
+
+
 class NodeDeployment(Answer):
     name: str
     state: str
@@ -96,6 +121,7 @@ class NodeDeployment(Answer):
     variant: str
     cost: CostStatus | None = Field(description="of the variant that answers; null: none does")
     shadow: ShadowStatus | None
+    decision: DecisionStatus | None = Field(description="null: no frame comes, or an agent of before 0.2")
     message: str
 
 

@@ -19,8 +19,10 @@ from controlplane.fleet.desired import DesiredCamera, DesiredDeployment, Desired
 from controlplane.fleet.downloads import Download
 from controlplane.fleet.looking import LogLine, Picture, Snapshot, SnapshotWish
 from controlplane.fleet.reports import (
+    ROUTES,
     CallCost,
     CameraReport,
+    DecisionReport,
     DeploymentReport,
     Inventory,
     Problem,
@@ -110,6 +112,7 @@ def _deployment(message: fleet_pb2.DeploymentReport) -> DeploymentReport:
         shadow=_shadow(message.shadow) if message.HasField("shadow") else None,
         cost=_cost(message.cost) if message.HasField("cost") else None,
         held=message.held,
+        decision=_decision(message.decision) if message.HasField("decision") else None,
     )
 
 
@@ -124,6 +127,21 @@ def _trust(message: fleet_pb2.TrustReport) -> TrustReport:
 
 def _cost(message: fleet_pb2.CallCost) -> CallCost:
     return CallCost(_number(message.frame_seconds), _number(message.call_seconds))
+
+
+def _decision(message: fleet_pb2.DecisionReport) -> DecisionReport:
+    return DecisionReport(
+        frames=_count(message.frames),
+        **{route: _number(getattr(message, route)) for route in ROUTES},
+        load=_number(message.load),
+        bits_per_second=_number(message.bits_per_second),
+        rtt_seconds=_number(message.rtt_seconds),
+        bits_left=_number(message.bits_left) if message.HasField("bits_left") else None,
+        money_left=_number(message.money_left) if message.HasField("money_left") else None,
+        prices={_text(name, _NAME): _number(message.prices[name]) for name in _some(sorted(message.prices))},
+        rung=_text(message.rung, _NAME),
+        why=_text(message.why),
+    )
 
 
 def _shadow(message: fleet_pb2.ShadowReport) -> ShadowReport:
