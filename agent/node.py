@@ -49,6 +49,7 @@ from agent.link.beats import Beats
 from agent.link.leave import Leave
 from agent.link.loop import Handlers, SyncLoop
 from agent.looking import Looking
+from agent.pipeline import standing
 from agent.pipeline.board import Board
 from agent.pipeline.table import BoardTable
 from agent.ports import Grant
@@ -291,7 +292,9 @@ class Node:
         tallies = {name: each.tally for name, each in self.board.shadows.items()}
         shadows = report.shadow_reports(self._shadows, tallies, self.board.shadow_trouble)
         problems, costs, proven = self._problems(), self.board.costs, self._trust.proven()
-        return report.request(self._box, start, deployments, cameras, problems, shadows, costs, proven)
+        now, lanes = self._clock.monotonic(), self.board.lanes()
+        standings = {name: standing.of(lanes[name], now) for name in self.board.answering}
+        return report.request(self._box, start, deployments, cameras, problems, shadows, costs, proven, standings)
 
     def _problems(self) -> list[Problem]:
         found = [

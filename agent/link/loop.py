@@ -67,7 +67,7 @@ class SyncLoop:
         self._kept = b""  # what of it outlasts a power cut, for comparing
         self._desired = fleet_pb2.DesiredState()
         self._obstacle: Problem | None = None
-        self._watched_until = 0.0  # unix seconds of this box's clock
+        self._watched_until = 0.0  # monotonic
         self.connected = False  # the last Sync was answered
         self._ahead: float | None = None  # seconds to add to this box's monotonic clock to get the control plane's
 
@@ -143,7 +143,7 @@ class SyncLoop:
             await self._sync(report)
 
     def _passable(self, now: float, report: fleet_pb2.SyncRequest) -> bool:
-        if self._clock.unix() < self._watched_until:  # what moves is looked at
+        if now < self._watched_until:  # what moves is looked at
             return False
         quiet = silence.longest(report, self._desired.quiet_sync_seconds)
         if not (self.connected and self._schedule.passable(now, quiet)):
@@ -193,7 +193,7 @@ class SyncLoop:
         self._watch(desired.watch_until_unix_ms / 1000 - self.clock_offset)
 
     def _watch(self, until: float) -> None:
-        self._watched_until = until
+        self._watched_until = self._clock.monotonic() + until - self._clock.unix()
         self._handlers.watch(until)
 
     def _keep(self, content: bytes, desired: fleet_pb2.DesiredState) -> None:

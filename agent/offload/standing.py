@@ -18,7 +18,7 @@ WINDOW_SECONDS = 10.0  # of frames, at most
 FULL = 1.0  # load above which the box cannot do all
 SOME = 0.01  # share of frames that is worth a word
 LITTLE_LEFT = 0.1  # of the uplink budget of a minute
-_UP = {Route.CLOUD, "cascade"}  # the second with an answer of the box in hand
+_UP = {Route.CLOUD, Route.CASCADE}  # the second with an answer of the box in hand
 _GIVEN_UP = {Outcome.SHED, Outcome.SUPERSEDED, Outcome.EXPIRED}
 
 
@@ -67,7 +67,7 @@ def _route(account: Account, largest: str) -> str:
         return "cloud"
     if account.chosen == Route.HEDGE:
         return "hedge"
-    return "small" if account.size != largest else "local"
+    return "local" if account.size in ("", largest) else "small"  # "": it waits, or there is one size
 
 
 def why(found: Routes, load: float, link: Link | None, bits_left: float | None, minute_bits: float) -> str:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from controlplane.shape import moment_or_never
 from protos.errors import Rejected
 
-
 ROUTES = ("local", "small", "cloud", "hedge", "shed")  # that a frame can take, as a DecisionReport counts them
 
 

@@ -20,7 +20,7 @@ from controlplane.fleet.desired import (
 )
 from controlplane.fleet.downloads import Download, Window
 from controlplane.fleet.quantities import Money
-from controlplane.fleet.reports import CallCost, ShadowReport
+from controlplane.fleet.reports import CallCost, DecisionReport, ShadowReport
 from controlplane.fleet.specs import OffloadSpec
 from controlplane.fleet.terms import Costs, Terms
 from controlplane.fleet.watching import Motion
@@ -213,6 +213,16 @@ def test_how_a_shadow_compares_is_kept_and_most_boxes_have_none() -> None:
     assert kept == [ShadowReport("sha256:bb", "cannot ", 97, 3, 2, 0.0, 0.0), None]
     assert kept[0]
     assert (kept[0].answered, kept[0].agreed_share, ShadowReport("sha256:bb").agreed_share) == (100, 0.97, 0.0)
+
+
+def test_how_a_box_decides_is_kept_within_bounds_and_an_older_agent_tells_nothing_of_it() -> None:
+    decision = fleet_pb2.DecisionReport(
+        frames=50, cloud=0.4, load=math.inf, bits_left=9e6, prices={"bits": 0.5, "x\0": math.nan}, why="it is\nslow"
+    )
+    told = [fleet_pb2.DeploymentReport(name="watch", decision=decision), fleet_pb2.DeploymentReport(name="other")]
+    kept = [each.decision for each in wire.report(fleet_pb2.SyncRequest(deployments=told)).deployments]
+    prices = {"bits": 0.5, "x ": 0.0}
+    assert kept == [DecisionReport(50, cloud=0.4, bits_left=9e6, prices=prices, why="it is slow"), None]
 
 
 def test_what_a_call_costs_is_kept_and_an_older_agent_tells_nothing_of_it() -> None:

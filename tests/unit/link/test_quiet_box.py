@@ -113,6 +113,14 @@ async def test_with_cameras_it_tells_figures_once_a_minute(box: QuietBox) -> Non
     assert await box.calls(600) in range(7, 13)
 
 
+async def test_while_somebody_looks_it_calls_in_at_each_interval_and_then_no_more(box: QuietBox) -> None:
+    box.link.desired.watch_until_unix_ms = int((box.clock.unix() + 10 * INTERVAL) * 1000)
+    box.hint(2)
+    assert await box.calls(9 * INTERVAL) >= 7
+    await box.clock.advance(2 * INTERVAL)
+    assert await box.calls(3_600) == 0
+
+
 async def test_leave_that_ran_out_is_asked_for_by_whoever_needs_it(box: QuietBox) -> None:
     box.leave.give(Grant("https://files", "old", "https://metadata", 1, seconds=900.0))
     assert await box.calls(899) == 0
