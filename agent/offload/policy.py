@@ -67,9 +67,9 @@ class Way(msgspec.Struct, frozen=True):
     price: float  # in units of a frame's value
 
 
-def chance(slack: float, need: float) -> float:
-    """P that what needs `need` seconds, give or take, is there within `slack`."""
-    exponent = (slack - need) / (SPREAD * need + GRAIN)
+def chance(slack: float, need: float, bias: float = 0.0) -> float:
+    """P that what needs `need` seconds, give or take, is there within `slack`. `bias`: in its log odds, as learned."""
+    exponent = (slack - need) / (SPREAD * need + GRAIN) + bias
     if exponent > 40.0:
         return 1.0
     return 0.0 if exponent < -40.0 else 1.0 / (1.0 + math.exp(-exponent))

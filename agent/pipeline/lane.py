@@ -399,7 +399,8 @@ class Lane:
         if not self.parts.cascade:
             return []
         value = self.terms.worth(job.frame.tap.camera, {box.label for box in answer.boxes})
-        way, score = self.there.better(job, now, value, lambda metric: self.cascade.gain(job.confidence, metric))
+        trusted = 1.0 - self.cascade.gain(job.confidence, 1.0)  # to be right
+        way, score = self.there.better(job, now, value, trusted)
         job.account.scores["cascade"] = score
         if way is None:
             return []
@@ -454,7 +455,6 @@ class Lane:
         self.here.drop(job)
         if job.local is Leg.WAITING:
             job.local = Leg.OVER
-        self.there.judge(job, now, ok=False)
         return [*self._end(job, ending.unanswered(job), now), *self._clean(job)]
 
     def _end(self, job: Job, outcome: Outcome, now: float, answer: Answer | None = None) -> list[Action]:
