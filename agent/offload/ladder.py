@@ -2,7 +2,7 @@
 
 Rules that hold here:
 
-- It tells, and decides nothing: engines are loaded by the stand, frames go up by the policy, rates are the controller's.
+- It tells, and decides nothing: engines are loaded by the stand, frames go up by the policy, rates are set by `rates`.
   What each of them does is a fact here; the lowest rung that a fact puts the deployment on is the one shown.
 - Down at the first look at which a fact says so; up when what is better held for five seconds, or a box whose engine
   dies once a second would be shown as well.

@@ -61,7 +61,8 @@ def test_it_goes_up_when_what_is_better_held_and_not_before() -> None:
     assert ladder.wake_at == NOW + 1 + HOLD_SECONDS
     assert not ladder.look(well, NOW + 5.9)
     assert ladder.look(well, NOW + 6)
-    assert (ladder.rung, ladder.wake_at) == (Rung.GPU, None)
+    assert ladder.rung is Rung.GPU
+    assert ladder.wake_at is None
 
 
 def test_an_engine_that_dies_again_and_again_is_shown_as_down() -> None:
