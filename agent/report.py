@@ -149,6 +149,7 @@ def _decision(standing: Standing) -> fleet_pb2.DecisionReport:
         money_left=standing.money_left,
         prices=standing.prices,
         rung=standing.rung,
+        rung_why=standing.rung_why,
         why=standing.why,
     )
 

@@ -455,6 +455,7 @@ class DecisionReport(_message.Message):
     MONEY_LEFT_FIELD_NUMBER: _builtins.int
     PRICES_FIELD_NUMBER: _builtins.int
     RUNG_FIELD_NUMBER: _builtins.int
+    RUNG_WHY_FIELD_NUMBER: _builtins.int
     WHY_FIELD_NUMBER: _builtins.int
     frames: _builtins.int
     """the last ones: the shares below are of these, and add up to 1"""
@@ -480,8 +481,10 @@ class DecisionReport(_message.Message):
     """of the last 24 hours, in the currency of the terms; absent: no limit"""
     rung: _builtins.str
     """of the ladder: agent.offload.ladder Rung"""
-    why: _builtins.str
+    rung_why: _builtins.str
     """one sentence"""
+    why: _builtins.str
+    """frames go where they go: one sentence"""
     @_builtins.property
     def prices(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """in values of a frame: "bits" of a Mbit sent, "usd", "joules", "grams" of as much as it takes"""
@@ -502,11 +505,12 @@ class DecisionReport(_message.Message):
         money_left: _builtins.float | None = ...,
         prices: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         rung: _builtins.str = ...,
+        rung_why: _builtins.str = ...,
         why: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_bits_left", b"_bits_left", "_money_left", b"_money_left", "bits_left", b"bits_left", "money_left", b"money_left"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_bits_left", b"_bits_left", "_money_left", b"_money_left", "bits_left", b"bits_left", "bits_per_second", b"bits_per_second", "cloud", b"cloud", "frames", b"frames", "hedge", b"hedge", "load", b"load", "local", b"local", "money_left", b"money_left", "prices", b"prices", "rtt_seconds", b"rtt_seconds", "rung", b"rung", "shed", b"shed", "small", b"small", "why", b"why"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_bits_left", b"_bits_left", "_money_left", b"_money_left", "bits_left", b"bits_left", "bits_per_second", b"bits_per_second", "cloud", b"cloud", "frames", b"frames", "hedge", b"hedge", "load", b"load", "local", b"local", "money_left", b"money_left", "prices", b"prices", "rtt_seconds", b"rtt_seconds", "rung", b"rung", "rung_why", b"rung_why", "shed", b"shed", "small", b"small", "why", b"why"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__bits_left: _TypeAlias = _typing.Literal["bits_left"]  # noqa: Y015
     _WhichOneofArgType__bits_left: _TypeAlias = _typing.Literal["_bits_left", b"_bits_left"]  # noqa: Y015

@@ -50,6 +50,7 @@ class Standing(msgspec.Struct, frozen=True):
     money_left: float | None = None  # within a day, in the operator's currency; None: no limit
     prices: Mapping[str, float] = {}  # msgspec gives each its own
     rung: str = ""
+    rung_why: str = ""
     why: str = ""
 
 

@@ -130,6 +130,7 @@ def _decision(report: DecisionReport | None) -> Document | None:
         "moneyLeft": None if report.money_left is None else round(report.money_left, 6),
         "prices": {name: round(price, 4) for name, price in report.prices.items()},
         "rung": report.rung,
+        "rungWhy": sources.scrubbed(report.rung_why),
         "why": sources.scrubbed(report.why),
     }
 

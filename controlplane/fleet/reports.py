@@ -74,6 +74,7 @@ class DecisionReport:
     money_left: float | None = None  # None: no limit
     prices: dict[str, float] = field(default_factory=dict)  # of a unit of each budget, in values of a frame
     rung: str = ""
+    rung_why: str = ""
     why: str = ""
 
 

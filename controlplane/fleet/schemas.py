@@ -106,8 +106,9 @@ class DecisionStatus(Answer):
     bits_left: int | None = Field(description="that may be sent now, of the uplink budget of a minute; null: none is")
     money_left: float | None = Field(description="of spec.terms.money, within 24 hours; null: no limit")
     prices: dict[str, float] = Field(description="of a unit of each budget, in values of a frame")
-    rung: str = Field(description="of the ladder: gpu, other, cpu, cloud, lower_rate")
-    why: str
+    rung: str = Field(description="of the ladder: gpu, other, cpu, cloud, lower_rate, nothing")
+    rung_why: str
+    why: str = Field(description="frames go where they go")
 
 
 class NodeDeployment(Answer):

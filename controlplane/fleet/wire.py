@@ -140,6 +140,7 @@ def _decision(message: fleet_pb2.DecisionReport) -> DecisionReport:
         money_left=_number(message.money_left) if message.HasField("money_left") else None,
         prices={_text(name, _NAME): _number(message.prices[name]) for name in _some(sorted(message.prices))},
         rung=_text(message.rung, _NAME),
+        rung_why=_text(message.rung_why),
         why=_text(message.why),
     )
 

@@ -22,11 +22,12 @@ _RUNGS = {
     "gpu": "on its GPU",
     "other": "on another provider than was wanted",
     "cpu": "on its CPU",
-    "cloud": "with the cloud's help",
+    "cloud": "the cloud answers",
     "lower_rate": "at a lower rate",
+    "nothing": "nothing answers",
 }
 _PRICES = {"bits": "Mbit", "usd": "money", "joules": "power", "grams": "carbon"}
-_BAD = {"lower_rate": "bad", "cloud": "attention", "other": "attention"}
+_IS = {"nothing": "bad", "lower_rate": "attention", "cloud": "attention", "other": "attention", "": "none"}
 _NOTHING: Document = {
     "frames": 0,
     "routes": {},
@@ -34,6 +35,7 @@ _NOTHING: Document = {
     "linkBitsPerSecond": 0,
     "prices": {},
     "rung": "",
+    "rungWhy": "",
     "why": "",
 }
 
@@ -63,7 +65,8 @@ def _values(told: Document, spec: Mapping[str, Any]) -> dict[str, Value]:
         **{route: _percent(told, route) for route, *_ in ROUTES},
         "why": told["why"],
         "rung": _RUNGS.get(told["rung"], "–"),
-        "is": _BAD.get(told["rung"], "ok" if told["rung"] else "none"),
+        "rungWhy": told["rungWhy"],
+        "is": _IS.get(told["rung"], "ok"),
         "load": f"{100 * told['load']:.0f} %" if told["frames"] else "–",
         "loadIs": "bad" if told["load"] > 1 else "ok",
         "link": f"{figures.bit_rate(carries)}, {1000 * told['linkSeconds']:.0f} ms" if carries else "no cloud",

@@ -19,7 +19,7 @@ UPDATES = [Report(name, State.IDLE, "", "", "", (), 0, 0) for name in (WATCH, OT
 
 def test_how_a_box_decides_is_told_whole() -> None:
     routes = Routes(8, local=0.25, small=0.125, cloud=0.25, hedge=0.125, shed=0.25)
-    found = Standing(routes, 1.5, Link(3e6, 0.04), 9e6, 1.5, {"bits": 0.5}, "cloud", "the box is slow")
+    found = Standing(routes, 1.5, Link(3e6, 0.04), 9e6, 1.5, {"bits": 0.5}, "cloud", "no engine", "the box is slow")
     told, without = report.request(BOX, "epoch", UPDATES, {}, [], standings={WATCH: found}).deployments
     assert not without.HasField("decision")
     assert told.decision == fleet_pb2.DecisionReport(
@@ -36,6 +36,7 @@ def test_how_a_box_decides_is_told_whole() -> None:
         money_left=1.5,
         prices={"bits": 0.5},
         rung="cloud",
+        rung_why="no engine",
         why="the box is slow",
     )
 

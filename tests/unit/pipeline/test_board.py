@@ -361,6 +361,19 @@ async def test_what_a_cloud_node_finds_is_chosen_by_class_too(
     assert labels(still.finished) == [found]
 
 
+async def test_a_board_says_on_which_rung_each_deployment_stands(still: World, clock: FakeClock) -> None:
+    still.board.plan([CameraWish(CAMERA, "synthetic://harbour", 10.0)], [wish(offload=True)])
+    await still.install("1")
+    assert still.board.look(clock.monotonic())
+    assert not still.board.look(clock.monotonic()), "as before"
+    told = still.board.standings(clock.monotonic())[HARBOUR]
+    assert (told.rung, told.rung_why) == ("cpu", "It runs on cpu, as was asked for.")
+    await still.engines[-1].close()
+    still.board.offer_cloud(Cloud())
+    assert still.board.look(clock.monotonic())
+    assert still.board.standings(clock.monotonic())[HARBOUR].rung == "cloud"
+
+
 @pytest.mark.parametrize(("stays", "asked"), [({CAMERA}, 0), ({CameraName("berth")}, 1)])
 async def test_a_camera_that_stays_is_never_sent_up_whatever_was_decided(
     still: World, clock: FakeClock, stays: set[CameraName], asked: int

@@ -51,15 +51,16 @@ def test_a_box_shows_how_it_decides_about_the_frames_of_each_deployment(harbour:
     terms = {"money": "2.50 EUR/day", "costs": {"data": "0.1 EUR/GB", "cloud": "0.0002 EUR/s"}}
     harbour.services.fleet.apply_deployment("harbour-watch", {"spec": {**watch, "terms": terms}})
     harbour.decisions["north-quay"] = DecisionReport(
-        50, 0.5, 0.1, 0.3, 0.05, 0.05, 1.6, 3e6, 0.04, 9e6, 1.25, {"bits": 0.25, "usd": 0.5}, "cloud", "it is slow"
-    )
+        50, 0.5, 0.1, 0.3, 0.05, 0.05, 1.6, 3e6, 0.04, 9e6, 1.25, {"bits": 0.25, "usd": 0.5}, "cloud",
+        "No engine runs.", "it is slow",
+    )  # fmt: skip
     harbour.report()
     view = node(harbour)
     assert view.facts["decides"] == ["harbour-watch"]
     found = {key.removeprefix("decides.harbour-watch."): value for key, value in view.values.items()}
     shares = [["ok_local", 50], ["stale_track", 10], ["ok_cloud", 30], ["ok_hedge", 5], ["shed", 5]]
     assert (found["bar"], found["cloud"], found["why"]) == (shares, "30", "it is slow")
-    assert (found["rung"], found["is"]) == ("with the cloud's help", "attention")
+    assert (found["rung"], found["is"], found["rungWhy"]) == ("the cloud answers", "attention", "No engine runs.")
     assert (found["load"], found["loadIs"], found["link"]) == ("160 %", "bad", "3.0 Mbit/s, 40 ms")
     assert (found["prices"], found["left"]) == ("Mbit 0.25 · money 0.50", "9.0 Mbit this minute · 1.25 EUR today")
 
