@@ -75,11 +75,11 @@ def why(found: Routes, load: float, link: Link | None, bits_left: float | None, 
     """What moves the frames, in one sentence. `minute_bits`: that the uplink budget gives in a minute."""
     if not found.frames:
         return "no frame comes"
-    said = f"the box is asked for {load:.0%} of what it can infer"
+    said = f"the box is asked for {100 * load:.0f} % of what it can infer"
     went = {"is sent to the cloud": found.cloud + found.hedge, "is answered by a smaller size": found.small}
-    parts = [f"{share:.0%} {words}" for words, share in went.items() if share >= SOME]
+    parts = [f"{100 * share:.0f} % {words}" for words, share in went.items() if share >= SOME]
     if found.shed >= SOME:
-        parts.append(f"{found.shed:.0%} is given up since {_no_help(load, link, bits_left, minute_bits)}")
+        parts.append(f"{100 * found.shed:.0f} % is given up since {_no_help(load, link, bits_left, minute_bits)}")
     if not parts:
         return f"{said}, and answers all itself" if load <= FULL else f"{said}; it answers all the same"
     return f"{said}: {' and '.join(parts)}"

@@ -63,7 +63,7 @@ def _values(told: Document, spec: Mapping[str, Any]) -> dict[str, Value]:
     return {
         "bar": [[outcome, round(share, 2)] for outcome, share in shares if share],
         **{route: _percent(told, route) for route, *_ in ROUTES},
-        "why": told["why"],
+        "why": told["why"][:1].upper() + told["why"][1:],
         "rung": _RUNGS.get(told["rung"], "–"),
         "rungWhy": told["rungWhy"],
         "is": _IS.get(told["rung"], "ok"),
@@ -95,5 +95,5 @@ def _left(told: Document, spec: Mapping[str, Any]) -> str:
 
 
 def _currency(spec: Mapping[str, Any]) -> str:
-    written = str(spec.get("terms", {}).get("money", ""))
-    return written.partition("/")[0].rpartition(" ")[2] or terms.USD
+    amount, _, _ = str(spec.get("terms", {}).get("money", "")).rpartition("/")
+    return amount.rpartition(" ")[2] or terms.USD

@@ -59,7 +59,7 @@ def test_a_box_shows_how_it_decides_about_the_frames_of_each_deployment(harbour:
     assert view.facts["decides"] == ["harbour-watch"]
     found = {key.removeprefix("decides.harbour-watch."): value for key, value in view.values.items()}
     shares = [["ok_local", 50], ["stale_track", 10], ["ok_cloud", 30], ["ok_hedge", 5], ["shed", 5]]
-    assert (found["bar"], found["cloud"], found["why"]) == (shares, "30", "it is slow")
+    assert (found["bar"], found["cloud"], found["why"]) == (shares, "30", "It is slow")
     assert (found["rung"], found["is"], found["rungWhy"]) == ("the cloud answers", "attention", "No engine runs.")
     assert (found["load"], found["loadIs"], found["link"]) == ("160 %", "bad", "3.0 Mbit/s, 40 ms")
     assert (found["prices"], found["left"]) == ("Mbit 0.25 · money 0.50", "9.0 Mbit this minute · 1.25 EUR today")
