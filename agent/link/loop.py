@@ -27,6 +27,7 @@ from protos.errors import Fatal, Rejected, Retryable
 log = logging.getLogger(__name__)
 
 KEY = "desired"
+WATCHED_SECONDS = 5.0  # between two Syncs while somebody looks
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,8 @@ class SyncLoop:
             self._schedule.refused(self._clock.monotonic())
         else:
             self._told = report
-            self._schedule.succeeded(self._clock.monotonic(), self._desired.sync_interval_seconds)
+            now, interval = self._clock.monotonic(), float(self._desired.sync_interval_seconds)
+            self._schedule.succeeded(now, min(interval, WATCHED_SECONDS) if now < self._watched_until else interval)
 
     def _take(self, reply: SyncReply) -> None:
         desired = _parsed(reply.desired)
@@ -193,7 +195,12 @@ class SyncLoop:
         self._watch(desired.watch_until_unix_ms / 1000 - self.clock_offset)
 
     def _watch(self, until: float) -> None:
-        self._watched_until = self._clock.monotonic() + until - self._clock.unix()
+        """Who begins to look sees at once what is."""
+        now, before = self._clock.monotonic(), self._watched_until
+        self._watched_until = now + until - self._clock.unix()
+        if before <= now < self._watched_until:
+            self._schedule.changed(now)
+            self._woken.set()
         self._handlers.watch(until)
 
     def _keep(self, content: bytes, desired: fleet_pb2.DesiredState) -> None:
