@@ -84,6 +84,8 @@ from protos.ids import CameraName, DeploymentName, Digest
 
 log = logging.getLogger(__name__)
 
+LOOK_SECONDS = 0.5  # between looks at how far deployments have come down
+
 
 @dataclass(frozen=True)
 class Disk:
@@ -165,6 +167,7 @@ class Node:
         self._tasks.eternal("report", self._reporter.run())
         self._tasks.eternal("send", self._sender.run())
         self._tasks.eternal("sync", self._sync.run())
+        self._tasks.eternal("ladder", self._look())
         self._tasks.eternal("beats", self._beats.run())
         self._tasks.eternal("carried", self._uptake.run())
         self._tasks.eternal("renew", self._renewal.run())
@@ -246,6 +249,13 @@ class Node:
         self._agent_update.offer(wished.agent)
         self._wished.set()
 
+    async def _look(self) -> None:
+        """Tell soon that a deployment has come down its ladder, or up."""
+        while True:
+            await self._clock.sleep(LOOK_SECONDS)
+            if self.board.look(self._clock.monotonic()):
+                self._sync.changed()
+
     async def _apply(self) -> None:
         while True:
             await self._wished.wait()
@@ -293,7 +303,8 @@ class Node:
         tallies = {name: each.tally for name, each in self.board.shadows.items()}
         shadows = report.shadow_reports(self._shadows, tallies, self.board.shadow_trouble)
         problems, costs, proven = self._problems(), self.board.costs, self._trust.proven()
-        return report.request(self._box, start, deployments, cameras, problems, shadows, costs, proven)
+        standings = self.board.standings(self._clock.monotonic())
+        return report.request(self._box, start, deployments, cameras, problems, shadows, costs, proven, standings)
 
     def _problems(self) -> list[Problem]:
         found = [

@@ -20,7 +20,9 @@ from agent.cameras.captured import Captured, PassedOver
 from agent.config import AgentConfig
 from agent.offload.breaker import Breaker
 from agent.offload.cost import CostLine
+from agent.offload.standing import Standing
 from agent.offload.terms import Terms
+from agent.pipeline import standing
 from agent.pipeline.health import unfit_on_trial, unfit_when_warmed
 from agent.pipeline.lane import Lane
 from agent.pipeline.run import ONE_SIZE, LaneRunner, LaneSettings, Pixels
@@ -312,6 +314,15 @@ class Board:
     def costs(self) -> dict[DeploymentName, CostLine]:
         """What a call costs, of each deployment that a release answers."""
         return {name: stand.runner.lane.local for name, stand in self._stands.items() if stand.current is not None}
+
+    def look(self, now: float) -> bool:
+        """Whether a deployment is on another rung of its ladder now, monotonic."""
+        wanted = self._config.provider
+        moved = [each.ladder.look(each.facts(wanted), now) for each in self._stands.values()]  # each is looked at
+        return any(moved)
+
+    def standings(self, now: float) -> dict[DeploymentName, Standing]:
+        return {name: standing.of(each.runner.lane, each.ladder, now) for name, each in self._stands.items()}
 
     @property
     def not_a_number(self) -> dict[DeploymentName, int]:

@@ -19,6 +19,7 @@ from agent.offload import policy
 from agent.offload.breaker import Breaker
 from agent.offload.budget import Booking, SlidingBudget
 from agent.offload.explain import Score
+from agent.offload.ledger import Ledger
 from agent.offload.link import Link
 from agent.offload.policy import Parts, Way
 from agent.offload.prices import Cost, Prices, sent_up
@@ -47,6 +48,7 @@ class CloudSide:
         self.link = Link()
         self.budget = SlidingBudget(terms.uplink_bits_per_second)
         self.prices = Prices(terms)
+        self.money = Ledger()
         self._encode = FIRST_ENCODE_SECONDS
         self._service = FIRST_SERVICE_SECONDS
         self._larger = 1.0  # times the bytes of the profile
@@ -200,6 +202,7 @@ class CloudSide:
 
     def _pay(self, cost: Cost, now: float) -> None:
         self.prices.spent(cost, now)
+        self.money.paid(cost.usd, now)
         self._ways_at = float("-inf")
 
     def judge(self, job: Job, now: float, *, ok: bool) -> None:

@@ -82,6 +82,10 @@ class LaneSettings:
         """Those that the deployment asks for, wherever they were found."""
         return tuple(box for box in boxes if box.label in self.classes) if self.classes else boxes
 
+    def may_go_up(self, camera: CameraName) -> bool:
+        """Whether a cloud node may see its pictures."""
+        return self.offload and self.terms.may_leave(camera)
+
 
 class LaneRunner:
     """One deployment's lane at work."""
@@ -282,6 +286,8 @@ class LaneRunner:
             shown = cut(wanted.region, frame.geometry.picture_width, frame.geometry.picture_height)
             jpeg = await self._pixels.encode(frame.tap, frame.slot, view)
             now = self._clock.monotonic()
+            if not self.settings.may_go_up(frame.tap.camera):  # asked last, whatever was decided and since changed
+                return Answer(error="its pictures stay on this box")
             if now >= frame.deadline:
                 return Answer(error="encoded too late")
             self._act(self.lane.encoded(wanted.job, len(jpeg), now))

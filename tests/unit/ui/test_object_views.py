@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from controlplane.fleet import specs
+from controlplane.fleet import specs, terms
 from controlplane.fleet.selection import Selected
 from controlplane.insights.domain import Lost
 from controlplane.registry.difference import Side, difference
@@ -155,6 +155,20 @@ def test_the_form_of_a_deployment_writes_the_same_spec_again(harbour: SimControl
     assert harbour.services.fleet.apply_deployment(DEPLOYMENT, written).change == "unchanged"
 
 
+TERMS_SAID = {"Worth", "Limits of a box", "Stays on its box", "Least rate", "Safety"}
+WHOLE_TERMS: dict[str, object] = {
+    "values": {"boat": 5, "container": 0.5},
+    "cameraValues": {"gate": 2},
+    "money": "2.50 EUR/day",
+    "power": "15 W",
+    "carbon": "200 g/h",
+    "costs": {"data": "0.5 EUR/GB", "cloud": "0.0002 EUR/s", "grid": "380 g/kWh"},
+    "floorRate": 0.5,
+    "safety": True,
+    "stays": ["berth", "crane"],
+}
+
+
 def test_the_form_loses_no_field_whatever_it_holds(harbour: SimControlPlane) -> None:
     """Each field as nobody has it by default, with cloud help off: the form writes the whole spec."""
     fleet = harbour.services.fleet
@@ -171,7 +185,10 @@ def test_the_form_loses_no_field_whatever_it_holds(harbour: SimControlPlane) -> 
         "events": False,
         "shadow": {"release": "harbour@1.0.0", "share": 0.25},
         "download": {"rate": "2Mbit/s", "window": "22:00-05:00 Europe/Berlin", "jitter": "10m"},
+        "terms": WHOLE_TERMS,
     }
+    standard = terms.terms_to_spec(terms.AS_EVER)
+    assert all(WHOLE_TERMS[key] != value for key, value in standard.items()), "a term is not tried here"
     assert set(whole) == set(specs.deployment_document(specs.deployment_spec(whole))), "a field is not tried here"
     stored = fleet.apply_deployment(DEPLOYMENT, {"spec": whole}).document
     written = deployments.document(deployments.fields_of(stored))
@@ -193,6 +210,37 @@ def test_a_page_says_when_and_how_fast_boxes_fetch(harbour: SimControlPlane, rul
     assert dict(deployments.deployment(item, [], [])["facts"])["Download"] == said
 
 
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({}, {}),
+        ({"values": {"boat": 5}, "cameraValues": {"gate": 2}}, {"Worth": "boat=5, gate=2"}),
+        ({"power": "15 W", "carbon": "200 g/h"}, {"Limits of a box": "15 W, 200 g/h of CO2"}),
+        ({"stays": "all"}, {"Stays on its box": "every camera"}),
+        ({"floorRate": 0, "safety": True}, {"Least rate": "0 frames/s a camera", "Safety": "prices do not apply"}),
+    ],
+)
+def test_a_page_says_the_terms_that_somebody_set(
+    harbour: SimControlPlane, told: dict[str, object], said: dict[str, str]
+) -> None:
+    spec = {**harbour.services.fleet.get_deployment(DEPLOYMENT)["spec"], "terms": told}
+    item = harbour.services.fleet.apply_deployment(DEPLOYMENT, {"spec": spec}).document
+    facts = dict(deployments.deployment(item, [], [])["facts"])
+    assert {name: facts[name] for name in facts if name in said or name in TERMS_SAID} == said
+
+
+def test_all_that_stay_are_all_in_the_form_too() -> None:
+    form = {**deployments.DEFAULTS, "name": "d", "model": "m", "version": "1"}
+    assert "terms" not in deployments.document(form)["spec"]
+    assert deployments.document({**form, "termsStays": "all"})["spec"]["terms"] == {"stays": "all"}
+
+
+def test_a_camera_that_only_the_terms_know_is_told_before_anything_is_applied(harbour: SimControlPlane) -> None:
+    spec = {**harbour.services.fleet.get_deployment(DEPLOYMENT)["spec"], "terms": {"stays": ["gaet", "berth"]}}
+    shown = deployments.preview(harbour.services.fleet.preview_deployment("new", {"spec": spec}), spec)
+    assert shown["warnings"] == ["The terms name gaet, which is no camera here: check the name."]
+
+
 def test_the_yaml_of_a_form_is_what_apply_takes() -> None:
     form = {**deployments.DEFAULTS, "name": "d", "model": "m", "version": "1.10", "nodeSelector": "site in (a,b),gpu"}
     read = yaml.safe_load(deployments.as_yaml(deployments.document(form)))
@@ -203,7 +251,13 @@ def test_the_yaml_of_a_form_is_what_apply_takes() -> None:
 
 @pytest.mark.parametrize(
     ("field", "text", "why"),
-    [("nodeSelector", "site=a b", "spec.nodeSelector"), ("minScore", "high", "spec.minScore must be a number")],
+    [
+        ("nodeSelector", "site=a b", "spec.nodeSelector"),
+        ("minScore", "high", "spec.minScore must be a number"),
+        ("termsValues", "boat", r"spec.terms.values must read NAME=NUMBER"),
+        ("termsCameraValues", "gate=much", "spec.terms.cameraValues.gate must be a number, not 'much'"),
+        ("termsFloorRate", "often", "spec.terms.floorRate must be a number"),
+    ],
 )
 def test_what_is_wrong_in_a_form_names_its_field(field: str, text: str, why: str) -> None:
     with pytest.raises(Rejected, match=why):
