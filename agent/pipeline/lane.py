@@ -29,7 +29,7 @@ from agent.offload.breaker import Breaker
 from agent.offload.calibration import Calibration
 from agent.offload.cascade import Cascade
 from agent.offload.cost import CostLine
-from agent.offload.explain import KEPT, Account, Score
+from agent.offload.explain import KEPT, Account, Draw, Score
 from agent.offload.policy import ALL_PARTS, HELD_SECONDS, PROBE_SECONDS, Parts, Route, Way
 from agent.offload.prices import run_here
 from agent.offload.profile import PRIOR, Profile
@@ -221,13 +221,17 @@ class Lane:
         if older is not None and not older.in_cloud:
             return self._one_of_two(older, job, local, now)
         margin = cloud.score - local.score - policy.MARGIN * job.value
-        if end <= job.frame.deadline and way is not None:
-            taken, job.account.propensity = policy.goes(margin, job.value, self._rng if self.profile.measured else None)
-            if taken:
-                return self._send_up(job, way, now, Route.CLOUD)
+        if end <= job.frame.deadline and way is not None and self._goes(job, margin, job.value):
+            return self._send_up(job, way, now, Route.CLOUD)
         probe = self.there.probe(job, now) if self.profile.measured or end > job.frame.deadline else None
         sent = self._send_up(job, probe, now, Route.HEDGE) if probe is not None else []
         return sent if job.local is Leg.WAITING else [*sent, *self._wait(job, now)]
+
+    def _goes(self, job: Job, ahead: float, value: float, *, again: bool = False) -> bool:
+        """Up, being better by so much? Accounted for."""
+        taken, propensity = policy.goes(ahead, value, self._rng if self.profile.measured else None)
+        job.account.draws.append(Draw(again, ahead, propensity if taken else 1.0 - propensity, taken))
+        return taken
 
     def _local(self, job: Job, end: float, metric: float, now: float) -> Score:
         price = self.there.prices.price(run_here(self.here.each, self.terms)) if self.parts.prices else 0.0
@@ -383,6 +387,7 @@ class Lane:
         job.heard = answer
         given = answer.confidence
         job.confidence = self.calibration.confidence(answer.boxes) if given is None else given
+        job.account.features["confidence"] = job.confidence
         if now <= job.frame.deadline:
             self._in_time_at = now
         in_time = now < job.frame.deadline - HELD_SECONDS
@@ -403,8 +408,7 @@ class Lane:
         job.account.scores["cascade"] = score
         if way is None:
             return []
-        taken, job.account.propensity = policy.goes(score.score, value, self._rng)
-        if not taken:
+        if not self._goes(job, score.score, value, again=True):
             return []
         job.held = True
         return self._send_up(job, way, now, Route.CASCADE)

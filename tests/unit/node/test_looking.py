@@ -358,7 +358,7 @@ async def test_a_stream_that_stands_still_keeps_few_snapshots(world: World) -> N
         world.link.wished = [SnapshotWish(number=number, camera="quay", quality=80)]
         await world.clock.advance(2)
     assert len(world.painter.snapped) > 40
-    assert len(world.looking._snapshots) == 16
+    assert len(world.looking._answers) == 16
 
 
 async def test_a_control_plane_without_wishes_is_asked_seldom(world: World) -> None:
