@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from agent.offload import reasons
 from agent.offload.decisions import Decision
 from agent.pipeline.accounts import Accounts
 from protos import fleet_pb2
@@ -59,7 +60,7 @@ def _account(made: Decision) -> fleet_pb2.FrameAccount:
                 on_time=each.on_time,
                 price=each.price,
                 score=each.score,
-                why_not=each.why_not,
+                why_not=reasons.why_not(made, action),
             )
             for action, each in made.scores.items()
         ],
@@ -72,4 +73,5 @@ def _account(made: Decision) -> fleet_pb2.FrameAccount:
         latency_ms=made.latency * 1000,
         ran_on=made.ran_on,
         uplink_bytes=made.uplink_bytes,
+        why=reasons.sentence(made),
     )

@@ -1558,6 +1558,7 @@ class FrameAccount(_message.Message):
     LATENCY_MS_FIELD_NUMBER: _builtins.int
     RAN_ON_FIELD_NUMBER: _builtins.int
     UPLINK_BYTES_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
     deployment: _builtins.str
     seq: _builtins.int
     captured_unix_ms: _builtins.int
@@ -1575,6 +1576,8 @@ class FrameAccount(_message.Message):
     ran_on: _builtins.str
     """"local" or a cloud node's name"""
     uplink_bytes: _builtins.int
+    why: _builtins.str
+    """in one sentence"""
     @_builtins.property
     def scores(self) -> _containers.RepeatedCompositeFieldContainer[Global___ActionScore]:
         """of what was weighed"""
@@ -1599,10 +1602,11 @@ class FrameAccount(_message.Message):
         latency_ms: _builtins.float = ...,
         ran_on: _builtins.str = ...,
         uplink_bytes: _builtins.int = ...,
+        why: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["captured_unix_ms", b"captured_unix_ms", "chosen", b"chosen", "deployment", b"deployment", "features", b"features", "latency_ms", b"latency_ms", "outcome", b"outcome", "propensity", b"propensity", "ran_on", b"ran_on", "scores", b"scores", "seq", b"seq", "size", b"size", "uplink_bytes", b"uplink_bytes", "why_size", b"why_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["captured_unix_ms", b"captured_unix_ms", "chosen", b"chosen", "deployment", b"deployment", "features", b"features", "latency_ms", b"latency_ms", "outcome", b"outcome", "propensity", b"propensity", "ran_on", b"ran_on", "scores", b"scores", "seq", b"seq", "size", b"size", "uplink_bytes", b"uplink_bytes", "why", b"why", "why_size", b"why_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1628,7 +1632,7 @@ class ActionScore(_message.Message):
     score: _builtins.float
     """worth, less price"""
     why_not: _builtins.str
-    """where it was not chosen or could not be"""
+    """in a few words; "" of what was chosen"""
     def __init__(
         self,
         *,
