@@ -1,4 +1,4 @@
-"""`longshore explain`: the fields of a kind, as the control plane in use knows them; and why a frame went where it went."""
+"""`longshore explain`: the fields of a kind, as the control plane in use knows them; why a frame went where it went."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from protos.errors import Rejected, Retryable
 
 EXAMPLES = """Say what a kind, or one of its fields, means: type, default, bounds. Or why a frame went where it went.
 
-A frame is NODE/CAMERA#NUMBER; its number is in events (frameSeq) and detections. Without one it is the newest that ended.
-A box remembers its last frames, some thousands.
+A frame is NODE/CAMERA#NUMBER; its number is in events (frameSeq) and detections. Without one it is the newest that
+ended. A box remembers its last frames, two thousand for each deployment.
 
 \b
 Examples:
