@@ -32,6 +32,7 @@ class Draw(msgspec.Struct, frozen=True):
 
     again: bool  # with an answer of the box in hand; else at the frame's arrival
     ahead: float  # by how much going up was better, in units of score
+    price: float  # that this counted for going up, beyond that of staying
     likely: float  # probability of going up, given the features
     went: bool
 

@@ -221,16 +221,18 @@ class Lane:
         if older is not None and not older.in_cloud:
             return self._one_of_two(older, job, local, now)
         margin = cloud.score - local.score - policy.MARGIN * job.value
-        if end <= job.frame.deadline and way is not None and self._goes(job, margin, job.value):
+        if end <= job.frame.deadline and way is not None and self._goes(job, margin, cloud.price - local.price):
             return self._send_up(job, way, now, Route.CLOUD)
         probe = self.there.probe(job, now) if self.profile.measured or end > job.frame.deadline else None
         sent = self._send_up(job, probe, now, Route.HEDGE) if probe is not None else []
         return sent if job.local is Leg.WAITING else [*sent, *self._wait(job, now)]
 
-    def _goes(self, job: Job, ahead: float, value: float, *, again: bool = False) -> bool:
-        """Up, being better by so much? Accounted for."""
-        taken, propensity = policy.goes(ahead, value, self._rng if self.profile.measured else None)
-        job.account.draws.append(Draw(again, ahead, propensity if taken else 1.0 - propensity, taken))
+    def _goes(self, job: Job, ahead: float, price: float, again: float | None = None) -> bool:
+        """Up, being better by `ahead`, at a price so much higher? `again`: its value, with an answer in hand."""
+        rng = self._rng if self.profile.measured else None
+        taken, propensity = policy.goes(ahead, job.value if again is None else again, rng)
+        likely = propensity if taken else 1.0 - propensity
+        job.account.draws.append(Draw(again is not None, ahead, price, likely, taken))
         return taken
 
     def _local(self, job: Job, end: float, metric: float, now: float) -> Score:
@@ -409,7 +411,7 @@ class Lane:
         job.account.scores["cascade"] = score
         if way is None:
             return []
-        if not self._goes(job, score.score, value, again=True):
+        if not self._goes(job, score.score, score.price, value):
             return []
         job.held = True
         return self._send_up(job, way, now, Route.CASCADE)
