@@ -25,10 +25,9 @@ def answer(
 
 
 def _no_deployment(name: str, kept: Mapping[DeploymentName, Accounts]) -> str:
-    here = f"here are {', '.join(sorted(kept))}" if kept else "here is none"
-    return (
-        f"no deployment {name} runs on this box; {here}" if name else "no deployment runs on this box, so none decides"
-    )
+    if not kept:
+        return "no deployment runs on this box, so nothing is decided here"
+    return f"no deployment {name} runs on this box; these do: {', '.join(sorted(kept))}"
 
 
 def _failure(camera: CameraName, seq: int, asked: Mapping[DeploymentName, Accounts], unix: float) -> str:

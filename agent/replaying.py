@@ -19,6 +19,10 @@ WORDS = {
     False: "at its arrival: the box, or up",
     True: "with an answer of the box in hand: tell it, or ask the cloud too",
 }
+UNTRIED = (
+    "nothing was left to chance, so the log tells of no other way; the policy tries other ways with a release that was "
+    "evaluated (longshore package --evaluate), where two are nearly as good"
+)
 SHORT = 100  # choices left to chance: with fewer, intervals say too little
 
 
@@ -70,7 +74,7 @@ def _choices(made: Sequence[Decision], factors: Sequence[float]) -> list[Choice]
 
 def _text(name: str, made: Sequence[Decision], factors: Sequence[float]) -> Iterator[str]:
     shares = {each.sampled for each in made}
-    share = f", {min(shares):.2%} of all" if len(shares) == 1 else ""
+    share = f", {100 * min(shares):g} % of all" if len(shares) == 1 else ""
     first, last = (_moment(moment(each.captured for each in made)) for moment in (min, max))
     yield f"{name}: {len(made)} decisions{share}, {first} to {last}"
     yield ""
@@ -81,7 +85,9 @@ def _text(name: str, made: Sequence[Decision], factors: Sequence[float]) -> Iter
         yield f"{WORDS[choice.again]}; {choice.choices} choices, {choice.by_chance} of them left to chance"
         titles = ("POLICY", "TOLD", "AS MANY AS", "WORTH", "AGAINST THE LOG", "UNBIASED", "SENT AGAINST THE LOG")
         yield from _table(titles, [_other(other) for other in choice.others])
-        if choice.by_chance < SHORT:
+        if not choice.by_chance:
+            yield UNTRIED
+        elif choice.by_chance < SHORT:
             yield f"fewer than {SHORT} choices left to chance say little of other policies"
 
 

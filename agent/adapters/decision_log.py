@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
 import logging
 import os
 import random
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 from agent.offload.decisions import Decision, written
@@ -35,8 +35,16 @@ MOST_WAITING = 1000  # decisions; at a hundred a second and all of them kept, tw
 class DecisionLog:
     """Not thread-safe: decisions are offered on the event loop."""
 
-    def __init__(self, folder: Path, share: float, most_bytes: int, rng: random.Random | None = None) -> None:
-        """`share` of decisions is kept, from 0 to 1, in `most_bytes` at most."""
+    def __init__(
+        self,
+        folder: Path,
+        share: float,
+        most_bytes: int,
+        rng: random.Random | None = None,
+        write: Callable[[int, bytes], int] = os.write,
+    ) -> None:
+        """`share` of decisions is kept, from 0 to 1, in `most_bytes` at most. `write`: as `os.write`."""
+        self._write = write
         self.share = share if most_bytes else 0.0
         self.kept = 0  # lines written since the start
         self.lost = 0  # that should have been
@@ -97,27 +105,28 @@ class DecisionLog:
         """As many as the newest file has room for. Raises OSError: none of them."""
         path = self._folder / NEWEST
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "rb+", buffering=0) as out:
-            size = out.seek(0, os.SEEK_END)
+        try:
+            size = os.fstat(descriptor).st_size
             content = b"\n" if size and os.pread(descriptor, 1, size - 1) != b"\n" else b""
             count = 0
             while count < len(lines) and size + len(content) + len(lines[count]) <= self._half:
                 content += lines[count]
                 count += 1
             if count:
-                _write(out, content, size)
+                self._put(descriptor, content, size)
+        finally:
+            os.close(descriptor)
         if not count:
             path.replace(self._folder / OLDER)
         self.kept += count
         del lines[:count]
 
-
-def _write(out: io.RawIOBase, content: bytes, size: int) -> None:
-    """All of it, or none: a disk that fills up half way is given back what it took."""
-    try:
-        while content:
-            content = content[out.write(content) or 0 :]
-    except OSError:
-        with contextlib.suppress(OSError):
-            out.truncate(size)
-        raise
+    def _put(self, descriptor: int, content: bytes, size: int) -> None:
+        """All of it, or none: a disk that fills up half way is given back what it took."""
+        try:
+            while content:
+                content = content[self._write(descriptor, content) :]
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(descriptor, size)
+            raise

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from agent.offload.decisions import Decision
 from agent.offload.explain import Score
-from agent.offload.policy import MARGIN, Route
+from agent.offload.policy import LIKELY, MARGIN, Route
 
 CERTAIN = 0.9995  # a probability that is as good as 1
 
@@ -36,11 +36,12 @@ def why_not(made: Decision, other: str) -> str:
         return ""
     if score.why_not:
         return score.why_not
-    best = made.scores.get(chosen)
+    best = made.scores.get(Route.LOCAL if chosen == Route.CASCADE else chosen)  # what a second answer adds is no whole
     if best is not None and score.score <= best.score:
         return f"worth {best.score - score.score:.3f} less" if best.score > score.score else "worth no more"
     if other == Route.LOCAL:
-        return "it would have been late, or made another so"
+        late = score.on_time <= LIKELY
+        return f"{score.on_time:.0%} likely in time" if late else "it would have been late, or made another so"
     if other in (Route.CLOUD, Route.CASCADE):
         return f"not better by {_margin(made):.3f}, which going up must be"
     return "another way was open"
@@ -66,9 +67,7 @@ def _reasons(made: Decision) -> list[str]:
         if other in made.scores and (reason := why_not(made, other))
     ]
     if made.propensity < CERTAIN:
-        found.append(
-            f"two ways were nearly as good, so chance had a say: {made.propensity:.0%} of such frames go this way"
-        )
+        found.append(f"as two ways were nearly as good, by chance: {made.propensity:.0%} of such frames go this way")
     return found
 
 

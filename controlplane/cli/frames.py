@@ -47,6 +47,10 @@ def _lines(head: str, account: Document, *, colour: bool) -> Iterator[str]:
     yield output.one_line(account["why"])
     if account["size"] or account["whySize"]:
         yield output.one_line(_size(account))
+    if account["features"]:
+        yield output.one_line(
+            "It met " + ", ".join(f"{name} {value:.4g}" for name, value in account["features"].items())
+        )
 
 
 def _row(score: Document) -> list[str]:
