@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from agent.cameras.captured import PassedOver
@@ -191,7 +192,7 @@ class LaneRunner:
         self._set_timer()
 
     def _account(self, finished: Finished) -> None:
-        made = self.accounts.ended(finished, lambda account: accounts.right(self.lane, finished, account))
+        made = self.accounts.ended(finished, partial(accounts.right, self.lane, finished))
         if made is not None:
             self._decided(made)
 

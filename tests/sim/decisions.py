@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 from agent.offload.decisions import Decision
 from agent.offload.explain import Draw, Score
@@ -65,8 +66,8 @@ def lived(seconds: float, seed: int = 7) -> Iterator[Decision]:
     box.lane = accounted  # type: ignore[assignment]
     rng = random.Random(seed)
     box.cloud = lambda _: 0.03 + 0.05 * rng.random()
-    for finished in box.run(seconds):
-        if made := kept.ended(_answered(finished), lambda account: accounts.right(real, finished, account)):
+    for finished in map(_answered, box.run(seconds)):
+        if made := kept.ended(finished, partial(accounts.right, real, finished)):
             yield made
 
 

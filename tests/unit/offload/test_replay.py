@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from agent.main import cli
 from agent.offload import replay
 from agent.offload.decisions import Decision, written
+from agent.offload.explain import Draw
 from agent.replaying import replayed
 from protos.errors import Rejected
 from protos.ids import DeploymentName
@@ -91,8 +92,6 @@ def test_in_json_a_number_that_nobody_knows_is_null(tmp_path: Path) -> None:
 
 
 def test_where_nothing_was_left_to_chance_that_is_said(tmp_path: Path) -> None:
-    from agent.offload.explain import Draw
-
     certain = decided(draws=[Draw(again=False, ahead=0.3, price=0.0, likely=1.0, went=True)])
     assert "nothing was left to chance" in replayed(logged(tmp_path, [certain]), "", (), as_json=False)
 
