@@ -51,6 +51,11 @@ class Account(msgspec.Struct):
     why_size: str = ""  # and why in no larger one
     outcome: Outcome | None = None
 
+    @property
+    def propensity(self) -> float:
+        """Probability of what was chosen, given the features."""
+        return propensity(self.draws)
+
 
 def propensity(draws: Iterable[Draw]) -> float:
     """Probability of what was chosen by these, given the features."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from agent.offload.decisions import Decision, decision
 from agent.offload.explain import Account
 from agent.pipeline.lane import Lane
-from agent.types import Finished, Frame
+from agent.types import Finished
 from protos.ids import CameraName
 
 MOST = 2048  # frames of a deployment; about a kilobyte each
@@ -52,16 +52,12 @@ class Accounts:
         return next((made for made in self._ended.values() if made.camera == camera), None)
 
 
-def features(lane: Lane, frame: Frame, now: float) -> dict[str, float]:
-    """What a frame meets on its arrival, in base units: beside its scores, what these were made from."""
+def budgets(lane: Lane, account: Account, now: float) -> dict[str, float]:
+    """What a frame meets beside what its scores say: bits that may go up in this minute, and what each budget costs."""
     there = lane.there
     return {
-        "value": lane.terms.worth(frame.tap.camera),
-        "slack_seconds": frame.deadline - now,
-        "planned_seconds": lane.here.planned,
-        "waiting_frames": lane.waiting,
-        "cloud_frames": lane.in_cloud,
-        "uplink_left_bits": there.budget.left(now),
+        "value": lane.terms.worth(account.camera),
+        "uplink_left": there.budget.left(now),
         **{f"price_{name}": price for name, price in there.prices.shown().items()},
     }
 

@@ -141,10 +141,9 @@ class LaneRunner:
 
     def arrive(self, frame: Frame) -> None:
         now = self._clock.monotonic()
-        met = accounts.features(self.lane, frame, now)
         actions = self.lane.arrive(frame, now)
         account = self.lane.accounts[-1]
-        account.features.update(met)
+        account.features.update(accounts.budgets(self.lane, account, now))
         self.accounts.begun(account)
         self._act(actions)
 

@@ -44,16 +44,15 @@ class Accounted:
 
     def __init__(self, lane: Lane, kept: Accounts) -> None:
         self._lane, self._kept = lane, kept
-        self.decisions: list[Decision] = []
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._lane, name)
 
     def arrive(self, frame: Frame, now: float) -> list[Action]:
-        met = accounts.features(self._lane, frame, now)
         actions = self._lane.arrive(frame, now)
-        self._lane.accounts[-1].features.update(met)
-        self._kept.begun(self._lane.accounts[-1])
+        account = self._lane.accounts[-1]
+        account.features.update(accounts.budgets(self._lane, account, now))
+        self._kept.begun(account)
         return actions
 
 

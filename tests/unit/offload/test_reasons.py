@@ -63,12 +63,8 @@ def test_a_frame_has_one_sentence(made: Decision, sentence: str) -> None:
 
 
 def test_a_frame_of_which_nothing_was_decided_says_so() -> None:
-    assert reasons.sentence(Decision(*_nothing())) == "It was given up before anything was decided."
-
-
-def _nothing() -> tuple[object, ...]:
-    made = decided()
-    return made.deployment, made.camera, 1, 0.0, Outcome.SHED, ""
+    made = decided(chosen="", outcome=Outcome.SHED, draws=[], scores={})
+    assert reasons.sentence(made) == "It was given up before anything was decided."
 
 
 def test_every_way_that_a_frame_can_go_has_its_words() -> None:

@@ -18,7 +18,7 @@ from agent.types import Finished, Tap
 from protos.ids import CameraName, digest_of
 from protos.outcomes import Outcome
 from tests.sim.board import CAMERA, HARBOUR, World, wish
-from tests.sim.lane import frame, lane
+from tests.sim.lane import lane
 
 GATE = CameraName("gate")
 
@@ -76,15 +76,13 @@ def test_an_answer_is_as_right_as_is_known_of_who_gave_it() -> None:
     assert accounts.right(real, finished(1, where="cloud-1"), account) == PRIOR.cloud
 
 
-def test_features_are_what_a_frame_meets() -> None:
+def test_what_the_budgets_cost_is_kept_beside_what_was_weighed() -> None:
     real = lane()
-    real.arrive(frame(1, 10.0), 10.0)
-    real.arrive(frame(2, 10.0, camera=1), 10.0)
-    met = accounts.features(real, frame(3, 10.0, camera=2), 10.05)
-    assert met["slack_seconds"] == pytest.approx(0.2)
-    assert (met["waiting_frames"], met["value"]) == (1.0, 1.0)
-    assert met["uplink_left_bits"] > 0
-    assert met["price_bits"] >= 0
+    real.agree(replace(real.terms, camera_values={CAMERA: 3.0}, watts=10.0))
+    met = accounts.budgets(real, Account(CAMERA, 1, 10.0), 10.0)
+    assert met["value"] == 3.0
+    assert met["uplink_left"] > 0
+    assert (met["price_bits"], met["price_joules"]) == (0.0, 0.0)
 
 
 @pytest.fixture
@@ -108,4 +106,4 @@ async def test_every_frame_of_a_board_has_an_account_and_is_told_once(world: Wor
     assert newest is told[-1]
     assert newest.chosen == "local"
     assert set(newest.scores) >= {"local", "cloud"}
-    assert newest.features["slack_seconds"] > 0
+    assert newest.features["uplink_left"] > 0 < newest.features["slack"]
