@@ -29,6 +29,7 @@ _AMOUNTS = (
     *("threads", "confirm_seconds", "trial_seconds", "outbox_bytes"),
     *("site_cache_bytes", "site_cache_bits_per_second"),
     *("backfill_records_per_second", "backfill_bytes_per_second"),
+    *("decision_log", "decision_log_bytes"),
 )
 WILDCARDS = ("", "0.0.0.0", "[::]")  # noqa: S104 - recognised, not bound; as `dialled` spells them
 
@@ -59,6 +60,8 @@ class AgentConfig:
     site_cache_bytes: int = 4 << 30  # of disk, for files that it keeps for others, at most
     site_cache_bits_per_second: float = 0.0  # of what it fetches for others; 0: no bound
     site_cache: str = ""  # http://ADDRESS:PORT of the box on this site that is asked before the control plane
+    decision_log: float = 0.01  # share of decisions, of where a frame goes, that a log on disk keeps; 0: none
+    decision_log_bytes: int = 16 << 20  # of disk for it, at most: some 20 000 decisions
     log_level: str = "INFO"
     berth: str = ""  # where this agent runs (agent.berths); told by the launcher, "" where none started it
 
@@ -129,6 +132,8 @@ def _check_numbers(config: AgentConfig) -> None:
         value = getattr(config, name)
         if not 0 <= value < math.inf:
             raise Rejected(f"{PREFIX}{name.upper()} must be 0 or more, not {value}")
+    if config.decision_log > 1:
+        raise Rejected(f"{PREFIX}DECISION_LOG must be a share from 0 to 1, not {config.decision_log}")
 
 
 def _check_site(config: AgentConfig) -> None:

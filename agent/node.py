@@ -16,13 +16,14 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from agent import logs, report
+from agent import explaining, logs, report
 from agent.adapters import notify
 from agent.adapters.berths_disk import DiskBerths
 from agent.adapters.blob_https import HttpsBlobs, pinned
 from agent.adapters.carried_folder import CarriedFolder
 from agent.adapters.clock import SystemClock
 from agent.adapters.compiled_store import CompiledStore
+from agent.adapters.decision_log import FOLDER, DecisionLog
 from agent.adapters.enroll_https import HttpsLateDoor
 from agent.adapters.fleet_grpc import GrpcFleetLink
 from agent.adapters.identity_dir import IdentityDirectory
@@ -79,7 +80,7 @@ from agent.update.steps import Ports
 from agent.version import VERSION
 from agent.wires import BrokerWire, CloudWire
 from agent.workers.sandboxes import Sandboxes
-from protos.fleet_pb2 import DesiredState, SyncRequest
+from protos.fleet_pb2 import DesiredState, FrameAccounts, SnapshotWish, SyncRequest
 from protos.ids import CameraName, DeploymentName, Digest
 
 log = logging.getLogger(__name__)
@@ -121,11 +122,13 @@ class Node:
         self._sandboxes = Sandboxes()
         self._compiler = self._new_compiler()
         self.captures = self._new_captures()
-        self.board = Board(config, self._clock, self.captures, self._new_engine, self._finished, self._new_shadow)
+        self._decisions = DecisionLog(config.state_dir / FOLDER, config.decision_log, config.decision_log_bytes)
+        made = self._new_engine, self._finished, self._new_shadow
+        self.board = Board(config, self._clock, self.captures, *made, self._decisions.offer)
         self._link = GrpcFleetLink(lambda: self._identity)
         self._reporter = Reporter(disk.outbox, self.metrics, self._clock, config.state_dir, self._tell)
         self._sender = Sender(disk.outbox, self._clock, random.random, config.sending)
-        self._looking = Looking(self._clock, self.captures, self._idle_cameras, self._drawn)
+        self._looking = Looking(self._clock, self.captures, self._idle_cameras, self._drawn, self._account)
         self._trust = self._new_trust()
         self._caching = Caching(config, HttpsBlobs(self._leave.now, self._pinned), self._clock)
         ports = self._ports = self._update_ports()
@@ -175,6 +178,7 @@ class Node:
         self._tasks.eternal("agent update", self._agent_update.run())
         self._tasks.eternal("look", self._looking.serve(self._link))
         self._tasks.eternal("snapshots", self._looking.answer(self._link))
+        self._tasks.eternal("decision log", self._decisions.run(self._clock))
         self._tasks.eternal("signs of life", self._notifier.live(self._clock))
         self._notifier.tell(notify.READY)
 
@@ -214,6 +218,7 @@ class Node:
     async def _flush(self) -> None:
         """What was counted goes out if it can: the sender still runs."""
         self._reporter.flush()
+        await self._decisions.flush()
         await self._disk.outbox.settle()
         await self._clock.sleep(0.3)
 
@@ -329,6 +334,7 @@ class Node:
         self.metrics.outbox(self._disk.outbox.summary(), self._sender.counts, now_ms)
         self.metrics.silence(self._sender.silent_seconds)
         self._caching.measure(self.metrics)
+        self.metrics.decisions(self._decisions.kept, self._decisions.lost)
         wanted = {wish.name for wish in self._desired.deployments}
         cameras = {wish.name for wish in self._desired.cameras}
         lines = {(wish.name, line.name) for wish in self._desired.cameras for line in wish.lines}
@@ -359,6 +365,9 @@ class Node:
         """What is drawn into its picture; a line is a zone without breadth."""
         marks = self._desired.marks.get(camera)
         return (*marks.zones, *(Zone(line.name, line.points) for line in marks.lines)) if marks else ()
+
+    def _account(self, wish: SnapshotWish) -> FrameAccounts:
+        return explaining.answer(wish, self.board.accounts, self._clock.unix())
 
     def _idle_cameras(self) -> list[CameraName]:
         return [wish.name for wish in self._desired.cameras if wish.name not in self.board.fed]

@@ -1505,24 +1505,28 @@ class WatchFrame(_message.Message):
     PICTURE_FIELD_NUMBER: _builtins.int
     LOG_FIELD_NUMBER: _builtins.int
     SNAPSHOT_FIELD_NUMBER: _builtins.int
+    ACCOUNTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def picture(self) -> Global___Picture: ...
     @_builtins.property
     def log(self) -> Global___LogLine: ...
     @_builtins.property
     def snapshot(self) -> Global___Snapshot: ...
+    @_builtins.property
+    def accounts(self) -> Global___FrameAccounts: ...
     def __init__(
         self,
         *,
         picture: Global___Picture | None = ...,
         log: Global___LogLine | None = ...,
         snapshot: Global___Snapshot | None = ...,
+        accounts: Global___FrameAccounts | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "log", b"log", "picture", b"picture", "snapshot", b"snapshot"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "body", b"body", "log", b"log", "picture", b"picture", "snapshot", b"snapshot"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "log", b"log", "picture", b"picture", "snapshot", b"snapshot"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "body", b"body", "log", b"log", "picture", b"picture", "snapshot", b"snapshot"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["picture", "log", "snapshot"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["picture", "log", "snapshot", "accounts"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -1593,12 +1597,17 @@ Global___LogLine: _TypeAlias = LogLine  # noqa: Y015
 class WishesRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    ACCOUNTS_FIELD_NUMBER: _builtins.int
+    accounts: _builtins.bool
+    """the box can tell why a frame went where it went"""
     def __init__(
         self,
+        *,
+        accounts: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1613,6 +1622,7 @@ class SnapshotWish(_message.Message):
     MAX_SIDE_FIELD_NUMBER: _builtins.int
     QUALITY_FIELD_NUMBER: _builtins.int
     REGION_FIELD_NUMBER: _builtins.int
+    FRAME_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     camera: _builtins.str
     max_side: _builtins.int
@@ -1623,6 +1633,10 @@ class SnapshotWish(_message.Message):
     def region(self) -> Global___Region:
         """absent: all of the picture"""
 
+    @_builtins.property
+    def frame(self) -> Global___FrameWish:
+        """no picture, but the account of a frame; only to boxes that say that they can"""
+
     def __init__(
         self,
         *,
@@ -1631,14 +1645,39 @@ class SnapshotWish(_message.Message):
         max_side: _builtins.int = ...,
         quality: _builtins.int = ...,
         region: Global___Region | None = ...,
+        frame: Global___FrameWish | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["region", b"region"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["frame", b"frame", "region", b"region"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["camera", b"camera", "max_side", b"max_side", "number", b"number", "quality", b"quality", "region", b"region"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["camera", b"camera", "frame", b"frame", "max_side", b"max_side", "number", b"number", "quality", b"quality", "region", b"region"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SnapshotWish: _TypeAlias = SnapshotWish  # noqa: Y015
+
+@_typing.final
+class FrameWish(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEQ_FIELD_NUMBER: _builtins.int
+    DEPLOYMENT_FIELD_NUMBER: _builtins.int
+    seq: _builtins.int
+    """0: the newest that ended"""
+    deployment: _builtins.str
+    """"": each that the camera feeds"""
+    def __init__(
+        self,
+        *,
+        seq: _builtins.int = ...,
+        deployment: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deployment", b"deployment", "seq", b"seq"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FrameWish: _TypeAlias = FrameWish  # noqa: Y015
 
 @_typing.final
 class Region(_message.Message):
@@ -1704,6 +1743,169 @@ class Snapshot(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Snapshot: _TypeAlias = Snapshot  # noqa: Y015
+
+@_typing.final
+class FrameAccounts(_message.Message):
+    """Why a frame went where it went, by each deployment that it was for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WISH_FIELD_NUMBER: _builtins.int
+    CAMERA_FIELD_NUMBER: _builtins.int
+    ACCOUNTS_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
+    wish: _builtins.int
+    """its number"""
+    camera: _builtins.str
+    failure: _builtins.str
+    """why there is none, in one sentence with the next step"""
+    @_builtins.property
+    def accounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___FrameAccount]: ...
+    def __init__(
+        self,
+        *,
+        wish: _builtins.int = ...,
+        camera: _builtins.str = ...,
+        accounts: _abc.Iterable[Global___FrameAccount] | None = ...,
+        failure: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "camera", b"camera", "failure", b"failure", "wish", b"wish"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FrameAccounts: _TypeAlias = FrameAccounts  # noqa: Y015
+
+@_typing.final
+class FrameAccount(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class FeaturesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    DEPLOYMENT_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    CAPTURED_UNIX_MS_FIELD_NUMBER: _builtins.int
+    SCORES_FIELD_NUMBER: _builtins.int
+    CHOSEN_FIELD_NUMBER: _builtins.int
+    PROPENSITY_FIELD_NUMBER: _builtins.int
+    FEATURES_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    WHY_SIZE_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    LATENCY_MS_FIELD_NUMBER: _builtins.int
+    RAN_ON_FIELD_NUMBER: _builtins.int
+    UPLINK_BYTES_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    deployment: _builtins.str
+    seq: _builtins.int
+    captured_unix_ms: _builtins.int
+    chosen: _builtins.str
+    """agent.offload.policy Route, e.g. "cloud" """
+    propensity: _builtins.float
+    """with which probability, where two ways were as good: else 1"""
+    size: _builtins.str
+    """of the model, where it ran on the box"""
+    why_size: _builtins.str
+    """and why in no larger one"""
+    outcome: _builtins.str
+    latency_ms: _builtins.float
+    """capture to end"""
+    ran_on: _builtins.str
+    """"local" or a cloud node's name"""
+    uplink_bytes: _builtins.int
+    why: _builtins.str
+    """in one sentence"""
+    @_builtins.property
+    def scores(self) -> _containers.RepeatedCompositeFieldContainer[Global___ActionScore]:
+        """of what was weighed"""
+
+    @_builtins.property
+    def features(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """what the scores were made from, in base units"""
+
+    def __init__(
+        self,
+        *,
+        deployment: _builtins.str = ...,
+        seq: _builtins.int = ...,
+        captured_unix_ms: _builtins.int = ...,
+        scores: _abc.Iterable[Global___ActionScore] | None = ...,
+        chosen: _builtins.str = ...,
+        propensity: _builtins.float = ...,
+        features: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        size: _builtins.str = ...,
+        why_size: _builtins.str = ...,
+        outcome: _builtins.str = ...,
+        latency_ms: _builtins.float = ...,
+        ran_on: _builtins.str = ...,
+        uplink_bytes: _builtins.int = ...,
+        why: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["captured_unix_ms", b"captured_unix_ms", "chosen", b"chosen", "deployment", b"deployment", "features", b"features", "latency_ms", b"latency_ms", "outcome", b"outcome", "propensity", b"propensity", "ran_on", b"ran_on", "scores", b"scores", "seq", b"seq", "size", b"size", "uplink_bytes", b"uplink_bytes", "why", b"why", "why_size", b"why_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FrameAccount: _TypeAlias = FrameAccount  # noqa: Y015
+
+@_typing.final
+class ActionScore(_message.Message):
+    """One action, as it looked when it was decided. Worth, price and score are in units of a frame's value."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTION_FIELD_NUMBER: _builtins.int
+    WORTH_FIELD_NUMBER: _builtins.int
+    ON_TIME_FIELD_NUMBER: _builtins.int
+    PRICE_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    WHY_NOT_FIELD_NUMBER: _builtins.int
+    action: _builtins.str
+    worth: _builtins.float
+    on_time: _builtins.float
+    """probability"""
+    price: _builtins.float
+    score: _builtins.float
+    """worth, less price"""
+    why_not: _builtins.str
+    """in a few words; "" of what was chosen"""
+    def __init__(
+        self,
+        *,
+        action: _builtins.str = ...,
+        worth: _builtins.float = ...,
+        on_time: _builtins.float = ...,
+        price: _builtins.float = ...,
+        score: _builtins.float = ...,
+        why_not: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "on_time", b"on_time", "price", b"price", "score", b"score", "why_not", b"why_not", "worth", b"worth"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ActionScore: _TypeAlias = ActionScore  # noqa: Y015
 
 @_typing.final
 class WatchSummary(_message.Message):

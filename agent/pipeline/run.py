@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from agent.cameras.captured import PassedOver
@@ -18,9 +19,11 @@ from agent.door.shares import Partition
 from agent.errors import TurnedAway
 from agent.inference.errors import NotANumber
 from agent.offload.cost import CostLine
+from agent.offload.decisions import Decision
 from agent.offload.profile import PRIOR, Profile
 from agent.offload.terms import Terms
-from agent.pipeline import zones
+from agent.pipeline import accounts, zones
+from agent.pipeline.accounts import Accounts
 from agent.pipeline.actions import Action, Answer, Finish, Infer, Release, SendUp
 from agent.pipeline.answers import LastAnswers
 from agent.pipeline.health import Health
@@ -97,8 +100,10 @@ class LaneRunner:
         clock: Clock,
         pixels: Pixels,
         report: Callable[[Finished], None],
+        decided: Callable[[Decision], None] = lambda _: None,
     ) -> None:
         self.lane = lane
+        self.accounts = Accounts()
         self.settings = settings
         self.masks: Mapping[CameraName, tuple[Zone, ...]] = {}  # what stands in one is not told
         self.active: ActiveRelease | None = None
@@ -110,6 +115,7 @@ class LaneRunner:
         self._clock = clock
         self._pixels = pixels
         self._report = report
+        self._decided = decided
         self._cloud: CloudInference | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._running: set[asyncio.Task[None]] = set()
@@ -143,7 +149,12 @@ class LaneRunner:
         self.lane.there.allowed = self.settings.offload and cloud is not None
 
     def arrive(self, frame: Frame) -> None:
-        self._act(self.lane.arrive(frame, self._clock.monotonic()))
+        now = self._clock.monotonic()
+        actions = self.lane.arrive(frame, now)
+        account = self.lane.accounts[-1]
+        account.features.update(accounts.budgets(self.lane, account, now))
+        self.accounts.begun(account)
+        self._act(actions)
 
     def still(self, frame: PassedOver) -> None:
         """Nothing moved: it ends with what was answered last. Where nothing was, nobody can tell what it shows."""
@@ -185,7 +196,13 @@ class LaneRunner:
                     if self._answers.heard(finished):
                         self._look(finished.tap.camera)
                     self._report(finished)
+                    self._account(finished)
         self._set_timer()
+
+    def _account(self, finished: Finished) -> None:
+        made = self.accounts.ended(finished, partial(accounts.right, self.lane, finished))
+        if made is not None:
+            self._decided(made)
 
     def _look(self, camera: CameraName) -> None:
         """At every frame, for a while; said once in half of that."""

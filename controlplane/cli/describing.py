@@ -148,6 +148,7 @@ _TABLES = (
         "What its variants are worth", worth.VARIANTS, "spec.judged.variants", lambda item, _: worth.variant_row(item)
     ),
     _Table("Worth, sent as JPEG", worth.JPEGS, "spec.judged.jpeg", lambda item, _: worth.jpeg_row(item)),
+    _Table(
         "Deciding, last frames",
         ("DEPLOYMENT", "RUNG", *(route.upper() for route in _ROUTES), "LOAD", "LINK", "PRICE", "WHY"),
         "status.deployments",

@@ -10,9 +10,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from controlplane.fleet import accounts
 from controlplane.fleet.desired import DesiredState
 from controlplane.listing import ListMetadata
 from controlplane.schemas import Answer, Metadata
+from controlplane.shape import moment_or_never
 
 
 class Condition(Answer):
@@ -376,6 +378,42 @@ class LogLines(Answer):
     items: list[LogLine]
 
 
+class ActionScore(Answer):
+    """One action, as it looked when it was decided; worth, price and score are in units of a frame's value."""
+
+    action: str
+    worth: float = Field(description="value of the frame, times the probability of an answer that is right and in time")
+    on_time: float = Field(description="probability of an answer in time")
+    price: float = Field(description="of what it takes of the budgets, at what these cost then")
+    score: float = Field(description="what actions are compared by: worth, less price")
+    why_not: str = Field(description="in a few words; empty: it was chosen")
+
+
+class FrameAccount(Answer):
+    """Why a frame went where it went, for one deployment."""
+
+    deployment: str
+    seq: int
+    captured: str | None
+    scores: list[ActionScore] = Field(description="of what was weighed")
+    chosen: str = Field(description="local, cloud, hedge, late, cascade or shed")
+    why: str = Field(description="in one sentence")
+    propensity: float = Field(description="share of such frames that go this way: 1, but where two ways are as good")
+    features: dict[str, float] = Field(description="what the scores were made from, in base units")
+    size: str = Field(description="of the model, where it ran on the box; empty: it has one")
+    why_size: str = Field(description="why in no larger one")
+    outcome: str
+    latency_ms: float = Field(description="capture to end")
+    ran_on: str = Field(description="local, or the cloud node's name")
+    uplink_bytes: int
+
+
+class FrameAccounts(Answer):
+    node: str
+    camera: str
+    accounts: list[FrameAccount] = Field(description="one for each deployment that the frame was for")
+
+
 class ExportAnswer(Answer):
     node: str
     releases: dict[str, list[str]] = Field(description="digests of manifests that each deployment wants, by its name")
@@ -391,6 +429,15 @@ class ReportAnswer(Answer):
 class DesiredAnswer(Answer):
     generation: int
     desired: dict[str, Any]  # protos/fleet.proto: DesiredState
+
+
+def accounts_of(node: str, told: accounts.FrameAccounts) -> FrameAccounts:
+    items = []
+    for each in told.accounts:
+        scores = [ActionScore(**vars(score)) for score in each.scores]
+        known = {name: value for name, value in vars(each).items() if name != "captured_unix_ms"}
+        items.append(FrameAccount(**{**known, "scores": scores}, captured=moment_or_never(each.captured_unix_ms)))
+    return FrameAccounts(node=node, camera=told.camera, accounts=items)
 
 
 def exported(node: str, state: DesiredState, file: bytes) -> ExportAnswer:

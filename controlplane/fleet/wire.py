@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeVar
 from google.protobuf.message import DecodeError
 
 from controlplane.fleet import downloads, terms
+from controlplane.fleet.accounts import ActionScore, FrameAccount, FrameAccounts, FrameWish
 from controlplane.fleet.boxes import Answer
 from controlplane.fleet.desired import DesiredCamera, DesiredDeployment, DesiredState
 from controlplane.fleet.downloads import Download
@@ -320,6 +321,50 @@ def snapshot_wish(value: SnapshotWish) -> fleet_pb2.SnapshotWish:
         max_side=value.max_side,
         quality=value.quality,
         region=fleet_pb2.Region(x0=region.x0, y0=region.y0, x1=region.x1, y1=region.y1),
+    )
+
+
+def frame_wish(value: FrameWish) -> fleet_pb2.SnapshotWish:
+    frame = fleet_pb2.FrameWish(seq=value.seq, deployment=value.deployment)
+    return fleet_pb2.SnapshotWish(number=value.number, camera=value.camera, frame=frame)
+
+
+def frame_accounts(message: fleet_pb2.FrameAccounts) -> FrameAccounts:
+    return FrameAccounts(
+        wish=_count(message.wish),
+        camera=CameraName(_text(message.camera, _NAME)),
+        accounts=tuple(_frame_account(item) for item in _some(message.accounts)),
+        failure=_text(message.failure),
+    )
+
+
+def _frame_account(message: fleet_pb2.FrameAccount) -> FrameAccount:
+    return FrameAccount(
+        deployment=_text(message.deployment, _NAME),
+        seq=_count(message.seq),
+        captured_unix_ms=_moment(message.captured_unix_ms),
+        chosen=_text(message.chosen, _NAME),
+        why=_text(message.why),
+        scores=tuple(_action_score(item) for item in _some(message.scores)),
+        propensity=_number(message.propensity),
+        features={_text(name, _NAME): _number(message.features[name]) for name in sorted(_some(message.features))},
+        size=_text(message.size, _NAME),
+        why_size=_text(message.why_size),
+        outcome=_text(message.outcome, _NAME),
+        latency_ms=_number(message.latency_ms),
+        ran_on=_text(message.ran_on, _NAME),
+        uplink_bytes=_count(message.uplink_bytes),
+    )
+
+
+def _action_score(message: fleet_pb2.ActionScore) -> ActionScore:
+    return ActionScore(
+        action=_text(message.action, _NAME),
+        worth=_number(message.worth),
+        on_time=_number(message.on_time),
+        price=_number(message.price),
+        score=_number(message.score),
+        why_not=_text(message.why_not),
     )
 
 
