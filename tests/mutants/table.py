@@ -14,13 +14,14 @@ from tests.mutants import (
     staying,
     sticks_and_berths,
     stored,
+    telling,
     untrusted,
 )
 from tests.mutants.mutant import Mutant
 
 TABLES = (
     *(accepted.MUTANTS, (*deciding.MUTANTS, *staying.MUTANTS), distribution.MUTANTS, keeping.MUTANTS, signing.MUTANTS),
-    *(site.MUTANTS, sticks_and_berths.MUTANTS, stored.MUTANTS, untrusted.MUTANTS),
+    *(site.MUTANTS, sticks_and_berths.MUTANTS, stored.MUTANTS, telling.MUTANTS, untrusted.MUTANTS),
 )
 MUTANTS: tuple[Mutant, ...] = tuple(mutant for table in TABLES for mutant in table)
 
