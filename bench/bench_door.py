@@ -49,7 +49,7 @@ BEHIND, WITHOUT = "behind its door", "without a door"
 
 @dataclass(frozen=True)
 class Form:
-    rounds: int = 6
+    rounds: int = 4
     seconds: float = 5.0  # of each load
     peak_seconds: float = 3.0
 
