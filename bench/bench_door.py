@@ -6,7 +6,7 @@ an open loop, each request with a deadline. Held is that behind the door as many
 its best (0.95 of that), that what was let in is answered by its deadline (p99), and that who is turned away hears it
 within 5 ms (p99), the load generator's own delays included.
 
-A call is some milliseconds of work and SLOW_DOWN of waiting, as a GPU would have it: two cores are shared by the
+A call is a millisecond or two of work and SLOW_DOWN of waiting, as a GPU would have it: two cores are shared by the
 server and those who ask, and what the door decides is to be seen, not how they get in each other's way.
 """
 
@@ -23,6 +23,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
+
+import uvloop
 
 from agent.trial.tally import percentile
 from bench.door import asking
@@ -47,7 +49,7 @@ BEHIND, WITHOUT = "behind its door", "without a door"
 
 @dataclass(frozen=True)
 class Form:
-    rounds: int = 6
+    rounds: int = 4
     seconds: float = 5.0  # of each load
     peak_seconds: float = 3.0
 
@@ -151,7 +153,7 @@ def prove(folder: Path, form: Form) -> Result:
     workloads.write(folder, [DENSE])
     with ExitStack() as stack:
         ports = {name: _started(stack, folder, name) for name in (BEHIND, WITHOUT)}
-        said = asyncio.run(rounds(ports, form))
+        said = uvloop.run(rounds(ports, form))
     loads = {kind: {name: load(said[kind, name], form.seconds) for name in (BEHIND, WITHOUT)} for kind in KINDS}
     shown: dict[str, Any] = {kind: {name: asdict(of) for name, of in each.items()} for kind, each in loads.items()}
     return {

@@ -27,7 +27,7 @@ from agent.door.sharing import Sharing
 from agent.door.sites import Sites
 from agent.offload.cost import CostLine
 
-ANSWER_SECONDS = 0.003  # kept of each deadline, for the way back
+ANSWER_SECONDS = 0.005  # kept of each deadline, for the way back
 KNOWN_SECONDS = 1.0  # that a cost holds for an idle engine
 LENT_SECONDS = 1.0  # without a request, until a partition's share is counted on by others
 STANDS_CALLS = 32  # what a line without deadlines may have before it, in calls, where that is longer than a second

@@ -14,7 +14,7 @@ from collections import deque
 
 KEPT = 0.99  # share of waits no longer than planned: what a promise is worth
 CAREFUL = 1.25  # times the foretold, until enough was seen
-LEAST, MOST = 1.0, 4.0
+LEAST, MOST = 1.1, 4.0  # a line that is shorter than it might be costs nothing
 WINDOW = 128
 RANKED_EVERY = 8  # waits
 
