@@ -95,7 +95,7 @@ class _Programme:
         found = linprog(cost, A_ub=below, b_ub=most, A_eq=equal, b_eq=exactly, method="highs")
         if not found.success:
             raise RuntimeError(f"no optimum was found: {found.message}")
-        return np.asarray(found.x)
+        return np.asarray(found.x, dtype=np.float64)
 
 
 def optimum(world: World, budget: float, *, knows_difficulty: bool) -> Optimum:
@@ -162,7 +162,7 @@ def _away(world: World) -> float:
 
 def _too_far(world: World, bits: Numbers) -> npt.NDArray[np.bool_]:
     """Pictures that are too late whatever anyone does: their round trip and service leave the best link no time."""
-    best = max(max(step.rate for step in world.trace.steps), 1.0)
+    best = max(*(step.rate for step in world.trace.steps), 1.0)
     ends = zip(world.captured.tolist(), world.deadline.tolist(), strict=True)
     service = np.array([min(world.service(since), world.service(until)) for since, until in ends])
     away = _away(world) - world.scenario.service + service + world.jitter

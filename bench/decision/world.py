@@ -26,7 +26,7 @@ from bench.decision.scenarios import Scenario
 
 Numbers = npt.NDArray[np.float64]
 
-STEEPNESS = 2.4  # of the chance over difficulty
+STEEPNESS = 0.9  # of the chance over difficulty: its knowledge is then worth about what the design says it is
 LIKE_THE_LAST = 0.9  # correlation of a frame's difficulty with its camera's last one
 OVERCONFIDENT = (1.5, 0.9, 0.5)  # said log-odds = a · true + b + c · noise
 KNOTS = 20
