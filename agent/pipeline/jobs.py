@@ -1,0 +1,64 @@
+"""A frame on its way: how far each way of answering it has come. Data, changed by the lane and its sides alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from agent.offload.budget import Booking
+from agent.offload.explain import Account
+from agent.offload.policy import Way
+from agent.offload.profile import JpegPoint
+from agent.pipeline.actions import Answer
+from agent.types import Frame
+
+NO_WAY = Way(JpegPoint(0, 0, 0, 0.0), 0.0, 0.0, 0.0, 0.0)  # nothing goes up
+
+
+class Leg(Enum):
+    """How far one way of answering a frame has come."""
+
+    UNUSED = auto()
+    WAITING = auto()
+    RUNNING = auto()
+    OVER = auto()
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    number: int  # of its lane, from 1, in order of arrival
+    frame: Frame
+    account: Account
+    value: float = 1.0  # of a right answer in time
+    local: Leg = Leg.UNUSED
+    cloud: Leg = Leg.UNUSED
+    ended: bool = False
+    hedge_at: float | None = None  # monotonic seconds from which it is to be run here too
+    sent_at: float = 0.0
+    way: Way = NO_WAY  # up
+    booking: Booking = field(default_factory=lambda: Booking(0))  # of the uplink budget
+    called_off: bool = False  # its picture must not be sent
+    encoded: bool = False
+    slot_held: bool = True
+    cloud_judged: bool = False  # the breaker heard of it
+    trial: bool = False  # run here though it is not planned to be in time: to see what the box can do
+    heard: Answer | None = None  # the box's
+    confidence: float = 0.0  # of that
+    held: bool = False  # the box's answer is in hand, while the cloud is asked for a better one
+    stages: dict[str, float] = field(default_factory=dict)
+    uplink_bytes: int = 0
+
+    @property
+    def in_cloud(self) -> bool:
+        return self.cloud is Leg.RUNNING
+
+    @property
+    def over(self) -> bool:
+        return self.ended and not {self.local, self.cloud} & {Leg.WAITING, Leg.RUNNING}
+
+    @property
+    def reads_slot(self) -> bool:
+        """Does anything read its slot, or may it yet?"""
+        encoding = self.in_cloud and not self.encoded
+        waits = not self.ended and not self.held and (not self.in_cloud or self.hedge_at is not None)
+        return encoding or waits or self.local in (Leg.WAITING, Leg.RUNNING)
