@@ -216,16 +216,26 @@ def bench(**options: Any) -> None:
 @click.argument("release", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--film", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="A video to take them from.")
 @click.option("--count", type=click.IntRange(1), default=128, show_default=True, help="Of a film, spread over it.")
-def frames(release: Path, film: Path | None, count: int) -> None:
+@click.option(
+    "--jpeg",
+    "views",
+    multiple=True,
+    type=(click.IntRange(1, 100), click.IntRange(1)),
+    metavar="QUALITY SIDE",
+    help="Each as a cloud node gets it: JPEG of this quality, its longer side at most so many pixels; may be repeated.",
+)
+def frames(release: Path, film: Path | None, count: int, views: tuple[tuple[int, int], ...]) -> None:
     """Write pictures to standard output, fitted for a release as a box does it.
 
     Without --film, names of picture files are read from standard input, one a line.
     """
     from agent.trial.frames import write
+    from agent.types import View
 
+    sent = [View(side, quality) for quality, side in views]
     names = [] if film else sys.stdin.read().splitlines()
     try:
-        for sentence in write(release, film, names, count, sys.stdout.buffer):
+        for sentence in write(release, film, names, count, sys.stdout.buffer, sent):
             click.echo(f"left out: {sentence}", err=True)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # who reads has enough

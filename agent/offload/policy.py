@@ -14,6 +14,20 @@ import msgspec
 PROBE_SECONDS = 1.0  # between copies run on a box that is thought too slow
 
 
+class Parts(msgspec.Struct, frozen=True):
+    """Parts of the policy; each can be switched off, to measure what it earns. An agent has all of them."""
+
+    cascade: bool = True  # a doubtful answer of the box is asked of the cloud too
+    hedge: bool = True  # a frame in the cloud is started here in the last moment
+    prices: bool = True  # what an answer costs is weighed against what it is worth
+    edf: bool = True  # by deadline; else by arrival
+    earlier_only: bool = True  # what is due later than a frame is not counted as ahead of it
+    hard_bucket: bool = True  # what may be sent in a minute has an end, whatever the prices say
+
+
+ALL_PARTS = Parts()
+
+
 class Route(StrEnum):
     LOCAL = "local"
     CLOUD = "cloud"

@@ -13,17 +13,17 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from agent.cameras.captured import Captured, PassedOver
 from agent.config import AgentConfig
 from agent.offload.breaker import Breaker
-from agent.offload.budget import UplinkBudget
 from agent.offload.cost import CostLine
+from agent.offload.terms import Terms
 from agent.pipeline.health import unfit_on_trial, unfit_when_warmed
 from agent.pipeline.lane import Lane
-from agent.pipeline.run import LaneRunner, LaneSettings, Pixels
+from agent.pipeline.run import ONE_SIZE, LaneRunner, LaneSettings, Pixels
 from agent.pipeline.shadow import Shadow
 from agent.pipeline.stand import Loaded, Stand
 from agent.ports import Clock, CloudInference, Engine, EngineSpec
@@ -188,7 +188,7 @@ class Board:
         await self._close(stand.candidate)
         stand.candidate = None
         engine = self._make_engine(f"engine {deployment}")
-        stand.candidate = await self._load(stand, Loaded(release, engine), variant, model)
+        stand.candidate = await self._load(stand, Loaded(release, engine, variant.name), variant, model)
         return engine.profile[0][1]
 
     def judge(self, deployment: DeploymentName, digest: Digest) -> None:
@@ -373,7 +373,7 @@ class Board:
         wish = self._wishes.get(deployment)
         settings = wish.settings if wish else LaneSettings(1.0, 0.3, 80, offload=False)
         guess = CostLine(((1, FIRST_INFERENCE_SECONDS),))
-        lane = Lane(guess, Breaker(), UplinkBudget(wish.bits_per_second if wish else 0.0))
+        lane = Lane({ONE_SIZE: guess}, Breaker(), _terms(wish, settings))
         stand = Stand(LaneRunner(lane, settings, self._clock, self._captures, self._report))
         self._stands[deployment] = stand
         self._configure(stand, wish)
@@ -387,7 +387,7 @@ class Board:
         if (wish.settings, masks) != (stand.runner.settings, stand.runner.masks):
             stand.runner.settings, stand.runner.masks = wish.settings, masks
             stand.runner.look_again()
-        stand.runner.lane.budget.bits_per_second = wish.bits_per_second
+        stand.runner.lane.agree(_terms(wish, wish.settings))
         stand.runner.offer_cloud(self._cloud)
         if stand.runner.shadow is not None and wish.shadow is not None:
             stand.runner.shadow.share = wish.shadow.share
@@ -464,6 +464,12 @@ class Board:
             await loaded.engine.close()
         except LongshoreError as error:
             log.warning("engine of %s did not end well: %s", loaded.digest[:19], error)
+
+
+def _terms(wish: DeploymentWish | None, settings: LaneSettings) -> Terms:
+    """What a deployment asks for, with its deadline and what it may send up."""
+    uplink = wish.bits_per_second if wish else 0.0
+    return replace(settings.terms, deadline=settings.deadline, uplink_bits_per_second=uplink)
 
 
 def _not_a_number(name: DeploymentName, stand: Stand) -> Problem:

@@ -16,23 +16,26 @@ from agent.cameras.captured import PassedOver
 from agent.cameras.region import cut
 from agent.inference.errors import NotANumber
 from agent.offload.cost import CostLine
+from agent.offload.profile import PRIOR, Profile
+from agent.offload.terms import Terms
 from agent.pipeline import zones
+from agent.pipeline.actions import Action, Answer, Finish, Infer, Release, SendUp
 from agent.pipeline.answers import LastAnswers
 from agent.pipeline.health import Health
-from agent.pipeline.lane import Action, Answer, Finish, Infer, Lane, Release, SendUp
+from agent.pipeline.lane import Lane
 from agent.pipeline.shadow import LONGEST_LOOK, Shadow, ShadowTally
 from agent.ports import Clock, CloudInference, CloudModel, Detections, Engine, InSlot
 from agent.types import Box, Finished, Frame, ModelInput, Tap, View, Zone
 from protos.errors import LongshoreError, Rejected, Retryable
 from protos.ids import CameraName, Digest
 from protos.outcomes import Outcome
-from protos.regions import Region
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 MISTAKE = Answer(error="the agent made a mistake; its log says which")
 LOOK_SECONDS = 2.0  # that a camera with news is looked at on
+ONE_SIZE = ""  # of a release whose model comes in no others
 JPEG_SIDE = 640  # pixels, the longer side of a picture sent up for a model that does not say what it looks at
 
 
@@ -58,6 +61,7 @@ class ActiveRelease:
     engine: Engine
     model: CloudModel
     pixels: ModelInput | None = None  # what its frames are fitted to
+    profile: Profile = PRIOR  # what its answers are worth, as its manifest tells
     health: Health = field(default_factory=Health, compare=False)
 
 
@@ -70,6 +74,7 @@ class LaneSettings:
     jpeg_quality: int
     offload: bool
     classes: frozenset[str] = frozenset()  # labels to keep; empty: all
+    terms: Terms = field(default_factory=Terms)  # what answers are worth and may cost
 
     def chosen(self, boxes: tuple[Box, ...]) -> tuple[Box, ...]:
         """Those that the deployment asks for, wherever they were found."""
@@ -108,15 +113,15 @@ class LaneRunner:
         self.before, self.active = self.active, active
         if self.shadow is not None:
             self.shadow.tally = ShadowTally()  # another release to compare with
-        self.lane.local = CostLine(active.engine.profile)
-        self.lane.width, self.lane.ready = active.engine.width, True
+        self.lane.load({ONE_SIZE: CostLine(active.engine.profile)}, active.engine.width)
+        self.lane.weigh(active.profile)
         self.look_again()
         self._act(self.lane.tick(self._clock.monotonic()))
 
     def idle(self) -> None:
         """No release answers from now on; frames are shed or go to the cloud."""
         self.active = None
-        self.lane.ready = False
+        self.lane.here.ready = False
 
     def settled(self) -> None:
         """The release before is closed: nothing may be asked of it any more."""
@@ -129,7 +134,7 @@ class LaneRunner:
         if cloud is not None:
             self._cloud_node = cloud.node_id
         self._cloud = cloud
-        self.lane.cloud_allowed = self.settings.offload and cloud is not None
+        self.lane.there.allowed = self.settings.offload and cloud is not None
 
     def arrive(self, frame: Frame) -> None:
         self._act(self.lane.arrive(frame, self._clock.monotonic()))
@@ -164,10 +169,10 @@ class LaneRunner:
     def _act(self, actions: list[Action]) -> None:
         for action in actions:
             match action:
-                case Infer(jobs, frames):
-                    self._spawn(f"infer {frames[0].tap.camera}#{frames[0].seq}", self._infer(jobs, frames))
-                case SendUp(job, frame, region):
-                    self._spawn(f"cloud {frame.tap.camera}#{frame.seq}", self._send_up(job, frame, region))
+                case Infer(jobs, frames, size):
+                    self._spawn(f"infer {frames[0].tap.camera}#{frames[0].seq}", self._infer(jobs, frames, size))
+                case SendUp(frame=frame):
+                    self._spawn(f"cloud {frame.tap.camera}#{frame.seq}", self._send_up(action))
                 case Release(tap, slot):
                     self._pixels.release(tap, slot)
                 case Finish(finished):
@@ -192,7 +197,8 @@ class LaneRunner:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
-    async def _infer(self, jobs: tuple[int, ...], frames: tuple[Frame, ...]) -> None:
+    async def _infer(self, jobs: tuple[int, ...], frames: tuple[Frame, ...], size: str) -> None:
+        assert size == ONE_SIZE, f"the engine has no size {size!r}"  # `use` gave the lane no other
         answers = await _whatever_happens(self._ask_engines(frames), [MISTAKE] * len(frames))
         actions = self.lane.local_done(jobs, answers, self._clock.monotonic())
         for frame, answer in zip(frames, answers, strict=True):
@@ -261,22 +267,22 @@ class LaneRunner:
             return active
         return before if frame.input == before.pixels != active.pixels else active
 
-    async def _send_up(self, job: int, frame: Frame, region: Region) -> None:
-        answer = await _whatever_happens(self._ask_cloud(job, frame, region), MISTAKE)
-        self._act(self.lane.cloud_done(job, answer, self._clock.monotonic()))
+    async def _send_up(self, wanted: SendUp) -> None:
+        answer = await _whatever_happens(self._ask_cloud(wanted), MISTAKE)
+        self._act(self.lane.cloud_done(wanted.job, answer, self._clock.monotonic()))
 
-    async def _ask_cloud(self, job: int, frame: Frame, region: Region) -> Answer:
-        cloud, active = self._cloud, self.active
+    async def _ask_cloud(self, wanted: SendUp) -> Answer:
+        cloud, active, frame = self._cloud, self.active, wanted.frame
         if cloud is None or active is None:
             return Answer(error="no cloud node is known")
-        view = View(_side(active), self.settings.jpeg_quality, region)
+        view = View(wanted.max_side or _side(active), wanted.quality or self.settings.jpeg_quality, wanted.region)
         try:
-            shown = cut(region, frame.geometry.picture_width, frame.geometry.picture_height)
+            shown = cut(wanted.region, frame.geometry.picture_width, frame.geometry.picture_height)
             jpeg = await self._pixels.encode(frame.tap, frame.slot, view)
             now = self._clock.monotonic()
             if now >= frame.deadline:
                 return Answer(error="encoded too late")
-            self._act(self.lane.encoded(job, len(jpeg), now))
+            self._act(self.lane.encoded(wanted.job, len(jpeg), now))
             boxes = await cloud.detect_jpeg(active.model, jpeg, self.settings.min_score, frame.deadline - now)
         except LongshoreError as error:
             log.debug("cloud: %s", error)

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from agent.offload.breaker import Breaker
-from agent.offload.budget import UplinkBudget
 from agent.offload.cost import CostLine, Point
+from agent.offload.terms import Terms
 from agent.pipeline.lane import Action, Answer, Finish, Infer, Lane, Release, SendUp
 from agent.types import Finished, Frame, Geometry, Tap
 from protos.ids import CameraName, DeploymentName
@@ -40,8 +40,10 @@ def lane(
     width: int = 1,
     profile: Sequence[Point] = (),
 ) -> Lane:
-    breaker, budget = Breaker(rng=random.Random(7)), UplinkBudget(bits_per_second)
-    return Lane(CostLine(profile or ((1, planned),)), breaker, budget, ready=True, cloud_allowed=cloud, width=width)
+    sizes = {"": CostLine(profile or ((1, planned),))}
+    terms = Terms(uplink_bits_per_second=bits_per_second)
+    rng = random.Random(7)
+    return Lane(sizes, Breaker(rng=rng), terms, rng=rng, ready=True, cloud_allowed=cloud, width=width)
 
 
 @dataclass

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from agent.offload.breaker import Breaker
-from agent.offload.budget import UplinkBudget
 from agent.offload.cost import CostLine
+from agent.offload.terms import Terms
 from agent.pipeline.lane import Lane
 from agent.pipeline.run import ActiveRelease, LaneRunner, LaneSettings
 from agent.ports import CloudModel
@@ -60,7 +60,7 @@ class Line:
         self.clock = RealClock()
         self.finished: dict[Tap, Finished] = {}
         self.slots = Slots(cameras, SMALL)
-        lane = Lane(CostLine(((1, 0.005),)), Breaker(), UplinkBudget(0.0))
+        lane = Lane({"": CostLine(((1, 0.005),))}, Breaker(), Terms())
         settings = LaneSettings(5.0, 0.1, 80, offload=False)
         self.runner = LaneRunner(lane, settings, self.clock, self.slots, self._ended)
 

@@ -210,7 +210,7 @@ async def test_a_release_whose_frames_all_go_to_a_cloud_that_fails_is_confirmed(
     digest = await still.install("1")
     cloud = Cloud(Retryable("gone"))
     still.board.offer_cloud(cloud)
-    still.board.lanes()[HARBOUR].ready = False  # the box would be too slow
+    still.board.lanes()[HARBOUR].here.ready = False  # the box would be too slow
     still.captures.announce(TAP, clock.monotonic())
     assert await verdict(still, clock, digest, 10.5) is True
     assert len(cloud.asked) == 1
@@ -353,7 +353,7 @@ async def test_what_a_cloud_node_finds_is_chosen_by_class_too(
     still.board.plan([CameraWish(CAMERA, "synthetic://harbour", 10.0)], [chosen])
     await still.install("1")
     still.board.offer_cloud(Cloud())
-    still.board.lanes()[HARBOUR].ready = False  # the box would be too slow
+    still.board.lanes()[HARBOUR].here.ready = False  # the box would be too slow
     still.captures.announce(TAP, clock.monotonic())
     await settle()
     assert [done.outcome for done in still.finished] == [Outcome.OK_CLOUD]
@@ -366,7 +366,7 @@ async def sent_up(still: World, clock: FakeClock, region: Region) -> Finished:
     await still.install("1")
     still.board.offer_cloud(Cloud())
     lane = still.board.lanes()[HARBOUR]
-    lane.ready = False  # the box would be too slow
+    lane.here.ready = False  # the box would be too slow
     decide = lane.arrive
 
     def arrive(frame: Frame, now: float) -> list[Action]:
@@ -405,7 +405,7 @@ async def test_a_frame_in_the_cloud_holds_no_slot(still: World, clock: FakeClock
     cloud = Cloud()
     cloud.silent = asyncio.Event()
     still.board.offer_cloud(cloud)
-    still.board.lanes()[HARBOUR].ready = False  # the box would be too slow
+    still.board.lanes()[HARBOUR].here.ready = False  # the box would be too slow
     still.captures.announce(TAP, clock.monotonic())
     await settle()
     assert (len(cloud.asked), still.captures.outstanding, still.finished) == (1, 0, [])

@@ -53,7 +53,7 @@ def test_an_engine_that_runs_two_at_once_answers_what_one_could_not() -> None:
 def test_a_swap_to_an_engine_of_one_at_a_time_waits_for_what_runs() -> None:
     box = Box(lane(cloud=False, width=3), cameras=4, infer=lambda _: 0.06)
     box.run(2)
-    box.lane.width = 1
+    box.lane.here.width = 1
     box.run(2)
     box.settle()
     assert len(box.finished) == box.due
@@ -127,7 +127,7 @@ def test_frames_that_wait_start_by_deadline_not_by_arrival() -> None:
 
 def test_the_slot_of_a_frame_that_goes_up_is_given_back_when_its_picture_is_encoded() -> None:
     subject = lane()
-    subject.ready = False
+    subject.here.ready = False
     [sent] = [a for a in subject.arrive(frame(1, 100.0), 100.0) if isinstance(a, SendUp)]
     assert subject.encoded(sent.job, 9000, 100.01) == [Release(tap(), 1)]
     after = subject.cloud_done(sent.job, Answer(where="cloud-1"), 100.1)
@@ -146,7 +146,7 @@ def test_the_slot_of_a_frame_that_goes_up_stays_while_the_box_may_still_run_it()
 
 def test_a_frame_in_the_cloud_ends_at_its_deadline_and_what_was_sent_counts() -> None:
     subject = lane()
-    subject.ready = False
+    subject.here.ready = False
     [sent] = [a for a in subject.arrive(frame(1, 100.0), 100.0) if isinstance(a, SendUp)]
     subject.encoded(sent.job, 9000, 100.01)
     actions = subject.tick(100.25)
@@ -157,7 +157,7 @@ def test_a_frame_in_the_cloud_ends_at_its_deadline_and_what_was_sent_counts() ->
 
 def test_a_slot_is_not_given_back_while_its_picture_is_being_encoded() -> None:
     subject = lane()
-    subject.ready = False
+    subject.here.ready = False
     [sent] = [a for a in subject.arrive(frame(1, 100.0), 100.0) if isinstance(a, SendUp)]
     actions = subject.tick(100.25)
     [late] = [a.finished for a in actions if isinstance(a, Finish)]
@@ -169,9 +169,9 @@ def test_a_slot_is_not_given_back_while_its_picture_is_being_encoded() -> None:
 def test_pictures_that_cannot_be_encoded_say_nothing_against_the_cloud() -> None:
     broken = [True]
     box = Box(lane(), infer=lambda _: 0.31, encode=lambda _: None if broken[0] else 0.004)
-    before = box.lane.budget
+    before = box.lane.there.budget
     box.run(10)
-    assert box.lane.breaker.state is BreakerState.CLOSED
+    assert box.lane.there.breaker.state is BreakerState.CLOSED
     assert before.allows(before.bits_per_second * 1.9, box.now), "what was not sent is not spent"
     broken[0] = False
     assert in_time(box.run(2)) >= 0.9
@@ -179,8 +179,8 @@ def test_pictures_that_cannot_be_encoded_say_nothing_against_the_cloud() -> None
 
 def test_a_probe_that_could_not_be_encoded_leaves_room_for_the_next() -> None:
     subject = lane()
-    subject.ready = False
-    subject.breaker.state = BreakerState.HALF_OPEN
+    subject.here.ready = False
+    subject.there.breaker.state = BreakerState.HALF_OPEN
     [probe] = [a for a in subject.arrive(frame(1, 100.0), 100.0) if isinstance(a, SendUp)]
     assert not any(isinstance(a, SendUp) for a in subject.arrive(frame(2, 100.01), 100.01))
     subject.cloud_done(probe.job, Answer(error="the picture is gone"), 100.02)
@@ -189,7 +189,7 @@ def test_a_probe_that_could_not_be_encoded_leaves_room_for_the_next() -> None:
 
 def test_a_frame_the_cloud_answered_says_what_encoding_and_the_wire_took() -> None:
     subject = lane()
-    subject.ready = False
+    subject.here.ready = False
     [sent] = [a for a in subject.arrive(frame(1, 100.0), 100.0) if isinstance(a, SendUp)]
     subject.encoded(sent.job, 9000, 100.01)
     actions = subject.cloud_done(sent.job, Answer(where="cloud-1"), 100.06)
@@ -201,7 +201,7 @@ def test_a_frame_the_cloud_answered_says_what_encoding_and_the_wire_took() -> No
 @pytest.mark.parametrize(("encoded", "where"), [(True, "cloud"), (False, "local")])
 def test_a_frame_that_went_up_in_vain_says_where_it_failed(encoded: bool, where: str) -> None:
     subject = lane()
-    subject.ready = False
+    subject.here.ready = False
     [sent] = [a for a in subject.arrive(frame(1, 100.0), 100.0) if isinstance(a, SendUp)]
     if encoded:
         subject.encoded(sent.job, 9000, 100.01)

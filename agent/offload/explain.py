@@ -1,0 +1,37 @@
+"""Why a frame went where it went: what each way was thought to be worth when that was decided.
+
+One account for each frame; a lane keeps the last few hundred. They are what `longshore explain frame` tells and what
+the decision log samples: features, the scores of all actions, the one chosen with its propensity, and the outcome.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from protos.ids import CameraName
+from protos.outcomes import Outcome
+
+KEPT = 512  # accounts of a lane
+
+
+class Score(msgspec.Struct, frozen=True):
+    """One action, as it looked. `score` is what actions are compared by: worth, less price."""
+
+    worth: float  # expected: value of the frame × P(correct and in time), 0 where it cannot be
+    on_time: float  # probability, 0 to 1
+    price: float  # of what it uses of the budgets, in the same unit as worth
+    score: float
+    why_not: str = ""  # in a few words, where it was not chosen or could not be
+
+
+class Account(msgspec.Struct):
+    """One frame's decisions. `outcome` comes at its end."""
+
+    camera: CameraName
+    seq: int
+    at: float  # monotonic seconds of its arrival
+    scores: dict[str, Score] = {}  # by action; msgspec gives each its own
+    chosen: str = ""
+    propensity: float = 1.0  # of what was chosen, given the features
+    features: dict[str, float] = {}  # what the scores were made from, in base units
+    outcome: Outcome | None = None
