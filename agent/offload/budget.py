@@ -60,7 +60,7 @@ class SlidingBudget:
         return self._held + math.ceil(bits) <= self.most
 
     def reserve(self, bits: float, now: float) -> Booking | None:
-        """Book bits for a picture that is about to go up; `correct`, then `ended` or `withdrawn` follow. None: no room."""
+        """Book bits for a picture about to go up; `correct`, then `ended` or `withdrawn` follow. None: no room."""
         if not self.allows(bits, now):
             return None
         booking = Booking(math.ceil(bits))

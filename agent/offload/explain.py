@@ -34,4 +34,6 @@ class Account(msgspec.Struct):
     chosen: str = ""
     propensity: float = 1.0  # of what was chosen, given the features
     features: dict[str, float] = {}  # what the scores were made from, in base units
+    size: str = ""  # of the model, where it ran on the box
+    why_size: str = ""  # and why in no larger one
     outcome: Outcome | None = None

@@ -1,83 +1,190 @@
-"""The cloud's side of a lane: what is under way to it, what it may be asked, and what is learned from it. No I/O.
+"""The cloud's side of a lane: what is under way to it, what going up is worth, and what is learned from it. No I/O.
 
 Rules that hold here:
 
-- a frame that goes up is paid for from the uplink budget when that is decided, by the size that is expected of its
-  picture, and settled when the picture is there;
-- the breaker hears of each call once; a picture that could not be encoded is no failure of the cloud;
-- a few frames are under way at once, no more: a socket's queue is a hidden first-in-first-out.
+- the bits of a picture are booked when it is decided that it goes up, by the size that is expected of it, and corrected
+  when it is there. One that turns out not to fit is called off: it must not be sent;
+- the breaker hears of each call once; a picture that could not be encoded is no failure of the cloud, and neither is
+  being turned away at its door, which is an answer;
+- a few frames are under way at once, no more: a socket's queue is a hidden first-in-first-out;
+- of a release that tells nothing of itself, the cloud's answers are thought no better than the box's: frames go up only
+  for the time, encoded as the deployment has it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import random
+from collections.abc import Callable
 
+from agent.offload import policy
 from agent.offload.breaker import Breaker
-from agent.offload.budget import UplinkBudget
-from agent.offload.estimate import Estimate
-from agent.offload.policy import CloudView
+from agent.offload.budget import Booking, SlidingBudget
+from agent.offload.explain import Score
+from agent.offload.link import Link
+from agent.offload.policy import Parts, Way
+from agent.offload.prices import Cost, Prices, sent_up
+from agent.offload.profile import JpegPoint, Profile
 from agent.offload.terms import Terms
 from agent.pipeline.actions import Answer, SendUp
 from agent.pipeline.jobs import Job, Leg
 
-MOST_IN_FLIGHT = 8  # frames under way to the cloud at once, per lane
-FIRST_JPEG_BYTES = 20_000  # until a picture was encoded: 640×360 at quality 80
-FIRST_SECONDS = 0.08
+MOST_IN_FLIGHT = 4  # frames under way to the cloud at once, per lane
+FIRST_ENCODE_SECONDS = 0.005
+FIRST_SERVICE_SECONDS = 0.03  # that the node is busy with a frame, until it said so
+GAIN = 0.2  # of one picture, in what is expected of the next
+LEAST_PAUSE = 0.1  # seconds that a door is left alone that turned a frame away
 
 
-@dataclass
 class CloudSide:
     """All times are monotonic seconds."""
 
-    breaker: Breaker
-    budget: UplinkBudget
-    allowed: bool = False  # by the deployment, and a cloud node is known
-    in_flight: int = 0
-    round_trip: Estimate = field(default_factory=lambda: Estimate(FIRST_SECONDS))
-    _jpeg_bytes: float = FIRST_JPEG_BYTES
+    def __init__(self, breaker: Breaker, terms: Terms, profile: Profile, parts: Parts, *, allowed: bool) -> None:
+        self.breaker, self.terms, self.profile, self.parts = breaker, terms, profile, parts
+        self.allowed = allowed  # by the deployment, and a cloud node is known
+        self.in_flight = 0
+        self.link = Link()
+        self.budget = SlidingBudget(terms.uplink_bits_per_second)
+        self.prices = Prices(terms)
+        self._encode = FIRST_ENCODE_SECONDS
+        self._service = FIRST_SERVICE_SECONDS
+        self._larger = 1.0  # times the bytes of the profile
+        self._shut_until = float("-inf")
+        self._ways: list[Way] = []
+        self._ways_at = float("-inf")  # when these were worked out
 
-    def view(self, now: float) -> CloudView:
-        usable = (
-            self.allowed
-            and self.in_flight < MOST_IN_FLIGHT
-            and self.budget.allows(self._jpeg_bytes * 8, now)
-            and self.breaker.allows(now)
-        )
-        return CloudView(usable, self.round_trip.typical_after(now))
+    # ---- questions ----
+
+    def barred(self, job: Job, now: float) -> str:
+        """Why this frame cannot go up now, in a few words; "" where it can."""
+        if not self.allowed:
+            return "no cloud"
+        if not self.terms.may_leave(job.frame.tap.camera):
+            return "its pictures stay on the box"
+        if job.cloud is not Leg.UNUSED or not job.slot_held:
+            return "it was sent before"
+        if self.in_flight >= MOST_IN_FLIGHT:
+            return "enough are under way"
+        if now < self._shut_until:
+            return "the cloud turns frames away"
+        return "" if self.breaker.allows(now) else "the breaker is open"
+
+    def ways(self, now: float) -> list[Way]:
+        """Those that the budget has room for."""
+        if now != self._ways_at:
+            self.prices.elapse(now)
+            found = [self._way(point, now) for point in self.profile.jpeg]
+            room = self.budget.left(now) if self.parts.hard_bucket else float("inf")
+            self._ways, self._ways_at = [way for way in found if way.bits <= room], now
+        return self._ways
+
+    def _way(self, point: JpegPoint, now: float) -> Way:
+        nbytes = point.bytes * self._larger
+        cost = sent_up(nbytes, self._service, self.terms)
+        metric = point.metric if self.profile.measured else max(size.metric for size in self.profile.sizes)
+        price = self.prices.price(cost) if self.parts.prices else 0.0
+        return Way(point, metric, cost.bits, self._encode + self.link.need(nbytes, now), price)
+
+    def instead(self, job: Job, now: float, value: float, otherwise: float, freed: float) -> tuple[Way | None, Score]:
+        """The best way up for a frame that has no answer yet. `otherwise`, `freed`: see `policy.there`."""
+        if why_not := self.barred(job, now):
+            return None, Score(0.0, 0.0, 0.0, 0.0, why_not)
+        slack, best, score = job.frame.deadline - now, None, Score(0.0, 0.0, 0.0, 0.0, "the uplink budget is spent")
+        for way in self.ways(now):
+            on_time = policy.chance(slack, way.need)
+            found = policy.there(value, way.metric, on_time, otherwise, freed, way.price)
+            if best is None or found.score > score.score:
+                best, score = way, found
+        return (best if not score.why_not else None), score
+
+    def better(self, job: Job, now: float, value: float, gain: Callable[[float], float]) -> tuple[Way | None, Score]:
+        """The best way up for one that the box has answered. `gain`: of P(right), by the way's metric."""
+        if why_not := self.barred(job, now):
+            return None, Score(0.0, 0.0, 0.0, 0.0, why_not)
+        slack = job.frame.deadline - policy.HELD_SECONDS - now
+        best, score = None, Score(0.0, 0.0, 0.0, 0.0, "the uplink budget is spent")
+        for way in self.ways(now):
+            found = policy.second(value, gain(way.metric), policy.chance(slack, way.need), way.price)
+            if best is None or found.score > score.score:
+                best, score = way, found
+        return (best if not score.why_not else None), score
+
+    def probe(self, job: Job, now: float) -> Way | None:
+        """The smallest way up, when it is time to look how the link is, whatever it is thought to take."""
+        if self.barred(job, now) or not self.link.probe_due(now):
+            return None
+        return min(self.ways(now), key=lambda way: way.bits, default=None)
 
     # ---- what happens ----
 
     def agree(self, terms: Terms) -> None:
+        self.terms = terms
         self.budget.bits_per_second = terms.uplink_bits_per_second
+        self.prices.agree(terms)
+        self._ways_at = float("-inf")
 
-    def send(self, job: Job, now: float) -> SendUp:
-        job.cloud, job.sent_at, job.reserved = Leg.RUNNING, now, self._jpeg_bytes * 8
+    def weigh(self, profile: Profile) -> None:
+        self.profile, self._larger, self._ways_at = profile, 1.0, float("-inf")
+
+    def send(self, job: Job, way: Way, now: float) -> SendUp:
+        job.cloud, job.sent_at, job.way = Leg.RUNNING, now, way
         self.in_flight += 1
         self.breaker.reserved()
-        self.budget.spend(job.reserved, now)
-        return SendUp(job.number, job.frame)
+        job.booking = self.budget.reserve(way.bits, now) or Booking(0)
+        self._pay(sent_up(way.bits / 8, self._service, self.terms), now)
+        point = way.point if self.profile.measured else JpegPoint(0, 0, way.point.bytes, 0.0)
+        return SendUp(job.number, job.frame, quality=point.quality, max_side=point.max_side)
 
-    def encoded(self, job: Job, nbytes: int, now: float) -> None:
-        """The picture of a frame that goes up is there: the cloud is asked now."""
+    def encoded(self, job: Job, nbytes: int, now: float) -> bool:
+        """The picture of a frame that goes up is there. False: it must not be sent."""
+        expected = job.way.bits / 8
+        self._encode += GAIN * (now - job.sent_at - self._encode)
+        self._larger *= 1.0 + GAIN * (nbytes / expected - 1.0)
+        if self.parts.hard_bucket and not self.budget.correct(job.booking, nbytes * 8, now):
+            job.called_off = True
+            return False
+        self._pay(sent_up(nbytes - expected, 0.0, self.terms), now)
         job.encoded, job.uplink_bytes = True, nbytes
         job.stages["encode"] = now - job.sent_at
+        self.link.sent(job.number, nbytes, now)
         if not job.cloud_judged:
             self.breaker.called(now)
-        self.budget.spend(nbytes * 8 - job.reserved, now)
-        self._jpeg_bytes += 0.2 * (nbytes - self._jpeg_bytes)
+        return True
 
     def done(self, job: Job, answer: Answer, now: float) -> None:
         """It answered, or failed; late answers teach, too."""
         job.cloud = Leg.OVER
         self.in_flight -= 1
+        self._ways_at = float("-inf")
         if not job.encoded:
-            self.budget.spend(-job.reserved, now)  # nothing was sent
-        elif not answer.error:
-            job.stages["cloud"] = now - job.sent_at - job.stages["encode"]
-            self.round_trip.observe(now - job.sent_at, now)
-        self.judge(job, now, ok=not answer.error and now <= job.frame.deadline)
+            self._not_sent(job, now)
+        elif answer.error and not answer.turned_away:
+            self.link.lost(job.number, now)
+            self.budget.ended(job.booking, now)
+        else:
+            self._answered(job, answer, now)
+        self.judge(job, now, ok=answer.turned_away or (not answer.error and now <= job.frame.deadline))
         if self.in_flight == 0:
             self.breaker.idle()
+
+    def _answered(self, job: Job, answer: Answer, now: float) -> None:
+        job.stages["cloud"] = now - job.sent_at - job.stages["encode"]
+        self.link.answered(job.number, now, answer.service_seconds)
+        self.budget.ended(job.booking, now)
+        if answer.turned_away:
+            self._shut_until = now + max(LEAST_PAUSE, answer.retry_after)
+        elif answer.service_seconds:
+            self._pay(Cost(usd=(answer.service_seconds - self._service) * self.terms.usd_per_cloud_second), now)
+            self._service += GAIN * (answer.service_seconds - self._service)
+
+    def _not_sent(self, job: Job, now: float) -> None:
+        """Nothing was sent, so nothing was spent."""
+        self.budget.withdrawn(job.booking)
+        paid = sent_up(job.way.bits / 8, self._service, self.terms)
+        self._pay(Cost(-paid.bits, -paid.usd, -paid.joules, -paid.grams), now)
+
+    def _pay(self, cost: Cost, now: float) -> None:
+        self.prices.spent(cost, now)
+        self._ways_at = float("-inf")
 
     def judge(self, job: Job, now: float, *, ok: bool) -> None:
         """Tell the breaker about this call, once."""
@@ -91,11 +198,18 @@ class CloudSide:
         else:
             self.breaker.failed(now)
 
-    def forgotten(self, job: Job) -> None:
+    def forgotten(self, job: Job, now: float) -> None:
         """The lane was cleared while it was under way."""
-        self.in_flight -= job.in_cloud
+        if not job.in_cloud:
+            return
+        self.in_flight -= 1
+        if job.encoded:
+            self.link.lost(job.number, now)
+            self.budget.ended(job.booking, now)
+        else:
+            self.budget.withdrawn(job.booking)
 
-    def meet_another(self) -> None:
-        """Another node from now on: its breaker is closed, its round trip unknown."""
-        self.breaker = Breaker()
-        self.round_trip = Estimate(FIRST_SECONDS)
+    def meet_another(self, rng: random.Random) -> None:
+        """Another node from now on: its breaker is closed, and the way to it unknown."""
+        self.breaker, self.link, self._shut_until = Breaker(rng=rng), Link(), float("-inf")
+        self._ways_at = float("-inf")

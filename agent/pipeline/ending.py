@@ -41,14 +41,14 @@ def give_back(job: Job) -> list[Action]:
 
 def answered_here(job: Job, now: float) -> Outcome:
     """By the box, now."""
-    if now > job.deadline:
+    if now > job.frame.deadline:
         return Outcome.EXPIRED
     return Outcome.OK_LOCAL if job.cloud is Leg.UNUSED else Outcome.OK_HEDGE
 
 
 def answered_there(job: Job, now: float) -> Outcome:
     """By the cloud, now."""
-    return Outcome.OK_CLOUD if now <= job.deadline else Outcome.CLOUD_LATE
+    return Outcome.OK_CLOUD if now <= job.frame.deadline else Outcome.CLOUD_LATE
 
 
 def unanswered(job: Job) -> Outcome:

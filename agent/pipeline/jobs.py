@@ -5,9 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from agent.offload.budget import Booking
 from agent.offload.explain import Account
+from agent.offload.policy import Way
+from agent.offload.profile import JpegPoint
 from agent.pipeline.actions import Answer
 from agent.types import Frame
+
+NO_WAY = Way(JpegPoint(0, 0, 0, 0.0), 0.0, 0.0, 0.0, 0.0)  # nothing goes up
 
 
 class Leg(Enum):
@@ -24,22 +29,24 @@ class Job:
     number: int  # of its lane, from 1, in order of arrival
     frame: Frame
     account: Account
+    value: float = 1.0  # of a right answer in time
     local: Leg = Leg.UNUSED
     cloud: Leg = Leg.UNUSED
     ended: bool = False
     hedge_at: float | None = None  # monotonic seconds from which it is to be run here too
     sent_at: float = 0.0
-    reserved: float = 0.0  # bits of the uplink budget, for a picture of a size not yet known
+    way: Way = NO_WAY  # up
+    booking: Booking = field(default_factory=lambda: Booking(0))  # of the uplink budget
+    called_off: bool = False  # its picture must not be sent
     encoded: bool = False
     slot_held: bool = True
     cloud_judged: bool = False  # the breaker heard of it
-    held: Answer | None = None  # the box's, while the cloud is asked for a better one
+    trial: bool = False  # run here though it is not planned to be in time: to see what the box can do
+    heard: Answer | None = None  # the box's
+    confidence: float = 0.0  # of that
+    held: bool = False  # the box's answer is in hand, while the cloud is asked for a better one
     stages: dict[str, float] = field(default_factory=dict)
     uplink_bytes: int = 0
-
-    @property
-    def deadline(self) -> float:
-        return self.frame.deadline
 
     @property
     def in_cloud(self) -> bool:
@@ -53,5 +60,5 @@ class Job:
     def reads_slot(self) -> bool:
         """Does anything read its slot, or may it yet?"""
         encoding = self.in_cloud and not self.encoded
-        waits = not self.ended and self.held is None and (not self.in_cloud or self.hedge_at is not None)
+        waits = not self.ended and not self.held and (not self.in_cloud or self.hedge_at is not None)
         return encoding or waits or self.local in (Leg.WAITING, Leg.RUNNING)

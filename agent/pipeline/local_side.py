@@ -5,54 +5,86 @@ Rules that hold here:
 - a tap has at most one frame waiting: the newest (mailbox of depth 1);
 - those that wait lie in order of deadline;
 - a call takes all that wait, up to what it may hold, where that pays, and as long as none that would be in time alone
-  is late by its company; nothing waits for company.
+  is late by its company; nothing waits for company;
+- a larger size of the model is taken only where what waits and what comes is in time with the cheapest after it. What
+  waits must start before the next frame of its tap comes, too: that would take its place;
+- several calls run at once where the engine can; how much longer each takes then is measured here.
 """
 
 from __future__ import annotations
 
-import heapq
 import math
 from bisect import insort
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Sequence
 
 import msgspec
 
+from agent.offload import feasibility, variants
 from agent.offload.cost import CostLine
+from agent.offload.interference import Interference
+from agent.offload.policy import Parts
+from agent.offload.profile import Profile
+from agent.offload.variants import Size
 from agent.pipeline.actions import Answer, Infer
 from agent.pipeline.jobs import Job, Leg
 from agent.types import Tap
 
+RATE_SECONDS = 1.0  # in which arrivals are counted
+INTERVAL_GAIN = 0.25  # of one arrival, in what is expected until a tap's next
+
 
 class Call(msgspec.Struct, frozen=True):
-    """One that runs: frames in it, of which size of the model, since when (monotonic seconds)."""
+    """One that runs, since and (as planned) until monotonic seconds."""
+
+    size: str
+    line: CostLine
+    since: float
+    until: float
+    beside: int  # others ran when it began
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """The next call."""
 
     size: str
     frames: int
-    since: float
+    why: str  # it is in no larger size
+
+
+class Stream(msgspec.Struct):
+    """Frames of one tap: monotonic seconds of the last, and seconds until the next as of late."""
+
+    last: float
+    interval: float = math.inf
 
 
 def _urgency(job: Job) -> tuple[float, int]:
     return job.frame.deadline, job.number
 
 
-@dataclass
+def _turn(job: Job) -> tuple[float, int]:
+    return 0.0, job.number
+
+
 class LocalSide:
     """All times are monotonic seconds."""
 
-    sizes: dict[str, CostLine]  # cheapest first
-    width: int = 1  # calls that the engine runs at once
-    ready: bool = False  # an engine answers
-    queue: list[Job] = field(default_factory=list)  # by deadline
-    running: dict[tuple[int, ...], Call] = field(default_factory=dict)  # by the numbers of its jobs
-    _mailbox: dict[Tap, Job] = field(default_factory=dict)
+    def __init__(self, sizes: dict[str, CostLine], width: int, profile: Profile, parts: Parts, *, ready: bool) -> None:
+        self.width = width  # calls that the engine runs at once
+        self.ready = ready  # an engine answers
+        self.queue: list[Job] = []  # by deadline
+        self.running: dict[tuple[int, ...], Call] = {}  # by the numbers of its jobs
+        self._order: Callable[[Job], tuple[float, int]] = _urgency if parts.edf else _turn
+        self._earlier_only = parts.earlier_only
+        self._mailbox: dict[Tap, Job] = {}
+        self._streams: dict[Tap, Stream] = {}
+        self._arrivals: deque[float] = deque()
+        self._profile = profile
+        self._interference = Interference()
+        self._take(sizes)
 
     # ---- questions ----
-
-    @property
-    def quick(self) -> CostLine:
-        """Of the cheapest size: what is counted on."""
-        return next(iter(self.sizes.values()))
 
     @property
     def can_start(self) -> bool:
@@ -72,35 +104,144 @@ class LocalSide:
         """Frames in a call while many wait."""
         return self.quick.most if self.quick.pays(self.quick.most) else 1
 
-    def free_at(self, calls: int, now: float) -> float:
-        """When the engine takes up a call that has so many full ones before it."""
-        free = sorted(max(now, call.since + self.sizes[call.size].planned(call.frames)) for call in self._known())
-        free = [now] * (self.width - len(free)) + free
-        for _ in range(calls):
-            heapq.heapreplace(free, free[0] + self.quick.planned(self.usual))  # sorted is a heap
-        return free[0]
+    @property
+    def planned(self) -> float:
+        """Seconds of a frame alone in the cheapest size, beside what runs now."""
+        return self.quick.planned() * self._slowed(len(self.running))
 
-    def _known(self) -> list[Call]:
-        """Calls of sizes that are loaded still."""
-        return [call for call in self.running.values() if call.size in self.sizes]
+    @property
+    def each(self) -> float:
+        """Seconds of the engine that a frame is expected to take in the cheapest size while many wait."""
+        return self.quick.expected(self.usual) / self.usual * self._slowed(self.width - 1)
+
+    def rate(self, now: float) -> float:
+        """Frames a second, of the last second."""
+        arrivals = self._arrivals
+        while arrivals and arrivals[0] <= now - RATE_SECONDS:
+            arrivals.popleft()
+        return len(arrivals) / RATE_SECONDS
+
+    def stands(self) -> list[Size]:
+        """The sizes as they stand now, cheapest first."""
+        slowed = self._slowed(self.width - 1)
+        larger = [Size(name, self.metrics[name], line.expected() * slowed) for name, line in reversed(self._larger)]
+        return [Size(self.quickest, self.metrics[self.quickest], self.each), *larger]
+
+    def metric(self, now: float) -> tuple[float, float]:
+        """What a frame is answered with when all share the engine, and what a second more would add to it."""
+        if not self._larger:
+            return self.metrics[self.quickest], 0.0
+        return variants.shared(self.stands(), self.rate(now), self.width)
 
     def ends_at(self, job: Job, now: float) -> float:
-        """When it would be answered here, if it waited from now on: only those due before it count."""
-        ahead = sum(
-            other.frame.deadline <= job.frame.deadline for other in self.queue if other.frame.tap != job.frame.tap
-        )
-        return self.free_at(ahead // self.usual, now) + self.quick.planned(ahead % self.usual + 1)
+        """When it would be answered here, as planned, if it waited from now on."""
+        own = self._order(job)
+        others = [other for other in self.queue if other.frame.tap is not job.frame.tap and other is not job]
+        ahead = sum(self._order(other) <= own for other in others) if self._earlier_only else len(others)
+        return self._ends(self._free(now), ahead + 1)[ahead]
+
+    def likely(self, job: Job, end: float, now: float) -> tuple[float, float]:
+        """Seconds that it has, and that it is expected to need, when it is planned to be answered at `end`."""
+        return job.frame.deadline - now, (end - now) * self.quick.expected() / self.quick.planned()
+
+    def missed(self, now: float) -> int | None:
+        """The first of those that wait which is not answered in time as planned."""
+        due = [math.inf if job.trial else job.frame.deadline for job in self.queue]
+        return feasibility.first_miss(due, self._ends(self._free(now), len(due)))
+
+    def next_call(self, now: float) -> Choice:
+        """In the largest size for which there is time, if anything waits."""
+        why = ""
+        for name, line in self._larger:
+            frames = self.together(line, now)
+            slowed = self._slowed(len(self.running))
+            why = self._too_long(line.planned(frames) * slowed, line.expected(frames) * slowed, frames, now)
+            if not why:
+                return Choice(name, frames, "")
+        return Choice(self.quickest, self.together(self.quick, now), why)
+
+    def together(self, line: CostLine, now: float) -> int:
+        """How many of those that wait, by deadline, share the next call."""
+        if len(self.queue) == 1:
+            return 1
+        deadlines = [job.frame.deadline for job in self.queue[: line.most]]
+        soonest = next((deadline for deadline in deadlines if now + line.planned() <= deadline), math.inf)
+        for size in range(len(deadlines), 1, -1):
+            if line.pays(size) and now + line.planned(size) <= soonest:
+                return size
+        return 1
+
+    def _too_long(self, planned: float, expected: float, frames: int, now: float) -> str:
+        """Why a call of a larger size is no good now, in a few words; "" where it is."""
+        if now + planned > self.queue[0].frame.deadline:
+            return "it would be late itself"
+        rest = self.queue[frames:]
+        if not variants.fits_to_come(expected, self.each, len(rest), self.rate(now), self.width):
+            return "no time for what comes"
+        free = self._free(now)
+        free[0] = now + planned
+        if feasibility.first_miss([self._due(job) for job in rest], self._ends(sorted(free), len(rest))) is not None:
+            return "what waits would be late"
+        return ""
+
+    def _due(self, job: Job) -> float:
+        """Its deadline, or when the next of its tap is expected: that takes its place."""
+        stream = self._streams.get(job.frame.tap)
+        return job.frame.deadline if stream is None else min(job.frame.deadline, stream.last + stream.interval)
+
+    def _free(self, now: float) -> list[float]:
+        """When the engine can take up a further call, sorted, one for each that it runs at once."""
+        if not self.running:
+            return [now] * self.width
+        busy = sorted(max(now, call.until) for call in self.running.values())
+        return [now] * (self.width - len(busy)) + busy
+
+    def _ends(self, free: list[float], count: int) -> list[float]:
+        slowed = self._slowed(self.width - 1)
+        calls = [self.quick.planned(n) * slowed for n in range(1, self.usual + 1)]
+        ends = feasibility.ends(free, calls, count)
+        return ends if self._earlier_only else [ends[-1]] * count if ends else ends
+
+    def _slowed(self, beside: int) -> float:
+        return self._interference.factor(beside)
 
     # ---- what happens ----
 
     def load(self, sizes: dict[str, CostLine], width: int) -> None:
         """Another release answers from now on."""
-        self.sizes, self.width, self.ready = sizes, width, True
+        self.width, self.ready, self._interference = width, True, Interference()
+        self._take(sizes)
+
+    def weigh(self, profile: Profile) -> None:
+        self._profile = profile
+        self._take(self.sizes)
+
+    def _take(self, sizes: dict[str, CostLine]) -> None:
+        """Those sizes, of which only what is better than any cheaper one is ever run."""
+        self.sizes = sizes
+        self.quickest, self.quick = next(iter(sizes.items()))
+        self.metrics = {name: self._profile.metric(name) for name in sizes}
+        best, larger = self.metrics[self.quickest], []
+        for name, line in sizes.items():
+            if self.metrics[name] > best:
+                best = self.metrics[name]
+                larger.append((name, line))
+        self._larger = larger[::-1]
+
+    def arrived(self, tap: Tap, now: float) -> None:
+        self._arrivals.append(now)
+        stream = self._streams.get(tap)
+        if stream is None:
+            self._streams[tap] = Stream(now)
+            return
+        passed, stream.last = now - stream.last, now
+        known = stream.interval < math.inf
+        stream.interval = stream.interval + INTERVAL_GAIN * (passed - stream.interval) if known else passed
 
     def put(self, job: Job) -> None:
         """Wait, in the empty mailbox of its tap."""
         self._mailbox[job.frame.tap] = job
-        insort(self.queue, job, key=_urgency)
+        insort(self.queue, job, key=self._order)
         job.local = Leg.WAITING
 
     def drop(self, job: Job) -> None:
@@ -109,30 +250,26 @@ class LocalSide:
             del self._mailbox[job.frame.tap]
             self.queue.remove(job)
 
-    def start(self, jobs: Sequence[Job], size: str, now: float) -> Infer:
+    def start(self, choice: Choice, now: float) -> Infer:
+        jobs = self.queue[: choice.frames]
         for job in jobs:
             self.drop(job)
             job.local = Leg.RUNNING
             job.stages["queue"] = now - job.frame.captured
-        numbers = tuple(job.number for job in jobs)
-        self.running[numbers] = Call(size, len(jobs), now)
-        return Infer(numbers, tuple(job.frame for job in jobs), size)
+            job.account.size, job.account.why_size = choice.size, choice.why
+        numbers, beside = tuple(job.number for job in jobs), len(self.running)
+        line = self.sizes[choice.size]
+        seconds = line.planned(len(jobs)) * self._slowed(beside)
+        self.running[numbers] = Call(choice.size, line, now, now + seconds, beside)
+        return Infer(numbers, tuple(job.frame for job in jobs), choice.size)
 
     def done(self, numbers: tuple[int, ...], answers: Sequence[Answer], now: float) -> None:
         """What counts for the next frames is how long it was away: others ask the engine too, and are waited for."""
-        away = max(answer.infer_seconds for answer in answers)
         call = self.running.pop(numbers, None)
-        if call is not None:
-            away = max(away, now - call.since)
-        line = self.quick if call is None else self.sizes.get(call.size)
-        if line is not None and not any(answer.error for answer in answers):
-            line.observe(len(numbers), away, now)
-
-    def together(self, line: CostLine, now: float) -> int:
-        """How many of those that wait, by deadline, share the next call."""
-        deadlines = [job.frame.deadline for job in self.queue[: line.most]]
-        soonest = next((deadline for deadline in deadlines if now + line.planned() <= deadline), math.inf)
-        for size in range(len(deadlines), 1, -1):
-            if line.pays(size) and now + line.planned(size) <= soonest:
-                return size
-        return 1
+        if call is None or self.sizes.get(call.size) is not call.line or any(answer.error for answer in answers):
+            return  # of another release, or no answer at all: neither says what a call takes
+        away = max(now - call.since, *(answer.infer_seconds for answer in answers))
+        beside = max(call.beside, len(self.running))
+        alone = away / self._slowed(beside)
+        self._interference.learn(beside, away / call.line.expected(len(numbers)))
+        call.line.observe(len(numbers), alone, now)
