@@ -195,7 +195,7 @@ class _Play:
         reply = Reply(error=error) if error else Reply(label, 1.0, self.world.service(now))
         if not error:
             self.played.fates[send.number].answers.add(CLOUD)
-        self._say(now, send.number, error and f"cloud: {error}" or "the cloud answers")
+        self._say(now, send.number, f"cloud: {error}" if error else "the cloud answers")
         return self._timed(lambda: self.contender.cloud_done(send.number, reply, now))
 
     # ---- ends ----

@@ -4,9 +4,9 @@ Rules that hold here:
 
 - each kind of chance has a generator of its own, so that one more draw of one moves no other, and every contender meets
   the same frames, link, calls and answers, whatever it does;
-- a frame has a hidden difficulty, like that of the frame before it of the same camera. With it goes the chance that each
-  way of answering is right; whether it is, is drawn once for each way. What a contender earns is that chance, so that
-  luck is not measured;
+- a frame has a hidden difficulty, like that of its camera's frame before. With it goes the chance that each way of
+  answering is right; whether it is, is drawn once for each way. What a contender earns is that chance, so that luck is
+  not measured;
 - how sure an answer is of itself depends on that chance, with noise and too much trust in itself, and on nothing else:
   no contender can know more of a frame than its difficulty.
 """
@@ -26,7 +26,7 @@ from bench.decision.scenarios import Scenario
 
 Numbers = npt.NDArray[np.float64]
 
-STEEPNESS = 2.4  # of the chance over difficulty
+STEEPNESS = 0.9  # of the chance over difficulty: its knowledge is then worth about what the design says it is
 LIKE_THE_LAST = 0.9  # correlation of a frame's difficulty with its camera's last one
 OVERCONFIDENT = (1.5, 0.9, 0.5)  # said log-odds = a · true + b + c · noise
 KNOTS = 20
@@ -61,7 +61,7 @@ class World:
 
     def lost(self, number: int, nbytes: int, share: float) -> int:
         """Packets of this frame's picture that are lost once."""
-        return int(round(share * nbytes / PACKET_BYTES + self.luck[number] - 0.5))
+        return round(share * nbytes / PACKET_BYTES + float(self.luck[number]) - 0.5)
 
     def slowness(self, now: float) -> float:
         """Of the box."""
