@@ -87,7 +87,7 @@ def test_a_silence_with_something_under_way_wears_the_way_down_and_one_without_d
     link.sent(1, PICTURE, NOW + 90)
     fast = link.bytes_per_second(NOW + 90 + SILENCE)
     assert link.bytes_per_second(NOW + 90 + SILENCE + 0.5) == pytest.approx(fast / 2.718, rel=0.01)
-    assert link.on_time(PICTURE, 0.25, NOW + 92) < 0.01
+    assert link.on_time(PICTURE, 0.25, NOW + 92) < 0.1
 
 
 def test_what_is_called_off_in_a_silence_does_not_bring_the_way_back() -> None:
@@ -100,7 +100,7 @@ def test_what_is_called_off_in_a_silence_does_not_bring_the_way_back() -> None:
     assert link.in_flight == 0
 
 
-def test_after_a_minute_without_the_cloud_two_small_pictures_bring_the_way_back() -> None:
+def test_after_a_minute_without_the_cloud_one_small_picture_brings_the_way_back() -> None:
     link = Link()
     lived(link, Way(lambda _: 8 * MEGABIT), NOW, 30)
     now = NOW + 31
@@ -111,13 +111,10 @@ def test_after_a_minute_without_the_cloud_two_small_pictures_bring_the_way_back(
         link.lost(number, now)
     assert link.on_time(PICTURE, 0.25, now) < 0.01
     way = Way(lambda _: 8 * MEGABIT)
-    for number in (100, 101):
-        now += PROBE_SECONDS
-        at, service = way.send(5000, now)
-        link.sent(number, 5000, now)
-        link.answered(number, at, service)
-        now = at
-    assert link.on_time(PICTURE, 0.25, now) > 0.5
+    at, service = way.send(5000, now)
+    link.sent(100, 5000, now)
+    link.answered(100, at, service)
+    assert link.on_time(PICTURE, 0.25, at) > 0.5
 
 
 def test_what_is_under_way_is_waited_for_and_less_of_it_as_time_passes() -> None:
