@@ -1,7 +1,7 @@
-"""Which size of a model a frame is run in: the largest that it, those that wait, and those to come leave time for. Pure.
+"""Which size of a model a frame is run in: the largest that it, those that wait and those to come leave time for.
 
 A larger size is taken only where the frame is in time with it, all that wait are with the cheapest size after it, and
-so is what will come meanwhile, at the rate of the last second.
+so is what will come meanwhile, at the rate of the last second. Pure.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-LOOK_AHEAD = 0.15  # seconds of arrivals that must find their time; longer where calls are long
+LOOK_AHEAD = 0.1  # seconds of arrivals that must find their time; longer where calls are long
 CALLS_AHEAD = 4.0  # calls of the size looked at, that it looks ahead at least
 COMING = 0.9  # of the rate of the last second, that is reckoned with
 

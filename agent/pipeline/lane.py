@@ -4,9 +4,9 @@ Events in (a frame arrived, an answer came, time passed), actions out (run it, s
 so). The caller does what it is told and reports back. Rules that hold here:
 
 - every frame handed in ends in exactly one Finish, whatever the world does;
-- a frame goes where it is worth most, less what that costs (`agent.offload.policy`): to the box, to the cloud, nowhere;
-- what waits can all be in time as planned, what is due earlier counting as ahead. Where a frame comes that makes another
-  late, the one of them is given up that costs least: sent up if that is worth it, else shed;
+- a frame goes where it is worth most, less what that costs (`agent.offload.policy`): to the box, up, or nowhere;
+- what waits can all be in time as planned, what is due earlier counting as ahead. Where a frame comes that makes
+  another late, the one of them is given up that costs least: sent up if that is worth it, else shed;
 - none starts that can no longer be in time, but to see what a box can do that is thought too slow (`trial`): where it
   has nothing else to do, and now and then with a copy of a frame in the cloud;
 - an answer of the box that is likely wrong is asked of the cloud too, where that is worth its price. It is in hand
@@ -208,7 +208,7 @@ class Lane:
     # ---- where a frame goes ----
 
     def _route(self, job: Job, now: float) -> list[Action]:
-        """At its arrival: to wait for the box, or up. An older frame of its tap that still waits makes way, or goes up."""
+        """At its arrival: to wait for the box, or up. An older frame of its tap that waits makes way, or goes up."""
         if not self.here.ready:
             return self._elsewhere(job, now)
         metric, slope = self.here.metric(now)
@@ -217,6 +217,7 @@ class Lane:
         freed = slope * self.here.each
         way, cloud = self._up(job, end, freed, now)
         job.account.scores.update(local=local, cloud=cloud, shed=NOTHING)
+        job.account.features = self._features(job, end, now)
         older = self.here.waits(job.frame.tap)
         if older is not None and not older.in_cloud:
             return self._one_of_two(older, job, local, now)
@@ -228,6 +229,19 @@ class Lane:
         probe = self.there.probe(job, now) if self.profile.measured or end > job.frame.deadline else None
         sent = self._send_up(job, probe, now, Route.HEDGE) if probe is not None else []
         return sent if job.local is Leg.WAITING else [*sent, *self._wait(job, now)]
+
+    def _features(self, job: Job, end: float, now: float) -> dict[str, float]:
+        """What the scores were made from: seconds, frames, frames a second, shares."""
+        return {
+            "slack": job.frame.deadline - now,
+            "need": end - now,
+            "value": job.value,
+            "waiting": float(len(self.here.queue)),
+            "running": float(len(self.here.running)),
+            "rate": self.here.rate(now),
+            "load": self.here.quick.load,
+            "under_way": float(self.there.in_flight),
+        }
 
     def _local(self, job: Job, end: float, metric: float, now: float) -> Score:
         price = self.there.prices.price(run_here(self.here.each, self.terms)) if self.parts.prices else 0.0
@@ -308,7 +322,7 @@ class Lane:
         """Give up frames until all that wait are in time."""
         actions: list[Action] = []
         while self.here.ready and (missed := self.here.missed(now)) is not None:
-            among = self.here.queue[: missed + 1] if self.parts.earlier_only else self.here.queue
+            among = self.here.queue[0 if self.parts.earlier_only else missed : missed + 1]
             losses = [self._loss(job, now) for job in among]
             actions += self._give_up(among[feasibility.cheapest(losses)], now)
         return actions
@@ -399,7 +413,8 @@ class Lane:
         if not self.parts.cascade:
             return []
         value = self.terms.worth(job.frame.tap.camera, {box.label for box in answer.boxes})
-        way, score = self.there.better(job, now, value, lambda metric: self.cascade.gain(job.confidence, metric))
+        trusted = 1.0 - self.cascade.gain(job.confidence, 1.0)  # to be right
+        way, score = self.there.better(job, now, value, trusted)
         job.account.scores["cascade"] = score
         if way is None:
             return []
@@ -454,7 +469,6 @@ class Lane:
         self.here.drop(job)
         if job.local is Leg.WAITING:
             job.local = Leg.OVER
-        self.there.judge(job, now, ok=False)
         return [*self._end(job, ending.unanswered(job), now), *self._clean(job)]
 
     def _end(self, job: Job, outcome: Outcome, now: float, answer: Answer | None = None) -> list[Action]:
