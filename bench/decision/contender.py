@@ -84,6 +84,12 @@ class Send(msgspec.Struct, frozen=True):
     picture: int = 0
 
 
+class CallOff(msgspec.Struct, frozen=True):
+    """Said of a picture that was just `encoded`: it is not sent; `cloud_done` follows, with an error."""
+
+    number: int
+
+
 class End(msgspec.Struct, frozen=True):
     """This frame is over. `by`: whose answer is taken, a size's name or CLOUD; None where there is none."""
 
@@ -92,7 +98,7 @@ class End(msgspec.Struct, frozen=True):
     by: str | None = None
 
 
-Act = Start | Send | End
+Act = Start | Send | CallOff | End
 
 
 class Contender(Protocol):
@@ -105,7 +111,7 @@ class Contender(Protocol):
         ...
 
     def encoded(self, number: int, nbytes: int, now: float) -> list[Act]:
-        """The picture is made, and goes to the link now."""
+        """The picture is made, and goes to the link now, unless it is called off."""
         ...
 
     def cloud_done(self, number: int, reply: Reply, now: float) -> list[Act]:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from bench.decision.contender import CLOUD, Act, Contender, End, Offer, Reply, Send, Start
+from bench.decision.contender import CLOUD, Act, CallOff, Contender, End, Offer, Reply, Send, Start
 from bench.decision.links import Sending
 from bench.decision.world import World
 from protos.outcomes import IN_TIME
@@ -167,15 +167,19 @@ class _Play:
         self._after(now + ENCODE_SECONDS, lambda at: self._encoded(send, at))
 
     def _encoded(self, send: Send, now: float) -> list[Act]:
+        """What its contender says to that counts before its first bit."""
         nbytes = self.world.scenario.pictures[send.picture].nbytes
+        acts = self._timed(lambda: self.contender.encoded(send.number, nbytes, now))
+        if any(isinstance(act, CallOff) and act.number == send.number for act in acts):
+            self._after(now, lambda at: self._cloud_done(send, "called off", at))
+            return acts
         self.played.sent.append((now, nbytes * 8.0))
-        step = self.world.trace.at(now)
         give_up = float(self.world.deadline[send.number]) + PATIENCE
-        lost = self.world.lost(send.number, nbytes, step.loss)
+        lost = self.world.lost(send.number, nbytes, self.world.trace.at(now).loss)
         there, passed = self.link.send(nbytes * 8.0, now, give_up, lost)
         self.played.passed_bits += passed
         self._await(send, there, lost, give_up)
-        return self._timed(lambda: self.contender.encoded(send.number, nbytes, now))
+        return acts
 
     def _await(self, send: Send, there: float | None, lost: int, give_up: float) -> None:
         answered = float("inf")

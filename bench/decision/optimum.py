@@ -143,7 +143,7 @@ def _box(world: World) -> Numbers:
     """Seconds of a cool box's work that each slot holds."""
     fine = 10
     at = np.arange(_slots(world) * fine) * SLOT / fine
-    pace = np.array([1 / world.slowness(t) for t in at]).reshape(-1, fine).mean(axis=1)
+    pace: Numbers = np.array([1 / world.slowness(t) for t in at]).reshape(-1, fine).mean(axis=1)
     return SLOT * pace * world.scenario.width / world.scenario.interference
 
 

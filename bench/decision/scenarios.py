@@ -54,7 +54,7 @@ class Step:
 class Uplink:
     """`steps` empty: a random walk over `rates`, `dwell` seconds in each on average."""
 
-    rates: tuple[float, ...] = (0.1e6, 0.5e6, 1.5e6, 3e6, 5e6, 8e6)
+    rates: tuple[float, ...] = (0.1e6, 1e6, 2.5e6, 4.5e6, 6.5e6, 8e6)
     dwell: float = 4.0
     rtt: float = 0.030
     jitter: float = 0.010  # mean of the exponential part of the round trip
