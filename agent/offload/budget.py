@@ -18,7 +18,6 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
-BURST_SECONDS = 2.0
 WINDOW = 60.0  # seconds
 BEYOND = 1.05  # times the budget, in any window
 GRAIN = 0.1  # seconds
@@ -95,29 +94,3 @@ class SlidingBudget:
     def _forget(self, now: float) -> None:
         while self._past and self._past[0][0] <= now:
             self._held -= int(self._past.popleft()[1])
-
-
-@dataclass
-class UplinkBudget:
-    """A token bucket of two seconds, for the lane that knows no prices."""
-
-    bits_per_second: float
-    _bits: float = 0.0
-    _at: float = float("-inf")
-
-    def allows(self, bits: float, now: float) -> bool:
-        """Could `bits` be sent now?"""
-        self._fill(now)
-        return self._bits >= bits
-
-    def spend(self, bits: float, now: float) -> None:
-        """Bits that were sent; may leave a debt, when a picture turned out larger than expected."""
-        self._fill(now)
-        self._bits -= bits
-
-    def _fill(self, now: float) -> None:
-        if self._at == float("-inf"):
-            self._bits = self.bits_per_second * BURST_SECONDS
-        else:
-            self._bits = min(self.bits_per_second * BURST_SECONDS, self._bits + (now - self._at) * self.bits_per_second)
-        self._at = now

@@ -6,7 +6,7 @@ Rules that hold here:
 - A price is what an action takes of the budgets, at what these cost now (`prices`). The action of the highest score is
   taken; the cloud only where it is more likely in time than not, and by a margin.
 - A frame that goes up frees the box for others: that is worth something while the box has larger sizes to spend it on.
-- A frame in the cloud is started on the box in the last moment that leaves time for it, so failing is not worth nothing.
+- A frame in the cloud is started on the box in the last moment that leaves time for it: its failing is worth something.
 - An answer of the box in hand is asked of the cloud too where that is expected to better it by more than its price.
 - Two scores that differ by next to nothing are parted at random: so the log of decisions tells what the other one does.
 
@@ -67,9 +67,11 @@ class Way(msgspec.Struct, frozen=True):
     price: float  # in units of a frame's value
 
 
-def chance(slack: float, need: float) -> float:
-    """P that what needs `need` seconds, give or take, is there within `slack`."""
-    exponent = (slack - need) / (SPREAD * need + GRAIN)
+def chance(slack: float, need: float, bias: float = 0.0) -> float:
+    """P that what needs `need` seconds, give or take, is there within `slack`. `bias`: in its log odds, as learned."""
+    if need == math.inf:
+        return 0.0
+    exponent = (slack - need) / (SPREAD * need + GRAIN) + bias
     if exponent > 40.0:
         return 1.0
     return 0.0 if exponent < -40.0 else 1.0 / (1.0 + math.exp(-exponent))

@@ -1,7 +1,7 @@
-"""Which size of a model a frame is run in: the largest that it, those that wait, and those to come leave time for. Pure.
+"""Which size of a model a frame is run in: the largest that it, those that wait and those to come leave time for.
 
 A larger size is taken only where the frame is in time with it, all that wait are with the cheapest size after it, and
-so is what will come meanwhile, at the rate of the last second.
+so is what will come meanwhile, at the rate of the last second. Pure.
 """
 
 from __future__ import annotations

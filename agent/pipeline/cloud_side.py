@@ -14,7 +14,6 @@ Rules that hold here:
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 
 from agent.offload import policy
 from agent.offload.breaker import Breaker
@@ -32,6 +31,9 @@ MOST_IN_FLIGHT = 4  # frames under way to the cloud at once, per lane
 FIRST_ENCODE_SECONDS = 0.005
 FIRST_SERVICE_SECONDS = 0.03  # that the node is busy with a frame, until it said so
 GAIN = 0.2  # of one picture, in what is expected of the next
+BIAS_GAIN = 0.05  # of one answer
+MOST_BIAS = 3.0
+TRY_SECONDS = 1.0  # between tries of a way that is thought too slow
 LEAST_PAUSE = 0.1  # seconds that a door is left alone that turned a frame away
 
 
@@ -49,6 +51,8 @@ class CloudSide:
         self._service = FIRST_SERVICE_SECONDS
         self._larger = 1.0  # times the bytes of the profile
         self._shut_until = float("-inf")
+        self._bias = 0.0  # in the log odds of an answer in time
+        self._heard_at = float("-inf")  # an answer or a failure came last
         self._ways: list[Way] = []
         self._ways_at = float("-inf")  # when these were worked out
 
@@ -90,23 +94,29 @@ class CloudSide:
             return None, Score(0.0, 0.0, 0.0, 0.0, why_not)
         slack, best, score = job.frame.deadline - now, None, Score(0.0, 0.0, 0.0, 0.0, "the uplink budget is spent")
         for way in self.ways(now):
-            on_time = policy.chance(slack, way.need)
+            on_time = policy.chance(slack, way.need, self._bias)
             found = policy.there(value, way.metric, on_time, otherwise, freed, way.price)
             if best is None or found.score > score.score:
                 best, score = way, found
         return (best if not score.why_not else None), score
 
-    def better(self, job: Job, now: float, value: float, gain: Callable[[float], float]) -> tuple[Way | None, Score]:
-        """The best way up for one that the box has answered. `gain`: of P(right), by the way's metric."""
+    def better(self, job: Job, now: float, value: float, trusted: float) -> tuple[Way | None, Score]:
+        """The best way up for one that the box has answered. `trusted`: P that the box is right."""
         if why_not := self.barred(job, now):
             return None, Score(0.0, 0.0, 0.0, 0.0, why_not)
         slack = job.frame.deadline - policy.HELD_SECONDS - now
         best, score = None, Score(0.0, 0.0, 0.0, 0.0, "the uplink budget is spent")
         for way in self.ways(now):
-            found = policy.second(value, gain(way.metric), policy.chance(slack, way.need), way.price)
+            gain = max(0.0, way.metric - trusted)
+            on_time = 1.0 if self._tries(now) else policy.chance(slack, way.need, self._bias)
+            found = policy.second(value, gain, on_time, way.price)
             if best is None or found.score > score.score:
                 best, score = way, found
         return (best if not score.why_not else None), score
+
+    def _tries(self, now: float) -> bool:
+        """A way that was too slow is tried with a frame that the box has answered: it may have become faster."""
+        return self.in_flight == 0 and now - self._heard_at >= TRY_SECONDS
 
     def probe(self, job: Job, now: float) -> Way | None:
         """The smallest way up, when it is time to look how the link is, whatever it is thought to take."""
@@ -127,6 +137,7 @@ class CloudSide:
 
     def send(self, job: Job, way: Way, now: float) -> SendUp:
         job.cloud, job.sent_at, job.way = Leg.RUNNING, now, way
+        job.on_time = policy.chance(job.frame.deadline - now, way.need, self._bias)
         self.in_flight += 1
         self.breaker.reserved()
         job.booking = self.budget.reserve(way.bits, now) or Booking(0)
@@ -154,7 +165,7 @@ class CloudSide:
         """It answered, or failed; late answers teach, too."""
         job.cloud = Leg.OVER
         self.in_flight -= 1
-        self._ways_at = float("-inf")
+        self._heard_at, self._ways_at = now, float("-inf")
         if not job.encoded:
             self._not_sent(job, now)
         elif answer.error and not answer.turned_away:
@@ -162,7 +173,11 @@ class CloudSide:
             self.budget.ended(job.booking, now)
         else:
             self._answered(job, answer, now)
-        self.judge(job, now, ok=answer.turned_away or (not answer.error and now <= job.frame.deadline))
+        if job.encoded:
+            in_time = not answer.error and now <= job.frame.deadline
+            self._bias += BIAS_GAIN * (in_time - job.on_time)
+            self._bias = min(MOST_BIAS, max(-MOST_BIAS, self._bias))
+        self.judge(job, now, ok=answer.turned_away or not answer.error)
         if self.in_flight == 0:
             self.breaker.idle()
 

@@ -37,6 +37,7 @@ class Job:
     sent_at: float = 0.0
     way: Way = NO_WAY  # up
     booking: Booking = field(default_factory=lambda: Booking(0))  # of the uplink budget
+    on_time: float = 0.0  # P of the cloud's answer, when it was sent
     called_off: bool = False  # its picture must not be sent
     encoded: bool = False
     slot_held: bool = True

@@ -4,9 +4,9 @@ Events in (a frame arrived, an answer came, time passed), actions out (run it, s
 so). The caller does what it is told and reports back. Rules that hold here:
 
 - every frame handed in ends in exactly one Finish, whatever the world does;
-- a frame goes where it is worth most, less what that costs (`agent.offload.policy`): to the box, to the cloud, nowhere;
-- what waits can all be in time as planned, what is due earlier counting as ahead. Where a frame comes that makes another
-  late, the one of them is given up that costs least: sent up if that is worth it, else shed;
+- a frame goes where it is worth most, less what that costs (`agent.offload.policy`): to the box, up, or nowhere;
+- what waits can all be in time as planned, what is due earlier counting as ahead. Where a frame comes that makes
+  another late, the one of them is given up that costs least: sent up if that is worth it, else shed;
 - none starts that can no longer be in time, but to see what a box can do that is thought too slow (`trial`): where it
   has nothing else to do, and now and then with a copy of a frame in the cloud;
 - an answer of the box that is likely wrong is asked of the cloud too, where that is worth its price. It is in hand
@@ -208,7 +208,7 @@ class Lane:
     # ---- where a frame goes ----
 
     def _route(self, job: Job, now: float) -> list[Action]:
-        """At its arrival: to wait for the box, or up. An older frame of its tap that still waits makes way, or goes up."""
+        """At its arrival: to wait for the box, or up. An older frame of its tap that waits makes way, or goes up."""
         if not self.here.ready:
             return self._elsewhere(job, now)
         metric, slope = self.here.metric(now)
@@ -399,7 +399,8 @@ class Lane:
         if not self.parts.cascade:
             return []
         value = self.terms.worth(job.frame.tap.camera, {box.label for box in answer.boxes})
-        way, score = self.there.better(job, now, value, lambda metric: self.cascade.gain(job.confidence, metric))
+        trusted = 1.0 - self.cascade.gain(job.confidence, 1.0)  # to be right
+        way, score = self.there.better(job, now, value, trusted)
         job.account.scores["cascade"] = score
         if way is None:
             return []
@@ -454,7 +455,6 @@ class Lane:
         self.here.drop(job)
         if job.local is Leg.WAITING:
             job.local = Leg.OVER
-        self.there.judge(job, now, ok=False)
         return [*self._end(job, ending.unanswered(job), now), *self._clean(job)]
 
     def _end(self, job: Job, outcome: Outcome, now: float, answer: Answer | None = None) -> list[Action]:

@@ -283,6 +283,8 @@ class LaneRunner:
             if now >= frame.deadline:
                 return Answer(error="encoded too late")
             self._act(self.lane.encoded(wanted.job, len(jpeg), now))
+            if not self.lane.goes_up(wanted.job):
+                return Answer(error="its picture is larger than what may still go up in this minute")
             boxes = await cloud.detect_jpeg(active.model, jpeg, self.settings.min_score, frame.deadline - now)
         except LongshoreError as error:
             log.debug("cloud: %s", error)

@@ -1,4 +1,4 @@
-"""The route of a frame, as a table; and what the box believes of itself and of the cloud."""
+"""What each way of answering a frame is worth; and when the breaker says that there is no cloud."""
 
 from __future__ import annotations
 
@@ -6,54 +6,63 @@ import random
 
 import pytest
 
+from agent.offload import policy
 from agent.offload.breaker import Breaker, BreakerState
-from agent.offload.budget import UplinkBudget
-from agent.offload.estimate import Estimate
-from agent.offload.policy import CloudView, LocalView, Route, decide
 
 NOW = 1000.0
-DEADLINE = NOW + 0.25
-CLOUD = CloudView(usable=True, typical=0.05)
-SLOW_CLOUD = CloudView(usable=True, typical=0.4)
-NONE = CloudView(usable=False, typical=0.01)
 
 
-def local(
-    *, planned: float = 0.01, free_in: float = 0.0, idle: bool = True, waiting: bool = False, measured: float = 0.1
-) -> LocalView:
-    return LocalView(True, NOW + free_in, planned, idle, waiting, NOW - measured, improving=False)
+@pytest.mark.parametrize(("slack", "need", "least", "most"), [(0.2, 0.05, 0.99, 1.0), (0.05, 0.2, 0.0, 0.01)])
+def test_what_needs_less_than_there_is_comes_in_time(slack: float, need: float, least: float, most: float) -> None:
+    assert least <= policy.chance(slack, need) <= most
 
 
-@pytest.mark.parametrize(
-    ("box", "cloud", "route"),
-    [
-        (local(), CLOUD, Route.LOCAL),
-        (local(), NONE, Route.LOCAL),
-        (local(planned=0.3), CLOUD, Route.CLOUD),
-        (local(planned=0.3, measured=2.0), CLOUD, Route.HEDGE),
-        (local(planned=0.3, measured=2.0, idle=False, free_in=0.1), CLOUD, Route.CLOUD),
-        (local(planned=0.3), SLOW_CLOUD, Route.LATE),
-        (local(planned=0.3), NONE, Route.LATE),
-        (local(planned=0.3, idle=False, free_in=0.1), NONE, Route.SHED),
-        (local(free_in=0.1, idle=False, waiting=True), CLOUD, Route.CLOUD),
-        (local(free_in=0.1, idle=False, waiting=True), NONE, Route.LOCAL),
-    ],
-)
-def test_the_route_of_a_frame(box: LocalView, cloud: CloudView, route: Route) -> None:
-    assert decide(DEADLINE, box, cloud, NOW) is route
+def test_even_odds_lie_where_there_is_just_as_much_time_as_needed() -> None:
+    assert policy.chance(0.1, 0.1) == pytest.approx(0.5)
+    assert policy.chance(0.1, 0.1, bias=1.0) > 0.7
+    assert policy.chance(0.1, float("inf")) == 0.0
 
 
-def test_a_box_without_an_engine_sheds_or_sends_up() -> None:
-    absent = LocalView(False, NOW, 0.01, idle=True, waiting=False, measured_at=0.0, improving=False)
-    assert decide(DEADLINE, absent, NONE, NOW) is Route.SHED
-    assert decide(DEADLINE, absent, CLOUD, NOW) is Route.CLOUD
+def test_a_frame_is_worth_its_value_times_the_odds_of_a_right_answer_in_time_less_its_price() -> None:
+    assert policy.here(2.0, 0.6, 0.5, 0.1).score == pytest.approx(0.5)
+    assert policy.there(2.0, 0.9, 1.0, 0.0, 0.0, 0.3).score == pytest.approx(1.5)
 
 
-def test_a_bad_memory_fades_without_new_samples() -> None:
-    estimate = Estimate(0.08)
-    estimate.observe(2.0, NOW)
-    assert estimate.typical_after(NOW + 1.0) == 2.0
-    assert estimate.typical_after(NOW + 5.0) < 0.2
+def test_a_frame_that_fails_in_the_cloud_still_has_the_box() -> None:
+    alone, hedged = (policy.there(1.0, 0.9, 0.6, instead, 0.0, 0.0) for instead in (0.0, 0.6))
+    assert hedged.worth - alone.worth == pytest.approx(0.4 * policy.HEDGED * 0.6)
+
+
+def test_a_frame_that_goes_up_leaves_its_time_to_others() -> None:
+    kept, freed = (policy.there(1.0, 0.9, 0.8, 0.0, freed, 0.0) for freed in (0.0, 0.1))
+    assert freed.worth - kept.worth == pytest.approx(0.1)
+
+
+def test_what_is_less_likely_in_time_than_not_does_not_go_up() -> None:
+    assert policy.there(9.0, 0.9, 0.4, 0.0, 0.0, 0.0).why_not == "not in time"
+    assert policy.second(9.0, 0.5, 0.4, 0.0).why_not == "not in time"
+    assert not policy.there(9.0, 0.9, 0.6, 0.0, 0.0, 0.0).why_not
+
+
+def test_a_second_answer_must_be_better_by_more_than_its_price() -> None:
+    assert policy.second(1.0, 0.3, 1.0, 0.2).score > 0.0
+    assert policy.second(1.0, 0.3, 1.0, 0.29).score < 0.0
+
+
+def test_scores_that_differ_by_nothing_are_parted_at_random_and_the_odds_are_told() -> None:
+    rng = random.Random(1)
+    chosen = [policy.goes(0.001, 1.0, rng) for _ in range(2000)]
+    share = sum(taken for taken, _ in chosen) / len(chosen)
+    [likely] = {odds for taken, odds in chosen if taken}
+    [unlikely] = {odds for taken, odds in chosen if not taken}
+    assert share == pytest.approx(likely, abs=0.03)
+    assert likely + unlikely == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("margin", [-0.1, 0.1])
+def test_scores_that_differ_are_never_parted_at_random(margin: float) -> None:
+    assert policy.goes(margin, 1.0, random.Random(1)) == (margin > 0, 1.0)
+    assert policy.goes(margin / 1000, 1.0, None) == (margin > 0, 1.0)
 
 
 def test_the_breaker_opens_on_failures_waits_longer_each_time_and_closes_on_a_good_probe() -> None:
@@ -81,14 +90,3 @@ def test_silence_with_calls_under_way_opens_the_breaker() -> None:
     breaker.called(NOW)
     assert breaker.allows(NOW + 2.9)
     assert not breaker.allows(NOW + 3.1)
-
-
-def test_the_budget_allows_a_burst_and_holds_the_mean() -> None:
-    budget = UplinkBudget(1000.0)
-    sent = 0
-    for tick in range(1000):
-        now = NOW + tick / 100
-        if budget.allows(100, now):
-            budget.spend(100, now)
-            sent += 100
-    assert 10_000 <= sent <= 12_100

@@ -85,12 +85,14 @@ def test_no_frame_is_late_by_company_that_would_be_in_time_alone() -> None:
     assert 2 <= len(shared) < 8
 
 
-def test_a_frame_that_is_late_in_any_case_keeps_no_company_away() -> None:
+def test_a_frame_that_is_late_in_any_case_is_shed_and_keeps_no_company_away() -> None:
     subject = lane(cloud=False, profile=PAYS)
     running = crowded(subject, 7)
     subject.arrive(frame(99, 100.0, deadline=0.1, camera=9), 100.0)
     after = subject.local_done(running.jobs, [Answer(infer_seconds=0.021)], 100.09)
-    assert seqs(after) == [[99, 1, 2, 3, 4, 5, 6, 7]]
+    assert seqs(after) == [[1, 2, 3, 4, 5, 6, 7]]
+    shed = [a.finished.seq for a in after if isinstance(a, Finish) and a.finished.outcome is Outcome.SHED]
+    assert shed == [99]
 
 
 def test_a_frame_is_taken_that_a_batch_answers_in_time_and_a_row_of_calls_would_not() -> None:
