@@ -32,10 +32,10 @@ Numbers = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Effort:
-    rounds: int = 6
+    rounds: int = 8
     drawn: int = 16  # weights a round
     kept: int = 4
-    worlds: int = 2  # a round
+    worlds: int = 4  # a round: one of each kind
     seconds: float = 60.0  # of each
 
 
