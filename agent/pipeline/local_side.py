@@ -76,6 +76,7 @@ class LocalSide:
     def __init__(self, sizes: dict[str, CostLine], width: int, profile: Profile, parts: Parts, *, ready: bool) -> None:
         self.width = width  # calls that the engine runs at once
         self.ready = ready  # an engine answers
+        self.coming = 1.0  # times the arrivals of late, that a larger size reckons with; a tuner's
         self.queue: list[Job] = []  # by deadline
         self.running: dict[tuple[int, ...], Call] = {}  # by the numbers of its jobs
         self._order: Callable[[Job], tuple[float, int]] = _urgency if parts.edf else _turn
@@ -184,7 +185,7 @@ class LocalSide:
         if now + planned > self.queue[0].frame.deadline:
             return "it would be late itself"
         rest = self.queue[frames:]
-        if not variants.fits_to_come(expected, self.each, len(rest), self.rate(now), self.width):
+        if not variants.fits_to_come(expected, self.each, len(rest), self.coming * self.rate(now), self.width):
             return "no time for what comes"
         free = self._free(now)
         free[0] = now + planned
