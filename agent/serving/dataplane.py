@@ -298,7 +298,9 @@ class DataPlane:
         inputs: Sequence[Tensor],
         into: Mapping[str, Place] | None,
     ) -> Ran:
-        engine, timeout = served.engine, self._timeout(request, head)
+        engine, timeout = served.engine, request.timeout
+        if head.timeout is not None or head.deadline_unix_ns or request.deadline_unix_ns:
+            timeout = self._timeout(request, head)
         priority, rows = request.priority or head.priority, _rows(engine, inputs)
         partition, way = request.partition or head.partition, self._admission.to(engine)
         asked = inputs, request.outputs, request.min_score

@@ -107,7 +107,7 @@ async def test_who_has_time_enough_waits_and_is_answered(ask: Ask) -> None:
 
 async def test_an_answer_tells_what_the_engine_took(ask: Ask, node: Node) -> None:
     slows(node, 0.01)
-    said = await ask()
+    said = await ask(partition="live")
     assert us(0.01) <= int(said.told["x-service-us"]) < us(0.5)
     assert "x-wait-us" not in said.told
 
