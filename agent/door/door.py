@@ -65,7 +65,10 @@ class Door:
         if deadline < now + self._inside_pace + self._planned + ANSWER_SECONDS:
             return None
         self._came[partition] = now
-        self._enter(self._pace, now)
+        if not self.inside:
+            self._moved = now
+        self.inside += 1
+        self._inside_pace += self._pace
         return self._pace
 
     def step_out(self, pace: float, now: float) -> list[Action]:

@@ -23,7 +23,7 @@ from agent.offload.cost import CostLine
 from agent.ports import Engine, Tensor
 from protos.errors import LongshoreError
 
-LEARN_SECONDS = 0.01  # between calls that a door is told of: calls are often shorter than learning from them
+LEARN_SECONDS = 0.02  # between calls that a door is told of: calls are often shorter than learning from them
 UNKNOWN_SECONDS = 0.05  # of a call, where nothing was measured
 Infer = Callable[..., Awaitable[list[Tensor]]]
 

@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import msgspec
@@ -298,12 +299,14 @@ class DataPlane:
         inputs: Sequence[Tensor],
         into: Mapping[str, Place] | None,
     ) -> Ran:
-        engine, timeout = served.engine, self._timeout(request, head)
+        engine, timeout = served.engine, request.timeout
+        if head.timeout is not None or head.deadline_unix_ns or request.deadline_unix_ns:
+            timeout = self._timeout(request, head)
         priority, rows = request.priority or head.priority, _rows(engine, inputs)
         partition, way = request.partition or head.partition, self._admission.to(engine)
         asked = inputs, request.outputs, request.min_score
         if timeout is None:
-            wish = Wish(head.site, partition or Partition.BATCH, math.inf, priority, rows)
+            wish = _untimed(head.site, partition or Partition.BATCH, priority, rows)
             return await way.run(wish, engine.infer, (*asked, None, priority, into))
         deadline = now + timeout
         wish = Wish(head.site, partition or Partition.LIVE, deadline, priority, rows)
@@ -328,6 +331,11 @@ class DataPlane:
         if left <= 0:
             raise Expired(f"the request came {_span(-left)} after its deadline_unix_ns; compare the clocks")
         return heads.sooner(left, timeout)
+
+
+@lru_cache(maxsize=256)  # most requests are like the one before
+def _untimed(site: str, partition: Partition, priority: int, rows: int) -> Wish:
+    return Wish(site, partition, math.inf, priority, rows)
 
 
 def _rows(engine: Engine, inputs: Sequence[Tensor]) -> int:

@@ -156,7 +156,7 @@ class RestServer(HttpServer):
         caller = Caller(*request.ends) if wanted_request.shared or wanted_request.into else None
         result = await self._plane.infer(wanted_request, "rest", caller, _head(request))
         document, raw = rest_codec.infer_response(result, binary)
-        headers = heads.spent(result.waited, result.service)
+        headers = heads.spent(result.waited, result.service) if request.early else {}
         if not raw:
             return Response(200, [document], headers=headers)
         headers["Inference-Header-Content-Length"] = str(len(document))
