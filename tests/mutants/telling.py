@@ -1,4 +1,4 @@
-"""Why a frame went where it went: what is told of it, and a log of it that stands for all. agent/offload, agent/pipeline."""
+"""Why a frame went where it went: what is told of it, and a log that stands for all. agent/offload, agent/pipeline."""
 
 from __future__ import annotations
 
