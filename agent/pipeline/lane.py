@@ -29,7 +29,7 @@ from agent.offload.breaker import Breaker
 from agent.offload.calibration import Calibration
 from agent.offload.cascade import Cascade
 from agent.offload.cost import CostLine
-from agent.offload.explain import KEPT, Account, Draw, Score
+from agent.offload.explain import KEPT, Account, Score
 from agent.offload.policy import ALL_PARTS, HELD_SECONDS, PROBE_SECONDS, Parts, Route, Way
 from agent.offload.prices import run_here
 from agent.offload.profile import PRIOR, Profile
@@ -48,6 +48,8 @@ __all__ = ["Action", "Answer", "Finish", "Infer", "Lane", "Parts", "Release", "S
 NOTHING = Score(0.0, 0.0, 0.0, 0.0)  # giving a frame up
 HEDGE_WORTH = 0.2  # of what it would be alone: what a frame that waits is worth here while the cloud has it
 FAIR = 0.01  # of a frame's value: of equal ones the tap gives one up that was answered most of late
+ALIKE = 0.8  # of how hard a frame was, that is so of the next
+ALIKE_SECONDS = 0.1
 ANSWERED_GAIN = 0.05  # of one frame, in the share of a tap that is answered in time
 
 
@@ -77,6 +79,9 @@ class Lane:
         self._jobs: dict[int, Job] = {}
         self._next = 0
         self._answered: dict[Tap, float] = {}  # share of its last frames, in time
+        self._doubts: dict[
+            Tap, tuple[float, float]
+        ] = {}  # when the box last answered it, and how much surer than usual
         self._in_time_at = float("-inf")  # the box last answered one so
 
     # ---- events ----
@@ -212,6 +217,7 @@ class Lane:
         if not self.here.ready:
             return self._elsewhere(job, now)
         metric, slope = self.here.metric(now)
+        metric += self._harder(job.frame.tap, now)
         end = self.here.ends_at(job, now)
         local = self._local(job, end, metric, now)
         freed = slope * self.here.each
@@ -222,19 +228,17 @@ class Lane:
         if older is not None and not older.in_cloud:
             return self._one_of_two(older, job, local, now)
         margin = cloud.score - local.score - policy.MARGIN * job.value
-        if end <= job.frame.deadline and way is not None and self._goes(job, margin, cloud.price - local.price):
+        lots = self._rng if self.profile.measured else None
+        if end <= job.frame.deadline and way is not None and job.goes(margin, cloud.price - local.price, lots):
             return self._send_up(job, way, now, Route.CLOUD)
         probe = self.there.probe(job, now) if self.profile.measured or end > job.frame.deadline else None
         sent = self._send_up(job, probe, now, Route.HEDGE) if probe is not None else []
         return sent if job.local is Leg.WAITING else [*sent, *self._wait(job, now)]
 
-    def _goes(self, job: Job, ahead: float, price: float, again: float | None = None) -> bool:
-        """Up, being better by `ahead`, at a price so much higher? `again`: its value, with an answer in hand."""
-        rng = self._rng if self.profile.measured else None
-        taken, propensity = policy.goes(ahead, job.value if again is None else again, rng)
-        likely = propensity if taken else 1.0 - propensity
-        job.account.draws.append(Draw(again is not None, ahead, price, likely, taken))
-        return taken
+    def _harder(self, tap: Tap, now: float) -> float:
+        """How much more often than usual the box is right in a tap's next frame: it is much like the last one."""
+        last = self._doubts.get(tap)
+        return 0.0 if last is None else last[1] * ALIKE ** ((now - last[0]) / ALIKE_SECONDS)
 
     def _features(self, job: Job, end: float, now: float) -> dict[str, float]:
         """What the scores were made from: seconds, frames, frames a second, shares."""
@@ -404,6 +408,8 @@ class Lane:
         given = answer.confidence
         job.confidence = self.calibration.confidence(answer.boxes) if given is None else given
         job.account.features["confidence"] = job.confidence
+        usual = self.here.metrics.get(job.account.size, job.confidence)
+        self._doubts[job.frame.tap] = (job.frame.captured, job.confidence - usual)
         if now <= job.frame.deadline:
             self._in_time_at = now
         in_time = now < job.frame.deadline - HELD_SECONDS
@@ -423,9 +429,7 @@ class Lane:
         trusted = 1.0 - self.cascade.gain(job.confidence, 1.0)  # to be right
         way, score = self.there.better(job, now, value, trusted)
         job.account.scores["cascade"] = score
-        if way is None:
-            return []
-        if not self._goes(job, score.score, score.price, value):
+        if way is None or not job.goes(score.score, score.price, self._rng, value):
             return []
         job.held = True
         return self._send_up(job, way, now, Route.CASCADE)

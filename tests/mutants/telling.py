@@ -35,7 +35,7 @@ MUTANTS = (
     Mutant(
         "draws-are-kept",
         "What was left to chance is in the account, with its odds.",
-        "agent/pipeline/lane.py",
+        "agent/pipeline/jobs.py",
         "Draw(again is not None, ahead, price, likely, taken)",
         "Draw(again is not None, ahead, price, float(taken), taken)",
         ("tests/unit/offload/test_replay.py::test_at_no_price_all_goes_up_and_at_any_none_does",),
