@@ -38,7 +38,7 @@ MUTANTS = (
         "agent/pipeline/jobs.py",
         "Draw(again is not None, ahead, price, likely, taken)",
         "Draw(again is not None, ahead, price, float(taken), taken)",
-        ("tests/unit/offload/test_replay.py::test_at_no_price_all_goes_up_and_at_any_none_does",),
+        ("tests/unit/offload/test_replay.py::test_what_a_lane_left_to_chance_has_its_odds_and_came_out_by_them",),
     ),
     Mutant(
         "log-is-bounded",
