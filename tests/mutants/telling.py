@@ -1,4 +1,4 @@
-"""Why a frame went where it went: what is told of it, and a log of it that stands for all. agent/offload, agent/pipeline."""
+"""Why a frame went where it went: what is told of it, and a log that stands for all. agent/offload, agent/pipeline."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ MUTANTS = (
     Mutant(
         "draws-are-kept",
         "What was left to chance is in the account, with its odds.",
-        "agent/pipeline/lane.py",
+        "agent/pipeline/jobs.py",
         "Draw(again is not None, ahead, price, likely, taken)",
         "Draw(again is not None, ahead, price, float(taken), taken)",
-        ("tests/unit/offload/test_replay.py::test_at_no_price_all_goes_up_and_at_any_none_does",),
+        ("tests/unit/offload/test_replay.py::test_what_a_lane_left_to_chance_has_its_odds_and_came_out_by_them",),
     ),
     Mutant(
         "log-is-bounded",

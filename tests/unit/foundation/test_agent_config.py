@@ -32,10 +32,16 @@ def test_a_port_that_there_is_not_is_refused_and_no_other_taken_for_it(name: str
         from_environment({}, **{name: port})
 
 
-@pytest.mark.parametrize("name", ["THREADS", "CONFIRM_SECONDS", "OUTBOX_BYTES"])
+@pytest.mark.parametrize("name", ["THREADS", "CONFIRM_SECONDS", "OUTBOX_BYTES", "DECISION_LOG", "DECISION_LOG_BYTES"])
 def test_what_is_less_than_nothing_is_refused(name: str) -> None:
     with pytest.raises(Rejected, match=f"^LONGSHORE_AGENT_{name} must be 0 or more, not -1"):
         from_environment({f"LONGSHORE_AGENT_{name}": "-1"})
+
+
+def test_a_share_of_decisions_is_from_nothing_to_all() -> None:
+    assert from_environment({"LONGSHORE_AGENT_DECISION_LOG": "1"}).decision_log == 1.0
+    with pytest.raises(Rejected, match=r"^LONGSHORE_AGENT_DECISION_LOG must be a share from 0 to 1, not 1\.5$"):
+        from_environment({"LONGSHORE_AGENT_DECISION_LOG": "1.5"})
 
 
 def test_a_time_that_is_no_number_or_never_ends_is_refused() -> None:

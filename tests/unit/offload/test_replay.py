@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import random
 from pathlib import Path
 
 import pytest
@@ -18,11 +20,26 @@ from protos.ids import DeploymentName
 from protos.outcomes import Outcome
 from tests.sim.decisions import decided, lived
 
+WORTH = {True: 0.75, False: 0.6}  # of a frame that goes up, and of one that stays
+
 
 @pytest.fixture(scope="module")
 def lives() -> list[Decision]:
-    """A minute of a busy box whose uplink is narrow: going up is priced until it is no better than staying."""
+    """A minute of the real lane, busy."""
     return list(lived(60.0))
+
+
+def nearly_parted(count: int = 2000) -> list[Decision]:
+    """Frames for which both ways are about as good, at a price that halves what going up is worth."""
+    rng, made = random.Random(5), []
+    for seq in range(count):
+        ahead = rng.uniform(-0.02, 0.02)
+        likely = 1 / (1 + math.exp(-ahead / 0.003))
+        went = rng.random() < likely
+        right, sent = min(1.0, WORTH[went] + rng.uniform(-0.1, 0.1)), 20_000 if went else 0
+        draws = [Draw(again=False, ahead=ahead, price=0.025, likely=likely, went=went)]
+        made.append(decided(seq, "cloud" if went else "local", draws=draws, right=right, uplink_bytes=sent))
+    return made
 
 
 def test_what_was_decided_is_counted_by_way_with_what_came_of_it(lives: list[Decision]) -> None:
@@ -34,22 +51,23 @@ def test_what_was_decided_is_counted_by_way_with_what_came_of_it(lives: list[Dec
     assert all(0 <= each.in_time <= 1 and 0 <= each.worth <= 1 for each in found)
 
 
-def test_at_no_price_all_goes_up_and_at_any_none_does(lives: list[Decision]) -> None:
-    found = replay.choice(lives, (0.0, 1e6), again=False)
-    assert found.by_chance > 300, "prices find the point where both ways are as good"
-    others = {each.name: each for each in found.others}
-    assert others["no price"].uplink_bytes.normalised.value == pytest.approx(18_000)
-    assert others["price × 1e+06"].uplink_bytes.gain.high < 0 < others["no price"].uplink_bytes.gain.low
-    assert others["no price"].worth.gain.value == pytest.approx(others["always up"].worth.gain.value)
+def test_what_a_lane_left_to_chance_has_its_odds_and_came_out_by_them(lives: list[Decision]) -> None:
+    drawn = [draw for each in lives for draw in each.draws if 0.01 <= draw.likely <= 0.99]
+    assert len(drawn) > 10
+    expected, spread = sum(each.likely for each in drawn), sum(each.likely * (1 - each.likely) for each in drawn)
+    assert abs(sum(each.went for each in drawn) - expected) <= 3 * math.sqrt(spread)
 
 
-def test_what_the_replay_says_of_staying_is_what_those_that_stayed_were_worth(lives: list[Decision]) -> None:
-    """The world is the same for all frames, so this can be looked up."""
-    never = next(each for each in replay.choice(lives, again=False).others if each.name == "never up")
-    stayed = [each.reward for each in lives if any(not draw.went and not draw.again for draw in each.draws)]
-    truth = sum(stayed) / len(stayed)
-    assert never.worth.normalised.value == pytest.approx(truth, abs=0.02)
-    assert never.worth.unbiased.low < truth < never.worth.unbiased.high
+def test_another_price_is_worth_what_those_earned_that_went_as_it_would_have_sent_them() -> None:
+    made = nearly_parted()
+    found = {each.name: each for each in replay.choice(made, (0.0, 1.0, 2.0), again=False).others}
+    for name, worth, sent in (("always up", 0.75, 20_000), ("never up", 0.6, 0), ("price × 2", 0.6, 0)):
+        assert found[name].worth.normalised.value == pytest.approx(worth, abs=0.01)
+        assert found[name].uplink_bytes.normalised.value == pytest.approx(sent, abs=1)
+    assert found["no price"].worth == found["always up"].worth, "without it, going up is always ahead"
+    best = found["price × 1"].worth
+    assert (best.told, best.gain.low < 0 < best.gain.high) == (len(made), True), "as it was decided, but for chance"
+    assert found["always up"].worth.told < len(made), "where it had no chance, nothing is told"
 
 
 def test_the_two_choices_of_a_frame_are_apart(lives: list[Decision]) -> None:
@@ -72,7 +90,7 @@ def test_a_log_is_told_as_tables(lives: list[Decision], tmp_path: Path) -> None:
     assert lines[2].split() == ["CHOSEN", "FRAMES", "SHARE", "IN", "TIME", "WORTH", "SENT"]
     assert any(line.startswith("price × 0.5  ") for line in lines)
     assert not any("×" in line and not line.startswith("price × 0.5") for line in lines)
-    assert "fewer than 100 choices left to chance" in shown.output, "of the second one"
+    assert "fewer than 100 choices left to chance" in shown.output
 
 
 def test_a_folder_is_read_from_its_older_file_on(tmp_path: Path) -> None:
