@@ -17,9 +17,14 @@ from protos.outcomes import Outcome
 WINDOW_SECONDS = 10.0  # of frames, at most
 FULL = 1.0  # load above which the box cannot do all
 SOME = 0.01  # share of frames that is worth a word
-LITTLE_LEFT = 0.1  # of the uplink budget of a minute
 _UP = {Route.CLOUD, Route.CASCADE}  # the second with an answer of the box in hand
 _GIVEN_UP = {Outcome.SHED, Outcome.SUPERSEDED, Outcome.EXPIRED}
+_SAID = {  # of a score's `why_not`, after "since"
+    "no cloud": "no cloud node may be asked",
+    "not in time": "the cloud would not be in time either",
+    "enough are under way": "enough are under way to the cloud",
+    "the uplink budget is spent": "the uplink budget of this minute is spent",
+}
 
 
 class Routes(msgspec.Struct, frozen=True):
@@ -61,8 +66,12 @@ def routes(accounts: Iterable[Account], largest: str, now: float) -> Routes:
     return Routes(frames, **{route: count / frames for route, count in went.items()}) if frames else Routes()
 
 
+def _given_up(account: Account) -> bool:
+    return account.outcome in _GIVEN_UP or account.chosen == Route.SHED
+
+
 def _route(account: Account, largest: str) -> str:
-    if account.outcome in _GIVEN_UP or account.chosen == Route.SHED:
+    if _given_up(account):
         return "shed"
     if account.chosen in _UP:
         return "cloud"
@@ -71,25 +80,32 @@ def _route(account: Account, largest: str) -> str:
     return "local" if account.size in ("", largest) else "small"  # "": it waits, or there is one size
 
 
-def why(found: Routes, load: float, link: Link | None, bits_left: float | None, minute_bits: float) -> str:
-    """What moves the frames, in one sentence. `minute_bits`: that the uplink budget gives in a minute."""
+def why(accounts: Iterable[Account], found: Routes, load: float, now: float) -> str:
+    """What moves the frames of the last WINDOW_SECONDS, in one sentence. `found`: their routes."""
     if not found.frames:
         return "no frame comes"
     said = f"the box is asked for {100 * load:.0f} % of what it can infer"
     went = {"is sent to the cloud": found.cloud + found.hedge, "is answered by a smaller size": found.small}
     parts = [f"{100 * share:.0f} % {words}" for words, share in went.items() if share >= SOME]
     if found.shed >= SOME:
-        parts.append(f"{100 * found.shed:.0f} % is given up since {_no_help(load, link, bits_left, minute_bits)}")
+        parts.append(f"{100 * found.shed:.0f} % is given up since {_since(accounts, now)}")
     if not parts:
         return f"{said}, and answers all itself" if load <= FULL else f"{said}; it answers all the same"
     return f"{said}: {' and '.join(parts)}"
 
 
-def _no_help(load: float, link: Link | None, bits_left: float | None, minute_bits: float) -> str:
-    if load <= FULL:
+def _since(accounts: Iterable[Account], now: float) -> str:
+    """Why most of those that were given up were."""
+    given_up = (each for each in accounts if each.at > now - WINDOW_SECONDS and _given_up(each))
+    ((reason, _),) = Counter(map(_reason, given_up)).most_common(1)
+    return reason
+
+
+def _reason(account: Account) -> str:
+    if account.outcome is Outcome.SUPERSEDED:
         return "newer frames took their place"
-    if link is None:
-        return "no cloud node helps"
-    if bits_left is not None and bits_left < LITTLE_LEFT * minute_bits:
-        return "the uplink budget of this minute is spent"
-    return f"what {link.bits_per_second / 1e6:.1f} Mbit/s would carry in time is worth less than it costs"
+    if account.outcome is Outcome.EXPIRED:
+        return "no answer came in time"
+    cloud = account.scores.get("cloud")
+    why_not = cloud.why_not if cloud else ""
+    return _SAID.get(why_not, why_not) or "other frames are worth more"

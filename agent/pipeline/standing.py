@@ -7,8 +7,6 @@ from agent.offload.ladder import Ladder
 from agent.offload.standing import Link, Standing
 from agent.pipeline.lane import Lane
 
-MINUTE = 60.0
-
 
 def of(lane: Lane, ladder: Ladder, now: float) -> Standing:
     """At monotonic `now`, with the rung as it was looked at last."""
@@ -27,5 +25,5 @@ def of(lane: Lane, ladder: Ladder, now: float) -> Standing:
         prices=there.prices.shown(),
         rung=ladder.rung,
         rung_why=ladder.why,
-        why=standing.why(went, load, link, left, MINUTE * terms.uplink_bits_per_second),
+        why=standing.why(lane.accounts, went, load, now),
     )

@@ -89,8 +89,8 @@ BUSY = replace(
     bits_left=31e6,
     money_left=1.37,
     prices={"bits": 0.43, "usd": 0.08},
-    why="the box is asked for 240 % of what it can infer: 56 % is sent to the cloud and 6 % is given up since what 8.4 "
-    "Mbit/s would carry in time is worth less than it costs",
+    why="the box is asked for 240 % of what it can infer: 56 % is sent to the cloud and 6 % is given up since other "
+    "frames are worth more",
 )
 
 

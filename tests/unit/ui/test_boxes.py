@@ -187,6 +187,12 @@ def test_a_cameras_chart_draws_the_deadline_of_what_looks_at_it_and_not_that_of_
     assert [chart["limit"] for chart in charts if isinstance(chart, dict)] == [250, 100]
 
 
+def test_terms_that_name_no_camera_are_a_note(harbour: HarbourFleet) -> None:
+    watch = harbour.services.fleet.get_deployment("harbour-watch")["spec"]
+    harbour.services.fleet.apply_deployment("harbour-watch", {"spec": {**watch, "terms": {"stays": ["gaet"]}}})
+    assert "spec.terms names gaet" in attention(harbour)["harbour-watch"]
+
+
 def test_a_switch_somebody_may_have_forgotten_is_a_note(harbour: HarbourFleet) -> None:
     stored = harbour.services.fleet.get_node("north-quay")
     harbour.services.fleet.apply_node("north-quay", {"spec": {**stored["spec"], "paused": True}})
