@@ -85,8 +85,6 @@ from protos.ids import CameraName, DeploymentName, Digest
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 0.5  # between looks at how far deployments have come down
-
 
 @dataclass(frozen=True)
 class Disk:
@@ -170,7 +168,7 @@ class Node:
         self._tasks.eternal("report", self._reporter.run())
         self._tasks.eternal("send", self._sender.run())
         self._tasks.eternal("sync", self._sync.run())
-        self._tasks.eternal("ladder", self._look())
+        self._tasks.eternal("ladder", self.board.watch(self._sync.changed))
         self._tasks.eternal("beats", self._beats.run())
         self._tasks.eternal("carried", self._uptake.run())
         self._tasks.eternal("renew", self._renewal.run())
@@ -253,13 +251,6 @@ class Node:
         self._shadows.offer({wish.name: wish.shadow.digest for wish in wished.deployments if wish.shadow})
         self._agent_update.offer(wished.agent)
         self._wished.set()
-
-    async def _look(self) -> None:
-        """Tell soon that a deployment has come down its ladder, or up."""
-        while True:
-            await self._clock.sleep(LOOK_SECONDS)
-            if self.board.look(self._clock.monotonic()):
-                self._sync.changed()
 
     async def _apply(self) -> None:
         while True:

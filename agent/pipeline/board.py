@@ -21,6 +21,7 @@ from agent.config import AgentConfig
 from agent.offload.breaker import Breaker
 from agent.offload.cost import CostLine
 from agent.offload.decisions import Decision
+from agent.offload.ladder import LOOK_SECONDS
 from agent.offload.standing import Standing
 from agent.offload.terms import Terms
 from agent.pipeline import standing
@@ -330,6 +331,13 @@ class Board:
         moved = [each.ladder.look(each.facts(wanted), now) for each in self._stands.values()]  # each is looked at
         return any(moved)
 
+    async def watch(self, moved: Callable[[], None]) -> None:
+        """For ever: told soon that a deployment has come down its ladder, or up."""
+        while True:
+            await self._clock.sleep(LOOK_SECONDS)
+            if self.look(self._clock.monotonic()):
+                moved()
+
     def standings(self, now: float) -> dict[DeploymentName, Standing]:
         return {name: standing.of(each.runner.lane, each.ladder, now) for name, each in self._stands.items()}
 
@@ -343,11 +351,7 @@ class Board:
         since = self._clock.monotonic() - TOLD_SECONDS
         told = {name: stand.warmed.declined for name, stand in self._stands.items()}
         return [
-            *(
-                _not_a_number(name, stand)
-                for name, stand in self._stands.items()
-                if stand.health.not_a_number_at > since
-            ),
+            *(stand.spoilt(name) for name, stand in self._stands.items() if stand.health.not_a_number_at > since),
             *(Problem("provider", f"{name}: {declined}") for name, declined in told.items() if declined),
         ]
 
@@ -490,13 +494,3 @@ def _terms(wish: DeploymentWish | None, settings: LaneSettings) -> Terms:
     """What a deployment asks for, with its deadline and what it may send up."""
     uplink = wish.bits_per_second if wish else 0.0
     return replace(settings.terms, deadline=settings.deadline, uplink_bits_per_second=uplink)
-
-
-def _not_a_number(name: DeploymentName, stand: Stand) -> Problem:
-    manifest = stand.current.release.manifest if stand.current else None
-    release = f"{manifest.name} {manifest.version}" if manifest else "its release"
-    return Problem(
-        "not-a-number",
-        f"{name}: {release} answered {stand.health.not_a_number} frames with NaN or infinity since it runs here; they "
-        "end as errors; deploy another release",
-    )

@@ -220,8 +220,7 @@ class Lane:
         metric += self._harder(job.frame.tap, now)
         end = self.here.ends_at(job, now)
         local = self._local(job, end, metric, now)
-        freed = slope * self.here.each
-        way, cloud = self._up(job, end, freed, now)
+        way, cloud = self._up(job, end, slope * self.here.each, now)  # and what the box is freed of helps another frame
         job.account.scores.update(local=local, cloud=cloud, shed=NOTHING)
         job.account.features = self._features(job, end, now)
         older = self.here.waits(job.frame.tap)
@@ -405,8 +404,7 @@ class Lane:
         if answer.error:
             return [] if job.in_cloud else self._end(job, Outcome.ERROR, now)
         job.heard = answer
-        given = answer.confidence
-        job.confidence = self.calibration.confidence(answer.boxes) if given is None else given
+        job.confidence = self.calibration.confidence(answer.boxes) if answer.confidence is None else answer.confidence
         usual = self.here.metrics.get(job.account.size, job.confidence)
         self._doubts[job.frame.tap] = (job.frame.captured, job.confidence - usual)
         job.account.features["confidence"] = job.confidence

@@ -14,9 +14,9 @@ from agent.pipeline.health import Health
 from agent.pipeline.run import ActiveRelease, LaneRunner
 from agent.pipeline.worth import profile
 from agent.ports import CloudModel, Engine, Warmed
-from agent.types import ModelInput, Tap
+from agent.types import ModelInput, Problem, Tap
 from agent.update.verify import VerifiedRelease
-from protos.ids import CameraName, Digest
+from protos.ids import CameraName, DeploymentName, Digest
 
 FORGIVEN_FALLS = 2  # of its worker meanwhile: somebody may have killed it, and a refusal is for good; three are its own
 
@@ -98,6 +98,16 @@ class Stand:
         if self.current is not None and shadow.pixels != self.current.pixels:
             return "it looks at pictures of another size or fit than the release that answers, so no frame suits both"
         return ""
+
+    def spoilt(self, name: DeploymentName) -> Problem:
+        """Of a release whose answers are no numbers; `name`: its deployment's."""
+        manifest = self.current.release.manifest if self.current else None
+        release = f"{manifest.name} {manifest.version}" if manifest else "its release"
+        return Problem(
+            "not-a-number",
+            f"{name}: {release} answered {self.health.not_a_number} frames with NaN or infinity since it runs here; "
+            "they end as errors; deploy another release",
+        )
 
     def find(self, digest: Digest) -> Loaded | None:
         return next((one for one in self.loaded if one.digest == digest), None)
