@@ -32,11 +32,11 @@ Numbers = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Effort:
-    rounds: int = 8
-    drawn: int = 16  # weights a round
-    kept: int = 4
+    rounds: int = 5
+    drawn: int = 10  # weights a round
+    kept: int = 3
     worlds: int = 4  # a round: one of each kind
-    seconds: float = 60.0  # of each
+    seconds: float = 30.0  # of each
 
 
 @dataclass(frozen=True)
