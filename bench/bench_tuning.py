@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from agent.offload.tuner import SHIPPED, SHIPPED_MODE, Mode, Weights
-from bench.decision.ourselves import maker as analytic
+from agent.simulation.ourselves import maker as analytic
 from bench.decision.tuning.contender import maker
 from bench.decision.tuning.search import KINDS, Effort, Reached, Round, reached, searched, world
 from bench.decision.tuning.verdict import Verdict, verdict

@@ -13,8 +13,8 @@ import re
 from dataclasses import dataclass, replace
 
 from agent.offload.profile import PRIOR
-from bench.decision.contender import Picture, Size
-from bench.decision.scenarios import Arrivals, Scenario, Spell, Step, Uplink
+from agent.simulation.contender import Picture, Size
+from agent.simulation.scenario import Arrivals, Scenario, Spell, Step, Uplink
 from protos.errors import Rejected
 
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(ms|s)")

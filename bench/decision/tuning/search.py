@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from agent.offload.tuner import FEATURES, Weights
-from bench.decision.contender import Maker
-from bench.decision.drive import play
-from bench.decision.meter import measured
-from bench.decision.ourselves import maker as analytic
+from agent.simulation.contender import Maker
+from agent.simulation.drive import play
+from agent.simulation.meter import measured
+from agent.simulation.ourselves import maker as analytic
+from agent.simulation.world import World, draw, known
 from bench.decision.scenarios import SCENARIOS
 from bench.decision.tuning.contender import maker
-from bench.decision.world import World, draw, known
 
 KINDS = ("calibration", "burst-1.5", "mobile", "overload-2")
 FIRST_SEED = 5_000  # of training; a verdict's are far below

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.decision.links import PACKET_BITS, Sending, Trace, drawn
-from bench.decision.scenarios import Step, Uplink
+from agent.simulation.links import PACKET_BITS, Sending, Trace, drawn
+from agent.simulation.scenario import Step, Uplink
 
 MEGABIT = 1e6
 

@@ -11,7 +11,7 @@ from agent.plan import text
 from agent.plan.forecast import Plan, Share, forecast, plan
 from agent.plan.run import run
 from agent.plan.wish import Box, Cloud, Wish
-from bench.decision.contender import Picture, Size
+from agent.simulation.contender import Picture, Size
 from tests.sim.plans import WORDS
 
 WISH = Wish(
