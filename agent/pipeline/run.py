@@ -18,12 +18,14 @@ from agent.inference.errors import NotANumber
 from agent.offload.cost import CostLine
 from agent.offload.profile import PRIOR, Profile
 from agent.offload.terms import Terms
+from agent.offload.tuner import SHIPPED, SHIPPED_MODE, Tuner
 from agent.pipeline import zones
 from agent.pipeline.actions import Action, Answer, Finish, Infer, Release, SendUp
 from agent.pipeline.answers import LastAnswers
 from agent.pipeline.health import Health
 from agent.pipeline.lane import Lane
 from agent.pipeline.shadow import LONGEST_LOOK, Shadow, ShadowTally
+from agent.pipeline.tuned import Beside
 from agent.ports import Clock, CloudInference, CloudModel, Detections, Engine, InSlot
 from agent.types import Box, Finished, Frame, ModelInput, Tap, View, Zone
 from protos.errors import LongshoreError, Rejected, Retryable
@@ -97,6 +99,7 @@ class LaneRunner:
         self.masks: Mapping[CameraName, tuple[Zone, ...]] = {}  # what stands in one is not told
         self.active: ActiveRelease | None = None
         self.shadow: Shadow | None = None
+        self.beside = Beside(lane, Tuner(SHIPPED, SHIPPED_MODE))
         self._answers = LastAnswers()
         self._looked_at: dict[CameraName, float] = {}  # until when, as its camera was told last
         self.before: ActiveRelease | None = None
@@ -137,7 +140,9 @@ class LaneRunner:
         self.lane.there.allowed = self.settings.offload and cloud is not None
 
     def arrive(self, frame: Frame) -> None:
-        self._act(self.lane.arrive(frame, self._clock.monotonic()))
+        now = self._clock.monotonic()
+        self.beside.began(now)
+        self._act(self.lane.arrive(frame, now))
 
     def still(self, frame: PassedOver) -> None:
         """Nothing moved: it ends with what was answered last. Where nothing was, nobody can tell what it shows."""
@@ -167,6 +172,7 @@ class LaneRunner:
         await asyncio.gather(*self._running, return_exceptions=True)
 
     def _act(self, actions: list[Action]) -> None:
+        self.beside.ended(actions, self._clock.monotonic())
         for action in actions:
             match action:
                 case Infer(jobs, frames, size):

@@ -1,23 +1,28 @@
 """A wish played in virtual time by the agent's own lane, and what came of the frames. Pure but for the seeds' chances.
 
-A share is of all frames; the three seeds are three days alike but for chance, and the worst and the best are named.
+A share is of all frames, once the lane has settled; the seeds are days alike but for chance, and the worst and the best
+are named.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
+from typing import Any
 
-from agent.plan.wish import SECONDS, SEEDS, Wish, otherwise, scenario
+import numpy as np
+
+from agent.plan.wish import SECONDS, SEEDS, SETTLING, Wish, otherwise, scenario
 from agent.simulation.contender import CLOUD
-from agent.simulation.drive import play
+from agent.simulation.drive import Played, play
 from agent.simulation.meter import Figures, measured
 from agent.simulation.ourselves import maker
-from agent.simulation.world import draw, known
+from agent.simulation.world import World, draw, known
 from protos.outcomes import Outcome
 
 ENOUGH = 0.95  # in time: what nobody has to improve
+ROWS = ("captured", "camera", "deadline", "value", "chance", "right", "confidence", "times", "jitter", "luck")
 
 
 @dataclass(frozen=True)
@@ -59,15 +64,26 @@ def plan(wish: Wish, tell: Callable[[str, float], None]) -> Plan:
     return Plan(wish, asked, tuple(shares.items()))
 
 
-def forecast(wish: Wish, seeds: Sequence[int] = SEEDS, run_seconds: float = SECONDS) -> Share:
-    return _mean(list(_runs(wish, seeds, run_seconds)))
+def forecast(
+    wish: Wish, seeds: Sequence[int] = SEEDS, run_seconds: float = SECONDS, settling: float = SETTLING
+) -> Share:
+    return _mean(list(_runs(wish, seeds, run_seconds, settling)))
 
 
-def _runs(wish: Wish, seeds: Sequence[int], run_seconds: float) -> Iterator[Share]:
-    of = scenario(wish, run_seconds)
+def _runs(wish: Wish, seeds: Sequence[int], run_seconds: float, settling: float) -> Iterator[Share]:
+    of = scenario(wish, settling + run_seconds)
     for seed in seeds:
         world = draw(of, seed)
-        yield _share(measured(world, play(world, maker()(known(of), seed))))
+        yield _share(measured(*_since(settling, world, play(world, maker()(known(of), seed)))))
+
+
+def _since(begin: float, world: World, played: Played) -> tuple[World, Played]:
+    """What was captured, and sent, from then on."""
+    first = int(np.searchsorted(world.captured, begin))
+    rows: dict[str, Any] = {name: getattr(world, name)[first:] for name in ROWS}
+    sent = [each for each in played.sent if each[0] >= begin]
+    of = replace(world.scenario, seconds=world.scenario.seconds - begin)
+    return replace(world, scenario=of, **rows), replace(played, fates=played.fates[first:], sent=sent)
 
 
 def _share(found: Figures) -> Share:
@@ -81,7 +97,7 @@ def _share(found: Figures) -> Share:
         box=found.on_time - cloud,
         cloud=cloud,
         given_up=given_up,
-        late=1.0 - found.on_time - given_up,
+        late=max(0.0, 1.0 - found.on_time - given_up),
         uplink=found.mbit_s * 1e6,
     )
 
