@@ -29,7 +29,7 @@ from agent.offload.breaker import Breaker
 from agent.offload.calibration import Calibration
 from agent.offload.cascade import Cascade
 from agent.offload.cost import CostLine
-from agent.offload.explain import KEPT, Account, Score
+from agent.offload.explain import KEPT, Account, Draw, Score
 from agent.offload.policy import ALL_PARTS, HELD_SECONDS, PROBE_SECONDS, Parts, Route, Way
 from agent.offload.prices import run_here
 from agent.offload.profile import PRIOR, Profile
@@ -228,10 +228,8 @@ class Lane:
         if older is not None and not older.in_cloud:
             return self._one_of_two(older, job, local, now)
         margin = cloud.score - local.score - policy.MARGIN * job.value
-        if end <= job.frame.deadline and way is not None:
-            taken, job.account.propensity = policy.goes(margin, job.value, self._rng if self.profile.measured else None)
-            if taken:
-                return self._send_up(job, way, now, Route.CLOUD)
+        if end <= job.frame.deadline and way is not None and self._goes(job, margin, cloud.price - local.price):
+            return self._send_up(job, way, now, Route.CLOUD)
         probe = self.there.probe(job, now) if self.profile.measured or end > job.frame.deadline else None
         sent = self._send_up(job, probe, now, Route.HEDGE) if probe is not None else []
         return sent if job.local is Leg.WAITING else [*sent, *self._wait(job, now)]
@@ -240,6 +238,14 @@ class Lane:
         """How much more often than usual the box is right in a tap's next frame: it is much like the last one."""
         last = self._doubts.get(tap)
         return 0.0 if last is None else last[1] * ALIKE ** ((now - last[0]) / ALIKE_SECONDS)
+
+    def _goes(self, job: Job, ahead: float, price: float, again: float | None = None) -> bool:
+        """Up, being better by `ahead`, at a price so much higher? `again`: its value, with an answer in hand."""
+        rng = self._rng if self.profile.measured else None
+        taken, propensity = policy.goes(ahead, job.value if again is None else again, rng)
+        likely = propensity if taken else 1.0 - propensity
+        job.account.draws.append(Draw(again is not None, ahead, price, likely, taken))
+        return taken
 
     def _features(self, job: Job, end: float, now: float) -> dict[str, float]:
         """What the scores were made from: seconds, frames, frames a second, shares."""
@@ -410,6 +416,7 @@ class Lane:
         job.confidence = self.calibration.confidence(answer.boxes) if given is None else given
         usual = self.here.metrics.get(job.account.size, job.confidence)
         self._doubts[job.frame.tap] = (job.frame.captured, job.confidence - usual)
+        job.account.features["confidence"] = job.confidence
         if now <= job.frame.deadline:
             self._in_time_at = now
         in_time = now < job.frame.deadline - HELD_SECONDS
@@ -431,8 +438,7 @@ class Lane:
         job.account.scores["cascade"] = score
         if way is None:
             return []
-        taken, job.account.propensity = policy.goes(score.score, value, self._rng)
-        if not taken:
+        if not self._goes(job, score.score, score.price, value):
             return []
         job.held = True
         return self._send_up(job, way, now, Route.CASCADE)

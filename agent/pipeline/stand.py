@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from agent.offload.breaker import BreakerState
+from agent.offload.ladder import Facts, Ladder
 from agent.pipeline.health import Health
 from agent.pipeline.run import ActiveRelease, LaneRunner
 from agent.pipeline.worth import profile
@@ -58,6 +60,7 @@ class Stand:
     current: Loaded | None = None
     previous: Loaded | None = None
     shadow: Loaded | None = None  # seen by nobody; see agent.pipeline.shadow
+    ladder: Ladder = field(default_factory=Ladder)
 
     @property
     def loaded(self) -> list[Loaded]:
@@ -116,3 +119,10 @@ class Stand:
             self.runner.idle()
         else:
             self.runner.use(self.current.active)
+
+    def facts(self, wanted: str) -> Facts:
+        """What the ladder goes by; `wanted`: provider that was asked for. A model falls back on the CPU."""
+        there, declined = self.runner.lane.there, self.warmed.declined
+        provider = "cpu" if declined else wanted
+        helps = there.allowed and there.breaker.state is BreakerState.CLOSED
+        return Facts(wanted, provider if self.ready else "", cloud=helps, declined=declined)
