@@ -22,6 +22,7 @@ from agent.offload.cost import CostLine
 from agent.offload.decisions import Decision
 from agent.offload.profile import PRIOR, Profile
 from agent.offload.terms import Terms
+from agent.offload.tuner import SHIPPED, SHIPPED_MODE, Tuner
 from agent.pipeline import accounts, zones
 from agent.pipeline.accounts import Accounts
 from agent.pipeline.actions import Action, Answer, Finish, Infer, Release, SendUp
@@ -29,6 +30,7 @@ from agent.pipeline.answers import LastAnswers
 from agent.pipeline.health import Health
 from agent.pipeline.lane import Lane
 from agent.pipeline.shadow import LONGEST_LOOK, Shadow, ShadowTally
+from agent.pipeline.tuned import Beside
 from agent.ports import Clock, CloudInference, CloudModel, Detections, Engine, InSlot
 from agent.types import Box, Finished, Frame, ModelInput, Tap, View, Zone
 from protos.errors import LongshoreError, Rejected, Retryable
@@ -108,6 +110,7 @@ class LaneRunner:
         self.masks: Mapping[CameraName, tuple[Zone, ...]] = {}  # what stands in one is not told
         self.active: ActiveRelease | None = None
         self.shadow: Shadow | None = None
+        self.beside = Beside(lane, Tuner(SHIPPED, SHIPPED_MODE))
         self._answers = LastAnswers()
         self._looked_at: dict[CameraName, float] = {}  # until when, as its camera was told last
         self.before: ActiveRelease | None = None
@@ -150,6 +153,7 @@ class LaneRunner:
 
     def arrive(self, frame: Frame) -> None:
         now = self._clock.monotonic()
+        self.beside.began(now)
         actions = self.lane.arrive(frame, now)
         account = self.lane.accounts[-1]
         account.features.update(accounts.budgets(self.lane, account, now))
@@ -184,6 +188,7 @@ class LaneRunner:
         await asyncio.gather(*self._running, return_exceptions=True)
 
     def _act(self, actions: list[Action]) -> None:
+        self.beside.ended(actions, self._clock.monotonic())
         for action in actions:
             match action:
                 case Infer(jobs, frames, size):
