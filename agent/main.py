@@ -212,20 +212,60 @@ def bench(**options: Any) -> None:
         sys.exit(INTERRUPTED)
 
 
+@cli.command(epilog="Example: longshore-agent plan --cameras 8 --size small=12ms:0.61 --link 4Mbit/s")
+@click.argument("release", required=False, type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--figures", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Of 'bench', run there.")
+@click.option(
+    "--size",
+    "sizes",
+    multiple=True,
+    metavar="NAME=TIME[:SHARE]",
+    help="A frame's time on the box, and how many are right.",
+)
+@click.option("--cameras", type=click.IntRange(1, 256), required=True)
+@click.option("--rate", type=Number(0.1, 60.0), default=10.0, show_default=True, help="Frames a second of a camera.")
+@click.option("--busy", type=Number(0.01, 1.0), default=1.0, show_default=True, help="Share of its time that it looks.")
+@click.option("--deadline", default="250ms", show_default=True, help="From capture to answer.")
+@click.option("--link", default="0bit/s", show_default=True, help="Uplink to a cloud node; 0bit/s: none.")
+@click.option("--rtt", default="30ms", show_default=True, help="There and back, of the link.")
+@click.option("--unsteady", is_flag=True, help="The link wanders, as radio does.")
+@click.option("--budget", default="", help="Of the link, for this [default: all].")
+@click.option("--cloud", default="20ms", show_default=True, help="Of the cloud node, for a frame.")
+@click.option("-o", "--output", "form", type=click.Choice(["table", "json"]), default="table", help="[default: table]")
+def plan(**options: Any) -> None:
+    """What share of the frames of so many cameras a box would answer in time, from the simulator; nothing is run.
+
+    RELEASE is a release folder, whose evaluation tells how often its answers are right.
+    """
+    from agent.plan.run import Words, run
+
+    run(Words(**options), click.echo)
+
+
 @cli.command(epilog="Example: longshore-agent frames ./release --film clip.mp4 --count 128 >frames")
 @click.argument("release", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--film", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="A video to take them from.")
 @click.option("--count", type=click.IntRange(1), default=128, show_default=True, help="Of a film, spread over it.")
-def frames(release: Path, film: Path | None, count: int) -> None:
+@click.option(
+    "--jpeg",
+    "views",
+    multiple=True,
+    type=(click.IntRange(1, 100), click.IntRange(1)),
+    metavar="QUALITY SIDE",
+    help="Each as a cloud node gets it: JPEG of this quality, its longer side at most so many pixels; may be repeated.",
+)
+def frames(release: Path, film: Path | None, count: int, views: tuple[tuple[int, int], ...]) -> None:
     """Write pictures to standard output, fitted for a release as a box does it.
 
     Without --film, names of picture files are read from standard input, one a line.
     """
     from agent.trial.frames import write
+    from agent.types import View
 
+    sent = [View(side, quality) for quality, side in views]
     names = [] if film else sys.stdin.read().splitlines()
     try:
-        for sentence in write(release, film, names, count, sys.stdout.buffer):
+        for sentence in write(release, film, names, count, sys.stdout.buffer, sent):
             click.echo(f"left out: {sentence}", err=True)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # who reads has enough

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from protos.ids import digest_of, model_name, version
+from protos.judged import Judged
 from protos.manifest import FileEntry, ImageInput, Manifest, Variant, to_bytes
 
 ROLES = {"card.md": "card", "labels.txt": "labels", "model.onnx": "model"}
@@ -23,6 +24,7 @@ class Facts:
     task: str
     size: int  # pixels, height and width of the input
     labels: tuple[str, ...]
+    judged: Judged | None = None  # None: nobody evaluated it
 
 
 def release_files(facts: Facts, model: bytes, card: str) -> dict[str, bytes]:
@@ -47,6 +49,7 @@ def _manifest(facts: Facts, files: Mapping[str, bytes]) -> bytes:
             labels=facts.labels,
             variants=(Variant("fp32", "fp32", "model.onnx"),),
             files=tuple(entries),
+            judged=facts.judged,
         )
     )
 

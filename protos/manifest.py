@@ -11,6 +11,8 @@ digest of a release is the SHA-256 of those bytes.
      "labels": ["boat", …],
      "variants": [{"name": "fp32", "precision": "fp32", "file": "model.onnx", "costMicroseconds": 6700}],
      "files": [{"path": "model.onnx", "sha256": "…64 hex…", "size": 123, "role": "model"}, …]}
+
+`judged`, which may be absent, is what the release is worth, and `protos.judged` reads it.
 """
 
 from __future__ import annotations
@@ -18,10 +20,12 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
-from typing import Any
 
+from protos import judged
 from protos.errors import InvalidManifest, InvalidName, Rejected
 from protos.ids import Digest, ModelName, Version, digest, digest_of, hex_of, is_one_line, model_name, version
+from protos.judged import Judged
+from protos.strict_json import Json, choice, items, number, rest, text
 
 SCHEMA_VERSION = 1
 MAX_BYTES = 1 << 20  # a manifest is metadata: a larger one is an attack or a mistake
@@ -39,8 +43,6 @@ MAX_CLASS_NAME = 256  # characters
 _PACKAGE = "make the release with 'longshore package'"
 _PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _VARIANT = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
-
-Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ class Manifest:
     labels: tuple[str, ...]
     variants: tuple[Variant, ...]
     files: tuple[FileEntry, ...]
+    judged: Judged | None = None  # None: nobody evaluated it
     unknown: Json = field(default_factory=dict, compare=False)
 
     def file(self, path: str) -> FileEntry:
@@ -129,8 +132,10 @@ def to_bytes(manifest: Manifest) -> bytes:
     }
     if manifest.input is not None:
         document["input"] = _input_document(manifest.input)
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return f"{text}\n".encode()
+    if manifest.judged is not None:
+        document["judged"] = judged.to_document(manifest.judged)
+    spelled = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return f"{spelled}\n".encode()
 
 
 def _input_document(image: ImageInput) -> Json:
@@ -203,19 +208,16 @@ def _document(content: bytes) -> Json:
 
 def _manifest(document: Json) -> Manifest:
     return Manifest(
-        name=model_name(_text(document, "name")),
-        version=version(_text(document, "version")),
-        task=_choice(document, "task", (*TASKS, AGENT)),
+        name=model_name(text(document, "name")),
+        version=version(text(document, "version")),
+        task=choice(document, "task", (*TASKS, AGENT)),
         input=_input(document.get("input")),
         labels=_labels(document.get("labels")),
-        variants=tuple(_variant(item) for item in _items(document, "variants")),
-        files=tuple(_file(item) for item in _items(document, "files")),
-        unknown=_rest(document, "schemaVersion name version task input labels variants files"),
+        variants=tuple(_variant(item) for item in items(document, "variants")),
+        files=tuple(_file(item) for item in items(document, "files")),
+        judged=judged.parse(document["judged"]) if "judged" in document else None,
+        unknown=rest(document, "schemaVersion name version task input labels variants files judged"),
     )
-
-
-def _rest(item: Json, known: str) -> Json:
-    return {key: value for key, value in item.items() if key not in known.split()}
 
 
 def _check_spelling(manifest: Manifest, content: bytes) -> None:
@@ -247,45 +249,25 @@ def _check_model(manifest: Manifest, paths: list[str]) -> None:
     for variant in manifest.variants:
         if variant.file not in paths:
             raise InvalidManifest(f"manifest: variant {variant.name!r} names {variant.file!r}, which is not in files")
+    _check_judged(manifest)
     if manifest.task != "tensor" and manifest.input is None:
         raise InvalidManifest(f"manifest: task {manifest.task!r} needs an image input")
     if manifest.task != "tensor" and not manifest.labels:
         raise InvalidManifest(f"manifest: task {manifest.task!r} needs the names of its classes in 'labels'")
 
 
+def _check_judged(manifest: Manifest) -> None:
+    known = {variant.name for variant in manifest.variants}
+    for each in manifest.judged.variants if manifest.judged else ():
+        if each.name not in known:
+            raise InvalidManifest(f"manifest: 'judged' tells of variant {each.name!r}, which is not in variants")
+
+
 def _check_agent(manifest: Manifest, paths: list[str]) -> None:
-    if manifest.variants or manifest.labels or manifest.input is not None:
-        raise InvalidManifest("manifest: a release of the agent has no variants, labels or input")
+    if manifest.variants or manifest.labels or manifest.input is not None or manifest.judged is not None:
+        raise InvalidManifest("manifest: a release of the agent has no variants, labels or input, and is not judged")
     if AGENT_LOCK not in paths:
         raise InvalidManifest(f"manifest: a release of the agent needs {AGENT_LOCK}; make it with 'longshore agent'")
-
-
-def _text(item: Json, key: str) -> str:
-    value = item.get(key)
-    if not isinstance(value, str):
-        raise InvalidManifest(f"manifest: {key!r} must be a string")
-    return value
-
-
-def _number(item: Json, key: str, low: int, high: int) -> int:
-    value = item.get(key)
-    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise InvalidManifest(f"manifest: {key!r} must be a whole number from {low} to {high}")
-    return value
-
-
-def _choice(item: Json, key: str, choices: tuple[str, ...]) -> str:
-    value = _text(item, key)
-    if value not in choices:
-        raise InvalidManifest(f"manifest: {key} {value!r} must be one of {', '.join(choices)}")
-    return value
-
-
-def _items(document: Json, key: str) -> list[Json]:
-    value = document.get(key)
-    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        raise InvalidManifest(f"manifest: {key!r} must be a list of objects")
-    return value
 
 
 def _labels(value: object) -> tuple[str, ...]:
@@ -294,10 +276,10 @@ def _labels(value: object) -> tuple[str, ...]:
     return tuple(_shown(item, "label") for item in value)
 
 
-def _shown(text: str, what: str) -> str:
-    if not text or not is_one_line(text):
-        raise InvalidManifest(f"manifest: {what} {text!r} must be at least one character, and no control character")
-    return text
+def _shown(name: str, what: str) -> str:
+    if not name or not is_one_line(name):
+        raise InvalidManifest(f"manifest: {what} {name!r} must be at least one character, and no control character")
+    return name
 
 
 def _input(item: object) -> ImageInput | None:
@@ -307,26 +289,26 @@ def _input(item: object) -> ImageInput | None:
         raise InvalidManifest("manifest: 'input' must be an object")
     side = 8192  # pixels: beyond any camera model, below an allocation that hurts
     return ImageInput(
-        name=_shown(_text(item, "name"), "input name"),
-        height=_number(item, "height", 1, side),
-        width=_number(item, "width", 1, side),
-        fit=_choice(item, "fit", FITS),
-        pad=_number(item, "pad", 0, 255),
-        unknown=_rest(item, "name height width fit pad"),
+        name=_shown(text(item, "name"), "input name"),
+        height=number(item, "height", 1, side),
+        width=number(item, "width", 1, side),
+        fit=choice(item, "fit", FITS),
+        pad=number(item, "pad", 0, 255),
+        unknown=rest(item, "name height width fit pad"),
     )
 
 
 def _variant(item: Json) -> Variant:
-    name = _text(item, "name")
+    name = text(item, "name")
     if not _VARIANT.fullmatch(name):
         raise InvalidManifest(f"manifest: variant name {name!r} must be 1 to 63 of a-z, 0-9, '.', '_' and '-'")
     return Variant(
         name=name,
-        precision=_choice(item, "precision", PRECISIONS),
-        file=_path(_text(item, "file")),
-        cost_microseconds=_number(item, "costMicroseconds", 1, 1 << 40) if "costMicroseconds" in item else None,
+        precision=choice(item, "precision", PRECISIONS),
+        file=_path(text(item, "file")),
+        cost_microseconds=number(item, "costMicroseconds", 1, 1 << 40) if "costMicroseconds" in item else None,
         measured=_measured(item["measured"]) if "measured" in item else None,
-        unknown=_rest(item, "name precision file costMicroseconds measured"),
+        unknown=rest(item, "name precision file costMicroseconds measured"),
     )
 
 
@@ -334,23 +316,23 @@ def _measured(item: object) -> Measured:
     if not isinstance(item, dict):
         raise InvalidManifest("manifest: 'measured' must be an object")
     return Measured(
-        peak_bytes=_number(item, "peakBytes", 0, 1 << 40),
-        microseconds=_number(item, "microseconds", 0, 1 << 40),
-        unknown=_rest(item, "peakBytes microseconds"),
+        peak_bytes=number(item, "peakBytes", 0, 1 << 40),
+        microseconds=number(item, "microseconds", 0, 1 << 40),
+        unknown=rest(item, "peakBytes microseconds"),
     )
 
 
 def _file(item: Json) -> FileEntry:
     return FileEntry(
-        path=_path(_text(item, "path")),
-        digest=digest("sha256:" + _text(item, "sha256")),
-        size=_number(item, "size", 0, 1 << 40),
-        role=_choice(item, "role", ROLES),
-        unknown=_rest(item, "path sha256 size role"),
+        path=_path(text(item, "path")),
+        digest=digest("sha256:" + text(item, "sha256")),
+        size=number(item, "size", 0, 1 << 40),
+        role=choice(item, "role", ROLES),
+        unknown=rest(item, "path sha256 size role"),
     )
 
 
-def _path(text: str) -> str:
-    if not _PATH.fullmatch(text):
-        raise InvalidManifest(f"manifest: file name {text!r} must be plain: letters, digits, '.', '_' and '-'")
-    return text
+def _path(name: str) -> str:
+    if not _PATH.fullmatch(name):
+        raise InvalidManifest(f"manifest: file name {name!r} must be plain: letters, digits, '.', '_' and '-'")
+    return name

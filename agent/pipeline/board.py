@@ -188,7 +188,7 @@ class Board:
         await self._close(stand.candidate)
         stand.candidate = None
         engine = self._make_engine(f"engine {deployment}")
-        stand.candidate = await self._load(stand, Loaded(release, engine), variant, model)
+        stand.candidate = await self._load(stand, Loaded(release, engine, variant.name), variant, model)
         return engine.profile[0][1]
 
     def judge(self, deployment: DeploymentName, digest: Digest) -> None:

@@ -16,6 +16,7 @@ from agent.cameras.captured import PassedOver
 from agent.cameras.region import cut
 from agent.inference.errors import NotANumber
 from agent.offload.cost import CostLine
+from agent.offload.profile import PRIOR, Profile
 from agent.offload.terms import Terms
 from agent.pipeline import zones
 from agent.pipeline.actions import Action, Answer, Finish, Infer, Release, SendUp
@@ -60,6 +61,7 @@ class ActiveRelease:
     engine: Engine
     model: CloudModel
     pixels: ModelInput | None = None  # what its frames are fitted to
+    profile: Profile = PRIOR  # what its answers are worth, as its manifest tells
     health: Health = field(default_factory=Health, compare=False)
 
 
@@ -112,6 +114,7 @@ class LaneRunner:
         if self.shadow is not None:
             self.shadow.tally = ShadowTally()  # another release to compare with
         self.lane.load({ONE_SIZE: CostLine(active.engine.profile)}, active.engine.width)
+        self.lane.weigh(active.profile)
         self.look_again()
         self._act(self.lane.tick(self._clock.monotonic()))
 

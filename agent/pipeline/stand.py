@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from agent.pipeline.health import Health
 from agent.pipeline.run import ActiveRelease, LaneRunner
+from agent.pipeline.worth import profile
 from agent.ports import CloudModel, Engine, Warmed
 from agent.types import ModelInput, Tap
 from agent.update.verify import VerifiedRelease
@@ -24,6 +25,7 @@ class Loaded:
 
     release: VerifiedRelease
     engine: Engine
+    variant: str = ""  # name of the one that the engine runs
     attached: dict[Tap, int] = field(default_factory=dict, compare=False)  # the memory each tap lies in
 
     @property
@@ -41,9 +43,9 @@ class Loaded:
     @property
     def active(self) -> ActiveRelease:
         manifest = self.release.manifest
-        return ActiveRelease(
-            self.digest, self.engine, CloudModel(manifest.name, manifest.version, manifest.labels), self.pixels
-        )
+        model = CloudModel(manifest.name, manifest.version, manifest.labels)
+        told = profile(manifest.judged, self.variant)
+        return ActiveRelease(self.digest, self.engine, model, self.pixels, told)
 
 
 @dataclass

@@ -4,27 +4,35 @@ What calibrates and judges a variant must see what a box sees, and this is the c
 JSON line with height and width, then for each picture a JSON line with its name, where it lies in the input and how
 far the source has come, and height × width × 3 bytes of RGB. Pictures that cannot be read are left out, and named at
 the end.
+
+With views, each picture comes once for each of them instead: encoded as a capture worker encodes it for a cloud node,
+decoded and fitted as that node does, its line telling quality, side and bytes as well.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
+from agent.cameras import drawing
+from agent.cameras.picture import RgbPicture
 from agent.cameras.source import Picture
+from agent.inference.pictures import decode
 from agent.release_folder import opened
 from agent.trial.feed import ClipFeed, decoded
-from agent.types import Geometry, ModelInput
+from agent.types import Geometry, ModelInput, View
 from protos.errors import Rejected
 
 Named = tuple[str, Picture, float]
 
 
-def write(release: Path, film: Path | None, files: list[str], count: int, out: BinaryIO) -> list[str]:
+def write(
+    release: Path, film: Path | None, files: list[str], count: int, out: BinaryIO, views: Sequence[View] = ()
+) -> list[str]:
     """What could not be read, in sentences. `count`: at most so many of a film, spread over it; files come all.
 
     Raises:
@@ -37,11 +45,22 @@ def write(release: Path, film: Path | None, files: list[str], count: int, out: B
     out.write(_line({"height": wanted.height, "width": wanted.width}))
     pixels = np.empty((wanted.height, wanted.width, 3), np.uint8)
     for name, picture, share in _of_film(film, count) if film else _of_files(files, trouble):
-        geometry = picture.fit(wanted, pixels)
-        out.write(_line({"name": name, "window": _window(geometry, wanted), "share": round(share, 4)}))
-        out.write(pixels.tobytes())
+        for seen, told in _seen(picture, views):
+            geometry = seen.fit(wanted, pixels)
+            out.write(_line({"name": name, "window": _window(geometry, wanted), "share": round(share, 4), **told}))
+            out.write(pixels.tobytes())
     out.flush()
     return trouble
+
+
+def _seen(picture: Picture, views: Sequence[View]) -> Iterator[tuple[Picture, dict[str, int]]]:
+    """The picture itself; or what is left of it in each view, and what that is."""
+    if not views:
+        yield picture, {}
+    for view in views:
+        jpeg = drawing.encode(picture, view)
+        told = {"quality": view.quality, "maxSide": view.max_side, "bytes": len(jpeg)}
+        yield RgbPicture(decode(memoryview(jpeg))), told
 
 
 def _of_files(files: list[str], trouble: list[str]) -> Iterator[Named]:

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from controlplane.cli import kinds, older, output
+from controlplane.cli import kinds, older, output, worth
 from controlplane.cli.kinds import Document, Kind, at, human_bytes
 
 
@@ -36,6 +36,8 @@ def _lines(kind: Kind, document: Document, now: datetime, *, colour: bool) -> It
         shown.pop("telemetry", None)  # tables below
         if not kinds.heard(document):
             shown.pop("framesPerSecond", None)  # of the last report, and none now
+        if at(document, "spec.task") in worth.TASKS and title == "spec":
+            shown["judged"] = worth.sentence(shown.get("judged"))
         if shown:
             yield from ("", title.capitalize())
             yield from _fields(shown, 2)
@@ -75,14 +77,6 @@ def _value(key: str, value: Any) -> str:
     if key.endswith("Bytes") and isinstance(value, int):
         return human_bytes(value)
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _cost(told: Document | None) -> str:
-    """t(n) = a·n + b, as the box has learned it."""
-    if told is None:
-        return kinds.NONE
-    frame, call = (1000 * told[key] for key in ("frameSeconds", "callSeconds"))
-    return f"{frame:.1f}·n + {call:.1f} ms"
 
 
 def _shadow(node: str, told: Document) -> list[str]:
@@ -138,9 +132,13 @@ _TABLES = (
         "status.deployments",
         lambda item, _: [
             *(item["name"], item["state"], _short(item["activeDigest"]), item.get("variant") or kinds.NONE),
-            *(_cost(item.get("cost")), _short(item["targetDigest"]), item["message"]),
+            *(worth.cost(item.get("cost")), _short(item["targetDigest"]), item["message"]),
         ],
     ),
+    _Table(
+        "What its variants are worth", worth.VARIANTS, "spec.judged.variants", lambda item, _: worth.variant_row(item)
+    ),
+    _Table("Worth, sent as JPEG", worth.JPEGS, "spec.judged.jpeg", lambda item, _: worth.jpeg_row(item)),
     _CAMERAS,
     _Table(
         "Answering, last minute",

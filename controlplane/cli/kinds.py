@@ -51,6 +51,12 @@ def number(path: str) -> Cell:
     return lambda document, _: str(at(document, path, 0))
 
 
+def _right(document: Document, _: datetime) -> str:
+    """Share of pictures that its best variant answers right, where somebody evaluated it."""
+    shares = [each["right"] for each in at(document, "spec.judged.variants", [])]
+    return f"{100 * max(shares):.1f} %" if shares else NONE
+
+
 def condition(document: Document, name: str) -> Document:
     found = [item for item in at(document, "status.conditions", []) if item.get("type") == name]
     return found[0] if found else {}
@@ -249,6 +255,7 @@ KINDS = (
             Column("SIZE", _bytes),
             Column("DIGEST", _digest("spec.digest")),
             _AGE,
+            Column("RIGHT", _right, wide=True),
         ),
     ),
     Kind(

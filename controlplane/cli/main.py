@@ -49,6 +49,7 @@ SECTIONS = {
         "package": ("package", "Make a release directory from an ONNX file."),
         "try": ("try_release", "Show what a release sees on a video, pictures or a camera, here."),
         "bench": ("bench", "Measure how many cameras this machine has room for with a release."),
+        "plan": ("plan", "What share of frames a box would answer in time, before it is bought."),
         "push": ("push", "Push a release directory or tar to the registry, and sign it."),
         "sign": ("sign", "Sign releases that are in the registry: boxes run only what is signed."),
         "withdraw": ("withdraw", "List releases no more: no box installs them from then on."),

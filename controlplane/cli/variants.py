@@ -22,7 +22,7 @@ from controlplane.quantizing.judges import judge
 from controlplane.quantizing.service import Passed
 from protos import ids
 from protos.errors import Rejected
-from protos.manifest import Manifest
+from protos.manifest import ImageInput, Manifest
 
 MOST_BYTES = 768 << 20  # of pictures held at once
 
@@ -74,9 +74,8 @@ def make(release: Path, wish: Wish, target: Path, progress: Shares) -> Made:
 
 def _job(release: Path, manifest: Manifest, wish: Wish, notes: list[str], progress: Shares) -> service.Job:
     assert manifest.input is not None  # `folder.read` has refused the others
-    room = MOST_BYTES // (manifest.input.height * manifest.input.width * 3)
     sources = _labelled if wish.evaluate else _unlabelled
-    calibration, judged, dataset = sources(release, manifest, wish, room, _Told(notes, progress))
+    calibration, judged, dataset = sources(release, manifest, wish, room(manifest.input), _Told(notes, progress))
     return service.Job(
         wish.precision,
         release / folder.fp32_of(manifest).file,
@@ -119,11 +118,27 @@ def _labelled(release: Path, manifest: Manifest, wish: Wish, room: int, told: _T
         assert wish.pictures is not None
         calibration = _taken(release, wish.pictures, min(room, domain.CALIBRATION), told)
     dataset = dataset.without({Path(frame.name).resolve() for frame in calibration})
-    if dataset.unknown:
-        left_out = "1 annotation was" if dataset.unknown == 1 else f"{dataset.unknown} annotations were"
-        told.notes.append(f"{left_out} left out: of classes that the release does not know")
-    judged = _stream(release, [str(path) for path in dataset.pictures], told.notes)
+    told.notes.extend(left_out(dataset))
+    judged = pictures_of(release, [str(path) for path in dataset.pictures], told.notes)
     return calibration, judged, dataset
+
+
+def left_out(dataset: Dataset) -> list[str]:
+    """What to say of annotations that judge nothing."""
+    if not dataset.unknown:
+        return []
+    many = "1 annotation was" if dataset.unknown == 1 else f"{dataset.unknown} annotations were"
+    return [f"{many} left out: of classes that the release does not know"]
+
+
+def taken_from(folder: Path, count: int = domain.CALIBRATION) -> list[Path]:
+    """The pictures of a folder that are calibrated on. Raises Rejected when there is none."""
+    return domain.spread(datasets.pictures_below(folder), count)
+
+
+def room(image: ImageInput) -> int:
+    """How many pictures of that size may be held at once."""
+    return MOST_BYTES // (image.height * image.width * 3)
 
 
 def _taken(release: Path, source: Path, count: int, told: _Told) -> list[Frame]:
@@ -132,8 +147,7 @@ def _taken(release: Path, source: Path, count: int, told: _Told) -> list[Frame]:
     if source.is_file():
         taken = _agent(["frames", str(release), "--film", str(source), "--count", str(count)], "", told.notes)
     else:
-        paths = domain.spread(datasets.pictures_below(source), count)
-        taken = _stream(release, [str(path) for path in paths], told.notes)()
+        taken = pictures_of(release, [str(path) for path in taken_from(source, count)], told.notes)()
     held = []
     for frame in taken:
         held.append(frame)
@@ -143,9 +157,12 @@ def _taken(release: Path, source: Path, count: int, told: _Told) -> list[Frame]:
     return held
 
 
-def _stream(release: Path, names: Sequence[str], notes: list[str]) -> Callable[[], Iterator[Frame]]:
-    """These pictures, as often as they are asked for."""
-    return lambda: _agent(["frames", str(release)], "\n".join(names), notes)
+def pictures_of(
+    release: Path, names: Sequence[str], notes: list[str], jpegs: Sequence[tuple[int, int]] = ()
+) -> Callable[[], Iterator[Frame]]:
+    """These pictures, as often as they are asked for; each as JPEGs of so much quality and so many pixels a side."""
+    sent = [word for quality, side in jpegs for word in ("--jpeg", str(quality), str(side))]
+    return lambda: _agent(["frames", str(release), *sent], "\n".join(names), notes)
 
 
 def _agent(words: Sequence[str], given: str, notes: list[str]) -> Iterator[Frame]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +29,18 @@ def model_name(precision: str) -> str:
 
 def read(folder: Path, precision: str) -> Manifest:
     """Raises Rejected for what is no whole release, or none that this precision can be made of."""
+    manifest = read_whole(folder)
+    if manifest.task == "tensor" or manifest.input is None:
+        raise Rejected(
+            f"a tensor release takes no pictures that {precision} could be judged by; convert it where it is trained"
+        )
+    if any(variant.precision == precision for variant in manifest.variants):
+        raise Rejected(f"{folder} has an {precision} variant already; start from the release without it")
+    return manifest
+
+
+def read_whole(folder: Path) -> Manifest:
+    """Raises Rejected for what is no whole release."""
     try:
         manifest = parse((folder / MANIFEST).read_bytes())
     except OSError as error:
@@ -34,12 +48,6 @@ def read(folder: Path, precision: str) -> Manifest:
     for entry in manifest.files:
         if _entry(folder / entry.path, entry.role) != replace(entry, unknown={}):
             raise Rejected(f"{folder / entry.path} is not the file its manifest names; package the release again")
-    if manifest.task == "tensor" or manifest.input is None:
-        raise Rejected(
-            f"a tensor release takes no pictures that {precision} could be judged by; convert it where it is trained"
-        )
-    if any(variant.precision == precision for variant in manifest.variants):
-        raise Rejected(f"{folder} has an {precision} variant already; start from the release without it")
     return manifest
 
 
@@ -59,6 +67,25 @@ def beside_of(manifest: Manifest) -> list[Variant]:
 
 def write(source: Path, manifest: Manifest, model: Path, made: Passed, measured: Measured, target: Path) -> Manifest:
     """The folder `target` with the files of `source` and the graph `model`. Raises Rejected."""
+    with _copied(source, manifest, target) as beside:
+        shutil.copyfile(model, beside / model_name(made.precision))
+        card = next((entry.path for entry in manifest.files if entry.role == "card"), CARD)
+        before = (beside / card).read_text(encoding="utf-8") if (beside / card).exists() else f"# {manifest.name}\n"
+        (beside / card).write_text(f"{before.rstrip()}\n\n{card_section(made)}", encoding="utf-8")
+        described = _made(beside, manifest, card, made, measured)
+        (beside / MANIFEST).write_bytes(to_bytes(described))
+    return described
+
+
+def write_described(source: Path, manifest: Manifest, target: Path) -> None:
+    """The folder `target` with the files of `source`, as `manifest` describes them. Raises Rejected."""
+    with _copied(source, manifest, target) as beside:
+        (beside / MANIFEST).write_bytes(to_bytes(manifest))
+
+
+@contextmanager
+def _copied(source: Path, manifest: Manifest, target: Path) -> Iterator[Path]:
+    """A folder with the release's files to add to, which becomes `target` when that went well."""
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise Rejected(f"{target} is there already and not empty; name another folder with -o")
     beside = target.with_name(f".{target.name}.{os.getpid()}")
@@ -66,18 +93,12 @@ def write(source: Path, manifest: Manifest, model: Path, made: Passed, measured:
         beside.mkdir(parents=True)
         for entry in manifest.files:
             shutil.copyfile(source / entry.path, beside / entry.path)
-        shutil.copyfile(model, beside / model_name(made.precision))
-        card = next((entry.path for entry in manifest.files if entry.role == "card"), CARD)
-        before = (beside / card).read_text(encoding="utf-8") if (beside / card).exists() else f"# {manifest.name}\n"
-        (beside / card).write_text(f"{before.rstrip()}\n\n{card_section(made)}", encoding="utf-8")
-        described = _made(beside, manifest, card, made, measured)
-        (beside / MANIFEST).write_bytes(to_bytes(described))
+        yield beside
         beside.replace(target)
     except OSError as error:
         raise Rejected(f"cannot write {target}: {error.strerror}") from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-    return described
 
 
 def card_section(made: Passed) -> str:

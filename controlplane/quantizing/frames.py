@@ -1,7 +1,7 @@
 """Pictures as a box sees them: fitted by the agent, read from what `longshore-agent frames` writes.
 
 The stream is one JSON line with height and width, then for each picture a JSON line and height × width × 3 bytes of
-RGB.
+RGB. A picture that was sent as JPEG tells how, and how many bytes it took.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ class Frame:
     pixels: Pixels  # [height, width, 3]
     window: tuple[float, float, float, float]  # left, top, width, height
     share: float = 0.0  # of all that have come with it, for a bar
+    quality: int = 0  # of the JPEG that it was; 0: of none
+    max_side: int = 0  # pixels
+    bytes: int = 0
 
 
 def read(stream: IO[bytes]) -> Iterator[Frame]:
@@ -42,7 +45,8 @@ def read(stream: IO[bytes]) -> Iterator[Frame]:
         if len(content) != nbytes:
             raise Rejected("the agent broke off in a picture; run again")
         pixels = np.frombuffer(content, np.uint8).reshape(shape["height"], shape["width"], 3)
-        yield Frame(told["name"], pixels, tuple(told["window"]), told["share"])
+        sent = (told.get(key, 0) for key in ("quality", "maxSide", "bytes"))
+        yield Frame(told["name"], pixels, tuple(told["window"]), told["share"], *sent)
 
 
 def on_picture(boxes: Floats, scores: Floats, classes: NDArray[np.int64], frame: Frame) -> Found:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Classes = NDArray[np.int64]
 MATCH = 0.5  # IoU
+AGREES = 0.8  # F1, as the box asks of two answers that should be one
 SURE = 0.3  # score from which fp32's detections are taken for truths: a deployment's usual minScore
 
 
@@ -59,6 +60,13 @@ def top1(answers: Sequence[Floats], classes: Sequence[int]) -> float:
     return sum(hits) / len(hits) if hits else float("nan")
 
 
+def agrees(found: Found, true: Found) -> bool:
+    """Whether an answer is the labels': F1 of the boxes that a deployment would be told, against them."""
+    told = found.of(found.scores >= SURE)
+    boxes = len(told.boxes) + len(true.boxes)
+    return not boxes or 2 * int(hits(told, true).sum()) / boxes >= AGREES
+
+
 def best(scores: Floats) -> int:
     """The class of the highest score; of a single score -1 below a half, for there is nothing else it could be."""
     return -1 if len(scores) == 1 and scores[0] < 0.5 else int(np.argmax(scores))
@@ -73,23 +81,23 @@ def _precision(answers: Sequence[Found], truths: Sequence[Found]) -> float:
     total = sum(len(each.boxes) for each in truths)
     if not total:
         return float("nan")
-    hits = np.concatenate([_hits(found, true) for found, true in zip(answers, truths, strict=True)])
+    found_one = np.concatenate([hits(found, true) for found, true in zip(answers, truths, strict=True)])
     order = np.argsort(-np.concatenate([found.scores for found in answers]), kind="stable")
-    right = np.cumsum(hits[order])
-    precision = right / np.arange(1, len(hits) + 1)
+    right = np.cumsum(found_one[order])
+    precision = right / np.arange(1, len(order) + 1)
     envelope = np.maximum.accumulate(precision[::-1])[::-1]
     return float(np.sum(np.diff(right / total, prepend=0.0) * envelope))
 
 
-def _hits(found: Found, true: Found) -> NDArray[np.bool_]:
+def hits(found: Found, true: Found) -> NDArray[np.bool_]:
     """For each detection of one picture: is it the first to find a truth?"""
-    hits, taken = np.zeros(len(found.boxes), bool), np.zeros(len(true.boxes), bool)
+    first, taken = np.zeros(len(found.boxes), bool), np.zeros(len(true.boxes), bool)
     overlap = np.where(found.classes[:, None] == true.classes[None, :], _iou(found.boxes, true.boxes), 0.0)
     for row in np.argsort(-found.scores, kind="stable"):
         free = np.where(taken, 0.0, overlap[row])
         if len(free) and free.max() >= MATCH:
-            hits[row] = taken[int(free.argmax())] = True
-    return hits
+            first[row] = taken[int(free.argmax())] = True
+    return first
 
 
 def _iou(one: Floats, other: Floats) -> Floats:

@@ -13,7 +13,7 @@ import os
 import statistics
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,14 @@ from controlplane.quantizing import halves, regions
 from controlplane.quantizing.domain import Attempt
 from controlplane.quantizing.frames import Pixels
 from protos.errors import Rejected
+from protos.judged import Cost
 
 OPSET = 17  # when a graph is older than LEAST_OPSET
 LEAST_OPSET = 13  # quantising per channel came with it
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # heard when it is imported, below; it would tell its maker
 ROUNDS = 31  # of a measurement
 MOST_SECONDS = 20.0  # of a measurement
+BATCHES = (1, 2, 4)  # pictures in a call, of a cost line
 
 Progress = Callable[[], None]
 Answer = dict[str, NDArray[Any]]
@@ -61,6 +63,18 @@ class Graph:
             raise Rejected(f"the graph fails on a picture: {_line(error)}") from error
         return {name: value[0] for name, value in zip(self._names, given, strict=True)}
 
+    def call(self, batch: Pixels) -> None:
+        """Of [N, height, width, 3]. Raises what the runtime raises."""
+        self._session.run(None, {self._input: batch})
+
+    def takes(self, batch: Pixels) -> bool:
+        """A graph may be fixed to one picture."""
+        try:
+            self.call(batch)
+        except Exception:  # noqa: BLE001 - the runtime's own
+            return False
+        return True
+
 
 def seconds(graphs: Sequence[Graph], pixels: Pixels) -> list[float]:
     """Median seconds of one picture for each, taken in turns so that a busy moment hits all alike."""
@@ -76,6 +90,40 @@ def seconds(graphs: Sequence[Graph], pixels: Pixels) -> list[float]:
         if time.monotonic() > until:
             break
     return [statistics.median(taken) for taken in times]
+
+
+def cost_lines(graphs: Sequence[Graph], pixels: Pixels) -> list[Cost]:
+    """t(n) of each: the line through medians of calls of 1, 2 and 4 pictures, taken in turns.
+
+    Of a graph whose batch is fixed all is put down to the pictures, so that a batch is not thought to pay.
+    """
+    batches = {n: np.repeat(pixels[np.newaxis], n, axis=0) for n in BATCHES}
+    times: list[dict[int, list[float]]] = [
+        {n: [] for n, batch in batches.items() if graph.takes(batch)} for graph in graphs
+    ]
+    until = time.monotonic() + MOST_SECONDS
+    for _ in range(ROUNDS):
+        for graph, taken in zip(graphs, times, strict=True):
+            for n, seen in taken.items():
+                started = time.perf_counter()
+                graph.call(batches[n])
+                seen.append(time.perf_counter() - started)
+        if time.monotonic() > until:
+            break
+    return [_line_through({n: statistics.median(seen) for n, seen in taken.items()}) for taken in times]
+
+
+def _line_through(medians: Mapping[int, float]) -> Cost:
+    """Least squares with neither part below nothing."""
+    counts, taken = np.array(list(medians), np.float64), np.array(list(medians.values()), np.float64)
+    frame = call = 0.0
+    if len(counts) > 1:
+        frame, call = (float(part) for part in np.polyfit(counts, taken, 1))
+    if frame <= 0.0:
+        frame, call = 0.0, float(taken.mean())
+    if call <= 0.0 or len(counts) == 1:
+        frame, call = float(counts @ taken / (counts @ counts)), 0.0
+    return Cost(frame=round(frame * 1e6), call=round(call * 1e6))
 
 
 class Prepared:

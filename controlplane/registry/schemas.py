@@ -13,6 +13,9 @@ from controlplane.registry.domain import StoredFile, StoredModel, StoredRelease
 from controlplane.registry.domain import Upload as StoredUpload
 from controlplane.schemas import Answer, Body, Metadata
 from controlplane.shape import API_VERSION, moment
+from protos import judged
+from protos import manifest as manifests
+from protos.errors import InvalidManifest
 from protos.ids import ModelName, Version, hex_of
 from protos.trust import Listing
 
@@ -38,12 +41,46 @@ class File(Answer):
     role: str
 
 
+class JudgedCost(Answer):
+    """t(n) = frame·n + call, of a call of n pictures on one thread of the machine that packaged."""
+
+    frame_seconds: float
+    call_seconds: float
+
+
+class JudgedVariant(Answer):
+    name: str
+    metric: float
+    right: float = Field(description="share of pictures whose answer is the labels'")
+    confidence: list[tuple[float, float]] = Field(description="score → share of such answers that were right")
+    cost: JudgedCost | None = Field(description="null: not measured")
+
+
+class JudgedJpeg(Answer):
+    quality: int
+    max_side: int
+    bytes: int = Field(description="of a usual picture")
+    metric: float
+    right: float
+
+
+class Judged(Answer):
+    """What packaging measured on labelled pictures, as the manifest has it."""
+
+    metric: str
+    pictures: int
+    objects: int
+    variants: list[JudgedVariant]
+    jpeg: list[JudgedJpeg]
+
+
 class ReleaseSpec(Answer):
     model: str
     version: str
     digest: str
     task: str
     files: list[File]
+    judged: Judged | None = Field(description="null: nobody evaluated it, and boxes take careful priors")
 
 
 class SignatureAnswer(Answer):
@@ -167,6 +204,7 @@ def release(stored: StoredRelease, listings: Listings) -> ReleaseAnswer:
         digest=stored.digest,
         task=stored.task,
         files=[_file(entry) for entry in stored.files],
+        judged=_judged(stored.manifest),
     )
     status = ReleaseStatus(signed=_signature(stored, listings), measured=_measured(stored))
     return ReleaseAnswer(metadata=metadata, spec=spec, status=status)
@@ -191,6 +229,39 @@ def _measured(stored: StoredRelease) -> dict[str, MeasuredAnswer]:
         path: MeasuredAnswer(peak_bytes=each.peak_bytes, microseconds=each.microseconds)
         for path, each in stored.measured.items()
     }
+
+
+def _judged(manifest: bytes) -> Judged | None:
+    """None as well where it was stored under rules that this version can't read any more."""
+    try:
+        found = manifests.parse(manifest).judged
+    except InvalidManifest:
+        return None
+    if found is None:
+        return None
+    return Judged(
+        metric=found.metric,
+        pictures=found.pictures,
+        objects=found.objects,
+        variants=[_judged_variant(each) for each in found.variants],
+        jpeg=[
+            JudgedJpeg(
+                quality=each.quality, max_side=each.max_side, bytes=each.bytes, metric=each.metric, right=each.right
+            )
+            for each in found.jpeg
+        ],
+    )
+
+
+def _judged_variant(found: judged.JudgedVariant) -> JudgedVariant:
+    cost = found.cost
+    return JudgedVariant(
+        name=found.name,
+        metric=found.metric,
+        right=found.right,
+        confidence=list(found.confidence),
+        cost=JudgedCost(frame_seconds=cost.frame / 1e6, call_seconds=cost.call / 1e6) if cost else None,
+    )
 
 
 def _file(entry: StoredFile) -> File:

@@ -1,7 +1,8 @@
 """`python -m models.harbour run | train | evaluate | export | card | retrain`.
 
 Rules that hold here: each verb is one function of the recipe plus printing; `run`, `train` and `retrain` need torch;
-`evaluate` is the one writer of the metric, and leaves a release whose card carries it.
+`evaluate` is the one writer of the metric and of what the release is worth, and leaves a release whose card carries the
+one and whose manifest the other.
 """
 
 import argparse
@@ -9,13 +10,16 @@ import json
 import shutil
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from models.harbour.card import card
 from models.harbour.evaluate import Report, agent_predictor, direct_predictor, evaluate
 from models.harbour.export import HOME, sha256, write_release
 from models.harbour.settings import SAMPLE, Settings
+from models.harbour.worth import worth
 from models.run.command import add_run, run
 from models.run.folder import RunFolder
 from models.run.settings import Asked, changed
@@ -78,7 +82,8 @@ def _released(settings: Settings, asked: Asked, folder: RunFolder) -> dict[str, 
         told = folder.told("evaluate")
         report = evaluate(folder.work / "release", agent_predictor(str(AGENT_PYTHON)), settings.scenes, told=told)
         print(report.table(), flush=True)
-        files = _record(folder.work, report)
+        _record(folder.work, report)
+        files = _tell_worth(folder.work, str(AGENT_PYTHON), settings.scenes)
     return files
 
 
@@ -115,6 +120,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     print(report.table())
     if options.scenes is None:
         _record(options.home, report)
+        _tell_worth(options.home, options.agent_python)
     return 0
 
 
@@ -123,13 +129,22 @@ def _measure(options: argparse.Namespace, home: Path) -> Report:
     return evaluate(home / "release", predictor, options.scenes, "direct" if options.direct else "agent")
 
 
-def _record(home: Path, report: Report) -> dict[str, bytes]:
+def _record(home: Path, report: Report) -> None:
     """Write the metric, with the digest of what was measured, into the provenance and so into the card."""
-    file = home / "provenance.json"
     measured = sha256((home / "release" / "model.onnx").read_bytes())
     metric = {**asdict(report), "map50": report.map50, "onnx_sha256": measured}
     rounded = json.loads(json.dumps(metric), parse_float=lambda text: round(float(text), 4))
-    provenance = {**json.loads(file.read_text()), "metric": rounded}
+    _note(home, {"metric": rounded})
+
+
+def _tell_worth(home: Path, python: str, scenes: int | None = None) -> dict[str, bytes]:
+    """Write what the release is worth into the provenance and so into the manifest."""
+    return _note(home, {"judged": worth(home / "release", python, scenes)})
+
+
+def _note(home: Path, figures: Mapping[str, Any]) -> dict[str, bytes]:
+    file = home / "provenance.json"
+    provenance = {**json.loads(file.read_text()), **figures}
     file.write_text(json.dumps(provenance, indent=2, sort_keys=True) + "\n")
     return write_release(home, home / "release")
 

@@ -55,7 +55,7 @@ def card(provenance: Mapping[str, Any]) -> str:
     return _CARD.substitute(
         top=TOP,
         name=provenance.get("model", "harbour"),
-        version=provenance.get("version", "1.0.0"),
+        version=provenance.get("version", "1.1.0"),
         machine=provenance.get("machine", "2 CPU cores"),
         measured=measured(provenance.get("metric")),
         command=provenance["command"],

@@ -15,10 +15,11 @@ from models.harbour.card import card
 from models.harbour.plan import LABELS, PLAN, SIZE
 from models.network.graph import Title, detector_graph, to_bytes
 from models.release import Facts, release_files, sha256, write_files
+from protos.judged import parse
 
 HOME = Path(__file__).parent
 RELEASE = HOME / "release"
-NAME, VERSION = "harbour", "1.0.0"
+NAME, VERSION = "harbour", "1.1.0"
 
 __all__ = ["HOME", "NAME", "RELEASE", "VERSION", "onnx_bytes", "release", "sha256", "write_release"]
 
@@ -33,7 +34,8 @@ def write_release(home: Path = HOME, target: Path = RELEASE) -> dict[str, bytes]
 def release(weights: bytes, provenance: Mapping[str, Any]) -> dict[str, bytes]:
     """All files of the release by name."""
     name, version = provenance.get("model", NAME), provenance.get("version", VERSION)
-    facts = Facts(name, version, "detection", SIZE, LABELS)
+    judged = parse(provenance["judged"]) if "judged" in provenance else None
+    facts = Facts(name, version, "detection", SIZE, LABELS, judged)
     return release_files(facts, onnx_bytes(weights, Title(name, version)), card(provenance))
 
 

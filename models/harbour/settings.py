@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from models.run.settings import Asked
 
-SAMPLE = Asked("harbour", "1.0.0")
+SAMPLE = Asked("harbour", "1.1.0")
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,9 @@ becomes a tensor model, which applications beside the box can call.
 release that was made before; boxes choose. Each is kept only when it holds 99 % of fp32's quality, int8 on pictures
 that it was not calibrated on.
 
+--evaluate measures on labelled pictures what the release is worth (its metric, how far scores can be trusted, what
+JPEG does to it) and writes it into the manifest, by which boxes choose what a cloud node should look at.
+
 \b
 Examples:
   longshore package yolo11n.onnx --inspect
@@ -41,6 +44,7 @@ Examples:
   longshore package speech.onnx --name speech --version 2026-11-23 --task tensor -o speech
   longshore package boats-1.0.0 --int8 --calibrate quay.mp4 --evaluate labelled/ --version 1.1.0 -o boats-1.1.0
   longshore package boats-1.0.0 --fp16 --evaluate labelled/ --version 1.1.0 -o boats-1.1.0
+  longshore package boats-1.0.0 --evaluate labelled/ --version 1.0.1 -o boats-1.0.1
   longshore push boats-1.0.0
 """
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -145,7 +149,7 @@ def command(
     if not name or not version or not target:
         raise click.UsageError(f"{', '.join(missing)} wanted; or --inspect to look at {model.name} first")
     wish = packing.Wish(name, version, graph, precision, _text(card) if card else "", gate)
-    if not variants.precisions:
+    if not variants.anything:
         _say(packing.package(model, wish, target), target)
         click.echo(f"next: longshore push {target}")
         return

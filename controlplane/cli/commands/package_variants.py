@@ -1,4 +1,7 @@
-"""The part of `longshore package` that adds variants: its options, what it makes of a release folder, what it says."""
+"""The part of `longshore package` that takes pictures: its options, what it makes of a release folder, what it says.
+
+It adds variants, and it measures what a release is worth; both, one after the other, where both are asked for.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from controlplane.cli import worth
 from controlplane.cli.bars import shares
 from controlplane.cli.kinds import human_bytes
 from controlplane.cli.output import table
 from controlplane.gate.runner import Gate
 
 if TYPE_CHECKING:  # numpy and more, which no other use of `package` needs
+    from controlplane.cli.evaluating import Made as Evaluated
     from controlplane.cli.variants import Made
     from controlplane.quantizing.service import Passed
 
@@ -34,7 +39,7 @@ OPTIONS = (
     click.option(
         "--evaluate",
         type=click.Path(path_type=Path, exists=True),
-        help="Labelled pictures to judge by (COCO, YOLO, class folders) [default: agreement with fp32].",
+        help="Labelled pictures (COCO, YOLO, class folders): what the release is worth is measured and goes with it.",
     ),
     click.option("--exclude", multiple=True, metavar="NODE", help="Layers to leave in fp32, such as '*cls*'."),
 )
@@ -50,6 +55,10 @@ class Asked:
     exclude: tuple[str, ...]
     gate: Gate = field(default_factory=Gate)
 
+    @property
+    def anything(self) -> bool:
+        return bool(self.precisions or self.evaluate)
+
 
 def asked(options: dict[str, Any]) -> Asked:
     """Takes its own options out of `options`. Raises UsageError where they do not go together."""
@@ -58,17 +67,18 @@ def asked(options: dict[str, Any]) -> Asked:
         raise click.UsageError("--int8 needs --calibrate: a video or a folder of pictures of what the cameras see")
     if fp16 and calibrate is None and evaluate is None:
         raise click.UsageError("--fp16 needs pictures to be judged by: --evaluate labelled ones, or --calibrate others")
-    if not int8 and not fp16 and (calibrate or evaluate or exclude):
-        raise click.UsageError("--calibrate, --evaluate and --exclude belong to --int8 and --fp16; add one")
+    if not int8 and not fp16 and (calibrate or exclude):
+        raise click.UsageError("--calibrate and --exclude belong to --int8 and --fp16; add one")
     precisions = (*(("fp16",) if fp16 else ()), *(("int8",) if int8 else ()))
     return Asked(precisions, calibrate, evaluate, exclude)
 
 
 def of_release(release: Path, wish: Asked, version: str | None, target: Path | None) -> None:
-    """`longshore package RELEASE --int8 …`."""
-    if not wish.precisions:
+    """`longshore package RELEASE --int8 …` or `--evaluate …`."""
+    if not wish.anything:
         raise click.UsageError(
-            f"{release} is a folder; a release gets --int8 or --fp16 with --calibrate SOURCE, a model is a .onnx file"
+            f"{release} is a folder; a release gets --int8 or --fp16 with --calibrate SOURCE, or --evaluate LABELLED; "
+            "a model is a .onnx file"
         )
     if target is None:
         raise click.UsageError("-o wanted: the folder to make; the release that is there stays as it is")
@@ -82,34 +92,44 @@ def of_release(release: Path, wish: Asked, version: str | None, target: Path | N
 
 
 def make(release: Path, wish: Asked, version: str | None, target: Path) -> None:
-    """One variant after the other; of several, none is kept unless all pass."""
-    from controlplane.cli import packing, variants
+    """One variant after the other, then what all are worth; of several steps, nothing is kept unless all pass."""
+    from controlplane.cli import evaluating, packing, variants
 
     packing.check_free(target)
     made: list[Made] = []
+    evaluated: Evaluated | None = None
     with tempfile.TemporaryDirectory(prefix="longshore-package-") as place, shares() as progress:
         source = release
         for precision in wish.precisions:
-            here = target if precision == wish.precisions[-1] else Path(place) / precision
+            last = precision == wish.precisions[-1] and not wish.evaluate
+            here = target if last else Path(place) / precision
             one = variants.Wish(precision, wish.calibrate, wish.evaluate, wish.exclude, version or "", wish.gate)
             made.append(variants.make(source, one, here, progress))
             source = here
-    _say(made, wish, target)
+        if wish.evaluate:
+            asked_for = evaluating.Wish(wish.evaluate, wish.calibrate, version or "", wish.gate)
+            evaluated = evaluating.make(source, asked_for, target, progress)
+    _say(made, evaluated, wish, target)
 
 
-def _say(made: list[Made], wish: Asked, target: Path) -> None:
-    release = made[-1].manifest
+def _say(made: list[Made], evaluated: Evaluated | None, wish: Asked, target: Path) -> None:
+    release = evaluated.manifest if evaluated else made[-1].manifest
     variants = ", ".join(variant.name for variant in release.variants)
     click.echo(f"{target}: {release.name} {release.version}, variants {variants}\n")
     for each in made:
         click.echo(f"{_report(each.passed)}\n")
-    notes = list(dict.fromkeys(note for each in made for note in each.notes))
+    if evaluated:
+        click.echo("\n".join(worth.lines(evaluated.judged)) + "\n")
+    told = [note for each in made for note in each.notes] + list(evaluated.notes if evaluated else ())
+    notes = list(dict.fromkeys(told))
     for note in notes[:MOST_NOTES]:
         click.echo(note)
     if len(notes) > MOST_NOTES:
         click.echo(f"… and {len(notes) - MOST_NOTES} more such lines")
-    source = wish.calibrate or "VIDEO"
-    click.echo(f"next: longshore try {target} --source {source} --variant {wish.precisions[-1]}")
+    if wish.precisions:
+        click.echo(f"next: longshore try {target} --source {wish.calibrate or 'VIDEO'} --variant {wish.precisions[-1]}")
+    else:
+        click.echo(f"next: longshore push {target}")
 
 
 def _report(made: Passed) -> str:
