@@ -217,6 +217,7 @@ class Lane:
         freed = slope * self.here.each
         way, cloud = self._up(job, end, freed, now)
         job.account.scores.update(local=local, cloud=cloud, shed=NOTHING)
+        job.account.features = self._features(job, end, now)
         older = self.here.waits(job.frame.tap)
         if older is not None and not older.in_cloud:
             return self._one_of_two(older, job, local, now)
@@ -228,6 +229,19 @@ class Lane:
         probe = self.there.probe(job, now) if self.profile.measured or end > job.frame.deadline else None
         sent = self._send_up(job, probe, now, Route.HEDGE) if probe is not None else []
         return sent if job.local is Leg.WAITING else [*sent, *self._wait(job, now)]
+
+    def _features(self, job: Job, end: float, now: float) -> dict[str, float]:
+        """What the scores were made from: seconds, frames, frames a second, shares."""
+        return {
+            "slack": job.frame.deadline - now,
+            "need": end - now,
+            "value": job.value,
+            "waiting": float(len(self.here.queue)),
+            "running": float(len(self.here.running)),
+            "rate": self.here.rate(now),
+            "load": self.here.quick.load,
+            "under_way": float(self.there.in_flight),
+        }
 
     def _local(self, job: Job, end: float, metric: float, now: float) -> Score:
         price = self.there.prices.price(run_here(self.here.each, self.terms)) if self.parts.prices else 0.0
@@ -308,7 +322,7 @@ class Lane:
         """Give up frames until all that wait are in time."""
         actions: list[Action] = []
         while self.here.ready and (missed := self.here.missed(now)) is not None:
-            among = self.here.queue[: missed + 1] if self.parts.earlier_only else self.here.queue
+            among = self.here.queue[0 if self.parts.earlier_only else missed : missed + 1]
             losses = [self._loss(job, now) for job in among]
             actions += self._give_up(among[feasibility.cheapest(losses)], now)
         return actions

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 
 from agent.offload.breaker import Breaker
 from agent.offload.cost import CostLine, Point
+from agent.offload.policy import ALL_PARTS, Parts
+from agent.offload.profile import JpegPoint, Profile, SizeProfile
 from agent.offload.terms import Terms
 from agent.pipeline.lane import Action, Answer, Finish, Infer, Lane, Release, SendUp
 from agent.types import Finished, Frame, Geometry, Tap
@@ -22,6 +24,16 @@ from protos.outcomes import IN_TIME, Outcome
 
 GEOMETRY = Geometry(640, 360, 0.5, 0.5, 0, 70)
 JPEG_BYTES = 18_000
+
+
+SECONDS = {"small": 0.012, "medium": 0.030}  # of a frame, by size of the model
+MEASURED = Profile(
+    sizes=(SizeProfile("small", 0.6), SizeProfile("medium", 0.76)),
+    cloud=0.92,
+    jpeg=(JpegPoint(quality=70, max_side=640, bytes=JPEG_BYTES, metric=0.92),),
+    confidence=((0.0, 0.0), (1.0, 1.0)),
+    measured=True,
+)
 
 
 def tap(camera: int = 0) -> Tap:
@@ -46,6 +58,16 @@ def lane(
     return Lane(sizes, Breaker(rng=rng), terms, rng=rng, ready=True, cloud_allowed=cloud, width=width)
 
 
+def measured(terms: Terms | None = None, parts: Parts = ALL_PARTS, *, cloud: bool = True, width: int = 1) -> Lane:
+    """One whose release comes in two sizes, and tells what they are worth."""
+    rng = random.Random(7)
+    sizes = {name: CostLine(((1, seconds),)) for name, seconds in SECONDS.items()}
+    terms = terms or Terms(uplink_bits_per_second=8e6)
+    return Lane(
+        sizes, Breaker(rng=rng), terms, MEASURED, rng, parts=parts, ready=True, width=width, cloud_allowed=cloud
+    )
+
+
 @dataclass
 class Box:
     """`infer`, `encode` and `cloud` give the seconds of the next call; the latter two give None for one that fails."""
@@ -57,6 +79,8 @@ class Box:
     infer: Callable[[float], float] = lambda _: 0.01  # of each frame in a call
     call_seconds: float = 0.0  # of a call beside its frames
     beside: Callable[[float], float] = lambda _: 0.0  # seconds for which others keep the engine from the next frame
+    sure: Callable[[float], float] = lambda _: 0.9  # how sure of itself the box's next answer is
+    picture: Callable[[float], int] = lambda _: JPEG_BYTES  # bytes of the next one
     cloud: Callable[[float], float | None] = lambda _: 0.036
     encode: Callable[[float], float | None] = lambda _: 0.004
     now: float = 100.0
@@ -64,6 +88,9 @@ class Box:
     calls: list[int] = field(default_factory=list)  # frames in each
     due: int = 0
     released: int = 0
+    begun: list[tuple[float, int, str]] = field(default_factory=list)  # when, which job, in which size
+    sent: list[tuple[float, int]] = field(default_factory=list)  # when, bits that went up
+    given_back: Counter[tuple[Tap, int]] = field(default_factory=Counter)
     _events: list[tuple[float, int, Callable[[], list[Action]]]] = field(default_factory=list)
     _order: itertools.count[int] = field(default_factory=itertools.count)
     _seq: int = 0
@@ -113,18 +140,21 @@ class Box:
     def _act(self, actions: list[Action]) -> None:
         for action in actions:
             match action:
-                case Infer(jobs, _):
-                    self._infer(jobs)
+                case Infer(jobs, _, size):
+                    self._infer(jobs, size)
                 case SendUp(job, sent):
                     self._send_up(job, sent)
                 case Finish(done):
                     self.finished.append(done)
-                case Release(_, _):
+                case Release(tap, slot):
                     self.released += 1
+                    self.given_back[tap, slot] += 1
 
-    def _infer(self, jobs: tuple[int, ...]) -> None:
+    def _infer(self, jobs: tuple[int, ...], size: str) -> None:
         self.calls.append(len(jobs))
-        answer = Answer(infer_seconds=len(jobs) * self.infer(self.now) + self.call_seconds)
+        self.begun += [(self.now, job, size) for job in jobs]
+        seconds = (self.infer(self.now) if not size else SECONDS[size]) * len(jobs) + self.call_seconds
+        answer = Answer(infer_seconds=seconds, confidence=self.sure(self.now))
         after = self.beside(self.now) + answer.infer_seconds
         self._at(self.now + after, lambda: self.lane.local_done(jobs, [answer] * len(jobs), self.now))
 
@@ -137,10 +167,14 @@ class Box:
             self._at(self.now + seconds, lambda: self._encoded(job, sent))
 
     def _encoded(self, job: int, sent: Frame) -> list[Action]:
+        if self.now >= sent.deadline:
+            return self.lane.cloud_done(job, Answer(error="encoded too late"), self.now)
+        actions = self.lane.encoded(job, nbytes := self.picture(self.now), self.now)
+        if not self.lane.goes_up(job):
+            return [*actions, *self.lane.cloud_done(job, Answer(error="it is too large"), self.now)]
+        self.sent.append((self.now, nbytes * 8))
         seconds = self.cloud(self.now)
         remaining = sent.deadline - self.now
-        if remaining <= 0:
-            return self.lane.cloud_done(job, Answer(error="encoded too late"), self.now)
         if seconds is None:
             answer, after = Answer(error="the cloud node is gone"), 0.002
         elif seconds > remaining:
@@ -148,7 +182,7 @@ class Box:
         else:
             answer, after = Answer(where="cloud-1"), seconds
         self._at(self.now + after, lambda: self.lane.cloud_done(job, answer, self.now))
-        return self.lane.encoded(job, JPEG_BYTES, self.now)
+        return actions
 
 
 def shares(finished: list[Finished]) -> dict[Outcome, float]:

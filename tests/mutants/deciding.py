@@ -1,0 +1,121 @@
+"""Where a frame goes: what a lane may never do, whatever it is worth. agent/pipeline, agent/offload."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import Mutant
+
+_WORTH, _PROPERTIES = "tests/unit/pipeline/test_worth.py::", "tests/unit/pipeline/test_lane_properties.py::"
+_LANE, _HERE, _THERE = "agent/pipeline/lane.py", "agent/pipeline/local_side.py", "agent/pipeline/cloud_side.py"
+
+MUTANTS = (
+    Mutant(
+        "lane-starts-in-time",
+        "No frame starts that can no longer be in time.",
+        _LANE,
+        "            if not head.trial and now + self.here.planned > head.frame.deadline:\n",
+        "            if False:\n",
+        (
+            f"{_WORTH}test_a_frame_that_can_no_longer_be_in_time_when_its_turn_comes_is_shed_and_not_run",
+            f"{_PROPERTIES}test_none_starts_late_each_ends_once_and_each_slot_is_given_back_once",
+        ),
+    ),
+    Mutant(
+        "lane-ends-once",
+        "A frame that has ended does not end again.",
+        "agent/pipeline/ending.py",
+        "    if job.ended:\n        return []\n    job.ended",
+        "    job.ended",
+        (f"{_PROPERTIES}test_none_starts_late_each_ends_once_and_each_slot_is_given_back_once",),
+    ),
+    Mutant(
+        "lane-slot-once",
+        "A slot is given back once.",
+        "agent/pipeline/ending.py",
+        "    if job.reads_slot or not job.slot_held:\n",
+        "    if job.reads_slot:\n",
+        (f"{_PROPERTIES}test_none_starts_late_each_ends_once_and_each_slot_is_given_back_once",),
+    ),
+    Mutant(
+        "lane-minute-on-the-wire",
+        "No minute carries more than its budget and a twentieth, whatever the prices say.",
+        _THERE,
+        "        if self.parts.hard_bucket and not self.budget.correct(job.booking, nbytes * 8, now):\n",
+        "        if not self.budget.correct(job.booking, nbytes * 8, now) and False:\n",
+        (f"{_WORTH}test_a_picture_larger_than_what_is_left_of_the_minute_is_called_off_and_the_box_answers",),
+    ),
+    Mutant(
+        "lane-room-in-the-minute",
+        "What does not fit in the minute is not even encoded.",
+        _THERE,
+        "        room = self.budget.left(now) if self.parts.hard_bucket else float",
+        '        room = float("inf") if self.parts.hard_bucket else float',
+        (f"{_PROPERTIES}test_no_minute_carries_more_than_its_budget_and_a_twentieth",),
+    ),
+    Mutant(
+        "lane-order",
+        "Frames that wait start in order of deadline.",
+        _HERE,
+        "    return job.frame.deadline, job.number\n",
+        "    return 0.0, job.number\n",
+        (f"{_PROPERTIES}test_with_deadlines_apart_their_order_matters",),
+    ),
+    Mutant(
+        "lane-stays",
+        "Pictures of a camera that stays never leave the box.",
+        _THERE,
+        "        if not self.terms.may_leave(job.frame.tap.camera):\n",
+        "        if False:\n",
+        (f"{_WORTH}test_pictures_of_a_camera_that_stays_never_leave_the_box",),
+    ),
+    Mutant(
+        "lane-earlier-only",
+        "What is due later than a frame is not counted as ahead of it.",
+        _HERE,
+        "        return ends if self._earlier_only else [ends[-1]] * count if ends else ends\n",
+        "        return [ends[-1]] * count if ends else ends\n",
+        (f"{_WORTH}test_what_is_due_later_is_not_counted_as_ahead",),
+    ),
+    Mutant(
+        "lane-in-hand",
+        "An answer in hand is told before its deadline, when the cloud is silent.",
+        _LANE,
+        "            if job.held and job.heard is not None and job.frame.deadline - HELD_SECONDS <= now:\n",
+        "            if False and job.heard is not None:\n",
+        (f"{_WORTH}test_an_answer_in_hand_is_told_just_in_time_when_the_cloud_is_silent",),
+    ),
+    Mutant(
+        "lane-size-leaves-time",
+        "No size is taken that makes what waits late.",
+        _HERE,
+        '            return "what waits would be late"\n',
+        "            pass\n",
+        (f"{_WORTH}test_no_size_is_taken_that_makes_what_waits_late",),
+    ),
+    Mutant(
+        "lane-worth-least",
+        "Where not all can be in time, the one worth least is given up.",
+        "agent/offload/feasibility.py",
+        "        if losses[position] < losses[best]:\n",
+        "        if losses[position] > losses[best]:\n",
+        (
+            f"{_WORTH}test_where_not_all_can_be_in_time_the_one_worth_least_is_given_up",
+            "tests/unit/offload/test_feasibility.py::test_what_is_kept_is_worth_the_most_of_all_sets_that_can_be_in_time",
+        ),
+    ),
+    Mutant(
+        "lane-door",
+        "A door that turns a frame away is left alone for as long as it says.",
+        _THERE,
+        "        if now < self._shut_until:\n",
+        "        if False:\n",
+        (f"{_WORTH}test_a_door_that_turns_a_frame_away_is_left_alone_for_as_long_as_it_says_and_is_no_failure",),
+    ),
+    Mutant(
+        "lane-four-under-way",
+        "No more than four frames are under way at once.",
+        _THERE,
+        "        if self.in_flight >= MOST_IN_FLIGHT:\n",
+        "        if False:\n",
+        (f"{_WORTH}test_no_more_than_four_frames_are_under_way_at_once",),
+    ),
+)
