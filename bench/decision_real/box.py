@@ -1,0 +1,223 @@
+"""The box's process: the agent's lane, its runner, an engine worker and the way up, with pictures that lie there decoded.
+
+    python -m bench.decision_real.box CORES POOL
+
+Says `Opened`, then plays each `Window` that it reads and says `Ended`. The engine worker inherits its cores.
+
+Unlike a box's, its frames come by a timer, and the capture worker's encoder is a thread here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from agent.adapters.clock import SystemClock
+from agent.adapters.cloud_grpc import ClientIdentity, GrpcCloud
+from agent.cameras import drawing
+from agent.cameras.picture import RgbPicture
+from agent.inference.engine import OnnxEngine
+from agent.pipeline.agreement import agree
+from agent.pipeline.run import ActiveRelease, LaneRunner, LaneSettings
+from agent.ports import CloudModel, Detections, EngineSpec, InSlot
+from agent.types import Box, Finished, Frame, Geometry, ModelInput, Tap, View
+from agent.workers.memory import SharedSlots
+from bench.dataplane import releases
+from bench.dataplane.releases import MadeRelease
+from bench.decision.ourselves import Ourselves
+from bench.decision_real import pool as pools
+from bench.decision_real.children import lines
+from bench.decision_real.messages import Ask, Ended, Opened, Window
+from bench.decision_real.pool import Pool, digest
+from protos.errors import LongshoreError, Retryable
+from protos.ids import CameraName, DeploymentName
+
+CAMERAS = 16
+MIN_SCORE = 0.3
+QUALITY, MAX_SIDE = 80, 640
+DRAIN_SECONDS = 3.0  # after the last frame was due, until all must have ended
+
+
+class Timed(OnnxEngine):
+    """Notes how long each call was away."""
+
+    def __init__(self) -> None:
+        super().__init__("engine bench")
+        self.calls: list[float] = []
+
+    async def detect_slots(self, frames: Sequence[InSlot], min_score: float) -> list[Detections]:
+        began = time.monotonic()
+        found = await super().detect_slots(frames, min_score)
+        self.calls.append(time.monotonic() - began)
+        return found
+
+
+class TimedCloud(GrpcCloud):
+    """Notes what became of each call."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__("cloud-1", f"grpc://127.0.0.1:{port}", _no_identity)
+        self.asks: list[Ask] = []
+
+    async def detect_jpeg(self, model: CloudModel, jpeg: bytes, min_score: float, timeout: float) -> tuple[Box, ...]:
+        ask = Ask(time.monotonic(), 0.0, len(jpeg), answered=False)
+        self.asks.append(ask)
+        try:
+            found = await super().detect_jpeg(model, jpeg, min_score, timeout)
+            ask.answered = True
+            return found
+        finally:
+            ask.seconds = time.monotonic() - ask.at
+
+
+class Decoded:
+    """agent.pipeline.run.Pixels of pictures that lie in memory for good, the same for all cameras."""
+
+    def __init__(self, pool: Pool, wanted: ModelInput) -> None:
+        self.input = wanted
+        self.pictures = [RgbPicture(picture) for picture in pool.pictures]
+        self.memory = SharedSlots.create(len(self.pictures), wanted.nbytes)
+        self.geometry = [self._fitted(slot, picture) for slot, picture in enumerate(self.pictures)]
+        self.encodes: list[float] = []
+        self._thread = ThreadPoolExecutor(1, "encode")
+
+    def _fitted(self, slot: int, picture: RgbPicture) -> Geometry:
+        out = np.frombuffer(self.memory.view(slot), np.uint8).reshape(self.input.height, self.input.width, 3)
+        return picture.fit(self.input, out)
+
+    def release(self, tap: Tap, slot: int) -> None:
+        """Nobody writes there."""
+
+    def look(self, camera: CameraName, until: float) -> None:
+        """They pass over nothing anyway."""
+
+    async def encode(self, tap: Tap, slot: int, view: View) -> bytes:
+        began = time.monotonic()
+        loop = asyncio.get_running_loop()
+        content = await loop.run_in_executor(self._thread, drawing.encode, self.pictures[slot], view)
+        self.encodes.append(time.monotonic() - began)
+        return content
+
+
+class RealBox:
+    """See the module."""
+
+    def __init__(self, pool: Pool, release: MadeRelease) -> None:
+        self.pool, self.release = pool, release
+        self.wanted = releases.pixels_of(release)
+        self.pixels = Decoded(pool, self.wanted)
+        self.engine = Timed()
+        self.taps = [Tap(CameraName(f"camera-{n}"), DeploymentName("bench")) for n in range(CAMERAS)]
+        described = release.manifest
+        self.model = CloudModel(described.name, described.version, described.labels)
+
+    async def open(self, cores: int) -> Opened:
+        """Engine and pictures, and what the one makes of the others."""
+        manifest = self.release.manifest
+        content = next(each for each in manifest.files if each.role == "model")
+        model = (releases.SAMPLE / content.path).read_bytes()
+        spec = EngineSpec(self.release.digest, manifest.task, manifest.labels, self.wanted, model, threads=cores)
+        await self.engine.start(spec)
+        for tap in self.taps:
+            await self.engine.attach(tap, self.pixels.memory.fd, self.pixels.memory.slots, self.wanted)
+        opened = Opened(os.getpid(), [], [], [], [], self.engine.profile[0][1], self.engine.width)
+        for slot, truth in enumerate(self.pool.truths):
+            await self._look(slot, truth, opened)
+        return opened
+
+    async def _look(self, slot: int, truth: tuple[Box, ...], opened: Opened) -> None:
+        found = await self.engine.detect_slot(self.taps[0], slot, self.pixels.geometry[slot], MIN_SCORE)
+        jpeg = await self.pixels.encode(self.taps[0], slot, View(MAX_SIDE, QUALITY))
+        opened.digests.append(digest(jpeg))
+        opened.nbytes.append(len(jpeg))
+        opened.scores.append(min((box.score for box in found.boxes), default=0.0))
+        opened.right.append(agree(found.boxes, truth))
+
+    async def play(self, window: Window) -> Ended:
+        ends: list[Finished] = []
+        contender = Ourselves(window.known, window.seed)
+        settings = LaneSettings(window.known.deadline, MIN_SCORE, QUALITY, offload=True, terms=contender.lane.terms)
+        runner = LaneRunner(contender.lane, settings, SystemClock(), self.pixels, ends.append)
+        cloud = TimedCloud(window.port)
+        self.engine.profile = [(1, window.known.sizes[0].seconds)]
+        try:
+            await self._acquaint(cloud)
+            runner.use(ActiveRelease(self.release.digest, self.engine, self.model, self.wanted))
+            runner.offer_cloud(cloud)
+            self._forget(cloud)
+            lags = await self._arrivals(window, runner)
+            await _until(lambda: len(ends) == len(lags), window.start + window.captured[-1] + DRAIN_SECONDS)
+        finally:
+            await runner.close()
+            await cloud.close()
+        return self._ended(window, ends, lags, cloud.asks)
+
+    async def _acquaint(self, cloud: TimedCloud) -> None:
+        """One connection that stands, as it does on a box that has run for a while."""
+        jpeg = await self.pixels.encode(self.taps[0], 0, View(MAX_SIDE, QUALITY))
+        await cloud.detect_jpeg(self.model, jpeg, MIN_SCORE, 5.0)
+
+    def _forget(self, cloud: TimedCloud) -> None:
+        for noted in (self.engine.calls, self.pixels.encodes, cloud.asks):
+            noted.clear()
+
+    async def _arrivals(self, window: Window, runner: LaneRunner) -> list[float]:
+        """Each frame at its time; by how much that was missed."""
+        lags, seqs = [], dict.fromkeys(range(CAMERAS), 0)
+        for after, camera, slot in zip(window.captured, window.camera, window.picture, strict=True):
+            due = window.start + after
+            if (left := due - time.monotonic()) > 0:
+                await asyncio.sleep(left)
+            seqs[camera] += 1
+            deadline, place = due + window.known.deadline, self.pixels.geometry[slot]
+            lags.append(time.monotonic() - due)
+            runner.arrive(Frame(self.taps[camera], seqs[camera], slot, due, time.time_ns(), deadline, place))
+        return lags
+
+    def _ended(self, window: Window, ends: list[Finished], lags: list[float], asks: list[Ask]) -> Ended:
+        found = {(end.tap, end.seq): end for end in ends}
+        if len(found) != len(ends):
+            raise Retryable("a frame ended twice")
+        seqs, outcomes, at = dict.fromkeys(range(CAMERAS), 0), [], []
+        for camera in window.camera:
+            seqs[camera] += 1
+            end = found[self.taps[camera], seqs[camera]]
+            outcomes.append(str(end.outcome.value))
+            at.append(end.finished - window.start)
+        for ask in asks:
+            ask.at -= window.start
+        return Ended(outcomes, at, lags, list(self.engine.calls), list(self.pixels.encodes), asks)
+
+
+def _no_identity() -> ClientIdentity:
+    raise LongshoreError("this node asks for none")
+
+
+async def _until(true: Callable[[], bool], latest: float) -> None:
+    while not true() and time.monotonic() < latest:
+        await asyncio.sleep(0.01)
+
+
+async def run(pool: Path, cores: int) -> None:
+    box = RealBox(pools.loaded(pool), releases.made("1.0.0"))
+    try:
+        print(msgspec.json.encode(await box.open(cores)).decode(), flush=True)
+        async for line in lines():
+            window = msgspec.json.decode(line, type=Window)
+            print(msgspec.json.encode(await box.play(window)).decode(), flush=True)
+    finally:
+        await box.engine.close()
+
+
+if __name__ == "__main__":
+    mine = {int(core) for core in sys.argv[1].split(",")}
+    os.sched_setaffinity(0, mine)
+    asyncio.run(run(Path(sys.argv[2]), len(mine)))
