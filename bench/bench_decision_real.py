@@ -75,9 +75,8 @@ async def played(stage: Stage, form: Form, fits: Fits) -> list[Played]:
     windows: list[Played] = []
     for seed in range(1, form.most + 1):
         valid = Counter(each.scene for each in windows if each.judges)
-        for scene in form.scenes:
-            if valid[scene.name] < form.each:
-                windows.append(await stage.window(scene, form.seconds, seed, fits.facts, fits.of(scene)))
+        wanted = [scene for scene in form.scenes if valid[scene.name] < form.each]
+        windows += [await stage.window(scene, form.seconds, seed, fits.facts, fits.of(scene)) for scene in wanted]
     return windows
 
 

@@ -1,4 +1,4 @@
-"""The box's process: the agent's lane, its runner, an engine worker and the way up, with pictures that lie there decoded.
+"""The box's process: the agent's lane, its runner, an engine worker and the way up. Its pictures lie there decoded.
 
     python -m bench.decision_real.box CORES POOL
 
@@ -13,7 +13,7 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from agent.adapters.cloud_grpc import ClientIdentity, GrpcCloud
 from agent.cameras import drawing
 from agent.cameras.picture import RgbPicture
 from agent.inference.engine import OnnxEngine
+from agent.offload.profile import Profile
 from agent.pipeline.agreement import agree
 from agent.pipeline.run import ActiveRelease, LaneRunner, LaneSettings
 from agent.ports import CloudModel, Detections, EngineSpec, InSlot
@@ -43,7 +44,7 @@ from protos.ids import CameraName, DeploymentName
 CAMERAS = 16
 MIN_SCORE = 0.3
 QUALITY, MAX_SIDE = 80, 640
-DRAIN_SECONDS = 3.0  # after the last frame was due, until all must have ended
+DRAIN_SECONDS = 0.25  # after the last deadline, until all must have ended
 
 
 class Timed(OnnxEngine):
@@ -99,7 +100,7 @@ class Decoded:
     def look(self, camera: CameraName, until: float) -> None:
         """They pass over nothing anyway."""
 
-    async def encode(self, tap: Tap, slot: int, view: View) -> bytes:
+    async def encode(self, tap: Tap, slot: int, view: View) -> bytes:  # noqa: ARG002  # the port's
         began = time.monotonic()
         loop = asyncio.get_running_loop()
         content = await loop.run_in_executor(self._thread, drawing.encode, self.pictures[slot], view)
@@ -150,15 +151,18 @@ class RealBox:
         self.engine.profile = [(1, window.known.sizes[0].seconds)]
         try:
             await self._acquaint(cloud)
-            runner.use(ActiveRelease(self.release.digest, self.engine, self.model, self.wanted))
+            runner.use(self._release(contender.lane.profile))
             runner.offer_cloud(cloud)
             self._forget(cloud)
             lags = await self._arrivals(window, runner)
-            await _until(lambda: len(ends) == len(lags), window.start + window.captured[-1] + DRAIN_SECONDS)
+            await asyncio.sleep(window.known.deadline + DRAIN_SECONDS)
         finally:
             await runner.close()
             await cloud.close()
         return self._ended(window, ends, lags, cloud.asks)
+
+    def _release(self, profile: Profile) -> ActiveRelease:
+        return ActiveRelease(self.release.digest, self.engine, self.model, self.wanted, profile)
 
     async def _acquaint(self, cloud: TimedCloud) -> None:
         """One connection that stands, as it does on a box that has run for a while."""
@@ -199,11 +203,6 @@ class RealBox:
 
 def _no_identity() -> ClientIdentity:
     raise LongshoreError("this node asks for none")
-
-
-async def _until(true: Callable[[], bool], latest: float) -> None:
-    while not true() and time.monotonic() < latest:
-        await asyncio.sleep(0.01)
 
 
 async def run(pool: Path, cores: int) -> None:

@@ -7,6 +7,7 @@ in time, within the time of a cut.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ def silence(played: Played) -> float:
         if since < at < until and outcome in IN_TIME
     )
     moments = [since, *answered, until]
-    return max(after - before for before, after in zip(moments, moments[1:], strict=False))
+    return max(after - before for before, after in itertools.pairwise(moments))
 
 
 def scene_figures(windows: Sequence[Played]) -> dict[str, Any]:
@@ -142,9 +143,8 @@ def table(title: str, scenes: Mapping[str, Mapping[str, Any]]) -> str:
             for each in figures["shares"].values()
         ]
         lines.append(f"{name:12}{figures['windows']:8}{figures['frames']:8}" + "".join(f"{cell:>24}" for cell in cells))
-        times = ", ".join(
-            f"{key[:-3].replace('_', ' ')} {value:g}" for key, value in figures.items() if key[-3:] == "_ms"
-        )
+        of = {key[:-3].replace("_", " "): value for key, value in figures.items() if key[-3:] == "_ms"}
+        times = ", ".join(f"{key} {value:g}" for key, value in of.items())
         late, quiet = figures["late_of_taken_on"], figures["silence_s"]
         lines.append(f"{'':12}late of taken on {late:.2%}, silence {quiet:g} s; ms: {times}")
     return "\n".join(lines)

@@ -8,8 +8,8 @@ from bench.decision.contender import Known
 
 
 class Opened(msgspec.Struct):
-    """The box is there. By picture of the pool: the JPEG's digest and bytes, the worst score of what the engine saw, and
-    whether that was right."""
+    """The box is there. By picture of the pool: the JPEG's digest and bytes, the worst score of what the engine saw,
+    and whether that was right."""
 
     pid: int
     digests: list[str]

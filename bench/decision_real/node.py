@@ -10,14 +10,14 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
 
 from agent.inference.datatypes import unpack_bytes
 from agent.inference.errors import BadInput
-from agent.ports import Place, Tensor
+from agent.ports import Tensor
 from agent.serving.dataplane import DataPlane
 from agent.serving.grpc_server import GrpcServer
 from bench.decision_real.children import lines
@@ -37,15 +37,7 @@ class RecordedEngine(FakeEngine):
         self._recorded = recorded
         self.begin = Begin(0.0, 0.0, 0.0)
 
-    async def infer(
-        self,
-        inputs: Sequence[Tensor],
-        outputs: Sequence[str] | None = None,
-        min_score: float = 0.0,
-        deadline: float | None = None,
-        priority: int = 0,
-        into: Mapping[str, Place] | None = None,
-    ) -> list[Tensor]:
+    async def infer(self, inputs: Sequence[Tensor], *_: object, **__: object) -> list[Tensor]:
         now, spell = time.monotonic(), self.begin
         slow = spell.extra if spell.since <= now < spell.until else 0.0
         await asyncio.sleep(self._recorded.service + slow)

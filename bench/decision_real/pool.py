@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from agent.cameras.harbour_scene import CLASSES, Truth, random_scene
@@ -13,6 +14,7 @@ from agent.cameras.letterbox import Pixels
 from agent.types import Box
 
 WIDTH, HEIGHT = 640, 360
+MOST_BLUR = 4.0  # pixels: the box is not to be right on all
 LEAST_VISIBLE = 0.3  # of a thing's silhouette, to be asked for
 
 
@@ -25,11 +27,11 @@ class Pool:
 
 
 def drawn(count: int, seed: int) -> Pool:
-    """A harbour and a moment each."""
+    """A harbour and a moment each; the later, the less sharp."""
     pictures, truths = [], []
     for number in range(count):
         picture, truth = random_scene(1000 * seed + number, WIDTH, HEIGHT)
-        pictures.append(picture)
+        pictures.append(_unsharp(picture, MOST_BLUR * number / count))
         truths.append(tuple(_box(each) for each in truth if each.visible >= LEAST_VISIBLE))
     return Pool(np.stack(pictures), truths)
 
@@ -44,7 +46,7 @@ def kept(pool: Pool, path: Path) -> None:
 def loaded(path: Path) -> Pool:
     with np.load(path) as found:
         parts = np.split(found["rows"], np.cumsum(found["lengths"])[:-1])
-        truths = [tuple(Box(*row[:4], 1.0, CLASSES[int(row[4])]) for row in part.tolist()) for part in parts]
+        truths = [tuple(_seen(*row) for row in part.tolist()) for part in parts]
         return Pool(found["pictures"], truths)
 
 
@@ -58,8 +60,16 @@ def digest(jpeg: bytes | memoryview) -> str:
     return sha256(jpeg).hexdigest()[:24]
 
 
+def _unsharp(picture: Pixels, pixels: float) -> Pixels:
+    return np.asarray(cv2.GaussianBlur(picture, (0, 0), max(0.01, pixels)), np.uint8)
+
+
 def _corners(box: Box) -> tuple[float, float, float, float]:
     return box.x0, box.y0, box.x1, box.y1
+
+
+def _seen(x0: float, y0: float, x1: float, y1: float, kind: float) -> Box:
+    return Box(x0, y0, x1, y1, 1.0, CLASSES[int(kind)])
 
 
 def _box(truth: Truth) -> Box:

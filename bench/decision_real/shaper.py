@@ -56,10 +56,8 @@ class Shaper:
 
     async def _connected(self, box: asyncio.StreamReader, to_box: asyncio.StreamWriter) -> None:
         from_node, to_node = await asyncio.open_connection("127.0.0.1", self.server_port, limit=PIECE)
-        ways = [
-            asyncio.create_task(self._way(box, to_node, up=True)),
-            asyncio.create_task(self._way(from_node, to_box)),
-        ]
+        both = self._way(box, to_node, up=True), self._way(from_node, to_box)
+        ways = [asyncio.create_task(way) for way in both]
         current = asyncio.current_task()
         assert current is not None
         self._tasks |= {*ways, current}
