@@ -49,25 +49,23 @@ QUICK = Form(pictures=24, each=1, most=1, fits=1, unpinned=1)
 
 @dataclass(frozen=True)
 class Fits:
-    """By load: calm, and all others. `foreign`: what others took of the cores meanwhile."""
+    """By load of the scenes. `foreign`: cores that others took meanwhile."""
 
     facts: BoxFacts
-    calm: Fit
-    full: Fit
-    foreign: tuple[float, float]
-
-    def of(self, scene: Scene) -> Fit:
-        return self.calm if scene.load < 1 else self.full
+    by_load: dict[float, Fit]
+    foreign: dict[float, float]
 
 
 async def fitted(stage: Stage, form: Form) -> Fits:
     """First what the box can while all else wants its core too; then what its calls take at either load."""
     first, _ = await stage.fit(OVERLOAD, form.seconds, stage.facts, stage.facts.full, 1)
-    facts = replace(stage.facts, full=first.call)
-    full, at_full = await stage.fit(OVERLOAD, form.seconds, facts, facts.full, form.fits)
-    facts = replace(facts, full=full.call)
-    calm, at_calm = await stage.fit(CALM, form.seconds, facts, facts.full, form.fits)
-    return Fits(facts, calm, full, (at_calm, at_full))
+    facts, fits = replace(stage.facts, full=first.call), Fits(stage.facts, {}, {})
+    for scene in (OVERLOAD, CALM):
+        if any(each.load == scene.load for each in form.scenes):
+            fit, fits.foreign[scene.load] = await stage.fit(scene, form.seconds, facts, facts.full, form.fits)
+            fits.by_load[scene.load] = fit
+            facts = replace(facts, full=fits.by_load[OVERLOAD.load].call)
+    return replace(fits, facts=facts)
 
 
 async def played(stage: Stage, form: Form, fits: Fits) -> list[Played]:
@@ -76,7 +74,9 @@ async def played(stage: Stage, form: Form, fits: Fits) -> list[Played]:
     for seed in range(1, form.most + 1):
         valid = Counter(each.scene for each in windows if each.judges)
         wanted = [scene for scene in form.scenes if valid[scene.name] < form.each]
-        windows += [await stage.window(scene, form.seconds, seed, fits.facts, fits.of(scene)) for scene in wanted]
+        windows += [
+            await stage.window(scene, form.seconds, seed, fits.facts, fits.by_load[scene.load]) for scene in wanted
+        ]
     return windows
 
 
@@ -86,10 +86,15 @@ async def prove(folder: Path, form: Form) -> Result:
     async with standing(folder, form.pictures, pinned=True) as stage:
         fits = await fitted(stage, form)
         windows = await played(stage, form, fits)
-    async with standing(folder, form.pictures, pinned=False) as stage:
-        seeds = range(1, form.unpinned + 1)
-        loose = [await stage.window(OVERLOAD, form.seconds, seed, fits.facts, fits.full) for seed in seeds]
+    loose = await unpinned(folder, form, fits) if form.unpinned else []
     return {**_result(windows, loose, fits), "seconds": round(time.monotonic() - began, 1)}
+
+
+async def unpinned(folder: Path, form: Form, fits: Fits) -> list[Played]:
+    """What more cores bring, next to what was said of a box of one."""
+    async with standing(folder, form.pictures, pinned=False) as stage:
+        fit, seeds = fits.by_load[OVERLOAD.load], range(1, form.unpinned + 1)
+        return [await stage.window(OVERLOAD, form.seconds, seed, fits.facts, fit) for seed in seeds]
 
 
 def _result(windows: Sequence[Played], loose: Sequence[Played], fits: Fits) -> Result:
@@ -110,9 +115,9 @@ def _result(windows: Sequence[Played], loose: Sequence[Played], fits: Fits) -> R
 def _fits(fits: Fits) -> dict[str, Any]:
     return {
         "box": asdict(fits.facts),
-        "call_ms": {"calm": round(1e3 * fits.calm.call, 2), "full": round(1e3 * fits.full.call, 2)},
-        "beyond_ms": {"calm": round(1e3 * fits.calm.beyond, 2), "full": round(1e3 * fits.full.beyond, 2)},
-        "foreign": {"calm": round(fits.foreign[0], 3), "full": round(fits.foreign[1], 3)},
+        "call_ms": {f"{load:g}": round(1e3 * fit.call, 2) for load, fit in fits.by_load.items()},
+        "beyond_ms": {f"{load:g}": round(1e3 * fit.beyond, 2) for load, fit in fits.by_load.items()},
+        "foreign": {f"{load:g}": round(taken, 3) for load, taken in fits.foreign.items()},
     }
 
 
@@ -120,10 +125,10 @@ def table(result: Result) -> str:
     counts, fits = result["windows"], result["fits"]
     head = (
         f"{counts['judged']} windows judge, {counts['discarded']} are discarded (others took over {MOST_FOREIGN:g} "
-        f"cores); an engine's call takes {fits['call_ms']['full']:g} ms under load, {fits['call_ms']['calm']:g} ms else"
+        f"cores); of the engine a call takes, by load, in ms: {fits['call_ms']}"
     )
     parts = [figures.table(name, result[name]) for name in ("judged", "discarded", "unpinned") if result[name]]
-    return "\n\n".join([head + "; real, said, points apart", *parts])
+    return "\n\n".join([head + "; real, said, points apart; these with the window's own times known", *parts])
 
 
 def main() -> None:

@@ -13,9 +13,11 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -27,8 +29,9 @@ from agent.cameras.picture import RgbPicture
 from agent.inference.engine import OnnxEngine
 from agent.offload.profile import Profile
 from agent.pipeline.agreement import agree
-from agent.pipeline.run import ActiveRelease, LaneRunner, LaneSettings
-from agent.ports import CloudModel, Detections, EngineSpec, InSlot
+from agent.pipeline.lane import Lane
+from agent.pipeline.run import ActiveRelease, LaneRunner, LaneSettings, Pixels
+from agent.ports import CloudModel, EngineSpec
 from agent.types import Box, Finished, Frame, Geometry, ModelInput, Tap, View
 from agent.workers.memory import SharedSlots
 from bench.dataplane import releases
@@ -38,7 +41,7 @@ from bench.decision_real import pool as pools
 from bench.decision_real.children import lines
 from bench.decision_real.messages import Ask, Ended, Opened, Window
 from bench.decision_real.pool import Pool, digest
-from protos.errors import LongshoreError, Retryable
+from protos.errors import Fatal, LongshoreError
 from protos.ids import CameraName, DeploymentName
 
 CAMERAS = 16
@@ -47,18 +50,19 @@ QUALITY, MAX_SIDE = 80, 640
 DRAIN_SECONDS = 0.25  # after the last deadline, until all must have ended
 
 
-class Timed(OnnxEngine):
-    """Notes how long each call was away."""
+class TimedRunner(LaneRunner):
+    """Notes how long each call was away: from the lane's decision until the lane has decided on its answer."""
 
-    def __init__(self) -> None:
-        super().__init__("engine bench")
+    def __init__(self, lane: Lane, settings: LaneSettings, pixels: Pixels, report: Callable[[Finished], None]) -> None:
+        super().__init__(lane, settings, SystemClock(), pixels, report)
         self.calls: list[float] = []
 
-    async def detect_slots(self, frames: Sequence[InSlot], min_score: float) -> list[Detections]:
-        began = time.monotonic()
-        found = await super().detect_slots(frames, min_score)
+    def _infer(self, jobs: tuple[int, ...], frames: tuple[Frame, ...], size: str) -> Coroutine[Any, Any, None]:
+        return self._timed(super()._infer(jobs, frames, size), time.monotonic())
+
+    async def _timed(self, call: Coroutine[Any, Any, None], began: float) -> None:
+        await call
         self.calls.append(time.monotonic() - began)
-        return found
 
 
 class TimedCloud(GrpcCloud):
@@ -115,7 +119,7 @@ class RealBox:
         self.pool, self.release = pool, release
         self.wanted = releases.pixels_of(release)
         self.pixels = Decoded(pool, self.wanted)
-        self.engine = Timed()
+        self.engine = OnnxEngine("engine bench")
         self.taps = [Tap(CameraName(f"camera-{n}"), DeploymentName("bench")) for n in range(CAMERAS)]
         described = release.manifest
         self.model = CloudModel(described.name, described.version, described.labels)
@@ -146,20 +150,21 @@ class RealBox:
         ends: list[Finished] = []
         contender = Ourselves(window.known, window.seed)
         settings = LaneSettings(window.known.deadline, MIN_SCORE, QUALITY, offload=True, terms=contender.lane.terms)
-        runner = LaneRunner(contender.lane, settings, SystemClock(), self.pixels, ends.append)
+        runner = TimedRunner(contender.lane, settings, self.pixels, ends.append)
         cloud = TimedCloud(window.port)
         self.engine.profile = [(1, window.known.sizes[0].seconds)]
         try:
             await self._acquaint(cloud)
             runner.use(self._release(contender.lane.profile))
             runner.offer_cloud(cloud)
-            self._forget(cloud)
+            for noted in (runner.calls, self.pixels.encodes, cloud.asks):
+                noted.clear()
             lags = await self._arrivals(window, runner)
             await asyncio.sleep(window.known.deadline + DRAIN_SECONDS)
         finally:
             await runner.close()
             await cloud.close()
-        return self._ended(window, ends, lags, cloud.asks)
+        return self._ended(window, ends, Ended([], [], lags, runner.calls, list(self.pixels.encodes), cloud.asks))
 
     def _release(self, profile: Profile) -> ActiveRelease:
         return ActiveRelease(self.release.digest, self.engine, self.model, self.wanted, profile)
@@ -169,36 +174,41 @@ class RealBox:
         jpeg = await self.pixels.encode(self.taps[0], 0, View(MAX_SIDE, QUALITY))
         await cloud.detect_jpeg(self.model, jpeg, MIN_SCORE, 5.0)
 
-    def _forget(self, cloud: TimedCloud) -> None:
-        for noted in (self.engine.calls, self.pixels.encodes, cloud.asks):
-            noted.clear()
-
     async def _arrivals(self, window: Window, runner: LaneRunner) -> list[float]:
         """Each frame at its time; by how much that was missed."""
-        lags, seqs = [], dict.fromkeys(range(CAMERAS), 0)
-        for after, camera, slot in zip(window.captured, window.camera, window.picture, strict=True):
+        lags = []
+        for (tap, seq), after, slot in zip(self._named(window), window.captured, window.picture, strict=True):
             due = window.start + after
             if (left := due - time.monotonic()) > 0:
                 await asyncio.sleep(left)
-            seqs[camera] += 1
-            deadline, place = due + window.known.deadline, self.pixels.geometry[slot]
             lags.append(time.monotonic() - due)
-            runner.arrive(Frame(self.taps[camera], seqs[camera], slot, due, time.time_ns(), deadline, place))
+            deadline, place = due + window.known.deadline, self.pixels.geometry[slot]
+            runner.arrive(Frame(tap, seq, slot, due, time.time_ns(), deadline, place))
         return lags
 
-    def _ended(self, window: Window, ends: list[Finished], lags: list[float], asks: list[Ask]) -> Ended:
-        found = {(end.tap, end.seq): end for end in ends}
-        if len(found) != len(ends):
-            raise Retryable("a frame ended twice")
-        seqs, outcomes, at = dict.fromkeys(range(CAMERAS), 0), [], []
+    def _named(self, window: Window) -> list[tuple[Tap, int]]:
+        """Tap and number of each frame."""
+        seqs: Counter[int] = Counter()
+        named = []
         for camera in window.camera:
             seqs[camera] += 1
-            end = found[self.taps[camera], seqs[camera]]
-            outcomes.append(str(end.outcome.value))
-            at.append(end.finished - window.start)
-        for ask in asks:
+            named.append((self.taps[camera], seqs[camera]))
+        return named
+
+    def _ended(self, window: Window, ends: list[Finished], taken: Ended) -> Ended:
+        """With how each frame ended. Raises Fatal: one did not, or did twice."""
+        found = {(end.tap, end.seq): end for end in ends}
+        named = self._named(window)
+        if len(ends) != len(named) or found.keys() != set(named):
+            raise Fatal(
+                f"{len(named)} frames came and {len(ends)} ended, {len(found)} of them once: the lane lost count"
+            )
+        for each in named:
+            taken.outcomes.append(str(found[each].outcome.value))
+            taken.at.append(found[each].finished - window.start)
+        for ask in taken.asks:
             ask.at -= window.start
-        return Ended(outcomes, at, lags, list(self.engine.calls), list(self.pixels.encodes), asks)
+        return taken
 
 
 def _no_identity() -> ClientIdentity:

@@ -35,15 +35,16 @@ KINDS: dict[str, frozenset[Outcome]] = {
 
 @dataclass(frozen=True)
 class Played:
-    """One window. `said`: share of each outcome."""
+    """One window. `said`, `own`: share of each outcome."""
 
     scene: str
     seed: int
     foreign: float
     ended: Ended
     said: Mapping[str, float]
+    own: Mapping[str, float]  # what is said where the times of this very window are known
+    overdue: float  # seconds between the end of a frame and its deadline, at most
     trouble: tuple[float, float] = (0.0, 0.0)  # seconds, of a cut
-    pinned: bool = True
 
     @property
     def judges(self) -> bool:
@@ -68,7 +69,8 @@ def scene_figures(windows: Sequence[Played]) -> dict[str, Any]:
     counts = Counter(outcome for each in windows for outcome in each.ended.outcomes)
     real = {name: counts[name] / sum(frames) for name in sorted(counts)}
     said = _mean_of([each.said for each in windows], frames)
-    shares = {kind: _both(real, said, outcomes) for kind, outcomes in KINDS.items()}
+    own = _mean_of([each.own for each in windows], frames)
+    shares = {kind: _compared(real, said, own, outcomes) for kind, outcomes in KINDS.items()}
     taken_on = 1 - shares["given up"]["real"]
     return {
         "windows": len(windows),
@@ -77,15 +79,24 @@ def scene_figures(windows: Sequence[Played]) -> dict[str, Any]:
         "points_apart": max((each["points"] for each in shares.values()), key=abs, default=0.0),
         "late_of_taken_on": round(shares["late"]["real"] / taken_on, 4) if taken_on else 0.0,
         "outcomes": {name: round(share, 4) for name, share in real.items()},
+        "overdue_s": round(max(each.overdue for each in windows), 3),
         "silence_s": round(max((silence(each) for each in windows if each.trouble[1]), default=0.0), 3),
         **_times([each.ended for each in windows]),
     }
 
 
-def _both(real: Mapping[str, float], said: Mapping[str, float], outcomes: Iterable[str]) -> dict[str, float]:
+def _compared(
+    real: Mapping[str, float], said: Mapping[str, float], own: Mapping[str, float], outcomes: Iterable[str]
+) -> dict[str, float]:
+    """`points` apart, and of these what is left where the window's own times are known: the rest lay in the times."""
     names = list(outcomes)
-    came, was_said = (sum(shares.get(name, 0.0) for name in names) for shares in (real, said))
-    return {"real": round(came, 4), "said": round(was_said, 4), "points": round(100 * (came - was_said), 2)}
+    came, foretold, told = (sum(shares.get(name, 0.0) for name in names) for shares in (real, said, own))
+    return {
+        "real": round(came, 4),
+        "said": round(foretold, 4),
+        "points": round(100 * (came - foretold), 2),
+        "points_by_own_times": round(100 * (came - told), 2),
+    }
 
 
 def _mean_of(shares: Sequence[Mapping[str, float]], weights: Sequence[int]) -> dict[str, float]:
@@ -135,14 +146,16 @@ def missed(scenes: Mapping[str, Mapping[str, Any]], valid: int) -> list[str]:
 
 
 def table(title: str, scenes: Mapping[str, Mapping[str, Any]]) -> str:
-    """For a person: real, said by the simulator, and the difference in points."""
-    lines = [title, f"{'scene':12}{'windows':>8}{'frames':>8}" + "".join(f"{kind:>24}" for kind in KINDS)]
+    """For a person: real, said by the simulator, points apart; the last as if it had known the window's own times."""
+    lines = [title, f"{'scene':12}{'windows':>8}{'frames':>8}" + "".join(f"{kind:>28}" for kind in KINDS)]
     for name, figures in scenes.items():
         cells = [
-            f"{100 * each['real']:8.1f}{100 * each['said']:7.1f}{each['points']:+7.1f}"
+            f"{100 * each['real']:8.1f}{100 * each['said']:7.1f}{each['points']:+6.1f}{each['points_by_own_times']:+6.1f}"
             for each in figures["shares"].values()
         ]
-        lines.append(f"{name:12}{figures['windows']:8}{figures['frames']:8}" + "".join(f"{cell:>24}" for cell in cells))
+        lines.append(
+            "".join([f"{name:12}{figures['windows']:8}{figures['frames']:8}", *(f"{cell:>28}" for cell in cells)])
+        )
         of = {key[:-3].replace("_", " "): value for key, value in figures.items() if key[-3:] == "_ms"}
         times = ", ".join(f"{key} {value:g}" for key, value in of.items())
         late, quiet = figures["late_of_taken_on"], figures["silence_s"]

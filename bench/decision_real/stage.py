@@ -24,7 +24,7 @@ from bench.decision_real.scenes import BoxFacts, Scene
 from bench.decision_real.shaper import OPEN, Shaper
 
 BOX, NODE = "bench.decision_real.box", "bench.decision_real.node"
-LEAD = 1.0  # seconds from the order until a window begins
+LEAD = 0.6  # seconds from the order until a window begins
 FIT_SEED = 900  # of the first window that is only measured
 
 
@@ -65,8 +65,10 @@ class Stage:
         world, shown = self._drawn(scene, seconds, seed, facts, fit.call)
         ended, foreign = await self.play(world, shown, fitting.known(world.scenario, self.opened))
         said = fitting.predicted(world, fit, self.opened, shown)
+        own = fitting.predicted(world, self._fitted(ended, world, fit), self.opened, shown)
         cut = scene.during(seconds) if scene.kind == "cut" else (0.0, 0.0)
-        return Played(scene.name, seed, foreign, ended, said, cut)
+        overdue = max(at - due for at, due in zip(ended.at, world.deadline.tolist(), strict=True))
+        return Played(scene.name, seed, foreign, ended, said, own, overdue, cut)
 
     async def fit(self, scene: Scene, seconds: float, facts: BoxFacts, call: float, tries: int) -> tuple[Fit, float]:
         """Of the quietest of a few windows; and what others took of the cores in it."""
@@ -74,10 +76,13 @@ class Stage:
         for number in range(tries):
             world, shown = self._drawn(scene, seconds, FIT_SEED + number, facts, call)
             ended, foreign = await self.play(world, shown, fitting.known(world.scenario, self.opened))
-            more = fitting.beyond(ended, world.scenario, world)
-            found.append((foreign, Fit(tuple(ended.calls), more or 0.0)))
+            found.append((foreign, self._fitted(ended, world, Fit((call,), 0.0))))
         foreign, fit = min(found, key=lambda each: each[0])
         return fit, foreign
+
+    def _fitted(self, ended: Ended, world: World, otherwise: Fit) -> Fit:
+        more = fitting.beyond(ended, world.scenario, world)
+        return Fit(tuple(ended.calls) or otherwise.calls, otherwise.beyond if more is None else more)
 
     def _drawn(self, scene: Scene, seconds: float, seed: int, facts: BoxFacts, call: float) -> tuple[World, list[int]]:
         world = worlds.draw(scenes.scenario(scene, seconds, facts, call), seed)
