@@ -88,14 +88,14 @@ def scene_figures(windows: Sequence[Played]) -> dict[str, Any]:
 def _compared(
     real: Mapping[str, float], said: Mapping[str, float], own: Mapping[str, float], outcomes: Iterable[str]
 ) -> dict[str, float]:
-    """`points` apart, and of these what is left where the window's own times are known: the rest lay in the times."""
+    """`points` apart; `own_points` of these are left where the window's own times are known: the rest lay in them."""
     names = list(outcomes)
     came, foretold, told = (sum(shares.get(name, 0.0) for name in names) for shares in (real, said, own))
     return {
         "real": round(came, 4),
         "said": round(foretold, 4),
         "points": round(100 * (came - foretold), 2),
-        "points_by_own_times": round(100 * (came - told), 2),
+        "own_points": round(100 * (came - told), 2),
     }
 
 
@@ -150,7 +150,7 @@ def table(title: str, scenes: Mapping[str, Mapping[str, Any]]) -> str:
     lines = [title, f"{'scene':12}{'windows':>8}{'frames':>8}" + "".join(f"{kind:>28}" for kind in KINDS)]
     for name, figures in scenes.items():
         cells = [
-            f"{100 * each['real']:8.1f}{100 * each['said']:7.1f}{each['points']:+6.1f}{each['points_by_own_times']:+6.1f}"
+            f"{100 * each['real']:8.1f}{100 * each['said']:7.1f}{each['points']:+6.1f}{each['own_points']:+6.1f}"
             for each in figures["shares"].values()
         ]
         lines.append(
