@@ -56,9 +56,10 @@ class Queue:
 class Prices:
     """See the module's rules. All times are monotonic seconds."""
 
-    __slots__ = ("_at", "_queues", "safety")
+    __slots__ = ("_at", "_queues", "safety", "scale")
 
     def __init__(self, terms: Terms) -> None:
+        self.scale = 1.0  # times which prices count; a tuner's, see `tuner`
         self._at: float | None = None
         self._queues: tuple[Queue | None, ...] = ()
         self.agree(terms)
@@ -86,7 +87,7 @@ class Prices:
             total += joules.length * joules.gain * cost.joules
         if grams is not None:
             total += grams.length * grams.gain * cost.grams
-        return total
+        return self.scale * total
 
     def spent(self, cost: Cost, now: float) -> None:
         """An action was taken, or turned out to cost so much more (or, below zero, less)."""

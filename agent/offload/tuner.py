@@ -54,7 +54,7 @@ class Seen(msgspec.Struct, frozen=True):
     link: float  # bits a second over the budget's, over four
     way: float  # round trip and service, over the deadline
     load: float  # seconds of the cheapest size offered per second, all calls together
-    queue: float  # frames that wait, over the cameras
+    queue: float  # seconds of what waits in the cheapest size, over the deadline
     left: float  # share of the minute's uplink that is not spent
 
     @property
@@ -66,6 +66,10 @@ class Seen(msgspec.Struct, frozen=True):
 FEATURES = 7
 Weights = tuple[tuple[float, ...], tuple[float, ...]]  # of `price`, of `coming`; FEATURES each
 NEUTRAL: Weights = ((0.0,) * FEATURES, (0.0,) * FEATURES)
+
+# What `python -m bench.bench_tuning` found, and how an agent has it.
+SHIPPED: Weights = NEUTRAL
+SHIPPED_MODE = Mode.OFF
 
 
 def gains(weights: Weights, seen: Seen) -> Gains:

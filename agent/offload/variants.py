@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-LOOK_AHEAD = 0.15  # seconds of arrivals that must find their time; longer where calls are long
+LOOK_AHEAD = 0.1  # seconds of arrivals that must find their time; longer where calls are long
 CALLS_AHEAD = 4.0  # calls of the size looked at, that it looks ahead at least
 COMING = 0.9  # of the rate of the last second, that is reckoned with
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import math
 from bisect import insort
-from collections import deque
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -30,7 +29,10 @@ from agent.pipeline.actions import Answer, Infer
 from agent.pipeline.jobs import Job, Leg
 from agent.types import Tap
 
-RATE_SECONDS = 1.0  # in which arrivals are counted
+FIRST_INTERVAL = 1.0  # seconds between frames of a tap, until it had two
+OVERDUE = 1.5  # times that: then it is thought to pause
+PAUSE = 3.0  # times that: so long is none between frames
+LEAST_INTERVAL = 0.001  # seconds
 INTERVAL_GAIN = 0.25  # of one arrival, in what is expected until a tap's next
 
 
@@ -56,7 +58,8 @@ class Stream(msgspec.Struct):
     """Frames of one tap: monotonic seconds of the last, and seconds until the next as of late."""
 
     last: float
-    interval: float = math.inf
+    interval: float = FIRST_INTERVAL
+    known: bool = False
 
 
 def _urgency(job: Job) -> tuple[float, int]:
@@ -73,13 +76,15 @@ class LocalSide:
     def __init__(self, sizes: dict[str, CostLine], width: int, profile: Profile, parts: Parts, *, ready: bool) -> None:
         self.width = width  # calls that the engine runs at once
         self.ready = ready  # an engine answers
+        self.coming = 1.0  # times the arrivals of late, that a larger size reckons with; a tuner's
         self.queue: list[Job] = []  # by deadline
         self.running: dict[tuple[int, ...], Call] = {}  # by the numbers of its jobs
         self._order: Callable[[Job], tuple[float, int]] = _urgency if parts.edf else _turn
         self._earlier_only = parts.earlier_only
         self._mailbox: dict[Tap, Job] = {}
         self._streams: dict[Tap, Stream] = {}
-        self._arrivals: deque[float] = deque()
+        self._rate = 0.0
+        self._rate_at = -math.inf
         self._profile = profile
         self._interference = Interference()
         self._take(sizes)
@@ -115,11 +120,15 @@ class LocalSide:
         return self.quick.expected(self.usual) / self.usual * self._slowed(self.width - 1)
 
     def rate(self, now: float) -> float:
-        """Frames a second, of the last second."""
-        arrivals = self._arrivals
-        while arrivals and arrivals[0] <= now - RATE_SECONDS:
-            arrivals.popleft()
-        return len(arrivals) / RATE_SECONDS
+        """Frames a second that come now: of each tap whose next frame is not overdue, by its time between frames."""
+        if now != self._rate_at:
+            self._rate_at = now
+            self._rate = sum(
+                1.0 / stream.interval
+                for stream in self._streams.values()
+                if now - stream.last <= OVERDUE * stream.interval
+            )
+        return self._rate
 
     def stands(self) -> list[Size]:
         """The sizes as they stand now, cheapest first."""
@@ -176,7 +185,7 @@ class LocalSide:
         if now + planned > self.queue[0].frame.deadline:
             return "it would be late itself"
         rest = self.queue[frames:]
-        if not variants.fits_to_come(expected, self.each, len(rest), self.rate(now), self.width):
+        if not variants.fits_to_come(expected, self.each, len(rest), self.coming * self.rate(now), self.width):
             return "no time for what comes"
         free = self._free(now)
         free[0] = now + planned
@@ -187,7 +196,9 @@ class LocalSide:
     def _due(self, job: Job) -> float:
         """Its deadline, or when the next of its tap is expected: that takes its place."""
         stream = self._streams.get(job.frame.tap)
-        return job.frame.deadline if stream is None else min(job.frame.deadline, stream.last + stream.interval)
+        if stream is None or not stream.known:
+            return job.frame.deadline
+        return min(job.frame.deadline, stream.last + stream.interval)
 
     def _free(self, now: float) -> list[float]:
         """When the engine can take up a further call, sorted, one for each that it runs at once."""
@@ -229,14 +240,16 @@ class LocalSide:
         self._larger = larger[::-1]
 
     def arrived(self, tap: Tap, now: float) -> None:
-        self._arrivals.append(now)
+        """A frame came; what a tap pauses for is not its time between frames."""
+        self._rate_at = -math.inf
         stream = self._streams.get(tap)
         if stream is None:
             self._streams[tap] = Stream(now)
             return
-        passed, stream.last = now - stream.last, now
-        known = stream.interval < math.inf
-        stream.interval = stream.interval + INTERVAL_GAIN * (passed - stream.interval) if known else passed
+        passed, stream.last = max(LEAST_INTERVAL, now - stream.last), now
+        if passed <= PAUSE * stream.interval:
+            gain = INTERVAL_GAIN if stream.known else 1.0
+            stream.interval, stream.known = stream.interval + gain * (passed - stream.interval), True
 
     def put(self, job: Job) -> None:
         """Wait, in the empty mailbox of its tap."""

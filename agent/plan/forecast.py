@@ -13,7 +13,7 @@ from statistics import fmean
 from agent.plan.wish import SECONDS, SEEDS, Wish, otherwise, scenario
 from bench.decision.contender import CLOUD
 from bench.decision.drive import Played, play
-from bench.decision.ourselves import ourselves
+from bench.decision.ourselves import maker
 from bench.decision.world import World, draw, known
 from protos.outcomes import IN_TIME, Outcome
 
@@ -67,7 +67,7 @@ def _runs(wish: Wish, seeds: Sequence[int], run_seconds: float) -> Iterator[Shar
     of = scenario(wish, run_seconds)
     for seed in seeds:
         world = draw(of, seed)
-        yield _share(world, play(world, ourselves(known(of), seed)))
+        yield _share(world, play(world, maker()(known(of), seed)))
 
 
 def _share(world: World, played: Played) -> Share:

@@ -12,7 +12,7 @@ from bench.decision.study import OURS, Mean
 
 Means = Mapping[str, Mapping[str, Mapping[str, Mean]]]  # by scenario, contender, figure
 EVERY = "*"  # scenario
-STATIC = "static-in-budget"
+STATIC = ("static", "static-in-budget")  # tuned for useful value, and within the budget
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,10 @@ def missed(means: Means) -> list[str]:
 
 
 def over_static(means: Means) -> float | None:
-    """Points of useful value that the run capped at half of its uplink has more than the static threshold has."""
-    ours, theirs = means.get("capped", {}).get(OURS), means.get("calibration", {}).get(STATIC)
-    return None if ours is None or theirs is None else 100 * (ours["useful"].mean - theirs["useful"].mean)
+    """Points of useful value that the run capped at half of its uplink has more than the better static threshold."""
+    ours, rivals = means.get("capped", {}).get(OURS), means.get("calibration", {})
+    theirs = [rivals[name]["useful"].mean for name in STATIC if name in rivals]
+    return 100 * (ours["useful"].mean - max(theirs)) if ours is not None and theirs else None
 
 
 def _missed(goal: Goal, means: Means) -> list[str]:

@@ -57,10 +57,10 @@ def svg(title: str, bars: Sequence[Bar], limits: Sequence[tuple[str, float]]) ->
 
 def _bar(y: int, bar: Bar) -> list[str]:
     name, share, own = bar
-    kind, middle = "own" if own else "bar", y + (ROW - 6) / 2
+    kind, middle, wide = "own" if own else "bar", y + (ROW - 6) / 2, _x(share.mean) - _x(0)
     return [
         _text(EDGE, y + 14, name),
-        f'<rect class="{kind}" x="{_x(0):.1f}" y="{y}" width="{_x(share.mean) - _x(0):.1f}" height="{ROW - 6}" rx="3"/>',
+        f'<rect class="{kind}" x="{_x(0):.1f}" y="{y}" width="{wide:.1f}" height="{ROW - 6}" rx="3"/>',
         f'<line class="spread" x1="{_x(share.low):.1f}" x2="{_x(share.high):.1f}" y1="{middle}" y2="{middle}"/>',
         _text(WIDTH - EDGE, y + 14, f"{100 * share.mean:.1f} %", "soft end"),
     ]

@@ -1,4 +1,4 @@
-"""The decision's figures for people: each contender in the calibration scenario, the agent's lane in each other. Pure."""
+"""The decision's figures for people: each contender in the calibration scenario, our lane in each other. Pure."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """The static threshold at its best: every point of a grid is played on a training world, and two are kept.
 
-One is the best of all, whatever it sends; the other the best whose uplink stays within the budget on average.
+One is the best of all, whatever it sends; the other the best that keeps to the budget on average. Bits count as they
+pass: what a threshold gives to a link that stands still, and gives up again, is not held against it here.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 
-from bench.decision.contender import CLOUD, Contender
-from bench.decision.drive import Played, play
+from bench.decision.contender import Contender
+from bench.decision.drive import play
+from bench.decision.meter import measured
 from bench.decision.world import World
-from protos.outcomes import IN_TIME
 
 QUEUES = (1, 2, 4, 8, 16)  # waiting frames, beyond which the cloud is asked
 LEASTS = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)  # confidence, below which it is
@@ -60,15 +61,4 @@ def tuned(world: World, made: Callable[[Point], Contender], points: tuple[Point,
 
 def _tried(world: World, made: Callable[[Point], Contender], point: Point) -> Tried:
     played = play(world, made(point))
-    return Tried(point, earned(world, played), played.passed_bits / world.scenario.seconds)
-
-
-def earned(world: World, played: Played) -> float:
-    """The chance that the answers in time are right, over all frames."""
-    places = {size.name: place for place, size in enumerate(world.scenario.sizes)}
-    worth = 0.0
-    for number, fate in enumerate(played.fates):
-        if fate.outcome in IN_TIME and fate.by is not None:
-            place = len(places) + fate.picture if fate.by == CLOUD else places[fate.by]
-            worth += float(world.chance[number, place])
-    return worth / world.frames
+    return Tried(point, measured(world, played).useful, played.passed_bits / world.scenario.seconds)

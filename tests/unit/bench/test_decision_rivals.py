@@ -12,10 +12,11 @@ import pytest
 from agent.offload.cost import CostLine
 from bench.decision.contender import Maker, Offer
 from bench.decision.drive import Played, play
+from bench.decision.meter import measured
 from bench.decision.rivals import grid, named, token_dqn
 from bench.decision.rivals.books import Job
 from bench.decision.rivals.dqn import Episode, Network, trained
-from bench.decision.rivals.grid import Point, Tried, Tuned, earned, tuned
+from bench.decision.rivals.grid import Point, Tried, Tuned, tuned
 from bench.decision.rivals.tokens import TokenBucket
 from bench.decision.rivals.waiting import Corked, Fifo, Frigate, Newest
 from bench.decision.rivals.wire import Wire
@@ -124,7 +125,7 @@ def test_tuning_plays_each_point_on_the_training_world() -> None:
     of, release = world("calibration", 8.0), known(CALIBRATION)
     found = tuned(of, lambda point: named.threshold(0, point, release, SEED), (Point(8, 0.0), Point(8, 0.5)))
     assert [each.uplink > 0 for each in found.tried] == [False, True]
-    assert found.tried[0].useful == earned(of, played("calibration", named.FIXED["newest-small"], 8.0))
+    assert found.tried[0].useful == measured(of, played("calibration", named.FIXED["newest-small"], 8.0)).useful
 
 
 def test_the_grid_has_forty_points() -> None:
