@@ -206,8 +206,8 @@ class CloudSide:
         if job.cloud is Leg.UNUSED or job.cloud_judged:
             return
         job.cloud_judged = True
-        if not job.encoded:
-            self.breaker.withdrawn()
+        if not job.encoded or (not ok and job.on_time <= policy.LIKELY):
+            self.breaker.withdrawn()  # never sent, or by a way that was thought too slow
         elif ok:
             self.breaker.succeeded(now)
         else:

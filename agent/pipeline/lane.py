@@ -48,6 +48,8 @@ __all__ = ["Action", "Answer", "Finish", "Infer", "Lane", "Parts", "Release", "S
 NOTHING = Score(0.0, 0.0, 0.0, 0.0)  # giving a frame up
 HEDGE_WORTH = 0.2  # of what it would be alone: what a frame that waits is worth here while the cloud has it
 FAIR = 0.01  # of a frame's value: of equal ones the tap gives one up that was answered most of late
+ALIKE = 0.8  # of how hard a frame was, that is so of the next
+ALIKE_SECONDS = 0.1
 ANSWERED_GAIN = 0.05  # of one frame, in the share of a tap that is answered in time
 
 
@@ -77,6 +79,9 @@ class Lane:
         self._jobs: dict[int, Job] = {}
         self._next = 0
         self._answered: dict[Tap, float] = {}  # share of its last frames, in time
+        self._doubts: dict[
+            Tap, tuple[float, float]
+        ] = {}  # when the box last answered it, and how much surer than usual
         self._in_time_at = float("-inf")  # the box last answered one so
 
     # ---- events ----
@@ -212,6 +217,7 @@ class Lane:
         if not self.here.ready:
             return self._elsewhere(job, now)
         metric, slope = self.here.metric(now)
+        metric += self._harder(job.frame.tap, now)
         end = self.here.ends_at(job, now)
         local = self._local(job, end, metric, now)
         freed = slope * self.here.each
@@ -229,6 +235,11 @@ class Lane:
         probe = self.there.probe(job, now) if self.profile.measured or end > job.frame.deadline else None
         sent = self._send_up(job, probe, now, Route.HEDGE) if probe is not None else []
         return sent if job.local is Leg.WAITING else [*sent, *self._wait(job, now)]
+
+    def _harder(self, tap: Tap, now: float) -> float:
+        """How much more often than usual the box is right in a tap's next frame: it is much like the last one."""
+        last = self._doubts.get(tap)
+        return 0.0 if last is None else last[1] * ALIKE ** ((now - last[0]) / ALIKE_SECONDS)
 
     def _features(self, job: Job, end: float, now: float) -> dict[str, float]:
         """What the scores were made from: seconds, frames, frames a second, shares."""
@@ -397,6 +408,8 @@ class Lane:
         job.heard = answer
         given = answer.confidence
         job.confidence = self.calibration.confidence(answer.boxes) if given is None else given
+        usual = self.here.metrics.get(job.account.size, job.confidence)
+        self._doubts[job.frame.tap] = (job.frame.captured, job.confidence - usual)
         if now <= job.frame.deadline:
             self._in_time_at = now
         in_time = now < job.frame.deadline - HELD_SECONDS
