@@ -9,6 +9,7 @@ import pytest
 from bench.decision import world as worlds
 from bench.decision.contender import Act, Reply
 from bench.decision.drive import play
+from bench.decision.ourselves import Ourselves
 from bench.decision_real import figures, fitting, scenes
 from bench.decision_real.around import MOST_FOREIGN
 from bench.decision_real.figures import Played
@@ -90,19 +91,20 @@ def test_what_the_way_takes_beyond_the_link_is_found_again() -> None:
     assert fitting.beyond(Ended([], [], [], [], [], []), world.scenario, world) is None
 
 
-def test_a_box_hears_no_answer_after_the_deadline() -> None:
+def test_a_box_hears_no_answer_after_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     world = worlds.draw(scenes.longer(scenes.scenario(OVERLOAD, 2.0, FACTS, 0.015), 1.0), 1)
-    heard: list[float] = []
+    heard: list[tuple[str, float]] = []
+    usual = Ourselves.cloud_done
 
-    class Listening(OnABox):
-        def cloud_done(self, number: int, reply: Reply, now: float) -> list[Act]:
-            acts = super().cloud_done(number, reply, now)
-            heard.extend([now - self._deadline[number]] if number not in self._left else [])
-            return acts
+    def noted(self: Ourselves, number: int, reply: Reply, now: float) -> list[Act]:
+        heard.append((reply.error, now - float(world.deadline[number])))
+        return usual(self, number, reply, now)
 
-    play(world, Listening(fitting.known(world.scenario, OPENED), 1))
+    monkeypatch.setattr(Ourselves, "cloud_done", noted)
+    play(world, OnABox(fitting.known(world.scenario, OPENED), 1))
     assert heard
-    assert max(heard) < 1e-9
+    assert {error for error, _ in heard} == {fitting.UNHEARD}
+    assert max(after for _, after in heard) < 1e-9
 
 
 def test_knots_rise_in_score_and_share() -> None:
