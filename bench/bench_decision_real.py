@@ -99,10 +99,12 @@ async def unpinned(folder: Path, form: Form, fits: Fits) -> list[Played]:
 
 def _result(windows: Sequence[Played], loose: Sequence[Played], fits: Fits) -> Result:
     judged, rest = [each for each in windows if each.judges], [each for each in windows if not each.judges]
-    scenes = figures.by_scene(judged)
+    scenes, aside = figures.by_scene(judged), figures.by_scene(rest)
+    told_ms = {each.name: 1e3 * fits.by_load[each.load].call for each in SCENES if each.load in fits.by_load}
     return {
         "judged": scenes,
-        "discarded": figures.by_scene(rest),
+        "discarded": aside,
+        "reasons": {kind: figures.reasons(of, told_ms) for kind, of in (("judged", scenes), ("discarded", aside))},
         "unpinned": figures.by_scene(loose),
         "windows": {"judged": len(judged), "discarded": len(rest), "most_foreign": MOST_FOREIGN},
         "foreign": {"judged": figures.foreign_of(judged), "discarded": figures.foreign_of(rest)},
@@ -128,6 +130,7 @@ def table(result: Result) -> str:
         f"cores); of the engine a call takes, by load, in ms: {fits['call_ms']}"
     )
     parts = [figures.table(name, result[name]) for name in ("judged", "discarded", "unpinned") if result[name]]
+    parts += [f"{kind}: {each}" for kind, found in result["reasons"].items() for each in found]
     return "\n\n".join([head + "; real, said, points apart; these with the window's own times known", *parts])
 
 

@@ -145,6 +145,22 @@ def missed(scenes: Mapping[str, Mapping[str, Any]], valid: int) -> list[str]:
     return found
 
 
+def reasons(scenes: Mapping[str, Mapping[str, Any]], told_ms: Mapping[str, float]) -> list[str]:
+    """Why what came lies further from what was said than it may, as sentences. `told_ms`: of a call, by scene."""
+    found = []
+    for name, figures in scenes.items():
+        for kind, each in figures["shares"].items():
+            if abs(each["points"]) <= MOST_POINTS:
+                continue
+            rest = (
+                f"{name}, {kind}: of {each['points']:+.1f} points {each['own_points']:+.1f} are left with its own times"
+            )
+            if abs(each["own_points"]) <= MOST_POINTS:
+                rest += f"; a call took {figures['call_p50_ms']:g} ms where {told_ms[name]:.4g} had been measured"
+            found.append(rest)
+    return found
+
+
 def table(title: str, scenes: Mapping[str, Mapping[str, Any]]) -> str:
     """For a person: real, said by the simulator, points apart; the last as if it had known the window's own times."""
     lines = [title, f"{'scene':12}{'windows':>8}{'frames':>8}" + "".join(f"{kind:>28}" for kind in KINDS)]

@@ -51,6 +51,19 @@ def test_too_few_windows_that_judge_are_told_and_so_is_what_lies_too_far_apart()
     assert figures.missed(same, 20) == []
 
 
+def test_what_lies_too_far_apart_has_its_reason_where_the_times_of_the_window_explain_it() -> None:
+    came = Ended(["ok_local"] * 8 + ["shed"] * 2, [0.0] * 10, [0.0], [0.02], [], [])
+    own = {"ok_local": 0.79, "shed": 0.21}
+    found = figures.by_scene([Played("overload", 1, 0.0, came, {"ok_local": 1.0}, own, 0.0)])
+    on_time, given_up = figures.reasons(found, {"overload": 15.0})
+    assert on_time == (
+        "overload, on time: of -20.0 points +1.0 are left with its own times; "
+        "a call took 20 ms where 15 had been measured"
+    )
+    assert "given up: of +20.0 points -1.0" in given_up
+    assert figures.reasons(figures.by_scene([played(["ok_local"], {"ok_local": 1.0})]), {"overload": 15.0}) == []
+
+
 def test_silence_is_the_longest_time_without_an_answer_in_time_while_the_link_is_cut() -> None:
     ended = Ended(["ok_local", "shed", "ok_local", "ok_local"], [1.2, 1.3, 1.9, 3.5], [], [], [], [])
     assert figures.silence(Played("cut", 1, 0.0, ended, {}, {}, 0.0, (1.0, 2.0))) == pytest.approx(0.7)
