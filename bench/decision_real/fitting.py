@@ -4,8 +4,8 @@ Rules that hold here:
 
 - Calls of the engine are drawn anew from those that were seen in windows of their own, at the same load: with all that
   wants the box's one core beside it.
-- What a picture's way up and back takes beyond link and node is one figure: the median of what was seen there beyond
-  what the simulator's own link makes of the same pictures.
+- So are the seconds that a picture's way up and back takes beyond link and node: what was seen there beyond what the
+  simulator's own link makes of the same pictures.
 - Which picture a frame shows, how sure the box is of it and whether it is right are the window's own.
 - A box hears no answer after a frame's deadline, since its call ends then; nor does the contender here.
 """
@@ -27,7 +27,6 @@ from bench.decision.links import Sending
 from bench.decision.ourselves import Ourselves
 from bench.decision.scenarios import Scenario
 from bench.decision.world import World
-from bench.decision_real import scenes
 from bench.decision_real.messages import Ended, Opened
 
 DRAWS = 3  # of the engine's calls, for one prediction
@@ -37,10 +36,10 @@ UNHEARD = "no answer in time"
 
 @dataclass(frozen=True)
 class Fit:
-    """At one load. `calls`: seconds of the engine; `beyond`: seconds of a picture's way beyond link and node."""
+    """At one load. `calls`: seconds of the engine; `beyond`: of a picture's way beyond link and node."""
 
     calls: tuple[float, ...]
-    beyond: float
+    beyond: tuple[float, ...]
 
     @property
     def call(self) -> float:
@@ -103,16 +102,16 @@ def pictures(frames: int, opened: Opened, seed: int) -> list[int]:
     return chosen
 
 
-def beyond(ended: Ended, scenario: Scenario, world: World) -> float | None:
-    """Seconds that answered pictures took more than by the simulator's link; None where none was answered."""
+def beyond(ended: Ended, world: World) -> list[float]:
+    """Seconds that each answered picture took more than by the simulator's link and encoder."""
     link, more = Sending(world.trace), []
     for ask in ended.asks:
         there, _ = link.send(8.0 * ask.nbytes, ask.at, ask.at + 10.0, 0)
         if ask.answered and there is not None:
-            usual = there - ask.at + scenario.service + world.trace.at(there).rtt
+            usual = there - ask.at + world.scenario.service + world.trace.at(there).rtt
             more.append(ask.seconds - usual)
-    encoding = median(ended.encodes) - ENCODE_SECONDS if ended.encodes else 0.0
-    return median(more) + encoding if more else None
+    encoding = fmean(ended.encodes) - ENCODE_SECONDS if ended.encodes else 0.0
+    return [each + encoding for each in more]
 
 
 def predicted(world: World, fit: Fit, opened: Opened, shown: Sequence[int]) -> dict[str, float]:
@@ -129,5 +128,5 @@ def _as_measured(world: World, fit: Fit, opened: Opened, shown: Sequence[int], d
     calls = rng.choice(np.array(fit.calls), (world.frames, 1)) / world.scenario.sizes[0].seconds
     scores = np.array([[opened.scores[number]] for number in shown])
     right = np.array([[opened.right[number], True] for number in shown])
-    scenario = scenes.longer(world.scenario, fit.beyond)
-    return replace(world, scenario=scenario, times=calls, confidence=scores, right=right, chance=right.astype(float))
+    jitter = rng.choice(np.array(fit.beyond), world.frames)
+    return replace(world, times=calls, jitter=jitter, confidence=scores, right=right, chance=right.astype(float))

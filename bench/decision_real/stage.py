@@ -76,13 +76,13 @@ class Stage:
         for number in range(tries):
             world, shown = self._drawn(scene, seconds, FIT_SEED + number, facts, call)
             ended, foreign = await self.play(world, shown, fitting.known(world.scenario, self.opened))
-            found.append((foreign, self._fitted(ended, world, Fit((call,), 0.0))))
+            found.append((foreign, self._fitted(ended, world, Fit((call,), (0.0,)))))
         foreign, fit = min(found, key=lambda each: each[0])
         return fit, foreign
 
     def _fitted(self, ended: Ended, world: World, otherwise: Fit) -> Fit:
-        more = fitting.beyond(ended, world.scenario, world)
-        return Fit(tuple(ended.calls) or otherwise.calls, otherwise.beyond if more is None else more)
+        more = fitting.beyond(ended, world)
+        return Fit(tuple(ended.calls) or otherwise.calls, tuple(more) or otherwise.beyond)
 
     def _drawn(self, scene: Scene, seconds: float, seed: int, facts: BoxFacts, call: float) -> tuple[World, list[int]]:
         world = worlds.draw(scenes.scenario(scene, seconds, facts, call), seed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,8 @@ from protos.outcomes import Outcome
 
 pytestmark = pytest.mark.e2e
 
-SMALL = Form(seconds=3.5, pictures=8, each=1, most=1, fits=1, unpinned=0, scenes=(OVERLOAD, CUT))
+LONG_CUT = replace(CUT, trouble=(0.3, 0.7))
+SMALL = Form(seconds=3.5, pictures=8, each=1, most=1, fits=1, unpinned=0, scenes=(OVERLOAD, LONG_CUT))
 
 
 async def test_every_frame_ends_once_and_a_cut_link_blocks_nothing_and_another_way_answers_within_a_second(
