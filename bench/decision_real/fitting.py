@@ -7,7 +7,8 @@ Rules that hold here:
 - So are the seconds that a picture's way up and back takes beyond link and node: what was seen there beyond what the
   simulator's own link makes of the same pictures.
 - Which picture a frame shows, how sure the box is of it and whether it is right are the window's own.
-- A box hears no answer after a frame's deadline, since its call ends then; nor does the contender here.
+- A box hears no answer after a frame's deadline, since its call ends then, and never how long the node itself took;
+  nor does the contender here.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, median
 
-import msgspec
 import numpy as np
+from msgspec import structs
 
 from bench.decision import world as worlds
 from bench.decision.contender import Act, Known, Offer, Reply
@@ -65,7 +66,7 @@ class OnABox(Ourselves):
 
     def cloud_done(self, number: int, reply: Reply, now: float) -> list[Act]:
         self._up.pop(number, None)
-        return [] if number in self._left else super().cloud_done(number, reply, now)
+        return [] if number in self._left else super().cloud_done(number, structs.replace(reply, seconds=0.0), now)
 
     def tick(self, now: float) -> list[Act]:
         acts = super().tick(now)
@@ -82,7 +83,7 @@ class OnABox(Ourselves):
 
 def known(scenario: Scenario, opened: Opened) -> Known:
     """What the release says, its confidence as its pictures have it."""
-    return msgspec.structs.replace(worlds.known(scenario), confidence=knots(opened.scores, opened.right))
+    return structs.replace(worlds.known(scenario), confidence=knots(opened.scores, opened.right))
 
 
 def knots(scores: Sequence[float], right: Sequence[bool]) -> tuple[tuple[float, float], ...]:
