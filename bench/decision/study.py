@@ -89,8 +89,12 @@ def made(name: str) -> Maker:
 
 def asked(task: Task) -> Done:
     """One world, all its contenders."""
-    scenario = SCENARIOS[task.scenario]
-    world = draw(scenario, task.seed)
+    return met(draw(SCENARIOS[task.scenario], task.seed), task)
+
+
+def met(world: World, task: Task) -> Done:
+    """The same of a world that is there already."""
+    scenario = world.scenario
     bounds = _bounds(world, more=task.bounds)
     figures = {name: measured(world, play(world, made(name)(known(scenario), task.seed))) for name in task.contenders}
     rows = {
