@@ -110,9 +110,14 @@ def _result(windows: Sequence[Played], loose: Sequence[Played], fits: Fits) -> R
         "windows": {"judged": len(judged), "discarded": len(rest), "most_foreign": MOST_FOREIGN},
         "foreign": {"judged": figures.foreign_of(judged), "discarded": figures.foreign_of(rest)},
         "fits": _fits(fits),
-        "each_window": [{key: getattr(each, key) for key in KEEP_WINDOWS} for each in windows],
+        "each_window": [_window(each) for each in windows],
         "missed": figures.missed(scenes, len(judged)),
     }
+
+
+def _window(each: Played) -> dict[str, Any]:
+    own = figures.scene_figures([each])
+    return {key: getattr(each, key) for key in KEEP_WINDOWS} | {"points_apart": own["points_apart"]}
 
 
 def _fits(fits: Fits) -> dict[str, Any]:
