@@ -32,11 +32,11 @@ from agent.pipeline.agreement import agree
 from agent.pipeline.lane import Lane
 from agent.pipeline.run import ActiveRelease, LaneRunner, LaneSettings, Pixels
 from agent.ports import CloudModel, EngineSpec
+from agent.simulation.ourselves import Ourselves
 from agent.types import Box, Finished, Frame, Geometry, ModelInput, Tap, View
 from agent.workers.memory import SharedSlots
 from bench.dataplane import releases
 from bench.dataplane.releases import MadeRelease
-from bench.decision.ourselves import Ourselves
 from bench.decision_real import pool as pools
 from bench.decision_real.children import lines
 from bench.decision_real.messages import Ask, Ended, Opened, Window

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Any
 
+from agent.simulation.meter import MISSED, NOT_TAKEN_ON
 from agent.trial.tally import percentile
-from bench.decision.meter import MISSED, NOT_TAKEN_ON
 from bench.decision_real.around import MOST_FOREIGN
 from bench.decision_real.messages import Ended
 from protos.outcomes import IN_TIME, Outcome

@@ -21,13 +21,13 @@ from statistics import fmean, median
 import numpy as np
 from msgspec import structs
 
-from bench.decision import world as worlds
-from bench.decision.contender import Act, Known, Offer, Reply
-from bench.decision.drive import ENCODE_SECONDS, play
-from bench.decision.links import Sending
-from bench.decision.ourselves import Ourselves
-from bench.decision.scenarios import Scenario
-from bench.decision.world import World
+from agent.simulation import world as worlds
+from agent.simulation.contender import Act, Known, Offer, Reply
+from agent.simulation.drive import ENCODE_SECONDS, play
+from agent.simulation.links import Sending
+from agent.simulation.ourselves import Ourselves
+from agent.simulation.scenario import Scenario
+from agent.simulation.world import World
 from bench.decision_real.messages import Ended, Opened
 
 DRAWS = 3  # of the engine's calls, for one prediction

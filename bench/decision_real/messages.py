@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from bench.decision.contender import Known
+from agent.simulation.contender import Known
 
 
 class Opened(msgspec.Struct):

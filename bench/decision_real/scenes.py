@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.decision.contender import Picture, Size
-from bench.decision.scenarios import MEGABIT, Arrivals, Scenario, Spell, Step, Uplink
+from agent.simulation.contender import Picture, Size
+from agent.simulation.scenario import MEGABIT, Arrivals, Scenario, Spell, Step, Uplink
 
 CAMERAS = 16
 DEADLINE = 0.250

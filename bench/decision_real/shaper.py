@@ -17,8 +17,8 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from bench.decision.links import Trace
-from bench.decision.scenarios import Step
+from agent.simulation.links import Trace
+from agent.simulation.scenario import Step
 
 PIECE = 4 << 10  # bytes: 4 ms of 8 Mbit/s
 KERNEL_BYTES = 16 << 10  # that the link itself may hold unread

@@ -11,9 +11,9 @@ from pathlib import Path
 from statistics import fmean, median
 
 from agent.cameras.harbour_scene import CLASSES
-from bench.decision import world as worlds
-from bench.decision.contender import Known
-from bench.decision.world import World
+from agent.simulation import world as worlds
+from agent.simulation.contender import Known
+from agent.simulation.world import World
 from bench.decision_real import fitting, pool, scenes
 from bench.decision_real.around import Around
 from bench.decision_real.children import Child, child

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from agent.simulation.links import Trace
+from agent.simulation.scenario import Step
 from bench.bench_decision_real import Form, prove, table
-from bench.decision.links import Trace
-from bench.decision.scenarios import Step
 from bench.decision_real.scenes import CUT, OVERLOAD
 from bench.decision_real.shaper import Shaper
 from protos.outcomes import Outcome

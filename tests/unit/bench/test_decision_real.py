@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from bench.decision import world as worlds
-from bench.decision.contender import Act, Reply
-from bench.decision.drive import play
-from bench.decision.ourselves import Ourselves
+from agent.simulation import world as worlds
+from agent.simulation.contender import Act, Reply
+from agent.simulation.drive import play
+from agent.simulation.ourselves import Ourselves
 from bench.decision_real import figures, fitting, scenes
 from bench.decision_real.around import MOST_FOREIGN
 from bench.decision_real.figures import Played
