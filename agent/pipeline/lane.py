@@ -449,13 +449,8 @@ class Lane:
         here = self.here
         if job.local in (Leg.WAITING, Leg.RUNNING):
             return []
-        if (
-            job.slot_held
-            and job.local is Leg.UNUSED
-            and here.ready
-            and here.waits(job.frame.tap) is None
-            and (here.idle or here.ends_at(job, now) <= job.frame.deadline)
-        ):
+        could = job.slot_held and job.local is Leg.UNUSED and here.ready and here.waits(job.frame.tap) is None
+        if could and (here.idle or here.ends_at(job, now) <= job.frame.deadline):
             return self._wait(job, now)
         return self._end(job, Outcome.ERROR, now, Answer(where="cloud" if job.encoded else "local"))
 

@@ -20,8 +20,13 @@ MUTANTS_NAMED = {
 }
 TELEMETRY = (ROOT / "docs" / "telemetry.md").read_text().partition("### What holds the promise")[2].partition("\n#")[0]
 MUTANTS_OF_TELEMETRY = set(re.findall(r"`([a-z0-9]+(?:-[a-z0-9]+)+)`", TELEMETRY))
-DECISION = (ROOT / "docs" / "frames.md").read_text().partition("### What holds it")[2]
-MUTANTS_OF_DECISION = set(re.findall(r"^\| `([a-z0-9-]+)` \|", DECISION, re.MULTILINE))
+FRAMES = (ROOT / "docs" / "frames.md").read_text()
+MUTANTS_OF_DECISION = {
+    *re.findall(r"`(lane(?:-[a-z]+)+)`", FRAMES.partition("### What a lane never does")[2].partition("\n#")[0]),
+    *re.findall(
+        r"^\| `([a-z-]+)` \|", FRAMES.partition("### What holds of what is told and of what stays")[2], re.MULTILINE
+    ),
+}
 
 
 def test_every_test_it_names_is_where_it_says() -> None:
