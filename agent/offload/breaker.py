@@ -25,7 +25,7 @@ class BreakerState(StrEnum):
 @dataclass
 class Breaker:
     window: int = 20  # calls looked at
-    least: int = 6  # calls before a verdict: one lost packet is none
+    least: int = 10  # calls before a verdict: a few lost packets are none
     silence: float = 3.0  # seconds without any answer while calls are under way
     first_wait: float = 1.0  # seconds
     longest_wait: float = 30.0  # seconds

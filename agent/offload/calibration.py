@@ -5,7 +5,7 @@ Rules that hold here:
 - A higher score is never trusted less: bins of scores that say otherwise are taken together (pool adjacent violators).
 - An answer is as sure as its worst box. One that saw nothing is as sure as such answers have been.
 - What the profile says has the weight of a few samples in each bin, so that it holds until the box has seen its own.
-- Samples fade (0.999 a sample): a season changes what a score means.
+- A bin remembers about two hundred samples: a season changes what a score means.
 
 Sources: Zadrozny and Elkan, 2002; pool adjacent violators is Ayer et al., 1955.
 """
@@ -20,7 +20,7 @@ from agent.types import Box
 BINS = 16  # of raw scores
 PROFILE_SAMPLES = 8.0  # in each bin
 NOTHING_SEEN = 0.8  # P that nothing is there, of a release that tells nothing of it
-FADES = 0.999
+FADES = 0.995  # a sample of the same bin
 FIT_EVERY = 16  # samples
 
 

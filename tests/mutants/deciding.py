@@ -106,11 +106,11 @@ MUTANTS = (
         (f"{_WORTH}test_a_door_that_turns_a_frame_away_is_left_alone_for_as_long_as_it_says_and_is_no_failure",),
     ),
     Mutant(
-        "lane-four-under-way",
-        "No more than four frames are under way at once.",
+        "lane-few-under-way",
+        "Beyond four, frames go up only while a fast wire carries none of them.",
         _THERE,
-        "        if self.in_flight >= MOST_IN_FLIGHT:\n",
-        "        if False:\n",
-        (f"{_WORTH}test_no_more_than_four_frames_are_under_way_at_once",),
+        "        return self.in_flight >= MOST_IN_FLIGHT or not (fast and carried)\n",
+        "        return self.in_flight >= MOST_IN_FLIGHT\n",
+        (f"{_WORTH}test_beyond_four_frames_are_under_way_only_while_they_wait_for_the_node_and_never_more_than_eight",),
     ),
 )

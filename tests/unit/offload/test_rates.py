@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.offload.rates import DWELL_SECONDS, STEP_SECONDS, Rates, Setting, Wanted
+from agent.offload.rates import STEP_SECONDS, Rates, Setting, Wanted
 from protos.ids import CameraName
 
 NOW = 1000.0
@@ -87,12 +87,28 @@ def test_between_overload_and_room_nothing_changes() -> None:
         assert rates.step(ALIKE, 0.01, 0.9, NOW + 2 * number)[GATE].rate == 10.0
 
 
-@pytest.mark.parametrize(("after", "changes"), [(DWELL_SECONDS - 0.1, False), (DWELL_SECONDS, True)])
+@pytest.mark.parametrize(("after", "changes"), [(3.9, False), (4.0, True)])
 def test_a_camera_that_changed_stays_so_for_a_while(after: float, changes: bool) -> None:
     rates = Rates(floor=1.0)
     once = rates.step({GATE: Wanted(10.0)}, 0.5, 1.0, NOW)[GATE]
     assert once.rate == 8.0
     assert (rates.step({GATE: Wanted(10.0)}, 0.5, 1.0, NOW + after)[GATE] != once) is changes
+
+
+@pytest.mark.parametrize(("seconds", "rate"), [(8.0, 8.0), (10.0, 8.5)])
+def test_ten_seconds_of_room_in_a_row_give_half_a_frame_more(seconds: float, rate: float) -> None:
+    rates = Rates(floor=1.0)
+    rates.step({GATE: Wanted(10.0)}, 0.5, 1.0, NOW)
+    for after in (0.0, seconds):
+        given = rates.step({GATE: Wanted(10.0)}, 0.0, 0.5, NOW + 10 + after)
+    assert given[GATE].rate == rate
+    rates.step({GATE: Wanted(10.0)}, 0.01, 0.5, NOW + 30)
+    assert rates.step({GATE: Wanted(10.0)}, 0.0, 0.5, NOW + 32)[GATE].rate == rate, "the row begins anew"
+
+
+def test_of_cameras_worth_the_same_the_fastest_gives_way_first() -> None:
+    given = Rates(floor=1.0).step({NAMES[0]: Wanted(5.0), GATE: Wanted(20.0)}, 0.1, 1.0, NOW)
+    assert (given[GATE].rate, given[NAMES[0]].rate) == (16.0, 5.0)
 
 
 def test_cameras_that_come_go_or_are_configured_anew_are_followed() -> None:

@@ -197,11 +197,20 @@ def test_a_door_that_turns_a_frame_away_is_left_alone_for_as_long_as_it_says_and
         assert not sent(subject.arrive(frame(seq + 100, now + 0.5), now + 0.5))
 
 
-def test_no_more_than_four_frames_are_under_way_at_once() -> None:
+def test_beyond_four_frames_are_under_way_only_while_they_wait_for_the_node_and_never_more_than_eight() -> None:
     subject = measured()
     subject.here.ready = False
-    ups = [up for camera in range(8) for up in sent(subject.arrive(frame(1, 100.0, camera=camera), 100.0))]
-    assert len(ups) == 4
+
+    def more(since: int, now: float) -> list[SendUp]:
+        arrived = [subject.arrive(frame(1, now, camera=camera), now) for camera in range(since, since + 10)]
+        return [up for actions in arrived for up in sent(actions)]
+
+    few = more(0, 100.0)
+    assert len(few) == 4
+    for up in few:
+        subject.encoded(up.job, 1_000, 100.0)  # so pictures are small, and the wire is fast
+    assert more(10, 100.0) == []
+    assert len(more(20, 100.1)) == 1, "the wire is free, until this one is on it"
 
 
 def test_a_dear_uplink_keeps_on_the_box_what_is_worth_little() -> None:
