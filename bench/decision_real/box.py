@@ -31,7 +31,7 @@ from agent.offload.profile import Profile
 from agent.pipeline.agreement import agree
 from agent.pipeline.lane import Lane
 from agent.pipeline.run import ActiveRelease, LaneRunner, LaneSettings, Pixels
-from agent.ports import CloudModel, EngineSpec
+from agent.ports import CloudAnswer, CloudModel, EngineSpec
 from agent.simulation.ourselves import Ourselves
 from agent.types import Box, Finished, Frame, Geometry, ModelInput, Tap, View
 from agent.workers.memory import SharedSlots
@@ -72,11 +72,13 @@ class TimedCloud(GrpcCloud):
         super().__init__("cloud-1", f"grpc://127.0.0.1:{port}", _no_identity)
         self.asks: list[Ask] = []
 
-    async def detect_jpeg(self, model: CloudModel, jpeg: bytes, min_score: float, timeout: float) -> tuple[Box, ...]:
+    async def detect_jpeg(
+        self, model: CloudModel, jpeg: bytes, min_score: float, timeout: float, partition: str = "live"
+    ) -> CloudAnswer:
         ask = Ask(time.monotonic(), 0.0, len(jpeg), answered=False)
         self.asks.append(ask)
         try:
-            found = await super().detect_jpeg(model, jpeg, min_score, timeout)
+            found = await super().detect_jpeg(model, jpeg, min_score, timeout, partition)
             ask.answered = True
             return found
         finally:
