@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from agent import providers
+from agent.door.shares import WORDS, Shares, shares
 from agent.site import address
 from agent.telemetry.caps import caps
 from agent.telemetry.settings import Form, Limits, SenderSettings
@@ -28,6 +29,7 @@ _AMOUNTS = (
     *("threads", "confirm_seconds", "trial_seconds", "outbox_bytes"),
     *("site_cache_bytes", "site_cache_bits_per_second"),
     *("backfill_records_per_second", "backfill_bytes_per_second"),
+    *("decision_log", "decision_log_bytes"),
 )
 WILDCARDS = ("", "0.0.0.0", "[::]")  # noqa: S104 - recognised, not bound; as `dialled` spells them
 
@@ -41,6 +43,7 @@ class AgentConfig:
     grpc_port: int = 8001  # Open Inference Protocol, gRPC
     metrics_port: int = 8002  # as guarded as the other two
     advertise: str = ""  # host under which others reach this one; default: `listen`
+    partitions: str = WORDS  # percent of each engine's time for requests of each kind: see agent.door.shares
     bearer_file: Path | None = None  # token that REST callers beyond loopback must show
     provider: str = "cpu"  # see agent.providers
     threads: int = 0  # per engine; 0: one per core
@@ -57,6 +60,8 @@ class AgentConfig:
     site_cache_bytes: int = 4 << 30  # of disk, for files that it keeps for others, at most
     site_cache_bits_per_second: float = 0.0  # of what it fetches for others; 0: no bound
     site_cache: str = ""  # http://ADDRESS:PORT of the box on this site that is asked before the control plane
+    decision_log: float = 0.01  # share of decisions, of where a frame goes, that a log on disk keeps; 0: none
+    decision_log_bytes: int = 16 << 20  # of disk for it, at most: some 20 000 decisions
     log_level: str = "INFO"
     berth: str = ""  # where this agent runs (agent.berths); told by the launcher, "" where none started it
 
@@ -69,6 +74,11 @@ class AgentConfig:
     def sending(self) -> SenderSettings:
         backfill = Limits(self.backfill_records_per_second, self.backfill_bytes_per_second)
         return SenderSettings(Form(self.telemetry_form), backfill)
+
+    @property
+    def shares(self) -> Shares:
+        """Raises Rejected."""
+        return shares(self.partitions, f"{PREFIX}PARTITIONS")
 
     @property
     def on_loopback(self) -> bool:
@@ -97,6 +107,7 @@ def from_environment(environment: Mapping[str, str] = os.environ, **overrides: A
     config = replace(AgentConfig(), **values)
     _check_numbers(config)
     _check_site(config)
+    shares(config.partitions, f"{PREFIX}PARTITIONS")
     caps(config.outbox_caps, f"{PREFIX}OUTBOX_CAPS")
     if config.log_level.upper() not in LOG_LEVELS:
         raise Rejected(f"the log level must be one of {', '.join(LOG_LEVELS)}, not {config.log_level!r}")
@@ -121,6 +132,8 @@ def _check_numbers(config: AgentConfig) -> None:
         value = getattr(config, name)
         if not 0 <= value < math.inf:
             raise Rejected(f"{PREFIX}{name.upper()} must be 0 or more, not {value}")
+    if config.decision_log > 1:
+        raise Rejected(f"{PREFIX}DECISION_LOG must be a share from 0 to 1, not {config.decision_log}")
 
 
 def _check_site(config: AgentConfig) -> None:

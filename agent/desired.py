@@ -6,11 +6,13 @@ makes no sense is left out and named in `refused`, so that the rest of the box g
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from agent.berths.update import AgentWish
+from agent.offload.terms import Terms
 from agent.pipeline.board import CameraWish, DeploymentWish, ShadowWish
 from agent.pipeline.run import LaneSettings
 from agent.tracking.rules import Marks
@@ -156,18 +158,20 @@ def _mask(camera: str, told: wire.Zone, refused: list[str]) -> Zone | None:
 
 def _deployment(spec: DeploymentSpec, refused: list[str]) -> DeploymentWish | None:
     try:
+        cameras = tuple(ids.camera_name(name) for name in spec.cameras)
         return DeploymentWish(
             name=ids.deployment_name(spec.name),
             model=ids.model_name(spec.model),
             version=ids.version(spec.version),
             digest=ids.digest(spec.digest),
-            cameras=tuple(ids.camera_name(name) for name in spec.cameras),
+            cameras=cameras,
             settings=LaneSettings(
                 deadline=(spec.deadline_ms or 1000) / 1000,
                 min_score=spec.min_score,
                 jpeg_quality=spec.offload.jpeg_quality or 80,
-                offload=spec.offload.enabled,
+                offload=spec.offload.enabled and not spec.terms.all_stay,
                 classes=frozenset(spec.classes),
+                terms=_terms(spec, cameras),
             ),
             bits_per_second=float(spec.offload.bits_per_second),
             shadow=_shadow(spec),
@@ -176,6 +180,32 @@ def _deployment(spec: DeploymentSpec, refused: list[str]) -> DeploymentWish | No
     except InvalidName as error:
         refused.append(str(error))
         return None
+
+
+def _terms(spec: DeploymentSpec, cameras: tuple[CameraName, ...]) -> Terms:
+    """Those of the box where the control plane knows none. Deadline and uplink stand elsewhere in the wish."""
+    told, usual = spec.terms, Terms()
+    if not spec.HasField("terms"):
+        return usual
+    given = {field.name: value for field, value in told.ListFields() if _sane(value)}
+    return Terms(
+        values={label: worth for label, worth in told.values.items() if _sane(worth)},
+        camera_values={CameraName(name): worth for name, worth in told.camera_values.items() if _sane(worth)},
+        usd_per_day=given.get("money_per_day"),
+        watts=given.get("watts"),
+        grams_per_hour=given.get("grams_per_hour"),
+        usd_per_gigabyte=given.get("money_per_gigabyte", usual.usd_per_gigabyte),
+        usd_per_cloud_second=given.get("money_per_cloud_second", usual.usd_per_cloud_second),
+        grams_per_kwh=given.get("grams_per_kwh", usual.grams_per_kwh),
+        floor_rate=given.get("floor_rate", 0.0),
+        safety=told.safety,
+        stays=frozenset([*map(CameraName, told.stays), *(cameras if told.all_stay else ())]),
+    )
+
+
+def _sane(value: object) -> bool:
+    """No number, or one that counts something."""
+    return not isinstance(value, float) or (math.isfinite(value) and value >= 0)
 
 
 def _shadow(spec: DeploymentSpec) -> ShadowWish | None:

@@ -9,6 +9,14 @@ class DiskFull(Retryable):
     """The state directory has no room. Nothing was damaged; the same call works once there is space again."""
 
 
+class TurnedAway(Retryable):
+    """A node has more to do than it could answer in time: nothing was run. `expected_wait`: seconds until a start."""
+
+    def __init__(self, message: str, expected_wait: float, after_seconds: float | None = None) -> None:
+        super().__init__(message, expected_wait if after_seconds is None else after_seconds)
+        self.expected_wait = expected_wait
+
+
 class Held(Retryable):
     """The rules of a deployment's download allow no fetch now; the sentence completes "it …"."""
 

@@ -1,11 +1,12 @@
-"""Showing what the box sees while somebody looks: newest annotated pictures, log lines and snapshots on a Watch stream.
+"""Showing what the box sees while somebody looks, on a Watch stream: newest annotated pictures and log lines, and what
+is wished for: snapshots, accounts of frames.
 
 Rules that hold here: nothing is drawn or sent unless desired state says that somebody looks (`look_until`); newest
 wins, per camera, a few pictures a second; a slow or broken stream costs pictures, never frames. All pictures together
 stay within PICTURE_BITS, shared evenly by the cameras: the uplink is there for more than being looked at. Snapshots
-have SNAPSHOT_BITS beside them, one after the other, and few wait. Drawing and encoding happen in the capture worker,
-which owns the pixels. A camera whose frames go unanswered still moves. Where several deployments answer for a camera, a
-picture shows what all of them found, each box with its deployment's name.
+have SNAPSHOT_BITS beside them, one after the other, and few wait; an account is small, and given at once. Drawing and
+encoding happen in the capture worker, which owns the pixels. A camera whose frames go unanswered still moves. Where
+several deployments answer for a camera, a picture shows what all of them found, each box with its deployment's name.
 """
 
 from __future__ import annotations
@@ -84,8 +85,10 @@ class Looking:
         painter: Painter,
         cameras: Callable[[], Iterable[CameraName]],
         zones: Callable[[CameraName], tuple[Zone, ...]] = lambda _camera: (),
+        account: Callable[[fleet_pb2.SnapshotWish], fleet_pb2.FrameAccounts] = lambda _wish: fleet_pb2.FrameAccounts(),
     ) -> None:
-        """`cameras`: those that feed no deployment; `zones`: of a camera."""
+        """`cameras`: those that feed no deployment; `zones`: of a camera; `account`: answers a wish for one."""
+        self._account = account
         self._zones = zones
         self._clock = clock
         self._painter = painter
@@ -93,7 +96,7 @@ class Looking:
         self._until = -math.inf  # monotonic seconds: the box's clock may be set while somebody looks
         self._pictures: dict[CameraName, bytes] = {}
         self._newest: dict[CameraName, dict[DeploymentName, Finished]] = {}  # by camera and deployment
-        self._snapshots: deque[bytes] = deque(maxlen=4 * MOST_SNAPSHOTS)  # and sentences on why there is none
+        self._answers: deque[bytes] = deque(maxlen=4 * MOST_SNAPSHOTS)  # to wishes, or why there is none
         self._wished: set[int] = set()  # numbers of wishes whose turn is to come
         self._snapping = asyncio.Lock()
         self._lines: deque[bytes] = deque(maxlen=LOG_LINES)
@@ -204,7 +207,10 @@ class Looking:
         self._changed.set()
 
     def _wish(self, wish: fleet_pb2.SnapshotWish) -> None:
-        """Answered when its turn comes, or at once where too many wait."""
+        """Answered when its turn comes, or at once where too many wait. For an account nobody waits."""
+        if wish.HasField("frame"):
+            self._answer_with(fleet_pb2.WatchFrame(accounts=self._account(wish)))
+            return
         if wish.number in self._wished:  # a stream that was opened anew tells again what is open
             return
         if len(self._wished) < MOST_SNAPSHOTS:
@@ -235,14 +241,17 @@ class Looking:
             await self._clock.sleep(8 * len(snapshot.jpeg) / SNAPSHOT_BITS)
 
     def _give(self, snapshot: fleet_pb2.Snapshot) -> None:
-        self._snapshots.append(fleet_pb2.WatchFrame(snapshot=snapshot).SerializeToString())
+        self._answer_with(fleet_pb2.WatchFrame(snapshot=snapshot))
+
+    def _answer_with(self, frame: fleet_pb2.WatchFrame) -> None:
+        self._answers.append(frame.SerializeToString())
         self._changed.set()
 
     async def _frames(self) -> AsyncIterator[bytes]:
         while self.wanted:
             self._changed.clear()
-            while self._snapshots:
-                yield self._snapshots.popleft()
+            while self._answers:
+                yield self._answers.popleft()
             while self._lines:
                 yield self._lines.popleft()
             for camera in list(self._pictures):

@@ -271,6 +271,25 @@ def frames(release: Path, film: Path | None, count: int, views: tuple[tuple[int,
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # who reads has enough
 
 
+@cli.command(
+    "replay-decisions", epilog="Example: sudo longshore-agent replay-decisions /var/lib/longshore-agent/decisions"
+)
+@click.argument("log", type=click.Path(path_type=Path, exists=True))
+@click.option("--deployment", default="", help="Of this one only.")
+@click.option("--price", "prices", type=Number(0.0), multiple=True, help="Times the price to try [default: 0, 0.5, 2].")
+@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", help="[default: table]")
+def replay_decisions(log: Path, deployment: str, prices: tuple[float, ...], output: str) -> None:
+    """Say what a log of decisions holds, and what other policies would have earned by it.
+
+    LOG is a file of the log, or the folder. Now and then two ways are nearly as good, and chance decides: by these
+    frames a log tells what the other way would have been worth, how sure that is, and of how many choices it tells.
+    """
+    from agent.offload.replay import FACTORS
+    from agent.replaying import replayed
+
+    click.echo(replayed(log, deployment, prices or FACTORS, as_json=output == "json"))
+
+
 @cli.command(epilog="Example: longshore-agent doctor --camera rtsp://user:password@192.168.1.20/stream")
 @_config_options
 @click.option("--camera", "cameras", multiple=True, metavar="URL", help="Try this camera, too; may be repeated.")

@@ -16,13 +16,14 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from agent import logs, report
+from agent import explaining, logs, report
 from agent.adapters import notify
 from agent.adapters.berths_disk import DiskBerths
 from agent.adapters.blob_https import HttpsBlobs, pinned
 from agent.adapters.carried_folder import CarriedFolder
 from agent.adapters.clock import SystemClock
 from agent.adapters.compiled_store import CompiledStore
+from agent.adapters.decision_log import FOLDER, DecisionLog
 from agent.adapters.enroll_https import HttpsLateDoor
 from agent.adapters.fleet_grpc import GrpcFleetLink
 from agent.adapters.identity_dir import IdentityDirectory
@@ -54,6 +55,7 @@ from agent.pipeline.table import BoardTable
 from agent.ports import Grant
 from agent.report import Addresses, Box
 from agent.serving.access import Access, ServerCredentials
+from agent.serving.admission import Doors
 from agent.serving.dataplane import DataPlane
 from agent.serving.grpc_server import GrpcServer
 from agent.serving.metrics_server import MetricsServer
@@ -78,7 +80,7 @@ from agent.update.steps import Ports
 from agent.version import VERSION
 from agent.wires import BrokerWire, CloudWire
 from agent.workers.sandboxes import Sandboxes
-from protos.fleet_pb2 import DesiredState, SyncRequest
+from protos.fleet_pb2 import DesiredState, FrameAccounts, SnapshotWish, SyncRequest
 from protos.ids import CameraName, DeploymentName, Digest
 
 log = logging.getLogger(__name__)
@@ -118,11 +120,13 @@ class Node:
         self._sandboxes = Sandboxes()
         self._compiler = self._new_compiler()
         self.captures = self._new_captures()
-        self.board = Board(config, self._clock, self.captures, self._new_engine, self._finished, self._new_shadow)
+        self._decisions = DecisionLog(config.state_dir / FOLDER, config.decision_log, config.decision_log_bytes)
+        made = self._new_engine, self._finished, self._new_shadow
+        self.board = Board(config, self._clock, self.captures, *made, self._decisions.offer)
         self._link = GrpcFleetLink(lambda: self._identity)
         self._reporter = Reporter(disk.outbox, self.metrics, self._clock, config.state_dir, self._tell)
         self._sender = Sender(disk.outbox, self._clock, random.random, config.sending)
-        self._looking = Looking(self._clock, self.captures, self._idle_cameras, self._drawn)
+        self._looking = Looking(self._clock, self.captures, self._idle_cameras, self._drawn, self._account)
         self._trust = self._new_trust()
         self._caching = Caching(config, HttpsBlobs(self._leave.now, self._pinned), self._clock)
         ports = self._ports = self._update_ports()
@@ -141,7 +145,8 @@ class Node:
         self._renewal = self._new_renewal()
         access = self._access()
         table = BoardTable(self.board, self._updater.refusal)
-        plane = DataPlane(table, VERSION, self._clock.monotonic, self.metrics, self._clock.unix)
+        doors = Doors(self._clock.monotonic, config.shares)
+        plane = DataPlane(table, VERSION, self._clock.monotonic, self.metrics, self._clock.unix, admission=doors)
         self._regions = plane.regions
         self._rest, self._grpc = RestServer(plane, access), GrpcServer(plane, access)
         self._metrics_server = MetricsServer(self.metrics.render, access)
@@ -163,6 +168,7 @@ class Node:
         self._tasks.eternal("report", self._reporter.run())
         self._tasks.eternal("send", self._sender.run())
         self._tasks.eternal("sync", self._sync.run())
+        self._tasks.eternal("ladder", self.board.watch(self._sync.changed))
         self._tasks.eternal("beats", self._beats.run())
         self._tasks.eternal("carried", self._uptake.run())
         self._tasks.eternal("renew", self._renewal.run())
@@ -170,6 +176,7 @@ class Node:
         self._tasks.eternal("agent update", self._agent_update.run())
         self._tasks.eternal("look", self._looking.serve(self._link))
         self._tasks.eternal("snapshots", self._looking.answer(self._link))
+        self._tasks.eternal("decision log", self._decisions.run(self._clock))
         self._tasks.eternal("signs of life", self._notifier.live(self._clock))
         self._notifier.tell(notify.READY)
 
@@ -209,6 +216,7 @@ class Node:
     async def _flush(self) -> None:
         """What was counted goes out if it can: the sender still runs."""
         self._reporter.flush()
+        await self._decisions.flush()
         await self._disk.outbox.settle()
         await self._clock.sleep(0.3)
 
@@ -291,7 +299,8 @@ class Node:
         tallies = {name: each.tally for name, each in self.board.shadows.items()}
         shadows = report.shadow_reports(self._shadows, tallies, self.board.shadow_trouble)
         problems, costs, proven = self._problems(), self.board.costs, self._trust.proven()
-        return report.request(self._box, start, deployments, cameras, problems, shadows, costs, proven)
+        standings = self.board.standings(self._clock.monotonic())
+        return report.request(self._box, start, deployments, cameras, problems, shadows, costs, proven, standings)
 
     def _problems(self) -> list[Problem]:
         found = [
@@ -316,6 +325,7 @@ class Node:
         self.metrics.outbox(self._disk.outbox.summary(), self._sender.counts, now_ms)
         self.metrics.silence(self._sender.silent_seconds)
         self._caching.measure(self.metrics)
+        self.metrics.decisions(self._decisions.kept, self._decisions.lost)
         wanted = {wish.name for wish in self._desired.deployments}
         cameras = {wish.name for wish in self._desired.cameras}
         lines = {(wish.name, line.name) for wish in self._desired.cameras for line in wish.lines}
@@ -346,6 +356,9 @@ class Node:
         """What is drawn into its picture; a line is a zone without breadth."""
         marks = self._desired.marks.get(camera)
         return (*marks.zones, *(Zone(line.name, line.points) for line in marks.lines)) if marks else ()
+
+    def _account(self, wish: SnapshotWish) -> FrameAccounts:
+        return explaining.answer(wish, self.board.accounts, self._clock.unix())
 
     def _idle_cameras(self) -> list[CameraName]:
         return [wish.name for wish in self._desired.cameras if wish.name not in self.board.fed]

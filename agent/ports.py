@@ -180,6 +180,7 @@ class Tally:
     failed: int = 0
     failed_seconds: float = 0.0
     last: float | None = None  # monotonic, of the newest request that ended
+    newest: float = 0.0  # `infer` of the newest run
 
     def ran(self, rows: int, seconds: float, infer: float, output: float) -> None:
         """A request of so many examples was run."""
@@ -187,7 +188,12 @@ class Tally:
         self.rows += rows
         self.seconds += seconds
         self.infer += infer
+        self.newest = infer
         self.output += output
+
+    def held(self, seconds: float) -> None:
+        """A request that was run waited so long before its call, at the door."""
+        self.seconds += seconds
 
     def ended(self, now: float, seconds: float, *, ok: bool) -> None:
         """A request has its answer, or never gets one."""
@@ -202,6 +208,16 @@ class Tally:
     @property
     def waited(self) -> float:
         return max(0.0, self.seconds - self.input - self.infer - self.output)
+
+
+class Promised(Protocol):
+    """Requests that were let in and wait elsewhere: an engine that closes answers them before it ends."""
+
+    def one_more(self) -> None: ...
+
+    def one_less(self) -> None:
+        """It was answered, or is not wanted any more."""
+        ...
 
 
 class Engine(Protocol):
@@ -231,6 +247,16 @@ class Engine(Protocol):
     @property
     def width(self) -> int:
         """How many calls are run at once."""
+        ...
+
+    @property
+    def room(self) -> int:
+        """How many requests it takes at once, so that it never waits for the next; more would wait in it."""
+        ...
+
+    @property
+    def promised(self) -> Promised:
+        """Whoever has requests wait for their turn here says so there."""
         ...
 
     @property
@@ -310,14 +336,25 @@ class CloudModel:
     labels: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class CloudAnswer:
+    """Boxes normalised to the picture, and the seconds of them that the node took, its line and its engine together."""
+
+    boxes: tuple[Box, ...]
+    service_seconds: float = 0.0  # 0: it did not say
+
+
 class CloudInference(Protocol):
     """A cloud node, asked for one frame at a time over OIP v2."""
 
-    async def detect_jpeg(self, model: CloudModel, jpeg: bytes, min_score: float, timeout: float) -> tuple[Box, ...]:
-        """Boxes normalised to the picture. `timeout`: remaining seconds, also told to the node.
+    async def detect_jpeg(
+        self, model: CloudModel, jpeg: bytes, min_score: float, timeout: float, partition: str = "live"
+    ) -> CloudAnswer:
+        """`timeout`: remaining seconds, also told to the node, as is whose share of its engine (agent.door.shares).
 
         Raises:
-            Retryable: no answer in time, overloaded, gone. The message tells which.
+            TurnedAway: it could not answer in time, and ran nothing; when it may is in the error.
+            Retryable: no answer in time, gone. The message tells which.
             Rejected: the node does not serve this release, or refuses the picture.
         """
         ...

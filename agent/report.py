@@ -11,6 +11,7 @@ from pathlib import Path
 
 from agent.cameras.stats import CameraStats
 from agent.offload.cost import CostLine
+from agent.offload.standing import Standing
 from agent.pipeline.shadow import ShadowTally
 from agent.trust.freshness import View
 from agent.types import Problem
@@ -70,6 +71,7 @@ def request(
     shadows: Mapping[DeploymentName, ShadowReport] = {},
     costs: Mapping[DeploymentName, CostLine] = {},
     proven: View | None = None,
+    standings: Mapping[DeploymentName, Standing] = {},
 ) -> fleet_pb2.SyncRequest:
     """The report; generation and clock are the sync loop's to fill in."""
     return fleet_pb2.SyncRequest(
@@ -77,7 +79,9 @@ def request(
         epoch=epoch,
         inventory=_inventory(box),
         deployments=[
-            _deployment(report, shadows.get(report.deployment), costs.get(report.deployment)) for report in deployments
+            _deployment(report, shadows.get(name), costs.get(name), standings.get(name))
+            for report in deployments
+            for name in [report.deployment]
         ],
         cameras=[_camera(name, stats) for name, stats in cameras.items()],
         problems=[fleet_pb2.Problem(code=problem.code, message=problem.message) for problem in problems],
@@ -109,7 +113,9 @@ def _inventory(box: Box) -> fleet_pb2.Inventory:
     )
 
 
-def _deployment(report: Report, shadow: ShadowReport | None, cost: CostLine | None) -> fleet_pb2.DeploymentReport:
+def _deployment(
+    report: Report, shadow: ShadowReport | None, cost: CostLine | None, standing: Standing | None
+) -> fleet_pb2.DeploymentReport:
     return fleet_pb2.DeploymentReport(
         name=report.deployment,
         state=report.state,
@@ -123,6 +129,28 @@ def _deployment(report: Report, shadow: ShadowReport | None, cost: CostLine | No
         shadow=_shadow(shadow) if shadow else None,
         cost=fleet_pb2.CallCost(frame_seconds=cost.per_frame, call_seconds=cost.per_call) if cost else None,
         held=report.held,
+        decision=_decision(standing) if standing else None,
+    )
+
+
+def _decision(standing: Standing) -> fleet_pb2.DecisionReport:
+    link, routes = standing.link, standing.routes
+    return fleet_pb2.DecisionReport(
+        frames=routes.frames,
+        local=routes.local,
+        small=routes.small,
+        cloud=routes.cloud,
+        hedge=routes.hedge,
+        shed=routes.shed,
+        load=standing.load,
+        bits_per_second=link.bits_per_second if link else 0.0,
+        rtt_seconds=link.rtt if link else 0.0,
+        bits_left=standing.bits_left,
+        money_left=standing.money_left,
+        prices=standing.prices,
+        rung=standing.rung,
+        rung_why=standing.rung_why,
+        why=standing.why,
     )
 
 

@@ -1,9 +1,9 @@
 """Requests that nobody waits for any more: `python -m bench.bench_deadlines [--quick] [--json FILE]`.
 
 A real agent serves the sample model over REST and gRPC while `BUSY` callers keep its engine busy without a pause.
-Beside them somebody asks with a `timeout` that must pass before his turn comes: held is that he hears so within 10 ms
-of his deadline, not when the engine has come to him. Then all callers send a request and leave: held is that the next
-request is answered as if they had never come, but for the calls that had begun.
+Beside them somebody asks with a `timeout` that must pass before his turn comes: held is that he hears so, at once (429)
+or within 10 ms of his deadline (504), not when the engine has come to him. Then all callers send a request and leave:
+held is that the next request is answered as if they had never come, but for the calls that had begun.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ QUICK = Form(probes=60, leavings=10)
 
 @dataclass(frozen=True)
 class Late:
-    """Of answers to requests whose time had passed."""
+    """Of answers to requests whose time had passed, or would have."""
 
     expired: int
     others: int  # that were answered in time, or with another error
@@ -67,8 +67,8 @@ async def over_rest(box: Box, release: MadeRelease, probes: int) -> Late:
         began = time.monotonic()
         writer.write(request)
         status, _ = await answer(reader)
-        if status == 504:
-            late.append(time.monotonic() - began - TIMEOUT)
+        if status in (429, 504):
+            late.append(max(0.0, time.monotonic() - began - TIMEOUT))
     writer.close()
     return _late(late, probes)
 
@@ -84,8 +84,8 @@ async def over_grpc(box: Box, release: MadeRelease, probes: int) -> Late:
             try:
                 await stub.ModelInfer(request)
             except grpc.aio.AioRpcError as error:
-                if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-                    late.append(time.monotonic() - began - TIMEOUT)
+                if error.code() in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED):
+                    late.append(max(0.0, time.monotonic() - began - TIMEOUT))
     return _late(late, probes)
 
 

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from agent.offload.tuner import SHIPPED, SHIPPED_MODE, Mode, Weights
-from bench.decision.ourselves import maker as analytic
+from agent.simulation.ourselves import maker as analytic
 from bench.decision.tuning.contender import maker
 from bench.decision.tuning.search import KINDS, Effort, Reached, Round, reached, searched, world
 from bench.decision.tuning.verdict import Verdict, verdict
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=Path("bench/results/tuning.json"))
     options = parser.parse_args()
     weights = SHIPPED if options.shipped else searched(SEED, QUICK if options.quick else Effort(), _tell)
-    seeds, seconds = (HELD_OUT[:4], 20.0) if options.quick else (HELD_OUT, 120.0)
+    seeds, seconds = (HELD_OUT[:4], 20.0) if options.quick else (HELD_OUT, 60.0)
     plain, tuned = judged(weights, seeds, seconds)
     found = verdict(plain, tuned)
     missed = [] if SHIPPED_MODE is not Mode.ON or found.ships_on else ["the tuner is on, and does not reach its bar"]

@@ -361,6 +361,7 @@ class DeploymentReport(_message.Message):
     SHADOW_FIELD_NUMBER: _builtins.int
     COST_FIELD_NUMBER: _builtins.int
     HELD_FIELD_NUMBER: _builtins.int
+    DECISION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     state: _builtins.str
     """update.machine State, e.g. "PULLING" """
@@ -386,6 +387,10 @@ class DeploymentReport(_message.Message):
     def cost(self) -> Global___CallCost:
         """of the variant that answers; absent: none does"""
 
+    @_builtins.property
+    def decision(self) -> Global___DecisionReport:
+        """absent: no frame comes"""
+
     def __init__(
         self,
         *,
@@ -401,14 +406,122 @@ class DeploymentReport(_message.Message):
         shadow: Global___ShadowReport | None = ...,
         cost: Global___CallCost | None = ...,
         held: _builtins.bool = ...,
+        decision: Global___DecisionReport | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "shadow", b"shadow"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "decision", b"decision", "shadow", b"shadow"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_digest", b"active_digest", "bytes_done", b"bytes_done", "bytes_total", b"bytes_total", "cost", b"cost", "held", b"held", "message", b"message", "name", b"name", "refused_digests", b"refused_digests", "shadow", b"shadow", "state", b"state", "target_digest", b"target_digest", "variant", b"variant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_digest", b"active_digest", "bytes_done", b"bytes_done", "bytes_total", b"bytes_total", "cost", b"cost", "decision", b"decision", "held", b"held", "message", b"message", "name", b"name", "refused_digests", b"refused_digests", "shadow", b"shadow", "state", b"state", "target_digest", b"target_digest", "variant", b"variant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeploymentReport: _TypeAlias = DeploymentReport  # noqa: Y015
+
+@_typing.final
+class DecisionReport(_message.Message):
+    """How the box decides about its frames now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class PricesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    FRAMES_FIELD_NUMBER: _builtins.int
+    LOCAL_FIELD_NUMBER: _builtins.int
+    SMALL_FIELD_NUMBER: _builtins.int
+    CLOUD_FIELD_NUMBER: _builtins.int
+    HEDGE_FIELD_NUMBER: _builtins.int
+    SHED_FIELD_NUMBER: _builtins.int
+    LOAD_FIELD_NUMBER: _builtins.int
+    BITS_PER_SECOND_FIELD_NUMBER: _builtins.int
+    RTT_SECONDS_FIELD_NUMBER: _builtins.int
+    BITS_LEFT_FIELD_NUMBER: _builtins.int
+    MONEY_LEFT_FIELD_NUMBER: _builtins.int
+    PRICES_FIELD_NUMBER: _builtins.int
+    RUNG_FIELD_NUMBER: _builtins.int
+    RUNG_WHY_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    frames: _builtins.int
+    """the last ones: the shares below are of these, and add up to 1"""
+    local: _builtins.float
+    """run on the box"""
+    small: _builtins.float
+    """by a smaller size of the model"""
+    cloud: _builtins.float
+    """sent up"""
+    hedge: _builtins.float
+    """both"""
+    shed: _builtins.float
+    """given up"""
+    load: _builtins.float
+    """inference that arrives a second, of what the box can do; above 1 it cannot do all"""
+    bits_per_second: _builtins.float
+    """that the link to the cloud is thought to carry; 0, and rtt_seconds too: no cloud"""
+    rtt_seconds: _builtins.float
+    """without transfer and inference"""
+    bits_left: _builtins.float
+    """that may be sent now, of the uplink budget of a minute; absent: nothing may ever"""
+    money_left: _builtins.float
+    """of the last 24 hours, in the currency of the terms; absent: no limit"""
+    rung: _builtins.str
+    """of the ladder: agent.offload.ladder Rung"""
+    rung_why: _builtins.str
+    """one sentence"""
+    why: _builtins.str
+    """frames go where they go: one sentence"""
+    @_builtins.property
+    def prices(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """in values of a frame: "bits" of a Mbit sent, "usd", "joules", "grams" of as much as it takes"""
+
+    def __init__(
+        self,
+        *,
+        frames: _builtins.int = ...,
+        local: _builtins.float = ...,
+        small: _builtins.float = ...,
+        cloud: _builtins.float = ...,
+        hedge: _builtins.float = ...,
+        shed: _builtins.float = ...,
+        load: _builtins.float = ...,
+        bits_per_second: _builtins.float = ...,
+        rtt_seconds: _builtins.float = ...,
+        bits_left: _builtins.float | None = ...,
+        money_left: _builtins.float | None = ...,
+        prices: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        rung: _builtins.str = ...,
+        rung_why: _builtins.str = ...,
+        why: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_bits_left", b"_bits_left", "_money_left", b"_money_left", "bits_left", b"bits_left", "money_left", b"money_left"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_bits_left", b"_bits_left", "_money_left", b"_money_left", "bits_left", b"bits_left", "bits_per_second", b"bits_per_second", "cloud", b"cloud", "frames", b"frames", "hedge", b"hedge", "load", b"load", "local", b"local", "money_left", b"money_left", "prices", b"prices", "rtt_seconds", b"rtt_seconds", "rung", b"rung", "rung_why", b"rung_why", "shed", b"shed", "small", b"small", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__bits_left: _TypeAlias = _typing.Literal["bits_left"]  # noqa: Y015
+    _WhichOneofArgType__bits_left: _TypeAlias = _typing.Literal["_bits_left", b"_bits_left"]  # noqa: Y015
+    _WhichOneofReturnType__money_left: _TypeAlias = _typing.Literal["money_left"]  # noqa: Y015
+    _WhichOneofArgType__money_left: _TypeAlias = _typing.Literal["_money_left", b"_money_left"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__bits_left) -> _WhichOneofReturnType__bits_left | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__money_left) -> _WhichOneofReturnType__money_left | None: ...
+
+Global___DecisionReport: _TypeAlias = DecisionReport  # noqa: Y015
 
 @_typing.final
 class CallCost(_message.Message):
@@ -874,6 +987,7 @@ class DeploymentSpec(_message.Message):
     SHADOW_FIELD_NUMBER: _builtins.int
     DOWNLOAD_FIELD_NUMBER: _builtins.int
     LATENCY_BUDGET_MS_FIELD_NUMBER: _builtins.int
+    TERMS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     model: _builtins.str
     version: _builtins.str
@@ -906,6 +1020,10 @@ class DeploymentSpec(_message.Message):
     def download(self) -> Global___DownloadSpec:
         """absent: at once, as fast as it comes"""
 
+    @_builtins.property
+    def terms(self) -> Global___TermsSpec:
+        """absent: all is worth the same, nothing but the uplink is limited"""
+
     def __init__(
         self,
         *,
@@ -923,14 +1041,152 @@ class DeploymentSpec(_message.Message):
         shadow: Global___ShadowSpec | None = ...,
         download: Global___DownloadSpec | None = ...,
         latency_budget_ms: _builtins.int = ...,
+        terms: Global___TermsSpec | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["download", b"download", "offload", b"offload", "shadow", b"shadow"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["download", b"download", "offload", b"offload", "shadow", b"shadow", "terms", b"terms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cameras", b"cameras", "classes", b"classes", "deadline_ms", b"deadline_ms", "detections_per_second", b"detections_per_second", "digest", b"digest", "download", b"download", "latency_budget_ms", b"latency_budget_ms", "min_score", b"min_score", "model", b"model", "name", b"name", "offload", b"offload", "shadow", b"shadow", "silent", b"silent", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cameras", b"cameras", "classes", b"classes", "deadline_ms", b"deadline_ms", "detections_per_second", b"detections_per_second", "digest", b"digest", "download", b"download", "latency_budget_ms", b"latency_budget_ms", "min_score", b"min_score", "model", b"model", "name", b"name", "offload", b"offload", "shadow", b"shadow", "silent", b"silent", "terms", b"terms", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeploymentSpec: _TypeAlias = DeploymentSpec  # noqa: Y015
+
+@_typing.final
+class TermsSpec(_message.Message):
+    """What answers are worth, and what may be spent on them; limits are of the box, for this deployment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ValuesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class CameraValuesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    VALUES_FIELD_NUMBER: _builtins.int
+    CAMERA_VALUES_FIELD_NUMBER: _builtins.int
+    MONEY_PER_DAY_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    WATTS_FIELD_NUMBER: _builtins.int
+    GRAMS_PER_HOUR_FIELD_NUMBER: _builtins.int
+    MONEY_PER_GIGABYTE_FIELD_NUMBER: _builtins.int
+    MONEY_PER_CLOUD_SECOND_FIELD_NUMBER: _builtins.int
+    GRAMS_PER_KWH_FIELD_NUMBER: _builtins.int
+    FLOOR_RATE_FIELD_NUMBER: _builtins.int
+    SAFETY_FIELD_NUMBER: _builtins.int
+    STAYS_FIELD_NUMBER: _builtins.int
+    ALL_STAY_FIELD_NUMBER: _builtins.int
+    money_per_day: _builtins.float
+    """absent: no limit"""
+    currency: _builtins.str
+    """of all money here, ISO 4217; "" = USD"""
+    watts: _builtins.float
+    """absent: no limit"""
+    grams_per_hour: _builtins.float
+    """of CO2; absent: no limit"""
+    money_per_gigabyte: _builtins.float
+    """sent; absent, here and below: as the box assumes"""
+    money_per_cloud_second: _builtins.float
+    grams_per_kwh: _builtins.float
+    floor_rate: _builtins.float
+    """frames per second and camera that overload never takes"""
+    safety: _builtins.bool
+    """prices do not apply"""
+    all_stay: _builtins.bool
+    """and of all of them none"""
+    @_builtins.property
+    def values(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """by label; every other is worth 1"""
+
+    @_builtins.property
+    def camera_values(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """by camera; every other counts once"""
+
+    @_builtins.property
+    def stays(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """cameras of which no picture goes to a cloud node"""
+
+    def __init__(
+        self,
+        *,
+        values: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        camera_values: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        money_per_day: _builtins.float | None = ...,
+        currency: _builtins.str = ...,
+        watts: _builtins.float | None = ...,
+        grams_per_hour: _builtins.float | None = ...,
+        money_per_gigabyte: _builtins.float | None = ...,
+        money_per_cloud_second: _builtins.float | None = ...,
+        grams_per_kwh: _builtins.float | None = ...,
+        floor_rate: _builtins.float = ...,
+        safety: _builtins.bool = ...,
+        stays: _abc.Iterable[_builtins.str] | None = ...,
+        all_stay: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_grams_per_hour", b"_grams_per_hour", "_grams_per_kwh", b"_grams_per_kwh", "_money_per_cloud_second", b"_money_per_cloud_second", "_money_per_day", b"_money_per_day", "_money_per_gigabyte", b"_money_per_gigabyte", "_watts", b"_watts", "grams_per_hour", b"grams_per_hour", "grams_per_kwh", b"grams_per_kwh", "money_per_cloud_second", b"money_per_cloud_second", "money_per_day", b"money_per_day", "money_per_gigabyte", b"money_per_gigabyte", "watts", b"watts"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_grams_per_hour", b"_grams_per_hour", "_grams_per_kwh", b"_grams_per_kwh", "_money_per_cloud_second", b"_money_per_cloud_second", "_money_per_day", b"_money_per_day", "_money_per_gigabyte", b"_money_per_gigabyte", "_watts", b"_watts", "all_stay", b"all_stay", "camera_values", b"camera_values", "currency", b"currency", "floor_rate", b"floor_rate", "grams_per_hour", b"grams_per_hour", "grams_per_kwh", b"grams_per_kwh", "money_per_cloud_second", b"money_per_cloud_second", "money_per_day", b"money_per_day", "money_per_gigabyte", b"money_per_gigabyte", "safety", b"safety", "stays", b"stays", "values", b"values", "watts", b"watts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__grams_per_hour: _TypeAlias = _typing.Literal["grams_per_hour"]  # noqa: Y015
+    _WhichOneofArgType__grams_per_hour: _TypeAlias = _typing.Literal["_grams_per_hour", b"_grams_per_hour"]  # noqa: Y015
+    _WhichOneofReturnType__grams_per_kwh: _TypeAlias = _typing.Literal["grams_per_kwh"]  # noqa: Y015
+    _WhichOneofArgType__grams_per_kwh: _TypeAlias = _typing.Literal["_grams_per_kwh", b"_grams_per_kwh"]  # noqa: Y015
+    _WhichOneofReturnType__money_per_cloud_second: _TypeAlias = _typing.Literal["money_per_cloud_second"]  # noqa: Y015
+    _WhichOneofArgType__money_per_cloud_second: _TypeAlias = _typing.Literal["_money_per_cloud_second", b"_money_per_cloud_second"]  # noqa: Y015
+    _WhichOneofReturnType__money_per_day: _TypeAlias = _typing.Literal["money_per_day"]  # noqa: Y015
+    _WhichOneofArgType__money_per_day: _TypeAlias = _typing.Literal["_money_per_day", b"_money_per_day"]  # noqa: Y015
+    _WhichOneofReturnType__money_per_gigabyte: _TypeAlias = _typing.Literal["money_per_gigabyte"]  # noqa: Y015
+    _WhichOneofArgType__money_per_gigabyte: _TypeAlias = _typing.Literal["_money_per_gigabyte", b"_money_per_gigabyte"]  # noqa: Y015
+    _WhichOneofReturnType__watts: _TypeAlias = _typing.Literal["watts"]  # noqa: Y015
+    _WhichOneofArgType__watts: _TypeAlias = _typing.Literal["_watts", b"_watts"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__grams_per_hour) -> _WhichOneofReturnType__grams_per_hour | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__grams_per_kwh) -> _WhichOneofReturnType__grams_per_kwh | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__money_per_cloud_second) -> _WhichOneofReturnType__money_per_cloud_second | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__money_per_day) -> _WhichOneofReturnType__money_per_day | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__money_per_gigabyte) -> _WhichOneofReturnType__money_per_gigabyte | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__watts) -> _WhichOneofReturnType__watts | None: ...
+
+Global___TermsSpec: _TypeAlias = TermsSpec  # noqa: Y015
 
 @_typing.final
 class DownloadSpec(_message.Message):
@@ -1249,24 +1505,28 @@ class WatchFrame(_message.Message):
     PICTURE_FIELD_NUMBER: _builtins.int
     LOG_FIELD_NUMBER: _builtins.int
     SNAPSHOT_FIELD_NUMBER: _builtins.int
+    ACCOUNTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def picture(self) -> Global___Picture: ...
     @_builtins.property
     def log(self) -> Global___LogLine: ...
     @_builtins.property
     def snapshot(self) -> Global___Snapshot: ...
+    @_builtins.property
+    def accounts(self) -> Global___FrameAccounts: ...
     def __init__(
         self,
         *,
         picture: Global___Picture | None = ...,
         log: Global___LogLine | None = ...,
         snapshot: Global___Snapshot | None = ...,
+        accounts: Global___FrameAccounts | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "log", b"log", "picture", b"picture", "snapshot", b"snapshot"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "body", b"body", "log", b"log", "picture", b"picture", "snapshot", b"snapshot"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "log", b"log", "picture", b"picture", "snapshot", b"snapshot"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "body", b"body", "log", b"log", "picture", b"picture", "snapshot", b"snapshot"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["picture", "log", "snapshot"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["picture", "log", "snapshot", "accounts"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -1337,12 +1597,17 @@ Global___LogLine: _TypeAlias = LogLine  # noqa: Y015
 class WishesRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    ACCOUNTS_FIELD_NUMBER: _builtins.int
+    accounts: _builtins.bool
+    """the box can tell why a frame went where it went"""
     def __init__(
         self,
+        *,
+        accounts: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1357,6 +1622,7 @@ class SnapshotWish(_message.Message):
     MAX_SIDE_FIELD_NUMBER: _builtins.int
     QUALITY_FIELD_NUMBER: _builtins.int
     REGION_FIELD_NUMBER: _builtins.int
+    FRAME_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     camera: _builtins.str
     max_side: _builtins.int
@@ -1367,6 +1633,10 @@ class SnapshotWish(_message.Message):
     def region(self) -> Global___Region:
         """absent: all of the picture"""
 
+    @_builtins.property
+    def frame(self) -> Global___FrameWish:
+        """no picture, but the account of a frame; only to boxes that say that they can"""
+
     def __init__(
         self,
         *,
@@ -1375,14 +1645,39 @@ class SnapshotWish(_message.Message):
         max_side: _builtins.int = ...,
         quality: _builtins.int = ...,
         region: Global___Region | None = ...,
+        frame: Global___FrameWish | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["region", b"region"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["frame", b"frame", "region", b"region"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["camera", b"camera", "max_side", b"max_side", "number", b"number", "quality", b"quality", "region", b"region"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["camera", b"camera", "frame", b"frame", "max_side", b"max_side", "number", b"number", "quality", b"quality", "region", b"region"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SnapshotWish: _TypeAlias = SnapshotWish  # noqa: Y015
+
+@_typing.final
+class FrameWish(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEQ_FIELD_NUMBER: _builtins.int
+    DEPLOYMENT_FIELD_NUMBER: _builtins.int
+    seq: _builtins.int
+    """0: the newest that ended"""
+    deployment: _builtins.str
+    """"": each that the camera feeds"""
+    def __init__(
+        self,
+        *,
+        seq: _builtins.int = ...,
+        deployment: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deployment", b"deployment", "seq", b"seq"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FrameWish: _TypeAlias = FrameWish  # noqa: Y015
 
 @_typing.final
 class Region(_message.Message):
@@ -1448,6 +1743,169 @@ class Snapshot(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Snapshot: _TypeAlias = Snapshot  # noqa: Y015
+
+@_typing.final
+class FrameAccounts(_message.Message):
+    """Why a frame went where it went, by each deployment that it was for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WISH_FIELD_NUMBER: _builtins.int
+    CAMERA_FIELD_NUMBER: _builtins.int
+    ACCOUNTS_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
+    wish: _builtins.int
+    """its number"""
+    camera: _builtins.str
+    failure: _builtins.str
+    """why there is none, in one sentence with the next step"""
+    @_builtins.property
+    def accounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___FrameAccount]: ...
+    def __init__(
+        self,
+        *,
+        wish: _builtins.int = ...,
+        camera: _builtins.str = ...,
+        accounts: _abc.Iterable[Global___FrameAccount] | None = ...,
+        failure: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "camera", b"camera", "failure", b"failure", "wish", b"wish"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FrameAccounts: _TypeAlias = FrameAccounts  # noqa: Y015
+
+@_typing.final
+class FrameAccount(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class FeaturesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    DEPLOYMENT_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    CAPTURED_UNIX_MS_FIELD_NUMBER: _builtins.int
+    SCORES_FIELD_NUMBER: _builtins.int
+    CHOSEN_FIELD_NUMBER: _builtins.int
+    PROPENSITY_FIELD_NUMBER: _builtins.int
+    FEATURES_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    WHY_SIZE_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    LATENCY_MS_FIELD_NUMBER: _builtins.int
+    RAN_ON_FIELD_NUMBER: _builtins.int
+    UPLINK_BYTES_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    deployment: _builtins.str
+    seq: _builtins.int
+    captured_unix_ms: _builtins.int
+    chosen: _builtins.str
+    """agent.offload.policy Route, e.g. "cloud" """
+    propensity: _builtins.float
+    """with which probability, where two ways were as good: else 1"""
+    size: _builtins.str
+    """of the model, where it ran on the box"""
+    why_size: _builtins.str
+    """and why in no larger one"""
+    outcome: _builtins.str
+    latency_ms: _builtins.float
+    """capture to end"""
+    ran_on: _builtins.str
+    """"local" or a cloud node's name"""
+    uplink_bytes: _builtins.int
+    why: _builtins.str
+    """in one sentence"""
+    @_builtins.property
+    def scores(self) -> _containers.RepeatedCompositeFieldContainer[Global___ActionScore]:
+        """of what was weighed"""
+
+    @_builtins.property
+    def features(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """what the scores were made from, in base units"""
+
+    def __init__(
+        self,
+        *,
+        deployment: _builtins.str = ...,
+        seq: _builtins.int = ...,
+        captured_unix_ms: _builtins.int = ...,
+        scores: _abc.Iterable[Global___ActionScore] | None = ...,
+        chosen: _builtins.str = ...,
+        propensity: _builtins.float = ...,
+        features: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        size: _builtins.str = ...,
+        why_size: _builtins.str = ...,
+        outcome: _builtins.str = ...,
+        latency_ms: _builtins.float = ...,
+        ran_on: _builtins.str = ...,
+        uplink_bytes: _builtins.int = ...,
+        why: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["captured_unix_ms", b"captured_unix_ms", "chosen", b"chosen", "deployment", b"deployment", "features", b"features", "latency_ms", b"latency_ms", "outcome", b"outcome", "propensity", b"propensity", "ran_on", b"ran_on", "scores", b"scores", "seq", b"seq", "size", b"size", "uplink_bytes", b"uplink_bytes", "why", b"why", "why_size", b"why_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FrameAccount: _TypeAlias = FrameAccount  # noqa: Y015
+
+@_typing.final
+class ActionScore(_message.Message):
+    """One action, as it looked when it was decided. Worth, price and score are in units of a frame's value."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTION_FIELD_NUMBER: _builtins.int
+    WORTH_FIELD_NUMBER: _builtins.int
+    ON_TIME_FIELD_NUMBER: _builtins.int
+    PRICE_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    WHY_NOT_FIELD_NUMBER: _builtins.int
+    action: _builtins.str
+    worth: _builtins.float
+    on_time: _builtins.float
+    """probability"""
+    price: _builtins.float
+    score: _builtins.float
+    """worth, less price"""
+    why_not: _builtins.str
+    """in a few words; "" of what was chosen"""
+    def __init__(
+        self,
+        *,
+        action: _builtins.str = ...,
+        worth: _builtins.float = ...,
+        on_time: _builtins.float = ...,
+        price: _builtins.float = ...,
+        score: _builtins.float = ...,
+        why_not: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "on_time", b"on_time", "price", b"price", "score", b"score", "why_not", b"why_not", "worth", b"worth"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ActionScore: _TypeAlias = ActionScore  # noqa: Y015
 
 @_typing.final
 class WatchSummary(_message.Message):

@@ -81,7 +81,8 @@ class FleetServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Wishes(self, request, context):
-        """Snapshots that somebody waits for, told beside Watch; answered there. Ends after half a minute, to be asked for anew.
+        """What somebody waits for, a snapshot or the account of a frame, told beside Watch; answered there. Ends after half a
+        minute, to be asked for anew.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -42,7 +42,9 @@ class FleetStub:
     Watch: _grpc.StreamUnaryMultiCallable[_fleet_pb2.WatchFrame, _fleet_pb2.WatchSummary]
     """Live pictures and log lines, kept open only while DesiredState.watch_until_unix_ms lies ahead."""
     Wishes: _grpc.UnaryStreamMultiCallable[_fleet_pb2.WishesRequest, _fleet_pb2.SnapshotWish]
-    """Snapshots that somebody waits for, told beside Watch; answered there. Ends after half a minute, to be asked for anew."""
+    """What somebody waits for, a snapshot or the account of a frame, told beside Watch; answered there. Ends after half a
+    minute, to be asked for anew.
+    """
 
 @_typing.type_check_only
 class FleetAsyncStub(FleetStub):
@@ -54,7 +56,9 @@ class FleetAsyncStub(FleetStub):
     Watch: _aio.StreamUnaryMultiCallable[_fleet_pb2.WatchFrame, _fleet_pb2.WatchSummary]  # type: ignore[assignment]
     """Live pictures and log lines, kept open only while DesiredState.watch_until_unix_ms lies ahead."""
     Wishes: _aio.UnaryStreamMultiCallable[_fleet_pb2.WishesRequest, _fleet_pb2.SnapshotWish]  # type: ignore[assignment]
-    """Snapshots that somebody waits for, told beside Watch; answered there. Ends after half a minute, to be asked for anew."""
+    """What somebody waits for, a snapshot or the account of a frame, told beside Watch; answered there. Ends after half a
+    minute, to be asked for anew.
+    """
 
 class FleetServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -87,6 +91,8 @@ class FleetServicer(metaclass=_abc_1.ABCMeta):
         request: _fleet_pb2.WishesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_fleet_pb2.SnapshotWish], _abc.AsyncIterator[_fleet_pb2.SnapshotWish]]:
-        """Snapshots that somebody waits for, told beside Watch; answered there. Ends after half a minute, to be asked for anew."""
+        """What somebody waits for, a snapshot or the account of a frame, told beside Watch; answered there. Ends after half a
+        minute, to be asked for anew.
+        """
 
 def add_FleetServicer_to_server(servicer: FleetServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,20 +1,22 @@
 """CloudInference over Open Inference Protocol v2 gRPC: the only place that asks another machine for inference.
 
 `grpc://` is for loopback; `grpcs://` is mutual TLS with the box's own certificate. The remaining time travels as the
-`timeout` parameter (microseconds) and bounds the call here: box clocks are wrong, so no absolute time is sent.
+`timeout` parameter (microseconds) and bounds the call here: box clocks are wrong, so no absolute time is sent. Model
+and partition travel as metadata, so that a node with too much to do says so before it has read the picture.
 """
 
 from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import grpc
 import grpc.aio
 
-from agent.ports import CloudModel
+from agent.errors import TurnedAway
+from agent.ports import CloudAnswer, CloudModel
 from agent.supervise import cancelled
 from agent.types import Box
 from protos import inference_pb2, inference_pb2_grpc
@@ -33,6 +35,9 @@ _OURS = {  # the node's refusal, or our request's fault: asking again changes no
     grpc.StatusCode.PERMISSION_DENIED,
     grpc.StatusCode.UNAUTHENTICATED,
 }
+
+
+AGAIN_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -56,18 +61,23 @@ class GrpcCloud:
     def node_id(self) -> str:
         return self._node_id
 
-    async def detect_jpeg(self, model: CloudModel, jpeg: bytes, min_score: float, timeout: float) -> tuple[Box, ...]:
+    async def detect_jpeg(
+        self, model: CloudModel, jpeg: bytes, min_score: float, timeout: float, partition: str = "live"
+    ) -> CloudAnswer:
         """See the port."""
         request = _request(model, jpeg, min_score, timeout)
+        told = (("x-model", model.name), ("x-model-version", model.version), ("x-partition", partition))
         try:
-            response = await self._stub.ModelInfer(request, timeout=timeout)
+            call = self._stub.ModelInfer(request, timeout=timeout, metadata=told)
+            response, spent = await call, await call.trailing_metadata()
         except grpc.aio.AioRpcError as error:
             raise _translated(self._node_id, error) from error
         except (asyncio.CancelledError, grpc.aio.UsageError):  # closed during the call, or before it
             if cancelled():
                 raise
             raise Retryable(f"the connection to cloud node {self._node_id} was closed") from None
-        return boxes_of(response, model.labels, min_score)
+        boxes = boxes_of(response, model.labels, min_score)
+        return CloudAnswer(boxes, sum(_number(spent, name) for name in ("x-wait-us", "x-service-us")) / 1e6)
 
     async def close(self) -> None:
         await self._channel.close(0.5)
@@ -127,6 +137,22 @@ def _translated(node_id: str, error: grpc.aio.AioRpcError) -> Rejected | Retryab
     code = error.code()
     if code in _OURS:
         return Rejected(f"cloud node {node_id} refuses: {error.details()}")
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        return _turned_away(node_id, error)
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return Retryable(f"cloud node {node_id} did not answer in time")
     return Retryable(f"cloud node {node_id} is away ({code.name.lower()})")
+
+
+def _turned_away(node_id: str, error: grpc.aio.AioRpcError) -> TurnedAway:
+    """A node that tells no time is asked again in a second."""
+    told = error.trailing_metadata() or ()
+    after = _number(told, "grpc-retry-pushback-ms") / 1e3 or AGAIN_SECONDS
+    wait = _number(told, "x-expected-wait-ms") / 1e3
+    return TurnedAway(f"cloud node {node_id} has too much to do: {error.details()}", wait or after, after)
+
+
+def _number(metadata: Iterable[tuple[str, str | bytes]] | None, name: str) -> float:
+    """What a node says is the node's: 0 for what is no whole number."""
+    value = next((value for key, value in metadata or () if key == name), "")
+    return float(value) if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 12 else 0.0

@@ -77,7 +77,7 @@ class GrpcFleetLink:
 
     async def wishes(self) -> AsyncIterator[bytes]:
         """See the port."""
-        call = self._stub().Wishes(fleet_pb2.WishesRequest())
+        call = self._stub().Wishes(fleet_pb2.WishesRequest(accounts=True))
         try:
             while (wish := await _kept(call.read())) is not grpc.aio.EOF:
                 yield wish.SerializeToString()

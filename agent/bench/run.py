@@ -24,7 +24,8 @@ from agent.bench.films import Sample
 from agent.bench.machine import Meter
 from agent.bench.raw import Raw
 from agent.inference.contract import outputs_of
-from agent.inference.engine import EngineLimits, OnnxEngine
+from agent.inference.engine import OnnxEngine
+from agent.inference.limits import EngineLimits
 from agent.release_folder import ReleaseFolder, opened
 from agent.supervise import in_thread
 from agent.trial.progress import Progress

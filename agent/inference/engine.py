@@ -19,7 +19,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from agent.inference import confinement, lifecycle, messages, places, requests, turns
 from agent.inference import inputs as sent
@@ -27,12 +27,13 @@ from agent.inference.attached import Attached, in_slot
 from agent.inference.calls import Calls, Reply, Terms
 from agent.inference.compiler import Compiler, launched
 from agent.inference.decoder import Decoder
-from agent.inference.errors import BadInput, Overloaded
 from agent.inference.fitting import Fitting
 from agent.inference.lifecycle import Event, State
+from agent.inference.limits import USUAL_LIMITS, EngineLimits
 from agent.inference.messages import Detected, FromWorker, Inferred, Loaded, TensorIn, ToWorker
 from agent.inference.outputs import boxes_of, in_places, of_graph, tensors_of, with_labels
 from agent.inference.patience import LOAD_SECONDS, Patience
+from agent.inference.promises import Promises
 from agent.inference.regions import Lease, Pool
 from agent.inference.turns import USUAL, Turns
 from agent.ports import Detections, EngineSpec, InSlot, ModelSignature, Place, Tally, Tensor, Warmed
@@ -50,18 +51,8 @@ from sandbox.report import Confined
 log = logging.getLogger(__name__)
 MODULE = "agent.inference.worker"
 LOAD_TRIES = 2
+IN_DECODER = 2  # pictures: as many as it has ready while two calls run
 LONGEST_RESTART_SECONDS = 30.0  # between starts of a worker that keeps falling
-
-
-@dataclass(frozen=True)
-class EngineLimits:
-    """Bounds of one engine."""
-
-    waiting: int = 64  # calls that wait or run; camera frames are bounded by their slots
-    request_bytes: int = 256 << 20  # of the tensors of one request
-    kept_bytes: int = 8 << 20  # of that memory kept when idle
-    drain_seconds: float = 10.0  # for what is in flight at `close`
-    look_seconds: float = 0.5  # between looks at a worker that runs
 
 
 class OnnxEngine:
@@ -70,7 +61,7 @@ class OnnxEngine:
     def __init__(
         self,
         name: str = "engine",
-        limits: EngineLimits = EngineLimits(),
+        limits: EngineLimits = USUAL_LIMITS,
         budget: RestartBudget | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         on_confined: Callable[[Confined], None] = lambda _: None,
@@ -114,6 +105,7 @@ class OnnxEngine:
         self.width = 1
         self._in_hand = 0
         self.tally = Tally()
+        self.promised = Promises()
 
     @property
     def signature(self) -> ModelSignature:
@@ -131,6 +123,13 @@ class OnnxEngine:
     @property
     def pid(self) -> int | None:
         return self._process.pid
+
+    @property
+    def room(self) -> int:
+        """See the port. Pictures are decoded while those before them run."""
+        takes_pictures = self._spec is not None and self._spec.input is not None
+        behind = turns.behind(self._patience.usual + self._slow_down)
+        return self._turns.limit + behind + (IN_DECODER if takes_pictures else 0)
 
     @property
     def waiting(self) -> int:
@@ -259,6 +258,7 @@ class OnnxEngine:
     async def _drain_and_end(self) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._limits.drain_seconds):
+                await self.promised.none()
                 await self._turns.take()  # behind all requests that wait
                 await self._calls.drained()
         await self._end()
@@ -334,11 +334,12 @@ class OnnxEngine:
     ) -> list[Tensor]:
         """See the port."""
         arrived = self._now()
-        lifecycle.check_ready(self._state)
+        if self._state is not State.CLOSED or not self.promised.count:
+            lifecycle.check_ready(self._state)
         assert self._spec is not None
         image = self._spec.input is not None
         requests.check(self._signature, inputs, outputs, image=image)
-        self._check_room(inputs)
+        self._limits.check(inputs, self.waiting, self._patience.usual)
         picture = image and requests.is_picture(inputs)
         if picture and into:
             places.check_picture(outputs, into)
@@ -414,14 +415,6 @@ class OnnxEngine:
         assert self._spec is not None
         tensors = tensors_of(reply, fds)
         return with_labels(tensors, self._spec.labels, asked) if picture else tensors
-
-    def _check_room(self, inputs: Sequence[Tensor]) -> None:
-        nbytes = sum(tensor.nbytes for tensor in inputs)
-        if nbytes > self._limits.request_bytes:
-            raise BadInput(f"{nbytes} bytes of tensors are more than the {self._limits.request_bytes} taken at once")
-        if self.waiting >= self._limits.waiting:
-            seconds = max(0.1, self.waiting * self._patience.usual)
-            raise Overloaded(f"{self.waiting} requests wait for this model; try again later", seconds)
 
     # --- the worker -----------------------------------------------------------------------------------------------
 

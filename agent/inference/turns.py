@@ -7,6 +7,7 @@ import heapq
 import itertools
 
 MOST = 32  # at once
+MOST_BEHIND = 24  # of short ones
 AHEAD_SECONDS = 0.004  # of short requests, at most, that a camera's frame may find before it
 USUAL = 100  # the priority of a request that names none: 1 to 99 go before it
 LAST = 1 << 63  # behind everything that waits
@@ -20,6 +21,11 @@ def limit(width: int, in_hand: int, usual_seconds: float) -> int:
     short ones more.
     """
     return max(width + in_hand, min(MOST, int(AHEAD_SECONDS / usual_seconds))) if usual_seconds > 0 else width
+
+
+def behind(usual_seconds: float) -> int:
+    """How many may wait here for a turn of those that take `usual_seconds`: short ones, in whatever order. Pure."""
+    return min(MOST_BEHIND, int(AHEAD_SECONDS / usual_seconds)) if usual_seconds > 0 else 0
 
 
 class Turns:

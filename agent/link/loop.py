@@ -1,6 +1,6 @@
 """SyncLoop: says what is, hears what should be, keeps it, acts on it; as often as needed and as rarely as possible.
 
-A Sync that is due and would say nothing new is left out where agent.link.silence allows it.
+A Sync that is due and would say nothing new is left out where agent.link.silence allows it, and nobody looks.
 
 Rules that hold here: desired state is kept as the very bytes that came, before it is acted on; at the start what was
 kept is acted on before any network is tried; acting is idempotent, so every answer is handed on; a lost control plane,
@@ -27,6 +27,7 @@ from protos.errors import Fatal, Rejected, Retryable
 log = logging.getLogger(__name__)
 
 KEY = "desired"
+WATCHED_SECONDS = 5.0  # between two Syncs while somebody looks
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class SyncLoop:
         self._kept = b""  # what of it outlasts a power cut, for comparing
         self._desired = fleet_pb2.DesiredState()
         self._obstacle: Problem | None = None
+        self._watched_until = 0.0  # monotonic
         self.connected = False  # the last Sync was answered
         self._ahead: float | None = None  # seconds to add to this box's monotonic clock to get the control plane's
 
@@ -116,7 +118,7 @@ class SyncLoop:
             return
         watch_until = hint.watch_until_unix_ms / 1000 - self.clock_offset
         if watch_until > self._clock.unix():
-            self._handlers.watch(watch_until)
+            self._watch(watch_until)
         if hint.generation != self._desired.generation:
             self._schedule.hinted(self._clock.monotonic())
             self._woken.set()
@@ -142,6 +144,8 @@ class SyncLoop:
             await self._sync(report)
 
     def _passable(self, now: float, report: fleet_pb2.SyncRequest) -> bool:
+        if now < self._watched_until:  # what moves is looked at
+            return False
         quiet = silence.longest(report, self._desired.quiet_sync_seconds)
         if not (self.connected and self._schedule.passable(now, quiet)):
             return False
@@ -172,7 +176,8 @@ class SyncLoop:
             self._schedule.refused(self._clock.monotonic())
         else:
             self._told = report
-            self._schedule.succeeded(self._clock.monotonic(), self._desired.sync_interval_seconds)
+            now, interval = self._clock.monotonic(), float(self._desired.sync_interval_seconds)
+            self._schedule.succeeded(now, min(interval, WATCHED_SECONDS) if now < self._watched_until else interval)
 
     def _take(self, reply: SyncReply) -> None:
         desired = _parsed(reply.desired)
@@ -187,7 +192,16 @@ class SyncLoop:
         self._desired = desired
         self._handlers.grant(reply.grant)
         self._handlers.desired(desired)
-        self._handlers.watch(desired.watch_until_unix_ms / 1000 - self.clock_offset)
+        self._watch(desired.watch_until_unix_ms / 1000 - self.clock_offset)
+
+    def _watch(self, until: float) -> None:
+        """Who begins to look sees at once what is."""
+        now, before = self._clock.monotonic(), self._watched_until
+        self._watched_until = now + until - self._clock.unix()
+        if before <= now < self._watched_until:
+            self._schedule.changed(now)
+            self._woken.set()
+        self._handlers.watch(until)
 
     def _keep(self, content: bytes, desired: fleet_pb2.DesiredState) -> None:
         """A full disk does not keep the box from doing what is wanted; only a power cut would forget it.

@@ -2,12 +2,13 @@
 
 A box whose beats arrive need not call in to be known as alive, and hints tell it what changes. So it calls in when its
 report says something new, when something is under way that needs answers (leave to fetch, newer metadata), and rarely.
-Figures that waver are news only when they have moved; with cameras they are told once a minute.
+Figures that waver are news only when they have moved; with cameras they are told once a minute. How it decides about
+frames moves all the time: of that only the rung of the ladder is news, unless somebody looks (agent.link.loop).
 """
 
 from __future__ import annotations
 
-from protos.fleet_pb2 import CameraReport, DeploymentReport, SyncRequest
+from protos.fleet_pb2 import CameraReport, DecisionReport, DeploymentReport, SyncRequest
 
 MOVED = 0.2  # of a figure
 FIGURES_SECONDS = 60.0
@@ -56,6 +57,8 @@ def _words(report: SyncRequest) -> bytes:
     for deployment in words.deployments:
         if deployment.HasField("cost"):
             deployment.cost.Clear()
+        if deployment.HasField("decision"):
+            deployment.decision.CopyFrom(DecisionReport(rung=deployment.decision.rung))
     return words.SerializeToString(deterministic=True)
 
 

@@ -6,6 +6,9 @@ the decision log samples: features, the scores of all actions, the one chosen wi
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
+
 import msgspec
 
 from protos.ids import CameraName
@@ -24,6 +27,16 @@ class Score(msgspec.Struct, frozen=True):
     why_not: str = ""  # in a few words, where it was not chosen or could not be
 
 
+class Draw(msgspec.Struct, frozen=True):
+    """Up or not: one choice between the two, by chance where they were as good as each other (`policy.goes`)."""
+
+    again: bool  # with an answer of the box in hand; else at the frame's arrival
+    ahead: float  # by how much going up was better, in units of score
+    price: float  # that this counted for going up, beyond that of staying
+    likely: float  # probability of going up, given the features
+    went: bool
+
+
 class Account(msgspec.Struct):
     """One frame's decisions. `outcome` comes at its end."""
 
@@ -32,8 +45,18 @@ class Account(msgspec.Struct):
     at: float  # monotonic seconds of its arrival
     scores: dict[str, Score] = {}  # by action; msgspec gives each its own
     chosen: str = ""
-    propensity: float = 1.0  # of what was chosen, given the features
+    draws: list[Draw] = []  # by which it was chosen, in their order; none where there was one way only
     features: dict[str, float] = {}  # what the scores were made from, in base units
     size: str = ""  # of the model, where it ran on the box
     why_size: str = ""  # and why in no larger one
     outcome: Outcome | None = None
+
+    @property
+    def propensity(self) -> float:
+        """Probability of what was chosen, given the features."""
+        return propensity(self.draws)
+
+
+def propensity(draws: Iterable[Draw]) -> float:
+    """Probability of what was chosen by these, given the features."""
+    return math.prod(draw.likely if draw.went else 1.0 - draw.likely for draw in draws)

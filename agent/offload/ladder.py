@@ -17,6 +17,7 @@ from enum import StrEnum
 from agent.providers import on_cpu
 
 HOLD_SECONDS = 5.0
+LOOK_SECONDS = 0.5  # between looks, so that a fall is told within a second
 
 
 class Rung(StrEnum):

@@ -25,6 +25,7 @@ class SendUp(msgspec.Struct, frozen=True):
     region: Region = WHOLE  # of its picture, that goes up
     quality: int = 0  # of its JPEG, 1 to 100; 0: as the deployment has it
     max_side: int = 0  # pixels of its longer side; 0: as many as the model looks at
+    hard: bool = False  # the box has an answer, and is not sure of it
 
 
 class Release(msgspec.Struct, frozen=True):

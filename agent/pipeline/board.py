@@ -20,7 +20,12 @@ from agent.cameras.captured import Captured, PassedOver
 from agent.config import AgentConfig
 from agent.offload.breaker import Breaker
 from agent.offload.cost import CostLine
+from agent.offload.decisions import Decision
+from agent.offload.ladder import LOOK_SECONDS
+from agent.offload.standing import Standing
 from agent.offload.terms import Terms
+from agent.pipeline import standing
+from agent.pipeline.accounts import Accounts
 from agent.pipeline.health import unfit_on_trial, unfit_when_warmed
 from agent.pipeline.lane import Lane
 from agent.pipeline.run import ONE_SIZE, LaneRunner, LaneSettings, Pixels
@@ -104,14 +109,16 @@ class Board:
         make_engine: Callable[[str], Engine],
         report: Callable[[Finished], None],
         make_shadow: Callable[[str], Engine] | None = None,
+        decided: Callable[[Decision], None] = lambda _: None,
     ) -> None:
-        """`make_shadow`: an engine that takes no core which anything else wants."""
+        """`make_shadow`: an engine that takes no core which anything else wants. `decided`: hears of each frame."""
         self._config = config
         self._clock = clock
         self._captures = captures
         self._make_engine = make_engine
         self._make_shadow = make_shadow or make_engine
         self._report = report
+        self._decided = decided
         self._stands: dict[DeploymentName, Stand] = {}
         self._wishes: dict[DeploymentName, DeploymentWish] = {}
         self._cameras: tuple[CameraWish, ...] = ()
@@ -305,6 +312,11 @@ class Board:
         """Cameras whose frames some release answers."""
         return {tap.camera for tap in self._taps()}
 
+    @property
+    def accounts(self) -> dict[DeploymentName, Accounts]:
+        """Why their last frames went where they went, by deployment."""
+        return {name: stand.runner.accounts for name, stand in self._stands.items()}
+
     def lanes(self) -> dict[DeploymentName, Lane]:
         return {name: stand.runner.lane for name, stand in self._stands.items()}
 
@@ -312,6 +324,22 @@ class Board:
     def costs(self) -> dict[DeploymentName, CostLine]:
         """What a call costs, of each deployment that a release answers."""
         return {name: stand.runner.lane.local for name, stand in self._stands.items() if stand.current is not None}
+
+    def look(self, now: float) -> bool:
+        """Whether a deployment is on another rung of its ladder now, monotonic."""
+        wanted = self._config.provider
+        moved = [each.ladder.look(each.facts(wanted), now) for each in self._stands.values()]  # each is looked at
+        return any(moved)
+
+    async def watch(self, moved: Callable[[], None]) -> None:
+        """For ever: told soon that a deployment has come down its ladder, or up."""
+        while True:
+            await self._clock.sleep(LOOK_SECONDS)
+            if self.look(self._clock.monotonic()):
+                moved()
+
+    def standings(self, now: float) -> dict[DeploymentName, Standing]:
+        return {name: standing.of(each.runner.lane, each.ladder, now) for name, each in self._stands.items()}
 
     @property
     def not_a_number(self) -> dict[DeploymentName, int]:
@@ -323,11 +351,7 @@ class Board:
         since = self._clock.monotonic() - TOLD_SECONDS
         told = {name: stand.warmed.declined for name, stand in self._stands.items()}
         return [
-            *(
-                _not_a_number(name, stand)
-                for name, stand in self._stands.items()
-                if stand.health.not_a_number_at > since
-            ),
+            *(stand.spoilt(name) for name, stand in self._stands.items() if stand.health.not_a_number_at > since),
             *(Problem("provider", f"{name}: {declined}") for name, declined in told.items() if declined),
         ]
 
@@ -374,7 +398,7 @@ class Board:
         settings = wish.settings if wish else LaneSettings(1.0, 0.3, 80, offload=False)
         guess = CostLine(((1, FIRST_INFERENCE_SECONDS),))
         lane = Lane({ONE_SIZE: guess}, Breaker(), _terms(wish, settings))
-        stand = Stand(LaneRunner(lane, settings, self._clock, self._captures, self._report))
+        stand = Stand(LaneRunner(lane, settings, self._clock, self._captures, self._report, self._decided))
         self._stands[deployment] = stand
         self._configure(stand, wish)
         return stand
@@ -470,13 +494,3 @@ def _terms(wish: DeploymentWish | None, settings: LaneSettings) -> Terms:
     """What a deployment asks for, with its deadline and what it may send up."""
     uplink = wish.bits_per_second if wish else 0.0
     return replace(settings.terms, deadline=settings.deadline, uplink_bits_per_second=uplink)
-
-
-def _not_a_number(name: DeploymentName, stand: Stand) -> Problem:
-    manifest = stand.current.release.manifest if stand.current else None
-    release = f"{manifest.name} {manifest.version}" if manifest else "its release"
-    return Problem(
-        "not-a-number",
-        f"{name}: {release} answered {stand.health.not_a_number} frames with NaN or infinity since it runs here; they "
-        "end as errors; deploy another release",
-    )

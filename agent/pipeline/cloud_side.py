@@ -20,6 +20,7 @@ from agent.offload import policy
 from agent.offload.breaker import Breaker
 from agent.offload.budget import Booking, SlidingBudget
 from agent.offload.explain import Score
+from agent.offload.ledger import Ledger
 from agent.offload.link import Link
 from agent.offload.policy import Parts, Way
 from agent.offload.prices import Cost, Prices, sent_up
@@ -50,6 +51,7 @@ class CloudSide:
         self.link = Link()
         self.budget = SlidingBudget(terms.uplink_bits_per_second)
         self.prices = Prices(terms)
+        self.money = Ledger()
         self._encode = FIRST_ENCODE_SECONDS
         self._service = FIRST_SERVICE_SECONDS
         self._larger = 1.0  # times the bytes of the profile
@@ -155,7 +157,8 @@ class CloudSide:
         job.booking = self.budget.reserve(way.bits, now) or Booking(0)
         self._pay(sent_up(way.bits / 8, self._service, self.terms), now)
         point = way.point if self.profile.measured else JpegPoint(0, 0, way.point.bytes, 0.0)
-        return SendUp(job.number, job.frame, quality=point.quality, max_side=point.max_side)
+        hard = job.heard is not None
+        return SendUp(job.number, job.frame, quality=point.quality, max_side=point.max_side, hard=hard)
 
     def encoded(self, job: Job, nbytes: int, now: float) -> bool:
         """The picture of a frame that goes up is there. False: it must not be sent."""
@@ -211,6 +214,7 @@ class CloudSide:
 
     def _pay(self, cost: Cost, now: float) -> None:
         self.prices.spent(cost, now)
+        self.money.paid(cost.usd, now)
         self._ways_at = float("-inf")
 
     def judge(self, job: Job, now: float, *, ok: bool) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from agent.offload import policy
 from agent.offload.budget import Booking
-from agent.offload.explain import Account
+from agent.offload.explain import Account, Draw
 from agent.offload.policy import Way
 from agent.offload.profile import JpegPoint
 from agent.pipeline.actions import Answer
@@ -63,3 +65,13 @@ class Job:
         encoding = self.in_cloud and not self.encoded
         waits = not self.ended and not self.held and (not self.in_cloud or self.hedge_at is not None)
         return encoding or waits or self.local in (Leg.WAITING, Leg.RUNNING)
+
+    def goes(self, ahead: float, price: float, rng: random.Random | None, again: float | None = None) -> bool:
+        """Up, being better by `ahead`, at a price so much higher? Accounted for.
+
+        `rng`: None leaves nothing to chance. `again`: what it is worth, with an answer of the box in hand.
+        """
+        taken, propensity = policy.goes(ahead, self.value if again is None else again, rng)
+        likely = propensity if taken else 1.0 - propensity
+        self.account.draws.append(Draw(again is not None, ahead, price, likely, taken))
+        return taken

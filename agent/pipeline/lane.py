@@ -220,18 +220,16 @@ class Lane:
         metric += self._harder(job.frame.tap, now)
         end = self.here.ends_at(job, now)
         local = self._local(job, end, metric, now)
-        freed = slope * self.here.each
-        way, cloud = self._up(job, end, freed, now)
+        way, cloud = self._up(job, end, slope * self.here.each, now)  # and what the box is freed of helps another frame
         job.account.scores.update(local=local, cloud=cloud, shed=NOTHING)
         job.account.features = self._features(job, end, now)
         older = self.here.waits(job.frame.tap)
         if older is not None and not older.in_cloud:
             return self._one_of_two(older, job, local, now)
         margin = cloud.score - local.score - policy.MARGIN * job.value
-        if end <= job.frame.deadline and way is not None:
-            taken, job.account.propensity = policy.goes(margin, job.value, self._rng if self.profile.measured else None)
-            if taken:
-                return self._send_up(job, way, now, Route.CLOUD)
+        lots = self._rng if self.profile.measured else None
+        if end <= job.frame.deadline and way is not None and job.goes(margin, cloud.price - local.price, lots):
+            return self._send_up(job, way, now, Route.CLOUD)
         probe = self.there.probe(job, now) if self.profile.measured or end > job.frame.deadline else None
         sent = self._send_up(job, probe, now, Route.HEDGE) if probe is not None else []
         return sent if job.local is Leg.WAITING else [*sent, *self._wait(job, now)]
@@ -406,10 +404,10 @@ class Lane:
         if answer.error:
             return [] if job.in_cloud else self._end(job, Outcome.ERROR, now)
         job.heard = answer
-        given = answer.confidence
-        job.confidence = self.calibration.confidence(answer.boxes) if given is None else given
+        job.confidence = self.calibration.confidence(answer.boxes) if answer.confidence is None else answer.confidence
         usual = self.here.metrics.get(job.account.size, job.confidence)
         self._doubts[job.frame.tap] = (job.frame.captured, job.confidence - usual)
+        job.account.features["confidence"] = job.confidence
         if now <= job.frame.deadline:
             self._in_time_at = now
         in_time = now < job.frame.deadline - HELD_SECONDS
@@ -429,10 +427,7 @@ class Lane:
         trusted = 1.0 - self.cascade.gain(job.confidence, 1.0)  # to be right
         way, score = self.there.better(job, now, value, trusted)
         job.account.scores["cascade"] = score
-        if way is None:
-            return []
-        taken, job.account.propensity = policy.goes(score.score, value, self._rng)
-        if not taken:
+        if way is None or not job.goes(score.score, score.price, self._rng, value):
             return []
         job.held = True
         return self._send_up(job, way, now, Route.CASCADE)

@@ -10,20 +10,27 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from agent.cameras.captured import PassedOver
 from agent.cameras.region import cut
+from agent.door.shares import Partition
+from agent.errors import TurnedAway
 from agent.inference.errors import NotANumber
 from agent.offload.cost import CostLine
+from agent.offload.decisions import Decision
 from agent.offload.profile import PRIOR, Profile
 from agent.offload.terms import Terms
-from agent.pipeline import zones
+from agent.offload.tuner import SHIPPED, SHIPPED_MODE, Tuner
+from agent.pipeline import accounts, zones
+from agent.pipeline.accounts import Accounts
 from agent.pipeline.actions import Action, Answer, Finish, Infer, Release, SendUp
 from agent.pipeline.answers import LastAnswers
 from agent.pipeline.health import Health
 from agent.pipeline.lane import Lane
 from agent.pipeline.shadow import LONGEST_LOOK, Shadow, ShadowTally
+from agent.pipeline.tuned import Beside
 from agent.ports import Clock, CloudInference, CloudModel, Detections, Engine, InSlot
 from agent.types import Box, Finished, Frame, ModelInput, Tap, View, Zone
 from protos.errors import LongshoreError, Rejected, Retryable
@@ -80,6 +87,10 @@ class LaneSettings:
         """Those that the deployment asks for, wherever they were found."""
         return tuple(box for box in boxes if box.label in self.classes) if self.classes else boxes
 
+    def may_go_up(self, camera: CameraName) -> bool:
+        """Whether a cloud node may see its pictures."""
+        return self.offload and self.terms.may_leave(camera)
+
 
 class LaneRunner:
     """One deployment's lane at work."""
@@ -91,12 +102,15 @@ class LaneRunner:
         clock: Clock,
         pixels: Pixels,
         report: Callable[[Finished], None],
+        decided: Callable[[Decision], None] = lambda _: None,
     ) -> None:
         self.lane = lane
+        self.accounts = Accounts()
         self.settings = settings
         self.masks: Mapping[CameraName, tuple[Zone, ...]] = {}  # what stands in one is not told
         self.active: ActiveRelease | None = None
         self.shadow: Shadow | None = None
+        self.beside = Beside(lane, Tuner(SHIPPED, SHIPPED_MODE))
         self._answers = LastAnswers()
         self._looked_at: dict[CameraName, float] = {}  # until when, as its camera was told last
         self.before: ActiveRelease | None = None
@@ -104,6 +118,7 @@ class LaneRunner:
         self._clock = clock
         self._pixels = pixels
         self._report = report
+        self._decided = decided
         self._cloud: CloudInference | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._running: set[asyncio.Task[None]] = set()
@@ -137,7 +152,13 @@ class LaneRunner:
         self.lane.there.allowed = self.settings.offload and cloud is not None
 
     def arrive(self, frame: Frame) -> None:
-        self._act(self.lane.arrive(frame, self._clock.monotonic()))
+        now = self._clock.monotonic()
+        self.beside.began(now)
+        actions = self.lane.arrive(frame, now)
+        account = self.lane.accounts[-1]
+        account.features.update(accounts.budgets(self.lane, account, now))
+        self.accounts.begun(account)
+        self._act(actions)
 
     def still(self, frame: PassedOver) -> None:
         """Nothing moved: it ends with what was answered last. Where nothing was, nobody can tell what it shows."""
@@ -167,6 +188,7 @@ class LaneRunner:
         await asyncio.gather(*self._running, return_exceptions=True)
 
     def _act(self, actions: list[Action]) -> None:
+        self.beside.ended(actions, self._clock.monotonic())
         for action in actions:
             match action:
                 case Infer(jobs, frames, size):
@@ -179,7 +201,13 @@ class LaneRunner:
                     if self._answers.heard(finished):
                         self._look(finished.tap.camera)
                     self._report(finished)
+                    self._account(finished)
         self._set_timer()
+
+    def _account(self, finished: Finished) -> None:
+        made = self.accounts.ended(finished, partial(accounts.right, self.lane, finished))
+        if made is not None:
+            self._decided(made)
 
     def _look(self, camera: CameraName) -> None:
         """At every frame, for a while; said once in half of that."""
@@ -280,16 +308,23 @@ class LaneRunner:
             shown = cut(wanted.region, frame.geometry.picture_width, frame.geometry.picture_height)
             jpeg = await self._pixels.encode(frame.tap, frame.slot, view)
             now = self._clock.monotonic()
+            if not self.settings.may_go_up(frame.tap.camera):  # asked last, whatever was decided and since changed
+                return Answer(error="its pictures stay on this box")
             if now >= frame.deadline:
                 return Answer(error="encoded too late")
             self._act(self.lane.encoded(wanted.job, len(jpeg), now))
             if not self.lane.goes_up(wanted.job):
                 return Answer(error="its picture is larger than what may still go up in this minute")
-            boxes = await cloud.detect_jpeg(active.model, jpeg, self.settings.min_score, frame.deadline - now)
+            partition = Partition.HARD if wanted.hard else Partition.LIVE
+            left = frame.deadline - now
+            seen = await cloud.detect_jpeg(active.model, jpeg, self.settings.min_score, left, partition)
+        except TurnedAway as error:
+            return Answer(error=str(error), turned_away=True, retry_after=error.after_seconds or 0.0)
         except LongshoreError as error:
             log.debug("cloud: %s", error)
             return Answer(error=str(error))
-        return Answer(self._kept(frame.tap, shown.boxes(boxes)), active.digest, where=cloud.node_id)
+        boxes = self._kept(frame.tap, shown.boxes(seen.boxes))
+        return Answer(boxes, active.digest, where=cloud.node_id, service_seconds=seen.service_seconds)
 
     def _set_timer(self) -> None:
         if self._timer is not None:

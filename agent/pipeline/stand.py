@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from agent.offload.breaker import BreakerState
+from agent.offload.ladder import Facts, Ladder
 from agent.pipeline.health import Health
 from agent.pipeline.run import ActiveRelease, LaneRunner
 from agent.pipeline.worth import profile
 from agent.ports import CloudModel, Engine, Warmed
-from agent.types import ModelInput, Tap
+from agent.types import ModelInput, Problem, Tap
 from agent.update.verify import VerifiedRelease
-from protos.ids import CameraName, Digest
+from protos.ids import CameraName, DeploymentName, Digest
 
 FORGIVEN_FALLS = 2  # of its worker meanwhile: somebody may have killed it, and a refusal is for good; three are its own
 
@@ -58,6 +60,7 @@ class Stand:
     current: Loaded | None = None
     previous: Loaded | None = None
     shadow: Loaded | None = None  # seen by nobody; see agent.pipeline.shadow
+    ladder: Ladder = field(default_factory=Ladder)
 
     @property
     def loaded(self) -> list[Loaded]:
@@ -96,6 +99,16 @@ class Stand:
             return "it looks at pictures of another size or fit than the release that answers, so no frame suits both"
         return ""
 
+    def spoilt(self, name: DeploymentName) -> Problem:
+        """Of a release whose answers are no numbers; `name`: its deployment's."""
+        manifest = self.current.release.manifest if self.current else None
+        release = f"{manifest.name} {manifest.version}" if manifest else "its release"
+        return Problem(
+            "not-a-number",
+            f"{name}: {release} answered {self.health.not_a_number} frames with NaN or infinity since it runs here; "
+            "they end as errors; deploy another release",
+        )
+
     def find(self, digest: Digest) -> Loaded | None:
         return next((one for one in self.loaded if one.digest == digest), None)
 
@@ -116,3 +129,10 @@ class Stand:
             self.runner.idle()
         else:
             self.runner.use(self.current.active)
+
+    def facts(self, wanted: str) -> Facts:
+        """What the ladder goes by; `wanted`: provider that was asked for. A model falls back on the CPU."""
+        there, declined = self.runner.lane.there, self.warmed.declined
+        provider = "cpu" if declined else wanted
+        helps = there.allowed and there.breaker.state is BreakerState.CLOSED
+        return Facts(wanted, provider if self.ready else "", cloud=helps, declined=declined)

@@ -2,7 +2,8 @@
 
 Rules that hold here: what nobody measured is a careful prior, and the profile says so; a variant that the manifest's
 evaluation does not name is one that nobody measured. A box runs one variant of a release at a time, so there is one
-size. A cloud node answers with the release's most right variant, as the evaluation took it for the JPEGs.
+size. A cloud node answers with the release's most right variant, as the evaluation took it for the JPEGs. Of these only
+the ways that are best at some price of a byte are kept: a lane weighs each of them at each decision.
 """
 
 from __future__ import annotations
@@ -26,7 +27,23 @@ def profile(judged: Judged | None, variant: str) -> Profile:
 
 
 def _jpegs(judged: Judged) -> tuple[JpegPoint, ...]:
-    return tuple(JpegPoint(each.quality, each.max_side, each.bytes, each.right) for each in judged.jpeg)
+    """Smallest first: the upper hull of right answers over bytes, from sending nothing on."""
+    kept: list[JpegPoint] = []
+    for each in sorted(judged.jpeg, key=lambda each: (each.bytes, -each.right)):
+        point = JpegPoint(each.quality, each.max_side, each.bytes, each.right)
+        while kept and _gain(kept[-2] if len(kept) > 1 else None, kept[-1]) <= _gain(kept[-1], point):
+            kept.pop()
+        if _gain(kept[-1] if kept else None, point) > 0:
+            kept.append(point)
+    return tuple(kept)
+
+
+def _gain(before: JpegPoint | None, point: JpegPoint) -> float:
+    """Right answers that a further byte brings."""
+    if before is None:
+        return point.metric / point.bytes
+    more = point.bytes - before.bytes
+    return (point.metric - before.metric) / more if more else 0.0
 
 
 def _confidence(known: JudgedVariant) -> tuple[tuple[float, float], ...]:

@@ -1,23 +1,28 @@
 """A wish played in virtual time by the agent's own lane, and what came of the frames. Pure but for the seeds' chances.
 
-A share is of all frames; the three seeds are three days alike but for chance, and the worst and the best are named.
+A share is of all frames, once the lane has settled; the seeds are days alike but for chance, and the worst and the best
+are named.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
+from typing import Any
 
-from agent.plan.wish import SECONDS, SEEDS, Wish, otherwise, scenario
-from bench.decision.contender import CLOUD
-from bench.decision.drive import Played, play
-from bench.decision.ourselves import maker
-from bench.decision.world import World, draw, known
-from protos.outcomes import IN_TIME, Outcome
+import numpy as np
+
+from agent.plan.wish import SECONDS, SEEDS, SETTLING, Wish, otherwise, scenario
+from agent.simulation.contender import CLOUD
+from agent.simulation.drive import Played, play
+from agent.simulation.meter import Figures, measured
+from agent.simulation.ourselves import maker
+from agent.simulation.world import World, draw, known
+from protos.outcomes import Outcome
 
 ENOUGH = 0.95  # in time: what nobody has to improve
+ROWS = ("captured", "camera", "deadline", "value", "chance", "right", "confidence", "times", "jitter", "luck")
 
 
 @dataclass(frozen=True)
@@ -59,45 +64,42 @@ def plan(wish: Wish, tell: Callable[[str, float], None]) -> Plan:
     return Plan(wish, asked, tuple(shares.items()))
 
 
-def forecast(wish: Wish, seeds: Sequence[int] = SEEDS, run_seconds: float = SECONDS) -> Share:
-    return _mean(list(_runs(wish, seeds, run_seconds)))
+def forecast(
+    wish: Wish, seeds: Sequence[int] = SEEDS, run_seconds: float = SECONDS, settling: float = SETTLING
+) -> Share:
+    return _mean(list(_runs(wish, seeds, run_seconds, settling)))
 
 
-def _runs(wish: Wish, seeds: Sequence[int], run_seconds: float) -> Iterator[Share]:
-    of = scenario(wish, run_seconds)
+def _runs(wish: Wish, seeds: Sequence[int], run_seconds: float, settling: float) -> Iterator[Share]:
+    of = scenario(wish, settling + run_seconds)
     for seed in seeds:
         world = draw(of, seed)
-        yield _share(world, play(world, maker()(known(of), seed)))
+        yield _share(measured(*_since(settling, world, play(world, maker()(known(of), seed)))))
 
 
-def _share(world: World, played: Played) -> Share:
-    ends = Counter(fate.outcome for fate in played.fates)
-    many = max(1, len(played.fates))
-    in_time = sum(ends[each] for each in IN_TIME) / many
-    cloud = ends[Outcome.OK_CLOUD] / many
-    given_up = (ends[Outcome.SHED] + ends[Outcome.SUPERSEDED]) / many
-    bits = sum(bits for _, bits in played.sent)
+def _since(begin: float, world: World, played: Played) -> tuple[World, Played]:
+    """What was captured, and sent, from then on."""
+    first = int(np.searchsorted(world.captured, begin))
+    rows: dict[str, Any] = {name: getattr(world, name)[first:] for name in ROWS}
+    sent = [each for each in played.sent if each[0] >= begin]
+    of = replace(world.scenario, seconds=world.scenario.seconds - begin)
+    return replace(world, scenario=of, **rows), replace(played, fates=played.fates[first:], sent=sent)
+
+
+def _share(found: Figures) -> Share:
+    given_up = sum(found.outcomes.get(each, 0) for each in (Outcome.SHED, Outcome.SUPERSEDED)) / found.frames
+    cloud = found.answers.get(CLOUD, 0) / found.frames
     return Share(
-        in_time=in_time,
-        worst=in_time,
-        best=in_time,
-        right=_right(world, played) / many,
-        box=in_time - cloud,
+        in_time=found.on_time,
+        worst=found.on_time,
+        best=found.on_time,
+        right=found.useful,
+        box=found.on_time - cloud,
         cloud=cloud,
         given_up=given_up,
-        late=1.0 - in_time - given_up,
-        uplink=bits / world.scenario.seconds,
+        late=max(0.0, 1.0 - found.on_time - given_up),
+        uplink=found.mbit_s * 1e6,
     )
-
-
-def _right(world: World, played: Played) -> float:
-    """Frames, in expectation: the chance of each answer in time."""
-    places = {size.name: place for place, size in enumerate(world.scenario.sizes)}
-    found = 0.0
-    for number, fate in enumerate(played.fates):
-        if fate.outcome in IN_TIME and fate.by is not None:
-            found += float(world.chance[number, len(places) + fate.picture if fate.by == CLOUD else places[fate.by]])
-    return found
 
 
 def _mean(shares: Sequence[Share]) -> Share:

@@ -15,7 +15,7 @@ from typing import Any
 from agent.offload.profile import PRIOR, Profile
 from agent.pipeline.worth import profile
 from agent.plan.wish import Box, Cloud, seconds
-from bench.decision.contender import Picture, Size
+from agent.simulation.contender import Picture, Size
 from protos import manifest as manifests
 from protos.errors import Rejected
 from protos.manifest import Manifest

@@ -51,6 +51,7 @@ def infer_request(message: pb.ModelInferRequest, remaining: float | None) -> Inf
         min_score=policy.min_score,
         priority=policy.priority,
         deadline_unix_ns=policy.deadline_unix_ns,
+        partition=policy.partition,
         shared=shared,
         into=_into(message),
     )

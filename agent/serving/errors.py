@@ -1,13 +1,14 @@
 """What serving can answer besides a result, by consequence. Codes of a transport live with that transport.
 
 LongshoreError
-├── Retryable   Overloaded, Expired (agent.inference.errors), NotReady
+├── Retryable   TurnedAway (agent.errors), Overloaded, Expired (agent.inference.errors), NotReady
 └── Rejected    BadInput, NotANumber (agent.inference.errors), UnknownModel (RefusedRelease), UnknownRegion, BadRequest,
                 TooLarge, Conflict, Denied, Forbidden
 """
 
 from __future__ import annotations
 
+from agent.errors import TurnedAway
 from agent.inference.errors import BadInput, Expired, NotANumber, Overloaded
 from protos.errors import Rejected, Retryable
 
@@ -23,6 +24,7 @@ __all__ = [
     "Overloaded",
     "RefusedRelease",
     "TooLarge",
+    "TurnedAway",
     "UnknownModel",
     "UnknownRegion",
 ]

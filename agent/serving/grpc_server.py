@@ -4,23 +4,28 @@
 one is set; health is open to probes. With `client_ca` no caller without its certificate gets that far. What callers
 may have under way is bounded by calls times message; larger tensors go over REST, which counts bytes. A call that may
 be tried again is told when, in the metadata that gRPC clients heed (`grpc-retry-pushback-ms`). So one beyond the bound
-is turned away here, before its message is read, and not by gRPC, whose own bound tells no time.
+is turned away here, before its message is read, and not by gRPC, whose own bound tells no time. So is one that would
+not be answered in time, where its metadata name its model.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeAlias, TypeVar
 
 import grpc
 import grpc.aio
+from msgspec import structs
 
-from agent.serving import binding, callers, convert
+from agent.serving import binding, callers, convert, heads
 from agent.serving.access import Access, ServerCredentials
 from agent.serving.certificates import Certificates
 from agent.serving.dataplane import DataPlane
 from agent.serving.errors import (
+    BadRequest,
     Conflict,
     Denied,
     Expired,
@@ -28,6 +33,7 @@ from agent.serving.errors import (
     NotANumber,
     Overloaded,
     TooLarge,
+    TurnedAway,
     UnknownModel,
     UnknownRegion,
 )
@@ -45,6 +51,7 @@ R = TypeVar("R")
 CODES: tuple[tuple[type[LongshoreError], grpc.StatusCode], ...] = (
     (UnknownModel, grpc.StatusCode.NOT_FOUND),
     (UnknownRegion, grpc.StatusCode.NOT_FOUND),
+    (TurnedAway, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (Overloaded, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (Expired, grpc.StatusCode.DEADLINE_EXCEEDED),
     (TooLarge, grpc.StatusCode.RESOURCE_EXHAUSTED),
@@ -55,6 +62,7 @@ CODES: tuple[tuple[type[LongshoreError], grpc.StatusCode], ...] = (
     (NotANumber, grpc.StatusCode.INTERNAL),
     (Rejected, grpc.StatusCode.INVALID_ARGUMENT),
 )
+INFER = "/inference.GRPCInferenceService/ModelInfer"
 MAX_CALLS = 128  # at once; an engine lets 64 wait, so that it is the one to say so, and health has room beside them
 AGAIN_SECONDS = 1.0  # after which one that found no room may come again
 MAX_REQUEST = 16 << 20  # bytes; 32 pictures of 400x400
@@ -113,7 +121,9 @@ class _Servicer(inference_pb2_grpc.GRPCInferenceServiceServicer):
         async def answer() -> pb.ModelInferResponse:
             wanted = convert.infer_request(request, context.time_remaining())
             caller = self._caller(context) if wanted.shared or wanted.into else None
-            return convert.infer_response(await self._plane.infer(wanted, "grpc", caller))
+            result = await self._plane.infer(wanted, "grpc", caller, self._head(context))
+            context.set_trailing_metadata(tuple(heads.spent(result.waited, result.service).items()))
+            return convert.infer_response(result)
 
         return await self._admitted(context, answer)
 
@@ -181,6 +191,26 @@ class _Servicer(inference_pb2_grpc.GRPCInferenceServiceServicer):
 
     # --- every call -------------------------------------------------------------------------------------------------
 
+    def _head(self, context: Context) -> heads.Head:
+        """Raises BadRequest."""
+        who = _certificate_name(context) if self._proven else ""
+        return heads.head(_told(context), who or _host(context.peer()), proven=bool(who))
+
+    async def turned_away(self, context: Context) -> None:
+        """Ends a call by its metadata that would not be answered in time."""
+        told = _told(context)
+        left = context.time_remaining()
+        if heads.MODEL not in told or (left is None and heads.TIMED.isdisjoint(told)):
+            return
+
+        async def look() -> None:
+            with contextlib.suppress(BadRequest):
+                head = self._head(context)
+                head = structs.replace(head, timeout=heads.sooner(head.timeout, left))
+                self._plane.check(told[heads.MODEL], told.get(heads.VERSION) or None, head, "grpc")
+
+        await self._admitted(context, look)
+
     def _caller(self, context: Context) -> callers.Caller | None:
         return callers.of_grpc(context.peer(), self.port)
 
@@ -198,10 +228,11 @@ class _Servicer(inference_pb2_grpc.GRPCInferenceServiceServicer):
         raise AssertionError("abort raises")
 
 
-class _Door(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc.aio has no types
-    """Lets MAX_CALLS in at a time."""
+class _Intake(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc.aio has no types
+    """Lets MAX_CALLS in at a time, and none that its metadata alone turn away."""
 
-    def __init__(self) -> None:
+    def __init__(self, servicer: _Servicer) -> None:
+        self._servicer = servicer
         self._inside = 0
 
     async def intercept_service(
@@ -214,7 +245,11 @@ class _Door(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc.aio has n
         if method is None:
             return method
 
+        name = handler_call_details.method
+
         async def call(messages: AsyncIterator[Message], context: Context) -> Message:
+            if name == INFER:
+                await self._servicer.turned_away(context)
             return await self._let_in(method.unary_unary, messages, context)
 
         return grpc.stream_unary_rpc_method_handler(call, method.request_deserializer, method.response_serializer)
@@ -243,8 +278,8 @@ class GrpcServer:
     async def start(self, host: str, port: int) -> int:
         """Serve; the bound port. Raises Fatal: it cannot listen there, or the door would stand open."""
         self._access.check_bind(host)
-        server = grpc.aio.server(interceptors=[_Door()], options=_OPTIONS)
         servicer = _Servicer(self._plane, self._access)
+        server = grpc.aio.server(interceptors=[_Intake(servicer)], options=_OPTIONS)
         inference_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, server)
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         try:
@@ -268,6 +303,21 @@ def _bind(server: grpc.aio.Server, address: str, credentials: ServerCredentials 
     return int(server.add_secure_port(address, Certificates(credentials).for_grpc()))
 
 
+def _told(context: Context) -> dict[str, str]:
+    return {name: value for name, value in context.invocation_metadata() or () if isinstance(value, str)}
+
+
+def _certificate_name(context: Context) -> str:
+    """Of the caller, whom the handshake let through."""
+    names = context.auth_context().get("x509_common_name", ())
+    return next((name.decode(errors="replace") for name in names), "")
+
+
+def _host(peer: str) -> str:
+    """`ipv4:127.0.0.1:4711` without its port."""
+    return peer.rpartition(":")[0]
+
+
 def _authorization(context: Context) -> str | None:
     metadata = context.invocation_metadata() or ()
     return next((str(value) for name, value in metadata if name == "authorization"), None)
@@ -277,4 +327,8 @@ def _pushback(error: LongshoreError) -> tuple[tuple[str, str], ...]:
     """When to try again, in milliseconds, where that helps."""
     if isinstance(error, Expired) or not isinstance(error, Retryable) or error.after_seconds is None:
         return ()
-    return (("grpc-retry-pushback-ms", str(max(1, round(error.after_seconds * 1000)))),)
+    pushback = ("grpc-retry-pushback-ms", str(max(1, round(error.after_seconds * 1000))))
+    if not isinstance(error, TurnedAway):
+        return (pushback,)
+    after = ("retry-after", str(max(1, math.ceil(error.after_seconds))))
+    return pushback, after, (heads.EXPECTED_WAIT, heads.milliseconds(error.expected_wait))

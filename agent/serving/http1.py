@@ -3,7 +3,8 @@
 Requests of a connection are answered one after the other, in order; a few more may be read ahead. Everything a caller
 controls is bounded: head, what stands between the parts of a body, body, the bodies of all connections together,
 connections, read-ahead, and time: a caller that does not finish its request, or does not read its answer, is cut off.
-Who may not send a body is told so at its head. What cannot be read on is answered after what came before it; the rest
+Who may not send a body is told so at its head; who is turned away there hears it at once, what he sends of his body is
+read and thrown away, and his connection stays. What cannot be read on is answered after what came before it; the rest
 is then read and thrown away for a while, since closing on unread bytes would tear up that answer on its way. A caller
 that leaves cancels its request.
 """
@@ -18,7 +19,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequenc
 from contextlib import aclosing
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import httptools
 import msgspec
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 
 _PHRASES = {int(status): status.phrase for status in HTTPStatus}  # the enum takes a while to say it
 READ_AHEAD = 16  # whole requests behind the one being answered
+NO_BODY = memoryview(b"")
 PIECE = 64 << 10  # bytes of an answer handed over at once; each that goes is a sign of life of its reader
 
 
@@ -51,7 +53,9 @@ class HttpLimits:
 
 
 class Request(msgspec.Struct, frozen=True):
-    """`headers` by lower-case name; `proven`: the caller showed a certificate we trust.
+    """`headers` by lower-case name; `proven`: the caller showed a certificate we trust, in the name of `who`.
+
+    `early`: one of the headers is (see Owner).
 
     `ends`: address and port of the caller, and the port of ours he came to.
     """
@@ -62,6 +66,8 @@ class Request(msgspec.Struct, frozen=True):
     body: memoryview
     proven: bool = False
     ends: tuple[str, int, int] = ("", 0, 0)
+    who: str = ""
+    early: bool = False
 
 
 class Stream(Protocol):
@@ -104,6 +110,7 @@ class Owner(Protocol):
     """The server, as a connection sees it."""
 
     limits: HttpLimits
+    early: frozenset[str]  # headers that tell of a request what matters before its body is there
     connections: set[Connection]
     stopping: bool
 
@@ -117,6 +124,10 @@ class Owner(Protocol):
 
     def denial(self, headers: Mapping[str, str], *, proven: bool) -> Response | None:
         """Why this caller may not send a body, or None."""
+        ...
+
+    def turned_away(self, request: Request) -> Response | None:
+        """Why a request whose body is not there yet will not be answered, or None. Asked of those that are `early`."""
         ...
 
     async def handle(self, request: Request) -> Response:
@@ -133,17 +144,19 @@ class Connection(asyncio.Protocol):
         self._now = now
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
-        self._waiting: deque[tuple[Request, bool]] = deque()
+        self._waiting: deque[tuple[Request | Response, bool]] = deque()  # a response: it was turned away
         self._task: asyncio.Task[None] | None = None
         self._readable = True
         self._proven = False
         self._ends = ("", 0, 0)
+        self._who = ""
         self._writable = asyncio.Event()
         self._writable.set()
         self._reserved = 0  # bytes of the bodies held here
         self._refusal: Response | None = None  # for good: the rest of the stream means nothing
         self._framing = 0  # bytes since the last whole request or part of a body
         self._body = bytearray()
+        self._unwanted = False
         self._begin()
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._request_since: float | None = None
@@ -154,7 +167,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but name
-        self._proven = bool(transport.get_extra_info("peercert"))
+        certificate = transport.get_extra_info("peercert")
+        self._proven, self._who = bool(certificate), _named(certificate)
         self._ends = _ends(transport)
         if ahead := self._owner.limits.ahead_bytes:
             transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, ahead)
@@ -190,7 +204,7 @@ class Connection(asyncio.Protocol):
             self._refuse(400, "this is not HTTP/1.1")
         if self._framing > self._owner.limits.head_bytes:
             self._refuse(431, "the head of the request, or what stands between the parts of its body, is too long")
-        if self._length - len(self._body) >= APART and self._readable and self._refusal is None:
+        if self._length - len(self._body) >= APART and self._readable and self._refusal is None and not self._unwanted:
             self._hand_over(BodyProtocol(self, self._body, self._length))
 
     def body_came(self, nbytes: int) -> bool:
@@ -243,26 +257,31 @@ class Connection(asyncio.Protocol):
             self._end_with(denial)
         elif chunked and self._parser.get_http_version() == "1.0":
             self._refuse(400, "HTTP/1.0 has no chunked bodies; send Content-Length or use HTTP/1.1")
-        elif self._fits(length) and self._headers.get("expect", "").lower() == "100-continue":
-            self._go_on()
+        elif self._fits(length):
+            self._early = not self._owner.early.isdisjoint(self._headers)
+            if self._early and self._turned_away():
+                return
+            if self._expects():
+                self._go_on()
 
     def on_body(self, data: bytes) -> None:
         self._framing = 0
-        if self._refusal is None and self._fits(len(data)) and self._take(len(data)):
+        if self._unwanted:
+            self._throw_away(len(data))
+        elif self._refusal is None and self._fits(len(data)) and self._take(len(data)):
             self._body += data
 
     def on_message_complete(self) -> None:
         if self._refusal is not None:
             return
-        method = self._parser.get_method().decode("latin-1")
-        body = memoryview(self._body).toreadonly()
-        request = Request(method, self._target.decode("latin-1"), self._headers, body, self._proven, self._ends)
-        self._body, self._taken, self._length = bytearray(), 0, 0  # the request has it now
-        self._waiting.append((request, self._parser.should_keep_alive()))
         self._framing = 0
         self._request_since = None
-        self._flow()
-        self._answer()
+        if self._unwanted:
+            self._unwanted = False
+            return
+        request = self._request(memoryview(self._body).toreadonly())
+        self._body, self._taken, self._length = bytearray(), 0, 0  # the request has it now
+        self._enqueue(request, keep_alive=self._parser.should_keep_alive())
 
     # --- ours ---------------------------------------------------------------------------------------------------------
 
@@ -299,10 +318,42 @@ class Connection(asyncio.Protocol):
     def _begin(self) -> None:
         self._target = b""
         self._headers: dict[str, str] = {}
-        self._head_done = False
+        self._head_done = self._early = False
+        self._unwanted = False  # the body: the answer was given before it
+        self._thrown = 0  # bytes of it
         self._length = 0  # of the body, where it is told beforehand
         self._body = bytearray()
         self._taken = 0  # of it, counted
+
+    def _request(self, body: memoryview) -> Request:
+        method, target = self._parser.get_method().decode("latin-1"), self._target.decode("latin-1")
+        return Request(method, target, self._headers, body, self._proven, self._ends, self._who, self._early)
+
+    def _enqueue(self, what: Request | Response, *, keep_alive: bool) -> None:
+        self._waiting.append((what, keep_alive))
+        self._flow()
+        self._answer()
+
+    def _expects(self) -> bool:
+        """Does the caller wait to hear that his body is wanted?"""
+        return self._headers.get("expect", "").lower() == "100-continue"
+
+    def _turned_away(self) -> bool:
+        """Is the request answered already, by its head?"""
+        answer = self._owner.turned_away(self._request(NO_BODY))
+        if answer is None:
+            return False
+        if self._expects() or not self._parser.should_keep_alive():  # whether the body comes is his to say
+            self._end_with(answer)
+        else:
+            self._unwanted = True
+            self._enqueue(answer, keep_alive=True)
+        return True
+
+    def _throw_away(self, nbytes: int) -> None:
+        self._thrown += nbytes
+        if self._thrown > self._owner.limits.body_bytes:
+            self.abort()
 
     def _fits(self, nbytes: int) -> bool:
         """Is a body that grows by so much still taken? It is refused if not."""
@@ -361,14 +412,17 @@ class Connection(asyncio.Protocol):
     async def _answer_all(self) -> None:
         keep_alive = True
         while self._waiting and keep_alive:
-            request, keep_alive = self._waiting.popleft()
+            asked, keep_alive = self._waiting.popleft()
             self._flow()
-            response = await self._owner.handle(request)
+            if isinstance(asked, Response):
+                response = asked
+            else:
+                response = await self._owner.handle(asked)
+                if asked.method == "HEAD":
+                    response = structs.replace(response, bodiless=True)
+                self._give_back(len(asked.body))
             keep_alive = keep_alive and not self._owner.stopping
-            if request.method == "HEAD":
-                response = structs.replace(response, bodiless=True)
-            self._give_back(len(request.body))
-            del request
+            del asked
             await self._write(response, keep_alive=keep_alive)
         if not keep_alive:
             self.close()
@@ -415,6 +469,12 @@ class Connection(asyncio.Protocol):
 def _ends(transport: asyncio.BaseTransport) -> tuple[str, int, int]:
     peer, ours = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
     return (peer[0], peer[1], ours[1]) if peer and ours else ("", 0, 0)
+
+
+def _named(certificate: Mapping[str, Any] | None) -> str:
+    """The common name in a certificate as the ssl module tells it."""
+    subject = certificate.get("subject", ()) if certificate else ()
+    return next((str(value) for pairs in subject for key, value in pairs if key == "commonName"), "")
 
 
 def _pieces(response: Response, *, keep_alive: bool) -> Iterator[bytes | memoryview]:

@@ -19,6 +19,7 @@ from protos.errors import Fatal
 class HttpServer(ABC):
     """Serves on one port; an `Owner` of its connections."""
 
+    early: frozenset[str] = frozenset()  # see Owner
     what = ""  # it is, for errors
     knob = ""  # how the flag of its port begins
 
@@ -82,6 +83,10 @@ class HttpServer(ABC):
     @abstractmethod
     def denial(self, headers: Mapping[str, str], *, proven: bool) -> Response | None:
         """Why this caller may not send a body, or None."""
+
+    def turned_away(self, request: Request) -> Response | None:  # noqa: ARG002 - for servers that turn nobody away
+        """Why a request whose body is not there yet will not be answered, or None."""
+        return None
 
     @abstractmethod
     async def handle(self, request: Request) -> Response:

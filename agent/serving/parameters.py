@@ -1,9 +1,9 @@
 """Request parameters of the Open Inference Protocol that we honour; pure. Unknown ones are ignored, as it says.
 
 `timeout`: microseconds from arrival, 0 means none. `deadline_unix_ns`: the moment after which no answer is wanted, by
-this box's clock; 0 means none. `priority`: 1 goes first, 0 means the usual one. `min_score`, 0 to 1: boxes of an
-encoded picture below it are left out. What would need more than we have (classification strings) is refused, not
-ignored.
+this box's clock; 0 means none. `priority`: 1 goes first, 0 means the usual one. `partition`: live, hard or batch, whose
+share of the engine it uses. `min_score`, 0 to 1: boxes of an encoded picture below it are left out. What would need
+more than we have (classification strings) is refused, not ignored.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from agent.door.shares import Partition
 from agent.serving.errors import BadRequest
 from agent.serving.shared_memory import RegionPart
 
@@ -27,10 +28,11 @@ class Policy:
     min_score: float = 0.0
     priority: int = 0
     deadline_unix_ns: int = 0
+    partition: Partition | None = None
 
 
 USUAL = Policy()
-_NAMES = frozenset({"timeout", "min_score", "priority", "deadline_unix_ns"})
+_NAMES = frozenset({"timeout", "min_score", "priority", "deadline_unix_ns", "partition"})
 
 
 def policy(parameters: Mapping[str, object]) -> Policy:
@@ -43,7 +45,15 @@ def policy(parameters: Mapping[str, object]) -> Policy:
         _number(parameters, "min_score", 1),
         _whole(parameters, "priority"),
         _whole(parameters, "deadline_unix_ns"),
+        partition(parameters["partition"], "parameter 'partition'") if "partition" in parameters else None,
     )
+
+
+def partition(word: object, what: str) -> Partition:
+    """Raises BadRequest, naming `what`."""
+    if word not in tuple(Partition):
+        raise BadRequest(f"{what} must be one of {', '.join(Partition)}")
+    return Partition(str(word))
 
 
 def region_part(tensor: str, parameters: Mapping[str, object]) -> RegionPart | None:

@@ -94,6 +94,7 @@ def infer_request(
         min_score=policy.min_score,
         priority=policy.priority,
         deadline_unix_ns=policy.deadline_unix_ns,
+        partition=policy.partition,
         shared=shared,
         into=into,
     )

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from urllib.parse import unquote
 
-from agent.serving import rest_codec, rest_extensions
+from agent.serving import heads, rest_codec, rest_extensions
 from agent.serving.access import Access
 from agent.serving.callers import Caller
 from agent.serving.dataplane import DataPlane
@@ -30,6 +30,7 @@ from agent.serving.errors import (
     NotANumber,
     Overloaded,
     TooLarge,
+    TurnedAway,
     UnknownModel,
     UnknownRegion,
 )
@@ -43,6 +44,7 @@ log = logging.getLogger(__name__)
 STATUS: tuple[tuple[type[LongshoreError], int], ...] = (
     (UnknownModel, 404),
     (UnknownRegion, 404),
+    (TurnedAway, 429),
     (Overloaded, 429),
     (Expired, 504),
     (TooLarge, 413),
@@ -61,7 +63,7 @@ _INFLATE = 47  # zlib's window bits for gzip and zlib, whichever comes
 class RestServer(HttpServer):
     """Serves one data plane on one port."""
 
-    what, knob = "REST inference", "http"
+    what, knob, early = "REST inference", "http", heads.NAMES
 
     def __init__(self, plane: DataPlane, access: Access | None = None, limits: HttpLimits | None = None) -> None:
         super().__init__(access, limits)
@@ -78,6 +80,24 @@ class RestServer(HttpServer):
             self._access.check(headers.get("authorization"), proven=proven)
         except Denied as error:
             return _failure(error)
+        return None
+
+    def turned_away(self, request: Request) -> Response | None:
+        """See Owner. What is wrong with a request is said to all of it."""
+        match _parts(request.target):
+            case ["v2", "models", name, "versions", version, "infer"]:
+                return self._turned_away(request, name, version)
+            case ["v2", "models", name, "infer"]:
+                return self._turned_away(request, name, None)
+        return None
+
+    def _turned_away(self, request: Request, name: str, version: str | None) -> Response | None:
+        try:
+            self._plane.check(name, version, _head(request), "rest")
+        except TurnedAway as error:
+            return _failure(error)
+        except LongshoreError:
+            pass
         return None
 
     async def handle(self, request: Request) -> Response:
@@ -134,11 +154,12 @@ class RestServer(HttpServer):
             name, version, body, request.headers.get(rest_codec.HEADER_LENGTH)
         )
         caller = Caller(*request.ends) if wanted_request.shared or wanted_request.into else None
-        result = await self._plane.infer(wanted_request, "rest", caller)
+        result = await self._plane.infer(wanted_request, "rest", caller, _head(request))
         document, raw = rest_codec.infer_response(result, binary)
+        headers = heads.spent(result.waited, result.service) if request.early else {}
         if not raw:
-            return Response(200, [document])
-        headers = {"Inference-Header-Content-Length": str(len(document))}
+            return Response(200, [document], headers=headers)
+        headers["Inference-Header-Content-Length"] = str(len(document))
         return Response(200, [document, *raw], "application/octet-stream", headers)
 
 
@@ -157,12 +178,19 @@ def _all_parts(target: str) -> tuple[str, ...]:
 _few_parts = lru_cache(maxsize=256)(_all_parts)  # callers ask for the same few models again and again
 
 
+def _head(request: Request) -> heads.Head:
+    site = request.who or request.ends[0]
+    return heads.head(request.headers, site, proven=bool(request.who)) if request.early else heads.plain(site)
+
+
 def _failure(error: LongshoreError) -> Response:
     status = next((status for kind, status in STATUS if isinstance(error, kind)), 500)
     headers = {}
     if status in (429, 503):
         after = error.after_seconds if isinstance(error, Retryable) else None
         headers["Retry-After"] = str(max(1, math.ceil(after or 1.0)))
+    if isinstance(error, TurnedAway):
+        headers[heads.EXPECTED_WAIT] = heads.milliseconds(error.expected_wait)
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return Response(status, [rest_codec.error(str(error))], headers=headers)

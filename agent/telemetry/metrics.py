@@ -100,6 +100,11 @@ class Metrics:
             ["deployment"], registry=registry,
         )  # fmt: skip
 
+        self._decisions = Gauge(
+            "longshore_decision_log_lines", "Decisions for the log since the start, by what became of them.",
+            ["result"], registry=registry,
+        )  # fmt: skip
+
     def _make_shadow(self, registry: CollectorRegistry) -> None:
         self._shadow = Gauge(
             "longshore_shadow_frames",
@@ -235,6 +240,11 @@ class Metrics:
 
     def not_a_number(self, deployment: DeploymentName, frames: int) -> None:
         self._not_a_number.labels(deployment).set(frames)
+
+    def decisions(self, kept: int, lost: int) -> None:
+        """Lines of the decision log since the start."""
+        self._decisions.labels("kept").set(kept)
+        self._decisions.labels("lost").set(lost)
 
     def shadow(self, deployment: DeploymentName, tally: ShadowTally | None) -> None:
         """None: it has none, or that is not loaded."""

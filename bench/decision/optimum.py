@@ -28,8 +28,8 @@ import numpy.typing as npt
 from scipy.optimize import linprog
 from scipy.sparse import coo_array, csr_array
 
-from bench.decision.drive import ENCODE_SECONDS
-from bench.decision.world import Numbers, World
+from agent.simulation.drive import ENCODE_SECONDS
+from agent.simulation.world import Numbers, World
 
 SLOT = 0.25  # seconds; with a tenth of it the bound is 0.07 points lower, and takes ten times as long
 LONG = 1.5  # times what it usually takes: calls that the optimum avoids

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from agent.simulation.drive import Played, play
+from agent.simulation.world import World, draw, known
 from bench.decision import study
-from bench.decision.drive import Played, play
 from bench.decision.scenarios import SCENARIOS
-from bench.decision.world import World, draw, known
 
 
 def told(scenario: str, seed: int, contender: str) -> Iterator[str]:

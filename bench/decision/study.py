@@ -13,14 +13,14 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from bench.decision.contender import Maker
-from bench.decision.drive import play
-from bench.decision.meter import Figures, measured
+from agent.simulation.contender import Maker
+from agent.simulation.drive import play
+from agent.simulation.meter import Figures, measured
+from agent.simulation.ourselves import ABLATIONS, maker
+from agent.simulation.world import World, draw, known
 from bench.decision.optimum import optimum
-from bench.decision.ourselves import ABLATIONS, maker
 from bench.decision.rivals import named
 from bench.decision.scenarios import CALIBRATION, SCENARIOS
-from bench.decision.world import World, draw, known
 
 OURS = "longshore"
 EVERYWHERE = ("newest-small", "guarded", "static-in-budget")  # rivals that are shown in each scenario

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from agent.adapters.clock import SystemClock
-from agent.inference.engine import EngineLimits, OnnxEngine
+from agent.inference.engine import OnnxEngine
+from agent.inference.limits import EngineLimits
 from agent.pipeline.run import ActiveRelease, LaneRunner, LaneSettings
 from agent.ports import CloudModel, EngineSpec
 from agent.types import Finished, Frame, Geometry, Tap, View

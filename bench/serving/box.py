@@ -23,6 +23,7 @@ from agent.config import AgentConfig
 from agent.inference.engine import OnnxEngine
 from agent.ports import Engine, EngineSpec
 from agent.serving.access import Access, ServerCredentials
+from agent.serving.admission import Doors
 from agent.serving.dataplane import DataPlane
 from agent.serving.grpc_server import GrpcServer
 from agent.serving.rest_server import RestServer
@@ -49,10 +50,12 @@ async def serve(options: argparse.Namespace) -> None:
     table = FakeTable(loading=set(models))
     told = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
-    plane = DataPlane(table, VERSION, SystemClock().monotonic, Metrics(VERSION, "bench"))
+    monotonic = SystemClock().monotonic
+    doors = None if options.no_door else Doors(monotonic, AgentConfig().shares)
+    plane = DataPlane(table, VERSION, monotonic, Metrics(VERSION, "bench"), admission=doors)
     async with AsyncExitStack() as stack:
         await _listen(stack, plane, options)
-        await asyncio.gather(*(_load(stack, table, options.folder, name) for name in models))
+        await asyncio.gather(*(_load(stack, table, options.folder, name, options.slow_down) for name in models))
         settle()
         await told.wait()
 
@@ -69,10 +72,11 @@ async def _listen(stack: AsyncExitStack, plane: DataPlane, options: argparse.Nam
             stack.push_async_callback(server.stop)
 
 
-async def _load(stack: AsyncExitStack, table: FakeTable, folder: Path, name: str) -> None:
+async def _load(stack: AsyncExitStack, table: FakeTable, folder: Path, name: str, slow_down: float) -> None:
     engine: Engine = OnnxEngine(name)
     stack.push_async_callback(engine.close)
     await engine.start(engine_spec(workloads.model(folder, name), AgentConfig()))
+    engine.slow_down(slow_down)
     table.add(name, RELEASE, engine)
     table.loading.discard(name)
 
@@ -91,6 +95,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--loop", choices=["agent", "asyncio", "uvloop"], default="agent")
+    parser.add_argument("--slow-down", type=float, default=0.0, help="seconds added to each call, without work")
+    parser.add_argument("--no-door", action="store_true", help="everybody goes to the engines at once")
     for name in ("http", "grpc", "https", "grpcs"):
         parser.add_argument(f"--{name}-port", type=int, default=0)
     parser.add_argument("--certificate", type=Path)

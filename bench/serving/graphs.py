@@ -16,6 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 SIDE = 224  # of the picture
 CLASSES = 1000
+DENSE = 1536  # width of the layers of `dense`
 # expansion, channels, repeats, stride of the first: table 2 of the MobileNetV2 paper
 MOBILENET = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
 # channels of the bottleneck, repeats, stride of the first
@@ -56,8 +57,8 @@ class Net:
     ) -> Place:
         """`gain`: of the weights, 1 keeps the variance over a rectifier."""
         fan_in = kernel * kernel * place.channels // groups
-        weights = self._weights((channels, place.channels // groups, kernel, kernel), gain * np.sqrt(2 / fan_in))
-        bias = self._weights((channels,), 0.01)
+        weights = self.random((channels, place.channels // groups, kernel, kernel), gain * np.sqrt(2 / fan_in))
+        bias = self.random((channels,), 0.01)
         side = -(-place.side // stride)
         self.macs += fan_in * channels * side * side
         pads = [kernel // 2] * 4
@@ -76,8 +77,8 @@ class Net:
     def scores(self, place: Place, output: str) -> None:
         """Mean over the picture, then one fully connected layer."""
         flat = self.node("Flatten", [self.node("GlobalAveragePool", [place.name])])
-        weights = self._weights((CLASSES, place.channels), np.sqrt(1 / place.channels))
-        bias = self._weights((CLASSES,), 0.01)
+        weights = self.random((CLASSES, place.channels), np.sqrt(1 / place.channels))
+        bias = self.random((CLASSES,), 0.01)
         self.macs += CLASSES * place.channels
         self.end("Gemm", [flat, weights, bias], output, transB=1)
 
@@ -106,7 +107,7 @@ class Net:
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
         return Graph(bytes(model.SerializeToString()), self.parameters, self.macs)
 
-    def _weights(self, shape: tuple[int, ...], spread: float) -> str:
+    def random(self, shape: tuple[int, ...], spread: float) -> str:
         self.parameters += int(np.prod(shape))
         return self.constant((self._chance.standard_normal(shape) * spread).astype(np.float32))
 
@@ -151,6 +152,16 @@ def _bottleneck(net: Net, before: Place, narrow: int, stride: int) -> Place:
     place = net.conv(place, wide, 1, gain=QUIET)
     beside = before if before.channels == wide else net.conv(before, wide, 1, stride)
     return net.relu(net.add(beside, place))
+
+
+def dense() -> Graph:
+    """FP32 [n, 16] in and out, and some seven million multiplications between: work behind a small request."""
+    net = Net()
+    at = "x"
+    for rows, columns in ((16, DENSE), (DENSE, DENSE), (DENSE, DENSE), (DENSE, DENSE)):
+        at = net.node("Relu", [net.node("MatMul", [at, net.random((rows, columns), np.sqrt(2 / rows))])])
+    net.end("MatMul", [at, net.random((DENSE, 16), np.sqrt(1 / DENSE))], "y")
+    return net.graph((1, 16), (1, 16))
 
 
 def tiny() -> Graph:

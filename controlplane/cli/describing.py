@@ -79,6 +79,14 @@ def _value(key: str, value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
+def _decision(name: str, told: Document) -> list[str]:
+    routes = [f"{100 * told['routes'][route]:.0f} %" for route in _ROUTES]
+    carries = told["linkBitsPerSecond"]
+    link = f"{carries / 1e6:.1f} Mbit/s, {1000 * told['linkSeconds']:.0f} ms" if carries else kinds.NONE
+    price = f"{told['prices']['bits']:.2f}/Mbit" if "bits" in told["prices"] else kinds.NONE
+    return [name, told["rung"] or kinds.NONE, *routes, f"{100 * told['load']:.0f} %", link, price, told["why"]]
+
+
 def _shadow(node: str, told: Document) -> list[str]:
     answered = older.answered(told)
     agreed = f"{100 * older.agreed_share(told):.1f} %" if answered else kinds.NONE
@@ -97,6 +105,7 @@ class _Table:
     row: Callable[[Document, datetime], list[str]]
 
 
+_ROUTES = ("local", "small", "cloud", "hedge", "shed")
 _FIGURES = ("accepted", "stored", "dropped", "waiting", "unaccounted")
 _CAMERAS = _Table(
     "Cameras",
@@ -139,6 +148,12 @@ _TABLES = (
         "What its variants are worth", worth.VARIANTS, "spec.judged.variants", lambda item, _: worth.variant_row(item)
     ),
     _Table("Worth, sent as JPEG", worth.JPEGS, "spec.judged.jpeg", lambda item, _: worth.jpeg_row(item)),
+    _Table(
+        "Deciding, last frames",
+        ("DEPLOYMENT", "RUNG", *(route.upper() for route in _ROUTES), "LOAD", "LINK", "PRICE", "WHY"),
+        "status.deployments",
+        lambda item, _: _decision(item["name"], item["decision"]) if item.get("decision") else [],
+    ),
     _CAMERAS,
     _Table(
         "Answering, last minute",

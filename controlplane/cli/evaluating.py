@@ -66,6 +66,8 @@ def _image(manifest: Manifest) -> ImageInput:
 
 def _job(release: Path, manifest: Manifest, image: ImageInput, wish: Wish, notes: list[str]) -> service.Job:
     dataset = datasets.opened(wish.dataset, manifest.task, manifest.labels).without(_used(wish, image))
+    if not dataset.pictures:
+        raise Rejected("every labelled picture is one that was calibrated on; give others to --evaluate")
     notes += variants.left_out(dataset)
 
     def pictures(paths: Sequence[Path], ways: Sequence[profile.Sent]) -> Iterable[Frame]:

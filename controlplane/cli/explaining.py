@@ -123,6 +123,8 @@ def _type(openapi: Schema, schema: Schema) -> str:
         return str(schema["const"])
     if schema.get("type") == "array":
         return f"list of {_type(openapi, _resolved(openapi, schema.get('items', {})))}"
+    if "anyOf" in schema:
+        return " | ".join(_type(openapi, _resolved(openapi, each)) for each in schema["anyOf"])
     values = schema.get("additionalProperties")
     if isinstance(values, Mapping):
         return f"map of {_type(openapi, _resolved(openapi, values))}"

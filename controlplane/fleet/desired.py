@@ -13,18 +13,20 @@ part of the state: the first counts its changes, the second is about who is look
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from controlplane.fleet import downloads, watching
+from controlplane.fleet import downloads, terms, watching
 from controlplane.fleet.downloads import Download
 from controlplane.fleet.objects import CLOUD, EDGE, Camera, Deployment, Fleet, Node, Releases
 from controlplane.fleet.specs import DeploymentSpec, OffloadSpec, ShadowSpec
+from controlplane.fleet.terms import Terms
 from controlplane.fleet.watching import Motion
 from controlplane.fleet.zones import Line, Zone
 from controlplane.settings.domain import BoxQuotas
+from protos.ids import CameraName
 from protos.manifest import AGENT_MODEL
 
 
@@ -65,6 +67,7 @@ class DesiredDeployment:
     signed: bool = True  # not told, since no box would believe it: a signature is what wakes the boxes
     download: Download = downloads.AT_ONCE
     latency_budget_ms: int = 0
+    terms: Terms = terms.AS_EVER
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,9 @@ def desired_state(
     deployments = fleet.wanted[node.name]
     return DesiredState(
         cameras=tuple(_camera(camera) for camera in cameras),
-        deployments=tuple(_deployment(item, cameras, fleet) for item in deployments if _digest(item, fleet.releases)),
+        deployments=tuple(
+            _deployment(item, node, cameras, fleet) for item in deployments if _digest(item, fleet.releases)
+        ),
         slow_down_ms=node.spec.slow_down_ms,
         paused=node.spec.paused,
         cloud=tuple(_endpoints(node, deployments, fleet.nodes)),
@@ -157,16 +162,17 @@ def _camera(camera: Camera) -> DesiredCamera:
     )
 
 
-def _deployment(deployment: Deployment, cameras: list[Camera], fleet: Fleet) -> DesiredDeployment:
+def _deployment(deployment: Deployment, node: Node, cameras: list[Camera], fleet: Fleet) -> DesiredDeployment:
     spec = deployment.spec
+    seen = tuple(camera.name for camera in cameras if sees(spec, camera))
     return DesiredDeployment(
         name=deployment.name,
         model=spec.model,
         version=spec.version,
         digest=_digest(deployment, fleet.releases),
-        cameras=tuple(camera.name for camera in cameras if sees(spec, camera)),
+        cameras=seen,
         deadline_ms=spec.deadline_ms,
-        offload=spec.offload,
+        offload=_offload(spec, node, seen),
         min_score=spec.min_score,
         detections_per_second=spec.detections_per_second,
         classes=spec.classes,
@@ -175,7 +181,15 @@ def _deployment(deployment: Deployment, cameras: list[Camera], fleet: Fleet) -> 
         signed=(spec.model, spec.version) not in fleet.unsigned,
         download=spec.download,
         latency_budget_ms=spec.latency_budget_ms,
+        terms=spec.terms,
     )
+
+
+def _offload(spec: DeploymentSpec, node: Node, cameras: Collection[CameraName]) -> OffloadSpec:
+    """Off where an agent of before 0.2 would send up what stays: it knows no terms, and proves no metadata either."""
+    old = node.report.trust is None
+    kept = spec.terms.all_stay or (old and spec.terms.keep(cameras))
+    return replace(spec.offload, enabled=False) if kept else spec.offload
 
 
 def _shadow(spec: ShadowSpec, fleet: Fleet) -> DesiredShadow | None:
@@ -188,7 +202,7 @@ def _endpoints(node: Node, deployments: Iterable[Deployment], nodes: Iterable[No
     """The cloud nodes that `node` may ask for help, by name."""
     if node.role != EDGE:
         return []
-    helped = [item for item in deployments if item.spec.offload.enabled]
+    helped = [item for item in deployments if item.spec.offload.enabled and not item.spec.terms.all_stay]
     clouds = [
         cloud
         for cloud in nodes

@@ -14,7 +14,15 @@ import msgspec
 from controlplane.fleet import sources, specs, status
 from controlplane.fleet.desired import DesiredState
 from controlplane.fleet.objects import Camera, Condition, Deployment, Fleet, Meta, Node
-from controlplane.fleet.reports import CallCost, CameraReport, DeploymentReport, ShadowReport, TrustReport
+from controlplane.fleet.reports import (
+    ROUTES,
+    CallCost,
+    CameraReport,
+    DecisionReport,
+    DeploymentReport,
+    ShadowReport,
+    TrustReport,
+)
 from controlplane.fleet.status import Progress, Step
 from controlplane.shape import API_VERSION, moment_or_never
 
@@ -104,7 +112,26 @@ def _deployment_report(report: DeploymentReport) -> Document:
         "variant": report.variant,
         "cost": _cost(report.cost),
         "shadow": _shadow(report.shadow),
+        "decision": _decision(report.decision),
         "message": sources.scrubbed(report.message),
+    }
+
+
+def _decision(report: DecisionReport | None) -> Document | None:
+    if report is None:
+        return None
+    return {
+        "frames": report.frames,
+        "routes": {route: round(getattr(report, route), 4) for route in ROUTES},
+        "load": round(report.load, 3),
+        "linkBitsPerSecond": round(report.bits_per_second),
+        "linkSeconds": round(report.rtt_seconds, 4),
+        "bitsLeft": None if report.bits_left is None else round(report.bits_left),
+        "moneyLeft": None if report.money_left is None else round(report.money_left, 6),
+        "prices": {name: round(price, 4) for name, price in report.prices.items()},
+        "rung": report.rung,
+        "rungWhy": sources.scrubbed(report.rung_why),
+        "why": sources.scrubbed(report.why),
     }
 
 

@@ -1,5 +1,5 @@
-"""What somebody is looking at: the newest picture of each camera, the newest log lines of each box, snapshots that are
-waited for; in memory.
+"""What somebody is looking at: the newest picture of each camera, the newest log lines of each box, and what is waited
+for, snapshots and accounts of frames; in memory.
 
 Nothing here is stored: it exists while a Watch stream brings it and is forgotten with the process. The newest picture
 wins; a slow reader misses pictures and never holds one up. Threads and event loops may share one `Looking`: streams put
@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TypeVar
 
+from controlplane.fleet.accounts import FrameAccounts, FrameWish
 from protos.errors import Retryable
 from protos.ids import CameraName, NodeId
 from protos.regions import WHOLE, Region
@@ -24,7 +25,7 @@ from protos.regions import WHOLE, Region
 T = TypeVar("T")
 MAX_PICTURE_BYTES = 1 << 20  # an annotated 1080p JPEG is a third of it
 MAX_LOG_LINES = 500  # of one box
-MOST_WISHES = 4  # for snapshots of one camera at a time: a box sends about one a second
+MOST_WISHES = 4  # of each kind, of one camera at a time: a box sends about one snapshot a second
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,8 @@ class Looking:
         self._numbers = count(1)
         self._pictures: dict[CameraName, Picture] = {}
         self._lines: dict[NodeId, deque[LogLine]] = {}
-        self._wishes: dict[int, SnapshotWish] = {}  # by number, of those who wait
-        self._snapshots: dict[int, Snapshot] = {}  # by the number of the wish
+        self._wishes: dict[int, SnapshotWish | FrameWish] = {}  # by number, of those who wait
+        self._answers: dict[int, Snapshot | FrameAccounts] = {}  # by the number of the wish
         self._listeners: set[Callable[[], None]] = set()
 
     def put_picture(self, picture: Picture) -> None:
@@ -92,16 +93,30 @@ class Looking:
 
     def put_snapshot(self, snapshot: Snapshot) -> None:
         """One that nobody waits for, or that is of another camera than was asked for, is dropped."""
+        self._put_answer(snapshot, SnapshotWish)
+
+    def put_accounts(self, accounts: FrameAccounts) -> None:
+        """As of snapshots."""
+        self._put_answer(accounts, FrameWish)
+
+    def _put_answer(self, answer: Snapshot | FrameAccounts, kind: type[SnapshotWish | FrameWish]) -> None:
         with self._lock:
-            wish = self._wishes.get(snapshot.wish)
-            if wish is not None and wish.camera == snapshot.camera:
-                self._snapshots[snapshot.wish] = snapshot
+            wish = self._wishes.get(answer.wish)
+            if isinstance(wish, kind) and wish.camera == answer.camera:
+                self._answers[answer.wish] = answer
         self._tell()
 
     def wishes(self, cameras: Collection[CameraName], after: int = 0) -> list[SnapshotWish]:
         """Unanswered, of these cameras, with numbers above `after`; oldest first."""
+        return [wish for wish in self._open(cameras, after) if isinstance(wish, SnapshotWish)]
+
+    def frame_wishes(self, cameras: Collection[CameraName], after: int = 0) -> list[FrameWish]:
+        """As of snapshots."""
+        return [wish for wish in self._open(cameras, after) if isinstance(wish, FrameWish)]
+
+    def _open(self, cameras: Collection[CameraName], after: int) -> list[SnapshotWish | FrameWish]:
         with self._lock:
-            open_ = [wish for number, wish in self._wishes.items() if number > after and number not in self._snapshots]
+            open_ = [wish for number, wish in self._wishes.items() if number > after and number not in self._answers]
         return [wish for wish in open_ if wish.camera in cameras]
 
     def picture(self, camera: CameraName, after: int = 0) -> Picture | None:
@@ -133,19 +148,33 @@ class Looking:
         Raises:
             Retryable: others wait for snapshots of this camera already.
         """
+        others = f"{MOST_WISHES} others wait for snapshots of {wish.camera}"
+        full = Retryable(f"{others}, and its box sends about one a second; ask again in a few seconds", 2.0)
+        answer = self._wait_answer(wish, seconds, full)
+        return answer if isinstance(answer, Snapshot) else None
+
+    def wait_accounts(self, wish: FrameWish, seconds: float) -> FrameAccounts | None:
+        """As of a snapshot. Raises Retryable."""
+        full = Retryable(f"{MOST_WISHES} others ask about frames of {wish.camera}; ask again in a few seconds", 2.0)
+        answer = self._wait_answer(wish, seconds, full)
+        return answer if isinstance(answer, FrameAccounts) else None
+
+    def _wait_answer(
+        self, wish: SnapshotWish | FrameWish, seconds: float, full: Retryable
+    ) -> Snapshot | FrameAccounts | None:
         with self._lock:
-            if sum(each.camera == wish.camera for each in self._wishes.values()) >= MOST_WISHES:
-                others = f"{MOST_WISHES} others wait for snapshots of {wish.camera}"
-                raise Retryable(f"{others}, and its box sends about one a second; ask again in a few seconds", 2.0)
+            alike = (each for each in self._wishes.values() if type(each) is type(wish))
+            if sum(each.camera == wish.camera for each in alike) >= MOST_WISHES:
+                raise full
             number = next(self._numbers)
             self._wishes[number] = replace(wish, number=number)
         self._tell()
         try:
-            return self._wait(lambda: self._snapshots.get(number), seconds)
+            return self._wait(lambda: self._answers.get(number), seconds)
         finally:
             with self._lock:
                 self._wishes.pop(number, None)
-                self._snapshots.pop(number, None)
+                self._answers.pop(number, None)
 
     def wait_lines(self, node: NodeId, after: int, seconds: float) -> list[LogLine]:
         """Block a thread until there are lines newer than `after`; none when `seconds` pass first."""

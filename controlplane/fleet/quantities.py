@@ -1,12 +1,17 @@
-"""Quantities with their unit, as people write them in specs: durations (`250ms`), rates (`4Mbit/s`), sizes (`2GiB`).
+"""Quantities with their unit, as people write them in specs: durations (`250ms`), rates (`4Mbit/s`), sizes (`2GiB`),
+money (`2.50 EUR/day`), power (`15 W`), carbon (`200 g/h`).
 
-Parsed once where they enter; inside, a duration is whole milliseconds, a rate is whole bits per second and a size whole
-bytes. A bare number is refused: nobody should have to guess its unit.
+Parsed once where they enter; inside, a duration is whole milliseconds, a rate is whole bits per second, a size whole
+bytes, and what is priced or emitted a float in its own unit. A bare number is refused: nobody should have to guess its
+unit. So is anything negative.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 
 from protos.errors import Rejected
@@ -21,6 +26,11 @@ _BYTES: dict[str | None, int] = {
     **{f"{prefix}i": 1024**power for power, prefix in enumerate("kMGT", 1)},
 }
 _BITS = {None: 1, "k": 1_000, "M": 1_000_000, "G": 1_000_000_000}
+_MONEY = re.compile(r"([0-9]{1,7}(?:\.[0-9]{1,9})?)\s?([A-Z]{3})/(day|GB|s)")
+_AMOUNT = re.compile(r"([0-9]{1,7}(?:\.[0-9]{1,6})?)\s?([a-zA-Z/]{1,8})")
+_WATTS = {"W": 1, "kW": 1_000}
+_GRAMS_PER_HOUR = {"g/h": 1, "kg/h": 1_000}
+_GRAMS_PER_KWH = {"g/kWh": 1}
 
 
 def duration_ms(value: object, where: str) -> int:
@@ -101,3 +111,67 @@ def about(count: int) -> str:
         if count >= _BYTES[prefix]:
             return f"{count / _BYTES[prefix]:.1f} {prefix.replace('k', 'K')}B"
     return f"{count} B"
+
+
+@dataclass(frozen=True)
+class Money:
+    """An amount in one currency, by its ISO 4217 code; per what, stands with whoever holds it."""
+
+    amount: float
+    currency: str
+
+    def text(self, per: str) -> str:
+        """As it is written: `2.5 EUR/day`; `money(m.text(per), where, per) == m`."""
+        return f"{_plain(self.amount)} {self.currency}/{per}"
+
+
+def money(value: object, where: str, per: str) -> Money:
+    """`value`, such as "2.50 EUR/day" where `per` is "day".
+
+    Raises:
+        Rejected: not an amount, or in no currency, or per something else.
+    """
+    found = _MONEY.fullmatch(value) if isinstance(value, str) else None
+    if found is None or found[3] != per:
+        raise Rejected(f'{where} must be an amount in a currency such as "2.50 EUR/{per}", not {value!r}')
+    return Money(float(found[1]), found[2])
+
+
+def watts(value: object, where: str) -> float:
+    """`value`, such as "15 W" or "1.2kW". Raises Rejected."""
+    return _amount(value, where, _WATTS, 'a power such as "15 W"')
+
+
+def watts_text(value: float) -> str:
+    """`watts(watts_text(w)) == w`; so for the two below."""
+    return f"{_plain(value)} W"
+
+
+def grams_per_hour(value: object, where: str) -> float:
+    """`value`, such as "200 g/h" or "1.2kg/h". Raises Rejected."""
+    return _amount(value, where, _GRAMS_PER_HOUR, 'grams an hour such as "200 g/h"')
+
+
+def grams_per_hour_text(value: float) -> str:
+    return f"{_plain(value)} g/h"
+
+
+def grams_per_kwh(value: object, where: str) -> float:
+    """`value`, such as "380 g/kWh". Raises Rejected."""
+    return _amount(value, where, _GRAMS_PER_KWH, 'grams a kilowatt-hour such as "380 g/kWh"')
+
+
+def grams_per_kwh_text(value: float) -> str:
+    return f"{_plain(value)} g/kWh"
+
+
+def _amount(value: object, where: str, units: Mapping[str, int], like: str) -> float:
+    found = _AMOUNT.fullmatch(value) if isinstance(value, str) else None
+    if found is None or found[2] not in units:
+        raise Rejected(f"{where} must be {like}, not {value!r}")
+    return float(Fraction(found[1]) * units[found[2]])
+
+
+def _plain(value: float) -> str:
+    """The shortest that reads as the same number, without an exponent."""
+    return format(Decimal(repr(value)), "f").removesuffix(".0")

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from controlplane.shape import moment_or_never
 from protos.errors import Rejected
 
+ROUTES = ("local", "small", "cloud", "hedge", "shed")  # that a frame can take, as a DecisionReport counts them
+
 
 @dataclass(frozen=True)
 class Inventory:
@@ -56,6 +58,27 @@ class CallCost:
 
 
 @dataclass(frozen=True)
+class DecisionReport:
+    """How a box decides about a deployment's frames: shares of the last `frames` of them, and what moves them."""
+
+    frames: int = 0
+    local: float = 0.0
+    small: float = 0.0
+    cloud: float = 0.0
+    hedge: float = 0.0
+    shed: float = 0.0
+    load: float = 0.0  # inference that arrives, of what the box can do
+    bits_per_second: float = 0.0  # of the link to the cloud; 0: there is none
+    rtt_seconds: float = 0.0
+    bits_left: float | None = None  # None: nothing may be sent
+    money_left: float | None = None  # None: no limit
+    prices: dict[str, float] = field(default_factory=dict)  # of a unit of each budget, in values of a frame
+    rung: str = ""
+    rung_why: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True)
 class DeploymentReport:
     name: str
     state: str = ""
@@ -69,6 +92,7 @@ class DeploymentReport:
     shadow: ShadowReport | None = None
     cost: CallCost | None = None  # of what answers; None: nothing does, or an agent of before 0.2
     held: bool = False  # nothing is fetched now, by the rules of the download
+    decision: DecisionReport | None = None  # None: no frame comes, or an agent of before 0.2
 
 
 @dataclass(frozen=True)

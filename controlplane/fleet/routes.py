@@ -12,7 +12,9 @@ from fastapi import APIRouter, Body, Depends, Query, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.concurrency import run_in_threadpool
 
+from controlplane.errors import NotFound
 from controlplane.fleet import envelope, schemas, views, wire
+from controlplane.fleet.accounts import FrameWish
 from controlplane.fleet.looking import SnapshotWish
 from controlplane.fleet.schemas import documented
 from controlplane.fleet.service import Applied
@@ -36,6 +38,9 @@ Wait = Annotated[float, Query(ge=0, le=_MAX_WAIT, description="seconds to wait f
 Part = Annotated[str, Query(max_length=120, description="x0,y0,x1,y1 from 0,0 top left to 1,1 bottom right")]
 Size = Annotated[int, Query(ge=16, le=7680, description="pixels of the longer side, at most")]
 Quality = Annotated[int, Query(ge=1, le=100, description="of the JPEG; at 150 kB it goes down, and then the size")]
+Seq = Annotated[int, Query(ge=0, le=(1 << 63) - 1, description="the frame's number; 0: the newest that ended")]
+Only = Annotated[str, Query(max_length=63, description="this deployment only; empty: each that the camera feeds")]
+At = Annotated[str, Query(max_length=63, description="refuse, if the camera is on another box than this")]
 
 
 def listed(kind: str, items: list[dict[str, Any]], limit: int | None) -> JSONResponse:
@@ -181,6 +186,27 @@ def snapshot(
         raise Retryable(f"there is no snapshot of {name} now: {taken.failure}")
     captured = moment_or_never(taken.captured_unix_ms) or ""
     return Response(taken.jpeg, media_type="image/jpeg", headers={**PICTURE_HEADERS, "Longshore-Captured": captured})
+
+
+@router.get("/cameras/{name}/account", summary="Why a frame went where it went")
+def account(
+    name: str, services: Current, seq: Seq = 0, deployment: Only = "", node: At = "", wait: Wait = 5
+) -> schemas.FrameAccounts:
+    camera = services.fleet.get_camera(name)
+    box = str(camera["spec"]["node"])
+    if node not in ("", box):
+        raise NotFound(f"camera {name} is on {box}, not on {node}; ask for {box}/{name}")
+    services.fleet.look_at_camera(name)
+    wish, away = FrameWish(CameraName(name), seq, deployment), camera["status"]["state"] == "unknown"
+    told = services.looking.wait_accounts(wish, 0 if away else wait)
+    if told is None:
+        raise Retryable(
+            f"{box} did not answer; 'longshore describe node {box}' says how it is, and its agent has to be of this "
+            "release or newer"
+        )
+    if told.failure:
+        raise NotFound(told.failure)
+    return schemas.accounts_of(box, told)
 
 
 # ---- deployments ----

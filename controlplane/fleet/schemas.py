@@ -10,9 +10,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from controlplane.fleet import accounts
 from controlplane.fleet.desired import DesiredState
 from controlplane.listing import ListMetadata
 from controlplane.schemas import Answer, Metadata
+from controlplane.shape import moment_or_never
 
 
 class Condition(Answer):
@@ -85,6 +87,32 @@ class CostStatus(Answer):
     call_seconds: float
 
 
+class Routes(Answer):
+    """Shares of frames by where they went; they add up to 1."""
+
+    local: float
+    small: float = Field(description="run on the box by a smaller size of the model")
+    cloud: float
+    hedge: float = Field(description="sent up, and run on the box too")
+    shed: float = Field(description="given up")
+
+
+class DecisionStatus(Answer):
+    """How a box decides about frames now."""
+
+    frames: int = Field(description="the last ones, which the routes are of")
+    routes: Routes
+    load: float = Field(description="inference that arrives, of what the box can do; above 1 it cannot do all")
+    link_bits_per_second: int = Field(description="that the link to the cloud is thought to carry; 0: no cloud helps")
+    link_seconds: float = Field(description="there and back, without transfer and inference")
+    bits_left: int | None = Field(description="that may be sent now, of the uplink budget of a minute; null: none is")
+    money_left: float | None = Field(description="of spec.terms.money, within 24 hours; null: no limit")
+    prices: dict[str, float] = Field(description="of a unit of each budget, in values of a frame")
+    rung: str = Field(description="of the ladder: gpu, other, cpu, cloud, lower_rate, nothing")
+    rung_why: str
+    why: str = Field(description="frames go where they go")
+
+
 class NodeDeployment(Answer):
     name: str
     state: str
@@ -96,6 +124,7 @@ class NodeDeployment(Answer):
     variant: str
     cost: CostStatus | None = Field(description="of the variant that answers; null: none does")
     shadow: ShadowStatus | None
+    decision: DecisionStatus | None = Field(description="null: no frame comes, or an agent of before 0.2")
     message: str
 
 
@@ -227,6 +256,38 @@ class Download(Answer):
     jitter: str = Field(default="0s", description="the last box begins so much later than the first, up to 1d")
 
 
+class Costs(Answer):
+    """What things cost, in one currency with `money`. default: what boxes assume."""
+
+    data: str = Field(default="default", description="0.5 EUR/GB, of what is sent; by default 0.5 USD/GB")
+    cloud: str = Field(
+        default="default", description="0.0002 EUR/s, of a cloud node's inference; by default 0.0002 USD/s"
+    )
+    grid: str = Field(default="default", description="380 g/kWh, CO2 of the power; by default 400 g/kWh")
+
+
+class Terms(Answer):
+    """What answers are worth and what may be spent on them: limits of each box, for this deployment."""
+
+    values: dict[str, float] = Field(
+        default_factory=dict, description="by label, 0 to 1000: what a frame with such a thing in it is worth; else 1"
+    )
+    camera_values: dict[str, float] = Field(
+        default_factory=dict, description="by camera, 0 to 1000: times what its frames are worth; else 1"
+    )
+    money: str = Field(default="none", description="2.50 EUR/day, for data and cloud inference; none: no limit")
+    power: str = Field(default="none", description="15 W, that its inference may draw in the mean; none: no limit")
+    carbon: str = Field(default="none", description="200 g/h of CO2, of that power; none: no limit")
+    costs: Costs = Field(default=Costs(), description="what money and carbon are counted by")
+    floor_rate: float = Field(
+        default=1, ge=0, le=60, description="frames a second of each camera, below which overload never takes it"
+    )
+    safety: bool = Field(default=False, description="true: prices do not apply; what may be sent still does")
+    stays: list[str] | Literal["all"] = Field(
+        default_factory=list, description="cameras of which no picture is sent to a cloud node, or all"
+    )
+
+
 class DeploymentSpec(Answer):
     model: str = Field(description="name of the model line")
     version: str = Field(description="the release, by its version; never an implicit newest one")
@@ -240,6 +301,7 @@ class DeploymentSpec(Answer):
     detections_per_second: float = Field(default=2, ge=0, description="recorded per camera, at most")
     shadow: Shadow = Field(default=Shadow(), description="a release that is compared and never shown")
     download: Download = Field(default=Download(), description="when and how fast boxes fetch what they need")
+    terms: Terms = Field(default=Terms(), description="what answers are worth and may cost, what stays on its box")
     events: bool = Field(default=True, description="whether boxes tell applications over MQTT what they record")
 
 
@@ -316,6 +378,42 @@ class LogLines(Answer):
     items: list[LogLine]
 
 
+class ActionScore(Answer):
+    """One action, as it looked when it was decided; worth, price and score are in units of a frame's value."""
+
+    action: str
+    worth: float = Field(description="value of the frame, times the probability of an answer that is right and in time")
+    on_time: float = Field(description="probability of an answer in time")
+    price: float = Field(description="of what it takes of the budgets, at what these cost then")
+    score: float = Field(description="what actions are compared by: worth, less price")
+    why_not: str = Field(description="in a few words; empty: it was chosen")
+
+
+class FrameAccount(Answer):
+    """Why a frame went where it went, for one deployment."""
+
+    deployment: str
+    seq: int
+    captured: str | None
+    scores: list[ActionScore] = Field(description="of what was weighed")
+    chosen: str = Field(description="local, cloud, hedge, late, cascade or shed")
+    why: str = Field(description="in one sentence")
+    propensity: float = Field(description="share of such frames that go this way: 1, but where two ways are as good")
+    features: dict[str, float] = Field(description="what the scores were made from, in base units")
+    size: str = Field(description="of the model, where it ran on the box; empty: it has one")
+    why_size: str = Field(description="why in no larger one")
+    outcome: str
+    latency_ms: float = Field(description="capture to end")
+    ran_on: str = Field(description="local, or the cloud node's name")
+    uplink_bytes: int
+
+
+class FrameAccounts(Answer):
+    node: str
+    camera: str
+    accounts: list[FrameAccount] = Field(description="one for each deployment that the frame was for")
+
+
 class ExportAnswer(Answer):
     node: str
     releases: dict[str, list[str]] = Field(description="digests of manifests that each deployment wants, by its name")
@@ -331,6 +429,15 @@ class ReportAnswer(Answer):
 class DesiredAnswer(Answer):
     generation: int
     desired: dict[str, Any]  # protos/fleet.proto: DesiredState
+
+
+def accounts_of(node: str, told: accounts.FrameAccounts) -> FrameAccounts:
+    items = []
+    for each in told.accounts:
+        scores = [ActionScore(**vars(score)) for score in each.scores]
+        known = {name: value for name, value in vars(each).items() if name != "captured_unix_ms"}
+        items.append(FrameAccount(**{**known, "scores": scores}, captured=moment_or_never(each.captured_unix_ms)))
+    return FrameAccounts(node=node, camera=told.camera, accounts=items)
 
 
 def exported(node: str, state: DesiredState, file: bytes) -> ExportAnswer:

@@ -316,10 +316,10 @@ def _found(item: Item | None, kind: str, name: str) -> Item:
 
 
 def _check_release(repository: FleetRepository, spec: DeploymentSpec) -> None:
-    """The registry has it, and it can tell the classes that are asked for. Raises Rejected."""
+    """The registry has it, and it can tell the labels that are asked for. Raises Rejected."""
     content = _manifest(repository, spec.model, spec.version)
-    if spec.classes:
-        specs.check_classes(spec, manifests.parse(content).labels)
+    if spec.classes or spec.terms.values:
+        specs.check_labels(spec, manifests.parse(content).labels)
     if spec.shadow.candidate is not None:
         specs.check_shadow(spec.model, spec.shadow.candidate)
         _manifest(repository, *spec.shadow.candidate)

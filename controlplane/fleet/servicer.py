@@ -74,7 +74,7 @@ class FleetServicer(fleet_pb2_grpc.FleetServicer):
         certificate = await _certificate(context)
         received, checked, node, cameras = 0, float("-inf"), NodeId(""), frozenset[CameraName]()
         async for frame in request_iterator:
-            shown = frame.snapshot.camera or frame.picture.camera
+            shown = frame.snapshot.camera or frame.accounts.camera or frame.picture.camera
             known = frame.WhichOneof("body") == "log" or shown in cameras
             if self._clock.monotonic() - checked > (RECHECK_SECONDS if known else NEW_CAMERA_SECONDS):
                 node, cameras = await _told(context, asyncio.to_thread(self._may_show, certificate))
@@ -85,16 +85,19 @@ class FleetServicer(fleet_pb2_grpc.FleetServicer):
 
     async def Wishes(  # noqa: N802
         self,
-        request: fleet_pb2.WishesRequest,  # noqa: ARG002 - says nothing yet
+        request: fleet_pb2.WishesRequest,
         context: Context,
     ) -> AsyncIterator[fleet_pb2.SnapshotWish]:
         certificate = await _certificate(context)
         _, cameras = await _told(context, asyncio.to_thread(self._may_show, certificate))
-        end, told = self._clock.monotonic() + RECHECK_SECONDS, 0
+        end, told, asked = self._clock.monotonic() + RECHECK_SECONDS, 0, 0
         while self._clock.monotonic() < end:
             for wish in self._looking.wishes(cameras, told):
                 told = wish.number
                 yield wire.snapshot_wish(wish)
+            for frame in self._looking.frame_wishes(cameras, asked) if request.accounts else ():
+                asked = frame.number
+                yield wire.frame_wish(frame)
             await self._looking.changed(WISH_SECONDS)
 
     def _may_show(self, certificate: bytes) -> tuple[NodeId, frozenset[CameraName]]:
@@ -110,6 +113,10 @@ class FleetServicer(fleet_pb2_grpc.FleetServicer):
                 snapshot = wire.snapshot(frame.snapshot)
                 if snapshot.camera in cameras and (snapshot.failure or _is_picture(snapshot.jpeg)):
                     self._looking.put_snapshot(snapshot)
+            case "accounts":
+                accounts = wire.frame_accounts(frame.accounts)
+                if accounts.camera in cameras:
+                    self._looking.put_accounts(accounts)
             case _:
                 picture = wire.picture(frame.picture)
                 if picture.camera in cameras and _is_picture(picture.jpeg):

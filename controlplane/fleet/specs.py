@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from controlplane.fields import Fields, duration, flag, number, text, whole
-from controlplane.fleet import downloads, quantities, selectors, sources, watching, zones
+from controlplane.fleet import downloads, quantities, selectors, sources, terms, watching, zones
 from controlplane.fleet.downloads import Download
 from controlplane.fleet.selectors import Selector
+from controlplane.fleet.terms import Terms
 from controlplane.fleet.watching import Motion
 from controlplane.fleet.zones import Line, Zone
 from protos import ids, pace
@@ -80,6 +81,7 @@ class DeploymentSpec:
     shadow: ShadowSpec = ShadowSpec()
     download: Download = downloads.AT_ONCE
     latency_budget_ms: int = 0  # an inference of a new release, of the model alone; 0: none
+    terms: Terms = terms.AS_EVER
 
 
 def _rate(value: object, where: str) -> float:
@@ -149,6 +151,7 @@ def deployment_spec(value: object) -> DeploymentSpec:
         events=fields.take("events", flag, default=True),
         shadow=fields.take("shadow", _shadow, default=ShadowSpec()),
         download=fields.take("download", downloads.download_from_spec, default=downloads.AT_ONCE),
+        terms=fields.take("terms", terms.terms_from_spec, default=terms.AS_EVER),
         detections_per_second=fields.take(
             "detectionsPerSecond", number(0, MAX_RATE), default=DeploymentSpec.detections_per_second
         ),
@@ -165,13 +168,15 @@ def _classes(value: object, where: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(value))
 
 
-def check_classes(spec: DeploymentSpec, labels: Sequence[str]) -> None:
-    """The release can tell what is asked for; `labels` are those it has. Raises Rejected."""
-    for wanted in spec.classes:
-        if wanted not in labels:
-            known = ", ".join(labels[:_LABELS_SHOWN]) + (", …" if len(labels) > _LABELS_SHOWN else "")
-            there_are = f"there are {known}" if known else "it has none"
-            raise Rejected(f"spec.classes: {spec.model} {spec.version} has no label {wanted!r}; {there_are}")
+def check_labels(spec: DeploymentSpec, labels: Sequence[str]) -> None:
+    """The release can tell what is asked for and has a value; `labels` are those it has. Raises Rejected."""
+    worth = tuple(label for label, _ in spec.terms.values)
+    for where, wanted in (("classes", spec.classes), ("terms.values", worth)):
+        for label in wanted:
+            if label not in labels:
+                known = ", ".join(labels[:_LABELS_SHOWN]) + (", …" if len(labels) > _LABELS_SHOWN else "")
+                there_are = f"there are {known}" if known else "it has none"
+                raise Rejected(f"spec.{where}: {spec.model} {spec.version} has no label {label!r}; {there_are}")
 
 
 def check_shadow(model: ModelName, candidate: tuple[ModelName, Version]) -> None:
@@ -261,4 +266,5 @@ def deployment_document(spec: DeploymentSpec) -> dict[str, object]:
         "events": spec.events,
         "shadow": {"release": spec.shadow.release, "share": spec.shadow.share},
         "download": downloads.download_to_spec(spec.download),
+        "terms": terms.terms_to_spec(spec.terms),
     }

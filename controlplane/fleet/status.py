@@ -7,11 +7,12 @@ being offline does not undo that, it is the node's Ready that says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from controlplane.fleet import terms
 from controlplane.fleet.objects import CLOUD, Camera, Condition, Deployment, Fleet, Node, Releases, Transitions
 from controlplane.fleet.reports import CameraReport, DeploymentReport, ShadowReport, TrustReport
 from controlplane.fleet.selection import selection
@@ -22,6 +23,7 @@ from protos.manifest import AGENT_MODEL
 READY = "Ready"
 CONVERGED = "Converged"
 WATCHING = "Watching"
+TERMS_FIT = "TermsFit"
 TRUST_FRESH = "TrustFresh"
 SPEC_ACCEPTED = "SpecAccepted"
 _NAMED = 3  # boxes named in one sentence; the others are counted
@@ -222,7 +224,26 @@ def _camera_ready(camera: Camera, node: Node | None, report: CameraReport) -> Co
 
 def deployment_conditions(deployment: Deployment, steps: list[Progress], fleet: Fleet) -> list[Condition]:
     found = [_deployment_ready(deployment, steps), _deployment_converged(deployment, steps, fleet.releases)]
-    return [*found, *_watching(deployment.spec, fleet)]
+    return [*found, *_watching(deployment.spec, fleet), *_terms_fit(deployment.spec, fleet)]
+
+
+def _terms_fit(spec: DeploymentSpec, fleet: Fleet) -> list[Condition]:
+    """A camera may come later and its rate may change, so neither is refused: both are told as long as they last."""
+    if not spec.terms.cameras and spec.terms.floor_rate <= terms.AS_EVER.floor_rate:
+        return []
+    chosen = {camera.name: camera for camera in selection(spec, fleet).cameras}
+    unknown = [name for name in spec.terms.cameras if name not in chosen]
+    if unknown:
+        message = f"spec.terms names {_listed(unknown)}, which this deployment does not see; check the name"
+        return [_condition(TERMS_FIT, "UnknownCamera", message, ok=False)]
+    slow = [name for name, camera in chosen.items() if camera.spec.rate < spec.terms.floor_rate]
+    if slow:
+        message = (
+            f"spec.terms.floorRate of {spec.terms.floor_rate:g} is above the rate of {_listed(slow)}, so every frame "
+            "of these is to be looked at, whatever it costs; lower it or raise their rate"
+        )
+        return [_condition(TERMS_FIT, "FloorAboveRate", message, ok=False)]
+    return []
 
 
 def _watching(spec: DeploymentSpec, fleet: Fleet) -> list[Condition]:
@@ -286,8 +307,12 @@ def _sentences(steps: list[Progress]) -> str:
 
 
 def _names(steps: list[Progress]) -> str:
-    named = ", ".join(step.node for step in steps[:_NAMED])
-    more = len(steps) - _NAMED
+    return _listed([step.node for step in steps])
+
+
+def _listed(names: Sequence[str]) -> str:
+    named = ", ".join(names[:_NAMED])
+    more = len(names) - _NAMED
     return f"{named} and {more} more" if more > 0 else named
 
 

@@ -13,14 +13,17 @@ from typing import NamedTuple, TypeVar
 
 from google.protobuf.message import DecodeError
 
-from controlplane.fleet import downloads
+from controlplane.fleet import downloads, terms
+from controlplane.fleet.accounts import ActionScore, FrameAccount, FrameAccounts, FrameWish
 from controlplane.fleet.boxes import Answer
 from controlplane.fleet.desired import DesiredCamera, DesiredDeployment, DesiredState
 from controlplane.fleet.downloads import Download
 from controlplane.fleet.looking import LogLine, Picture, Snapshot, SnapshotWish
 from controlplane.fleet.reports import (
+    ROUTES,
     CallCost,
     CameraReport,
+    DecisionReport,
     DeploymentReport,
     Inventory,
     Problem,
@@ -29,6 +32,7 @@ from controlplane.fleet.reports import (
     TrustReport,
 )
 from controlplane.fleet.sources import scrubbed
+from controlplane.fleet.terms import Terms
 from controlplane.fleet.zones import Point, Zone
 from controlplane.trust.ports import Issued
 from protos import carried, fleet_pb2
@@ -109,6 +113,7 @@ def _deployment(message: fleet_pb2.DeploymentReport) -> DeploymentReport:
         shadow=_shadow(message.shadow) if message.HasField("shadow") else None,
         cost=_cost(message.cost) if message.HasField("cost") else None,
         held=message.held,
+        decision=_decision(message.decision) if message.HasField("decision") else None,
     )
 
 
@@ -123,6 +128,22 @@ def _trust(message: fleet_pb2.TrustReport) -> TrustReport:
 
 def _cost(message: fleet_pb2.CallCost) -> CallCost:
     return CallCost(_number(message.frame_seconds), _number(message.call_seconds))
+
+
+def _decision(message: fleet_pb2.DecisionReport) -> DecisionReport:
+    return DecisionReport(
+        frames=_count(message.frames),
+        **{route: _number(getattr(message, route)) for route in ROUTES},
+        load=_number(message.load),
+        bits_per_second=_number(message.bits_per_second),
+        rtt_seconds=_number(message.rtt_seconds),
+        bits_left=_number(message.bits_left) if message.HasField("bits_left") else None,
+        money_left=_number(message.money_left) if message.HasField("money_left") else None,
+        prices={_text(name, _NAME): _number(message.prices[name]) for name in _some(sorted(message.prices))},
+        rung=_text(message.rung, _NAME),
+        rung_why=_text(message.rung_why),
+        why=_text(message.why),
+    )
 
 
 def _shadow(message: fleet_pb2.ShadowReport) -> ShadowReport:
@@ -234,6 +255,26 @@ def _deployment_spec(value: DesiredDeployment) -> fleet_pb2.DeploymentSpec:
         silent=not value.events,
         shadow=fleet_pb2.ShadowSpec(digest=value.shadow.digest, share=value.shadow.share) if value.shadow else None,
         download=_download(value.download) if value.download != downloads.AT_ONCE else None,
+        terms=_terms(value.terms) if value.terms != terms.AS_EVER else None,
+    )
+
+
+def _terms(value: Terms) -> fleet_pb2.TermsSpec:
+    costs = value.costs
+    return fleet_pb2.TermsSpec(
+        values=dict(value.values),
+        camera_values=dict(value.camera_values),
+        money_per_day=value.per_day.amount if value.per_day is not None else None,
+        currency=value.currency,
+        watts=value.watts,
+        grams_per_hour=value.grams_per_hour,
+        money_per_gigabyte=costs.gigabyte.amount if costs.gigabyte is not None else None,
+        money_per_cloud_second=costs.cloud_second.amount if costs.cloud_second is not None else None,
+        grams_per_kwh=costs.grams_per_kwh,
+        floor_rate=value.floor_rate,
+        safety=value.safety,
+        stays=value.stays,
+        all_stay=value.all_stay,
     )
 
 
@@ -280,6 +321,50 @@ def snapshot_wish(value: SnapshotWish) -> fleet_pb2.SnapshotWish:
         max_side=value.max_side,
         quality=value.quality,
         region=fleet_pb2.Region(x0=region.x0, y0=region.y0, x1=region.x1, y1=region.y1),
+    )
+
+
+def frame_wish(value: FrameWish) -> fleet_pb2.SnapshotWish:
+    frame = fleet_pb2.FrameWish(seq=value.seq, deployment=value.deployment)
+    return fleet_pb2.SnapshotWish(number=value.number, camera=value.camera, frame=frame)
+
+
+def frame_accounts(message: fleet_pb2.FrameAccounts) -> FrameAccounts:
+    return FrameAccounts(
+        wish=_count(message.wish),
+        camera=CameraName(_text(message.camera, _NAME)),
+        accounts=tuple(_frame_account(item) for item in _some(message.accounts)),
+        failure=_text(message.failure),
+    )
+
+
+def _frame_account(message: fleet_pb2.FrameAccount) -> FrameAccount:
+    return FrameAccount(
+        deployment=_text(message.deployment, _NAME),
+        seq=_count(message.seq),
+        captured_unix_ms=_moment(message.captured_unix_ms),
+        chosen=_text(message.chosen, _NAME),
+        why=_text(message.why),
+        scores=tuple(_action_score(item) for item in _some(message.scores)),
+        propensity=_number(message.propensity),
+        features={_text(name, _NAME): _number(message.features[name]) for name in sorted(_some(message.features))},
+        size=_text(message.size, _NAME),
+        why_size=_text(message.why_size),
+        outcome=_text(message.outcome, _NAME),
+        latency_ms=_number(message.latency_ms),
+        ran_on=_text(message.ran_on, _NAME),
+        uplink_bytes=_count(message.uplink_bytes),
+    )
+
+
+def _action_score(message: fleet_pb2.ActionScore) -> ActionScore:
+    return ActionScore(
+        action=_text(message.action, _NAME),
+        worth=_number(message.worth),
+        on_time=_number(message.on_time),
+        price=_number(message.price),
+        score=_number(message.score),
+        why_not=_text(message.why_not),
     )
 
 

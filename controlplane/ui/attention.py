@@ -14,6 +14,7 @@ from controlplane.fleet.quantities import duration_ms
 from controlplane.insights.answering import Answering
 from controlplane.ui import boxes, figures
 from controlplane.ui.boxes import Around
+from controlplane.ui.deployments import NOTES
 from controlplane.ui.documents import condition, name_of
 from controlplane.ui.page import Document
 from protos.problems import pressing
@@ -134,7 +135,7 @@ def _deployment(item: Document) -> Iterator[Concern]:
     if converged["reason"] in ("ReleaseMissing", "NoBoxSelected"):
         yield Concern(BAD, name_of(item), converged["message"], f"/deployments/{name_of(item)}")
     for each in item["status"]["conditions"]:
-        if each["type"] == "Watching" and each["status"] != "True":
+        if each["type"] in NOTES and each["status"] != "True":
             yield Concern(NOTE, name_of(item), each["message"], f"/deployments/{name_of(item)}")
 
 

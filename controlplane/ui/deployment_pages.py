@@ -13,7 +13,7 @@ from fastapi import APIRouter, Body, Depends
 from controlplane.container import Services
 from controlplane.identity.access import Current, require_user
 from controlplane.registry.domain import StoredRelease
-from controlplane.ui import deployments
+from controlplane.ui import deployments, terms
 from controlplane.ui.documents import labels_of, to_write
 from controlplane.ui.page import Asked, Crumb, Document, View
 from controlplane.ui.shell import Page, each, fragment
@@ -64,6 +64,7 @@ def _form(
         "name": fields["name"],
         "metadata": fields.pop("metadata", {}),
         "fields": fields,
+        "terms_told": any(fields[key] != usual for key, usual in terms.DEFAULTS.items()),
         "choices": deployments.choices((release, services.contents.manifest(release)) for release in releases),
         "node_labels": _labels(services.fleet.list_nodes()),
         "camera_labels": _labels(services.fleet.list_cameras()),

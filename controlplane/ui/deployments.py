@@ -13,7 +13,7 @@ from controlplane.fleet import downloads, selectors
 from controlplane.fleet.selection import Selected
 from controlplane.registry.domain import StoredRelease
 from controlplane.shape import moment
-from controlplane.ui import figures
+from controlplane.ui import figures, terms
 from controlplane.ui.documents import as_text, condition, labels_of, name_of, to_write
 from controlplane.ui.page import Document
 from protos.errors import Rejected
@@ -23,6 +23,7 @@ from protos.manifest import Manifest
 Facts = dict[str, Any]
 MOST_NAMED = 60  # boxes or cameras named in the preview; the others are counted
 _STATES = {"Updated": "ok", "Failed": "bad", "Updating": "busy", "Waiting": "waiting"}
+NOTES = ("Watching", "TermsFit")  # conditions that say what somebody may not have meant
 _DOWNLOAD = ("rate", "window", "jitter")
 DEFAULTS: Mapping[str, Any] = {
     "nodeSelector": "",
@@ -42,6 +43,7 @@ DEFAULTS: Mapping[str, Any] = {
     "downloadRate": "none",
     "downloadWindow": "always",
     "downloadJitter": "0s",
+    **terms.DEFAULTS,
 }
 
 
@@ -98,14 +100,15 @@ def text_of(selector: Document) -> str:
 
 def deployment(item: Document, nodes: Sequence[Document], releases: Sequence[StoredRelease]) -> Facts:
     """`releases` are those of its model, oldest first."""
-    spec, watching = item["spec"], condition(item, "Watching")
+    spec = item["spec"]
+    notes = [each["message"] for kind in NOTES if (each := condition(item, kind))["status"] == "False"]
     return {
         **_line(item),
         "generation": item["metadata"]["generation"],
         "boxes": boxes(item, nodes, releases),
         "facts": _facts(spec),
         "classes": list(spec.get("classes", ())),
-        "unseen": watching["message"] if watching["status"] == "False" else "",
+        "notes": notes,
         "versions": _versions(item, releases),
         "conditions": [
             {
@@ -135,6 +138,7 @@ def _facts(spec: Document) -> list[tuple[str, str]]:
         ("Shadow", _shadow_wish(spec["shadow"])),
         ("Download", _download_wish(spec["download"])),
         ("Recorded", f"up to {spec['detectionsPerSecond']:g} results a second and camera"),
+        *terms.facts(spec["terms"]),
     ]
 
 
@@ -237,6 +241,7 @@ def fields_of(item: Document) -> Facts:
         "shadow": spec["shadow"]["release"],
         "shadowShare": spec["shadow"]["share"],
         **{f"download{key.capitalize()}": spec["download"][key] for key in _DOWNLOAD},
+        **terms.fields_of(spec["terms"]),
     }
 
 
@@ -268,6 +273,8 @@ def document(fields: Mapping[str, Any]) -> Facts:
     if fields.get("shadow"):
         spec["shadow"] = {"release": fields["shadow"], "share": _number(fields, "shadowShare")}
     spec["download"] = {key: fields[field] for key in _DOWNLOAD if fields.get(field := f"download{key.capitalize()}")}
+    if told := terms.written(fields):
+        spec["terms"] = told
     name = {"name": fields.get("name", "")}
     return {"apiVersion": "longshore/v1", "kind": "Deployment", "metadata": name, "spec": spec}
 
@@ -335,6 +342,9 @@ def _warnings(
         said.append(f"Not online now: {named}. They follow when they call in again.")
     if spec["offload"]["enabled"] and not cloud:
         said.append("Cloud help is on and no cloud node matches: nobody will help.")
+    names = {camera["metadata"]["name"] for camera in cameras}
+    if strange := [name for name in terms.named(spec) if name not in names]:
+        said.append(f"The terms name {', '.join(strange[:3])}, which is no camera here: check the name.")
     return said
 
 

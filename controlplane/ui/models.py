@@ -12,6 +12,7 @@ from controlplane.signing import documents
 from controlplane.ui import figures
 from controlplane.ui.page import Document
 from protos.ids import hex_of
+from protos.judged import Cost, Judged
 from protos.manifest import Manifest
 from protos.trust import Listing
 
@@ -107,11 +108,46 @@ def release(stored: StoredRelease, manifest: Manifest | None, siblings: Sequence
             for each in stored.files
         ],
         "readable": manifest is not None,
+        "judged": _judged(manifest.judged) if manifest and manifest.judged else None,
+        "can_be_judged": stored.task in ("detection", "classification"),
         "before": siblings[at - 1].name if at > 0 else "",
         "siblings": [
             {"name": each.name, "version": each.version} for each in reversed(siblings) if each.name != stored.name
         ],
     }
+
+
+def _judged(judged: Judged) -> Facts:
+    """What packaging measured on labelled pictures; the curve of a calibration in a square of 100, y downwards."""
+    return {
+        "by": f"{judged.metric} on {judged.pictures:,} pictures with {judged.objects:,} objects",
+        "metric": judged.metric,
+        "variants": [
+            {
+                "name": each.name,
+                "metric": f"{each.metric:.3f}",
+                "right": figures.percent(round(1e4 * each.right), 10_000),
+                "curve": " ".join(f"{100 * score:.1f},{100 - 100 * share:.1f}" for score, share in each.confidence),
+                "cost": _cost(each.cost),
+            }
+            for each in judged.variants
+        ],
+        "jpeg": [
+            {
+                "quality": each.quality,
+                "side": each.max_side,
+                "size": figures.size(each.bytes),
+                "metric": f"{each.metric:.3f}",
+                "right": figures.percent(round(1e4 * each.right), 10_000),
+            }
+            for each in judged.jpeg
+        ],
+    }
+
+
+def _cost(cost: Cost | None) -> str:
+    """Of a call of n pictures."""
+    return f"{cost.frame / 1000:.1f}·n + {cost.call / 1000:.1f} ms" if cost else "–"
 
 
 def graph(outline: Outline) -> Facts:

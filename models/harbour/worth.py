@@ -41,7 +41,7 @@ def worth(release: Path, python: str, scenes: int | None = None) -> dict[str, An
         )
         if ran.returncode:
             raise RuntimeError(f"the release was not evaluated: {ran.stderr.strip()}")
-        print(ran.stdout.partition("\n")[2].strip(), flush=True)
+        print(ran.stdout.partition("\n")[2].partition("next:")[0].strip(), flush=True)
         section: dict[str, Any] = json.loads((made / "manifest.json").read_text())["judged"]
         return section
 

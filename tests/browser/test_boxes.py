@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from controlplane.fleet.reports import DecisionReport
 from tests.sim.page_server import PageServer
 from tests.sim.person import Person
 from tests.sim.screenshots import emulate
@@ -183,6 +184,29 @@ def test_a_box_is_paused_labelled_and_shows_moving_pictures(person: Person) -> N
     person.type("#labels", "site=harbour quay=east")
     person.click("#edit-labels .primary")
     person.until(lambda: fleet.get_node("north-quay")["metadata"]["labels"].get("quay") == "east")
+    assert person.complaints() == []
+
+
+def test_how_a_box_decides_is_shown_as_it_changes(person: Person) -> None:
+    fleet = person.server.fleet
+    calm = DecisionReport(60, local=1.0, load=0.4, rung="cpu", why="the box is asked for 40 % of what it can infer")
+    fleet.decisions["north-quay"] = calm
+    fleet.report()
+    person.open("/nodes/north-quay")
+    place = '[data-decides="harbour-watch"]'
+    person.until(lambda: "40 % of what it can infer" in person.text(place))
+    assert "on its CPU" in person.text(place)
+    fleet.decisions["north-quay"] = DecisionReport(
+        60, local=0.4, cloud=0.5, shed=0.1, load=2.5, bits_per_second=3e6, rtt_seconds=0.04, bits_left=9e6,
+        prices={"bits": 0.25}, rung="cloud", why="the box is asked for 250 % of what it can infer: 50 % is sent",
+    )  # fmt: skip
+    fleet.report()
+    person.until(lambda: "50 % is sent" in person.text(place))
+    told = person.text(place)
+    assert all(each in told for each in ("the cloud answers", "250 %", "3.0 Mbit/s, 40 ms", "Mbit 0.25", "9.0 Mbit"))
+    person.until(lambda: person.find(f"{place} .bar .ok_cloud"))
+    person.until(lambda: person.find('[data-chart="span.uplink"] .limit'))
+    person.until(lambda: person.find('[data-chart="span.pace"] path.line'))
     assert person.complaints() == []
 
 

@@ -15,7 +15,8 @@ import grpc.aio
 import httpx
 import pytest
 
-from agent.inference.engine import EngineLimits, OnnxEngine
+from agent.inference.engine import OnnxEngine
+from agent.inference.limits import EngineLimits
 from agent.serving.dataplane import DataPlane
 from agent.serving.grpc_server import GrpcServer
 from agent.serving.rest_server import RestServer

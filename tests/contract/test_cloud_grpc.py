@@ -12,6 +12,7 @@ import grpc.aio
 import pytest
 
 from agent.adapters.cloud_grpc import ClientIdentity, GrpcCloud
+from agent.errors import TurnedAway
 from agent.ports import CloudModel
 from protos import inference_pb2, inference_pb2_grpc
 from protos.errors import Rejected, Retryable
@@ -30,17 +31,21 @@ class Servicer(inference_pb2_grpc.GRPCInferenceServiceServicer):
         self.answer: Callable[[], inference_pb2.ModelInferResponse] = two_boxes
         self.refusal: grpc.StatusCode | None = None
         self.hanging = False
+        self.told: dict[str, str] = {}
+        self.trailing: tuple[tuple[str, str], ...] = ()
         self.reached = asyncio.Event()
 
     async def ModelInfer(
         self, request: inference_pb2.ModelInferRequest, context: grpc.aio.ServicerContext
     ) -> inference_pb2.ModelInferResponse:
         self.asked.append(request)
+        self.told = {name: str(value) for name, value in context.invocation_metadata() or ()}
+        context.set_trailing_metadata(self.trailing)
         self.reached.set()
         if self.hanging:
             await asyncio.sleep(60)
         if self.refusal is not None:
-            await context.abort(self.refusal, "not here")
+            await context.abort(self.refusal, "not here", self.trailing)
         return self.answer()
 
 
@@ -76,16 +81,41 @@ async def world() -> AsyncIterator[World]:
 
 
 async def test_a_picture_goes_up_with_its_time_and_boxes_come_back(world: World) -> None:
-    boxes = await world.cloud.detect_jpeg(MODEL, JPEG, 0.1, 0.5)
-    assert [(box.label, round(box.score, 1)) for box in boxes] == [("truck", 0.9), ("7", 0.2)]
+    seen = await world.cloud.detect_jpeg(MODEL, JPEG, 0.1, 0.5, "hard")
+    assert [(box.label, round(box.score, 1)) for box in seen.boxes] == [("truck", 0.9), ("7", 0.2)]
     [asked] = world.node.asked
     assert (asked.model_name, asked.model_version) == ("harbour", "1.0.0")
     assert asked.raw_input_contents[0] == len(JPEG).to_bytes(4, "little") + JPEG
     assert asked.parameters["timeout"].int64_param == 500_000
+    told = world.node.told
+    assert (told["x-model"], told["x-model-version"], told["x-partition"]) == ("harbour", "1.0.0", "hard")
 
 
 async def test_boxes_below_the_score_are_left_out(world: World) -> None:
-    assert [box.label for box in await world.cloud.detect_jpeg(MODEL, JPEG, 0.5, 0.5)] == ["truck"]
+    assert [box.label for box in (await world.cloud.detect_jpeg(MODEL, JPEG, 0.5, 0.5)).boxes] == ["truck"]
+
+
+async def test_what_the_node_took_is_told_apart_from_the_way(world: World) -> None:
+    world.node.trailing = (("x-service-us", "12000"), ("x-wait-us", "3000"))
+    assert (await world.cloud.detect_jpeg(MODEL, JPEG, 0.1, 0.5)).service_seconds == pytest.approx(0.015)
+    world.node.trailing = (("x-service-us", "-1e9"),)
+    assert (await world.cloud.detect_jpeg(MODEL, JPEG, 0.1, 0.5)).service_seconds == 0.0
+
+
+async def test_being_turned_away_tells_when_to_come_again(world: World) -> None:
+    world.node.refusal = grpc.StatusCode.RESOURCE_EXHAUSTED
+    world.node.trailing = (("grpc-retry-pushback-ms", "230"), ("x-expected-wait-ms", "180"), ("retry-after", "1"))
+    with pytest.raises(TurnedAway, match="cloud-1 has too much to do") as turned:
+        await world.cloud.detect_jpeg(MODEL, JPEG, 0.1, 0.5)
+    assert turned.value.after_seconds == pytest.approx(0.23)
+    assert turned.value.expected_wait == pytest.approx(0.18)
+
+
+async def test_being_turned_away_without_a_time_is_for_a_second(world: World) -> None:
+    world.node.refusal = grpc.StatusCode.RESOURCE_EXHAUSTED
+    with pytest.raises(TurnedAway) as turned:
+        await world.cloud.detect_jpeg(MODEL, JPEG, 0.1, 0.5)
+    assert turned.value.after_seconds == 1.0
 
 
 async def test_no_answer_in_time_is_retryable(world: World) -> None:

@@ -503,6 +503,20 @@ async def test_closing_lets_what_is_in_flight_finish_and_refuses_more(harness: H
     await engine.close()
 
 
+async def test_closing_waits_for_those_who_were_let_in_and_come_yet(harness: Harness) -> None:
+    engine = await harness.started(identity("INT64"))
+    one = Tensor("x", "INT64", (1,), bytes(8))
+    engine.promised.one_more()
+    closing = asyncio.ensure_future(engine.close())
+    await asyncio.sleep(0.02)
+    assert not closing.done()
+    assert [answer.shape for answer in await engine.infer([one])] == [(1,)]
+    engine.promised.one_less()
+    await closing
+    with pytest.raises(Retryable):
+        await engine.infer([one])
+
+
 async def test_closing_lets_a_frame_finish_that_is_being_looked_at(harness: Harness) -> None:
     engine = await harness.started(DETECTOR)
     assert DETECTOR.spec.input

@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent.inference.engine import EngineLimits, OnnxEngine
+from agent.inference.engine import OnnxEngine
 from agent.inference.errors import BadInput, BadModel, Expired, Overloaded
 from agent.inference.lifecycle import State
+from agent.inference.limits import EngineLimits
 from agent.ports import EngineSpec, ModelSignature, Place, Tensor, TensorSpec
 from agent.types import Geometry, ModelInput, Tap
 from agent.workers import memory

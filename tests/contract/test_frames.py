@@ -11,7 +11,11 @@ import cv2
 import numpy as np
 import pytest
 
+from agent.cameras import drawing
+from agent.cameras.picture import RgbPicture
+from agent.inference.pictures import fit
 from agent.trial.frames import write
+from agent.types import ModelInput, View
 from controlplane.quantizing import frames
 from protos.errors import Rejected
 from tests.sim.clips import write_clip
@@ -49,6 +53,35 @@ def test_a_box_comes_back_to_the_picture_clipped_and_what_lies_in_the_bars_goes(
     found = frames.on_picture(boxes, np.array([0.9, 0.8, 0.7, 0.0]), np.array([0, 1, 2, 3]), frame)
     assert found.boxes.tolist() == [pytest.approx([0.0, 0.0, 0.5, 0.5]), pytest.approx([0.9, 0.5, 1.0, 1.0])]
     assert found.classes.tolist() == [0, 2]
+
+
+def test_a_picture_that_is_sent_comes_as_the_cloud_node_gets_it_and_says_what_that_took(
+    release: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "noise.png"
+    pixels = np.random.default_rng(3).integers(0, 256, (64, 128, 3), np.uint8)
+    assert cv2.imwrite(str(path), cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
+    stream, views = io.BytesIO(), [View(128, 90), View(64, 30)]
+    assert write(release, None, [str(path)], 0, stream, views) == []
+    stream.seek(0)
+    fine, coarse = frames.read(stream)
+    sent = [drawing.encode(RgbPicture(pixels), view) for view in views]
+    assert [(each.quality, each.max_side, each.bytes) for each in (fine, coarse)] == [
+        (90, 128, len(sent[0])),
+        (30, 64, len(sent[1])),
+    ]
+    taken = np.empty((32, 64, 3), np.uint8)
+    fit(memoryview(sent[1]), ModelInput(32, 64, "letterbox", 114), taken)
+    assert np.array_equal(coarse.pixels, taken)
+    assert not np.array_equal(fine.pixels, coarse.pixels)
+
+
+def test_a_picture_that_is_not_sent_says_nothing_of_it(release: Path, tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    write(release, write_clip(tmp_path / "clip.mp4"), [], 1, stream)
+    stream.seek(0)
+    (frame,) = frames.read(stream)
+    assert (frame.quality, frame.max_side, frame.bytes) == (0, 0, 0)
 
 
 @pytest.mark.parametrize(("count", "names"), [(4, [1, 4, 7, 10]), (100, list(range(1, 13)))])

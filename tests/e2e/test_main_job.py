@@ -217,6 +217,43 @@ def moves(tree: DemoTree, camera: str, seen: set[bytes]) -> bool:
     return len(seen) >= 2
 
 
+def test_a_box_explains_its_newest_frame_to_who_asks_and_says_when_one_is_not_known(tree: DemoTree) -> None:
+    shown = longshore(tree, "explain", "frame", f"north-quay/{SYNTHETIC}", "--deployment", DEPLOYMENT)
+    assert shown.returncode == 0, shown.stderr
+    lines = shown.stdout.splitlines()
+    assert re.match(rf"north-quay/{SYNTHETIC}#[0-9]+ for {DEPLOYMENT}, captured ", lines[0])
+    assert {line.split()[0] for line in lines[3:6]} == {"local", "cloud", "shed"}
+    assert lines[7].startswith("It was "), shown.stdout
+    seq = lines[0].partition("#")[2].partition(" ")[0]
+    again = json.loads(longshore(tree, "explain", "frame", f"{SYNTHETIC}#{seq}", "-o", "json").stdout)
+    assert [str(each["seq"]) for each in again["accounts"]] == [seq]
+    gone = longshore(tree, "explain", "frame", f"{SYNTHETIC}#999999999")
+    assert (gone.returncode, gone.stderr.count("\n")) == (4, 1), gone.stderr
+    assert "without a number for the newest" in gone.stderr
+
+
+def test_a_share_of_what_a_box_decided_lies_on_its_disk_and_can_be_replayed(tree: DemoTree) -> None:
+    log = tree.state / "agents" / "north-quay" / "decisions" / "decisions.jsonl"
+    tree.until("a line of the decision log", lambda: log.exists() and log.stat().st_size, 60)
+    command = [sys.executable, "-P", "-m", "agent.main", "replay-decisions", str(log), "-o", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=surroundings(tree))
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["passedOver"] == 0
+    assert [each["deployment"] for each in told["deployments"]] == [DEPLOYMENT]
+    assert sum(each["frames"] for each in told["deployments"][0]["routes"]) == told["deployments"][0]["decisions"] > 0
+
+
+def longshore(tree: DemoTree, *words: str) -> subprocess.CompletedProcess[str]:
+    """The command, as a user of this fleet runs it."""
+    command = [sys.executable, "-P", "-m", "controlplane.cli.main", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=surroundings(tree))
+
+
+def surroundings(tree: DemoTree) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), "LONGSHORE_URL": tree.page, "LONGSHORE_TOKEN": tree.token}
+
+
 @pytest.mark.parametrize("node", [0, 1, 2])
 def test_boxes_and_the_cloud_node_speak_the_inference_protocol(tree: DemoTree, node: int) -> None:
     base = f"http://127.0.0.1:{tree.agents_port + 10 * node}"

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import random
 
-from tests.mutants import accepted, deciding, distribution, keeping, signing, site, sticks_and_berths, stored, untrusted
+from tests.mutants import (
+    accepted,
+    deciding,
+    distribution,
+    keeping,
+    signing,
+    site,
+    staying,
+    sticks_and_berths,
+    stored,
+    telling,
+    untrusted,
+)
 from tests.mutants.mutant import Mutant
 
 TABLES = (
-    *(accepted.MUTANTS, deciding.MUTANTS, distribution.MUTANTS, keeping.MUTANTS, signing.MUTANTS),
-    *(site.MUTANTS, sticks_and_berths.MUTANTS, stored.MUTANTS, untrusted.MUTANTS),
+    *(accepted.MUTANTS, (*deciding.MUTANTS, *staying.MUTANTS), distribution.MUTANTS, keeping.MUTANTS, signing.MUTANTS),
+    *(site.MUTANTS, sticks_and_berths.MUTANTS, stored.MUTANTS, telling.MUTANTS, untrusted.MUTANTS),
 )
 MUTANTS: tuple[Mutant, ...] = tuple(mutant for table in TABLES for mutant in table)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agent.config import AgentConfig
+from agent.offload.terms import Terms
 from agent.pipeline.board import Board, DeploymentWish, ShadowWish
 from agent.pipeline.run import LaneSettings
 from agent.ports import Clock
@@ -28,6 +29,7 @@ def wish(
     classes: frozenset[str] = frozenset(),
     min_score: float = 0.1,
     shadow: ShadowWish | None = None,
+    terms: Terms = Terms(),  # noqa: B008  # frozen
 ) -> DeploymentWish:
     return DeploymentWish(
         HARBOUR,
@@ -35,7 +37,7 @@ def wish(
         Version("1"),
         verified("1").digest,
         (CAMERA,),
-        LaneSettings(0.25, min_score, 80, offload, classes),
+        LaneSettings(0.25, min_score, 80, offload, classes, terms),
         1e7,
         shadow,
     )

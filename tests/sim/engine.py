@@ -22,6 +22,7 @@ from agent.inference.errors import BadInput, BadModel, Expired
 from agent.inference.lifecycle import Event, State
 from agent.inference.messages import TensorIn
 from agent.inference.outputs import boxes_of, with_labels
+from agent.inference.promises import Promises
 from agent.inference.tensors import datatype_of, to_array, to_wire
 from agent.inference.turns import USUAL, Turns
 from agent.ports import Clock, Detections, EngineSpec, InSlot, ModelSignature, Place, Tally, Tensor, Warmed
@@ -66,7 +67,9 @@ class FakeEngine:
         self.started: list[EngineSpec] = []
         self.warmed = Warmed(seconds + call_seconds, seconds + call_seconds)
         self.width = 1
+        self.room = 1
         self.tally = Tally()
+        self.promised = Promises()
 
     @property
     def signature(self) -> ModelSignature:
@@ -135,7 +138,8 @@ class FakeEngine:
         priority: int = 0,
         into: Mapping[str, Place] | None = None,
     ) -> list[Tensor]:
-        lifecycle.check_ready(self._state)
+        if self._state is not State.CLOSED or not self.promised.count:
+            lifecycle.check_ready(self._state)
         sample = self._loaded
         requests.check(sample.signature, inputs, outputs, image=sample.spec.input is not None)
         picture = sample.spec.input is not None and requests.is_picture(inputs)
@@ -181,6 +185,7 @@ class FakeEngine:
 
     async def close(self) -> None:
         self._state = lifecycle.after(self._state, Event.CLOSE)
+        await self.promised.none()
         await self._turns.take()
         self._turns.give()
         async with self._turn:

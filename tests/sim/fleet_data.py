@@ -20,6 +20,7 @@ from controlplane.fleet.looking import Picture
 from controlplane.fleet.reports import (
     CallCost,
     CameraReport,
+    DecisionReport,
     DeploymentReport,
     Inventory,
     Problem,
@@ -88,6 +89,7 @@ class HarbourFleet:
     problems: dict[str, tuple[Problem, ...]] = field(default_factory=dict)
     shadows: dict[str, ShadowReport] = field(default_factory=dict)  # box -> how a candidate compares there
     costs: dict[str, CallCost] = field(default_factory=dict)  # box -> what a call costs there
+    decisions: dict[str, DecisionReport] = field(default_factory=dict)  # box -> how it decides
     refuses: dict[str, str] = field(default_factory=dict)  # box -> why it refused the wanted release
     late: set[str] = field(default_factory=set)  # cameras most of whose frames miss their deadline
     full: set[str] = field(default_factory=set)  # boxes whose disk has no room
@@ -199,7 +201,7 @@ class HarbourFleet:
         cameras = tuple(self._camera_report(camera) for camera in CAMERAS if camera.node == name)
         active = self.runs.get(name, DIGEST)
         run = DeploymentReport(DEPLOYMENT, "IDLE", active_digest=active, target_digest=DIGEST, variant="fp32")
-        run = replace(run, shadow=self.shadows.get(name), cost=self.costs.get(name))
+        run = replace(run, shadow=self.shadows.get(name), cost=self.costs.get(name), decision=self.decisions.get(name))
         if name in self.refuses:
             active = self.runs.get(name, "")
             run = replace(run, state="FAILED", active_digest=active, message=self.refuses[name])

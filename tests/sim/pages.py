@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from controlplane.fleet.reports import DecisionReport
 from tests.sim import books_data, office, run_data
 from tests.sim.page_server import PageServer, page_server, ticking
 
@@ -40,6 +41,7 @@ PAGES = (
     Shown("deployment", "/deployments/harbour-watch", PEOPLED),
     Shown("deployment-roll", "/deployments/harbour-watch", ("healthy",), "[data-dialog=move-1]"),
     Shown("deploy", "/deploy"),
+    Shown("deploy-terms", "/deploy", ("healthy",), "#terms > summary"),
     Shown("edit-deployment", "/deployments/harbour-watch/edit", ("healthy",)),
     Shown("models", "/models"),
     Shown("model", "/models/harbour", ("healthy",)),
@@ -65,12 +67,40 @@ PAGES = (
 )
 
 
+CALM = DecisionReport(
+    600,
+    local=1.0,
+    load=0.62,
+    bits_per_second=8.4e6,
+    rtt_seconds=0.031,
+    bits_left=500e6,
+    prices={"bits": 0.0},
+    rung="cpu",
+    rung_why="It runs on cpu, as was asked for.",
+    why="the box is asked for 62 % of what it can infer, and answers all itself",
+)
+BUSY = replace(
+    CALM,
+    local=0.38,
+    cloud=0.51,
+    hedge=0.05,
+    shed=0.06,
+    load=2.4,
+    bits_left=31e6,
+    money_left=1.37,
+    prices={"bits": 0.43, "usd": 0.08},
+    why="the box is asked for 240 % of what it can infer: 56 % is sent to the cloud and 6 % is given up since other "
+    "frames are worth more",
+)
+
+
 def empty(_server: PageServer) -> None:
     """Nobody joined yet."""
 
 
 def healthy(server: PageServer) -> None:
     server.fleet.join()
+    server.fleet.decisions = {"north-quay": CALM}
     office.furnish(server.fleet)
     run_data.play(server.services, server.executor)
     server.fleet.report()  # all boxes have heard of what was furnished
@@ -81,6 +111,7 @@ def healthy(server: PageServer) -> None:
 
 def degraded(server: PageServer) -> None:
     server.fleet.join()
+    server.fleet.decisions = {"north-quay": BUSY}
     office.furnish(server.fleet)
     run_data.play(server.services, server.executor)
     server.fleet.report()

@@ -16,13 +16,25 @@ from protos.manifest import FileEntry, Variant
 from tests.sim.releases import MadeRelease
 
 HARBOUR = Path(__file__).parents[2] / "models" / "harbour" / "release"
-_BETTER = (("1.0.0", "1.1.0"), ("0.857", "0.881"), ("0.936", "0.949"), ("0.920", "0.913"), ("0.922", "0.932"))
+FIRST, NEXT = Version("1.0.0"), Version("1.1.0")
+_BETTER = ((FIRST, NEXT), ("0.857", "0.881"), ("0.936", "0.949"), ("0.920", "0.913"), ("0.922", "0.932"))
 
 
 @cache
 def harbour() -> MadeRelease:
-    content = (HARBOUR / "manifest.json").read_bytes()
-    return _made(content, {entry.path: (HARBOUR / entry.path).read_bytes() for entry in manifests.parse(content).files})
+    """The bundled one, whatever its version is, as 1.0.0."""
+    made = manifests.parse((HARBOUR / "manifest.json").read_bytes())
+    files = {entry.path: (HARBOUR / entry.path).read_bytes() for entry in made.files}
+    files["card.md"] = _card().encode()
+    entries = tuple(
+        replace(entry, digest=digest_of(files[entry.path]), size=len(files[entry.path])) for entry in made.files
+    )
+    return _made(manifests.to_bytes(replace(made, version=FIRST, files=entries)), files)
+
+
+def _card() -> str:
+    version = manifests.parse((HARBOUR / "manifest.json").read_bytes()).version
+    return (HARBOUR / "card.md").read_text().replace(f"harbour {version}", f"harbour {FIRST}")
 
 
 @cache
@@ -31,7 +43,7 @@ def harbour_next() -> MadeRelease:
     made = manifests.parse(harbour().manifest)
     graph = onnx.load_from_string(harbour().model)
     graph.graph.node.append(onnx.helper.make_node("Identity", ["boxes"], ["again"], name="again"))
-    card = (HARBOUR / "card.md").read_text()
+    card = _card()
     for old, new in _BETTER:
         card = card.replace(old, new)
     labels = (*made.labels, "buoy")
@@ -43,7 +55,7 @@ def harbour_next() -> MadeRelease:
     }
     entries = tuple(FileEntry(path, digest_of(body), len(body), role) for path, (role, body) in sorted(files.items()))
     variants = (*made.variants, Variant("int8", "int8", "model-int8.onnx"))
-    newer = replace(made, version=Version("1.1.0"), labels=labels, files=entries, variants=variants)
+    newer = replace(made, version=NEXT, labels=labels, files=entries, variants=variants)
     return _made(manifests.to_bytes(newer), {path: body for path, (_, body) in files.items()})
 
 

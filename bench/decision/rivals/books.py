@@ -19,7 +19,7 @@ from typing import Protocol
 import msgspec
 
 from agent.offload.cost import CostLine
-from bench.decision.contender import CLOUD, Act, End, Offer, Reply, Send, Start
+from agent.simulation.contender import CLOUD, Act, End, Offer, Reply, Send, Start
 from bench.decision.rivals.wire import Wire
 from protos.outcomes import Outcome
 

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 
-from bench.decision.contender import Contender
-from bench.decision.drive import play
-from bench.decision.meter import measured
-from bench.decision.world import World
+from agent.simulation.contender import Contender
+from agent.simulation.drive import play
+from agent.simulation.meter import measured
+from agent.simulation.world import World
 
 QUEUES = (1, 2, 4, 8, 16)  # waiting frames, beyond which the cloud is asked
 LEASTS = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)  # confidence, below which it is

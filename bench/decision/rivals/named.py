@@ -10,8 +10,10 @@ from collections.abc import Callable
 from functools import partial
 
 from agent.offload.cost import CostLine
-from bench.decision.contender import Contender, Known, Maker
-from bench.decision.drive import play
+from agent.simulation.contender import Contender, Known, Maker
+from agent.simulation.drive import play
+from agent.simulation.scenario import Scenario
+from agent.simulation.world import World, draw, known
 from bench.decision.rivals import token_dqn
 from bench.decision.rivals.books import Rival, Routing, Waiting
 from bench.decision.rivals.grid import Point, Tuned, tuned
@@ -20,8 +22,6 @@ from bench.decision.rivals.routing import CloudOnly, GuardedCloud, LocalOnly, Th
 from bench.decision.rivals.token_dqn import Recorder, TokenDqn
 from bench.decision.rivals.waiting import Corked, Fifo, Frigate, Newest
 from bench.decision.rivals.worth import Worth
-from bench.decision.scenarios import Scenario
-from bench.decision.world import World, draw, known
 
 TRAINING_SEED = 9_001  # of no world that anybody is measured on
 BOUND = 64  # frames that wait in a bounded queue

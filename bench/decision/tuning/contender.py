@@ -5,8 +5,8 @@ from __future__ import annotations
 from agent.offload.tuner import Mode, Tuner, Weights
 from agent.pipeline.lane import Action
 from agent.pipeline.tuned import Beside
-from bench.decision.contender import Act, Known, Maker, Offer
-from bench.decision.ourselves import Ourselves
+from agent.simulation.contender import Act, Known, Maker, Offer
+from agent.simulation.ourselves import Ourselves
 
 
 class WithTuner(Ourselves):

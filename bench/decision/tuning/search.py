@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from agent.offload.tuner import FEATURES, Weights
-from bench.decision.contender import Maker
-from bench.decision.drive import play
-from bench.decision.meter import measured
-from bench.decision.ourselves import maker as analytic
+from agent.simulation.contender import Maker
+from agent.simulation.drive import play
+from agent.simulation.meter import measured
+from agent.simulation.ourselves import maker as analytic
+from agent.simulation.world import World, draw, known
 from bench.decision.scenarios import SCENARIOS
 from bench.decision.tuning.contender import maker
-from bench.decision.world import World, draw, known
 
 KINDS = ("calibration", "burst-1.5", "mobile", "overload-2")
 FIRST_SEED = 5_000  # of training; a verdict's are far below
@@ -32,11 +32,11 @@ Numbers = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Effort:
-    rounds: int = 8
-    drawn: int = 16  # weights a round
-    kept: int = 4
+    rounds: int = 5
+    drawn: int = 10  # weights a round
+    kept: int = 3
     worlds: int = 4  # a round: one of each kind
-    seconds: float = 60.0  # of each
+    seconds: float = 30.0  # of each
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ const chosen = () => form.elements.release.selectedOptions[0];
 
 function fields() {
   const { model, version } = chosen().dataset;
-  const texts = ["name", "nodeSelector", "cameraSelector", "cloudSelector", "deadline", "latencyBudget", "uplink", "jpegQuality", "minScore", "detectionsPerSecond", "shadow", "shadowShare", "downloadRate", "downloadWindow", "downloadJitter"];
+  const texts = ["name", "nodeSelector", "cameraSelector", "cloudSelector", "deadline", "latencyBudget", "uplink", "jpegQuality", "minScore", "detectionsPerSecond", "shadow", "shadowShare", "downloadRate", "downloadWindow", "downloadJitter", "termsValues", "termsCameraValues", "termsMoney", "termsPower", "termsCarbon", "termsData", "termsCloud", "termsGrid", "termsFloorRate", "termsStays"];
   const read = Object.fromEntries(texts.map((name) => [name, form.elements[name].value.trim()]));
   const classes = [...by("classes").querySelectorAll("[aria-pressed=true]")].map((chip) => chip.textContent);
-  return { ...read, model, version, offload: form.elements.offload.checked, events: form.elements.events.checked, classes };
+  const switches = Object.fromEntries(["offload", "events", "termsSafety"].map((name) => [name, form.elements[name].checked]));
+  return { ...read, ...switches, model, version, classes };
 }
 
 // ---- the preview ----

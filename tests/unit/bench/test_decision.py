@@ -9,15 +9,15 @@ from dataclasses import replace
 
 import pytest
 
+from agent.simulation.drive import play
+from agent.simulation.meter import Figures, measured
+from agent.simulation.ourselves import ABLATIONS, maker
+from agent.simulation.world import World, draw, known
 from bench.decision import goals, study, table
-from bench.decision.drive import play
-from bench.decision.meter import Figures, measured
 from bench.decision.optimum import optimum
-from bench.decision.ourselves import ABLATIONS, maker
 from bench.decision.rivals.named import FIXED
 from bench.decision.scenarios import SCENARIOS
 from bench.decision.study import OURS, Done
-from bench.decision.world import World, draw, known
 
 SEEDS = (3, 4)
 SECONDS = 70.0  # of them

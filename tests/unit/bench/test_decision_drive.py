@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from bench.decision.contender import CLOUD, Act, CallOff, End, Offer, Reply, Send, Start
-from bench.decision.drive import PATIENCE, BrokenRule, play
-from bench.decision.meter import measured
-from bench.decision.ourselves import Ourselves
+from agent.simulation.contender import CLOUD, Act, CallOff, End, Offer, Reply, Send, Start
+from agent.simulation.drive import PATIENCE, BrokenRule, play
+from agent.simulation.meter import measured
+from agent.simulation.ourselves import Ourselves
+from agent.simulation.scenario import Arrivals, Spell, Step, Uplink
+from agent.simulation.world import draw, known
 from bench.decision.rivals.named import FIXED
-from bench.decision.scenarios import CALIBRATION, SCENARIOS, Arrivals, Spell, Step, Uplink
-from bench.decision.world import draw, known
+from bench.decision.scenarios import CALIBRATION, SCENARIOS
 from protos.outcomes import Outcome
 
 QUIET = replace(

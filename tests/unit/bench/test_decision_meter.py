@@ -7,11 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.decision import meter
-from bench.decision.drive import Fate, Played
-from bench.decision.scenarios import CALIBRATION, Arrivals
+from agent.simulation import meter
+from agent.simulation.drive import Fate, Played
+from agent.simulation.scenario import Arrivals
+from agent.simulation.world import World, draw
+from bench.decision.scenarios import CALIBRATION
 from bench.decision.study import summed
-from bench.decision.world import World, draw
 from protos.outcomes import Outcome
 
 SCENARIO = replace(CALIBRATION, seconds=3.0, arrivals=Arrivals("steady", cameras=2, rate=2.0))

@@ -6,14 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from bench.decision.contender import Maker
-from bench.decision.drive import play
-from bench.decision.meter import measured
+from agent.simulation.contender import Maker
+from agent.simulation.drive import play
+from agent.simulation.meter import measured
+from agent.simulation.ourselves import ABLATIONS, maker
+from agent.simulation.scenario import Arrivals, Scenario, Spell, Step, Uplink
+from agent.simulation.world import draw, known
 from bench.decision.optimum import optimum
-from bench.decision.ourselves import ABLATIONS, maker
 from bench.decision.rivals.named import FIXED
-from bench.decision.scenarios import CALIBRATION, SCENARIOS, Arrivals, Scenario, Spell, Step, Uplink
-from bench.decision.world import draw, known
+from bench.decision.scenarios import CALIBRATION, SCENARIOS
 
 EVEN = replace(CALIBRATION, seconds=60.0, thermal=Spell(0.0, 0.0), slow_share=0.0, noise=0.0)
 GOOD = Uplink(steps=(Step(0.0, 8e6),), jitter=0.0)

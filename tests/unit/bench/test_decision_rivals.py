@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from agent.offload.cost import CostLine
-from bench.decision.contender import Maker, Offer
-from bench.decision.drive import Played, play
-from bench.decision.meter import measured
+from agent.simulation.contender import Maker, Offer
+from agent.simulation.drive import Played, play
+from agent.simulation.meter import measured
+from agent.simulation.scenario import Scenario
+from agent.simulation.world import World, draw, known
 from bench.decision.rivals import grid, named, token_dqn
 from bench.decision.rivals.books import Job
 from bench.decision.rivals.dqn import Episode, Network, trained
@@ -21,8 +23,7 @@ from bench.decision.rivals.tokens import TokenBucket
 from bench.decision.rivals.waiting import Corked, Fifo, Frigate, Newest
 from bench.decision.rivals.wire import Wire
 from bench.decision.rivals.worth import Worth
-from bench.decision.scenarios import CALIBRATION, SCENARIOS, Scenario
-from bench.decision.world import World, draw, known
+from bench.decision.scenarios import CALIBRATION, SCENARIOS
 from protos.outcomes import IN_TIME
 
 SEED = 3

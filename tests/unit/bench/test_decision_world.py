@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.decision import arrivals
-from bench.decision.scenarios import CALIBRATION, SCENARIOS, Spell
-from bench.decision.world import World, draw, known
+from agent.simulation import arrivals
+from agent.simulation.scenario import Spell
+from agent.simulation.world import World, draw, known
+from bench.decision.scenarios import CALIBRATION, SCENARIOS
 
 SEEDS = range(1, 9)
 

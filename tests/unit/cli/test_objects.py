@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from controlplane.fleet.reports import CallCost, ShadowReport
+from controlplane.fleet.reports import CallCost, DecisionReport, ShadowReport
 from controlplane.ingest.domain import Batch, Kind
 from protos.ids import NodeId
 from tests.sim import releases
@@ -167,6 +167,26 @@ def test_describe_tells_how_a_shadow_compares(longshore: Run, house: SimControlP
     _, row, *_ = longshore("describe", "deployment/harbour-watch").out.partition("\nShadow\n")[2].splitlines()
     assert row.split()[0] == "north-quay"
     assert re.split(r" {2,}", row.strip())[2:7] == ["102", "97.0 %", "2", "12.0 ms", "20.0 ms"]
+
+
+def test_describe_tells_how_a_box_decides(longshore: Run, house: SimControlPlane) -> None:
+    made = HarbourFleet(house.services)
+    made.join()
+    made.decisions["north-quay"] = DecisionReport(
+        50,
+        local=0.6,
+        cloud=0.4,
+        load=1.6,
+        bits_per_second=3e6,
+        rtt_seconds=0.04,
+        prices={"bits": 0.25},
+        why="it is slow",
+    )
+    made.report()
+    _, row, *_ = longshore("describe", "node/north-quay").out.partition("\nDeciding, last frames\n")[2].splitlines()
+    told = ["harbour-watch", "-", "60 %", "0 %", "40 %", "0 %", "0 %", "160 %", "3.0 Mbit/s, 40 ms", "0.25/Mbit"]
+    assert re.split(r" {2,}", row.strip()) == [*told, "it is slow"]
+    assert "Deciding" not in longshore("describe", "node/south-quay").out
 
 
 def test_describe_tells_what_a_call_costs_on_a_box(longshore: Run, house: SimControlPlane) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from controlplane.adapters.onnx_inspector import OnnxInspector
-from controlplane.cli import trying
+from controlplane.cli import evaluating, trying
 from controlplane.quantizing import folder
 from protos import manifest
 from protos.errors import Fatal, Rejected
@@ -120,6 +120,76 @@ def test_labelled_pictures_judge_a_detector_by_map50(run: Run, tmp_path: Path) -
     assert made.code == 0, made.err
     assert ["mAP50", "1.0000", "1.0000", "100.0%"] in [line.split() for line in made.out.splitlines()]
     assert "judged on 60 others" in made.out
+
+
+def white(folder: Path, boxes: str) -> Path:
+    """Sixty labelled pictures; the model finds in each a boat, and a truck over all of it."""
+    colours(folder / "images", (250, 250, 250), 60)
+    (folder / "labels").mkdir()
+    for number in range(60):
+        (folder / "labels" / f"{number}.txt").write_text(boxes)
+    return folder
+
+
+def test_a_release_is_evaluated_and_tells_it_to_boxes_and_to_people(longshore: Run, tmp_path: Path) -> None:
+    labelled, target = white(tmp_path / "labelled", "0 0.375 0.5 0.25 0.5\n1 0.5 0.5 1 1\n"), tmp_path / "out"
+    release = release_of(layered(), tmp_path / "release", "boats")
+    words = ("package", str(release), "--evaluate", str(labelled))
+    made = longshore(*words, "--version", "2", "-o", str(target))
+    assert (made.code, "mAP50 on 60 pictures with 120 objects" in made.out) == (0, True), made.err
+    assert f"next: longshore push {target}" in made.out
+    told = manifest.parse((target / "manifest.json").read_bytes())
+    assert (told.version, (target / "model.onnx").read_bytes()) == ("2", (release / "model.onnx").read_bytes())
+    assert told.judged is not None
+    assert (told.judged.variants[0].right, told.judged.variants[0].metric) == (1.0, 1.0)
+    assert {point.max_side for point in told.judged.jpeg} == {32, 24, 16}
+    assert longshore("push", str(release)).code == longshore("push", str(target)).code == 0
+    shown = longshore("describe", "release", "boats-2")
+    assert "judged: mAP50 on 60 pictures with 120 objects" in " ".join(shown.out.split())
+    assert ["fp32", "1.0000", "100.0", "%"] in [line.split()[:4] for line in shown.out.splitlines()]
+    assert len([line for line in shown.out.splitlines() if " 32 px " in line]) == 4
+    plain = longshore("describe", "release", "boats-1")
+    assert "judged: no evaluation: boxes take careful priors" in " ".join(plain.out.split())
+    assert "Worth" not in plain.out
+    rights = {
+        line.split()[0]: line.split()[-2:] for line in longshore("get", "releases", "-o", "wide").out.splitlines()
+    }
+    assert (rights["boats-2"], rights["boats-1"][-1]) == (["100.0", "%"], "-")
+
+
+def test_a_graph_is_evaluated_on_its_way_into_a_release(run: Run, tmp_path: Path) -> None:
+    labelled = white(tmp_path / "labelled", "0 0.375 0.5 0.25 0.5\n")
+    (tmp_path / "model.onnx").write_bytes(layered().spec.model)
+    (tmp_path / "labels.txt").write_text("boat\ntruck\n")
+    named = ("--name", "boats", "--version", "1", "--labels", str(tmp_path / "labels.txt"))
+    words = ("package", str(tmp_path / "model.onnx"), *named, "--evaluate", str(labelled))
+    made = run(*words, "-o", str(tmp_path / "out"))
+    assert made.code == 0, made.err
+    judged = manifest.parse((tmp_path / "out" / "manifest.json").read_bytes()).judged
+    assert judged is not None
+    assert (judged.variants[0].metric, judged.variants[0].right) == (1.0, 0.0)  # a truck over all of it is told, too
+
+
+def test_an_evaluation_that_can_tell_nothing_leaves_nothing(run: Run, tmp_path: Path) -> None:
+    labelled = white(tmp_path / "labelled", "0 0.1 0.1 0.1 0.1\n")
+    release = release_of(layered(), tmp_path / "release")
+    before = {path.name for path in tmp_path.iterdir()}
+    made = run("package", str(release), "--evaluate", str(labelled), "-o", str(tmp_path / "out"))
+    assert (made.code, "so nothing can be told" in made.err) == (1, True), made.err
+    assert {path.name for path in tmp_path.iterdir()} == before
+
+
+def test_a_release_without_pictures_is_not_evaluated(run: Run, tmp_path: Path) -> None:
+    release = release_of(sum_model(), tmp_path / "release")
+    made = run("package", str(release), "--evaluate", str(tmp_path), "-o", str(tmp_path / "out"))
+    assert (made.code, "a tensor release takes no pictures" in made.err) == (1, True), made.err
+
+
+def test_no_picture_that_was_calibrated_on_evaluates(tmp_path: Path) -> None:
+    labelled = white(tmp_path / "labelled", "0 0.375 0.5 0.25 0.5\n")
+    release, wish = release_of(layered(), tmp_path / "release"), evaluating.Wish(labelled, calibrated=labelled)
+    with pytest.raises(Rejected, match="every labelled picture is one that was calibrated on"):
+        evaluating.make(release, wish, tmp_path / "out", lambda *_: None)
 
 
 def test_class_folders_judge_a_classifier_by_top1(run: Run, tmp_path: Path) -> None:

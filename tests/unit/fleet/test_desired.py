@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from controlplane.fleet.desired import Broker, DesiredShadow, DesiredState, desired_state, selects
 from controlplane.fleet.generations import next_generation
 from controlplane.fleet.objects import CLOUD, EDGE, Camera, Deployment, Fleet, Meta, Node
-from controlplane.fleet.reports import Inventory, Report
+from controlplane.fleet.reports import Inventory, Report, TrustReport
 from controlplane.fleet.selectors import parse
 from controlplane.fleet.specs import CameraSpec, DeploymentSpec, NodeSpec, OffloadSpec, ShadowSpec
+from controlplane.fleet.terms import Terms
 from protos.ids import CameraName, DeploymentName, Digest, ModelName, NodeId, Version
 from protos.manifest import AGENT_MODEL
 
@@ -184,3 +185,25 @@ def test_a_release_of_the_agent_looks_at_no_camera() -> None:
     here = node("quay-1")
     state = desired_state(here, Fleet((here,), (camera("north", "quay-1"),), (of_agent,), known), BROKER, 15)
     assert [each.cameras for each in state.deployments] == [()]
+
+
+def test_a_box_that_knows_no_terms_is_not_asked_to_offload_what_stays() -> None:
+    """An agent of before 0.2 would send it up. It is told by what it does know."""
+    old = node("quay-1")
+    new = replace(old, report=replace(old.report, trust=TrustReport(1, 1, 0, 0)))
+    gate, cloud = camera("gate", "quay-1"), node("cloud-1", CLOUD, url="grpc://cloud-1:8001")
+
+    def offloads(box: Node, terms: Terms) -> bool:
+        (told,) = desired(box, gate, cloud, deployment(terms=terms)).deployments
+        return told.offload.enabled
+
+    kept, another = Terms(stays=(CameraName("gate"),)), Terms(stays=(CameraName("berth"),))
+    assert [offloads(box, kept) for box in (old, new)] == [False, True]
+    assert [offloads(box, another) for box in (old, new)] == [True, True]
+    assert [offloads(box, Terms(all_stay=True)) for box in (old, new)] == [False, False]
+
+
+def test_a_box_of_which_all_cameras_stay_hears_of_no_cloud_node() -> None:
+    cloud = node("cloud-1", CLOUD, url="grpc://cloud-1:8001")
+    assert desired(node("quay-1"), cloud, deployment(terms=Terms(all_stay=True))).cloud == ()
+    assert len(desired(node("quay-1"), cloud, deployment()).cloud) == 1

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from controlplane.fleet.accounts import FrameAccounts, FrameWish
 from controlplane.fleet.looking import MAX_LOG_LINES, MOST_WISHES, LogLine, Looking, Picture, Snapshot, SnapshotWish
 from protos.errors import Retryable
 from protos.ids import CameraName, NodeId
@@ -134,3 +135,46 @@ def test_a_snapshot_that_nobody_waits_for_is_forgotten() -> None:
     looking = Looking()
     looking.put_snapshot(Snapshot(1, GATE, 5, b"late"))
     assert looking.wait_snapshot(SnapshotWish(GATE, 640, 80), 0.0) is None
+
+
+def test_a_frame_is_asked_about_beside_snapshots_and_neither_answers_for_the_other() -> None:
+    looking = Looking()
+    asked = FrameWish(GATE, 17, "watch")
+
+    def answer() -> None:
+        while not (wishes := looking.frame_wishes({GATE})):
+            threading.Event().wait(0.001)
+        assert not looking.wishes({GATE})
+        assert not looking.frame_wishes({BERTH})
+        (wish,) = wishes
+        assert (wish.seq, wish.deployment) == (17, "watch")
+        looking.put_snapshot(Snapshot(wish.number, GATE, 1, b"jpeg"))
+        looking.put_accounts(FrameAccounts(wish.number, BERTH, failure="of another camera"))
+        looking.put_accounts(FrameAccounts(wish.number, GATE, failure="not known"))
+
+    box = threading.Thread(target=answer, daemon=True)
+    box.start()
+    found = looking.wait_accounts(asked, 5.0)
+    box.join()
+    assert found is not None
+    assert found.failure == "not known"
+    assert looking.frame_wishes({GATE}) == []
+
+
+def test_who_would_ask_too_much_about_frames_is_told() -> None:
+    looking = Looking()
+    waiting = [
+        threading.Thread(target=looking.wait_accounts, args=(FrameWish(GATE), 60.0), daemon=True)
+        for _ in range(MOST_WISHES)
+    ]
+    for each in waiting:
+        each.start()
+    while len(looking.frame_wishes({GATE})) < MOST_WISHES:
+        threading.Event().wait(0.001)
+    with pytest.raises(Retryable, match="ask about frames of gate"):
+        looking.wait_accounts(FrameWish(GATE), 60.0)
+    assert looking.wait_snapshot(SnapshotWish(GATE, 640, 80), 0.0) is None, "snapshots are another matter"
+    for wish in looking.frame_wishes({GATE}):
+        looking.put_accounts(FrameAccounts(wish.number, GATE))
+    for each in waiting:
+        each.join()

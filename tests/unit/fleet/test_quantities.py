@@ -7,14 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controlplane.fleet.quantities import (
+    Money,
     about,
     bits_per_second,
     duration_ms,
     duration_text,
+    money,
     rate_text,
     size_bytes,
     size_text,
     span_text,
+    watts,
+    watts_text,
 )
 from protos.errors import Rejected
 
@@ -101,3 +105,16 @@ def test_a_duration_finer_than_a_millisecond_is_refused_as_that() -> None:
 def test_a_rate_without_a_sound_unit_is_refused_with_an_example(value: object) -> None:
     with pytest.raises(Rejected, match=r'offload.uplink must be a rate such as "4Mbit/s"'):
         bits_per_second(value, "offload.uplink")
+
+
+@given(st.integers(0, 10**16))
+def test_money_and_power_survive_being_written_and_read(count: int) -> None:
+    amount = Money(count / 10**9, "EUR")
+    assert money(amount.text("s"), "m", "s") == amount
+    power = count / 10**10
+    assert watts(watts_text(round(power, 6)), "w") == round(power, 6)
+
+
+def test_small_amounts_are_written_without_an_exponent() -> None:
+    assert Money(0.000002, "USD").text("s") == "0.000002 USD/s"
+    assert watts_text(1_200_000.0) == "1200000 W"

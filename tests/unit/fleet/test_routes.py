@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from controlplane.fleet.accounts import ActionScore, FrameAccount, FrameAccounts
 from controlplane.fleet.looking import LogLine, Picture, Snapshot
 from controlplane.fleet.reports import CameraReport, Report
 from controlplane.identity.domain import Admission
@@ -209,6 +210,59 @@ def test_why_there_is_no_snapshot_is_said(house: SimControlPlane, api: SimBrowse
     assert silent.status_code == 503
     assert "longshore describe camera gate" in silent.json()["error"]["message"]
     assert api.get("/api/v1/cameras/nowhere/snapshot").status_code == 404
+
+
+def accounted(house: SimControlPlane, failure: str = "") -> threading.Thread:
+    """A box that answers the next question about a frame of the gate; started."""
+
+    def run() -> None:
+        looking = house.services.looking
+        while not (wishes := looking.frame_wishes({CameraName("gate")})):
+            threading.Event().wait(0.001)
+        wish = wishes[0]
+        scores = (ActionScore("cloud", 0.7, 0.9, 0.2, 0.5, ""),)
+        why = f"{wish.seq} {wish.deployment}"
+        account = FrameAccount("watch", 17, 1_795_000_000_500, "cloud", why, scores, features={"slack_seconds": 0.2})
+        found = () if failure else (account,)
+        looking.put_accounts(FrameAccounts(wish.number, wish.camera, found, failure))
+
+    house.services.boxes.sync(NodeId("quay-1"), Report(cameras=(CameraReport("gate", "running"),)))
+    box = threading.Thread(target=run, daemon=True)
+    box.start()
+    return box
+
+
+def test_the_account_of_a_frame_says_what_was_weighed(house: SimControlPlane, api: SimBrowser) -> None:
+    api.put("/api/v1/cameras/gate", json=GATE)
+    house.notifier.hints.clear()
+    box = accounted(house)
+    asked = {"seq": 17, "deployment": "watch", "node": "quay-1"}
+    answer = api.get("/api/v1/cameras/gate/account", params=asked)
+    box.join()
+    assert answer.status_code == 200
+    told = answer.json()
+    assert (told["node"], told["camera"]) == ("quay-1", "gate")
+    (account,) = told["accounts"]
+    assert (account["captured"], account["why"]) == ("2026-11-18T11:06:40.500Z", "17 watch")
+    assert account["scores"] == [
+        {"action": "cloud", "worth": 0.7, "onTime": 0.9, "price": 0.2, "score": 0.5, "whyNot": ""}
+    ]
+    assert account["features"] == {"slack_seconds": 0.2}
+    assert len(house.notifier.hints) == 1, "the box is told that somebody looks"
+
+
+def test_a_frame_that_nobody_knows_is_not_found_and_says_why(house: SimControlPlane, api: SimBrowser) -> None:
+    api.put("/api/v1/cameras/gate", json=GATE)
+    box = accounted(house, failure="frame 17 of gate is not known any more")
+    answer = api.get("/api/v1/cameras/gate/account", params={"seq": 17})
+    box.join()
+    assert (answer.status_code, "not known any more" in answer.json()["error"]["message"]) == (404, True)
+    elsewhere = api.get("/api/v1/cameras/gate/account", params={"node": "quay-2"})
+    assert (elsewhere.status_code, "ask for quay-1/gate" in elsewhere.json()["error"]["message"]) == (404, True)
+    silent = api.get("/api/v1/cameras/gate/account", params={"wait": 0})
+    assert (silent.status_code, "longshore describe node quay-1" in silent.json()["error"]["message"]) == (503, True)
+    assert api.get("/api/v1/cameras/nowhere/account").status_code == 404
+    assert api.get("/api/v1/cameras/gate/account", params={"seq": -1}).status_code == 422
 
 
 def test_log_lines_go_on_where_they_stopped(house: SimControlPlane, api: SimBrowser) -> None:

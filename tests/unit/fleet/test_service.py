@@ -301,6 +301,24 @@ def test_a_class_the_release_does_not_have_is_refused_with_the_labels_there_are(
         fleet.deploy(classes=["boat", "truck"])
 
 
+def test_a_value_for_a_label_that_the_release_does_not_have_is_refused(fleet: SimFleet) -> None:
+    fleet.push(manifest=make("1.0.0").manifest)
+    with pytest.raises(Rejected, match=r"spec.terms.values: harbour 1.0.0 has no label 'truck'; there are boat"):
+        fleet.deploy(terms={"values": {"truck": 5}})
+
+
+def test_terms_reach_the_box_and_applying_what_is_shown_changes_nothing(fleet: SimFleet) -> None:
+    quay = fleet.join("quay-1")
+    fleet.push(manifest=make("1.0.0").manifest)
+    costs = {"data": "0.1 EUR/GB", "cloud": "0.0002 EUR/s"}
+    fleet.deploy(terms={"values": {"boat": 5}, "money": "2.50 EUR/day", "costs": costs, "stays": "all"})
+    (wanted,) = quay.sync().desired.deployments
+    assert (wanted.terms.values, wanted.terms.all_stay, wanted.offload.enabled) == ((("boat", 5.0),), True, False)
+    shown = fleet.service.get_deployment("watch")
+    assert shown["spec"]["terms"]["money"] == "2.5 EUR/day"
+    assert fleet.service.apply_deployment("watch", {"spec": shown["spec"]}).change == "unchanged"
+
+
 def test_a_deployment_that_moves_tells_the_boxes_it_leaves_and_those_it_comes_to_and_nobody_else(
     fleet: SimFleet,
 ) -> None:

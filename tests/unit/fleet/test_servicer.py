@@ -16,6 +16,7 @@ from controlplane.adapters.fleet_server import fleet_server
 from controlplane.adapters.tls import ServerCertificate
 from controlplane.adapters.x509 import LocalAuthority, new_ca
 from controlplane.fleet import servicer
+from controlplane.fleet.accounts import FrameWish
 from controlplane.fleet.looking import SnapshotWish
 from controlplane.fleet.servicer import NEW_CAMERA_SECONDS, RECHECK_SECONDS
 from controlplane.identity.domain import Wish
@@ -278,3 +279,31 @@ async def test_a_box_answers_for_its_own_cameras_only(server: Server) -> None:
     async with server.channel(*box) as channel:
         await fleet_pb2_grpc.FleetStub(channel).Watch(frames())
     assert await waiting is None
+
+
+async def test_a_question_about_a_frame_reaches_boxes_that_can_answer_it_alone_and_their_own_cameras_count(
+    server: Server,
+) -> None:
+    box, other = server.join("quay-1"), server.join("quay-2")
+    add_camera(server, "gate", "quay-1")
+    looking = server.house.services.looking
+    waiting = asyncio.create_task(asyncio.to_thread(looking.wait_accounts, FrameWish(CameraName("gate"), 17), 10.0))
+    async with server.channel(*box) as channel, server.channel(*other) as foreign:
+        stub = fleet_pb2_grpc.FleetStub(channel)
+        older = stub.Wishes(fleet_pb2.WishesRequest())
+        told = await stub.Wishes(fleet_pb2.WishesRequest(accounts=True)).read()
+        assert (told.camera, told.HasField("frame"), told.frame.seq) == ("gate", True, 17)
+
+        async def frames(why: str) -> AsyncIterator[fleet_pb2.WatchFrame]:
+            account = fleet_pb2.FrameAccount(deployment="watch", seq=17, why=why, features={"slack\x00": float("nan")})
+            told_of = fleet_pb2.FrameAccounts(wish=told.number, camera="gate", accounts=[account])
+            yield fleet_pb2.WatchFrame(accounts=told_of)
+
+        await fleet_pb2_grpc.FleetStub(foreign).Watch(frames("forged"))
+        await stub.Watch(frames("It was run on the box.\x1b[31m"))
+        server.house.clock.tick(RECHECK_SECONDS + 1)
+        assert await older.read() is grpc.aio.EOF, "it would have taken it for a snapshot"
+    accounts = await waiting
+    assert accounts is not None
+    (account,) = accounts.accounts
+    assert (account.seq, account.why, account.features) == (17, "It was run on the box. [31m", {"slack ": 0.0})

@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 
 from controlplane.fleet import selectors, specs
 from controlplane.fleet.downloads import Download, Window
+from controlplane.fleet.quantities import Money
 from controlplane.fleet.specs import CameraSpec, DeploymentSpec, NodeSpec, OffloadSpec, ShadowSpec
+from controlplane.fleet.terms import Costs, Terms
 from controlplane.fleet.watching import Motion
 from controlplane.fleet.zones import Line, Zone
 from protos import pace
 from protos.errors import Rejected
-from protos.ids import ModelName, NodeId, Version
+from protos.ids import CameraName, ModelName, NodeId, Version
 
 
 def test_an_empty_node_spec_means_no_switch_is_on() -> None:
@@ -39,6 +41,22 @@ def test_a_camera_spec_shows_its_credentials_nowhere() -> None:
     assert spec.source == "rtsp://user:hunter2@cam/live"
 
 
+AMOUNTS = st.integers(1, 10**12).map(lambda millionths: millionths / 10**6)
+EUROS = AMOUNTS.map(lambda amount: Money(amount, "EUR"))
+TERMS = st.builds(
+    Terms,
+    values=st.sampled_from([(), (("boat", 5.0), ("truck", 0.25))]),
+    camera_values=st.sampled_from([(), ((CameraName("gate"), 2.0),)]),
+    per_day=EUROS,
+    watts=st.none() | AMOUNTS,
+    grams_per_hour=st.none() | AMOUNTS,
+    costs=st.builds(Costs, EUROS, EUROS | st.just(Money(0.0, "EUR")), st.none() | AMOUNTS),
+    floor_rate=st.floats(0, 60),
+    safety=st.booleans(),
+    stays=st.sampled_from([(), (CameraName("berth"), CameraName("gate"))]),
+) | st.sampled_from([Terms(), Terms(all_stay=True), Terms(watts=15.0), Terms(per_day=Money(2.5, "USD"))])
+
+
 @given(
     st.builds(
         DeploymentSpec,
@@ -60,6 +78,7 @@ def test_a_camera_spec_shows_its_credentials_nowhere() -> None:
             st.sampled_from([None, Window(1320, 300), Window(0, 1439, "Europe/Berlin")]),
             st.sampled_from([0, 600_000, 90_500]),
         ),
+        terms=TERMS,
     )
 )
 def test_a_deployment_spec_survives_being_written_and_read(spec: DeploymentSpec) -> None:
@@ -142,11 +161,62 @@ def test_a_bad_camera_spec_is_refused_by_field(spec: object, said: str) -> None:
         ({"download": {"jitter": "25h"}}, "spec.download.jitter must be from 0s to 86400s"),
         ({"shadow": {"share": 2}}, "spec.shadow.share must be a number from 0 to 1"),
         ({"nodeSelector": "site=quay"}, "spec.nodeSelector must be an object"),
+        ({"terms": {"values": ["boat"]}}, r"spec.terms.values must give labels their value, such as {boat: 5}"),
+        ({"terms": {"values": {True: 5}}}, "spec.terms.values must give labels their value"),
+        ({"terms": {"values": {"boat": -1}}}, "spec.terms.values.boat must be a number from 0 to 1000"),
+        ({"terms": {"values": {"boat": float("nan")}}}, "spec.terms.values.boat must be a number from 0 to 1000"),
+        (
+            {"terms": {"values": dict.fromkeys(map(str, range(257)), 1)}},
+            "spec.terms.values names 257, more than the 256",
+        ),
+        ({"terms": {"cameraValues": {"gate": "2"}}}, "spec.terms.cameraValues.gate must be a number from 0 to 1000"),
+        ({"terms": {"cameraValues": {"The Gate": 2}}}, "camera name 'The Gate'"),
+        ({"terms": {"money": 2.5}}, 'spec.terms.money must be an amount in a currency such as "2.50 EUR/day"'),
+        ({"terms": {"money": "-2 EUR/day"}}, "spec.terms.money must be an amount in a currency"),
+        ({"terms": {"money": "2 EUR/h"}}, "spec.terms.money must be an amount in a currency"),
+        ({"terms": {"money": "2 euros/day"}}, "spec.terms.money must be an amount in a currency"),
+        ({"terms": {"money": "0 USD/day"}}, "spec.terms.money must be more than 0; none sets no limit"),
+        (
+            {"terms": {"money": "2 EUR/day"}},
+            "spec.terms.costs.data is assumed in USD and other money here in EUR; no rate of exchange is known",
+        ),
+        (
+            {"terms": {"money": "2 EUR/day", "costs": {"data": "0.1 EUR/GB", "cloud": "0.1 CHF/s"}}},
+            "spec.terms.costs.cloud is in CHF and other money here in EUR",
+        ),
+        ({"terms": {"costs": {"data": "0.1 EUR/s"}}}, 'spec.terms.costs.data must be .* such as "2.50 EUR/GB"'),
+        ({"terms": {"costs": {"grid": "380 g"}}}, "spec.terms.costs.grid must be grams a kilowatt-hour"),
+        ({"terms": {"costs": {"power": "1 g/kWh"}}}, "spec.terms.costs.power is no field here; there are cloud, data"),
+        ({"terms": {"power": 15}}, 'spec.terms.power must be a power such as "15 W", not 15'),
+        ({"terms": {"power": "15 hp"}}, "spec.terms.power must be a power"),
+        ({"terms": {"power": "-15 W"}}, "spec.terms.power must be a power"),
+        ({"terms": {"power": "0 W"}}, "spec.terms.power must be more than 0; none sets no limit"),
+        ({"terms": {"carbon": "200 g"}}, 'spec.terms.carbon must be grams an hour such as "200 g/h"'),
+        ({"terms": {"floorRate": -1}}, "spec.terms.floorRate must be a number from 0 to 60"),
+        ({"terms": {"floorRate": 61}}, "spec.terms.floorRate must be a number from 0 to 60"),
+        ({"terms": {"safety": "yes"}}, "spec.terms.safety must be true or false"),
+        ({"terms": {"stays": "gate"}}, r"spec.terms.stays must be a list of cameras, such as \[gate, berth\], or all"),
+        ({"terms": {"stays": ["No Name"]}}, "camera name 'No Name'"),
+        ({"terms": {"stay": "all"}}, "spec.terms.stay is no field here; did you mean stays"),
     ],
 )
 def test_a_bad_deployment_spec_is_refused_by_field(changes: dict[str, object], said: str) -> None:
     with pytest.raises(Rejected, match=said):
         specs.deployment_spec({**GOOD_DEPLOYMENT, **changes})
+
+
+def test_terms_are_read_in_the_units_people_write() -> None:
+    told = {
+        "money": "2.50EUR/day",
+        "power": "1.2kW",
+        "carbon": "0.2 kg/h",
+        "costs": {"data": "0.09 EUR/GB", "cloud": "0 EUR/s", "grid": "380 g/kWh"},
+        "stays": ["gate", "berth", "gate"],
+    }
+    found = specs.deployment_spec({**GOOD_DEPLOYMENT, "terms": told}).terms
+    assert (found.per_day, found.watts, found.grams_per_hour) == (Money(2.5, "EUR"), 1200.0, 200.0)
+    assert found.costs == Costs(Money(0.09, "EUR"), Money(0.0, "EUR"), 380.0)
+    assert found.stays == ("berth", "gate")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from controlplane.fleet.reports import CameraReport, DeploymentReport, Report, T
 from controlplane.fleet.selectors import EVERYTHING, parse
 from controlplane.fleet.specs import CameraSpec, DeploymentSpec, NodeSpec
 from controlplane.fleet.status import Step
+from controlplane.fleet.terms import Terms
 from protos.ids import CameraName, DeploymentName, Digest, ModelName, NodeId, Version
 
 NEW, OLD = "sha256:" + "1" * 64, "sha256:" + "0" * 64
@@ -143,6 +144,28 @@ def test_a_deployment_whose_cameras_are_all_gone_says_so_and_one_without_a_choic
     assert (blind.type, blind.status, blind.reason) == ("Watching", "False", "NoCameraSelected")
     assert "no camera of 1 box matches cameraSelector (view=gate)" in blind.message
     assert len(status.deployment_conditions(WATCH, [], gone)) == 2
+
+
+@pytest.mark.parametrize(
+    ("terms", "reason", "said"),
+    [
+        (
+            Terms(stays=(CameraName("gaet"),)),
+            "UnknownCamera",
+            "spec.terms names gaet, which this deployment does not see",
+        ),
+        (Terms(camera_values=((CameraName("gaet"), 2.0),)), "UnknownCamera", "check the name"),
+        (Terms(floor_rate=12.0), "FloorAboveRate", "spec.terms.floorRate of 12 is above the rate of gate"),
+        (Terms(stays=(CameraName("gate"),), floor_rate=10.0), "", ""),
+        (Terms(), "", ""),
+    ],
+)
+def test_terms_that_miss_their_cameras_are_told(terms: Terms, reason: str, said: str) -> None:
+    agreed = replace(WATCH, spec=replace(WATCH.spec, terms=terms))
+    fleet = Fleet((box("quay-1", told("IDLE", active=NEW)),), (GATE,), (agreed,), RELEASES)
+    found = [each for each in status.deployment_conditions(agreed, [], fleet) if each.type == "TermsFit"]
+    assert [each.reason for each in found] == ([reason] if reason else [])
+    assert all(said in each.message and each.status == "False" for each in found)
 
 
 def test_the_step_of_a_box_tells_the_variant_that_answers() -> None:

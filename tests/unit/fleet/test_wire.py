@@ -19,13 +19,16 @@ from controlplane.fleet.desired import (
     DesiredState,
 )
 from controlplane.fleet.downloads import Download, Window
-from controlplane.fleet.reports import CallCost, ShadowReport
+from controlplane.fleet.quantities import Money
+from controlplane.fleet.reports import CallCost, DecisionReport, ShadowReport
 from controlplane.fleet.specs import OffloadSpec
+from controlplane.fleet.terms import Costs, Terms
 from controlplane.fleet.watching import Motion
 from controlplane.fleet.zones import Line, Zone
 from controlplane.settings.domain import BoxQuotas
 from protos import fleet_pb2
 from protos.errors import Rejected
+from protos.ids import CameraName
 
 ZONES = (Zone("water", ((0.0, 0.5), (1.0, 0.5), (0.5, 1.0)), 30.0),)
 LINES = (Line("door", ((0.5, 1.0), (0.5, 0.0))),)
@@ -67,6 +70,16 @@ DESIRED = DesiredState(
             shadow=DesiredShadow("sha256:" + "2" * 64, 0.1),
             latency_budget_ms=60,
             download=Download(2_000_000, Window(1320, 300, "Europe/Berlin"), 600_000),
+            terms=Terms(
+                (("boat", 5.0),),
+                ((CameraName("gate"), 2.0),),
+                Money(2.5, "EUR"),
+                15.0,
+                costs=Costs(Money(0.1, "EUR"), Money(0.0, "EUR")),
+                floor_rate=0.0,
+                safety=True,
+                stays=(CameraName("berth"),),
+            ),
         ),
     ),
     slow_down_ms=300,
@@ -118,6 +131,17 @@ def test_a_desired_state_reaches_the_wire_whole() -> None:
                     bits_per_second=2_000_000,
                     window=fleet_pb2.DailyWindow(opens_minute=1320, closes_minute=300, zone="Europe/Berlin"),
                     jitter_ms=600_000,
+                ),
+                terms=fleet_pb2.TermsSpec(
+                    values={"boat": 5.0},
+                    camera_values={"gate": 2.0},
+                    money_per_day=2.5,
+                    currency="EUR",
+                    watts=15.0,
+                    money_per_gigabyte=0.1,
+                    money_per_cloud_second=0.0,
+                    safety=True,
+                    stays=["berth"],
                 ),
             )
         ],
@@ -189,6 +213,16 @@ def test_how_a_shadow_compares_is_kept_and_most_boxes_have_none() -> None:
     assert kept == [ShadowReport("sha256:bb", "cannot ", 97, 3, 2, 0.0, 0.0), None]
     assert kept[0]
     assert (kept[0].answered, kept[0].agreed_share, ShadowReport("sha256:bb").agreed_share) == (100, 0.97, 0.0)
+
+
+def test_how_a_box_decides_is_kept_within_bounds_and_an_older_agent_tells_nothing_of_it() -> None:
+    decision = fleet_pb2.DecisionReport(
+        frames=50, cloud=0.4, load=math.inf, bits_left=9e6, prices={"bits": 0.5, "x\0": math.nan}, why="it is\nslow"
+    )
+    told = [fleet_pb2.DeploymentReport(name="watch", decision=decision), fleet_pb2.DeploymentReport(name="other")]
+    kept = [each.decision for each in wire.report(fleet_pb2.SyncRequest(deployments=told)).deployments]
+    prices = {"bits": 0.5, "x ": 0.0}
+    assert kept == [DecisionReport(50, cloud=0.4, bits_left=9e6, prices=prices, why="it is slow"), None]
 
 
 def test_what_a_call_costs_is_kept_and_an_older_agent_tells_nothing_of_it() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from agent.config import AgentConfig, from_environment
+from agent.door import shares
+from agent.door.shares import Partition
 from agent.telemetry.caps import SHARES, Caps, caps
 from agent.telemetry.classes import RecordClass
 from agent.telemetry.settings import Form, Limits
@@ -30,10 +32,16 @@ def test_a_port_that_there_is_not_is_refused_and_no_other_taken_for_it(name: str
         from_environment({}, **{name: port})
 
 
-@pytest.mark.parametrize("name", ["THREADS", "CONFIRM_SECONDS", "OUTBOX_BYTES"])
+@pytest.mark.parametrize("name", ["THREADS", "CONFIRM_SECONDS", "OUTBOX_BYTES", "DECISION_LOG", "DECISION_LOG_BYTES"])
 def test_what_is_less_than_nothing_is_refused(name: str) -> None:
     with pytest.raises(Rejected, match=f"^LONGSHORE_AGENT_{name} must be 0 or more, not -1"):
         from_environment({f"LONGSHORE_AGENT_{name}": "-1"})
+
+
+def test_a_share_of_decisions_is_from_nothing_to_all() -> None:
+    assert from_environment({"LONGSHORE_AGENT_DECISION_LOG": "1"}).decision_log == 1.0
+    with pytest.raises(Rejected, match=r"^LONGSHORE_AGENT_DECISION_LOG must be a share from 0 to 1, not 1\.5$"):
+        from_environment({"LONGSHORE_AGENT_DECISION_LOG": "1.5"})
 
 
 def test_a_time_that_is_no_number_or_never_ends_is_refused() -> None:
@@ -87,3 +95,18 @@ def test_what_waited_goes_out_as_fast_as_the_box_is_told() -> None:
     assert from_environment(told).sending.backfill == Limits(50, 0)
     with pytest.raises(Rejected, match="BACKFILL_BYTES_PER_SECOND must be 0 or more"):
         from_environment({"LONGSHORE_AGENT_BACKFILL_BYTES_PER_SECOND": "-1"})
+
+
+def test_shares_of_partitions_are_told_as_percents_that_add_up() -> None:
+    assert from_environment({}).shares == shares.SHARES
+    told = from_environment({"LONGSHORE_AGENT_PARTITIONS": "batch=10, live=60,hard=30"}).shares
+    assert list(told.items()) == [(Partition.LIVE, 0.6), (Partition.HARD, 0.3), (Partition.BATCH, 0.1)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "live=80,hard=15", "live=80,hard=15,batch=6", "live=85,hard=15,batch=0", "live=a,hard=15,batch=5", "x=1"],
+)
+def test_shares_that_make_no_whole_are_refused(text: str) -> None:
+    with pytest.raises(Rejected, match="LONGSHORE_AGENT_PARTITIONS"):
+        from_environment({"LONGSHORE_AGENT_PARTITIONS": text})

@@ -113,6 +113,16 @@ async def test_with_cameras_it_tells_figures_once_a_minute(box: QuietBox) -> Non
     assert await box.calls(600) in range(7, 13)
 
 
+async def test_while_somebody_looks_it_calls_in_at_once_and_every_few_seconds_and_then_no_more(box: QuietBox) -> None:
+    until = box.clock.unix() + 60
+    box.link.desired.watch_until_unix_ms = int(until * 1000)
+    box.hint(1, until)
+    assert await box.calls(1) == 1
+    assert await box.calls(50) in range(7, 13)
+    await box.clock.advance(2 * INTERVAL)
+    assert await box.calls(3_600) == 0
+
+
 async def test_leave_that_ran_out_is_asked_for_by_whoever_needs_it(box: QuietBox) -> None:
     box.leave.give(Grant("https://files", "old", "https://metadata", 1, seconds=900.0))
     assert await box.calls(899) == 0

@@ -11,12 +11,15 @@ import numpy as np
 import pytest
 
 from agent.cameras.harbour_scene import CLASSES
+from controlplane.quantizing.datasets import opened
 from models.harbour import export, scenes
 from models.harbour.__main__ import main
 from models.harbour.card import card
 from models.harbour.evaluate import direct_predictor, evaluate
 from models.harbour.plan import LABELS, PLAN, SIZE, TOP
+from models.harbour.worth import draw
 from models.metric import Found, average_precision, iou
+from protos import judged
 from protos.ids import digest_of
 from protos.manifest import parse
 
@@ -139,7 +142,7 @@ def test_the_onnx_file_is_at_most_a_megabyte() -> None:
 
 def test_the_manifest_names_every_file_by_its_content() -> None:
     manifest = parse((RELEASE / "manifest.json").read_bytes())
-    assert (manifest.name, manifest.version, manifest.task) == ("harbour", "1.0.0", "detection")
+    assert (manifest.name, manifest.version, manifest.task) == ("harbour", "1.1.0", "detection")
     assert manifest.labels == CLASSES
     for entry in manifest.files:
         assert digest_of((RELEASE / entry.path).read_bytes()) == entry.digest
@@ -195,6 +198,42 @@ def test_training_took_no_more_than_ten_minutes_of_two_cores() -> None:
     assert set(provenance()["minutes"]) == {"draw", "fit"}
 
 
+def test_the_manifest_tells_what_the_recipe_had_evaluated() -> None:
+    """By the command that everybody has, which counts as the recipe does: both came to the same mAP50."""
+    told, metric = parse((RELEASE / "manifest.json").read_bytes()).judged, provenance()["metric"]
+    assert told is not None
+    assert judged.to_document(told) == provenance()["judged"]
+    assert (told.metric, told.pictures, told.objects) == ("mAP50", metric["scenes"], metric["objects"])
+    (variant,) = told.variants
+    assert variant.metric == pytest.approx(metric["map50"], abs=0.001)
+    assert len(variant.confidence) >= 5
+    assert len(told.jpeg) == 12
+    assert min(point.bytes for point in told.jpeg) < 30_000
+
+
+def test_more_bytes_are_worth_more_where_the_size_is_the_same() -> None:
+    told = parse((RELEASE / "manifest.json").read_bytes()).judged
+    assert told is not None
+    for side in {point.max_side for point in told.jpeg}:
+        points = sorted((point.bytes, point.metric) for point in told.jpeg if point.max_side == side)
+        assert [metric for _, metric in points] == sorted(metric for _, metric in points), side
+
+
+def test_a_recipe_without_a_judgement_makes_a_release_without_one() -> None:
+    unjudged = {key: value for key, value in provenance().items() if key != "judged"}
+    files = export.release((HOME / "weights.safetensors").read_bytes(), unjudged)
+    assert parse(files["manifest.json"]).judged is None
+
+
+def test_the_scenes_are_drawn_as_a_labelled_set(tmp_path: Path) -> None:
+    draw(tmp_path / "drawn", 2)
+    dataset = opened(tmp_path / "drawn", "detection", CLASSES)
+    truths = [picture for _, _, picture in scenes.held_out(2)]
+    assert [len(found.boxes) for found in dataset.boxes.values()] == [len(each) for each in truths]
+    first = next(iter(dataset.boxes.values()))
+    assert np.allclose(first.boxes, [truth.box for truth in truths[0]], atol=1e-5)
+
+
 def test_the_card_says_what_the_provenance_says() -> None:
     text, metric = (RELEASE / "card.md").read_text(), provenance()["metric"]
     assert text == card(provenance())
@@ -216,7 +255,7 @@ def test_sixty_held_out_scenes_confirm_the_claim() -> None:
 
 def test_the_verbs_print_help_and_card_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["card"]) == 0
-    assert capsys.readouterr().out.startswith("# harbour 1.0.0")
+    assert capsys.readouterr().out.startswith("# harbour 1.1.0")
     with pytest.raises(SystemExit):
         main(["--help"])
     assert "retrain" in capsys.readouterr().out

@@ -9,10 +9,12 @@ import pytest
 from agent import types
 from agent.berths.update import AgentWish
 from agent.desired import CloudNode, desired
+from agent.offload.terms import Terms
 from agent.pipeline.board import ShadowWish
 from agent.tracking.rules import Marks
 from agent.update.download import FREE, Download, Window
 from agent.wires import chosen
+from controlplane.fleet import terms
 from protos.fleet_pb2 import (
     CameraSpec,
     CloudEndpoint,
@@ -25,6 +27,7 @@ from protos.fleet_pb2 import (
     Quotas,
     ShadowSpec,
     Switches,
+    TermsSpec,
     Zone,
 )
 from protos.ids import CameraName, DeploymentName, Digest, Version
@@ -197,3 +200,60 @@ def test_a_release_of_the_agent_is_no_deployment_of_a_model() -> None:
     assert found.agent == AgentWish(DeploymentName("agents"), Version("0.3.1"), Digest(SHADOW))
     assert "longshore-agent" not in {wish.model for wish in found.deployments}
     assert "deployments agents, zulu all name the agent of this box; let one of them select it" in found.refused
+
+
+def test_a_control_plane_that_knows_no_terms_leaves_the_box_its_own() -> None:
+    """They are the control plane's, too: it tells those that are not."""
+    assert desired(state()).deployments[0].settings.terms == Terms()
+    assert Terms().floor_rate == terms.AS_EVER.floor_rate
+
+
+def test_terms_become_the_lanes() -> None:
+    told = state()
+    told.deployments[0].terms.CopyFrom(
+        TermsSpec(
+            values={"boat": 5.0},
+            camera_values={"quay": 2.0},
+            money_per_day=2.5,
+            currency="EUR",
+            watts=15.0,
+            money_per_gigabyte=0.0,
+            floor_rate=0.0,
+            safety=True,
+            stays=["quay"],
+        )
+    )
+    (read,) = desired(told).deployments
+    assert read.settings.terms == Terms(
+        values={"boat": 5.0},
+        camera_values={CameraName("quay"): 2.0},
+        usd_per_day=2.5,
+        watts=15.0,
+        usd_per_gigabyte=0.0,
+        floor_rate=0.0,
+        safety=True,
+        stays=frozenset({CameraName("quay")}),
+    )
+    assert read.settings.offload
+    assert not read.settings.may_go_up(CameraName("quay"))
+    assert read.settings.may_go_up(CameraName("berth"))
+
+
+def test_where_all_stay_nothing_is_sent_up_of_a_camera_that_is_leaving_either() -> None:
+    told = state()
+    told.deployments[0].terms.all_stay = True
+    (read,) = desired(told).deployments
+    assert read.settings.terms.stays == {"quay"}
+    assert not read.settings.may_go_up(CameraName("just-left"))
+
+
+@pytest.mark.parametrize("senseless", [float("nan"), float("inf"), -1.0])
+def test_terms_that_make_no_sense_are_left_out_and_what_stays_stays(senseless: float) -> None:
+    told = state()
+    terms_told = told.deployments[0].terms
+    terms_told.values["boat"] = terms_told.watts = terms_told.grams_per_kwh = senseless
+    terms_told.stays.append("quay")
+    (read,) = desired(told).deployments
+    assert (read.settings.terms.values, read.settings.terms.watts) == ({}, None)
+    assert read.settings.terms.grams_per_kwh == Terms().grams_per_kwh
+    assert not read.settings.may_go_up(CameraName("quay"))

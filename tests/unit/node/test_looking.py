@@ -13,7 +13,7 @@ from agent.looking import PICTURE_BITS, Looking, together
 from agent.ports import SyncReply
 from agent.types import Box, Finished, Tap, View, Zone
 from protos.errors import Rejected, Retryable
-from protos.fleet_pb2 import LogLine, SnapshotWish, WatchFrame
+from protos.fleet_pb2 import FrameAccounts, FrameWish, LogLine, SnapshotWish, WatchFrame
 from protos.fleet_pb2 import Region as WireRegion
 from protos.ids import CameraName, DeploymentName, digest_of
 from protos.outcomes import Outcome
@@ -92,8 +92,11 @@ class World:
         self.clock = FakeClock()
         self.painter, self.link = Painter(), Link()
         self.idle: list[CameraName] = []
-        self.looking = Looking(self.clock, self.painter, lambda: self.idle)
+        self.looking = Looking(self.clock, self.painter, lambda: self.idle, account=self.account)
         self.tasks = [asyncio.create_task(each(self.link)) for each in (self.looking.serve, self.looking.answer)]
+
+    def account(self, wish: SnapshotWish) -> FrameAccounts:
+        return FrameAccounts(wish=wish.number, camera=wish.camera, failure=f"frame {wish.frame.seq} is not known")
 
     def look(self) -> None:
         self.looking.look_until(self.clock.unix() + 30)
@@ -291,6 +294,17 @@ async def test_a_wish_for_a_snapshot_is_answered_on_the_watch_stream(world: Worl
     assert answers(world) == [(4, b"a snapshot", ""), (5, b"a snapshot", "")]
 
 
+async def test_an_account_is_given_at_once_however_many_snapshots_wait(world: World) -> None:
+    world.look()
+    world.painter.padding = 125_000
+    snapshots = [SnapshotWish(number=number, camera="quay", quality=80) for number in range(1, 4)]
+    world.link.wished = [*snapshots, SnapshotWish(number=9, camera="quay", frame=FrameWish(seq=17))]
+    await world.clock.advance(0.5)
+    told = [frame.accounts for frame in world.link.frames if frame.WhichOneof("body") == "accounts"]
+    assert [(each.wish, each.camera, each.failure) for each in told] == [(9, "quay", "frame 17 is not known")]
+    assert len(answers(world)) == 1
+
+
 async def test_a_wish_that_cannot_be_met_is_answered_with_why(world: World) -> None:
     world.look()
     world.painter.fails = True
@@ -358,7 +372,7 @@ async def test_a_stream_that_stands_still_keeps_few_snapshots(world: World) -> N
         world.link.wished = [SnapshotWish(number=number, camera="quay", quality=80)]
         await world.clock.advance(2)
     assert len(world.painter.snapped) > 40
-    assert len(world.looking._snapshots) == 16
+    assert len(world.looking._answers) == 16
 
 
 async def test_a_control_plane_without_wishes_is_asked_seldom(world: World) -> None:

@@ -12,15 +12,16 @@ from msgspec import structs
 
 from agent.cameras.captured import Captured
 from agent.errors import Unfit
+from agent.offload.terms import Terms
 from agent.pipeline.board import CameraWish
 from agent.pipeline.lane import Action, SendUp
 from agent.pipeline.run import LOOK_SECONDS
 from agent.pipeline.zones import standing
-from agent.ports import CloudModel, Warmed
+from agent.ports import CloudAnswer, CloudModel, Warmed
 from agent.types import Box, Finished, Frame, Geometry, ModelInput, Zone
 from agent.update.verify import VerifiedBytes
 from protos.errors import LongshoreError, Rejected, Retryable
-from protos.ids import Digest
+from protos.ids import CameraName, Digest
 from protos.outcomes import IN_TIME, Outcome
 from protos.regions import Region
 from tests.sim.board import BROKEN, CAMERA, HARBOUR, LARGE, SMALL, TAP, World, wish
@@ -39,13 +40,15 @@ class Cloud:
         self.asked: list[CloudModel] = []
         self.silent: asyncio.Event | None = None  # until it is set
 
-    async def detect_jpeg(self, model: CloudModel, jpeg: bytes, min_score: float, timeout: float) -> tuple[Box, ...]:
+    async def detect_jpeg(
+        self, model: CloudModel, jpeg: bytes, min_score: float, timeout: float, partition: str = "live"
+    ) -> CloudAnswer:
         self.asked.append(model)
         if self.silent is not None:
             await self.silent.wait()
         if self.failure:
             raise self.failure
-        return (Box(0.1, 0.1, 0.2, 0.2, 0.9, "boat"),)
+        return CloudAnswer((Box(0.1, 0.1, 0.2, 0.2, 0.9, "boat"),))
 
     async def close(self) -> None: ...
 
@@ -358,6 +361,48 @@ async def test_what_a_cloud_node_finds_is_chosen_by_class_too(
     await settle()
     assert [done.outcome for done in still.finished] == [Outcome.OK_CLOUD]
     assert labels(still.finished) == [found]
+
+
+async def test_a_board_says_on_which_rung_each_deployment_stands(still: World, clock: FakeClock) -> None:
+    still.board.plan([CameraWish(CAMERA, "synthetic://harbour", 10.0)], [wish(offload=True)])
+    await still.install("1")
+    assert still.board.look(clock.monotonic())
+    assert not still.board.look(clock.monotonic()), "as before"
+    told = still.board.standings(clock.monotonic())[HARBOUR]
+    assert (told.rung, told.rung_why) == ("cpu", "It runs on cpu, as was asked for.")
+    await still.engines[-1].close()
+    still.board.offer_cloud(Cloud())
+    assert still.board.look(clock.monotonic())
+    assert still.board.standings(clock.monotonic())[HARBOUR].rung == "cloud"
+
+
+async def kept_and_decided_to_go_up(still: World, clock: FakeClock, stays: CameraName) -> tuple[int, bool]:
+    """How often the cloud was asked, and whether it answered, where the lane goes by the terms of before: as when it
+    errs, or they change while a picture is encoded.
+    """
+    still.board.plan([CameraWish(CAMERA, "synthetic://harbour", 10.0)], [wish(offload=True)])
+    await still.install("1")
+    cloud = Cloud()
+    still.board.offer_cloud(cloud)
+    lane = still.board.lanes()[HARBOUR]
+    lane.here.ready = False  # the box would be too slow
+    lane.agree = lambda terms: None  # type: ignore[method-assign]  # it does not listen
+    kept = wish(offload=True, terms=Terms(stays=frozenset({stays})))
+    still.board.plan([CameraWish(CAMERA, "synthetic://harbour", 10.0)], [kept])
+    still.captures.announce(TAP, clock.monotonic())
+    await settle()
+    clock.tick(1)
+    await settle()
+    assert (len(still.captures.views), still.captures.outstanding) == (1, 0)
+    return len(cloud.asked), still.finished[-1].outcome is Outcome.OK_CLOUD
+
+
+async def test_a_camera_that_stays_is_never_sent_up_whatever_was_decided(still: World, clock: FakeClock) -> None:
+    assert await kept_and_decided_to_go_up(still, clock, CAMERA) == (0, False)
+
+
+async def test_a_camera_beside_one_that_stays_is_sent_up(still: World, clock: FakeClock) -> None:
+    assert await kept_and_decided_to_go_up(still, clock, CameraName("berth")) == (1, True)
 
 
 async def sent_up(still: World, clock: FakeClock, region: Region) -> Finished:

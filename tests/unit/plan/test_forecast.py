@@ -11,7 +11,7 @@ from agent.plan import text
 from agent.plan.forecast import Plan, Share, forecast, plan
 from agent.plan.run import run
 from agent.plan.wish import Box, Cloud, Wish
-from bench.decision.contender import Picture, Size
+from agent.simulation.contender import Picture, Size
 from tests.sim.plans import WORDS
 
 WISH = Wish(
@@ -29,7 +29,7 @@ FEW = Share(0.61, 0.60, 0.62, 0.4, 0.53, 0.08, 0.35, 0.04, 8e5)
 
 
 def played(wish: Wish) -> Share:
-    return forecast(wish, seeds=(1,), run_seconds=6.0)
+    return forecast(wish, seeds=(1,), run_seconds=6.0, settling=2.0)
 
 
 def test_a_box_with_time_to_spare_answers_all() -> None:
@@ -50,6 +50,11 @@ def test_a_good_link_answers_what_the_box_cannot() -> None:
     assert helped.in_time > played(busy).in_time + 0.1
     assert helped.cloud > 0.1
     assert 0 < helped.uplink <= 20e6
+
+
+def test_a_plan_keeps_to_the_budget_once_it_has_settled() -> None:
+    spent = replace(WISH, cameras=12, link=20e6, budget=1e6)
+    assert 0 < forecast(spent, seeds=(1,), run_seconds=10.0, settling=50.0).uplink < 1.3e6
 
 
 def test_a_plan_is_the_same_twice() -> None:

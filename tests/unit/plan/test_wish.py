@@ -14,8 +14,8 @@ from agent.plan import measured
 from agent.plan.measured import Figures
 from agent.plan.run import wished
 from agent.plan.wish import Wish, bits_per_second, otherwise, scenario, seconds
-from bench.decision.contender import Size
-from bench.decision.world import draw
+from agent.simulation.contender import Size
+from agent.simulation.world import draw
 from protos.errors import Rejected
 from protos.judged import Cost, Judged, JudgedJpeg, JudgedVariant
 from protos.manifest import Manifest, parse

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from agent.inference.datatypes import FIXED
+from agent.serving.admission import Doors
 from agent.serving.dataplane import DataPlane
 from agent.serving.grpc_server import GrpcServer
 from agent.serving.http1 import HttpLimits
@@ -43,6 +44,7 @@ class Node:
     table: FakeTable
     plane: DataPlane
     counted: Counted
+    doors: Doors
 
     def engine(self, name: str) -> FakeEngine:
         engine = self.table.lookup(name, None).engine
@@ -57,8 +59,10 @@ async def node() -> AsyncIterator[Node]:
         engine = FakeEngine([sample], RealClock())
         await engine.start(sample.spec)
         table.add(name, "1.0.0", engine)
-    plane = DataPlane(table, "0.1.0", RealClock().monotonic, counted)
-    yield Node(table, plane, counted)
+    monotonic = RealClock().monotonic
+    doors = Doors(monotonic)
+    plane = DataPlane(table, "0.1.0", monotonic, counted, admission=doors)
+    yield Node(table, plane, counted, doors)
     plane.regions.close()
     for versions in table.models.values():
         for served in versions.values():

@@ -218,6 +218,8 @@ async def test_a_proxy_may_send_the_whole_address(rest_port: int) -> None:
 class SimOwner:
     """A server that answers everything with `answer`."""
 
+    early: frozenset[str] = frozenset()
+
     def __init__(self, answer: bytes) -> None:
         self.limits = HttpLimits()
         self.connections: set[Connection] = set()
@@ -233,6 +235,9 @@ class SimOwner:
         return Response(status, [message.encode()])
 
     def denial(self, headers: Mapping[str, str], *, proven: bool) -> Response | None:
+        return None
+
+    def turned_away(self, request: Request) -> Response | None:
         return None
 
     async def handle(self, request: Request) -> Response:

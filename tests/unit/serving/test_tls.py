@@ -127,6 +127,22 @@ async def test_only_a_certificate_of_the_fleet_opens_grpc(grpc_tls: int, files: 
             await ask(own)
 
 
+async def test_whose_share_a_caller_uses_is_what_his_certificate_says_and_not_what_he_claims(
+    rest_tls: int, grpc_tls: int, files: Files, node: Node
+) -> None:
+    claims = {"x-site": "somebody-else"}
+    body = {"inputs": [{"name": "x", "datatype": "INT64", "shape": [1], "data": [1]}]}
+    tls = files.caller(files.authority)
+    async with httpx.AsyncClient(base_url=f"https://localhost:{rest_tls}", verify=tls, trust_env=False) as client:
+        assert (await client.post("/v2/models/int64/infer", json=body, headers=claims)).status_code == 200
+    own = grpc.ssl_channel_credentials(files.authority.pem, *files.authority.issue("other-caller"))
+    async with grpc.aio.secure_channel(f"localhost:{grpc_tls}", own) as channel:
+        request = pb.ModelInferRequest(model_name="int64", raw_input_contents=[bytes(8)])
+        request.inputs.add(name="x", datatype="INT64", shape=[1])
+        await GRPCInferenceServiceStub(channel).ModelInfer(request, metadata=tuple(claims.items()), timeout=5)
+    assert node.doors.sites(node.engine("int64")) == {"caller", "other-caller"}
+
+
 async def test_a_renewed_certificate_is_shown_without_a_restart(rest_tls: int, grpc_tls: int, files: Files) -> None:
     await follows_renewal(rest_tls, files)
     await follows_renewal(grpc_tls, files)

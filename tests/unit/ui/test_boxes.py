@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from controlplane.errors import NotFound
-from controlplane.fleet.reports import Problem
+from controlplane.fleet.reports import DecisionReport, Problem
 from controlplane.ui import spans
 from controlplane.ui.fleet_pages import CameraPage, FleetPages, NodePage
 from controlplane.ui.page import Asked, View
@@ -44,6 +44,39 @@ def test_a_box_shows_its_own_cameras_and_figures_alone(harbour: HarbourFleet) ->
     assert [card["name"] for card in view.facts["cameras"]] == ["berth", "crane"]
     assert not any(key.startswith("camera.gate") for key in view.values)
     assert float(str(view.values["all.rate"])) == pytest.approx(20, abs=3)
+
+
+def test_a_box_shows_how_it_decides_about_the_frames_of_each_deployment(harbour: HarbourFleet) -> None:
+    watch = harbour.services.fleet.get_deployment("harbour-watch")["spec"]
+    terms = {"money": "2.50 EUR/day", "costs": {"data": "0.1 EUR/GB", "cloud": "0.0002 EUR/s"}}
+    harbour.services.fleet.apply_deployment("harbour-watch", {"spec": {**watch, "terms": terms}})
+    harbour.decisions["north-quay"] = DecisionReport(
+        50, 0.5, 0.1, 0.3, 0.05, 0.05, 1.6, 3e6, 0.04, 9e6, 1.25, {"bits": 0.25, "usd": 0.5}, "cloud",
+        "No engine runs.", "it is slow",
+    )  # fmt: skip
+    harbour.report()
+    view = node(harbour)
+    assert view.facts["decides"] == ["harbour-watch"]
+    found = {key.removeprefix("decides.harbour-watch."): value for key, value in view.values.items()}
+    shares = [["ok_local", 50], ["stale_track", 10], ["ok_cloud", 30], ["ok_hedge", 5], ["shed", 5]]
+    assert (found["bar"], found["cloud"], found["why"]) == (shares, "30", "It is slow")
+    assert (found["rung"], found["is"], found["rungWhy"]) == ("the cloud answers", "attention", "No engine runs.")
+    assert (found["load"], found["loadIs"], found["link"]) == ("160 %", "bad", "3.0 Mbit/s, 40 ms")
+    assert (found["prices"], found["left"]) == ("Mbit 0.25 · money 0.50", "9.0 Mbit this minute · 1.25 EUR today")
+
+
+def test_an_agent_that_does_not_say_how_it_decides_has_no_such_place(harbour: HarbourFleet) -> None:
+    assert node(harbour).facts["decides"] == []
+
+
+def test_what_a_frame_took_box_and_cloud_and_what_was_sent_is_drawn_under_the_budget(harbour: HarbourFleet) -> None:
+    values = node(harbour).values
+    pace, sent = values["span.pace"], values["span.uplink"]
+    assert isinstance(pace, dict)
+    assert isinstance(sent, dict)
+    assert {name for name, line in pace["lines"].items() if any(value for _, value in line)} == {"box", "cloud"}
+    assert sent["limit"] == 8
+    assert max(value or 0 for _, value in sent["lines"]["uplink"]) > 0
 
 
 def test_where_the_time_goes_adds_up_to_the_latency(harbour: HarbourFleet) -> None:
@@ -152,6 +185,12 @@ def test_a_cameras_chart_draws_the_deadline_of_what_looks_at_it_and_not_that_of_
     harbour.report()
     charts = [view.values["span.latency"] for view in (camera(harbour), node(harbour))]
     assert [chart["limit"] for chart in charts if isinstance(chart, dict)] == [250, 100]
+
+
+def test_terms_that_name_no_camera_are_a_note(harbour: HarbourFleet) -> None:
+    watch = harbour.services.fleet.get_deployment("harbour-watch")["spec"]
+    harbour.services.fleet.apply_deployment("harbour-watch", {"spec": {**watch, "terms": {"stays": ["gaet"]}}})
+    assert "spec.terms names gaet" in attention(harbour)["harbour-watch"]
 
 
 def test_a_switch_somebody_may_have_forgotten_is_a_note(harbour: HarbourFleet) -> None:

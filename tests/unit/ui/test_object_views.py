@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from controlplane.fleet import specs
+from controlplane.fleet import specs, terms
 from controlplane.fleet.selection import Selected
 from controlplane.insights.domain import Lost
 from controlplane.registry.difference import Side, difference
@@ -17,6 +17,7 @@ from controlplane.ui.deployment_pages import one_deployment
 from controlplane.ui.events import Filters
 from controlplane.ui.fleet_pages import FleetPages
 from controlplane.ui.page import Asked
+from controlplane.ui.registry_pages import ReleasePage
 from controlplane.ui.shell import render
 from protos import manifest as manifests
 from protos.errors import Rejected
@@ -64,6 +65,33 @@ def test_a_release_knows_the_one_before_it_and_a_manifest_nobody_can_read_hides_
     assert (shown["before"], shown["input"], shown["classes"]) == ("harbour-1-0-0", "320 × 320", ["boat", "container"])
     unreadable = models.release(siblings[0], None, siblings)
     assert (unreadable["readable"], unreadable["before"], unreadable["classes"]) == (False, "", [])
+
+
+def page_of(plane: SimControlPlane, name: str) -> str:
+    return " ".join(render(ReleasePage(plane.services, Asked({"name": name}))()).split())
+
+
+def test_the_page_of_a_release_tells_what_it_is_worth(harbour: SimControlPlane) -> None:
+    page = page_of(harbour, "harbour-1-0-0")
+    assert "mAP50 on 512 pictures with 20,716 objects" in page
+    assert '<polyline points="' in page
+    assert "Sent as JPEG, in 12 ways" in page
+    assert page.count('<td class="right number">320</td>') == 4
+    assert "careful priors" not in page
+
+
+def test_the_page_of_a_release_that_nobody_evaluated_says_what_boxes_do_then_and_how_to_measure(
+    harbour: SimControlPlane,
+) -> None:
+    page = page_of(harbour, stored(harbour, "1.1.0").name)
+    assert "No evaluation: boxes take careful priors" in page
+    assert "longshore package RELEASE --evaluate LABELLED" in page
+    assert "polyline" not in page
+
+
+def test_a_release_that_looks_at_no_pictures_is_not_said_to_want_an_evaluation(harbour: SimControlPlane) -> None:
+    harbour.push(releases.make("1.0.0", name="speech", task="tensor"))
+    assert "careful priors" not in page_of(harbour, "speech-1-0-0")
 
 
 def test_a_model_without_releases_is_still_a_model() -> None:
@@ -127,6 +155,20 @@ def test_the_form_of_a_deployment_writes_the_same_spec_again(harbour: SimControl
     assert harbour.services.fleet.apply_deployment(DEPLOYMENT, written).change == "unchanged"
 
 
+TERMS_SAID = {"Worth", "Limits of a box", "Stays on its box", "Least rate", "Safety"}
+WHOLE_TERMS: dict[str, object] = {
+    "values": {"boat": 5, "container": 0.5},
+    "cameraValues": {"gate": 2},
+    "money": "2.50 EUR/day",
+    "power": "15 W",
+    "carbon": "200 g/h",
+    "costs": {"data": "0.5 EUR/GB", "cloud": "0.0002 EUR/s", "grid": "380 g/kWh"},
+    "floorRate": 0.5,
+    "safety": True,
+    "stays": ["berth", "crane"],
+}
+
+
 def test_the_form_loses_no_field_whatever_it_holds(harbour: SimControlPlane) -> None:
     """Each field as nobody has it by default, with cloud help off: the form writes the whole spec."""
     fleet = harbour.services.fleet
@@ -143,7 +185,10 @@ def test_the_form_loses_no_field_whatever_it_holds(harbour: SimControlPlane) -> 
         "events": False,
         "shadow": {"release": "harbour@1.0.0", "share": 0.25},
         "download": {"rate": "2Mbit/s", "window": "22:00-05:00 Europe/Berlin", "jitter": "10m"},
+        "terms": WHOLE_TERMS,
     }
+    standard = terms.terms_to_spec(terms.AS_EVER)
+    assert all(WHOLE_TERMS[key] != value for key, value in standard.items()), "a term is not tried here"
     assert set(whole) == set(specs.deployment_document(specs.deployment_spec(whole))), "a field is not tried here"
     stored = fleet.apply_deployment(DEPLOYMENT, {"spec": whole}).document
     written = deployments.document(deployments.fields_of(stored))
@@ -165,6 +210,37 @@ def test_a_page_says_when_and_how_fast_boxes_fetch(harbour: SimControlPlane, rul
     assert dict(deployments.deployment(item, [], [])["facts"])["Download"] == said
 
 
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({}, {}),
+        ({"values": {"boat": 5}, "cameraValues": {"gate": 2}}, {"Worth": "boat=5, gate=2"}),
+        ({"power": "15 W", "carbon": "200 g/h"}, {"Limits of a box": "15 W, 200 g/h of CO2"}),
+        ({"stays": "all"}, {"Stays on its box": "every camera"}),
+        ({"floorRate": 0, "safety": True}, {"Least rate": "0 frames/s a camera", "Safety": "prices do not apply"}),
+    ],
+)
+def test_a_page_says_the_terms_that_somebody_set(
+    harbour: SimControlPlane, told: dict[str, object], said: dict[str, str]
+) -> None:
+    spec = {**harbour.services.fleet.get_deployment(DEPLOYMENT)["spec"], "terms": told}
+    item = harbour.services.fleet.apply_deployment(DEPLOYMENT, {"spec": spec}).document
+    facts = dict(deployments.deployment(item, [], [])["facts"])
+    assert {name: facts[name] for name in facts if name in said or name in TERMS_SAID} == said
+
+
+def test_all_that_stay_are_all_in_the_form_too() -> None:
+    form = {**deployments.DEFAULTS, "name": "d", "model": "m", "version": "1"}
+    assert "terms" not in deployments.document(form)["spec"]
+    assert deployments.document({**form, "termsStays": "all"})["spec"]["terms"] == {"stays": "all"}
+
+
+def test_a_camera_that_only_the_terms_know_is_told_before_anything_is_applied(harbour: SimControlPlane) -> None:
+    spec = {**harbour.services.fleet.get_deployment(DEPLOYMENT)["spec"], "terms": {"stays": ["gaet", "berth"]}}
+    shown = deployments.preview(harbour.services.fleet.preview_deployment("new", {"spec": spec}), spec)
+    assert shown["warnings"] == ["The terms name gaet, which is no camera here: check the name."]
+
+
 def test_the_yaml_of_a_form_is_what_apply_takes() -> None:
     form = {**deployments.DEFAULTS, "name": "d", "model": "m", "version": "1.10", "nodeSelector": "site in (a,b),gpu"}
     read = yaml.safe_load(deployments.as_yaml(deployments.document(form)))
@@ -175,7 +251,13 @@ def test_the_yaml_of_a_form_is_what_apply_takes() -> None:
 
 @pytest.mark.parametrize(
     ("field", "text", "why"),
-    [("nodeSelector", "site=a b", "spec.nodeSelector"), ("minScore", "high", "spec.minScore must be a number")],
+    [
+        ("nodeSelector", "site=a b", "spec.nodeSelector"),
+        ("minScore", "high", "spec.minScore must be a number"),
+        ("termsValues", "boat", r"spec.terms.values must read NAME=NUMBER"),
+        ("termsCameraValues", "gate=much", "spec.terms.cameraValues.gate must be a number, not 'much'"),
+        ("termsFloorRate", "often", "spec.terms.floorRate must be a number"),
+    ],
 )
 def test_what_is_wrong_in_a_form_names_its_field(field: str, text: str, why: str) -> None:
     with pytest.raises(Rejected, match=why):

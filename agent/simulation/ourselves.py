@@ -14,8 +14,8 @@ from agent.offload.policy import ALL_PARTS, Parts
 from agent.offload.profile import JpegPoint, Profile, SizeProfile
 from agent.offload.terms import Terms
 from agent.pipeline.lane import Action, Answer, Finish, Infer, Lane, Release, SendUp
+from agent.simulation.contender import CLOUD, Act, CallOff, Contender, End, Known, Maker, Offer, Reply, Send, Start
 from agent.types import Box, Finished, Frame, Geometry, Tap
-from bench.decision.contender import CLOUD, Act, CallOff, Contender, End, Known, Maker, Offer, Reply, Send, Start
 from protos.ids import CameraName, DeploymentName
 
 GEOMETRY = Geometry(640, 360, 1.0, 1.0, 0, 0)
@@ -47,7 +47,7 @@ def profile(known: Known) -> Profile:
 
 class Ourselves(Contender):
     def __init__(self, known: Known, seed: int, parts: Parts = ALL_PARTS) -> None:
-        rng = random.Random(seed)
+        rng = random.Random(seed)  # noqa: S311 chance of a simulation
         self.lane = Lane(
             {size.name: CostLine(((1, size.seconds),)) for size in known.sizes},
             Breaker(rng=rng),

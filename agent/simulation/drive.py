@@ -14,9 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from bench.decision.contender import CLOUD, Act, CallOff, Contender, End, Offer, Reply, Send, Start
-from bench.decision.links import Sending
-from bench.decision.world import World
+from agent.simulation.contender import CLOUD, Act, CallOff, Contender, End, Offer, Reply, Send, Start
+from agent.simulation.links import Sending
+from agent.simulation.world import World
 from protos.outcomes import IN_TIME
 
 ENCODE_SECONDS = 0.0015

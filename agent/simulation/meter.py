@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from agent.offload.terms import Terms
-from bench.decision.contender import CLOUD
-from bench.decision.drive import Played
-from bench.decision.world import Numbers, World
+from agent.simulation.contender import CLOUD
+from agent.simulation.drive import Played
+from agent.simulation.world import Numbers, World
 from protos.outcomes import IN_TIME, Outcome
 
 InTime = npt.NDArray[np.bool_]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bench.decision.scenarios import Step, Uplink
+from agent.simulation.scenario import Step, Uplink
 
 PACKET_BITS = 11_200  # 1,400 bytes of a picture in each
 SHORTEST = 0.2  # seconds that a step of a random walk lasts at least

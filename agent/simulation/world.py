@@ -19,10 +19,10 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from bench.decision import arrivals, links
-from bench.decision.contender import Known
-from bench.decision.links import Trace
-from bench.decision.scenarios import Scenario
+from agent.simulation import arrivals, links
+from agent.simulation.contender import Known
+from agent.simulation.links import Trace
+from agent.simulation.scenario import Scenario
 
 Numbers = npt.NDArray[np.float64]
 

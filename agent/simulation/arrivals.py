@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from bench.decision.scenarios import Arrivals
+from agent.simulation.scenario import Arrivals
 
 JITTER = 0.1  # of the time between frames
 Spans = list[tuple[float, float]]

@@ -1,0 +1,102 @@
+"""What is known of a frame once it has ended: its account and its end. A line of the decision log is one of these.
+
+Rules that hold here:
+
+- A line is a JSON object and stands for itself: whoever has it needs neither the box nor what ran there then.
+- It names cameras and deployments, and holds no picture, no box and no address.
+- A line that is no decision is passed over and counted: a power cut may leave half of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from agent.offload.explain import Account, Draw, Score, propensity
+from agent.types import Finished
+from protos.ids import CameraName, DeploymentName, Digest
+from protos.outcomes import IN_TIME, Outcome
+
+VERSION = 1  # of a line
+
+
+class Decision(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Times are seconds; worth, price and score are in units of a frame's value."""
+
+    deployment: DeploymentName
+    camera: CameraName
+    seq: int
+    captured: float  # Unix
+    outcome: Outcome
+    chosen: str
+    version: int = VERSION
+    scores: dict[str, Score] = {}  # by action
+    draws: list[Draw] = []
+    features: dict[str, float] = {}  # in base units
+    size: str = ""  # of the model, where it ran on the box
+    why_size: str = ""
+    release: Digest | None = None
+    ran_on: str = "local"  # or a cloud node's name
+    latency: float = 0.0  # capture to end
+    uplink_bytes: int = 0
+    right: float = 0.0  # P(the answer is right), as far as the box knows; 0 without one
+    sampled: float = 1.0  # share of decisions that the log keeps
+
+    @property
+    def propensity(self) -> float:
+        """Probability of what was chosen, given the features."""
+        return propensity(self.draws)
+
+    @property
+    def reward(self) -> float:
+        """What it was worth in the end: the frame's value times P(right), where it was answered in time."""
+        return self.features.get("value", 1.0) * self.right if self.outcome in IN_TIME else 0.0
+
+
+def decision(account: Account, finished: Finished, right: float) -> Decision:
+    """Of a frame that has ended. `right`: P(its answer is right)."""
+    return Decision(
+        finished.tap.deployment,
+        account.camera,
+        account.seq,
+        finished.captured_unix_ns / 1e9,
+        finished.outcome,
+        account.chosen,
+        scores=account.scores,
+        draws=account.draws,
+        features=account.features,
+        size=account.size,
+        why_size=account.why_size,
+        release=finished.release,
+        ran_on=finished.where,
+        latency=finished.latency,
+        uplink_bytes=finished.uplink_bytes,
+        right=right if finished.release is not None else 0.0,
+    )
+
+
+def written(made: Decision, sampled: float) -> bytes:
+    """A line of a log that keeps such a share of decisions."""
+    return _ENCODER.encode(msgspec.structs.replace(made, sampled=sampled)) + b"\n"
+
+
+def read(lines: Iterable[bytes]) -> tuple[list[Decision], int]:
+    """Decisions, in their order, and how many lines are none of this version."""
+    found: list[Decision] = []
+    passed_over = 0
+    for line in lines:
+        try:
+            made = _DECODER.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            passed_over += 1
+            continue
+        if made.version == VERSION:
+            found.append(made)
+        else:
+            passed_over += 1
+    return found, passed_over
+
+
+_ENCODER = msgspec.json.Encoder()
+_DECODER = msgspec.json.Decoder(Decision)
