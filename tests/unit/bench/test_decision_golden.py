@@ -27,8 +27,8 @@ def traced(scenario: str) -> list[str]:
     world = draw(replace(SCENARIOS[scenario], seconds=SECONDS), SEED)
     fates = play(world, maker()(known(world.scenario), SEED)).fates
     return [
-        f"{number} {world.camera[number]} {fate.outcome} {fate.by or '-'} {1e3 * (fate.at - world.captured[number]):.0f}"
-        for number, fate in enumerate(fates)
+        f"{number} {camera} {fate.outcome} {fate.by or '-'} {1e3 * (fate.at - captured):.0f}"
+        for number, (camera, captured, fate) in enumerate(zip(world.camera, world.captured, fates, strict=True))
     ]
 
 
