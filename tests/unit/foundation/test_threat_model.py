@@ -20,6 +20,8 @@ MUTANTS_NAMED = {
 }
 TELEMETRY = (ROOT / "docs" / "telemetry.md").read_text().partition("### What holds the promise")[2].partition("\n#")[0]
 MUTANTS_OF_TELEMETRY = set(re.findall(r"`([a-z0-9]+(?:-[a-z0-9]+)+)`", TELEMETRY))
+FRAMES = (ROOT / "docs" / "frames.md").read_text().partition("### What a lane never does")[2].partition("\n#")[0]
+MUTANTS_OF_FRAMES = set(re.findall(r"`(lane(?:-[a-z]+)+)`", FRAMES))
 
 
 def test_every_test_it_names_is_where_it_says() -> None:
@@ -36,8 +38,9 @@ def test_every_file_it_names_is_there() -> None:
 
 
 def test_it_names_every_mutant_and_none_that_there_is_not() -> None:
-    assert {mutant.name for mutant in MUTANTS} == MUTANTS_NAMED | MUTANTS_OF_TELEMETRY
-    assert not MUTANTS_NAMED & MUTANTS_OF_TELEMETRY
+    assert {mutant.name for mutant in MUTANTS} == MUTANTS_NAMED | MUTANTS_OF_TELEMETRY | MUTANTS_OF_FRAMES
+    assert not MUTANTS_NAMED & (MUTANTS_OF_TELEMETRY | MUTANTS_OF_FRAMES)
+    assert not MUTANTS_OF_TELEMETRY & MUTANTS_OF_FRAMES
 
 
 def test_every_row_of_a_defence_names_a_test() -> None:
