@@ -3,6 +3,9 @@
 Trouble ends well before the breaker looks again. Else all hangs on one picture that meets what is left of it: the bytes
 of calls that were given up, which still pass a real link, and which the simulator forgets.
 
+The good link is clearly one on which a lane has four pictures under way: where a picture takes just as long as decides
+that (`cloud_side.FAST_SECONDS`), small differences between the two worlds become large ones.
+
 A load is what 16 cameras offer over what the engine can do while the rest of the box wants its core too.
 """
 
@@ -17,7 +20,7 @@ CAMERAS = 16
 DEADLINE = 0.250
 CLOUD_METRIC = 0.95  # share of right answers that the release promises of the node; it is always right
 SERVICE = 0.020  # seconds of the node, as in the calibration scenario
-RATE, RTT = 8 * MEGABIT, 0.030
+RATE, RTT = 6 * MEGABIT, 0.030  # as the good link of `bench.decision`
 GOOD = (Step(0.0, RATE, RTT),)
 _STEPS = 10
 
@@ -81,8 +84,10 @@ def scenario(scene: Scene, seconds: float, box: BoxFacts, call: float) -> Scenar
 
 
 def _fade(since: float, until: float) -> tuple[Step, ...]:
-    """From 8 Mbit/s to 0.1 in the middle, and back."""
+    """From 6 Mbit/s to 0.1 in the middle, and back."""
     middle = _STEPS / 2
     depth = [1 - abs(k - middle) / middle for k in range(_STEPS + 1)]
-    steps = [Step(since + (until - since) * k / _STEPS, RATE * 0.0125**share, RTT) for k, share in enumerate(depth)]
+    steps = [
+        Step(since + (until - since) * k / _STEPS, RATE * (0.1e6 / RATE) ** share, RTT) for k, share in enumerate(depth)
+    ]
     return (*GOOD, *steps)
