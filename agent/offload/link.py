@@ -132,10 +132,6 @@ class Link:
         """Nothing is under way, and nothing was for long: send one small picture, whatever it is thought to take."""
         return not self._under_way and now - self._used_at >= PROBE_SECONDS
 
-    def ahead(self, now: float) -> float:
-        """Bytes under way that are thought still to be carried."""
-        return self._ahead(self.bytes_per_second(now), now) if self._under_way else 0.0
-
     # ---- inside ----
 
     def _ahead(self, bw: float, now: float) -> float:

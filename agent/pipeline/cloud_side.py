@@ -6,8 +6,7 @@ Rules that hold here:
   when it is there. One that turns out not to fit is called off: it must not be sent;
 - the breaker hears of each call once; a picture that could not be encoded is no failure of the cloud, and neither is
   being turned away at its door, which is an answer;
-- a few frames are under way at once, no more: a socket's queue is a hidden first-in-first-out. A few more, where all of
-  those are carried already and wait for the node;
+- a few frames are under way at once, no more: a socket's queue is a hidden first-in-first-out;
 - of a release that tells nothing of itself, the cloud's answers are thought no better than the box's: frames go up only
   for the time, encoded as the deployment has it.
 """
@@ -29,9 +28,7 @@ from agent.offload.terms import Terms
 from agent.pipeline.actions import Answer, SendUp
 from agent.pipeline.jobs import Job, Leg
 
-FEW_IN_FLIGHT = 4  # frames under way to the cloud at once, per lane, while a picture is on the wire
-MOST_IN_FLIGHT = 8  # and while all wait for the node, on a way that carries a picture in
-FAST_SECONDS = 0.02  # or less: on a slower one they queue, and more are late
+MOST_IN_FLIGHT = 4  # frames under way to the cloud at once, per lane: with eight on a fast way, twice as many are late
 FIRST_ENCODE_SECONDS = 0.005
 FIRST_SERVICE_SECONDS = 0.03  # that the node is busy with a frame, until it said so
 GAIN = 0.2  # of one picture, in what is expected of the next
@@ -71,20 +68,11 @@ class CloudSide:
             return "its pictures stay on the box"
         if job.cloud is not Leg.UNUSED or not job.slot_held:
             return "it was sent before"
-        if self._full(now):
+        if self.in_flight >= MOST_IN_FLIGHT:
             return "enough are under way"
         if now < self._shut_until:
             return "the cloud turns frames away"
         return "" if self.breaker.allows(now) else "the breaker is open"
-
-    def _full(self, now: float) -> bool:
-        """Beyond a few, only where the wire is fast and free: then they wait for the node, and not for each other."""
-        if self.in_flight < FEW_IN_FLIGHT:
-            return False
-        usual = min(point.bytes for point in self.profile.jpeg) * self._larger
-        fast = usual <= FAST_SECONDS * self.link.bytes_per_second(now)
-        carried = self.in_flight == self.link.in_flight and self.link.ahead(now) <= 0.0
-        return self.in_flight >= MOST_IN_FLIGHT or not (fast and carried)
 
     def ways(self, now: float) -> list[Way]:
         """Those that the budget has room for."""

@@ -197,24 +197,15 @@ def test_a_door_that_turns_a_frame_away_is_left_alone_for_as_long_as_it_says_and
         assert not sent(subject.arrive(frame(seq + 100, now + 0.5), now + 0.5))
 
 
-def test_beyond_four_frames_are_under_way_only_while_they_wait_for_the_node_and_never_more_than_eight() -> None:
+def test_four_frames_are_under_way_at_once_and_no_more() -> None:
     subject = measured()
     subject.here.ready = False
-    link = subject.there.link
-    for number in range(-3, 0):  # so the wire is known to be fast
-        link.sent(number, 60_000, 90.0 + number)
-        link.answered(number, 90.07 + number, 0.03)
-
-    def more(since: int, now: float) -> list[SendUp]:
-        arrived = [subject.arrive(frame(1, now, camera=camera), now) for camera in range(since, since + 10)]
-        return [up for actions in arrived for up in sent(actions)]
-
-    few = more(0, 100.0)
-    assert len(few) == 4
-    for up in few:
-        subject.encoded(up.job, 18_000, 100.0)
-    assert more(10, 100.0) == []
-    assert len(more(20, 100.1)) == 1, "the wire is free, until this one is on it"
+    arrived = [subject.arrive(frame(1, 100.0, camera=camera), 100.0) for camera in range(10)]
+    first = [up for actions in arrived for up in sent(actions)]
+    assert len(first) == 4
+    subject.encoded(first[0].job, 18_000, 100.004)
+    subject.cloud_done(first[0].job, Answer(SEEN, where="cloud", service_seconds=0.02), 100.08)
+    assert len(sent(subject.arrive(frame(2, 100.1, camera=0), 100.1))) == 1
 
 
 def test_a_dear_uplink_keeps_on_the_box_what_is_worth_little() -> None:
