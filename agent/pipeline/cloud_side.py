@@ -30,8 +30,8 @@ from agent.pipeline.actions import Answer, SendUp
 from agent.pipeline.jobs import Job, Leg
 
 FEW_IN_FLIGHT = 4  # frames under way to the cloud at once, per lane, while a picture is on the wire
-MOST_IN_FLIGHT = 8  # and while all wait for the node, on a way that carries a picture in
-FAST_SECONDS = 0.02  # or less: on a slower one they queue, and more are late
+MOST_IN_FLIGHT = 8  # and while all wait for a node that takes
+FAR_SECONDS = 0.1  # or more, beside the transfer: with a nearer one, eight make twice as many late
 FIRST_ENCODE_SECONDS = 0.005
 FIRST_SERVICE_SECONDS = 0.03  # that the node is busy with a frame, until it said so
 GAIN = 0.2  # of one picture, in what is expected of the next
@@ -78,13 +78,12 @@ class CloudSide:
         return "" if self.breaker.allows(now) else "the breaker is open"
 
     def _full(self, now: float) -> bool:
-        """Beyond a few, only where the wire is fast and free: then they wait for the node, and not for each other."""
+        """Beyond a few, only where the wire is thought free: then they wait for a far node, and not for each other."""
         if self.in_flight < FEW_IN_FLIGHT:
             return False
-        usual = min(point.bytes for point in self.profile.jpeg) * self._larger
-        fast = usual <= FAST_SECONDS * self.link.bytes_per_second(now)
+        far = self.link.rtt.mean + self.link.service.mean >= FAR_SECONDS
         carried = self.in_flight == self.link.in_flight and self.link.ahead(now) <= 0.0
-        return self.in_flight >= MOST_IN_FLIGHT or not (fast and carried)
+        return self.in_flight >= MOST_IN_FLIGHT or not (far and carried)
 
     def ways(self, now: float) -> list[Way]:
         """Those that the budget has room for."""

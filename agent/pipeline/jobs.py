@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -32,6 +33,8 @@ class Job:
     frame: Frame
     account: Account
     value: float = 1.0  # of a right answer in time
+    due: float = math.inf  # monotonic seconds, of the first whose place it took among those that wait
+    turn: int = 0  # the number of that; 0: it took none
     local: Leg = Leg.UNUSED
     cloud: Leg = Leg.UNUSED
     ended: bool = False

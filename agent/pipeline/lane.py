@@ -40,6 +40,7 @@ from agent.pipeline.agreement import agree
 from agent.pipeline.cloud_side import CloudSide
 from agent.pipeline.jobs import Job, Leg
 from agent.pipeline.local_side import LocalSide
+from agent.pipeline.shares import Shares
 from agent.types import Frame, Tap
 from protos.outcomes import IN_TIME, Outcome
 
@@ -50,7 +51,6 @@ HEDGE_WORTH = 0.2  # of what it would be alone: what a frame that waits is worth
 FAIR = 0.01  # of a frame's value: of equal ones the tap gives one up that was answered most of late
 ALIKE = 0.8  # of how hard a frame was, that is so of the next
 ALIKE_SECONDS = 0.1
-ANSWERED_GAIN = 0.05  # of one frame, in the share of a tap that is answered in time
 
 
 class Lane:
@@ -78,7 +78,7 @@ class Lane:
         self._rng = rng or breaker.rng
         self._jobs: dict[int, Job] = {}
         self._next = 0
-        self._answered: dict[Tap, float] = {}  # share of its last frames, in time
+        self._shares = Shares()
         self._doubts: dict[
             Tap, tuple[float, float]
         ] = {}  # when the box last answered it, and how much surer than usual
@@ -291,7 +291,7 @@ class Lane:
         """Into the mailbox of its tap; an older frame there is superseded."""
         older = self.here.waits(job.frame.tap)
         actions = self._supersede(older, now) if older is not None else []
-        self.here.put(job)
+        self.here.put(job, older if self._shares.behind(job.frame.tap) else None)
         job.account.chosen = job.account.chosen or Route.LOCAL
         return actions
 
@@ -342,7 +342,7 @@ class Lane:
         if job.in_cloud:
             return HEDGE_WORTH * worth
         _, cloud = self.there.instead(job, now, job.value, 0.0, 0.0)
-        return worth - max(0.0, cloud.score) - FAIR * job.value * self._answered.get(job.frame.tap, 1.0)
+        return worth - max(0.0, cloud.score) - FAIR * job.value * self._shares.of(job.frame.tap)
 
     def _give_up(self, job: Job, now: float) -> list[Action]:
         """One that waits and cannot be in time, or makes another late: up, if that is worth it; else shed."""
@@ -475,9 +475,7 @@ class Lane:
         return [*self._end(job, ending.unanswered(job), now), *self._clean(job)]
 
     def _end(self, job: Job, outcome: Outcome, now: float, answer: Answer | None = None) -> list[Action]:
-        tap = job.frame.tap
-        share = self._answered.get(tap, 1.0)
-        self._answered[tap] = share + ANSWERED_GAIN * ((outcome in IN_TIME) - share)
+        self._shares.ended(job.frame.tap, in_time=outcome in IN_TIME)
         if job.local is Leg.WAITING:
             self.here.drop(job)  # the cloud was first
             job.local = Leg.OVER

@@ -3,7 +3,8 @@
 Rules that hold here:
 
 - a tap has at most one frame waiting: the newest (mailbox of depth 1);
-- those that wait lie in order of deadline;
+- those that wait lie in order of deadline. A frame may be put in the place of the one that it supersedes: else, under
+  overload, a tap would lose every turn whose frames come just after another's;
 - a call takes all that wait, up to what it may hold, where that pays, and as long as none that would be in time alone
   is late by its company; nothing waits for company;
 - a larger size of the model is taken only where what waits and what comes is in time with the cheapest after it. What
@@ -63,11 +64,11 @@ class Stream(msgspec.Struct):
 
 
 def _urgency(job: Job) -> tuple[float, int]:
-    return job.frame.deadline, job.number
+    return min(job.due, job.frame.deadline), job.turn or job.number
 
 
 def _turn(job: Job) -> tuple[float, int]:
-    return 0.0, job.number
+    return 0.0, job.turn or job.number
 
 
 class LocalSide:
@@ -173,9 +174,10 @@ class LocalSide:
         """How many of those that wait, by deadline, share the next call."""
         if len(self.queue) == 1:
             return 1
+        alone = now + line.planned()
         deadlines = [job.frame.deadline for job in self.queue[: line.most]]
-        soonest = next((deadline for deadline in deadlines if now + line.planned() <= deadline), math.inf)
         for size in range(len(deadlines), 1, -1):
+            soonest = min((deadline for deadline in deadlines[:size] if alone <= deadline), default=math.inf)
             if line.pays(size) and now + line.planned(size) <= soonest:
                 return size
         return 1
@@ -251,8 +253,10 @@ class LocalSide:
             gain = INTERVAL_GAIN if stream.known else 1.0
             stream.interval, stream.known = stream.interval + gain * (passed - stream.interval), True
 
-    def put(self, job: Job) -> None:
-        """Wait, in the empty mailbox of its tap."""
+    def put(self, job: Job, older: Job | None = None) -> None:
+        """Wait, in the empty mailbox of its tap; in the place of `older` among those that wait, if given."""
+        if older is not None:
+            job.due, job.turn = _urgency(older)
         self._mailbox[job.frame.tap] = job
         insort(self.queue, job, key=self._order)
         job.local = Leg.WAITING

@@ -50,8 +50,8 @@ MUTANTS = (
         "lane-order",
         "Frames that wait start in order of deadline.",
         _HERE,
-        "    return job.frame.deadline, job.number\n",
-        "    return 0.0, job.number\n",
+        "    return min(job.due, job.frame.deadline), job.turn or job.number\n",
+        "    return 0.0, job.turn or job.number\n",
         (f"{_PROPERTIES}test_with_deadlines_apart_their_order_matters",),
     ),
     Mutant(
@@ -107,10 +107,12 @@ MUTANTS = (
     ),
     Mutant(
         "lane-few-under-way",
-        "Beyond four, frames go up only while a fast wire carries none of them.",
+        "Beyond four, frames go up only while no picture is on the wire to a far node.",
         _THERE,
-        "        return self.in_flight >= MOST_IN_FLIGHT or not (fast and carried)\n",
+        "        return self.in_flight >= MOST_IN_FLIGHT or not (far and carried)\n",
         "        return self.in_flight >= MOST_IN_FLIGHT\n",
-        (f"{_WORTH}test_beyond_four_frames_are_under_way_only_while_they_wait_for_the_node_and_never_more_than_eight",),
+        (
+            f"{_WORTH}test_beyond_four_frames_are_under_way_only_while_they_wait_for_a_far_node_and_never_more_than_eight",
+        ),
     ),
 )

@@ -85,7 +85,7 @@ def test_without_prices_the_lane_earns_less() -> None:
 
 def test_counting_the_whole_backlog_loses_frames_where_deadlines_differ() -> None:
     """The first draft of the admission test did."""
-    world = _world("mixed", 60.0)
+    world = _world("mixed", 60.0, seed=1)
     assert _lane(world).on_time > _lane(world, "whole backlog counts").on_time + 0.002
 
 

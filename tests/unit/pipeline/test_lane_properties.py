@@ -39,7 +39,8 @@ class Watched(Box):
 
     def _judge(self, job: Job, size: str) -> None:
         line = self.lane.here.sizes[size]
-        if not job.trial and self.now + line.expected() > job.frame.deadline:
+        least = min(line.expected(), line.planned())  # after slow calls the latter may be the shorter for a while
+        if not job.trial and self.now + least > job.frame.deadline:
             self.too_late.append(job.number)
 
 
