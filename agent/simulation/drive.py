@@ -182,21 +182,22 @@ class _Play:
         return acts
 
     def _await(self, send: Send, there: float | None, lost: int, give_up: float) -> None:
-        answered = float("inf")
+        answered, service = float("inf"), 0.0
         if there is not None:
             rtt = self.world.trace.at(there).rtt
             service = self.world.service(there)
             self.played.served += service
             answered = there + service + rtt * (1 + lost) + float(self.world.jitter[send.number])
         if answered <= give_up:
-            self._after(answered, lambda at: self._cloud_done(send, "", at))
+            self._after(answered, lambda at: self._cloud_done(send, "", at, service))
         else:
             self._after(give_up, lambda at: self._cloud_done(send, "no answer in time", at))
 
-    def _cloud_done(self, send: Send, error: str, now: float) -> list[Act]:
+    def _cloud_done(self, send: Send, error: str, now: float, service: float = 0.0) -> list[Act]:
+        """`service`: seconds that the node took for this frame, however long it takes for one by now."""
         place = len(self.sizes) + send.picture
         label = 0 if self.world.right[send.number, place] else 1 + place
-        reply = Reply(error=error) if error else Reply(label, 1.0, self.world.service(now))
+        reply = Reply(error=error) if error else Reply(label, 1.0, service)
         if not error:
             self.played.fates[send.number].answers.add(CLOUD)
         self._say(now, send.number, f"cloud: {error}" if error else "the cloud answers")
