@@ -31,7 +31,7 @@ from agent.pipeline.jobs import Job, Leg
 
 FEW_IN_FLIGHT = 4  # frames under way to the cloud at once, per lane, while a picture is on the wire
 MOST_IN_FLIGHT = 8  # and while all wait for a node that takes
-FAR_SECONDS = 0.1  # or more, beside the transfer: with a nearer one, eight make twice as many late
+FAR_SECONDS = 0.2  # or more, beside the transfer: with a nearer one, eight make twice as many late
 FIRST_ENCODE_SECONDS = 0.005
 FIRST_SERVICE_SECONDS = 0.03  # that the node is busy with a frame, until it said so
 GAIN = 0.2  # of one picture, in what is expected of the next

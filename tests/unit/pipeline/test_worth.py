@@ -202,14 +202,14 @@ def test_beyond_four_frames_are_under_way_only_while_they_wait_for_a_far_node_an
     subject.here.ready = False
 
     def more(since: int, now: float) -> list[SendUp]:
-        arrived = [subject.arrive(frame(1, now, camera=camera), now) for camera in range(since, since + 10)]
+        arrived = [subject.arrive(frame(1, now, 0.4, camera=camera), now) for camera in range(since, since + 10)]
         return [up for actions in arrived for up in sent(actions)]
 
     few = more(0, 100.0)
     assert len(few) == 4
     for up in few:
         subject.encoded(up.job, 1_000, 100.0)
-    subject.there.link.rtt.mean = 0.15
+    subject.there.link.rtt.mean = 0.18
     assert more(10, 100.0) == []
     assert len(more(20, 100.1)) == 1, "the wire is free, until this one is on it"
 
