@@ -19,7 +19,7 @@ from models.harbour.card import card
 from models.harbour.evaluate import Report, agent_predictor, direct_predictor, evaluate
 from models.harbour.export import HOME, sha256, write_release
 from models.harbour.settings import SAMPLE, Settings
-from models.harbour.worth import worth
+from models.harbour.worth import LEAST_SCENES, worth
 from models.run.command import add_run, run
 from models.run.folder import RunFolder
 from models.run.settings import Asked, changed
@@ -82,8 +82,13 @@ def _released(settings: Settings, asked: Asked, folder: RunFolder) -> dict[str, 
         told = folder.told("evaluate")
         report = evaluate(folder.work / "release", agent_predictor(str(AGENT_PYTHON)), settings.scenes, told=told)
         print(report.table(), flush=True)
-        _record(folder.work, report)
-        files = _tell_worth(folder.work, str(AGENT_PYTHON), settings.scenes)
+        files = _record(folder.work, report)
+        if settings.scenes >= LEAST_SCENES:
+            return _tell_worth(folder.work, str(AGENT_PYTHON), settings.scenes)
+        print(
+            f"fewer than {LEAST_SCENES} scenes tell not what the release is worth: boxes take careful priors",
+            flush=True,
+        )
     return files
 
 
@@ -129,12 +134,12 @@ def _measure(options: argparse.Namespace, home: Path) -> Report:
     return evaluate(home / "release", predictor, options.scenes, "direct" if options.direct else "agent")
 
 
-def _record(home: Path, report: Report) -> None:
+def _record(home: Path, report: Report) -> dict[str, bytes]:
     """Write the metric, with the digest of what was measured, into the provenance and so into the card."""
     measured = sha256((home / "release" / "model.onnx").read_bytes())
     metric = {**asdict(report), "map50": report.map50, "onnx_sha256": measured}
     rounded = json.loads(json.dumps(metric), parse_float=lambda text: round(float(text), 4))
-    _note(home, {"metric": rounded})
+    return _note(home, {"metric": rounded})
 
 
 def _tell_worth(home: Path, python: str, scenes: int | None = None) -> dict[str, bytes]:

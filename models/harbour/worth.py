@@ -20,6 +20,8 @@ from models.harbour.evaluate import REPOSITORY
 from models.harbour.plan import LABELS
 from models.harbour.scenes import held_out
 
+LEAST_SCENES = 32  # that `package --evaluate` judges by
+
 
 def worth(release: Path, python: str, scenes: int | None = None) -> dict[str, Any]:
     """The section, of all held-out scenes or the first so many. `python`: of an environment with both planes.
