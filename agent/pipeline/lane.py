@@ -217,7 +217,7 @@ class Lane:
         if not self.here.ready:
             return self._elsewhere(job, now)
         metric, slope = self.here.metric(now)
-        metric += self._harder(job.frame.tap, now)
+        metric += self._harder(job.frame.tap, now) if self._wiser(metric) else 0.0
         end = self.here.ends_at(job, now)
         local = self._local(job, end, metric, now)
         way, cloud = self._up(job, end, slope * self.here.each, now)  # and what the box is freed of helps another frame
@@ -233,6 +233,10 @@ class Lane:
         probe = self.there.probe(job, now) if self.profile.measured or end > job.frame.deadline else None
         sent = self._send_up(job, probe, now, Route.HEDGE) if probe is not None else []
         return sent if job.local is Leg.WAITING else [*sent, *self._wait(job, now)]
+
+    def _wiser(self, metric: float) -> bool:
+        """Is the cloud right more often? A like model there finds hard what is hard here, and saves time only."""
+        return max(point.metric for point in self.profile.jpeg) > metric + policy.MARGIN
 
     def _harder(self, tap: Tap, now: float) -> float:
         """How much more often than usual the box is right in a tap's next frame: it is much like the last one."""
@@ -421,7 +425,7 @@ class Lane:
 
     def _ask_again(self, job: Job, answer: Answer, now: float) -> list[Action]:
         """Up with a doubtful answer; nothing where that is not worth it."""
-        if not self.parts.cascade:
+        if not self.parts.cascade or not self._wiser(self.here.metrics.get(job.account.size, 0.0)):
             return []
         value = self.terms.worth(job.frame.tap.camera, {box.label for box in answer.boxes})
         trusted = 1.0 - self.cascade.gain(job.confidence, 1.0)  # to be right

@@ -301,4 +301,4 @@ def test_the_cloud_helps_a_slow_box_within_budget(tree: DemoTree) -> None:
     assert helped.in_time >= 0.9
     assert helped.outcomes.get("ok_cloud", 0.0) >= 0.3
     assert helped.uplink_bits_per_second <= 2 * 8e6 * 1.05
-    assert again.outcomes.get("ok_cloud", 0.0) < 0.01
+    assert again.outcomes.get("ok_cloud", 0.0) < 0.03  # each box tries an idle way up with a frame in five seconds

@@ -20,8 +20,14 @@ from tests.mutants import (
 from tests.mutants.mutant import Mutant
 
 TABLES = (
-    *(accepted.MUTANTS, (*deciding.MUTANTS, *staying.MUTANTS), distribution.MUTANTS, keeping.MUTANTS, signing.MUTANTS),
-    *(site.MUTANTS, sticks_and_berths.MUTANTS, stored.MUTANTS, telling.MUTANTS, untrusted.MUTANTS),
+    *(
+        accepted.MUTANTS,
+        (*deciding.MUTANTS, *staying.MUTANTS, *telling.MUTANTS),
+        distribution.MUTANTS,
+        keeping.MUTANTS,
+        signing.MUTANTS,
+    ),
+    *(site.MUTANTS, sticks_and_berths.MUTANTS, stored.MUTANTS, untrusted.MUTANTS),
 )
 MUTANTS: tuple[Mutant, ...] = tuple(mutant for table in TABLES for mutant in table)
 

@@ -92,6 +92,18 @@ def test_when_frames_come_faster_than_the_large_size_answers_the_small_one_takes
 # ---- second answers ----
 
 
+def test_a_cloud_that_runs_the_same_model_is_not_asked_again_and_no_doubt_sends_frames_there() -> None:
+    """Else a fast box would have all its frames answered elsewhere, for nothing."""
+    subject = measured()
+    alike = subject.profile.sizes[-1].metric
+    subject.weigh(replace(subject.profile, jpeg=tuple(replace(each, metric=alike) for each in subject.profile.jpeg)))
+    dear(subject, price=0.0)
+    [running] = started(subject.arrive(frame(1, 100.0), 100.0))
+    actions = subject.local_done(running.jobs, [Answer(SEEN, infer_seconds=0.03, confidence=0.1)], 100.03)
+    assert (len(ended(actions)), sent(actions)) == (1, [])
+    assert not sent(subject.arrive(frame(2, 100.1), 100.1))
+
+
 def test_a_doubtful_answer_is_asked_of_the_cloud_too_and_the_cloud_s_is_told() -> None:
     subject = measured()
     up, actions = doubtful(subject)
