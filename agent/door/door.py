@@ -13,8 +13,8 @@ Rules that hold here:
 - Requests without a deadline go behind those with one, and have the rules of `standing`.
 - An idle engine that nobody has asked for a second is not known: it is asked, whatever was planned.
 
-The order and the test are Jackson's earliest deadline first with the feasibility of each later deadline (overload.md
-of the design, 9.3), the partitions are `sharing`'s, the sites are `sites`'.
+The order and the test are Jackson's earliest deadline first (1955) with the feasibility of each later deadline, the
+partitions are `sharing`'s, the sites are `sites`'.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The way to the cloud: how fast it carries, and whether a picture would be answered in time.
+"""The way to the cloud: how fast it carries, and how soon a picture would be answered. P(in time) is `policy.chance`.
 
-    need = backlog + bytes/bw·1.15 + rtt + service        P(in time) = logistic((slack − need)/(0.12·need + 4 ms))
+    need = backlog + bytes/bw·1.15 + rtt + service
 
 Rules that hold here:
 
@@ -30,8 +30,6 @@ CAREFUL = 1.15  # times the transfer
 SILENCE = 0.5  # seconds
 FADE = 0.5  # seconds, time constant
 PROBE_SECONDS = 5.0
-SPREAD = 0.12  # of what is needed
-LEAST_SPREAD = 0.004  # seconds
 SLOWEST = 100.0  # bytes a second: what bw decays to
 FASTEST = 1e9
 LEAST_SECONDS = 1e-4
@@ -121,12 +119,6 @@ class Link:
         bw = self.bytes_per_second(now)
         ahead = self._ahead(bw, now) if self._under_way else 0.0
         return (ahead + nbytes * CAREFUL) / bw + self.rtt.ninety + self.service.ninety
-
-    def on_time(self, nbytes: float, slack: float, now: float) -> float:
-        """P that a picture of `nbytes` sent now is answered within `slack` seconds."""
-        need = self.need(nbytes, now)
-        z = (slack - need) / (SPREAD * need + LEAST_SPREAD)
-        return 1.0 / (1.0 + math.exp(-z)) if z > -30.0 else 0.0
 
     def probe_due(self, now: float) -> bool:
         """Nothing is under way, and nothing was for long: send one small picture, whatever it is thought to take."""

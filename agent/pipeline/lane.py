@@ -79,9 +79,7 @@ class Lane:
         self._jobs: dict[int, Job] = {}
         self._next = 0
         self._shares = Shares()
-        self._doubts: dict[
-            Tap, tuple[float, float]
-        ] = {}  # when the box last answered it, and how much surer than usual
+        self._doubts: dict[Tap, tuple[float, float]] = {}  # when the box last answered it; how much surer than usual
         self._in_time_at = float("-inf")  # the box last answered one so
 
     # ---- events ----
@@ -169,6 +167,12 @@ class Lane:
         self.here.weigh(profile)
         self.there.weigh(profile)
         self.calibration, self.cascade = Calibration(profile.confidence), Cascade()
+
+    def leave(self, tap: Tap) -> None:
+        """It feeds this lane no more: what was learned of it goes."""
+        self._doubts.pop(tap, None)
+        self._shares.forget(tap)
+        self.here.forget(tap)
 
     def meet_another_cloud(self) -> None:
         """Another node from now on: its breaker is closed, the way to it unknown."""
@@ -409,13 +413,12 @@ class Lane:
             return [] if job.in_cloud else self._end(job, Outcome.ERROR, now)
         job.heard = answer
         job.confidence = self.calibration.confidence(answer.boxes) if answer.confidence is None else answer.confidence
-        usual = self.here.metrics.get(job.account.size, job.confidence)
-        self._doubts[job.frame.tap] = (job.frame.captured, job.confidence - usual)
+        surer = job.confidence - self.here.metrics.get(job.account.size, job.confidence)
+        self._doubts[job.frame.tap] = job.frame.captured, surer
         job.account.features["confidence"] = job.confidence
         if now <= job.frame.deadline:
             self._in_time_at = now
-        in_time = now < job.frame.deadline - HELD_SECONDS
-        if in_time and self.profile.measured:
+        if now < job.frame.deadline - HELD_SECONDS and self.profile.measured:
             if job.in_cloud:
                 job.held, job.hedge_at = True, None
                 return []

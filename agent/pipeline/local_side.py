@@ -78,7 +78,7 @@ class LocalSide:
         self.width = width  # calls that the engine runs at once
         self.ready = ready  # an engine answers
         self.coming = 1.0  # times the arrivals of late, that a larger size reckons with; a tuner's
-        self.queue: list[Job] = []  # by deadline
+        self.queue: list[Job] = []  # in the order in which they start
         self.running: dict[tuple[int, ...], Call] = {}  # by the numbers of its jobs
         self._order: Callable[[Job], tuple[float, int]] = _urgency if parts.edf else _turn
         self._earlier_only = parts.earlier_only
@@ -171,7 +171,7 @@ class LocalSide:
         return Choice(self.quickest, self.together(self.quick, now), why)
 
     def together(self, line: CostLine, now: float) -> int:
-        """How many of those that wait, by deadline, share the next call."""
+        """How many of those that wait, in their order, share the next call."""
         if len(self.queue) == 1:
             return 1
         alone = now + line.planned()
@@ -252,6 +252,10 @@ class LocalSide:
         if passed <= PAUSE * stream.interval:
             gain = INTERVAL_GAIN if stream.known else 1.0
             stream.interval, stream.known = stream.interval + gain * (passed - stream.interval), True
+
+    def forget(self, tap: Tap) -> None:
+        """No frame of it will come."""
+        self._streams.pop(tap, None)
 
     def put(self, job: Job, older: Job | None = None) -> None:
         """Wait, in the empty mailbox of its tap; in the place of `older` among those that wait, if given."""

@@ -175,6 +175,7 @@ class LaneRunner:
 
     def drop(self, tap: Tap) -> None:
         """It feeds this lane no more."""
+        self.lane.leave(tap)
         self._answers.drop(tap)
         self._looked_at.pop(tap.camera, None)
 

@@ -25,6 +25,10 @@ class Shares:
         share = self.of(tap)
         self._of[tap] = share + GAIN * (in_time - share)
 
+    def forget(self, tap: Tap) -> None:
+        """It is none of those that share any more."""
+        self._of.pop(tap, None)
+
     def behind(self, tap: Tap) -> bool:
         """Is it answered clearly less often than the others?"""
         return self.of(tap) < fmean(self._of.values() or (1.0,)) - BEHIND

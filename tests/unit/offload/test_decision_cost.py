@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from statistics import median
 
+from agent.offload import policy
 from agent.offload.budget import SlidingBudget
 from agent.offload.calibration import Calibration
 from agent.offload.cascade import Cascade
@@ -30,7 +31,7 @@ def test_all_pieces_together_take_less_than_a_tenth_of_a_millisecond_of_a_frame(
         began = time.thread_time_ns()
         prices.elapse(now)
         scores = [
-            TERMS.worth(CameraName("quay"), ("boat",)) * link.on_time(nbytes, 0.2, now)
+            TERMS.worth(CameraName("quay"), ("boat",)) * policy.chance(0.2, link.need(nbytes, now))
             - prices.price(sent_up(nbytes, 0.02, TERMS))
             for nbytes in (9_000, 18_000, 28_000)
         ]
