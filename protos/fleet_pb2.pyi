@@ -487,7 +487,7 @@ class DecisionReport(_message.Message):
     """frames go where they go: one sentence"""
     @_builtins.property
     def prices(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """in values of a frame: "bits" of a Mbit sent, "usd", "joules", "grams" of as much as it takes"""
+        """in values of a frame: "bits" of a Mbit sent, "money", "joules", "grams" of as much as it takes"""
 
     def __init__(
         self,

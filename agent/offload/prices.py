@@ -34,7 +34,7 @@ class Cost:
     """What an action takes from each budget."""
 
     bits: float = 0.0
-    usd: float = 0.0
+    money: float = 0.0
     joules: float = 0.0
     grams: float = 0.0
 
@@ -77,12 +77,12 @@ class Prices:
         """Of an action, as of the last `spent` or `elapse`, in units of a frame's value."""
         if self.safety:
             return 0.0
-        bits, usd, joules, grams = self._queues
+        bits, money, joules, grams = self._queues
         total = 0.0
         if bits is not None:
             total += bits.length * bits.gain * cost.bits
-        if usd is not None:
-            total += usd.length * usd.gain * cost.usd
+        if money is not None:
+            total += money.length * money.gain * cost.money
         if joules is not None:
             total += joules.length * joules.gain * cost.joules
         if grams is not None:
@@ -92,7 +92,7 @@ class Prices:
     def spent(self, cost: Cost, now: float) -> None:
         """An action was taken, or turned out to cost so much more (or, below zero, less)."""
         self.elapse(now)
-        for queue, amount in zip(self._queues, (cost.bits, cost.usd, cost.joules, cost.grams), strict=True):
+        for queue, amount in zip(self._queues, (cost.bits, cost.money, cost.joules, cost.grams), strict=True):
             if queue is not None:
                 queue.length = max(0.0, queue.length + amount)
 
@@ -106,7 +106,7 @@ class Prices:
 
     def shown(self) -> dict[str, float]:
         """The price of a unit (about four pictures or calls) in each budget that is set: for people and metrics."""
-        names = ("bits", "usd", "joules", "grams")
+        names = ("bits", "money", "joules", "grams")
         return {
             name: queue.length * queue.gain * queue.unit
             for name, queue in zip(names, self._queues, strict=True)
@@ -118,8 +118,8 @@ def sent_up(nbytes: float, service: float, terms: Terms) -> Cost:
     """Of a picture of `nbytes` that goes up and keeps the cloud busy for `service` seconds."""
     bits = nbytes * 8.0
     joules = bits / 1e6 * terms.joules_per_megabit
-    usd = nbytes / 1e9 * terms.usd_per_gigabyte + service * terms.usd_per_cloud_second
-    return Cost(bits, usd, joules, joules / JOULES_PER_KWH * terms.grams_per_kwh)
+    money = nbytes / 1e9 * terms.money_per_gigabyte + service * terms.money_per_cloud_second
+    return Cost(bits, money, joules, joules / JOULES_PER_KWH * terms.grams_per_kwh)
 
 
 def run_here(seconds: float, terms: Terms) -> Cost:
@@ -131,10 +131,10 @@ def run_here(seconds: float, terms: Terms) -> Cost:
 def _queues(terms: Terms) -> tuple[Queue | None, ...]:
     usual = sent_up(UNIT_BITS / 8, UNIT_CLOUD_SECONDS, terms)
     here = run_here(UNIT_LOCAL_SECONDS, terms)
-    day, hour = terms.usd_per_day, terms.grams_per_hour
+    day, hour = terms.money_per_day, terms.grams_per_hour
     return (
         Queue(terms.uplink_bits_per_second, UNIT_BITS, HORIZON),
-        None if day is None else Queue(day / SECONDS_A_DAY, usual.usd, LONG_HORIZON),
+        None if day is None else Queue(day / SECONDS_A_DAY, usual.money, LONG_HORIZON),
         None if terms.watts is None else Queue(terms.watts, here.joules, HORIZON),
         None if hour is None else Queue(hour / 3600.0, here.grams, LONG_HORIZON),
     )

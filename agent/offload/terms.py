@@ -5,7 +5,7 @@ Rules that hold here:
 - A budget of None does not bind, and what it counts has no price.
 - A camera that stays keeps its pictures on the box whatever they are worth.
 - Safety: its frames pay no price. What may go up in any minute holds for them too.
-- Costs are in the operator's currency, called USD here; carbon is in grams of CO2 equivalent.
+- Money is in the currency of the operator; carbon is in grams of CO2 equivalent.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ class Terms:
     values: Mapping[str, float] = field(default_factory=dict)  # of a frame, by the label of a thing in it; else 1
     camera_values: Mapping[CameraName, float] = field(default_factory=dict)  # of a camera's frames; else 1
     uplink_bits_per_second: float = 0.0
-    usd_per_day: float | None = None
+    money_per_day: float | None = None
     watts: float | None = None  # that the deployment's inference may draw on the box, on the mean
     grams_per_hour: float | None = None
     floor_rate: float = 1.0  # frames a second and camera, that control never goes below
     safety: bool = False
     stays: frozenset[CameraName] = frozenset()
     # ---- what things cost; careful guesses of a small box and a rented GPU ----
-    usd_per_gigabyte: float = 0.5  # of a metered uplink
-    usd_per_cloud_second: float = 0.0002  # of inference: 0.72 an hour
+    money_per_gigabyte: float = 0.5  # of a metered uplink
+    money_per_cloud_second: float = 0.0002  # of inference: 0.72 an hour
     joules_per_local_second: float = 15.0  # of inference, above the box at rest
     joules_per_megabit: float = 0.5  # of the box's radio
     grams_per_kwh: float = 400.0

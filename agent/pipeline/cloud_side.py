@@ -202,18 +202,18 @@ class CloudSide:
         if answer.turned_away:
             self._shut_until = now + max(LEAST_PAUSE, answer.retry_after)
         elif answer.service_seconds:
-            self._pay(Cost(usd=(answer.service_seconds - self._service) * self.terms.usd_per_cloud_second), now)
+            self._pay(Cost(money=(answer.service_seconds - self._service) * self.terms.money_per_cloud_second), now)
             self._service += GAIN * (answer.service_seconds - self._service)
 
     def _not_sent(self, job: Job, now: float) -> None:
         """Nothing was sent, so nothing was spent."""
         self.budget.withdrawn(job.booking)
         paid = sent_up(job.way.bits / 8, self._service, self.terms)
-        self._pay(Cost(-paid.bits, -paid.usd, -paid.joules, -paid.grams), now)
+        self._pay(Cost(-paid.bits, -paid.money, -paid.joules, -paid.grams), now)
 
     def _pay(self, cost: Cost, now: float) -> None:
         self.prices.spent(cost, now)
-        self.money.paid(cost.usd, now)
+        self.money.paid(cost.money, now)
         self._ways_at = float("-inf")
 
     def judge(self, job: Job, now: float, *, ok: bool) -> None:

@@ -21,7 +21,7 @@ def of(lane: Lane, ladder: Ladder, now: float) -> Standing:
         load=load,
         link=link,
         bits_left=left,
-        money_left=None if terms.usd_per_day is None else terms.usd_per_day - there.money.within_day(now),
+        money_left=None if terms.money_per_day is None else terms.money_per_day - there.money.within_day(now),
         prices=there.prices.shown(),
         rung=ladder.rung,
         rung_why=ladder.why,

@@ -165,7 +165,7 @@ def _joules(played: Played) -> float:
 
 def _usd(played: Played) -> float:
     gigabytes = sum(bits for _, bits in played.sent) / 8e9
-    return gigabytes * COSTS.usd_per_gigabyte + played.served * COSTS.usd_per_cloud_second
+    return gigabytes * COSTS.money_per_gigabyte + played.served * COSTS.money_per_cloud_second
 
 
 def _percentiles(of: Numbers, which: Sequence[float]) -> list[float]:

@@ -280,7 +280,10 @@ class Terms(Answer):
     carbon: str = Field(default="none", description="200 g/h of CO2, of that power; none: no limit")
     costs: Costs = Field(default=Costs(), description="what money and carbon are counted by")
     floor_rate: float = Field(
-        default=1, ge=0, le=60, description="frames a second of each camera, below which overload never takes it"
+        default=1,
+        ge=0,
+        le=60,
+        description="frames a second of each camera, for boxes that lower rates; this version does not",
     )
     safety: bool = Field(default=False, description="true: prices do not apply; what may be sent still does")
     stays: list[str] | Literal["all"] = Field(

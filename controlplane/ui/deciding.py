@@ -26,7 +26,7 @@ _RUNGS = {
     "lower_rate": "at a lower rate",
     "nothing": "nothing answers",
 }
-_PRICES = {"bits": "Mbit", "usd": "money", "joules": "power", "grams": "carbon"}
+_PRICES = {"bits": "Mbit", "money": "money", "joules": "power", "grams": "carbon"}
 _IS = {"nothing": "bad", "lower_rate": "attention", "cloud": "attention", "other": "attention", "": "none"}
 _NOTHING: Document = {
     "frames": 0,

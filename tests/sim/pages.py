@@ -88,7 +88,7 @@ BUSY = replace(
     load=2.4,
     bits_left=31e6,
     money_left=1.37,
-    prices={"bits": 0.43, "usd": 0.08},
+    prices={"bits": 0.43, "money": 0.08},
     why="the box is asked for 240 % of what it can infer: 56 % is sent to the cloud and 6 % is given up since other "
     "frames are worth more",
 )

@@ -227,9 +227,9 @@ def test_terms_become_the_lanes() -> None:
     assert read.settings.terms == Terms(
         values={"boat": 5.0},
         camera_values={CameraName("quay"): 2.0},
-        usd_per_day=2.5,
+        money_per_day=2.5,
         watts=15.0,
-        usd_per_gigabyte=0.0,
+        money_per_gigabyte=0.0,
         floor_rate=0.0,
         safety=True,
         stays=frozenset({CameraName("quay")}),

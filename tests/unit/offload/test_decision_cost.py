@@ -17,7 +17,7 @@ from agent.types import Box
 from protos.ids import CameraName
 
 MOST_MICROSECONDS = 100.0  # a frame; a quiet core takes about a quarter of it
-TERMS = Terms(uplink_bits_per_second=1.5e6, usd_per_day=1.0, watts=5.0, grams_per_hour=2.0, values={"boat": 2.0})
+TERMS = Terms(uplink_bits_per_second=1.5e6, money_per_day=1.0, watts=5.0, grams_per_hour=2.0, values={"boat": 2.0})
 SEEN = tuple(Box(0.1, 0.1, 0.2, 0.2, score / 10, "boat") for score in range(3, 9))
 
 

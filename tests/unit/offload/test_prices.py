@@ -69,7 +69,7 @@ def test_the_dearest_frames_are_bought() -> None:
 @pytest.mark.parametrize(
     ("terms", "cost", "budget"),
     [
-        (replace(TERMS, uplink_bits_per_second=1e9, usd_per_day=1.0), Cost(usd=2e-5), 1.0 / SECONDS_A_DAY / 2e-5),
+        (replace(TERMS, uplink_bits_per_second=1e9, money_per_day=1.0), Cost(money=2e-5), 1.0 / SECONDS_A_DAY / 2e-5),
         (replace(TERMS, watts=5.0), Cost(joules=0.45), 5.0 / 0.45),
         (replace(TERMS, grams_per_hour=2.0), Cost(grams=5e-5), 2.0 / 3600 / 5e-5),
     ],
@@ -104,6 +104,6 @@ def test_what_turned_out_cheaper_is_given_back() -> None:
 
 def test_the_costs_of_both_ways() -> None:
     up = sent_up(1e9, 100.0, TERMS)
-    assert [up.bits, up.usd, up.joules] == pytest.approx([8e9, 0.5 + 0.02, 4000.0])
+    assert [up.bits, up.money, up.joules] == pytest.approx([8e9, 0.5 + 0.02, 4000.0])
     here = run_here(0.03, TERMS)
     assert [here.bits, here.joules, here.grams] == pytest.approx([0.0, 0.45, 0.45 / 3.6e6 * 400])

@@ -24,7 +24,7 @@ def test_a_box_that_can_do_all_says_so() -> None:
 
 def test_a_slow_box_tells_what_went_up_over_which_link_and_what_is_left() -> None:
     box = Box(sim.lane(planned=0.2), infer=lambda _: 0.2)
-    box.lane.agree(replace(box.lane.terms, usd_per_day=2.0))
+    box.lane.agree(replace(box.lane.terms, money_per_day=2.0))
     done = box.run(8.0)
     found = standing.of(box.lane, Ladder(Rung.CLOUD), box.now)
     assert found.load > 2
@@ -35,7 +35,7 @@ def test_a_slow_box_tells_what_went_up_over_which_link_and_what_is_left() -> Non
     assert found.bits_left < box.lane.there.budget.most
     assert found.money_left is not None
     assert 0 < found.money_left < 2.0
-    assert set(found.prices) == {"bits", "usd"}
+    assert set(found.prices) == {"bits", "money"}
     assert (found.rung, "is sent to the cloud" in found.why) == ("cloud", True)
 
 

@@ -51,7 +51,7 @@ def test_a_box_shows_how_it_decides_about_the_frames_of_each_deployment(harbour:
     terms = {"money": "2.50 EUR/day", "costs": {"data": "0.1 EUR/GB", "cloud": "0.0002 EUR/s"}}
     harbour.services.fleet.apply_deployment("harbour-watch", {"spec": {**watch, "terms": terms}})
     harbour.decisions["north-quay"] = DecisionReport(
-        50, 0.5, 0.1, 0.3, 0.05, 0.05, 1.6, 3e6, 0.04, 9e6, 1.25, {"bits": 0.25, "usd": 0.5}, "cloud",
+        50, 0.5, 0.1, 0.3, 0.05, 0.05, 1.6, 3e6, 0.04, 9e6, 1.25, {"bits": 0.25, "money": 0.5}, "cloud",
         "No engine runs.", "it is slow",
     )  # fmt: skip
     harbour.report()
