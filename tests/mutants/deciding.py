@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutants.mutant import Mutant
 
 _WORTH, _PROPERTIES = "tests/unit/pipeline/test_worth.py::", "tests/unit/pipeline/test_lane_properties.py::"
+_LANES = "tests/unit/pipeline/test_lane.py::"
 _LANE, _HERE, _THERE = "agent/pipeline/lane.py", "agent/pipeline/local_side.py", "agent/pipeline/cloud_side.py"
 
 MUTANTS = (
@@ -25,7 +26,7 @@ MUTANTS = (
         "agent/pipeline/ending.py",
         "    if job.ended:\n        return []\n    job.ended",
         "    job.ended",
-        (f"{_PROPERTIES}test_none_starts_late_each_ends_once_and_each_slot_is_given_back_once",),
+        (f"{_LANES}test_a_frame_that_ended_and_is_still_in_the_cloud_does_not_end_again_when_its_deployment_leaves",),
     ),
     Mutant(
         "lane-slot-once",
