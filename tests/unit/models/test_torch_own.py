@@ -98,15 +98,15 @@ def finds(record: dict[str, Any], objects: drawn_sets.Objects) -> bool:
 
 
 def test_a_classifier_learns_class_folders(tmp_path: Path) -> None:
-    drawn_sets.class_folders(tmp_path / "set", 36)
-    release = learned(tmp_path, "classifier", "size=64", "batch=16", "epochs=30", "val=0.45")
+    drawn_sets.class_folders(tmp_path / "set", 56)
+    release = learned(tmp_path, "classifier", "size=64", "batch=16", "epochs=20", "val=0.45")
     manifest = parse((release / "manifest.json").read_bytes())
     assert (manifest.task, manifest.labels) == ("classification", ("blue", "red"))
     assert newest_metric(tmp_path, "top1") >= 0.9
     told = manifest.judged
     assert told is not None
-    assert (told.metric, told.pictures, told.objects) == ("top-1 accuracy", 32, 32)
-    assert told.variants[0].metric == pytest.approx(newest_metric(tmp_path, "top1"), abs=0.04), "one picture of 32"
+    assert (told.metric, told.pictures, told.objects) == ("top-1 accuracy", 50, 50)
+    assert told.variants[0].metric == pytest.approx(newest_metric(tmp_path, "top1"), abs=0.04), "two pictures of 50"
     assert len(told.jpeg) == 12
     assert "| **top-1** | **" in (release / "card.md").read_text()
 
