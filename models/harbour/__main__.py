@@ -88,11 +88,11 @@ def _released(settings: Settings, asked: Asked, folder: RunFolder) -> dict[str, 
         report = evaluate(folder.work / "release", agent_predictor(str(AGENT_PYTHON)), settings.scenes, told=told)
         print(report.table(), flush=True)
         files = _record(folder.work, report)
-        return _told_worth(settings.scenes, folder) or files
+        return told_worth(settings.scenes, folder) or files
     return files
 
 
-def _told_worth(scenes: int, folder: RunFolder) -> dict[str, bytes]:
+def told_worth(scenes: int, folder: RunFolder) -> dict[str, bytes]:
     """The release that tells its worth; no file where that cannot be told, as is said."""
     try:
         if scenes < LEAST_SCENES:

@@ -16,6 +16,7 @@ from models import worth
 from models.dataset.held_out import as_class_folders, as_yolo
 from models.dataset.items import Item
 from models.dataset.pictures import Placed, Seen
+from models.harbour import __main__ as harbour
 from models.release import Facts
 from models.run.folder import RunFolder, Stopped
 from models.worth import Worth, evaluated
@@ -63,6 +64,13 @@ def test_packaging_reads_the_classes_that_were_held_out(tmp_path: Path) -> None:
     as_class_folders(pictures, ("good", "broken", "none of it"), tmp_path / "out")
     found = datasets.opened(tmp_path / "out", "classification", ("good", "broken", "none of it"))
     assert {file.stem: number for file, number in found.classes.items()} == {"000000": 0, "000001": 1, "000002": 0}
+
+
+def test_classes_that_differ_in_case_alone_stay_apart(tmp_path: Path) -> None:
+    pictures = [seen(tmp_path / "set" / f"{row}.png", row, (), (row,)) for row in range(2)]
+    as_class_folders(pictures, ("Pier", "pier"), tmp_path / "out")
+    found = datasets.opened(tmp_path / "out", "classification", ("Pier", "pier"))
+    assert {file.stem: number for file, number in found.classes.items()} == {"000000": 0, "000001": 1}
 
 
 # --- evaluated
@@ -127,3 +135,17 @@ def test_a_refusal_of_the_command_is_the_sentence_it_said(tmp_path: Path) -> Non
     refusing.chmod(0o755)
     with pytest.raises(Rejected, match=r"^no$"):
         worth.section(tmp_path, tmp_path, str(refusing))
+
+
+def test_the_sample_models_recipe_leaves_it_out_too_when_the_command_refuses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuses(*_: object) -> dict[str, Any]:
+        raise Rejected("fp32 itself reaches a mAP50 of 0.010 there, so nothing can be told")
+
+    monkeypatch.setattr(harbour, "worth", refuses)
+    assert harbour.told_worth(40, RunFolder(tmp_path)) == {}
+    assert harbour.told_worth(8, RunFolder(tmp_path)) == {}
+    short, few = capsys.readouterr().out.splitlines()
+    assert short == f"{worth.UNTOLD}: fp32 itself reaches a mAP50 of 0.010 there, so nothing can be told"
+    assert few == f"{worth.UNTOLD}: fewer than 32 scenes were measured on"
