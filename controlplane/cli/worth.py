@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Mapping
 from typing import Any
 
 from controlplane.cli.kinds import NONE, human_bytes
 from controlplane.cli.output import table
+from protos.isotonic import at
 from protos.judged import Judged
 
 Document = Mapping[str, Any]
@@ -41,16 +41,6 @@ def cost(told: Document | None) -> str:
         return NONE
     frame, call = (1000 * told[key] for key in ("frameSeconds", "callSeconds"))
     return f"{frame:.1f}·n + {call:.1f} ms"
-
-
-def at(knots: Sequence[Sequence[float]], score: float) -> float:
-    """The share that a score stands for: on the line between the knots beside it, and as the last one beyond them."""
-    if score <= knots[0][0]:
-        return knots[0][1]
-    for (low, share), (high, more) in pairwise(knots):
-        if score <= high:
-            return share + (more - share) * (score - low) / (high - low)
-    return knots[-1][1]
 
 
 def lines(judged: Judged) -> list[str]:
