@@ -427,7 +427,8 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._written = self._now()
             self._transport.write(piece)
-            await self._writable.wait()
+            if not self._writable.is_set():
+                await self._writable.wait()
 
 
 def _ends(transport: asyncio.BaseTransport) -> tuple[str, int, int]:

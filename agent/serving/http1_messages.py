@@ -9,6 +9,7 @@ from typing import Protocol
 import msgspec
 
 _PHRASES = {int(status): status.phrase for status in HTTPStatus}  # the enum takes a while to say it
+CLOSE = "Connection: close\r\n"
 NO_BODY = memoryview(b"")
 PIECE = 64 << 10  # bytes of an answer handed over at once; each that goes is a sign of life of its reader
 
@@ -55,16 +56,14 @@ class Response(msgspec.Struct, frozen=True):
     stream: Stream | None = None
 
     def head(self, *, keep_alive: bool) -> bytes:
-        length = sum(len(part) for part in self.body) + (self.stream.length if self.stream else 0)
-        lines = [
-            f"HTTP/1.1 {self.status} {_PHRASES[self.status]}",
-            f"Content-Type: {self.content_type}",
-            f"Content-Length: {length}",
-            *(f"{name}: {value}" for name, value in self.headers.items()),
-            *(() if keep_alive else ("Connection: close",)),
-            "\r\n",
-        ]
-        return "\r\n".join(lines).encode("latin-1")
+        length = sum(map(len, self.body)) + (self.stream.length if self.stream else 0)
+        more = "".join([f"{name}: {value}\r\n" for name, value in self.headers.items()])
+        return (
+            f"HTTP/1.1 {self.status} {_PHRASES[self.status]}\r\n"
+            f"Content-Type: {self.content_type}\r\n"
+            f"Content-Length: {length}\r\n"
+            f"{more}{'' if keep_alive else CLOSE}\r\n"
+        ).encode("latin-1")
 
 
 def pieces(response: Response, *, keep_alive: bool) -> Iterator[bytes | memoryview]:
@@ -73,7 +72,7 @@ def pieces(response: Response, *, keep_alive: bool) -> Iterator[bytes | memoryvi
     if response.bodiless:
         yield head
         return
-    if sum(len(part) for part in response.body) < PIECE:
+    if sum(map(len, response.body)) < PIECE:
         yield b"".join((head, *response.body))
         return
     yield head
