@@ -31,6 +31,13 @@ def finish(job: Job, outcome: Outcome, now: float, answer: Answer | None = None)
     return [Finish(finished)]
 
 
+def heard(job: Job, answer: Answer) -> None:
+    """The box answered, or failed: how long that took, and in which size it ran."""
+    job.stages["infer"] = answer.infer_seconds
+    if answer.size is not None:
+        job.account.size, job.account.why_size = answer.size, "the worker of the other is not there"
+
+
 def give_back(job: Job) -> list[Action]:
     """Its slot, once, as soon as nothing reads it any more."""
     if job.reads_slot or not job.slot_held:

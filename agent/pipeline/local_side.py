@@ -287,8 +287,10 @@ class LocalSide:
     def done(self, numbers: tuple[int, ...], answers: Sequence[Answer], now: float) -> None:
         """What counts for the next frames is how long it was away: others ask the engine too, and are waited for."""
         call = self.running.pop(numbers, None)
-        if call is None or self.sizes.get(call.size) is not call.line or any(answer.error for answer in answers):
-            return  # of another release, or no answer at all: neither says what a call takes
+        if call is None or self.sizes.get(call.size) is not call.line:
+            return  # of another release
+        if any(answer.error or answer.size is not None for answer in answers):
+            return  # no answer, or one in another size: neither says what a call of this one takes
         away = max(now - call.since, *(answer.infer_seconds for answer in answers))
         beside = max(call.beside, len(self.running))
         alone = away / self._slowed(beside)
