@@ -2,7 +2,7 @@
 
 Rules that hold here: what nobody measured is a careful prior, and the profile says so; a variant that the manifest's
 evaluation does not name is one that nobody measured. A box runs one variant of each size. Of several sizes of which one
-was not measured, each is thought right a little more often than the next cheaper one: else no lane would run it. Scores
+was not measured, each is thought right a little more often than the next cheaper one, or no lane would run it. Scores
 are calibrated as the largest size's. A cloud node answers with the release's most right variant, as the evaluation took
 it for the JPEGs. Of these only the ways that are best at some price of a byte are kept: a lane weighs each of them at
 each decision.
@@ -24,12 +24,12 @@ def profile(judged: Judged | None, variant: str, sizes: Mapping[str, str] | None
 
     `sizes`: the variant of each size that is loaded, cheapest first, where there are several; `variant` is the largest.
     """
-    sizes = sizes or {"": variant}
+    sizes = sizes or {PRIOR.sizes[0].name: variant}
     told = {size: judged.variant(name) for size, name in sizes.items()} if judged is not None else {}
     measured = tuple(SizeProfile(size, each.right) for size, each in told.items() if each is not None)
     known = judged.variant(variant) if judged is not None else None
     if judged is None or known is None or len(measured) < len(sizes):
-        return _guessed(list(sizes))
+        return _guessed(variant, sizes)
     return Profile(
         sizes=measured,
         cloud=max(each.right for each in judged.variants),
@@ -39,13 +39,13 @@ def profile(judged: Judged | None, variant: str, sizes: Mapping[str, str] | None
     )
 
 
-def _guessed(sizes: list[str]) -> Profile:
-    if sizes == [PRIOR.sizes[0].name]:
+def _guessed(variant: str, sizes: Mapping[str, str]) -> Profile:
+    """The largest as PRIOR has it, and each cheaper one a little less."""
+    if list(sizes) == [PRIOR.sizes[0].name]:
         return PRIOR
-    (largest,) = PRIOR.sizes
-    ranks = range(len(sizes) - 1, -1, -1)
-    guesses = (SizeProfile(size, largest.metric * CHEAPER**rank) for size, rank in zip(sizes, ranks, strict=True))
-    return replace(PRIOR, sizes=tuple(guesses))
+    dearest_first = sorted(reversed(sizes), key=lambda size: sizes[size] != variant)  # and the largest before all
+    guesses = {size: PRIOR.sizes[0].metric * CHEAPER**rank for rank, size in enumerate(dearest_first)}
+    return replace(PRIOR, sizes=tuple(SizeProfile(size, guesses[size]) for size in sizes))
 
 
 def _jpegs(judged: Judged) -> tuple[JpegPoint, ...]:

@@ -91,8 +91,8 @@ def of_release(release: Path, wish: Asked, version: str | None, target: Path | N
     """`longshore package RELEASE --lighter …`, `--int8 …` or `--evaluate …`."""
     if not wish.anything:
         raise click.UsageError(
-            f"{release} is a folder; a release gets --int8 or --fp16 with --calibrate SOURCE, --lighter NAME=RELEASE, or "
-            "--evaluate LABELLED; a model is a .onnx file"
+            f"{release} is a folder; a release gets --int8 or --fp16 with --calibrate SOURCE, --evaluate LABELLED, or "
+            "--lighter NAME=RELEASE; a model is a .onnx file"
         )
     if files := [place for place in wish.lighter.values() if place.is_file()]:
         raise click.UsageError(f"{release} is a release, and so must be its lighter sizes: package {files[0]} first")
