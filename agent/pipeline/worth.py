@@ -43,8 +43,9 @@ def _guessed(variant: str, sizes: Mapping[str, str]) -> Profile:
     """The largest as PRIOR has it, and each cheaper one a little less."""
     if list(sizes) == [PRIOR.sizes[0].name]:
         return PRIOR
-    dearest_first = sorted(reversed(sizes), key=lambda size: sizes[size] != variant)  # and the largest before all
-    guesses = {size: PRIOR.sizes[0].metric * CHEAPER**rank for rank, size in enumerate(dearest_first)}
+    dearest_first = list(sizes)[::-1]
+    ranked = sorted(dearest_first, key=lambda size: sizes[size] != variant)  # the largest before all
+    guesses = {size: PRIOR.sizes[0].metric * CHEAPER**rank for rank, size in enumerate(ranked)}
     return replace(PRIOR, sizes=tuple(SizeProfile(size, guesses[size]) for size in sizes))
 
 

@@ -81,7 +81,7 @@ async def test_a_size_that_is_no_model_is_left_out_and_the_release_runs_and_come
     await box.installed(release)
     assert list(box.board.lanes()[QUAY].here.sizes) == ["full"]
     (problem,) = box.updater.problems()
-    assert "its small size is left out here: the model does not load" in problem.message
+    assert "its small size is left out here: the model is damaged" in problem.message
     await box.close()
     box.start()
     await box.until(lambda: (box.report.state, box.report.active) == (State.IDLE, release.digest))

@@ -1,4 +1,4 @@
-"""A release of several sizes on a box: each frame in the largest that there is time for, and all of them one release."""
+"""A release of several sizes on a box: each frame in the largest that there is time for, and all are one release."""
 
 from __future__ import annotations
 
