@@ -1,4 +1,4 @@
-"""Lighter sizes of a release on a box: fetched and proven with it, loaded beside it, left out where they do not run."""
+"""Lighter sizes of a release on a box: fetched and proven with it, loaded beside it, left out where they fail."""
 
 from __future__ import annotations
 
@@ -63,6 +63,19 @@ async def test_no_size_runs_whose_file_is_not_what_the_manifest_names(box: Box) 
     box.offer(SIZED)
     await box.until(lambda: box.report.refused != (), step=1.0)
     assert box.serving.warmed == []
+
+
+async def test_a_size_whose_file_rots_while_the_release_is_warmed_is_fetched_again_and_not_left_out(box: Box) -> None:
+    blob = box.folder / "blobs" / "sha256" / digest_of(SMALL).removeprefix("sha256:")
+
+    def rot(call: str) -> None:
+        if call == f"warm {SIZED.digest}" and not box.serving.warmed:
+            blob.write_bytes(b"not" + SMALL[3:])
+
+    box.serving.during = rot
+    await box.install(SIZED)
+    assert (box.blobs.sent[digest_of(SMALL)], told(box)) == (2 * len(SMALL), [])
+    assert [len(loaded.lighter) for loaded in box.serving.loaded(QUAY)] == [2]
 
 
 async def test_a_lighter_size_that_does_not_load_here_is_left_out_and_told(box: Box) -> None:
