@@ -118,7 +118,7 @@ MUTANTS = (
         ),
     ),
     Mutant(
-        "size-that-was-chosen",
+        "lane-size-chosen",
         "A frame runs in the size that its lane chose.",
         _RUN,
         "        if size in engines and engines[size].ready:\n",
@@ -126,7 +126,7 @@ MUTANTS = (
         (f"{_SIZES}test_frames_run_in_the_full_size_at_rest_and_in_the_small_one_under_load",),
     ),
     Mutant(
-        "size-that-is-there",
+        "lane-size-there",
         "While the worker of one size is away, another answers.",
         _RUN,
         "        return there[-1] if there else (size, engines.get(size, self.engine))\n",
@@ -134,7 +134,7 @@ MUTANTS = (
         (f"{_SIZES}test_while_the_worker_of_one_size_is_away_the_other_answers_and_is_told",),
     ),
     Mutant(
-        "size-learns-its-own",
+        "lane-size-learns",
         "What one size takes teaches nothing of another.",
         _HERE,
         "        if any(answer.error or answer.size is not None for answer in answers):\n",
@@ -142,7 +142,7 @@ MUTANTS = (
         (f"{_SIZES}test_while_the_worker_of_one_size_is_away_the_other_answers_and_is_told",),
     ),
     Mutant(
-        "size-left-out",
+        "lane-size-left-out",
         "A size that does not run on a box keeps no other from running there.",
         "agent/update/sizes.py",
         "    if len(left_out) == len(loads):\n",
@@ -153,7 +153,7 @@ MUTANTS = (
         ),
     ),
     Mutant(
-        "size-has-memory",
+        "lane-size-memory",
         "No lighter size is loaded into memory that the box has not.",
         "agent/update/sizes.py",
         "    if free < needed:\n",
@@ -161,7 +161,7 @@ MUTANTS = (
         (f"{_LOADED}test_a_lighter_size_is_loaded_only_where_there_is_memory_for_it",),
     ),
     Mutant(
-        "size-of-sound-bytes",
+        "lane-size-sound",
         "A size whose file is damaged is fetched again, and not left out.",
         "agent/update/sizes.py",
         "        except Damaged:\n            raise\n",
