@@ -35,7 +35,8 @@ def heard(job: Job, answer: Answer) -> None:
     """The box answered, or failed: how long that took, and in which size it ran."""
     job.stages["infer"] = answer.infer_seconds
     if answer.size is not None:
-        job.account.size, job.account.why_size = answer.size, "the worker of the other is not there"
+        was_largest = not job.account.why_size
+        job.account.size, job.account.why_size = answer.size, "its worker is not there" if was_largest else ""
 
 
 def give_back(job: Job) -> list[Action]:

@@ -81,8 +81,10 @@ class ActiveRelease:
 
     @property
     def width(self) -> int:
-        """Calls that it runs at once, in whatever sizes."""
-        return min(engine.width for engine in self.engines.values())
+        """Calls that it runs at once, in whatever sizes. A model so short that its worker runs them one after the other
+        keeps no larger one from using the cores: in its queue they wait for less than a waking takes.
+        """
+        return max(engine.width for engine in self.engines.values())
 
     def asked(self, size: str) -> tuple[str, Engine]:
         """The engine of that size; while its worker is started again, or where it has none, the largest that is there.

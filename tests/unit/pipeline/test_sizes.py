@@ -110,6 +110,7 @@ async def test_while_the_worker_of_one_size_is_away_the_other_answers_and_is_tol
     monkeypatch.setattr(FakeEngine, "ready", property(lambda engine: engine is world.named["small"]))
     assert set(await come(world, clock, 5, CALM)) == {"small"}
     assert world.named["full"].calls == []
+    assert {each.why_size for each in world.board.lanes()[HARBOUR].accounts} == {"its worker is not there"}
     assert {done.outcome for done in world.finished} == {Outcome.OK_LOCAL}
     assert (full.expected(), full.last_at) == known, "what the small size takes says nothing of the full one"
 
@@ -159,6 +160,13 @@ async def test_a_worker_of_any_size_that_keeps_falling_takes_its_release_back(wo
     watching = asyncio.create_task(world.board.confirm(HARBOUR, second.digest, 1.0))
     await clock.advance(1.5)
     assert await watching is False
+
+
+async def test_a_short_model_keeps_the_full_one_from_no_core(world: Sized) -> None:
+    release = await world.load("1")
+    world.named["full"].width, world.named["small"].width = 2, 1
+    await world.board.swap(HARBOUR, release.digest)
+    assert world.board.lanes()[HARBOUR].here.width == 2
 
 
 async def test_callers_other_than_cameras_ask_the_full_size(world: Sized) -> None:
