@@ -11,7 +11,7 @@ from agent.update.variants import by_size, chosen, decided, lighter, tried
 from protos.ids import digest_of
 from protos.manifest import Variant, parse
 from protos.problems import NOTICE
-from tests.sim.releases import make, with_lighter
+from tests.sim.releases import MadeRelease, make, with_lighter
 from tests.unit.update.conftest import QUAY, Box
 
 SMALL, TINY = b"the small graph", b"the tiny graph"
@@ -26,6 +26,13 @@ VARIANTS = (
 
 def told(box: Box) -> list[str]:
     return [problem.message for problem in box.updater.problems() if problem.code == NOTICE]
+
+
+async def comes(box: Box, release: MadeRelease) -> None:
+    """Offer it, and wait until it is confirmed or refused."""
+    box.blobs.add(release)
+    box.offer(release)
+    await box.until(lambda: box.settled_on(release) or box.report.refused != (), step=1.0)
 
 
 def test_variants_of_the_full_size_are_chosen_among_themselves() -> None:
@@ -80,7 +87,7 @@ async def test_a_size_whose_file_rots_while_the_release_is_warmed_is_fetched_aga
 
 async def test_a_lighter_size_that_does_not_load_here_is_left_out_and_told(box: Box) -> None:
     box.serving.refuses.add(digest_of(SMALL))
-    await box.install(SIZED)
+    await comes(box, SIZED)
     assert [loaded.lighter for loaded in box.serving.loaded(QUAY)] == [(digest_of(TINY),)]
     assert told(box) == [
         "quay: its small size is left out here: the simulated engine does not load this graph; it is tried again when "
@@ -90,7 +97,7 @@ async def test_a_lighter_size_that_does_not_load_here_is_left_out_and_told(box: 
 
 async def test_where_the_full_size_does_not_load_a_lighter_one_answers_alone(box: Box) -> None:
     box.serving.refuses.add(FULL)
-    await box.install(SIZED)
+    await comes(box, SIZED)
     (loaded,) = box.serving.loaded(QUAY)
     assert (loaded.model, loaded.lighter) == (digest_of(SMALL), (digest_of(TINY),))
     assert box.report.variant == "small"
@@ -99,9 +106,7 @@ async def test_where_the_full_size_does_not_load_a_lighter_one_answers_alone(box
 
 async def test_a_release_of_which_no_size_loads_is_refused_for_what_its_full_size_lacks(box: Box) -> None:
     box.serving.refuses |= {FULL, digest_of(SMALL), digest_of(TINY)}
-    box.blobs.add(SIZED)
-    box.offer(SIZED)
-    await box.until(lambda: box.report.refused != (), step=1.0)
+    await comes(box, SIZED)
     assert (box.report.active, told(box)) == ("", [])
     assert "the simulated engine does not load this graph" in box.report.message
 
