@@ -61,6 +61,7 @@ class Stream(msgspec.Struct):
     last: float
     interval: float = FIRST_INTERVAL
     known: bool = False
+    paused: bool = False  # the last time between frames was no interval of it
 
 
 def _urgency(job: Job) -> tuple[float, int]:
@@ -242,14 +243,15 @@ class LocalSide:
         self._larger = larger[::-1]
 
     def arrived(self, tap: Tap, now: float) -> None:
-        """A frame came; what a tap pauses for is not its time between frames."""
+        """A frame came; what a tap pauses for is not its time between frames, but where it does so again and again."""
         self._rate_at = -math.inf
         stream = self._streams.get(tap)
         if stream is None:
             self._streams[tap] = Stream(now)
             return
         passed, stream.last = max(LEAST_INTERVAL, now - stream.last), now
-        if passed <= PAUSE * stream.interval:
+        paused, stream.paused = stream.paused, passed > PAUSE * stream.interval
+        if paused or not stream.paused:
             gain = INTERVAL_GAIN if stream.known else 1.0
             stream.interval, stream.known = stream.interval + gain * (passed - stream.interval), True
 

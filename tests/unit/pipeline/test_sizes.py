@@ -92,6 +92,14 @@ async def test_frames_run_in_the_full_size_at_rest_and_in_the_small_one_under_lo
     assert (await come(world, clock, 10, CALM))[-5:] == ["full"] * 5
 
 
+async def test_a_camera_that_has_become_many_times_slower_is_answered_in_the_full_size_again(
+    world: Sized, clock: FakeClock
+) -> None:
+    await world.answers("1")
+    await come(world, clock, 30, BUSY)
+    assert (await come(world, clock, 10, 20 * BUSY))[-5:] == ["full"] * 5
+
+
 async def test_a_frame_is_explained_by_the_size_it_ran_in_and_why_in_no_larger(world: Sized, clock: FakeClock) -> None:
     await world.answers("1")
     await come(world, clock, 30, BUSY)
