@@ -14,7 +14,7 @@ import random
 import ssl
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent import explaining, logs, report
 from agent.adapters import notify
@@ -421,7 +421,8 @@ class Node:
         state, releases, provider = self._disk.state, self._disk.releases, self.config.provider
         quota, measured = lambda: self._desired.quotas.release_bytes, Measured(state, provider)
         trusted, site = (self._trust, Approvals(state)), self._caching.standing
-        return Ports(blobs, releases, self.board, *trusted, quota, provider=provider, measured=measured, site=site)
+        ports = Ports(blobs, releases, self.board, *trusted, quota, provider=provider, measured=measured, site=site)
+        return replace(ports, free_memory=available_memory)
 
     def _pinned(self) -> ssl.SSLContext:
         return pinned(self._identity.ca)

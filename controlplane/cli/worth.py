@@ -9,6 +9,7 @@ from controlplane.cli.kinds import NONE, human_bytes
 from controlplane.cli.output import table
 from protos.isotonic import at
 from protos.judged import Judged
+from protos.manifest import Variant
 
 Document = Mapping[str, Any]
 UNKNOWN = "no evaluation: boxes take careful priors (longshore package RELEASE --evaluate LABELLED)"
@@ -49,6 +50,17 @@ def lines(judged: Judged) -> list[str]:
     variants = table(VARIANTS, [variant_row(each) for each in told["variants"]], colour=False)
     jpegs = table(JPEGS, [jpeg_row(each) for each in told["jpeg"]], colour=False)
     return [sentence(told), "", variants, "", jpegs]
+
+
+def doubts(judged: Judged, sizes: Sequence[Variant]) -> list[str]:
+    """What to say of lighter sizes that the evaluation found as good as the full one. `sizes`: all variants."""
+    found = {each.name: each.right for each in judged.variants}
+    full = max(found.get(each.name, 0.0) for each in sizes if not each.size)
+    return [
+        f"{each.name} is no less often right than the full size here: a box on which it is cheaper runs nothing else"
+        for each in sizes
+        if each.size and found.get(each.name, 0.0) >= full
+    ]
 
 
 def document(judged: Judged) -> Document:
