@@ -141,13 +141,12 @@ class Node:
         self._sender.on_alarm(self._changed)
         self._uptake = self._new_uptake()
         self._broker = self._new_broker()
-        local, name = config.events_broker, identity.member.node_id
-        self._local_events = MqttEvents(name, place(local)) if local else None
+        node_id, local = identity.member.node_id, config.events_broker
+        self._local_events = MqttEvents(node_id, place(local)) if local else None
         self._cloud = CloudWire(lambda: self._identity, self.board.offer_cloud)
         self._renewal = self._new_renewal()
         access = self._access()
-        table = BoardTable(self.board, self._updater.refusal)
-        doors = Doors(self._clock.monotonic, config.shares)
+        table, doors = BoardTable(self.board, self._updater.refusal), Doors(self._clock.monotonic, config.shares)
         plane = DataPlane(table, VERSION, self._clock.monotonic, self.metrics, self._clock.unix, admission=doors)
         self._regions = plane.regions
         self._rest, self._grpc = RestServer(plane, access), GrpcServer(plane, access)
