@@ -29,9 +29,9 @@ class Accounts:
         """A frame came to its lane."""
         self._open[account.camera, account.seq] = account
 
-    def ended(self, finished: Finished, right: Callable[[Account], float], largest: str) -> Decision | None:
+    def ended(self, finished: Finished, right: Callable[[Account], float], largest: str = "") -> Decision | None:
         """Its end; None of a frame that came to no lane. `right`: P(its answer is right), by its account; `largest`:
-        size of the model."""
+        size of the model, "" where it has one."""
         key = finished.tap.camera, finished.seq
         account = self._open.pop(key, None)
         if account is None:

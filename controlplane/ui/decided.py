@@ -49,11 +49,8 @@ class Step:
     start_ms: int
     sums: Sums
     rates: Mapping[str, float] = field(default_factory=dict)  # frames a second by route
+    sent: float = 0.0  # Mbit/s of pictures
     why: Mapping[str, str] = field(default_factory=dict)  # what the box said last of each rung
-
-    @property
-    def looks(self) -> float:
-        return self.sums.decided.get(Decided.LOOKS, 0.0)
 
     def mean(self, what: Decided, over: Decided = Decided.LOOKS) -> float | None:
         """Of a look; None where nobody looked."""
@@ -67,21 +64,32 @@ def of_windows(windows: Sequence[Window], span: Span) -> dict[str, list[Step]]:
 
 
 def _smooth(windows: Sequence[Window], span: Span) -> list[Step]:
-    """Frames of a window that lies across an edge count by its share, as those of outcomes do."""
-    went = [Counts(each.start_ms, each.end_ms, _routes(each.decided)) for each in windows]
-    thousandths, told = domain.spread(went, span), _reasons(windows, span)
+    """Frames and bytes of a window that lies across an edge count by its share, as frames of outcomes do."""
+    went = [_told(each, _routes(each.decided)) for each in windows]
+    up = [_told(each, {"bytes": each.uplink_bytes}) for each in windows]
+    rates = [_rates(frames, span) for frames in domain.spread(went, span)]
+    sent = [_sent(each.get("bytes", 0) / 1000, span) for each in domain.spread(up, span)]
+    why, buckets = _reasons(windows, span), domain.buckets(windows, span)
     return [
-        Step(bucket.start_ms, bucket.sums, _rates(frames, span.step_ms), told.get(bucket.start_ms, {}))
-        for bucket, frames in zip(domain.buckets(windows, span), thousandths, strict=True)
+        Step(bucket.start_ms, bucket.sums, *its, why.get(bucket.start_ms, {}))
+        for bucket, *its in zip(buckets, rates, sent, strict=True)
     ]
+
+
+def _told(window: Window, counts: Mapping[str, int]) -> Counts:
+    return Counts(window.start_ms, window.end_ms, counts)
 
 
 def _routes(decided: Mapping[str, float]) -> dict[str, int]:
     return {each.value: round(decided[each]) for each in ROUTES if each in decided}
 
 
-def _rates(thousandths: Mapping[str, float], step_ms: int) -> dict[str, float]:
-    return {route: round(frames / step_ms, 2) for route, frames in thousandths.items() if frames}
+def _rates(thousandths: Mapping[str, float], span: Span) -> dict[str, float]:
+    return {route: round(frames / span.step_ms, 2) for route, frames in thousandths.items() if frames}
+
+
+def _sent(nbytes: float, span: Span) -> float:
+    return nbytes * 8 / 1000 / span.step_ms
 
 
 def _reasons(windows: Iterable[Window], span: Span) -> dict[int, dict[str, str]]:
@@ -105,7 +113,7 @@ def of_sums(summed: Iterable[tuple[str, int, Sums]], span: Span) -> dict[str, li
 
 def _rough(start_ms: int, sums: Sums, span: Span) -> Step:
     frames = {route: 1000 * count for route, count in _routes(sums.decided).items()}
-    return Step(start_ms, sums, _rates(frames, span.step_ms))
+    return Step(start_ms, sums, _rates(frames, span), _sent(sums.uplink_bytes, span))
 
 
 def charts(name: str, steps: Sequence[Step], span: Span) -> dict[str, Value]:
@@ -118,9 +126,9 @@ def charts(name: str, steps: Sequence[Step], span: Span) -> dict[str, Value]:
         "load": _lines(steps, span, {"load": lambda step: _times(100, step.mean(Decided.LOAD))}, limit=100),
         "pace": _lines(steps, span, {"box": _pace_here, "cloud": _pace_there}),
         "link": _lines(steps, span, {"link": lambda step: step.mean(Decided.LINK, Decided.LINKS)}),
-        "uplink": _lines(steps, span, {"uplink": lambda step: _sent(step, span.step_ms)}),
+        "uplink": _lines(steps, span, {"uplink": lambda step: step.sent if step.sums.due else None}),
         "prices": _lines(steps, span, {key: _price(key) for key, _, _ in PRICE_WORDS}),
-        "helped": any(step.sums.decided.get(Decided.LINKS) or step.sums.uplink_bytes for step in steps),
+        "helped": any(step.sums.decided.get(Decided.LINKS) or step.sent for step in steps),
         "priced": any(step.sums.decided.get(price) for step in steps for price in PRICES),
     }
     return {f"decided.{name}.{key}": value for key, value in found.items()}
@@ -142,10 +150,6 @@ def _times(factor: float, value: float | None) -> float | None:
 def _price(key: str) -> Any:
     """None where it costs nothing, all the time or so long: a budget that is not set has no price."""
     return lambda step: step.mean(Decided(f"price_{key}")) or None
-
-
-def _sent(step: Step, step_ms: int) -> float | None:
-    return step.sums.uplink_bytes * 8 / 1000 / step_ms if step.sums.due else None
 
 
 def _pace_here(step: Step) -> float | None:

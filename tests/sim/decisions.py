@@ -66,7 +66,7 @@ def lived(seconds: float, seed: int = 7) -> Iterator[Decision]:
     rng = random.Random(seed)
     box.cloud = lambda _: 0.03 + 0.05 * rng.random()
     for finished in map(_answered, box.run(seconds)):
-        if made := kept.ended(finished, partial(accounts.right, real, finished), ""):
+        if made := kept.ended(finished, partial(accounts.right, real, finished)):
             yield made
 
 

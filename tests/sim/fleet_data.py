@@ -277,7 +277,8 @@ class HarbourFleet:
                 up = outcome in (Outcome.OK_CLOUD, Outcome.CLOUD_LATE)
                 routes[Decided.CLOUD if up else Decided.SHED] += frames
         told: dict[str, float] = {route.value: float(frames) for route, frames in routes.items() if frames}
-        if any(other.node == camera.node and other.name < camera.name for other in CAMERAS):
+        there = [each.name for each in CAMERAS if each.node == camera.node and each.name not in self.broken]
+        if camera.name != min(there):
             return {"decided": told}
         load = (2.3 if slow else 0.6) * self._rng.uniform(0.9, 1.1)
         told |= {Decided.LOOKS: 1.0, Decided.LOAD: load, Decided.LINKS: 1.0, Decided.LINK: self._rng.uniform(7.0, 9.0)}

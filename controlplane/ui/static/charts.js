@@ -1,13 +1,15 @@
-// Charts drawn by hand in SVG. A chart is <svg data-chart="KEY" data-kind="stack|lines|band"> in a .chart-box with a .tip and
+// Charts drawn by hand in SVG. A chart is <svg data-chart="KEY" data-kind="stack|lines|band|axis"> in a .chart-box with a .tip and
 // a .legend whose items name the series, their words and classes; data-unit is what the axis counts.
 //   stack: {end, step, columns: [{series: value}]}     columns of `step` ms, the last one ends at `end`
 //   lines: {from, to, time, limit, lines: {series: [[x, y|null]]}}   x is unix ms where `time`, else a number
 //   band: {end, step, cells: [[series, sentence]|null]}   of columns, in which one state held each, and why
+//   axis: a stack's moments alone, below charts with data-bare, which have none
 // Charts in one [data-together] have the same columns: what is pointed at in one is marked in all. A .chart-box with
 // data-occurring names in its legend only what occurs.
 
 const SVG = "http://www.w3.org/2000/svg";
 const EDGE = { left: 40, right: 6, bottom: 22, top: 10 };
+const BARE = 4; // the lower edge of a chart without moments
 
 export function shape(name, attributes) {
   const element = document.createElementNS(SVG, name);
@@ -28,12 +30,13 @@ export function drawChart(element, value) {
   const { width, height } = element.getBoundingClientRect();
   if (!width || !value) return;
   const box = element.closest(".chart-box");
-  const area = { width, height, inner: width - EDGE.left - EDGE.right, tall: height - EDGE.top - EDGE.bottom };
+  const bare = "bare" in element.dataset, bottom = bare ? BARE : EDGE.bottom;
+  const area = { width, height, bare, inner: width - EDGE.left - EDGE.right, tall: height - EDGE.top - bottom };
   element.setAttribute("viewBox", `0 0 ${width} ${height}`);
   element.replaceChildren(...KINDS[element.dataset.kind](value, area, box));
 }
 
-const KINDS = { stack, lines, band };
+const KINDS = { stack, lines, band, axis: ({ end, step, columns }, area) => moments(end - step * columns.length, end, area) };
 
 const legend = (box) => [...box.querySelectorAll("[data-series]")]
   .map((item) => ({ name: item.dataset.series, word: item.textContent.trim(), look: item.dataset.class }));
@@ -189,6 +192,7 @@ function grid(y, area) {
 }
 
 function moments(from, to, area) {
+  if (area.bare) return [];
   const minutes = (to - from) / 60_000, marks = area.width > 480 ? 5 : 2, parts = [];
   const [unit, length] = minutes < 100 ? ["min", 1] : minutes < 4320 ? ["h", 60] : ["d", 1440];
   for (let mark = 0; mark < marks; mark++) {

@@ -5,7 +5,7 @@ export function drawTable(details, known) {
   details.ontoggle = () => drawTable(details, known);
   const { end, step, columns } = known[details.dataset.table] || {};
   if (!details.open || !columns) return;
-  const told = [...details.closest("[data-together]").querySelectorAll("[data-chart]")].flatMap((svg) => seriesOf(svg, known[svg.dataset.chart]));
+  const told = [...details.closest("[data-together]").querySelectorAll(".drawn [data-chart]")].flatMap((svg) => seriesOf(svg, known[svg.dataset.chart]));
   const rows = columns.map((_, index) => [moment(end - (columns.length - index) * step, step * columns.length), ...told.map(({ at }) => at(index))]);
   const table = made("table", made("caption", "From each moment on, newest first"), made("thead", line("th", ["From", ...told.map(({ head }) => head)], "col")), made("tbody", ...rows.reverse().map((row) => line("td", row))));
   table.className = "table over";
