@@ -66,13 +66,13 @@ def of_windows(windows: Sequence[Window], span: Span) -> dict[str, list[Step]]:
 def _smooth(windows: Sequence[Window], span: Span) -> list[Step]:
     """Frames and bytes of a window that lies across an edge count by its share, as frames of outcomes do."""
     went = [_told(each, _routes(each.decided)) for each in windows]
-    up = [_told(each, {"bytes": each.uplink_bytes}) for each in windows]
+    bytes_up = [_told(each, {"bytes": each.uplink_bytes}) for each in windows]
     rates = [_rates(frames, span) for frames in domain.spread(went, span)]
-    sent = [_sent(each.get("bytes", 0) / 1000, span) for each in domain.spread(up, span)]
+    sent = [_sent(each.get("bytes", 0) / 1000, span) for each in domain.spread(bytes_up, span)]
     why, buckets = _reasons(windows, span), domain.buckets(windows, span)
     return [
-        Step(bucket.start_ms, bucket.sums, *its, why.get(bucket.start_ms, {}))
-        for bucket, *its in zip(buckets, rates, sent, strict=True)
+        Step(each.start_ms, each.sums, by_route, up, why.get(each.start_ms, {}))
+        for each, by_route, up in zip(buckets, rates, sent, strict=True)
     ]
 
 

@@ -104,7 +104,7 @@ def test_a_longer_time_is_drawn_from_minutes_and_says_what_a_rung_means(harbour:
     rung, load = values["decided.harbour-watch.rung"], values["decided.harbour-watch.load"]
     assert isinstance(rung, dict)
     assert isinstance(load, dict)
-    assert [cell[1] for cell in rung["cells"] if cell][0] == "The box inferred on its CPU."
+    assert next(cell[1] for cell in rung["cells"] if cell) == "The box inferred on its CPU."
     assert [value for _, value in load["lines"]["load"] if value is not None]
 
 
