@@ -39,6 +39,7 @@ PRICE_WORDS: tuple[tuple[str, str, str], ...] = (
     ("joules", "power", "of as much power as a Mbit takes"),
     ("grams", "carbon", "of as much carbon as a Mbit takes"),
 )
+LEAST_PRICE = 0.005  # what is shown of a price has two digits
 _MEANS = {f"rung_{key}": meaning for key, _, meaning in RUNG_WORDS}
 
 
@@ -129,7 +130,7 @@ def charts(name: str, steps: Sequence[Step], span: Span) -> dict[str, Value]:
         "uplink": _lines(steps, span, {"uplink": lambda step: step.sent if step.sums.due else None}),
         "prices": _lines(steps, span, {key: _price(key) for key, _, _ in PRICE_WORDS}),
         "helped": any(step.sums.decided.get(Decided.LINKS) or step.sent for step in steps),
-        "priced": any(step.sums.decided.get(price) for step in steps for price in PRICES),
+        "priced": any((step.mean(price) or 0.0) >= LEAST_PRICE for step in steps for price in PRICES),
     }
     return {f"decided.{name}.{key}": value for key, value in found.items()}
 
@@ -148,8 +149,8 @@ def _times(factor: float, value: float | None) -> float | None:
 
 
 def _price(key: str) -> Any:
-    """None where it costs nothing, all the time or so long: a budget that is not set has no price."""
-    return lambda step: step.mean(Decided(f"price_{key}")) or None
+    """None where it costs next to nothing: a budget that is not set has no price."""
+    return lambda step: price if (price := step.mean(Decided(f"price_{key}")) or 0.0) >= LEAST_PRICE else None
 
 
 def _pace_here(step: Step) -> float | None:

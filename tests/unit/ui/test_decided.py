@@ -74,7 +74,7 @@ def test_what_was_sent_is_drawn_under_what_the_deployment_may_send() -> None:
 
 
 def test_what_costs_nothing_has_no_price_and_what_no_cloud_helps_no_link() -> None:
-    calm = drawn(window(4_000, {"local": 5, "looks": 1, "load": 0.4, "rung_cpu": 1, "price_bits": 0.0}))
+    calm = drawn(window(4_000, {"local": 5, "looks": 1, "load": 0.4, "rung_cpu": 1, "price_bits": 0.004}))
     assert (calm["helped"], calm["priced"]) == (False, False)
     busy = drawn(window(4_000, {"cloud": 5, "looks": 2, "links": 2, "link": 4.0, "price_bits": 0.5}))
     assert (busy["helped"], busy["priced"]) == (True, True)
