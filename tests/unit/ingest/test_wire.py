@@ -114,7 +114,7 @@ def test_stages_are_kept_as_they_were_told_but_for_those_nobody_here_knows() -> 
 def test_what_was_decided_is_kept_as_it_was_told_but_for_what_nobody_here_knows() -> None:
     (row,) = read(payload(decided("It runs on cpu.", small=2.0, load=1.5, dream=1.0))).rows
     assert (row.values["decided"], row.values["rung_why"]) == ({"small": 2.0, "load": 1.5}, "It runs on cpu.")
-    (older,) = read(payload(outcomes())).rows
+    (older,) = read(payload(outcomes(due=3, ok_local=3))).rows
     assert (older.values["decided"], older.values["rung_why"]) == ({}, "")
 
 
