@@ -232,7 +232,8 @@ class LaneRunner:
         self._set_timer()
 
     def _account(self, finished: Finished) -> None:
-        made = self.accounts.ended(finished, partial(accounts.right, self.lane, finished))
+        largest = list(self.lane.here.sizes)[-1]
+        made = self.accounts.ended(finished, partial(accounts.right, self.lane, finished), largest)
         if made is not None:
             self._decided(made)
 
