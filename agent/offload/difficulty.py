@@ -22,8 +22,8 @@ from agent.types import Tap
 
 ALIKE = 0.8  # of how easy a frame was, that is so of the next
 ALIKE_SECONDS = 0.1
-FIRST_GAIN = 0.1  # of one answer in a size's mean; then one over its answers
-GAIN = 0.01  # but at least this: seasons change
+FIRST_GAIN = 0.5  # of one answer in a size's mean; then one over its answers
+GAIN = 0.02  # but at least this. Where answers follow soon, what is expected takes most of it off
 MOST = 4.0  # log odds: surer is not told from this
 
 
