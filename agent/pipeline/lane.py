@@ -316,7 +316,7 @@ class Lane:
         here = self.here
         job.account.chosen = route
         if here.ready and self.parts.hedge and not job.held:
-            job.hedge_at = policy.hedge_at(job.frame.deadline, here.planned)
+            job.hedge_at = policy.hedge_at(now, job.frame.deadline, here.planned, here.longest)
         sent = self.there.send(job, way, now)
         if job.heard is None:
             here.spared()

@@ -118,6 +118,11 @@ class LocalSide:
         return self.quick.planned() * self._slowed(len(self.running))
 
     @property
+    def longest(self) -> float:
+        """Seconds for which a call of a frame may keep the engine."""
+        return max(line.planned() for line in self.sizes.values())
+
+    @property
     def each(self) -> float:
         """Seconds of the engine that a frame is expected to take in the cheapest size while many wait."""
         return self.quick.expected(self.usual) / self.usual * self._slowed(self.width - 1)
