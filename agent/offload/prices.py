@@ -6,9 +6,9 @@
 Rules that hold here:
 
 - A price is in units of a frame's value: it is subtracted from what an action is worth.
-- What may go up in a minute is lost when it is not used: the first bits of a minute are cheap, and the last are kept for
-  what is worth most. So a minute in which the way is good is not spent in its first seconds, and a way that was bad for
-  a while leaves a price of nothing. What is exceeded in no minute at all is `budget`'s.
+- What may go up in a minute is lost when it is not used: its first bits are cheap, and its last are kept for what is
+  worth most. So a minute in which the way is good is not spent in its first seconds, and a way that was bad for a while
+  leaves a price of nothing. What is exceeded in no minute at all is `budget`'s.
 - Of money, joules and grams there is one virtual queue each (drift plus penalty). It grows with what is spent beyond
   the budget and runs empty when less is: the mean over a long time is held, and exceeded by no more than the longest
   queue. Z₁ is what a budget gives in so many seconds (HORIZON): at that length, a unit costs one frame's value.
@@ -100,14 +100,14 @@ class Prices:
         return self.scale * total
 
     def spent(self, cost: Cost, now: float) -> None:
-        """An action was taken, or turned out to cost so much more (or, below zero, less). Its bits are booked already."""
+        """An action was taken, or turned out to cost so much more (below zero, less). Its bits are booked already."""
         self.elapse(now)
         for queue, amount in zip(self._queues, (cost.money, cost.joules, cost.grams), strict=True):
             if queue is not None:
                 queue.length = max(0.0, queue.length + amount)
 
     def elapse(self, now: float) -> None:
-        """Time passed: every queue is worked off at its budget, and bits are as dear as those of the last minute say."""
+        """Time passed: every queue is worked off at its budget, and bits cost what those of the last minute say."""
         self._bit = FULL * math.sqrt(self._budget.filled(now)) / UNIT_BITS
         past = 0.0 if self._at is None else max(0.0, now - self._at)
         self._at = now

@@ -68,7 +68,7 @@ def test_a_minute_after_they_were_sent_bits_cost_nothing() -> None:
 
 
 def test_a_good_minute_is_not_spent_in_its_first_seconds() -> None:
-    """As a queue of ten seconds, bits were: frames worth 0.4 emptied a minute in 25 s, and better ones then found none."""
+    """As a queue of ten seconds, bits were: frames worth 0.4 emptied it, and better ones then found none."""
     subject = Spender()
     for number in range(1200):
         now = NOW + number / 20
