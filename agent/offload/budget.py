@@ -53,6 +53,11 @@ class SlidingBudget:
         self._forget(now)
         return max(0.0, self.most - self._held)
 
+    def filled(self, now: float) -> float:
+        """Share of what a minute may carry that is booked or was sent within it, 0 to 1."""
+        self._forget(now)
+        return min(1.0, self._held / self.most) if self.most > 0.0 else 0.0
+
     def allows(self, bits: float, now: float) -> bool:
         """Would `reserve` book so many bits now?"""
         self._forget(now)

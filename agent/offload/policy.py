@@ -111,6 +111,11 @@ def goes(margin: float, value: float, rng: random.Random | None) -> tuple[bool, 
     return taken, likely if taken else 1.0 - likely
 
 
-def hedge_at(deadline: float, planned: float) -> float:
-    """When a frame in the cloud should also start here, if the cloud is still silent."""
-    return deadline - 1.6 * planned - 0.004
+def hedge_at(now: float, deadline: float, planned: float, longest: float) -> float:
+    """When a frame that goes to the cloud now should also start here, if the cloud is still silent.
+
+    `planned`: seconds of it here; `longest`: of a call that may have begun just before, which is waited for as long as
+    half of the frame's time is left to the cloud.
+    """
+    last = deadline - 1.6 * planned - 0.004
+    return min(last, max(last - longest, 0.5 * (now + deadline)))

@@ -19,6 +19,7 @@ import random
 from agent.offload import policy
 from agent.offload.breaker import Breaker
 from agent.offload.budget import Booking, SlidingBudget
+from agent.offload.difficulty import eased
 from agent.offload.explain import Score
 from agent.offload.ledger import Ledger
 from agent.offload.link import Link
@@ -50,7 +51,7 @@ class CloudSide:
         self.in_flight = 0
         self.link = Link()
         self.budget = SlidingBudget(terms.uplink_bits_per_second)
-        self.prices = Prices(terms)
+        self.prices = Prices(terms, self.budget)
         self.money = Ledger()
         self._encode = FIRST_ENCODE_SECONDS
         self._service = FIRST_SERVICE_SECONDS
@@ -108,7 +109,7 @@ class CloudSide:
         slack, best, score = job.frame.deadline - now, None, Score(0.0, 0.0, 0.0, 0.0, "the uplink budget is spent")
         for way in self.ways(now):
             on_time = policy.chance(slack, way.need, self._bias)
-            found = policy.there(value, way.metric, on_time, otherwise, freed, way.price)
+            found = policy.there(value, eased(way.metric, job.ease), on_time, otherwise, freed, way.price)
             if best is None or found.score > score.score:
                 best, score = way, found
         return (best if not score.why_not else None), score

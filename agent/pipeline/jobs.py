@@ -34,6 +34,7 @@ class Job:
     account: Account
     value: float = 1.0  # of a right answer in time
     due: float = math.inf  # monotonic seconds, of the first whose place it took among those that wait
+    ease: float = 0.0  # in log odds of a right answer, as expected; 0: a usual frame
     turn: int = 0  # the number of that; 0: it took none
     local: Leg = Leg.UNUSED
     cloud: Leg = Leg.UNUSED

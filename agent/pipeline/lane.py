@@ -29,6 +29,7 @@ from agent.offload.breaker import Breaker
 from agent.offload.calibration import Calibration
 from agent.offload.cascade import Cascade
 from agent.offload.cost import CostLine
+from agent.offload.difficulty import Difficulty, eased
 from agent.offload.explain import KEPT, Account, Score
 from agent.offload.policy import ALL_PARTS, HELD_SECONDS, PROBE_SECONDS, Parts, Route, Way
 from agent.offload.prices import run_here
@@ -49,8 +50,6 @@ __all__ = ["Action", "Answer", "Finish", "Infer", "Lane", "Parts", "Release", "S
 NOTHING = Score(0.0, 0.0, 0.0, 0.0)  # giving a frame up
 HEDGE_WORTH = 0.2  # of what it would be alone: what a frame that waits is worth here while the cloud has it
 FAIR = 0.01  # of a frame's value: of equal ones the tap gives one up that was answered most of late
-ALIKE = 0.8  # of how hard a frame was, that is so of the next
-ALIKE_SECONDS = 0.1
 
 
 class Lane:
@@ -79,7 +78,7 @@ class Lane:
         self._jobs: dict[int, Job] = {}
         self._next = 0
         self._shares = Shares()
-        self._doubts: dict[Tap, tuple[float, float]] = {}  # when the box last answered it; how much surer than usual
+        self._difficulty = Difficulty()
         self._in_time_at = float("-inf")  # the box last answered one so
 
     # ---- events ----
@@ -166,11 +165,11 @@ class Lane:
         self.profile = profile
         self.here.weigh(profile)
         self.there.weigh(profile)
-        self.calibration, self.cascade = Calibration(profile.confidence), Cascade()
+        self.calibration, self.cascade, self._difficulty = Calibration(profile.confidence), Cascade(), Difficulty()
 
     def leave(self, tap: Tap) -> None:
         """It feeds this lane no more: what was learned of it goes."""
-        self._doubts.pop(tap, None)
+        self._difficulty.forget(tap)
         self._shares.forget(tap)
         self.here.forget(tap)
 
@@ -221,7 +220,9 @@ class Lane:
         if not self.here.ready:
             return self._elsewhere(job, now)
         metric, slope = self.here.metric(now)
-        metric += self._harder(job.frame.tap, now) if self._wiser(metric) else 0.0
+        if self._wiser(metric):
+            job.ease = self._difficulty.ease(job.frame.tap, now)
+            metric = eased(metric, job.ease)
         end = self.here.ends_at(job, now)
         local = self._local(job, end, metric, now)
         way, cloud = self._up(job, end, slope * self.here.each, now)  # and what the box is freed of helps another frame
@@ -241,11 +242,6 @@ class Lane:
     def _wiser(self, metric: float) -> bool:
         """Is the cloud right more often? A like model there finds hard what is hard here, and saves time only."""
         return max(point.metric for point in self.profile.jpeg) > metric + policy.MARGIN
-
-    def _harder(self, tap: Tap, now: float) -> float:
-        """How much more often than usual the box is right in a tap's next frame: it is much like the last one."""
-        last = self._doubts.get(tap)
-        return 0.0 if last is None else last[1] * ALIKE ** ((now - last[0]) / ALIKE_SECONDS)
 
     def _features(self, job: Job, end: float, now: float) -> dict[str, float]:
         """What the scores were made from: seconds, frames, frames a second, shares."""
@@ -320,8 +316,10 @@ class Lane:
         here = self.here
         job.account.chosen = route
         if here.ready and self.parts.hedge and not job.held:
-            job.hedge_at = policy.hedge_at(job.frame.deadline, here.planned)
+            job.hedge_at = policy.hedge_at(now, job.frame.deadline, here.planned, here.longest)
         sent = self.there.send(job, way, now)
+        if job.heard is None:
+            here.spared()
         if job.local is Leg.UNUSED and self._unknown(now):
             job.trial, job.account.chosen = True, Route.HEDGE
             here.put(job)
@@ -413,8 +411,8 @@ class Lane:
             return [] if job.in_cloud else self._end(job, Outcome.ERROR, now)
         job.heard = answer
         job.confidence = self.calibration.confidence(answer.boxes) if answer.confidence is None else answer.confidence
-        surer = job.confidence - self.here.metrics.get(job.account.size, job.confidence)
-        self._doubts[job.frame.tap] = job.frame.captured, surer
+        usual = self.here.metrics.get(job.account.size, job.confidence)
+        self._difficulty.heard(job.frame.tap, job.account.size, usual, job.confidence, job.frame.captured)
         job.account.features["confidence"] = job.confidence
         if now <= job.frame.deadline:
             self._in_time_at = now

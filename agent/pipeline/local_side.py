@@ -35,6 +35,7 @@ OVERDUE = 1.5  # times that: then it is thought to pause
 PAUSE = 3.0  # times that: so long is none between frames
 LEAST_INTERVAL = 0.001  # seconds
 INTERVAL_GAIN = 0.25  # of one arrival, in what is expected until a tap's next
+STAY_GAIN = 0.05  # of one arrival, in how many are thought to need the box
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -87,6 +88,7 @@ class LocalSide:
         self._streams: dict[Tap, Stream] = {}
         self._rate = 0.0
         self._rate_at = -math.inf
+        self._stay = 1.0  # share of the frames that come which are not sent up unanswered, as of late
         self._profile = profile
         self._interference = Interference()
         self._take(sizes)
@@ -115,6 +117,11 @@ class LocalSide:
     def planned(self) -> float:
         """Seconds of a frame alone in the cheapest size, beside what runs now."""
         return self.quick.planned() * self._slowed(len(self.running))
+
+    @property
+    def longest(self) -> float:
+        """Seconds for which a call of a frame may keep the engine."""
+        return max(line.planned() for line in self.sizes.values())
 
     @property
     def each(self) -> float:
@@ -188,13 +195,17 @@ class LocalSide:
         if now + planned > self.queue[0].frame.deadline:
             return "it would be late itself"
         rest = self.queue[frames:]
-        if not variants.fits_to_come(expected, self.each, len(rest), self.coming * self.rate(now), self.width):
+        if not variants.fits_to_come(expected, self.each, len(rest), self._coming(now), self.width):
             return "no time for what comes"
         free = self._free(now)
         free[0] = now + planned
         if feasibility.first_miss([self._due(job) for job in rest], self._ends(sorted(free), len(rest))) is not None:
             return "what waits would be late"
         return ""
+
+    def _coming(self, now: float) -> float:
+        """Frames a second that a larger size must leave time for."""
+        return self.coming * self._stay * self.rate(now)
 
     def _due(self, job: Job) -> float:
         """Its deadline, or when the next of its tap is expected: that takes its place."""
@@ -245,6 +256,7 @@ class LocalSide:
     def arrived(self, tap: Tap, now: float) -> None:
         """A frame came; what a tap pauses for is not its time between frames, but where it does so again and again."""
         self._rate_at = -math.inf
+        self._stay += STAY_GAIN * (1.0 - self._stay)
         stream = self._streams.get(tap)
         if stream is None:
             self._streams[tap] = Stream(now)
@@ -254,6 +266,10 @@ class LocalSide:
         if paused or not stream.paused:
             gain = INTERVAL_GAIN if stream.known else 1.0
             stream.interval, stream.known = stream.interval + gain * (passed - stream.interval), True
+
+    def spared(self) -> None:
+        """A frame that came is sent up unanswered."""
+        self._stay -= STAY_GAIN
 
     def forget(self, tap: Tap) -> None:
         """No frame of it will come."""

@@ -43,6 +43,7 @@ _MOBILE = tuple(
     for place, (rate, rtt, loss) in enumerate(_CELLS)
 )
 _FADE = tuple(Step(5.0 * k, 8e6 * 0.0125 ** (1 - abs(k - 15) / 15)) for k in range(31))  # 8 → 0.1 → 8 over 150 s
+_FLAPS = tuple(Step(5.0 * k, 0.0 if k % 2 else 8e6) for k in range(80))  # nothing passes, and nobody says so
 _GOOD = (Step(0.0, 6e6),)
 
 
@@ -59,6 +60,7 @@ def _scenarios() -> list[Scenario]:
         _of("mobile", "a link like 4G and 5G on the move", uplink=Uplink(steps=_MOBILE)),
         _of("fade", "the link fades to 0.1 Mbit/s and comes back", uplink=Uplink(steps=_FADE)),
         _of("outage", "the link is dead for a minute", uplink=Uplink(steps=_GOOD, outage=(120.0, 180.0))),
+        _of("flaps", "the cloud falls silent for 5 s of every 10, with frames under way", uplink=Uplink(steps=_FLAPS)),
         _of("brownout", "the cloud takes 500 ms more", brownout=Spell(100.0, 200.0, extra=0.5)),
         _of("cut-off", "the link is dead all the time", uplink=Uplink(outage=(0.0, 1e9))),
         _of("thermal", "the box is 1.5 times slower", thermal=Spell(90.0, 210.0, factor=1.5)),

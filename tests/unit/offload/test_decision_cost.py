@@ -23,7 +23,8 @@ SEEN = tuple(Box(0.1, 0.1, 0.2, 0.2, score / 10, "boat") for score in range(3, 9
 
 def test_all_pieces_together_take_less_than_a_tenth_of_a_millisecond_of_a_frame() -> None:
     """Each frame as if it were priced thrice, sent up and learned from, which few are."""
-    prices, budget, link = Prices(TERMS), SlidingBudget(1e9), Link()
+    budget, link = SlidingBudget(1e9), Link()
+    prices = Prices(TERMS, budget)
     calibration, cascade = Calibration(PRIOR.confidence), Cascade()
     taken = []
     for number in range(3000):

@@ -90,3 +90,9 @@ def test_silence_with_calls_under_way_opens_the_breaker() -> None:
     breaker.called(NOW)
     assert breaker.allows(NOW + 2.9)
     assert not breaker.allows(NOW + 3.1)
+
+
+def test_a_hedge_leaves_time_for_a_call_that_just_began_but_half_of_its_time_to_the_cloud() -> None:
+    assert policy.hedge_at(100.0, 100.25, 0.01, 0.03) == pytest.approx(100.25 - 0.016 - 0.004 - 0.03)
+    assert policy.hedge_at(100.0, 100.25, 0.01, 0.5) == pytest.approx(100.125)
+    assert policy.hedge_at(100.0, 100.25, 0.1, 0.5) == pytest.approx(100.086), "no later than it takes itself"

@@ -51,7 +51,7 @@ def test_a_lane_forgets_what_it_learned_of_a_tap_that_leaves() -> None:
     assert lane.here.rate(100.05) > 0.0
     lane.leave(tap(0))
     assert lane.here.rate(100.06) == 0.0
-    assert not lane._doubts
+    assert lane._difficulty.ease(tap(0), 100.06) == 0.0
 
 
 def test_nobody_is_behind_while_all_fare_alike() -> None:

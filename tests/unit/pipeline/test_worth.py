@@ -6,14 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from agent.offload.prices import Cost
+from agent.offload.policy import Route
+from agent.offload.prices import FULL
 from agent.offload.terms import Terms
 from agent.pipeline.lane import Action, Answer, Finish, Infer, Lane, Parts, Release, SendUp
 from agent.types import Box as Found
 from agent.types import Finished
 from protos.ids import CameraName
 from protos.outcomes import Outcome
-from tests.sim.lane import MEASURED, frame, measured, tap
+from tests.sim.lane import MEASURED, Box, frame, measured, tap
 
 PLENTY = 8e6  # bits a second
 SEEN = (Found(0.1, 0.1, 0.5, 0.5, 0.4, "person"),)
@@ -41,8 +42,9 @@ def dear(subject: Lane, price: float = 0.3, now: float = 100.0) -> None:
     """The way up was used lately, and a picture costs so much of a frame's value."""
     subject.there.link.sent(0, 18_000, now - 1.0)
     subject.there.link.answered(0, now - 0.95)
-    subject.there.prices.elapse(now - 1000.0)
-    subject.there.prices.spent(Cost(bits=PLENTY * 10 * price / 0.144), now)
+    budget = subject.there.budget
+    spent = min(0.9, (price / (FULL * 0.144)) ** 2)  # of the minute's bits
+    budget.reserve(max(0.0, budget.left(now) - (1.0 - spent) * budget.most), now)
 
 
 def doubtful(subject: Lane, confidence: float = 0.1, now: float = 100.0) -> tuple[SendUp, list[Action]]:
@@ -102,6 +104,17 @@ def test_a_cloud_that_runs_the_same_model_is_not_asked_again_and_no_doubt_sends_
     actions = subject.local_done(running.jobs, [Answer(SEEN, infer_seconds=0.03, confidence=0.1)], 100.03)
     assert (len(ended(actions)), sent(actions)) == (1, [])
     assert not sent(subject.arrive(frame(2, 100.1), 100.1))
+
+
+def test_a_release_that_is_unsure_of_everything_sends_no_more_up_than_one_that_is_sure() -> None:
+    """Doubt is measured against how sure the lane usually is: against the evaluation's metric, all frames would go."""
+
+    def unasked(sure: float) -> int:
+        box = Box(measured(Terms(uplink_bits_per_second=3e6)), sure=lambda _: sure)
+        box.run(30.0)
+        return sum(account.chosen == Route.CLOUD for account in list(box.lane.accounts)[-200:])
+
+    assert unasked(0.2) <= unasked(0.76) + 10
 
 
 def test_a_doubtful_answer_is_asked_of_the_cloud_too_and_the_cloud_s_is_told() -> None:
