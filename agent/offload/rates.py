@@ -2,11 +2,12 @@
 
 Asked every two seconds. Rules that hold here:
 
-- Overload is more than 2 % of frames shed, or a box that ran more than 95 % of the time. Then the cameras whose frames
-  add least give a fifth fewer, as many of them as the excess asks for; at its floor a camera's frames take a smaller
-  size instead.
-- Room is nothing shed and a box that ran less than 75 % of the time, for ten seconds. Then the camera whose frames add
-  most gives half a frame a second more; what was made smaller grows first.
+- It is the last thing that helps. So overload is more than 2 % of frames given up, for six seconds: by then the cloud
+  and smaller sizes have taken what they can. A box that always runs and gives up nothing is just full.
+- Under overload the cameras whose frames add least give a fifth fewer, as many of them as the excess asks for; at its
+  floor a camera's frames take a smaller size instead.
+- Room is nothing given up and a box that ran less than 75 % of the time, for ten seconds. Then the camera whose frames
+  add most gives half a frame a second more; what was made smaller grows first.
 - Between overload and room nothing changes, and a camera that has changed stays so for four seconds.
 - What a frame adds falls with the frames there are: worth × motion / rate. Equal worth comes to equal rates.
 - No camera gives less than its floor, or more than it was configured to.
@@ -23,7 +24,7 @@ from protos.ids import CameraName
 
 STEP_SECONDS = 2.0  # between steps
 SHED = 0.02  # share of frames
-BUSY = 0.95  # share of time
+OVERLOAD_SECONDS = 6.0
 ROOM = 0.75  # share of time
 ROOM_SECONDS = 10.0
 DWELL_SECONDS = 4.0
@@ -52,15 +53,16 @@ class Setting:
 
 
 class Rates:
-    """`floor`: frames a second that no camera goes below; `sizes`: how many a release has."""
+    """`floor`: frames a second that no camera goes below; `sizes`: how many a release has. Both may change."""
 
-    __slots__ = ("_room_since", "floor", "settings", "sizes")
+    __slots__ = ("_overload_since", "_room_since", "floor", "settings", "sizes")
 
     def __init__(self, floor: float, sizes: int = 1) -> None:
         self.floor = floor
         self.sizes = sizes
         self.settings: dict[CameraName, Setting] = {}
         self._room_since: float | None = None
+        self._overload_since: float | None = None
 
     @property
     def lowered(self) -> frozenset[CameraName]:
@@ -75,21 +77,29 @@ class Rates:
         `shed`: share of the frames since the last step that were given up; `busy`: share of time that the box ran.
         """
         self.settings = {name: self._within(name, wanted) for name, wanted in cameras.items()}
-        excess = max(shed if shed > SHED else 0.0, busy - BUSY)
-        if excess > 0.0:
+        if shed > SHED:
             self._room_since = None
-            self._lower(cameras, excess, now)
-        elif shed > 0.0 or busy >= ROOM:
+            if self._overload_for(now) >= OVERLOAD_SECONDS:
+                self._lower(cameras, shed, now)
+            return dict(self.settings)
+        self._overload_since = None
+        if shed > 0.0 or busy >= ROOM:
             self._room_since = None
         elif self._room_for(now) >= ROOM_SECONDS:
             self._raise(cameras, now)
         return dict(self.settings)
 
     def _within(self, name: CameraName, wanted: Wanted) -> Setting:
-        known = self.settings.get(name, Setting(wanted.rate))
-        if not known.smaller and known.rate >= wanted.rate:
+        known = self.settings.get(name)
+        if known is None or known.since == -math.inf:
             return Setting(wanted.rate)
-        return replace(known, rate=min(wanted.rate, known.rate))
+        rate, smaller = min(wanted.rate, max(self.floor, known.rate)), min(known.smaller, self.sizes - 1)
+        return replace(known, rate=rate, smaller=smaller) if smaller or rate < wanted.rate else Setting(wanted.rate)
+
+    def _overload_for(self, now: float) -> float:
+        if self._overload_since is None:
+            self._overload_since = now
+        return now - self._overload_since
 
     def _room_for(self, now: float) -> float:
         if self._room_since is None:
