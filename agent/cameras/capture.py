@@ -48,8 +48,8 @@ class Captures:
 
     * Every due frame of a tap is reported exactly once: by `on_frame`, by `on_still` where nothing moves in it and the
       camera's plan lets such frames be passed over, or in a count of `on_superseded`. Its number is one higher than the
-      last, also across a worker's death. Their sum is the number of frames due, at the rate of `pace`. Only a frame that was under way when
-      its memory was taken away has no number; it is counted as superseded.
+      last, also across a worker's death. Their sum is the number of frames due at its rate (`pace`). Only a frame that
+      was under way when its memory was taken away has no number; it is counted as superseded.
     * A slot told by `on_frame` is the caller's until `release`, whatever happens to the worker: **a worker's death
       takes no announced frame away**. Its pixels stay where they are, the memory behind `slots_fd` stays the same, and
       nothing needs to be attached again. Only `encode` of such a frame raises Retryable from then on.

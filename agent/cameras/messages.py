@@ -59,7 +59,7 @@ class DropTap(msgspec.Struct, tag="drop_tap"):
 
 
 class Pace(msgspec.Struct, tag="pace"):
-    """Of this tap no more frames are due than so many a second, evenly spaced; inf: as many as its camera's rate has."""
+    """Of this tap no more frames are due than so many a second, evenly spaced; inf: as many as of its camera."""
 
     tap: int
     camera: str

@@ -48,7 +48,7 @@ class Camera:
             self.told_by.post(message)
 
     def pace(self, feed: Feed, rate: float) -> None:
-        """One of its taps takes so many frames a second at most; a worker that starts later hears of it with the tap."""
+        """A tap takes so many frames a second at most; a worker that starts later hears of it with the tap."""
         if feed.rate != rate:
             feed.rate = rate
             self.post(Pace(feed.number, self.name, rate))

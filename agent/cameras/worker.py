@@ -91,8 +91,7 @@ class Worker:
                 if message.tap in self._taps:
                     self._taps[message.tap].release(message.slot)
             case Look():
-                if message.camera in self._cameras:
-                    self._cameras[message.camera].look_until(message.until)
+                self._look(message)
             case Encode():
                 self._encode(message)
             case Draw() | Snap():
@@ -157,6 +156,10 @@ class Worker:
             camera.taps = tuple(other for other in camera.taps if other is not tap)
             camera.repace()
         tap.close()
+
+    def _look(self, message: Look) -> None:
+        if message.camera in self._cameras:
+            self._cameras[message.camera].look_until(message.until)
 
     def _pace(self, message: Pace) -> None:
         if message.tap in self._taps and message.camera in self._cameras:
