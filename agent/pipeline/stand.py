@@ -152,5 +152,6 @@ class Stand:
         lowering = self.runner.lowering
         if not lowering.due(now):
             return {}
-        lowering.step({camera: configured[camera] for camera in self.cameras if camera in configured}, now)
-        return {camera: lowering.rates.get(camera, math.inf) for camera in self.cameras}
+        own = {camera: configured[camera] for camera in self.cameras if camera in configured}
+        lowering.step(own, now)
+        return {camera: lowering.rates.get(camera, math.inf) for camera in own}
