@@ -446,7 +446,7 @@ class Captures:
         camera = self._cameras.get(name)
         if camera is None:
             return CameraStats(CameraState.RETRYING, refused, refused=refused)
-        return replace(camera.stats, refused=refused)
+        return replace(camera.stats, refused=refused, lowered_rate=camera.lowered(self._feeds.values()))
 
     # ---- a worker's death ----
 

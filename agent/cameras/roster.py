@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from msgspec import structs
@@ -46,6 +46,11 @@ class Camera:
         """To its worker, where it has one."""
         if self.told_by is not None:
             self.told_by.post(message)
+
+    def lowered(self, feeds: Iterable[Feed]) -> float:
+        """Frames a second that the fastest of its taps takes, where that is less than its plan says; else 0."""
+        fastest = max((feed.rate for feed in feeds if feed.tap.camera == self.name), default=math.inf)
+        return fastest if fastest < self.plan.rate else 0.0
 
     def pace(self, feed: Feed, rate: float) -> None:
         """A tap takes so many frames a second at most; a worker that starts later hears of it with the tap."""

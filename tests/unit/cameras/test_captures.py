@@ -19,6 +19,7 @@ import pytest
 from agent.cameras.messages import MAX_JPEG, FrameReady, SetCamera, Superseded
 from agent.types import Box, CameraState, ModelInput, Tap, View, Zone
 from protos.errors import Retryable
+from protos.ids import CameraName
 from protos.regions import Region
 from tests.sim.yard import SMALL, Yard, plan, tap
 
@@ -118,6 +119,9 @@ async def test_a_tap_is_lowered_and_raised_live_and_stays_lowered_when_its_worke
     await yard.frames(lowered, 3)
     found = await closest()
     assert found[lowered] > 0.15 > found[other]
+    assert yard.captures.stats()[CameraName("quay")].lowered_rate == 0.0, "for another still takes all of its frames"
+    yard.captures.pace(other, 8.0)
+    assert yard.captures.stats()[CameraName("quay")].lowered_rate == 8.0
     os.kill(yard.captures.worker_pids[0], signal.SIGKILL)
     await yard.frames(lowered, 2)
     assert (await closest())[lowered] > 0.15
