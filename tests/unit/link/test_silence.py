@@ -31,7 +31,11 @@ def report() -> SyncRequest:
                 decision=wire.DecisionReport(frames=50, local=1.0, load=0.5, prices={"bits": 0.1}, rung="cpu"),
             )
         ],
-        cameras=[wire.CameraReport(name="gate", state="running", frames_per_second=5.0, last_frame_unix_ms=1_000, lowered_rate=4.0)],
+        cameras=[
+            wire.CameraReport(
+                name="gate", state="running", frames_per_second=5.0, last_frame_unix_ms=1_000, lowered_rate=4.0
+            )
+        ],
     )
 
 
