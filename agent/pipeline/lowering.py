@@ -4,9 +4,9 @@ Rules that hold here:
 
 - A frame is given up that was shed, superseded or let expire in the lane. One that was not taken because its camera is
   lowered was never due: it has no number, no outcome, and is none of these.
-- Fewer frames help only where some are answered in time. Where none is, as while an engine is away or slower than the
-  deadline, nothing is lowered.
-- Where the cloud helps the box may be full: there is room as long as nothing is given up.
+- Fewer frames help only where the box itself answers some in time. Where it answers none, as while its engine is away
+  or slower than the deadline, nothing is lowered: what the cloud can't take then is chosen by worth.
+- Where the cloud helps the box may be full: there is room as long as next to nothing is given up.
 - A call in a larger size counts as if it were in the cheapest: that it takes where time is short.
 - Frames in which nothing moved are no load. How seldom something moves says how little a camera's frames add.
 """
@@ -22,8 +22,9 @@ from agent.offload.rates import SHED, STEP_SECONDS, Rates, Setting, Wanted
 from agent.pipeline.actions import Action, Finish
 from agent.pipeline.lane import Lane
 from protos.ids import CameraName
-from protos.outcomes import IN_TIME, Outcome
+from protos.outcomes import Outcome
 
+ANSWERED_HERE = frozenset({Outcome.OK_LOCAL, Outcome.OK_HEDGE})
 GIVEN_UP = frozenset({Outcome.SHED, Outcome.SUPERSEDED, Outcome.EXPIRED})
 LEAST_RATE = 0.1  # frames a second, whatever a floor says: a camera that gives none is never seen to have room
 MOTION_GAIN = 0.2  # of one step, in the share of frames in which something moves
@@ -37,7 +38,7 @@ class Tally:
     since: float
     ended: int = 0  # frames
     given_up: int = 0
-    in_time: int = 0
+    here: int = 0  # answered in time by the box
     ran: float = 0.0  # seconds of the engine
     moved: Counter[CameraName] = field(default_factory=Counter)
     still: Counter[CameraName] = field(default_factory=Counter)
@@ -45,7 +46,7 @@ class Tally:
     def end(self, outcome: Outcome) -> None:
         self.ended += 1
         self.given_up += outcome in GIVEN_UP
-        self.in_time += outcome in IN_TIME
+        self.here += outcome in ANSWERED_HERE
 
     @property
     def shed(self) -> float:
@@ -53,7 +54,7 @@ class Tally:
         if not self.ended:
             return 0.0
         share = self.given_up / self.ended
-        return share if self.in_time else min(SHED, share)
+        return share if self.here else min(SHED, share)
 
     def busy(self, now: float) -> float:
         """The share of time that the engine ran."""
@@ -97,7 +98,8 @@ class Lowering:
         wanted = {name: self._wanted(name, rate, tally) for name, rate in configured.items()}
         self._motion = {name: each.motion for name, each in wanted.items()}
         rates.floor, rates.sizes = max(LEAST_RATE, lane.terms.floor_rate), len(lane.here.stands())
-        settings = rates.step(wanted, tally.shed, self._busy(tally, now), now)
+        helped = lane.there.allowed and lane.there.breaker.state is BreakerState.CLOSED
+        settings = rates.step(wanted, tally.shed, tally.busy(now), now, helped=helped)
         lane.here.smaller = {name: each.smaller for name, each in settings.items() if each.smaller}
         return settings
 
@@ -117,12 +119,6 @@ class Lowering:
         before, came = self._motion.get(name, 1.0), tally.moved[name] + tally.still[name]
         motion = before + MOTION_GAIN * (tally.moved[name] / came - before) if came else before
         return Wanted(rate, self._lane.terms.worth(name), motion)
-
-    def _busy(self, tally: Tally, now: float) -> float:
-        there = self._lane.there
-        if there.allowed and there.breaker.state is BreakerState.CLOSED:
-            return 0.0
-        return tally.busy(now)
 
     def _pass(self, now: float) -> None:
         """Time went by, as the engine was after the last event."""

@@ -141,21 +141,21 @@ MUTANTS = (
     ),
     Mutant(
         "rates-answered",
-        "A box that answers nothing in time lowers nothing.",
+        "Where a box answers nothing in time itself, nothing is lowered.",
         "agent/pipeline/lowering.py",
-        "        return share if self.in_time else min(SHED, share)\n",
+        "        return share if self.here else min(SHED, share)\n",
         "        return share\n",
         (
             f"{_LOWERING}test_a_box_too_slow_for_the_deadline_answers_nothing_and_lowers_nothing",
-            f"{_LOWERING}test_what_was_given_up_is_told_as_a_share_where_something_was_answered",
+            f"{_LOWERING}test_what_was_given_up_is_told_as_a_share_where_the_box_answered_something",
         ),
     ),
     Mutant(
         "rates-cloud",
-        "Where the cloud helps and nothing is given up, rates come back though the box is full.",
-        "agent/pipeline/lowering.py",
-        "        if there.allowed and there.breaker.state is BreakerState.CLOSED:\n",
-        "        if False:\n",
+        "Where the cloud helps and next to nothing is given up, rates come back though the box is full.",
+        "agent/offload/rates.py",
+        "(busy >= ROOM and not helped)",
+        "busy >= ROOM",
         (f"{_LOWERING}test_with_the_cloud_back_rates_come_back_though_the_box_stays_full",),
     ),
     Mutant(

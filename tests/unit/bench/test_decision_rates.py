@@ -15,7 +15,7 @@ from agent.simulation.world import draw, known
 from bench.decision.scenarios import BEYOND
 from protos.outcomes import Outcome
 
-SECONDS, SEED = 28.0, 1
+SECONDS, SEED = 40.0, 1
 GIVEN_UP = (Outcome.SHED, Outcome.SUPERSEDED, Outcome.EXPIRED)
 
 

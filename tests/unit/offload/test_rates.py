@@ -99,9 +99,9 @@ def test_a_box_that_always_runs_and_gives_nothing_up_is_just_full() -> None:
         assert rates.step(ALIKE, 0.0, 1.0, NOW + 2 * number)[GATE].rate == 10.0
 
 
-@pytest.mark.parametrize(("seconds", "lowered"), [(5.9, False), (6.0, True)])
+@pytest.mark.parametrize(("seconds", "lowered"), [(9.9, False), (10.0, True)])
 def test_overload_that_does_not_last_lowers_nothing(seconds: float, lowered: bool) -> None:
-    rates, given = Rates(floor=1.0), {}
+    rates = Rates(floor=1.0)
     for after in (0.0, 0.5 * seconds, seconds):
         given = rates.step({GATE: Wanted(10.0)}, 0.5, 1.0, NOW + after)
     assert (given[GATE].rate < 10.0) is lowered
@@ -109,7 +109,7 @@ def test_overload_that_does_not_last_lowers_nothing(seconds: float, lowered: boo
 
 def test_a_calm_step_between_begins_overload_anew() -> None:
     rates = Rates(floor=1.0)
-    for after, shed in ((0.0, 0.5), (4.0, 0.02), (8.0, 0.5)):
+    for after, shed in ((0.0, 0.5), (6.0, 0.02), (12.0, 0.5)):
         assert rates.step({GATE: Wanted(10.0)}, shed, 1.0, NOW + after)[GATE].rate == 10.0
 
 
@@ -125,11 +125,35 @@ def test_a_camera_that_changed_stays_so_for_a_while(after: float, changes: bool)
 def test_ten_seconds_of_room_in_a_row_give_half_a_frame_more(seconds: float, rate: float) -> None:
     rates = Rates(floor=1.0)
     overloaded(rates, {GATE: Wanted(10.0)})
-    for after in (0.0, seconds):
+    for after in (-8.0, -6.0, -4.0, -2.0, 0.0, seconds):
         given = rates.step({GATE: Wanted(10.0)}, 0.0, 0.5, NOW + 10 + after)
     assert given[GATE].rate == rate
-    rates.step({GATE: Wanted(10.0)}, 0.01, 0.5, NOW + 30)
+    rates.step({GATE: Wanted(10.0)}, 0.0, 0.8, NOW + 30)
     assert rates.step({GATE: Wanted(10.0)}, 0.0, 0.5, NOW + 32)[GATE].rate == rate, "the row begins anew"
+
+
+@pytest.mark.parametrize(("lost", "raised"), [(0.04, True), (0.06, False)])
+def test_a_frame_lost_now_and_then_takes_no_room(lost: float, raised: bool) -> None:
+    """One of fifty in two seconds is no more than chance, where there are no others."""
+    rates = Rates(floor=1.0)
+    overloaded(rates, {GATE: Wanted(10.0)})
+    for step in range(1, 13):
+        given = rates.step({GATE: Wanted(10.0)}, lost * (step % 5 == 4), 0.5, NOW + 2 * step)
+    assert (given[GATE].rate > 8.0) is raised
+
+
+def test_with_a_cloud_to_help_it_a_full_box_has_room() -> None:
+    rates = Rates(floor=1.0)
+    overloaded(rates, {GATE: Wanted(10.0)})
+    for step in range(1, 14):
+        given = rates.step({GATE: Wanted(10.0)}, 0.0, 1.0, NOW + 2 * step, helped=True)
+    assert given[GATE].rate > 8.0
+
+
+def test_a_box_that_rests_most_of_the_time_is_not_short_of_it_whatever_is_lost() -> None:
+    rates = Rates(floor=1.0)
+    for step in range(20):
+        assert rates.step({GATE: Wanted(10.0)}, 0.3, 0.39, NOW + 2 * step)[GATE].rate == 10.0
 
 
 def test_of_cameras_worth_the_same_the_fastest_gives_way_first() -> None:

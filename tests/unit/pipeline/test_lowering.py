@@ -90,6 +90,17 @@ def test_a_box_too_slow_for_the_deadline_answers_nothing_and_lowers_nothing() ->
     assert box.lowering.rates == {}
 
 
+def test_a_box_too_slow_for_the_deadline_lowers_nothing_though_the_cloud_answers_not_all() -> None:
+    """What the uplink can't carry is chosen by worth."""
+    box = four(0.6, cloud=True)
+    box.lane.agree(replace(box.lane.terms, uplink_bits_per_second=3e6))
+    box.live(60)
+    found = shares(box.finished)
+    assert found[Outcome.OK_CLOUD] > 0.3
+    assert found[Outcome.SHED] > 0.1
+    assert box.lowering.rates == {}
+
+
 def test_a_load_that_passes_lowers_nothing() -> None:
     box = four(0.05)
     box.live(OVERLOAD_SECONDS - 2)
@@ -130,12 +141,13 @@ def test_frames_in_which_nothing_moved_are_neither_given_up_nor_answered() -> No
     [
         ([], 0.0),
         ([Outcome.OK_LOCAL, Outcome.SHED], 0.5),
-        ([Outcome.OK_CLOUD, Outcome.SUPERSEDED, Outcome.EXPIRED, Outcome.SHED], 0.75),
+        ([Outcome.OK_HEDGE, Outcome.SUPERSEDED, Outcome.EXPIRED, Outcome.SHED], 0.75),
+        ([Outcome.OK_CLOUD, Outcome.SHED], 0.02),
         ([Outcome.OK_LOCAL, Outcome.ERROR, Outcome.CLOUD_LATE], 0.0),
         ([Outcome.SHED, Outcome.SHED], 0.02),
     ],
 )
-def test_what_was_given_up_is_told_as_a_share_where_something_was_answered(
+def test_what_was_given_up_is_told_as_a_share_where_the_box_answered_something(
     outcomes: list[Outcome], share: float
 ) -> None:
     tally = Tally(NOW)
@@ -178,6 +190,7 @@ def test_a_release_of_two_sizes_at_its_floor_is_told_which_cameras_are_smaller()
     for step in range(8):
         for outcome in (Outcome.OK_LOCAL, Outcome.SHED):
             told._tally.end(outcome)
+        told._tally.ran = 2.0
         settings = told.step({QUAY: 10.0}, NOW + 2 * step)
     assert settings[QUAY] == Setting(10.0, 1, settings[QUAY].since)
     assert made.here.smaller == {QUAY: 1}
