@@ -101,6 +101,22 @@ def test_a_box_too_slow_for_the_deadline_lowers_nothing_though_the_cloud_answers
     assert box.lowering.rates == {}
 
 
+def test_a_box_that_is_slow_for_a_while_is_helped_by_the_cloud_and_lowers_nothing_before_meanwhile_or_after() -> None:
+    """As `longshore` shows with its switch: cloud off, cloud on, fast again."""
+    box = four(0.03, cloud=True)
+    box.live(10)
+    box.infer, box.lane.there.allowed = (lambda _: 0.63), False
+    box.live(14)
+    assert box.lowering.rates == {}
+    box.lane.there.allowed = True
+    box.live(20)
+    assert box.lowering.rates == {}
+    assert shares(box.finished[-400:])[Outcome.OK_CLOUD] > 0.9
+    box.infer = lambda _: 0.03
+    box.live(30)
+    assert box.lowering.rates == {}
+
+
 def test_a_load_that_passes_lowers_nothing() -> None:
     box = four(0.05)
     box.live(OVERLOAD_SECONDS - 2)
