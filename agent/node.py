@@ -14,7 +14,7 @@ import random
 import ssl
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent import explaining, logs, report
 from agent.adapters import notify
@@ -50,6 +50,7 @@ from agent.link.beats import Beats
 from agent.link.leave import Leave
 from agent.link.loop import Handlers, SyncLoop
 from agent.looking import Looking
+from agent.offload.decisions import Decision
 from agent.pipeline.board import Board
 from agent.pipeline.table import BoardTable
 from agent.ports import Grant
@@ -122,9 +123,10 @@ class Node:
         self.captures = self._new_captures()
         self._decisions = DecisionLog(config.state_dir / FOLDER, config.decision_log, config.decision_log_bytes)
         made = self._new_engine, self._finished, self._new_shadow
-        self.board = Board(config, self._clock, self.captures, *made, self._decisions.offer)
+        self.board = Board(config, self._clock, self.captures, *made, self._decided)
         self._link = GrpcFleetLink(lambda: self._identity)
-        self._reporter = Reporter(disk.outbox, self.metrics, self._clock, config.state_dir, self._tell)
+        told = self._tell, self.board.standings
+        self._reporter = Reporter(disk.outbox, self.metrics, self._clock, config.state_dir, *told)
         self._sender = Sender(disk.outbox, self._clock, random.random, config.sending)
         self._looking = Looking(self._clock, self.captures, self._idle_cameras, self._drawn, self._account)
         self._trust = self._new_trust()
@@ -139,13 +141,12 @@ class Node:
         self._sender.on_alarm(self._changed)
         self._uptake = self._new_uptake()
         self._broker = self._new_broker()
-        node_id = identity.member.node_id
-        self._local_events = MqttEvents(node_id, place(config.events_broker)) if config.events_broker else None
+        node_id, local = identity.member.node_id, config.events_broker
+        self._local_events = MqttEvents(node_id, place(local)) if local else None
         self._cloud = CloudWire(lambda: self._identity, self.board.offer_cloud)
         self._renewal = self._new_renewal()
         access = self._access()
-        table = BoardTable(self.board, self._updater.refusal)
-        doors = Doors(self._clock.monotonic, config.shares)
+        table, doors = BoardTable(self.board, self._updater.refusal), Doors(self._clock.monotonic, config.shares)
         plane = DataPlane(table, VERSION, self._clock.monotonic, self.metrics, self._clock.unix, admission=doors)
         self._regions = plane.regions
         self._rest, self._grpc = RestServer(plane, access), GrpcServer(plane, access)
@@ -280,6 +281,10 @@ class Node:
         frame = self._following.follow(frame)
         self._reporter.finished(frame)
         self._looking.show(frame)
+
+    def _decided(self, made: Decision) -> None:
+        self._decisions.offer(made)
+        self._reporter.decided(made)
 
     def _tell(self, frame: Finished) -> None:
         """Applications hear of it at the box's own broker, or where it has none at the fleet's."""
@@ -421,7 +426,8 @@ class Node:
         state, releases, provider = self._disk.state, self._disk.releases, self.config.provider
         quota, measured = lambda: self._desired.quotas.release_bytes, Measured(state, provider)
         trusted, site = (self._trust, Approvals(state)), self._caching.standing
-        return Ports(blobs, releases, self.board, *trusted, quota, provider=provider, measured=measured, site=site)
+        ports = Ports(blobs, releases, self.board, *trusted, quota, provider=provider, measured=measured, site=site)
+        return replace(ports, free_memory=available_memory)
 
     def _pinned(self) -> ssl.SSLContext:
         return pinned(self._identity.ca)

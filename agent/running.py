@@ -30,6 +30,7 @@ from agent.workers.settled import settle
 from protos.errors import Fatal, Rejected
 
 log = logging.getLogger(__name__)
+new_loop = uvloop.new_event_loop  # what agents run on; a measurement of one must take the same
 
 
 def _outbox(config: AgentConfig, state: SqliteState) -> SqliteOutbox:
@@ -95,5 +96,5 @@ def run_node(config: AgentConfig) -> None:
     trouble = trouble or precision.trouble(config.provider, precision.installed(), precision.abilities())
     if trouble:
         raise Fatal(trouble)
-    with hold(config.state_dir), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with hold(config.state_dir), asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(_run(config))

@@ -434,6 +434,8 @@ class OutcomeCount(RecordColumns, Base):
     cloud: Mapped[Json]  # the same, of frames a cloud node answered
     uplink_bytes: Mapped[int]
     stages: Mapped[Json] = mapped_column(default=dict, server_default=text("'{}'"))  # protos.outcomes.Stage -> seconds
+    decided: Mapped[Json] = mapped_column(default=dict, server_default=text("'{}'"))  # protos.decided.Decided -> sum
+    rung_why: Mapped[str] = mapped_column(Text, default="", server_default="")  # of the rung that `decided` tells
 
 
 class CameraHealth(RecordColumns, Base):

@@ -13,6 +13,10 @@ digest of a release is the SHA-256 of those bytes.
      "files": [{"path": "model.onnx", "sha256": "…64 hex…", "size": 123, "role": "model"}, …]}
 
 `judged`, which may be absent, is what the release is worth, and `protos.judged` reads it.
+
+A variant may name a `size`: it is no equal of the first one but a lighter model beside it, of the same classes and the
+same input, which a box runs when it has no time for the full one. The first variant names none, and is what readers
+that know no sizes run.
 """
 
 from __future__ import annotations
@@ -36,6 +40,7 @@ AGENT = "agent"  # task of a release of the agent itself: wheels, and the lock t
 AGENT_MODEL = ModelName("longshore-agent")  # the one name of such releases, and of nothing else
 AGENT_LOCK = "requirements.lock"
 PRECISIONS = ("fp32", "fp16", "int8")
+FULL = "full"  # the size of variants that name none, where others do
 MOST_FILES = 64  # of one release
 MOST_VARIANTS = 16  # each is looked into, and each is one more thing a box chooses from
 MOST_CLASSES = 32_768  # names in `labels`: above the largest public label sets
@@ -76,6 +81,7 @@ class Variant:
         None  # of one picture on one thread, all variants on one machine: for comparing them
     )
     measured: Measured | None = None
+    size: str = ""  # of the model, where it is a lighter one
     unknown: Json = field(default_factory=dict, compare=False)
 
 
@@ -148,6 +154,8 @@ def _variant_document(variant: Variant) -> Json:
         known["costMicroseconds"] = variant.cost_microseconds
     if variant.measured is not None:
         known["measured"] = _measured_document(variant.measured)
+    if variant.size:
+        known["size"] = variant.size
     return variant.unknown | known
 
 
@@ -249,6 +257,8 @@ def _check_model(manifest: Manifest, paths: list[str]) -> None:
     for variant in manifest.variants:
         if variant.file not in paths:
             raise InvalidManifest(f"manifest: variant {variant.name!r} names {variant.file!r}, which is not in files")
+    if manifest.variants[0].size:
+        raise InvalidManifest("manifest: the first variant must be of the full size, which is none by name")
     _check_judged(manifest)
     if manifest.task != "tensor" and manifest.input is None:
         raise InvalidManifest(f"manifest: task {manifest.task!r} needs an image input")
@@ -308,8 +318,18 @@ def _variant(item: Json) -> Variant:
         file=_path(text(item, "file")),
         cost_microseconds=number(item, "costMicroseconds", 1, 1 << 40) if "costMicroseconds" in item else None,
         measured=_measured(item["measured"]) if "measured" in item else None,
-        unknown=rest(item, "name precision file costMicroseconds measured"),
+        size=_size(text(item, "size")) if "size" in item else "",
+        unknown=rest(item, "name precision file costMicroseconds measured size"),
     )
+
+
+def _size(name: str) -> str:
+    if not _VARIANT.fullmatch(name) or name == FULL:
+        raise InvalidManifest(
+            f"manifest: size {name!r} must be 1 to 63 of a-z, 0-9, '.', '_' and '-', and not {FULL!r}, which is what "
+            "variants without one are"
+        )
+    return name
 
 
 def _measured(item: object) -> Measured:

@@ -342,6 +342,26 @@ class OutcomeCounts(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class DecidedEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     CAMERA_FIELD_NUMBER: _builtins.int
     DEPLOYMENT_FIELD_NUMBER: _builtins.int
     START_UNIX_MS_FIELD_NUMBER: _builtins.int
@@ -352,6 +372,8 @@ class OutcomeCounts(_message.Message):
     CLOUD_FIELD_NUMBER: _builtins.int
     UPLINK_BYTES_FIELD_NUMBER: _builtins.int
     STAGES_FIELD_NUMBER: _builtins.int
+    DECIDED_FIELD_NUMBER: _builtins.int
+    RUNG_WHY_FIELD_NUMBER: _builtins.int
     camera: _builtins.str
     deployment: _builtins.str
     start_unix_ms: _builtins.int
@@ -359,6 +381,8 @@ class OutcomeCounts(_message.Message):
     frames_due: _builtins.int
     """equals the sum of counts"""
     uplink_bytes: _builtins.int
+    rung_why: _builtins.str
+    """of the rung that `decided` tells, in one sentence"""
     @_builtins.property
     def counts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Outcome -> frames"""
@@ -375,6 +399,10 @@ class OutcomeCounts(_message.Message):
     def stages(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """protos.outcomes.Stage -> seconds that answered frames spent in it; sum to box + cloud"""
 
+    @_builtins.property
+    def decided(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """protos.decided.Decided -> sums; what is looked at once a window is told with one tap"""
+
     def __init__(
         self,
         *,
@@ -388,10 +416,12 @@ class OutcomeCounts(_message.Message):
         cloud: Global___Latencies | None = ...,
         uplink_bytes: _builtins.int = ...,
         stages: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        decided: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        rung_why: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["box", b"box", "cloud", b"cloud"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["box", b"box", "camera", b"camera", "cloud", b"cloud", "counts", b"counts", "deployment", b"deployment", "end_unix_ms", b"end_unix_ms", "frames_due", b"frames_due", "stages", b"stages", "start_unix_ms", b"start_unix_ms", "uplink_bytes", b"uplink_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["box", b"box", "camera", b"camera", "cloud", b"cloud", "counts", b"counts", "decided", b"decided", "deployment", b"deployment", "end_unix_ms", b"end_unix_ms", "frames_due", b"frames_due", "rung_why", b"rung_why", "stages", b"stages", "start_unix_ms", b"start_unix_ms", "uplink_bytes", b"uplink_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -92,6 +92,7 @@ class OnnxEngine:
         self._taps: dict[Tap, Attached] = {}
         self._state = State.NEW
         self._signature = ModelSignature((), ())
+        self._checks = requests.Checks(self._signature, image=False)
         self._spec: EngineSpec | None = None
         self._model = -1
         self._last_exit: int | None = None  # of the worker started last
@@ -213,6 +214,7 @@ class OnnxEngine:
         )
         assert isinstance(loaded, Loaded)
         self._signature = ModelSignature(loaded.inputs, loaded.outputs)
+        self._checks = requests.Checks(self._signature, image=spec.input is not None)
         self.profile = [(1, loaded.warm_seconds), *loaded.batches]
         self.width, self._in_hand, self.warmed = loaded.width, loaded.in_hand, loaded.warmed
         self._patience.learn(loaded.warm_seconds)
@@ -338,13 +340,12 @@ class OnnxEngine:
             lifecycle.check_ready(self._state)
         assert self._spec is not None
         image = self._spec.input is not None
-        requests.check(self._signature, inputs, outputs, image=image)
+        rows = self._checks.passed(inputs, outputs)
         self._limits.check(inputs, self.waiting, self._patience.usual)
         picture = image and requests.is_picture(inputs)
         if picture and into:
             places.check_picture(outputs, into)
         asked = of_graph(outputs, picture=picture)
-        rows = 1 if picture else requests.rows(self._signature, inputs)
         away = places.outside([] if picture else inputs, into)
         items, leases, fitted = await self._in_turn(inputs, priority, deadline, picture=picture)
         slow_down = self._slow_down

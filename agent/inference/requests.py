@@ -1,7 +1,8 @@
 """Does a request fit a loaded model? Pure: signature and tensors in, nothing or BadInput out.
 
-Checked once, before anything is copied or sent to a worker, the same way by every Engine adapter. An `image` input of
-a release that takes pictures may come as one BYTES element (JPEG or PNG) in place of its pixels.
+Checked once, before anything is copied or sent to a worker, the same way by every Engine adapter. Nothing is looked at
+but names, datatypes, shapes and sizes. An `image` input of a release that takes pictures may come as one BYTES element
+(JPEG or PNG) in place of its pixels.
 """
 
 from __future__ import annotations
@@ -14,7 +15,29 @@ from agent.ports import ModelSignature, Tensor, TensorSpec
 
 IMAGE = "image"
 LABELS = "labels"  # an output only picture requests have: the names of `classes`, as BYTES
+Form = tuple[list[tuple[str, str, tuple[int, ...], int]], tuple[str, ...]]  # inputs and outputs: all but the values
 MAX_PICTURES = 32  # per request, as pixels: nothing can interrupt a request, and a camera's frame may wait behind it
+
+
+class Checks:
+    """Those of one loaded model. A request that is formed as the last one that passed is not looked at again."""
+
+    def __init__(self, signature: ModelSignature, *, image: bool) -> None:
+        """`image`: as for `check`."""
+        self._signature = signature
+        self._image = image
+        self._form: Form | None = None
+        self._rows = 1
+
+    def passed(self, tensors: Sequence[Tensor], outputs: Sequence[str] | None) -> int:
+        """Examples in the request. Raises BadInput, as `check`."""
+        asked = tuple(outputs) if outputs else ()
+        form = [(each.name, each.datatype, each.shape, each.nbytes) for each in tensors], asked
+        if form != self._form:
+            check(self._signature, tensors, outputs, image=self._image)
+            self._rows = 1 if self._image and is_picture(tensors) else rows(self._signature, tensors)
+            self._form = form
+        return self._rows
 
 
 def is_picture(tensors: Sequence[Tensor]) -> bool:

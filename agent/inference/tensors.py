@@ -13,7 +13,7 @@ from agent.inference.messages import INLINE, TensorIn, TensorOut
 
 __all__ = ["to_array", "to_wire", "unpack_bytes"]
 Buffer = memoryview
-_DATATYPES = {datatype.numpy: name for name, datatype in FIXED.items()}
+_DATATYPES = {np.dtype(datatype.numpy): name for name, datatype in FIXED.items()}
 
 
 def to_array(item: TensorIn, data: memoryview) -> Array:
@@ -31,20 +31,23 @@ def to_array(item: TensorIn, data: memoryview) -> Array:
 
 def to_wire(named: Sequence[tuple[str, Array]]) -> tuple[list[TensorOut], list[Buffer]]:
     """Outputs inline while they are small together; else their bytes apart, in order, to travel beside the message."""
-    content = [(name, array, _content(array)) for name, array in named]
-    small = sum(len(data) for _, _, data in content) <= INLINE
+    content = [(name, array, _text(array) if array.dtype.hasobject else array) for name, array in named]
+    small = sum(data.nbytes for _, _, data in content) <= INLINE
     outputs = [
-        TensorOut(name, datatype_of(array), array.shape, len(data), bytes(data) if small else None)
+        TensorOut(name, datatype_of(array), array.shape, data.nbytes, data.tobytes() if small else None)
         for name, array, data in content
     ]
-    return outputs, [] if small else [data for _, _, data in content]
+    return outputs, [] if small else [_bytes(data) for _, _, data in content]
 
 
 def datatype_of(array: Array) -> str:
-    return BYTES if array.dtype == object else _DATATYPES[array.dtype.name]
+    return BYTES if array.dtype.hasobject else _DATATYPES[array.dtype]
 
 
-def _content(array: Array) -> Buffer:
-    if array.dtype == object:
-        return memoryview(pack_bytes(str(text).encode() for text in array.reshape(-1).tolist()))
-    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+def _text(array: Array) -> Buffer:
+    return memoryview(pack_bytes(str(text).encode() for text in array.reshape(-1).tolist()))
+
+
+def _bytes(content: Array | Buffer) -> Buffer:
+    """Row by row, not copied where it lies so."""
+    return content if isinstance(content, memoryview) else np.ascontiguousarray(content).reshape(-1).view(np.uint8).data

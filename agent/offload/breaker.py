@@ -32,6 +32,7 @@ class Breaker:
     rng: random.Random = field(default_factory=random.Random)
     state: BreakerState = BreakerState.CLOSED
     _calls: deque[bool] = field(default_factory=deque)
+    _opened_at: float = float("-inf")
     _open_until: float = 0.0
     _wait: float = 0.0
     _probing: bool = False
@@ -62,8 +63,10 @@ class Breaker:
         if self._waiting_since is None:
             self._waiting_since = now
 
-    def succeeded(self, now: float) -> None:
-        """An answer came in time."""
+    def succeeded(self, now: float, since: float) -> None:
+        """To a call made then, an answer came in time. One made before it opened says nothing of the node as it is."""
+        if since < self._opened_at:
+            return
         self._waiting_since = now
         if self.state is BreakerState.HALF_OPEN:
             self.state = BreakerState.CLOSED
@@ -71,8 +74,10 @@ class Breaker:
             self._calls.clear()
         self._record(ok=True)
 
-    def failed(self, now: float) -> None:
-        """No answer in time, or an error."""
+    def failed(self, now: float, since: float) -> None:
+        """To a call made then, no answer in time, or an error."""
+        if since < self._opened_at:
+            return
         if self.state is BreakerState.HALF_OPEN:
             self._open(now)
             return
@@ -95,6 +100,7 @@ class Breaker:
 
     def _open(self, now: float) -> None:
         self._wait = min(self.longest_wait, self._wait * 2 or self.first_wait)
+        self._opened_at = now
         self._open_until = now + self._wait * self.rng.uniform(0.8, 1.2)
         self._waiting_since = None
         self._calls.clear()

@@ -7,15 +7,15 @@ Rules that hold here:
 - What the profile says has the weight of a few samples in each bin, so that it holds until the box has seen its own.
 - A bin remembers about two hundred samples: a season changes what a score means.
 
-Sources: Zadrozny and Elkan, 2002; pool adjacent violators is Ayer et al., 1955.
+Source: Zadrozny and Elkan, 2002. The fit is `protos.isotonic`'s, as packaging's is.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Sequence
 
 from agent.types import Box
+from protos.isotonic import at, rising
 
 BINS = 16  # of raw scores
 PROFILE_SAMPLES = 8.0  # in each bin
@@ -31,7 +31,7 @@ class Calibration:
 
     def __init__(self, knots: Sequence[tuple[float, float]], nothing_seen: float = NOTHING_SEEN) -> None:
         self._samples = [PROFILE_SAMPLES] * BINS
-        self._right = [PROFILE_SAMPLES * _between(knots, _middle(j)) for j in range(BINS)]
+        self._right = [PROFILE_SAMPLES * _said(knots, _middle(j)) for j in range(BINS)]
         self._nothing = [PROFILE_SAMPLES, PROFILE_SAMPLES * nothing_seen]  # samples, and those that were right
         self._since = 0
         self._curve = self._fitted()
@@ -66,29 +66,10 @@ class Calibration:
         return rising([right / n for right, n in zip(self._right, self._samples, strict=True)], self._samples)
 
 
-def rising(values: Sequence[float], weights: Sequence[float]) -> list[float]:
-    """The rising sequence nearest to `values` by weighted squares: neighbours that fall share their mean."""
-    blocks: list[tuple[float, float, int]] = []  # mean, weight, how many
-    for mean, weight in zip(values, weights, strict=True):
-        many = 1
-        while blocks and blocks[-1][0] >= mean:
-            before, heavy, more = blocks.pop()
-            mean = (before * heavy + mean * weight) / (heavy + weight)
-            weight, many = weight + heavy, many + more
-        blocks.append((mean, weight, many))
-    return [mean for mean, _, many in blocks for _ in range(many)]
-
-
 def _middle(j: int) -> float:
     return (j + 0.5) / BINS
 
 
-def _between(knots: Sequence[tuple[float, float]], score: float) -> float:
-    """By lines between the knots; flat beyond them, and the score itself where there are none."""
-    if not knots:
-        return score
-    after = bisect_right(knots, (score, 1.0))
-    if after in (0, len(knots)):
-        return knots[min(after, len(knots) - 1)][1]
-    (x0, y0), (x1, y1) = knots[after - 1], knots[after]
-    return y0 + (y1 - y0) * (score - x0) / (x1 - x0)
+def _said(knots: Sequence[tuple[float, float]], score: float) -> float:
+    """The score itself where there are no knots."""
+    return at(knots, score) if knots else score

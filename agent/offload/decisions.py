@@ -41,6 +41,7 @@ class Decision(msgspec.Struct, frozen=True, omit_defaults=True):
     latency: float = 0.0  # capture to end
     uplink_bytes: int = 0
     right: float = 0.0  # P(the answer is right), as far as the box knows; 0 without one
+    route: str = ""  # where it went, as agent.offload.standing has it
     sampled: float = 1.0  # share of decisions that the log keeps
 
     @property
@@ -54,8 +55,8 @@ class Decision(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.features.get("value", 1.0) * self.right if self.outcome in IN_TIME else 0.0
 
 
-def decision(account: Account, finished: Finished, right: float) -> Decision:
-    """Of a frame that has ended. `right`: P(its answer is right)."""
+def decision(account: Account, finished: Finished, right: float, route: str = "") -> Decision:
+    """Of a frame that has ended. `right`: P(its answer is right); `route`: where it went."""
     return Decision(
         finished.tap.deployment,
         account.camera,
@@ -73,6 +74,7 @@ def decision(account: Account, finished: Finished, right: float) -> Decision:
         latency=finished.latency,
         uplink_bytes=finished.uplink_bytes,
         right=right if finished.release is not None else 0.0,
+        route=route,
     )
 
 

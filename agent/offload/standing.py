@@ -61,7 +61,7 @@ class Standing(msgspec.Struct, frozen=True):
 
 def routes(accounts: Iterable[Account], largest: str, now: float) -> Routes:
     """Of the accounts of the last WINDOW_SECONDS before monotonic `now`. `largest`: size of the model."""
-    went = Counter(_route(each, largest) for each in accounts if each.at > now - WINDOW_SECONDS)
+    went = Counter(route(each, largest) for each in accounts if each.at > now - WINDOW_SECONDS)
     frames = went.total()
     return Routes(frames, **{route: count / frames for route, count in went.items()}) if frames else Routes()
 
@@ -70,7 +70,8 @@ def _given_up(account: Account) -> bool:
     return account.outcome in _GIVEN_UP or account.chosen == Route.SHED
 
 
-def _route(account: Account, largest: str) -> str:
+def route(account: Account, largest: str) -> str:
+    """Where its frame went, as `Routes` has it. `largest`: size of the model."""
     if _given_up(account):
         return "shed"
     if account.chosen in _UP:

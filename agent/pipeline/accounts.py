@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from agent.offload.decisions import Decision, decision
 from agent.offload.explain import Account
+from agent.offload.standing import route
 from agent.pipeline.lane import Lane
 from agent.types import Finished
 from protos.ids import CameraName
@@ -28,13 +29,14 @@ class Accounts:
         """A frame came to its lane."""
         self._open[account.camera, account.seq] = account
 
-    def ended(self, finished: Finished, right: Callable[[Account], float]) -> Decision | None:
-        """Its end; None of a frame that came to no lane. `right`: P(its answer is right), by its account."""
+    def ended(self, finished: Finished, right: Callable[[Account], float], largest: str = "") -> Decision | None:
+        """Its end; None of a frame that came to no lane. `right`: P(its answer is right), by its account; `largest`:
+        size of the model, "" where it has one."""
         key = finished.tap.camera, finished.seq
         account = self._open.pop(key, None)
         if account is None:
             return None
-        made = decision(account, finished, right(account))
+        made = decision(account, finished, right(account), route(account, largest))
         self._ended.pop(key, None)
         self._ended[key] = made
         if len(self._ended) > self._most:

@@ -52,6 +52,7 @@ class Answer(msgspec.Struct, frozen=True):
     error: str = ""
     where: str = "local"
     infer_seconds: float = 0.0  # local: inference alone, slow-down included
+    size: str | None = None  # local: of the model that answered, where that is not the one that was asked for
     confidence: float | None = None  # P(correct), 0 to 1; None: it is told by the scores of the boxes
     service_seconds: float = 0.0  # cloud: what the node itself took, waiting there included; 0: not told
     turned_away: bool = False  # cloud: its door said at once that it would be late there

@@ -27,11 +27,11 @@ from agent.pipeline import standing
 from agent.pipeline.accounts import Accounts
 from agent.pipeline.health import unfit_on_trial, unfit_when_warmed
 from agent.pipeline.lane import Lane
+from agent.pipeline.loaded import Loaded, spec, together
 from agent.pipeline.run import ONE_SIZE, Captures, LaneRunner, LaneSettings
 from agent.pipeline.shadow import Shadow
-from agent.pipeline.stand import Loaded, Stand
-from agent.ports import Clock, CloudInference, Engine, EngineSpec
-from agent.providers import for_variant
+from agent.pipeline.stand import Stand
+from agent.ports import Clock, CloudInference, Engine
 from agent.supervise import Tasks
 from agent.types import Finished, Line, ModelInput, Problem, Tap, Zone
 from agent.update.verify import VerifiedBytes, VerifiedRelease
@@ -179,17 +179,26 @@ class Board:
         self, deployment: DeploymentName, release: VerifiedRelease, variant: Variant, model: VerifiedBytes
     ) -> float:
         stand = self._stands.get(deployment) or self._new_stand(deployment)
-        await self._close(stand.candidate)
-        stand.candidate = None
-        engine = self._make_engine(f"engine {deployment}")
-        stand.candidate = await self._load(stand, Loaded(release, engine, variant.name), variant, model)
+        beside = stand.candidate if variant.size else None  # a lighter size comes beside what is loaded of its release
+        if beside is None or beside.digest != release.digest:
+            beside, fallen, stand.candidate = None, stand.candidate, None
+            await self._close(fallen)
+        engine = self._make_engine(f"engine {deployment} {variant.size}".strip())
+        made = await self._load(stand, Loaded(release, engine, variant.name, variant.size), variant, model)
+        stand.candidate = made if beside is None else together([*beside.sizes, made])
         return engine.profile[0][1]
 
-    def judge(self, deployment: DeploymentName, digest: Digest) -> None:
-        candidate = self._stands[deployment].candidate
-        assert candidate is not None, f"judged without a candidate: {digest}"
-        if unfit := unfit_when_warmed(candidate.engine.warmed, self._budget(deployment)):
-            raise unfit
+    async def judge(self, deployment: DeploymentName, digest: Digest) -> dict[str, str]:
+        stand, budget = self._stands[deployment], self._budget(deployment)
+        assert stand.candidate is not None, f"judged without a candidate: {digest}"
+        said = [(each, unfit_when_warmed(each.engine.warmed, budget)) for each in stand.candidate.sizes]
+        fit, unfit = [each for each, why in said if why is None], [(each, why) for each, why in said if why is not None]
+        if not fit:
+            raise unfit[0][1]
+        stand.candidate = together(fit)
+        for each, _ in unfit:
+            await self._close(each)
+        return {each.name: str(why) for each, why in unfit}
 
     async def swap(self, deployment: DeploymentName, digest: Digest) -> None:
         stand = self._stands[deployment]
@@ -230,7 +239,7 @@ class Board:
             return
         await self.feed()
         await stand.runner.close()
-        for loaded in stand.loaded:
+        for loaded in stand.releases:
             await self._close(loaded)
 
     # ---- agent.update.shadow.Shadowing ----
@@ -361,7 +370,7 @@ class Board:
     async def _load(self, stand: Stand, loaded: Loaded, variant: Variant, model: VerifiedBytes) -> Loaded:
         loaded.engine.slow_down(self._slow_down)
         try:
-            await loaded.engine.start(self._spec(loaded, variant, model))
+            await loaded.engine.start(spec(loaded, variant, model, self._config))
             if loaded.engine.warmed.declined:
                 log.warning("%s: %s", loaded.release.manifest.name, loaded.engine.warmed.declined)
             await self._attach_all(stand, loaded)
@@ -377,7 +386,7 @@ class Board:
         """
         now, asked = self._clock.monotonic, 0
         until = now() + seconds
-        while now() < until or stand.health.ended < asked or not stand.ready:
+        while now() < until or stand.health.ended < asked or not stand.whole:
             await self._clock.sleep(min(HEALTH_SECONDS, seconds))
             if now() <= until:
                 asked = stand.health.asked
@@ -411,20 +420,6 @@ class Board:
         stand.runner.offer_cloud(self._cloud)
         if stand.runner.shadow is not None and wish.shadow is not None:
             stand.runner.shadow.share = wish.shadow.share
-
-    def _spec(self, loaded: Loaded, variant: Variant, model: VerifiedBytes) -> EngineSpec:
-        manifest = loaded.release.manifest
-        given = manifest.input
-        return EngineSpec(
-            digest=loaded.digest,
-            task=manifest.task,
-            labels=manifest.labels,
-            input=ModelInput(given.height, given.width, given.fit, given.pad) if given else None,
-            model=model,
-            provider=for_variant(self._config.provider, variant.precision),
-            threads=self._config.threads,
-            precision=variant.precision,
-        )
 
     def _taps(self) -> dict[Tap, ModelInput]:
         """Every camera × deployment that a loaded release can answer."""
@@ -478,12 +473,11 @@ class Board:
                 await loaded.engine.detach(tap)
 
     async def _close(self, loaded: Loaded | None) -> None:
-        if loaded is None:
-            return
-        try:
-            await loaded.engine.close()
-        except LongshoreError as error:
-            log.warning("engine of %s did not end well: %s", loaded.digest[:19], error)
+        for each in loaded.sizes if loaded else ():
+            try:
+                await each.engine.close()
+            except LongshoreError as error:
+                log.warning("engine of %s did not end well: %s", each.digest[:19], error)
 
 
 def _terms(wish: DeploymentWish | None, settings: LaneSettings) -> Terms:

@@ -224,9 +224,9 @@ class CloudSide:
         if not job.encoded or (not ok and job.on_time <= policy.LIKELY):
             self.breaker.withdrawn()  # never sent, or by a way that was thought too slow
         elif ok:
-            self.breaker.succeeded(now)
+            self.breaker.succeeded(now, job.sent_at)
         else:
-            self.breaker.failed(now)
+            self.breaker.failed(now, job.sent_at)
 
     def forgotten(self, job: Job, now: float) -> None:
         """The lane was cleared while it was under way."""

@@ -31,6 +31,14 @@ def finish(job: Job, outcome: Outcome, now: float, answer: Answer | None = None)
     return [Finish(finished)]
 
 
+def heard(job: Job, answer: Answer) -> None:
+    """The box answered, or failed: how long that took, and in which size it ran."""
+    job.stages["infer"] = answer.infer_seconds
+    if answer.size is not None:
+        was_largest = not job.account.why_size
+        job.account.size, job.account.why_size = answer.size, "its worker is not there" if was_largest else ""
+
+
 def give_back(job: Job) -> list[Action]:
     """Its slot, once, as soon as nothing reads it any more."""
     if job.reads_slot or not job.slot_held:

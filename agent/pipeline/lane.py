@@ -408,7 +408,7 @@ class Lane:
     def _settle_local(self, job: Job, answer: Answer, now: float) -> list[Action]:
         if job.ended:
             return []
-        job.stages["infer"] = answer.infer_seconds
+        ending.heard(job, answer)
         if answer.error:
             return [] if job.in_cloud else self._end(job, Outcome.ERROR, now)
         job.heard = answer

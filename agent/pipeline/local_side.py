@@ -62,6 +62,7 @@ class Stream(msgspec.Struct):
     last: float
     interval: float = FIRST_INTERVAL
     known: bool = False
+    paused: bool = False  # the last time between frames was no interval of it
 
 
 def _urgency(job: Job) -> tuple[float, int]:
@@ -251,14 +252,15 @@ class LocalSide:
         self._larger = larger[::-1]
 
     def arrived(self, tap: Tap, now: float) -> None:
-        """A frame came; what a tap pauses for is not its time between frames."""
+        """A frame came; what a tap pauses for is not its time between frames, but where it does so again and again."""
         self._rate_at = -math.inf
         stream = self._streams.get(tap)
         if stream is None:
             self._streams[tap] = Stream(now)
             return
         passed, stream.last = max(LEAST_INTERVAL, now - stream.last), now
-        if passed <= PAUSE * stream.interval:
+        paused, stream.paused = stream.paused, passed > PAUSE * stream.interval
+        if paused or not stream.paused:
             gain = INTERVAL_GAIN if stream.known else 1.0
             stream.interval, stream.known = stream.interval + gain * (passed - stream.interval), True
 
@@ -296,8 +298,10 @@ class LocalSide:
     def done(self, numbers: tuple[int, ...], answers: Sequence[Answer], now: float) -> None:
         """What counts for the next frames is how long it was away: others ask the engine too, and are waited for."""
         call = self.running.pop(numbers, None)
-        if call is None or self.sizes.get(call.size) is not call.line or any(answer.error for answer in answers):
-            return  # of another release, or no answer at all: neither says what a call takes
+        if call is None or self.sizes.get(call.size) is not call.line:
+            return  # of another release
+        if any(answer.error or answer.size is not None for answer in answers):
+            return  # no answer, or one in another size: neither says what a call of this one takes
         away = max(now - call.since, *(answer.infer_seconds for answer in answers))
         beside = max(call.beside, len(self.running))
         alone = away / self._slowed(beside)

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
+from msgspec.structs import replace
+
 from agent.cameras.captured import CameraPlan, PassedOver
 from agent.cameras.region import cut
 from agent.door.shares import Partition
@@ -86,7 +88,31 @@ class ActiveRelease:
     model: CloudModel
     pixels: ModelInput | None = None  # what its frames are fitted to
     profile: Profile = PRIOR  # what its answers are worth, as its manifest tells
+    sizes: Mapping[str, Engine] = field(default_factory=dict)  # cheapest first; empty: `engine` is its only one
     health: Health = field(default_factory=Health, compare=False)
+
+    @property
+    def engines(self) -> Mapping[str, Engine]:
+        """By size, cheapest first."""
+        return self.sizes or {ONE_SIZE: self.engine}
+
+    @property
+    def width(self) -> int:
+        """Calls that it runs at once, in whatever sizes. A model so short that its worker runs them one after the other
+        keeps no larger one from using the cores: in its queue they wait for less than a waking takes.
+        """
+        return max(engine.width for engine in self.engines.values())
+
+    def asked(self, size: str) -> tuple[str, Engine]:
+        """The engine of that size; while its worker is started again, or where it has none, the largest that is there.
+
+        Cameras' frames need not wait for a worker that fell while another can answer them.
+        """
+        engines = self.engines
+        if size in engines and engines[size].ready:
+            return size, engines[size]
+        there = [(name, engine) for name, engine in engines.items() if engine.ready]
+        return there[-1] if there else (size, engines.get(size, self.engine))
 
 
 @dataclass
@@ -146,7 +172,7 @@ class LaneRunner:
         self.before, self.active = self.active, active
         if self.shadow is not None:
             self.shadow.tally = ShadowTally()  # another release to compare with
-        self.lane.load({ONE_SIZE: CostLine(active.engine.profile)}, active.engine.width)
+        self.lane.load({name: CostLine(each.profile) for name, each in active.engines.items()}, active.width)
         self.lane.weigh(active.profile)
         self.look_again()
         self._act(self.lane.tick(self._clock.monotonic()))
@@ -228,7 +254,8 @@ class LaneRunner:
         self._set_timer()
 
     def _account(self, finished: Finished) -> None:
-        made = self.accounts.ended(finished, partial(accounts.right, self.lane, finished))
+        largest = list(self.lane.here.sizes)[-1]
+        made = self.accounts.ended(finished, partial(accounts.right, self.lane, finished), largest)
         if made is not None:
             self._decided(made)
 
@@ -249,30 +276,31 @@ class LaneRunner:
         task.add_done_callback(self._running.discard)
 
     async def _infer(self, jobs: tuple[int, ...], frames: tuple[Frame, ...], size: str) -> None:
-        assert size == ONE_SIZE, f"the engine has no size {size!r}"  # `use` gave the lane no other
-        answers = await _whatever_happens(self._ask_engines(frames), [MISTAKE] * len(frames))
+        answers = await _whatever_happens(self._ask_engines(frames, size), [MISTAKE] * len(frames))
         actions = self.lane.local_done(jobs, answers, self._clock.monotonic())
         for frame, answer in zip(frames, answers, strict=True):
             actions = self._shadowed(actions, frame, answer)
         self._act(actions)
 
-    async def _ask_engines(self, frames: tuple[Frame, ...]) -> list[Answer]:
+    async def _ask_engines(self, frames: tuple[Frame, ...], size: str) -> list[Answer]:
         """In one call, unless a swap has just parted them."""
         active = self._fitting(frames[0])
         if all(self._fitting(frame) is active for frame in frames):
-            return await self._ask_engine(active, frames)
-        return [answer for frame in frames for answer in await self._ask_engine(self._fitting(frame), (frame,))]
+            return await self._ask_engine(active, frames, size)
+        return [answer for frame in frames for answer in await self._ask_engine(self._fitting(frame), (frame,), size)]
 
-    async def _ask_engine(self, active: ActiveRelease | None, frames: tuple[Frame, ...]) -> list[Answer]:
+    async def _ask_engine(self, active: ActiveRelease | None, frames: tuple[Frame, ...], size: str) -> list[Answer]:
         if active is None:
             return [Answer(error="no release answers here yet")] * len(frames)
         wanted = [InSlot(frame.tap, frame.slot, frame.geometry) for frame in frames]
         active.health.asked += len(frames)
+        found_in, engine = active.asked(size)
         try:
-            found = await _found(active.engine, wanted, self.settings.min_score)
+            found = await _found(engine, wanted, self.settings.min_score)
         finally:
             active.health.ended += len(frames)
-        return [self._answer(active, frame.tap, each) for frame, each in zip(frames, found, strict=True)]
+        answers = [self._answer(active, frame.tap, each) for frame, each in zip(frames, found, strict=True)]
+        return answers if found_in == size else [replace(answer, size=found_in) for answer in answers]
 
     def _answer(self, active: ActiveRelease, tap: Tap, found: Detections | LongshoreError) -> Answer:
         health = active.health

@@ -13,43 +13,13 @@ from dataclasses import dataclass, field
 from agent.offload.breaker import BreakerState
 from agent.offload.ladder import Facts, Ladder
 from agent.pipeline.health import Health
-from agent.pipeline.run import ActiveRelease, LaneRunner
-from agent.pipeline.worth import profile
-from agent.ports import CloudModel, Engine, Warmed
-from agent.types import ModelInput, Problem, Tap
-from agent.update.verify import VerifiedRelease
+from agent.pipeline.loaded import Loaded
+from agent.pipeline.run import LaneRunner
+from agent.ports import Warmed
+from agent.types import Problem
 from protos.ids import CameraName, DeploymentName, Digest
 
 FORGIVEN_FALLS = 2  # of its worker meanwhile: somebody may have killed it, and a refusal is for good; three are its own
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A release with its engine worker."""
-
-    release: VerifiedRelease
-    engine: Engine
-    variant: str = ""  # name of the one that the engine runs
-    attached: dict[Tap, int] = field(default_factory=dict, compare=False)  # the memory each tap lies in
-
-    @property
-    def digest(self) -> Digest:
-        return self.release.digest
-
-    @property
-    def pixels(self) -> ModelInput | None:
-        """What frames must look like, or None for a model that takes no camera."""
-        given = self.release.manifest.input
-        if given is None or self.release.manifest.task != "detection":
-            return None
-        return ModelInput(given.height, given.width, given.fit, given.pad)
-
-    @property
-    def active(self) -> ActiveRelease:
-        manifest = self.release.manifest
-        model = CloudModel(manifest.name, manifest.version, manifest.labels)
-        told = profile(manifest.judged, self.variant)
-        return ActiveRelease(self.digest, self.engine, model, self.pixels, told)
 
 
 @dataclass
@@ -65,8 +35,13 @@ class Stand:
     ladder: Ladder = field(default_factory=Ladder)
 
     @property
-    def loaded(self) -> list[Loaded]:
+    def releases(self) -> list[Loaded]:
         return [one for one in (self.candidate, self.current, self.previous, self.shadow) if one is not None]
+
+    @property
+    def loaded(self) -> list[Loaded]:
+        """Every engine: each size of each release for itself."""
+        return [each for one in self.releases for each in one.sizes]
 
     @property
     def health(self) -> Health:
@@ -85,13 +60,18 @@ class Stand:
 
     @property
     def behaves(self) -> bool:
-        """The release that answers neither failed its frames nor kept felling its worker since it does."""
-        return self.health.good and (self.current is None or self.current.engine.restarts <= FORGIVEN_FALLS)
+        """The release that answers neither failed its frames nor kept felling a worker since it does."""
+        return self.health.good and (self.current is None or self.current.restarts <= FORGIVEN_FALLS)
 
     @property
     def ready(self) -> bool:
-        """The worker of the release that answers is there."""
-        return self.current is not None and self.current.engine.ready
+        """A worker of the release that answers is there."""
+        return self.current is not None and any(each.engine.ready for each in self.current.sizes)
+
+    @property
+    def whole(self) -> bool:
+        """All of them are."""
+        return self.current is not None and self.current.ready
 
     def unfit(self, shadow: Loaded) -> str:
         """Why no frame can be shown to it as well as to the release that answers, or ""."""
@@ -112,7 +92,7 @@ class Stand:
         )
 
     def find(self, digest: Digest) -> Loaded | None:
-        return next((one for one in self.loaded if one.digest == digest), None)
+        return next((one for one in self.releases if one.digest == digest), None)
 
     def promote(self, digest: Digest) -> None:
         """The candidate answers from the next frame on; what answered waits, loaded."""

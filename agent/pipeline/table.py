@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from agent.pipeline.board import Board, DeploymentWish
-from agent.pipeline.stand import Loaded
+from agent.pipeline.loaded import Loaded
 from agent.serving.dataplane import Served
 from agent.serving.errors import NotReady, RefusedRelease, UnknownModel
 from agent.serving.repository import Awaited

@@ -7,8 +7,8 @@ it, and what somebody says at the command line counts most. A share of right ans
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from agent.offload.profile import PRIOR, Profile
 from agent.pipeline.worth import profile
 from agent.plan.wish import Box, Cloud, seconds
 from agent.simulation.contender import Picture, Size
+from agent.update.variants import lighter
 from protos import manifest as manifests
 from protos.errors import Rejected
 from protos.manifest import Manifest
@@ -25,13 +26,14 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class Figures:
-    """Of a bench: the variant that a box runs, its seconds alone, and calls that run at once."""
+    """Of a bench: the variant that a box runs, its seconds alone, calls that run at once, and seconds of the others."""
 
     release: str
     variant: str
     alone: float
     width: int
     interference: float
+    others: Mapping[str, float] = field(default_factory=dict)
 
 
 def named_sizes(words: Sequence[str]) -> tuple[Size, ...]:
@@ -74,7 +76,12 @@ def figures(path: Path) -> Figures:
         one = next(each for each in document["variants"] if each["name"] == chosen)
         alone, width = float(one["alone"]["agent"]["medianSeconds"]), int(one["atOnce"]["rawThreads"])
         together = width / float(one["atOnce"]["agent"]["callsPerSecond"])
-        return Figures(str(document["release"]), str(chosen), alone, width, max(1.0, together / alone))
+        others = {
+            str(each["name"]): float(each["alone"]["agent"]["medianSeconds"])
+            for each in document["variants"]
+            if each is not one
+        }
+        return Figures(str(document["release"]), str(chosen), alone, width, max(1.0, together / alone), others)
     except (KeyError, TypeError, ValueError, StopIteration, ZeroDivisionError) as error:
         raise Rejected(f"{path} holds no figures of 'longshore bench'; make them with it, -o json") from error
 
@@ -130,13 +137,31 @@ def _box(release: Manifest | None, measured: Figures | None, words: Sequence[str
         return Box(named_sizes(words), width, interference, "as told")
     metric = known.sizes[0].metric
     if measured is not None:
-        size = Size(variant, measured.alone, metric)
-        return Box((size,), width, interference, f"{measured.release} as measured on the box")
-    judged = release.judged.variant(variant) if release and release.judged else None
-    if release is not None and judged is not None and judged.cost is not None:
-        cost = (judged.cost.frame + judged.cost.call) / 1e6
-        return Box((Size(variant, cost, metric),), says=f"{release.name} {release.version} as packaging measured it")
+        sizes = _sizes(release, Size(variant, measured.alone, metric), measured.others)
+        return Box(sizes, width, interference, f"{measured.release} as measured on the box")
+    packaged = _packaged(release)
+    if release is not None and variant in packaged:
+        sizes = _sizes(release, Size(variant, packaged[variant], metric), packaged)
+        return Box(sizes, says=f"{release.name} {release.version} as packaging measured it")
     raise Rejected(
         "nothing says how long a frame takes on this box: give --figures of 'longshore bench' run there, or --size"
         " such as --size small=12ms:0.61"
     )
+
+
+def _packaged(release: Manifest | None) -> dict[str, float]:
+    """Seconds of a frame alone by variant, where the release was made; those that nobody measured are not there."""
+    judged = release.judged.variants if release and release.judged else ()
+    return {each.name: (each.cost.frame + each.cost.call) / 1e6 for each in judged if each.cost is not None}
+
+
+def _sizes(release: Manifest | None, full: Size, costs: Mapping[str, float]) -> tuple[Size, ...]:
+    """The full size, and the lighter ones of which cost and share of right answers are known; cheapest first."""
+    judged = release.judged if release else None
+    told = (
+        {each.name: judged.variant(each.name) for each in lighter(release.variants, "cpu")}
+        if release and judged
+        else {}
+    )
+    others = [Size(name, costs[name], each.right) for name, each in told.items() if each is not None and name in costs]
+    return tuple(sorted([full, *others], key=lambda size: size.seconds))

@@ -116,7 +116,7 @@ class InferRequest(msgspec.Struct, frozen=True):
     model: str
     version: str | None
     inputs: list[Tensor]
-    outputs: list[str] | None = None
+    outputs: Sequence[str] | None = None
     id: str = ""
     timeout: float | None = None
     min_score: float = 0.0

@@ -13,7 +13,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 import grpc
@@ -44,6 +45,7 @@ from protos.errors import LongshoreError, Rejected, Retryable
 log = logging.getLogger(__name__)
 Context: TypeAlias = grpc.aio.ServicerContext
 Message: TypeAlias = Any  # of whichever method
+Told: TypeAlias = dict[str, str]  # metadata of a call
 Answer: TypeAlias = Callable[[Message, Context], Awaitable[Message]]
 R = TypeVar("R")
 
@@ -118,14 +120,19 @@ class _Servicer(inference_pb2_grpc.GRPCInferenceServiceServicer):
         return await self._admitted(context, answer)
 
     async def ModelInfer(self, request: pb.ModelInferRequest, context: Context) -> pb.ModelInferResponse:  # noqa: N802
+        return await self.infer(request, context, _told(context.invocation_metadata()))
+
+    async def infer(self, request: pb.ModelInferRequest, context: Context, told: Told) -> pb.ModelInferResponse:
+        """ModelInfer, of a call whose metadata were looked at."""
+
         async def answer() -> pb.ModelInferResponse:
             wanted = convert.infer_request(request, context.time_remaining())
             caller = self._caller(context) if wanted.shared or wanted.into else None
-            result = await self._plane.infer(wanted, "grpc", caller, self._head(context))
+            result = await self._plane.infer(wanted, "grpc", caller, self._head(context, told))
             context.set_trailing_metadata(tuple(heads.spent(result.waited, result.service).items()))
             return convert.infer_response(result)
 
-        return await self._admitted(context, answer)
+        return await self._admitted(context, answer, told)
 
     # --- extensions -------------------------------------------------------------------------------------------------
 
@@ -191,33 +198,35 @@ class _Servicer(inference_pb2_grpc.GRPCInferenceServiceServicer):
 
     # --- every call -------------------------------------------------------------------------------------------------
 
-    def _head(self, context: Context) -> heads.Head:
+    def _head(self, context: Context, told: Told) -> heads.Head:
         """Raises BadRequest."""
         who = _certificate_name(context) if self._proven else ""
-        return heads.head(_told(context), who or _host(context.peer()), proven=bool(who))
+        return heads.head(told, who or _host(context.peer()), proven=bool(who))
 
-    async def turned_away(self, context: Context) -> None:
+    async def turned_away(self, context: Context, told: Told) -> None:
         """Ends a call by its metadata that would not be answered in time."""
-        told = _told(context)
+        if heads.MODEL not in told:
+            return
         left = context.time_remaining()
-        if heads.MODEL not in told or (left is None and heads.TIMED.isdisjoint(told)):
+        if left is None and heads.TIMED.isdisjoint(told):
             return
 
         async def look() -> None:
             with contextlib.suppress(BadRequest):
-                head = self._head(context)
+                head = self._head(context, told)
                 head = structs.replace(head, timeout=heads.sooner(head.timeout, left))
                 self._plane.check(told[heads.MODEL], told.get(heads.VERSION) or None, head, "grpc")
 
-        await self._admitted(context, look)
+        await self._admitted(context, look, told)
 
     def _caller(self, context: Context) -> callers.Caller | None:
         return callers.of_grpc(context.peer(), self.port)
 
-    async def _admitted(self, context: Context, answer: Callable[[], Awaitable[R]]) -> R:
-        """Check the caller, run, and end the call with the code of an error."""
+    async def _admitted(self, context: Context, answer: Callable[[], Awaitable[R]], told: Told | None = None) -> R:
+        """Check the caller, run, and end the call with the code of an error. `told`: its metadata, where at hand."""
         try:
-            self._access.check(_authorization(context), proven=self._proven)
+            told = _told(context.invocation_metadata()) if told is None else told
+            self._access.check(told.get("authorization"), proven=self._proven)
             return await answer()
         except LongshoreError as error:
             code = next((code for kind, code in CODES if isinstance(error, kind)), grpc.StatusCode.INTERNAL)
@@ -245,14 +254,16 @@ class _Intake(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc.aio has
         if method is None:
             return method
 
-        name = handler_call_details.method
-
         async def call(messages: AsyncIterator[Message], context: Context) -> Message:
-            if name == INFER:
-                await self._servicer.turned_away(context)
             return await self._let_in(method.unary_unary, messages, context)
 
-        return grpc.stream_unary_rpc_method_handler(call, method.request_deserializer, method.response_serializer)
+        async def infer(messages: AsyncIterator[Message], context: Context) -> Message:
+            told = _told(handler_call_details.invocation_metadata)  # once: gRPC reads them anew each time it is asked
+            await self._servicer.turned_away(context, told)
+            return await self._let_in(partial(self._servicer.infer, told=told), messages, context)
+
+        behavior = infer if handler_call_details.method == INFER else call
+        return grpc.stream_unary_rpc_method_handler(behavior, method.request_deserializer, method.response_serializer)
 
     async def _let_in(self, answer: Answer, messages: AsyncIterator[Message], context: Context) -> Message:
         if self._inside >= MAX_CALLS:
@@ -303,8 +314,9 @@ def _bind(server: grpc.aio.Server, address: str, credentials: ServerCredentials 
     return int(server.add_secure_port(address, Certificates(credentials).for_grpc()))
 
 
-def _told(context: Context) -> dict[str, str]:
-    return {name: value for name, value in context.invocation_metadata() or () if isinstance(value, str)}
+def _told(metadata: Iterable[tuple[str, str | bytes]] | None) -> Told:
+    """Of a name that comes twice the last counts, as over REST."""
+    return {name: value for name, value in metadata or () if isinstance(value, str)}
 
 
 def _certificate_name(context: Context) -> str:
@@ -316,11 +328,6 @@ def _certificate_name(context: Context) -> str:
 def _host(peer: str) -> str:
     """`ipv4:127.0.0.1:4711` without its port."""
     return peer.rpartition(":")[0]
-
-
-def _authorization(context: Context) -> str | None:
-    metadata = context.invocation_metadata() or ()
-    return next((str(value) for name, value in metadata if name == "authorization"), None)
 
 
 def _pushback(error: LongshoreError) -> tuple[tuple[str, str], ...]:

@@ -15,25 +15,22 @@ import asyncio
 import logging
 import socket
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any, Protocol, cast
 
 import httptools
-import msgspec
 from msgspec import structs
 
+from agent.serving.http1_again import Seen, seen
 from agent.serving.http1_body import APART, BodyProtocol
+from agent.serving.http1_messages import NO_BODY, Request, Response, pieces
 from protos.errors import LongshoreError
 
 log = logging.getLogger(__name__)
 
-_PHRASES = {int(status): status.phrase for status in HTTPStatus}  # the enum takes a while to say it
 READ_AHEAD = 16  # whole requests behind the one being answered
-NO_BODY = memoryview(b"")
-PIECE = 64 << 10  # bytes of an answer handed over at once; each that goes is a sign of life of its reader
 
 
 @dataclass(frozen=True)
@@ -50,60 +47,6 @@ class HttpLimits:
     linger_seconds: float = 2.0  # without a byte after a refusal, within stall_seconds in all
     sweep_seconds: float = 5.0  # between looks at these times
     ahead_bytes: int = 0  # of an answer that the kernel takes before they are read; 0: as many as it thinks best
-
-
-class Request(msgspec.Struct, frozen=True):
-    """`headers` by lower-case name; `proven`: the caller showed a certificate we trust, in the name of `who`.
-
-    `early`: one of the headers is (see Owner).
-
-    `ends`: address and port of the caller, and the port of ours he came to.
-    """
-
-    method: str
-    target: str
-    headers: dict[str, str]
-    body: memoryview
-    proven: bool = False
-    ends: tuple[str, int, int] = ("", 0, 0)
-    who: str = ""
-    early: bool = False
-
-
-class Stream(Protocol):
-    """The body of an answer that is too long to be held."""
-
-    @property
-    def length(self) -> int:
-        """Bytes."""
-        ...
-
-    def pieces(self) -> AsyncGenerator[bytes, None]:
-        """As fast as they are read. Raises LongshoreError: there are no more, and the connection ends."""
-        ...
-
-
-class Response(msgspec.Struct, frozen=True):
-    """`body` in parts, written one after the other; then `stream`."""
-
-    status: int
-    body: Sequence[bytes | memoryview] = ()
-    content_type: str = "application/json"
-    headers: dict[str, str] = {}
-    bodiless: bool = False  # the answer to HEAD: its length is told, and nothing of it sent
-    stream: Stream | None = None
-
-    def head(self, *, keep_alive: bool) -> bytes:
-        length = sum(len(part) for part in self.body) + (self.stream.length if self.stream else 0)
-        lines = [
-            f"HTTP/1.1 {self.status} {_PHRASES[self.status]}",
-            f"Content-Type: {self.content_type}",
-            f"Content-Length: {length}",
-            *(f"{name}: {value}" for name, value in self.headers.items()),
-            *(() if keep_alive else ("Connection: close",)),
-            "\r\n",
-        ]
-        return "\r\n".join(lines).encode("latin-1")
 
 
 class Owner(Protocol):
@@ -157,6 +100,9 @@ class Connection(asyncio.Protocol):
         self._framing = 0  # bytes since the last whole request or part of a body
         self._body = bytearray()
         self._unwanted = False
+        self._between = True  # of the parser: what comes next begins a request
+        self._completed = 0  # requests in what came last
+        self._seen: Seen | None = None
         self._begin()
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._request_since: float | None = None
@@ -174,7 +120,7 @@ class Connection(asyncio.Protocol):
             transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, ahead)
         if len(self._owner.connections) >= self._owner.limits.connections or self._owner.stopping:
             self._refusal = self._owner.refusal(503, "too many connections; try again later")
-            self._transport.write(b"".join(_pieces(self._refusal, keep_alive=False)))
+            self._transport.write(b"".join(pieces(self._refusal, keep_alive=False)))
             self._transport.close()
             return
         self._owner.connections.add(self)
@@ -193,6 +139,9 @@ class Connection(asyncio.Protocol):
         self._heard = self._now()
         if self._refusal is not None:
             return
+        alone, self._completed = self._between, 0
+        if alone and self._came_again(data):
+            return
         if self._request_since is None:
             self._request_since = self._heard
         self._framing += len(data)
@@ -206,6 +155,8 @@ class Connection(asyncio.Protocol):
             self._refuse(431, "the head of the request, or what stands between the parts of its body, is too long")
         if self._length - len(self._body) >= APART and self._readable and self._refusal is None and not self._unwanted:
             self._hand_over(BodyProtocol(self, self._body, self._length))
+        elif alone and self._between and self._completed == 1 and self._refusal is None:
+            self._seen = seen(data, self._request(NO_BODY))
 
     def body_came(self, nbytes: int) -> bool:
         """See BodyProtocol."""
@@ -234,6 +185,7 @@ class Connection(asyncio.Protocol):
     # --- the parser's side ------------------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
+        self._between = False
         self._begin()
 
     def on_url(self, url: bytes) -> None:
@@ -276,12 +228,14 @@ class Connection(asyncio.Protocol):
             return
         self._framing = 0
         self._request_since = None
+        self._between = keep_alive = self._parser.should_keep_alive()
+        self._completed += 1
         if self._unwanted:
             self._unwanted = False
             return
         request = self._request(memoryview(self._body).toreadonly())
         self._body, self._taken, self._length = bytearray(), 0, 0  # the request has it now
-        self._enqueue(request, keep_alive=self._parser.should_keep_alive())
+        self._enqueue(request, keep_alive=keep_alive)
 
     # --- ours ---------------------------------------------------------------------------------------------------------
 
@@ -328,6 +282,16 @@ class Connection(asyncio.Protocol):
     def _request(self, body: memoryview) -> Request:
         method, target = self._parser.get_method().decode("latin-1"), self._target.decode("latin-1")
         return Request(method, target, self._headers, body, self._proven, self._ends, self._who, self._early)
+
+    def _came_again(self, data: bytes) -> bool:
+        """Take a request with the head of one before; False where it is to be parsed."""
+        request = self._seen.again(data) if self._seen is not None else None
+        if request is None:
+            return False
+        if self._take(len(request.body)):
+            self._taken = 0  # the request has it now
+            self._enqueue(request, keep_alive=True)
+        return True
 
     def _enqueue(self, what: Request | Response, *, keep_alive: bool) -> None:
         self._waiting.append((what, keep_alive))
@@ -444,13 +408,13 @@ class Connection(asyncio.Protocol):
         self._owner.release(nbytes)
 
     async def _write(self, response: Response, *, keep_alive: bool) -> None:
-        for piece in _pieces(response, keep_alive=keep_alive):
+        for piece in pieces(response, keep_alive=keep_alive):
             await self._write_piece(piece)
         if response.stream is None or response.bodiless:
             return
         try:
-            async with aclosing(response.stream.pieces()) as pieces:
-                async for piece in pieces:
+            async with aclosing(response.stream.pieces()) as parts:
+                async for piece in parts:
                     await self._write_piece(piece)
         except LongshoreError as error:  # its length was told: only the end of the connection says that it is not whole
             log.warning("an answer broke off: %s", error)
@@ -463,7 +427,8 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._written = self._now()
             self._transport.write(piece)
-            await self._writable.wait()
+            if not self._writable.is_set():
+                await self._writable.wait()
 
 
 def _ends(transport: asyncio.BaseTransport) -> tuple[str, int, int]:
@@ -475,17 +440,3 @@ def _named(certificate: Mapping[str, Any] | None) -> str:
     """The common name in a certificate as the ssl module tells it."""
     subject = certificate.get("subject", ()) if certificate else ()
     return next((str(value) for pairs in subject for key, value in pairs if key == "commonName"), "")
-
-
-def _pieces(response: Response, *, keep_alive: bool) -> Iterator[bytes | memoryview]:
-    head = response.head(keep_alive=keep_alive)
-    if response.bodiless:
-        yield head
-        return
-    if sum(len(part) for part in response.body) < PIECE:
-        yield b"".join((head, *response.body))
-        return
-    yield head
-    for part in response.body:
-        view = memoryview(part)
-        yield from (view[at : at + PIECE] for at in range(0, len(view), PIECE))

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from agent.serving import binding
 from agent.serving.access import Access
 from agent.serving.certificates import Certificates
-from agent.serving.http1 import Connection, HttpLimits, Request, Response
+from agent.serving.http1 import Connection, HttpLimits
+from agent.serving.http1_messages import Request, Response
 from protos.errors import Fatal
 
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 
 from agent.serving.access import Access
 from agent.serving.errors import Denied
-from agent.serving.http1 import HttpLimits, Request, Response
+from agent.serving.http1 import HttpLimits
+from agent.serving.http1_messages import Request, Response
 from agent.serving.http_server import HttpServer
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

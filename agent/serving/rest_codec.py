@@ -7,8 +7,9 @@ agent's event loop.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ from agent.serving.errors import BadRequest, TooLarge
 from agent.serving.shared_memory import RegionPart
 
 MAX_JSON = 2 << 20  # bytes, 60 ms of parsing at the worst; a picture of 320x320 as numbers fits
+_SHORT = 1024  # bytes of JSON that are remembered
 HEADER_LENGTH = "inference-header-content-length"
 
 
@@ -71,6 +73,18 @@ class Wanted:
         return self.named.get(name, self.by_default)
 
 
+@dataclass(frozen=True)
+class Told:
+    """What the JSON part of a request says. It may be that of others, too: nothing in it is to be changed."""
+
+    inputs: Sequence[InputJson]
+    outputs: Sequence[str] | None
+    id: str
+    policy: parameters.Policy
+    wanted: Wanted
+    into: Mapping[str, RegionPart]
+
+
 _decoder = msgspec.json.Decoder(RequestJson)
 _NOTHING: bytes | memoryview = b""
 
@@ -80,25 +94,24 @@ def infer_request(
 ) -> tuple[InferRequest, Wanted]:
     """The request in a body. Raises BadRequest, TooLarge."""
     header, binary = _split(body, header_length)
-    document = _document(header)
-    inputs, shared = _inputs(document.inputs, binary)
-    wanted, into = _wanted(document)
-    policy = parameters.policy(document.parameters)
+    told = _told_before(bytes(header)) if len(header) <= _SHORT else _told(header)
+    inputs, shared = _inputs(told.inputs, binary)
+    policy = told.policy
     request = InferRequest(
         model=model,
         version=version,
         inputs=inputs,
-        outputs=[output.name for output in document.outputs] if document.outputs else None,
-        id=document.id,
+        outputs=told.outputs,
+        id=told.id,
         timeout=policy.timeout,
         min_score=policy.min_score,
         priority=policy.priority,
         deadline_unix_ns=policy.deadline_unix_ns,
         partition=policy.partition,
         shared=shared,
-        into=into,
+        into=told.into,
     )
-    return request, wanted
+    return request, told.wanted
 
 
 def infer_response(result: InferResult, binary: Wanted) -> tuple[bytes, list[bytes | memoryview]]:
@@ -152,14 +165,25 @@ def _split(body: memoryview, header_length: str | None) -> tuple[memoryview, mem
     return header, binary
 
 
-def _document(header: memoryview) -> RequestJson:
+def _told(header: memoryview | bytes) -> Told:
+    document = _document(header)
+    wanted, into = _wanted(document)
+    policy = parameters.policy(document.parameters)
+    outputs = [output.name for output in document.outputs] if document.outputs else None
+    return Told(document.inputs, outputs, document.id, policy, wanted, into)
+
+
+_told_before = lru_cache(maxsize=64)(_told)  # with binary tensors callers send the same JSON again and again
+
+
+def _document(header: memoryview | bytes) -> RequestJson:
     try:
         return _decoder.decode(header)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise BadRequest(f"the body is no inference request: {str(error).splitlines()[0][:200]}") from error
 
 
-def _inputs(described: list[InputJson], binary: memoryview) -> tuple[list[Tensor], dict[str, RegionPart]]:
+def _inputs(described: Sequence[InputJson], binary: memoryview) -> tuple[list[Tensor], dict[str, RegionPart]]:
     """The tensors, and which of them lie in shared memory."""
     tensors, shared, at = [], {}, 0
     for item in described:

@@ -18,7 +18,7 @@ import msgspec
 from agent.serving.callers import Caller
 from agent.serving.dataplane import DataPlane
 from agent.serving.errors import BadRequest
-from agent.serving.http1 import Request, Response
+from agent.serving.http1_messages import Request, Response
 from agent.serving.shared_memory import RegionStatus
 from agent.serving.statistics import ModelStatistics
 

@@ -34,7 +34,8 @@ from agent.serving.errors import (
     UnknownModel,
     UnknownRegion,
 )
-from agent.serving.http1 import HttpLimits, Request, Response
+from agent.serving.http1 import HttpLimits
+from agent.serving.http1_messages import Request, Response
 from agent.serving.http_server import HttpServer
 from protos.errors import LongshoreError, Rejected, Retryable
 

@@ -14,7 +14,8 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 
 from agent.serving.access import Access
-from agent.serving.http1 import PIECE, HttpLimits, Request, Response
+from agent.serving.http1 import HttpLimits
+from agent.serving.http1_messages import PIECE, Request, Response
 from agent.serving.http_server import HttpServer
 from agent.site import ranges
 from agent.site.address import is_local
@@ -148,7 +149,7 @@ class SiteServer(HttpServer):
 
 @dataclass(frozen=True)
 class _Part:
-    """See agent.serving.http1.Stream: bytes [start, stop) of a file."""
+    """See agent.serving.http1_messages.Stream: bytes [start, stop) of a file."""
 
     server: SiteServer
     found: Here

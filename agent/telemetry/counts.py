@@ -3,17 +3,21 @@
 Every due frame is counted once, so a window's `due` equals the sum of its counts, and sums over windows equal the
 frames due since the start. Latencies are those of answered frames, which a release gave boxes for, in time or not:
 counted apart for the box and the cloud, so that they also say where inference ran. A window without a frame says
-nothing.
+nothing. What a deployment decided against goes with the first of its windows, so that it is told once.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from agent.offload.standing import Standing
 from agent.telemetry.records import Latencies, OutcomeWindow
 from agent.types import Finished, Tap, Where
+from protos.decided import Decided
+from protos.ids import DeploymentName
 from protos.outcomes import LATENCY_BOUNDS_MS, Outcome, Stage
 
 
@@ -41,6 +45,7 @@ class _Open:
     cloud: OpenLatencies = field(default_factory=OpenLatencies)
     uplink_bytes: int = 0
     stages: dict[Stage, float] = field(default_factory=dict)  # seconds
+    routes: Counter[Decided] = field(default_factory=Counter)
 
 
 def stages(frame: Finished) -> dict[Stage, float]:
@@ -86,15 +91,33 @@ class OutcomeWindows:
         if frames > 0:
             self._open.setdefault(tap, _Open()).counts[outcome] += frames
 
-    def close(self, now_unix_ms: int) -> list[OutcomeWindow]:
+    def went(self, tap: Tap, route: Decided) -> None:
+        """Where a frame went that came to a lane, beside how it `finished`."""
+        self._open.setdefault(tap, _Open()).routes[route] += 1
+
+    def close(
+        self, now_unix_ms: int, standings: Mapping[DeploymentName, Standing] | None = None
+    ) -> list[OutcomeWindow]:
         """End all windows and begin new ones. A clock that was set back makes an empty span, never a negative one."""
         start, end = self.start_unix_ms, max(now_unix_ms, self.start_unix_ms)
-        closed = [_closed(tap, window, start, end) for tap, window in sorted(self._open.items())]
+        looks = dict(standings or {})
+        closed = [
+            _closed(tap, window, start, end, looks.pop(tap.deployment, None))
+            for tap, window in sorted(self._open.items())
+        ]
         self.start_unix_ms, self._open = now_unix_ms, {}
         return closed
 
 
-def _closed(tap: Tap, window: _Open, start: int, end: int) -> OutcomeWindow:
+def looked(standing: Standing) -> dict[Decided, float]:
+    """What one look at it adds to the sums."""
+    seen = {Decided.LOOKS: 1.0, Decided.LOAD: standing.load, Decided(f"rung_{standing.rung}"): 1.0}
+    if standing.link is not None:
+        seen |= {Decided.LINKS: 1.0, Decided.LINK: standing.link.bits_per_second / 1e6}
+    return seen | {Decided(f"price_{budget}"): price for budget, price in standing.prices.items()}
+
+
+def _closed(tap: Tap, window: _Open, start: int, end: int, standing: Standing | None) -> OutcomeWindow:
     return OutcomeWindow(
         tap=tap,
         start_unix_ms=start,
@@ -104,4 +127,6 @@ def _closed(tap: Tap, window: _Open, start: int, end: int) -> OutcomeWindow:
         cloud=window.cloud.closed(),
         uplink_bytes=window.uplink_bytes,
         stages=dict(window.stages),
+        decided={**window.routes, **(looked(standing) if standing else {})},
+        rung_why=standing.rung_why if standing else "",
     )

@@ -15,6 +15,7 @@ from agent.telemetry.classes import RecordClass
 from agent.telemetry.ranges import SeqRange
 from agent.types import CameraState, Finished, Happening, Tap
 from protos import telemetry_pb2 as wire
+from protos.decided import Decided
 from protos.errors import Rejected
 from protos.ids import CameraName
 from protos.outcomes import Stage
@@ -65,6 +66,8 @@ class OutcomeWindow:
     cloud: Latencies = Latencies()  # of those a cloud node answered
     uplink_bytes: int = 0
     stages: Mapping[Stage, float] = field(default_factory=dict)  # seconds of answered frames; sum to box + cloud
+    decided: Mapping[Decided, float] = field(default_factory=dict)
+    rung_why: str = ""
 
     @property
     def due(self) -> int:
@@ -151,6 +154,8 @@ def outcomes(window: OutcomeWindow) -> Draft:
         cloud=_latencies(window.cloud),
         uplink_bytes=window.uplink_bytes,
         stages={stage.value: seconds for stage, seconds in window.stages.items()},
+        decided={each.value: told for each, told in window.decided.items() if told},
+        rung_why=window.rung_why[:MAX_REASON],
     )
     return _draft(RecordClass.METRIC, wire.Record(outcomes=counts))
 

@@ -9,10 +9,12 @@ it once an hour.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from agent.offload.decisions import Decision
+from agent.offload.standing import Standing
 from agent.ports import Clock
 from agent.telemetry import nodestats, records
 from agent.telemetry.counts import OutcomeWindows
@@ -21,6 +23,7 @@ from agent.telemetry.nodestats import Figures, notable
 from agent.telemetry.outbox import Outbox
 from agent.telemetry.sampling import Sampling
 from agent.types import CameraState, Finished, Tap
+from protos.decided import Decided
 from protos.ids import CameraName, DeploymentName
 from protos.outcomes import Outcome
 
@@ -35,6 +38,7 @@ class Reporter:
     clock: Clock
     state_dir: Path
     tell: Callable[[Finished], None] = lambda _frame: None  # applications, of what is recorded
+    standings: Callable[[float], Mapping[DeploymentName, Standing]] = lambda _now: {}  # at a monotonic moment
     per_second: dict[DeploymentName, float] = field(default_factory=dict)  # detections recorded, per camera
     _windows: OutcomeWindows = field(init=False)
     _sampling: Sampling = field(default_factory=Sampling)
@@ -55,6 +59,10 @@ class Reporter:
         if self._sampling.wanted(frame.tap, wanted, self.clock.monotonic()) or frame.happened:
             self.outbox.put(records.frame(frame))
             self.tell(frame)
+
+    def decided(self, made: Decision) -> None:
+        """Where a frame went that ended."""
+        self._windows.went(Tap(made.camera, made.deployment), Decided(made.route))
 
     def superseded(self, tap: Tap, frames: int) -> None:
         """Frames that a newer one replaced before they were announced."""
@@ -77,7 +85,7 @@ class Reporter:
 
     def flush(self) -> None:
         """What was counted so far, into the outbox."""
-        for window in self._windows.close(self._unix_ms()):
+        for window in self._windows.close(self._unix_ms(), self.standings(self.clock.monotonic())):
             self.outbox.put(records.outcomes(window))
 
     async def _measure(self) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from agent.errors import DiskFull, OverQuota, Unfit
 from agent.ports import Clock, StateStore
 from agent.types import Problem
-from agent.update import progress, steps
+from agent.update import progress, sizes, steps
 from agent.update.backoff import Backoff
 from agent.update.comeback import Comeback
 from agent.update.downloads import Downloads
@@ -27,6 +27,7 @@ from agent.update.record import Event
 from agent.update.walk import Ended, Report, Walk
 from protos.errors import LongshoreError
 from protos.ids import DeploymentName, Digest
+from protos.problems import NOTICE
 
 log = logging.getLogger(__name__)
 
@@ -117,8 +118,10 @@ class DeploymentUpdate(Walk[Progress]):
     def problem(self) -> Problem | None:
         known = (self._step_hindrance, self._record_hindrance, self._comeback.hindrance)
         full = next((hindrance.error for hindrance in known if isinstance(hindrance.error, DiskFull)), None)
-        code = "release-quota" if isinstance(full, OverQuota) else "disk-full"
-        return Problem(code, str(full)) if full else None
+        if full:
+            return Problem("release-quota" if isinstance(full, OverQuota) else "disk-full", str(full))
+        told = sizes.sentence(self._around.ports.left_out.get(self._answering or Digest(""), {}))
+        return Problem(NOTICE, f"{self._record.deployment}: {told}") if told else None
 
     async def run(self) -> None:
         """Returns only when the deployment was withdrawn and nothing of it is left. If it raises, see `stumbled`."""

@@ -22,6 +22,7 @@ from agent.update.progress import Progress
 from agent.update.walk import Report
 from protos.errors import LongshoreError, Rejected
 from protos.ids import DeploymentName, Digest
+from protos.problems import NOTICE
 
 log = logging.getLogger(__name__)
 
@@ -116,9 +117,9 @@ class Updater:
         return [update.report() for _, update in sorted(self._updates.items())]
 
     def problems(self) -> list[Problem]:
-        """What an operator should see and can mend; each once."""
-        found = [update.problem() for update in self._updates.values()]
-        return list({problem.code: problem for problem in found if problem is not None}.values())
+        """What an operator should see, each once: a disk is full for all of them, a notice is of one."""
+        found = [problem for update in self._updates.values() if (problem := update.problem()) is not None]
+        return list({each.message if each.code == NOTICE else each.code: each for each in found}.values())
 
     async def close(self, grace_seconds: float = 3.0) -> None:
         """Stop all updates where they are; the next start goes on from there."""

@@ -21,7 +21,8 @@ class Serving(Protocol):
         self, deployment: DeploymentName, release: VerifiedRelease, variant: Variant, model: VerifiedBytes
     ) -> float:
         """Load this variant of a candidate beside what answers, and run it on real shapes; seconds that one inference
-        took. What answers is not touched.
+        took. What answers is not touched. A variant of a lighter size is loaded beside what is loaded of the candidate
+        already; any other begins it anew.
 
         Raises:
             Rejected: this release does not load or run here; the sentence says why.
@@ -30,8 +31,12 @@ class Serving(Protocol):
         """
         ...
 
-    def judge(self, deployment: DeploymentName, digest: Digest) -> None:
-        """What warming said of the candidate `digest`. Raises Unfit: it must not answer; `abandon` follows."""
+    async def judge(self, deployment: DeploymentName, digest: Digest) -> dict[str, str]:
+        """What warming said of the candidate `digest`: its sizes that must not answer, and why, which were closed.
+
+        Raises:
+            Unfit: none of them may; `abandon` follows.
+        """
         ...
 
     async def swap(self, deployment: DeploymentName, digest: Digest) -> None:

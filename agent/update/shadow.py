@@ -20,6 +20,7 @@ from agent.update import steps
 from agent.update.backoff import Backoff
 from agent.update.downloads import Downloads
 from agent.update.hindrance import Hindrance
+from agent.update.sizes import memory
 from agent.update.variants import decided
 from agent.update.verify import VerifiedBytes, VerifiedRelease
 from protos.errors import Fatal, Rejected, Retryable
@@ -27,9 +28,6 @@ from protos.ids import DeploymentName, Digest
 from protos.manifest import Variant
 
 log = logging.getLogger(__name__)
-
-SPARE_BYTES = 256 << 20  # of memory, for the worker itself and for whatever else the box does
-TIMES_MODEL = 4  # its size on disk: weights twice over, and what a run takes
 
 
 class Shadowing(Protocol):
@@ -142,7 +140,7 @@ class Shadows:
         await self.shadowing.shadow(name, release, variant, await in_thread(steps.proven, self.ports.releases, entry))
 
     def _check_memory(self, model_bytes: int) -> None:
-        free, needed = self.free_memory(), SPARE_BYTES + TIMES_MODEL * model_bytes
+        free, needed = self.free_memory(), memory(model_bytes)
         if free < needed:
             raise Retryable(
                 f"the box has {free >> 20} MiB of memory left, and a second release may take {needed >> 20} MiB; let "

@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, MutableMapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
 
 from agent.errors import Damaged, DiskFull, OverQuota
 from agent.ports import BlobSource
@@ -20,17 +21,18 @@ from agent.site.standing import Standing
 from agent.supervise import in_thread
 from agent.trust.agreement import Approval
 from agent.trust.kept import Approvals
+from agent.update import sizes
 from agent.update import verify as proof
 from agent.update.serving import Serving
 from agent.update.staging import Staging
 from agent.update.store import ReleaseStore
 from agent.update.trust import Trust
-from agent.update.variants import decided, tried
+from agent.update.variants import decided, lighter, tried
 from agent.update.verify import VerifiedBytes, VerifiedRelease
 from protos import manifest as manifests
 from protos.errors import LongshoreError, Rejected
 from protos.ids import DeploymentName, Digest, digest_of
-from protos.manifest import FileEntry, Manifest, Variant
+from protos.manifest import FULL, FileEntry, Manifest, Variant
 
 SPARE_BYTES = 8 << 20  # left free beside a release, for the databases of the box
 
@@ -45,8 +47,9 @@ class Ports:
 
     `trust`: what may run; `approvals`: what it approved. `quota`: bytes of disk that releases may take, 0: all of it.
     `fetching`: a file that two releases share is fetched by one of them at a time. `provider`: what runs models here;
-    `variants`: which variant of a release it took last; `measured`: what those of a release cost here;
-    `doubts`, `site`: see `staging`.
+    `variants`: which variant of a release it took last; `left_out`: the sizes of one that do not run here, and why;
+    `free_memory`: bytes of it that can be had now; `measured`: what those of a release cost here; `doubts`, `site`: see
+    `staging`.
     """
 
     source: BlobSource
@@ -58,6 +61,8 @@ class Ports:
     fetching: defaultdict[Digest, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     provider: str = "cpu"
     variants: dict[Digest, str] = field(default_factory=dict)
+    left_out: dict[Digest, dict[str, str]] = field(default_factory=dict)
+    free_memory: Callable[[], int] = lambda: 1 << 62
     measured: MutableMapping[Digest, Mapping[str, float]] = field(default_factory=dict)
     doubts: Counter[Digest] = field(default_factory=Counter)
     site: Standing = field(default_factory=Standing)
@@ -95,7 +100,14 @@ async def verify(ports: Ports, approval: Approval) -> VerifiedRelease:
 
 
 async def warm(ports: Ports, deployment: DeploymentName, release: VerifiedRelease) -> None:
-    """A candidate beside what answers, in the variant that is fastest here; measured, if it never was. Raises Unfit."""
+    """A candidate beside what answers, in each size that runs here. Raises Unfit."""
+    left_out = await _load_sizes(ports, deployment, release, partial(_load_fastest, ports, deployment, release))
+    unfit = await ports.serving.judge(deployment, release.digest)
+    _note(ports, release, left_out | unfit)
+
+
+async def _load_fastest(ports: Ports, deployment: DeploymentName, release: VerifiedRelease) -> None:
+    """The full size, in the variant that is fastest here; measured, if it never was."""
     variants, loaded = release.manifest.variants, ""
     if release.digest not in ports.measured and len(tried(variants, ports.provider)) > 1:
         loaded = await _measure(ports, deployment, release)
@@ -104,9 +116,31 @@ async def warm(ports: Ports, deployment: DeploymentName, release: VerifiedReleas
         if loaded:
             await ports.serving.abandon(deployment, release.digest)
         await _load(ports, deployment, release, variant)
-    ports.serving.judge(deployment, release.digest)
     if len(variants) > 1:
         log.info("%s %s: its variant %s runs here", release.manifest.name, release.manifest.version, variant.name)
+
+
+async def _load_sizes(
+    ports: Ports, deployment: DeploymentName, release: VerifiedRelease, full: Callable[[], Awaitable[None]]
+) -> dict[str, str]:
+    """The full size by `full`, then the lighter ones, which are for cameras' frames. See `sizes.loaded`."""
+
+    async def beside(variant: Variant) -> None:
+        sizes.check_memory(ports.free_memory(), release.manifest.file(variant.file).size)
+        await _load(ports, deployment, release, variant)
+
+    found = lighter(release.manifest.variants, ports.provider) if release.manifest.task == "detection" else []
+    return await sizes.loaded({FULL: full, **{each.size: partial(beside, each) for each in found}})
+
+
+def _note(ports: Ports, release: VerifiedRelease, left_out: dict[str, str]) -> None:
+    """What is told of a release that is loaded: the variant of its largest size, and which of them do not run here."""
+    ports.left_out[release.digest] = left_out
+    if left_out:
+        log.warning("%s %s: %s", release.manifest.name, release.manifest.version, sizes.sentence(left_out))
+    if FULL in left_out:
+        run = (each for each in lighter(release.manifest.variants, ports.provider) if each.size not in left_out)
+        ports.variants[release.digest] = next(run).name
 
 
 async def swap(ports: Ports, deployment: DeploymentName, digest: Digest) -> None:
@@ -125,7 +159,11 @@ async def restore(ports: Ports, deployment: DeploymentName, digest: Digest) -> N
     """Bring a confirmed release back from disk, without any network. Raises what `verify`, `warm` and `swap` raise."""
     release = await verify(ports, await approval_of(ports, deployment, digest))
     known = ports.measured.get(digest, {})  # nothing answers: this is no time to measure
-    await _load(ports, deployment, release, decided(release.manifest.variants, ports.provider, known))
+
+    async def full() -> None:
+        await _load(ports, deployment, release, decided(release.manifest.variants, ports.provider, known))
+
+    _note(ports, release, await _load_sizes(ports, deployment, release, full))
     await swap(ports, deployment, digest)
 
 
@@ -163,7 +201,8 @@ async def _load(ports: Ports, deployment: DeploymentName, release: VerifiedRelea
     entry = release.manifest.file(variant.file)
     model = await in_thread(proven, ports.releases, entry)
     seconds = await ports.serving.warm(deployment, release, variant, model)
-    ports.variants[release.digest] = variant.name
+    if not variant.size:
+        ports.variants[release.digest] = variant.name
     return seconds
 
 
@@ -182,8 +221,10 @@ def sweep(releases: ReleaseStore, wanted: Iterable[Digest]) -> None:
 
 
 def forget(ports: Ports, wanted: Collection[Digest]) -> None:
-    """What variants cost, and approvals, of releases that are not wanted any more. Raises what the store does."""
-    for known in (ports.measured, ports.approvals):
+    """What variants cost, which sizes were left out, and approvals, of releases that are not wanted any more. Raises
+    what the store does.
+    """
+    for known in (ports.measured, ports.left_out, ports.approvals):
         for digest in list(known):
             if digest not in wanted:
                 del known[digest]

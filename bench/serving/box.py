@@ -17,7 +17,9 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-from agent import logs, node
+import uvloop
+
+from agent import logs, running
 from agent.adapters.clock import SystemClock
 from agent.config import AgentConfig
 from agent.inference.engine import OnnxEngine
@@ -37,6 +39,7 @@ from tests.sim.serving import FakeTable
 HOST = "127.0.0.1"
 TOKEN = "LONGSHORE_BENCH_TOKEN"
 RELEASE = "1.0.0"
+LOOPS = {"agent": running.new_loop, "asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 
 def engine_spec(model: bytes, config: AgentConfig) -> EngineSpec:
@@ -82,19 +85,15 @@ async def _load(stack: AsyncExitStack, table: FakeTable, folder: Path, name: str
 
 
 def run(main: Coroutine[Any, Any, None], loop: str) -> None:
-    """On the loop of that name; `agent`: the one that the agent's node takes."""
-    if loop == "uvloop" or (loop == "agent" and hasattr(node, "uvloop")):
-        import uvloop
-
-        uvloop.run(main)
-    else:
-        asyncio.run(main)
+    """On the loop of that name; `agent`: the one that agents run on."""
+    with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
+        runner.run(main)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--loop", choices=["agent", "asyncio", "uvloop"], default="agent")
+    parser.add_argument("--loop", choices=list(LOOPS), default="agent")
     parser.add_argument("--slow-down", type=float, default=0.0, help="seconds added to each call, without work")
     parser.add_argument("--no-door", action="store_true", help="everybody goes to the engines at once")
     for name in ("http", "grpc", "https", "grpcs"):

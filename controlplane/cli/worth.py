@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 from controlplane.cli.kinds import NONE, human_bytes
 from controlplane.cli.output import table
+from protos.isotonic import at
 from protos.judged import Judged
+from protos.manifest import Variant
 
 Document = Mapping[str, Any]
 UNKNOWN = "no evaluation: boxes take careful priors (longshore package RELEASE --evaluate LABELLED)"
@@ -43,22 +44,23 @@ def cost(told: Document | None) -> str:
     return f"{frame:.1f}·n + {call:.1f} ms"
 
 
-def at(knots: Sequence[Sequence[float]], score: float) -> float:
-    """The share that a score stands for: on the line between the knots beside it, and as the last one beyond them."""
-    if score <= knots[0][0]:
-        return knots[0][1]
-    for (low, share), (high, more) in pairwise(knots):
-        if score <= high:
-            return share + (more - share) * (score - low) / (high - low)
-    return knots[-1][1]
-
-
 def lines(judged: Judged) -> list[str]:
     """What `package` says when it has evaluated a release."""
     told = document(judged)
     variants = table(VARIANTS, [variant_row(each) for each in told["variants"]], colour=False)
     jpegs = table(JPEGS, [jpeg_row(each) for each in told["jpeg"]], colour=False)
     return [sentence(told), "", variants, "", jpegs]
+
+
+def doubts(judged: Judged, sizes: Sequence[Variant]) -> list[str]:
+    """What to say of lighter sizes that the evaluation found as good as the full one. `sizes`: all variants."""
+    found = {each.name: each.right for each in judged.variants}
+    full = max(found.get(each.name, 0.0) for each in sizes if not each.size)
+    return [
+        f"{each.name} is no less often right than the full size here: a box on which it is cheaper runs nothing else"
+        for each in sizes
+        if each.size and found.get(each.name, 0.0) >= full
+    ]
 
 
 def document(judged: Judged) -> Document:

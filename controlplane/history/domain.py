@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from controlplane.insights.domain import Latencies, Sums
-from controlplane.rollups.domain import BOX, CLOUD, FRAMES, STAGES, Stat
+from controlplane.rollups.domain import BOX, CLOUD, DECIDED, FRAMES, STAGES, Stat
 from protos.errors import Rejected
 from protos.outcomes import LATENCY_BOUNDS_MS, Outcome, Stage
 
@@ -166,6 +166,7 @@ def sums_of(row: Mapping[str, int | None]) -> Sums:
         _latencies(told, CLOUD, "cloud_us"),
         told.get("uplink_bytes", 0),
         {stage: told[name] / _MICRO for stage, name in STAGES.items() if name in told},
+        {each: told[name] / _MICRO for each, name in DECIDED.items() if name in told},
     )
 
 

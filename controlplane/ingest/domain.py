@@ -37,7 +37,7 @@ COLUMNS: Mapping[Kind, tuple[str, ...]] = {
     ),
     Kind.OUTCOMES: (
         "at_ms", "camera", "deployment", "start_ms", "end_ms", "frames_due", "counts", "box", "cloud", "uplink_bytes",
-        "stages", "told_day",
+        "stages", "decided", "rung_why", "told_day",
     ),
     Kind.CAMERA: ("at_ms", "camera", "state", "reason", "told_day"),
     Kind.NODE: (

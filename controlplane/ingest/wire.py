@@ -25,6 +25,7 @@ from controlplane.ingest.domain import Arrival, Batch, Kind, Receipt, Row, Tally
 from controlplane.ingest.intake import MOST_COUNT
 from protos import ids
 from protos import telemetry_pb2 as wire
+from protos.decided import Decided
 from protos.errors import Rejected
 from protos.ids import NodeId
 from protos.outcomes import LATENCY_BOUNDS_MS, Outcome, Stage
@@ -254,6 +255,8 @@ def _outcomes(counts: wire.OutcomeCounts, arrival: Arrival) -> tuple[Any, ...]:
         _latencies(counts.cloud),
         _integer(counts.uplink_bytes),
         _stages(counts.stages),
+        _decided(counts.decided),
+        _text(counts.rung_why, MAX_TEXT),
         domain.told_day(counts.end_unix_ms),
     )
 
@@ -263,6 +266,13 @@ def _stages(said: Mapping[str, float]) -> dict[str, float]:
     if any(seconds < 0 for seconds in said.values()):
         raise Rejected("a frame can't have spent less than no time in a stage")
     return {stage.value: round(_finite(said[stage]), 6) for stage in Stage if stage in said}
+
+
+def _decided(said: Mapping[str, float]) -> dict[str, float]:
+    """Those we know: a newer box may tell more."""
+    if any(told < 0 for told in said.values()):
+        raise Rejected("what a box decided can't add up to less than nothing")
+    return {each.value: round(_finite(said[each]), 6) for each in Decided if each in said}
 
 
 def _latencies(said: wire.Latencies) -> dict[str, Any]:

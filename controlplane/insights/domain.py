@@ -66,6 +66,8 @@ class Summable(Protocol):
     def uplink_bytes(self) -> int: ...
     @property
     def stages(self) -> Mapping[str, float]: ...
+    @property
+    def decided(self) -> Mapping[str, float]: ...
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,8 @@ class Window(Counts):
     cloud: Latencies
     uplink_bytes: int
     stages: Mapping[str, float] = field(default_factory=dict)  # protos.outcomes.Stage -> seconds of answered frames
+    decided: Mapping[str, float] = field(default_factory=dict)  # protos.decided.Decided -> sum
+    rung_why: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,7 @@ class Sums:
     cloud: Latencies = Latencies()
     uplink_bytes: int = 0
     stages: Mapping[str, float] = field(default_factory=dict)
+    decided: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def due(self) -> int:
@@ -165,13 +170,16 @@ def sums(items: Iterable[Summable]) -> Sums:
     listed = list(items)
     counts: dict[str, int] = {}
     stages: dict[str, float] = {}
+    decided: dict[str, float] = {}
     for item in listed:
         for outcome, frames in item.counts.items():
             counts[outcome] = counts.get(outcome, 0) + frames
         for stage, seconds in item.stages.items():
             stages[stage] = stages.get(stage, 0.0) + seconds
+        for what, told in item.decided.items():
+            decided[what] = decided.get(what, 0.0) + told
     box, cloud = _together([item.box for item in listed]), _together([item.cloud for item in listed])
-    return Sums(counts, box, cloud, sum(item.uplink_bytes for item in listed), stages)
+    return Sums(counts, box, cloud, sum(item.uplink_bytes for item in listed), stages, decided)
 
 
 def _together(latencies: Iterable[Latencies]) -> Latencies:

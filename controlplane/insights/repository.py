@@ -42,6 +42,8 @@ _WINDOW = (
     OutcomeCount.cloud,
     OutcomeCount.uplink_bytes,
     OutcomeCount.stages,
+    OutcomeCount.decided,
+    OutcomeCount.rung_why,
 )
 
 

@@ -71,7 +71,9 @@ def opened(path: Path, task: str, labels: Sequence[str]) -> Dataset:
 def numbers_of(names: Sequence[str], labels: Sequence[str], where: Path) -> dict[int, int]:
     """Class number of the dataset → of the release, by name. Raises Rejected when no name is known."""
     ours = {label.casefold(): number for number, label in enumerate(labels)}
-    known = {number: ours[name.casefold()] for number, name in enumerate(names) if name.casefold() in ours}
+    ours |= {label: number for number, label in enumerate(labels)}  # two that differ in case alone stay apart
+    spelt = {number: name if name in ours else name.casefold() for number, name in enumerate(names)}
+    known = {number: ours[name] for number, name in spelt.items() if name in ours}
     if not known:
         raise Rejected(f"{where} has classes {_some(names)}, and the release {_some(labels)}: none is the same")
     return known

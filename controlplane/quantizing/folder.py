@@ -1,5 +1,8 @@
 """A release folder with one more variant: read whole, written whole or not at all. fp32 stays first in the list.
 
+Costs compare variants of the full size, which stand in for each other; a lighter size has none, so that agents from
+before sizes run what is first.
+
 Every file is proven against the manifest before it is used. The new release is another one: its manifest, and so its
 digest, differ, and once the old one was pushed it needs a version of its own.
 """
@@ -9,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +37,7 @@ def read(folder: Path, precision: str) -> Manifest:
         raise Rejected(
             f"a tensor release takes no pictures that {precision} could be judged by; convert it where it is trained"
         )
-    if any(variant.precision == precision for variant in manifest.variants):
+    if any(variant.precision == precision for variant in manifest.variants if not variant.size):
         raise Rejected(f"{folder} has an {precision} variant already; start from the release without it")
     return manifest
 
@@ -53,28 +56,42 @@ def read_whole(folder: Path) -> Manifest:
 
 def fp32_of(manifest: Manifest) -> Variant:
     """Raises Rejected."""
-    found = next((variant for variant in manifest.variants if variant.precision == "fp32"), None)
+    full = (variant for variant in manifest.variants if not variant.size)
+    found = next((variant for variant in full if variant.precision == "fp32"), None)
     if found is None:
         raise Rejected(f"{manifest.name} {manifest.version} has no fp32 variant to make others of; package that first")
     return found
 
 
 def beside_of(manifest: Manifest) -> list[Variant]:
-    """All but the fp32 one that others are made of."""
+    """All of its size but the fp32 one that others are made of."""
     fp32 = fp32_of(manifest)
-    return [variant for variant in manifest.variants if variant is not fp32]
+    return [variant for variant in manifest.variants if variant is not fp32 and not variant.size]
 
 
 def write(source: Path, manifest: Manifest, model: Path, made: Passed, measured: Measured, target: Path) -> Manifest:
     """The folder `target` with the files of `source` and the graph `model`. Raises Rejected."""
     with _copied(source, manifest, target) as beside:
         shutil.copyfile(model, beside / model_name(made.precision))
-        card = next((entry.path for entry in manifest.files if entry.role == "card"), CARD)
-        before = (beside / card).read_text(encoding="utf-8") if (beside / card).exists() else f"# {manifest.name}\n"
-        (beside / card).write_text(f"{before.rstrip()}\n\n{card_section(made)}", encoding="utf-8")
+        card = _extended(beside, manifest, card_section(made))
         described = _made(beside, manifest, card, made, measured)
         (beside / MANIFEST).write_bytes(to_bytes(described))
     return described
+
+
+def write_beside(source: Path, manifest: Manifest, models: Mapping[Variant, Path], section: str, target: Path) -> None:
+    """The folder `target` with the files of `source` and these graphs, as variants beside those of `manifest`.
+
+    `section`: what the card says of them. Raises Rejected.
+    """
+    with _copied(source, manifest, target) as beside:
+        for variant, model in models.items():
+            shutil.copyfile(model, beside / variant.file)
+        card = _extended(beside, manifest, section)
+        added = {variant.file: "model" for variant in models}
+        entries = _entries(beside, manifest, added | {card: "card"})
+        described = replace(manifest, variants=(*manifest.variants, *models), files=entries)
+        (beside / MANIFEST).write_bytes(to_bytes(described))
 
 
 def write_described(source: Path, manifest: Manifest, target: Path) -> None:
@@ -125,13 +142,29 @@ Measured on {measure.pictures} pictures{others}, on the processor that made it.
 
 def _made(folder: Path, manifest: Manifest, card: str, made: Passed, measured: Measured) -> Manifest:
     file = model_name(made.precision)
-    roles = {entry.path: entry.role for entry in manifest.files} | {file: "model", card: "card"}
     costs = dict(zip((each.name for each in beside_of(manifest)), made.beside_costs, strict=True))
     costs[fp32_of(manifest).name] = made.fp32_cost
-    variants = [replace(each, cost_microseconds=_micro(costs[each.name].seconds)) for each in manifest.variants]
+    variants = [
+        each if each.size else replace(each, cost_microseconds=_micro(costs[each.name].seconds))
+        for each in manifest.variants
+    ]
     variants.append(Variant(made.precision, made.precision, file, _micro(made.cost.seconds), measured))
-    entries = tuple(_entry(folder / path, role) for path, role in sorted(roles.items()))
+    entries = _entries(folder, manifest, {file: "model", card: "card"})
     return replace(manifest, variants=tuple(variants), files=entries)
+
+
+def _extended(folder: Path, manifest: Manifest, section: str) -> str:
+    """The card's name, after it got one more section."""
+    card = next((entry.path for entry in manifest.files if entry.role == "card"), CARD)
+    before = (folder / card).read_text(encoding="utf-8") if (folder / card).exists() else f"# {manifest.name}\n"
+    (folder / card).write_text(f"{before.rstrip()}\n\n{section}", encoding="utf-8")
+    return card
+
+
+def _entries(folder: Path, manifest: Manifest, added: Mapping[str, str]) -> tuple[FileEntry, ...]:
+    """`added`: roles of files beside those of the manifest, or changed, by name."""
+    roles = {**{entry.path: entry.role for entry in manifest.files}, **added}
+    return tuple(_entry(folder / path, role) for path, role in sorted(roles.items()))
 
 
 def _micro(seconds: float) -> int:

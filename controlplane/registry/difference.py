@@ -126,7 +126,8 @@ def _labels(manifest: Manifest | None) -> dict[str, str]:
 
 def _variants(manifest: Manifest | None) -> dict[str, str]:
     variants = manifest.variants if manifest else ()
-    return {variant.name: f"{variant.precision}, {variant.file}" for variant in variants}
+    sizes = {variant.name: f", size {variant.size}" if variant.size else "" for variant in variants}
+    return {variant.name: f"{variant.precision}, {variant.file}{sizes[variant.name]}" for variant in variants}
 
 
 def _files(before: Iterable[StoredFile], after: Iterable[StoredFile]) -> tuple[FileLine, ...]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from protos.decided import Decided
 from protos.errors import Rejected
 from protos.outcomes import LATENCY_BOUNDS_MS, Outcome, Stage
 
@@ -29,7 +30,8 @@ FRAMES = tuple(outcome.value for outcome in Outcome)
 BOX = tuple(f"box_{number:02}" for number in _BUCKETS)
 CLOUD = tuple(f"cloud_{number:02}" for number in _BUCKETS)
 STAGES = {stage.value: f"stage_{stage}_us" for stage in Stage}
-SUMS = (*FRAMES, *BOX, "box_us", *CLOUD, "cloud_us", "uplink_bytes", *STAGES.values())
+DECIDED = {each.value: f"decided_{each}" for each in Decided}  # in millionths
+SUMS = (*FRAMES, *BOX, "box_us", *CLOUD, "cloud_us", "uplink_bytes", *STAGES.values(), *DECIDED.values())
 
 Sums = dict[str, int]  # by column; what is zero is left out
 SeriesKey = tuple[str, str, str]  # box, camera, deployment
@@ -107,6 +109,7 @@ def outcome_sums(row: Mapping[str, Any]) -> Sums:
         found |= dict(zip(names, latencies["frames"], strict=False))
     found |= {"box_us": _micro(row["box"]["seconds"]), "cloud_us": _micro(row["cloud"]["seconds"])}
     found |= {STAGES[stage]: _micro(seconds) for stage, seconds in row.get("stages", {}).items() if stage in STAGES}
+    found |= {DECIDED[each]: _micro(told) for each, told in row.get("decided", {}).items() if each in DECIDED}
     found["uplink_bytes"] = row["uplink_bytes"]
     return {name: _capped(number) for name, number in found.items() if number > 0}
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from controlplane.fleet import terms
 from controlplane.ui import figures
+from controlplane.ui.decided import PRICE_WORDS, RUNG_WORDS
 from controlplane.ui.documents import name_of
 from controlplane.ui.page import Document, Value
 
@@ -18,15 +19,8 @@ ROUTES: tuple[tuple[str, str, str, str], ...] = (
     ("hedge", "ok_hedge", "hedge", "sent to a cloud node, and run here too"),
     ("shed", "shed", "shed", "given up"),
 )
-_RUNGS = {
-    "gpu": "on its GPU",
-    "other": "on another provider than was wanted",
-    "cpu": "on its CPU",
-    "cloud": "the cloud answers",
-    "lower_rate": "at a lower rate",
-    "nothing": "nothing answers",
-}
-_PRICES = {"bits": "Mbit", "money": "money", "joules": "power", "grams": "carbon"}
+_RUNGS = {key: word for key, word, _ in RUNG_WORDS}
+_PRICES = {key: word for key, word, _ in PRICE_WORDS}
 _IS = {"nothing": "bad", "lower_rate": "attention", "cloud": "attention", "other": "attention", "": "none"}
 _NOTHING: Document = {
     "frames": 0,
@@ -63,6 +57,7 @@ def _values(told: Document, spec: Mapping[str, Any]) -> dict[str, Value]:
     return {
         "bar": [[outcome, round(share, 2)] for outcome, share in shares if share],
         **{route: _percent(told, route) for route, *_ in ROUTES},
+        **{f"{route}.went": told["routes"].get(route, 0.0) > 0 for route, *_ in ROUTES},
         "why": told["why"][:1].upper() + told["why"][1:],
         "rung": _RUNGS.get(told["rung"], "–"),
         "rungWhy": told["rungWhy"],

@@ -17,11 +17,11 @@ from controlplane.insights.repository import Only
 from controlplane.insights.service import InsightsService
 from controlplane.rollups.domain import Level
 from controlplane.shape import moment
-from controlplane.ui import camera, fleet, lists, node, spans, wall
+from controlplane.ui import camera, decided, deciding, fleet, lists, node, spans, wall
 from controlplane.ui.boxes import Stats
 from controlplane.ui.live import Maker
 from controlplane.ui.outcomes import CHART_MS, SETTLE_MS, SHARE_MS, chart, chart_end, drawn_on
-from controlplane.ui.page import Asked, Value, View
+from controlplane.ui.page import Asked, Document, Value, View
 from controlplane.ui.shell import Page, each
 from protos.errors import Rejected
 
@@ -167,7 +167,7 @@ class NodePage:
                 windows=insights.windows(Only(node=name), now - SHARE_MS - SETTLE_MS, now + SHARE_MS),
                 stats=newest_stats(services, name),
                 lost=insights.lost(name),
-                drawn=self._spans.drawn(node.deadline_of(name, deployments), self._resources),
+                drawn=self._spans.drawn(node.deadline_of(name, deployments), partial(self._beside, document)),
                 span=self._spans.key,
                 dropped=newest[0].outbox_dropped if newest else 0,
                 told_ms=newest[0].at_ms if newest else 0,
@@ -175,6 +175,22 @@ class NodePage:
                 linked=linked(contact(document["status"]), kept),
             )
         )
+
+    def _beside(self, document: Document, span: Span, level: Level) -> dict[str, Value]:
+        """What the box spent, and how it decided for each deployment that it tells of."""
+        found = self._steps(span, level)
+        drawn = self._resources(span, level)
+        for deployment in deciding.shown(document):
+            drawn |= decided.charts(deployment, found.get(deployment, ()), span)
+        return drawn
+
+    def _steps(self, span: Span, level: Level) -> dict[str, list[decided.Step]]:
+        only = Only(node=self._name)
+        if level is Level.RAW:
+            windows = self._services.insights.windows(only, span.since_ms, span.until_ms + SHARE_MS)
+            return decided.of_windows(windows, span)
+        summed = self._services.history.summed(only, span, level, ("deployment",))
+        return decided.of_sums([("".join(each.whose), each.start_ms, each.sums) for each in summed], span)
 
     def _resources(self, span: Span, level: Level) -> dict[str, Value]:
         if level is Level.RAW:

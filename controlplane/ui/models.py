@@ -100,7 +100,13 @@ def release(stored: StoredRelease, manifest: Manifest | None, siblings: Sequence
         "fit": image.fit if image else "",
         "classes": list(manifest.labels) if manifest else [],
         "variants": [
-            {"name": each.name, "precision": each.precision, "file": each.file, "size": figures.size(sizes[each.file])}
+            {
+                "name": each.name,
+                "precision": each.precision,
+                "file": each.file,
+                "size": figures.size(sizes[each.file]),
+                "lighter": bool(each.size),
+            }
             for each in variants
         ],
         "files": [

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from controlplane.books.domain import Link, Linked, NodeBooks
-from controlplane.fleet import quantities
 from controlplane.insights import answering
 from controlplane.insights.domain import Lost, Window
 from controlplane.rollups.domain import Stat
-from controlplane.ui import boxes, cameras, deciding, figures, outcomes, spans, telemetry
+from controlplane.ui import boxes, cameras, decided, deciding, figures, outcomes, spans, telemetry
 from controlplane.ui.boxes import Around, Stats
 from controlplane.ui.documents import condition, labels_of, name_of, to_write
 from controlplane.ui.outcomes import Recent
@@ -68,7 +67,7 @@ def node(given: Input) -> View:
         **outcomes.overall("all", recent),
         **spans.stages(recent.sums()),
         **given.drawn,
-        **_budgeted(given),
+        **decided.limited(given.drawn, given.deployments),
         **deciding.values(document, given.deployments),
         **_links(given, recent),
         **telemetry.values(given.kept, given.linked, given.now_ms),
@@ -89,6 +88,8 @@ def node(given: Input) -> View:
         "stages": spans.STAGES,
         "decides": deciding.shown(document),
         "routes": deciding.ROUTES,
+        "rungs": [(key, f"rung-{key}", word, meaning) for key, word, meaning in decided.RUNG_WORDS],
+        "prices": [(key, f"price-{key}", word, meaning) for key, word, meaning in decided.PRICE_WORDS],
         "slow_down": boxes.SLOW_DOWN,
     }
     shown = tuple(name_of(camera) for camera in given.cameras)
@@ -107,15 +108,6 @@ def resources(spent: Sequence[Spent], since_ms: int, until_ms: int) -> dict[str,
     cpu = [[each.at_ms, round(each.cpu_cores_used, 3)] for each in spent]
     memory = [[each.at_ms, round(each.memory_bytes / (1 << 20), 1)] for each in spent]
     return {"span.cpu": {**around, "lines": {"cpu": cpu}}, "span.memory": {**around, "lines": {"memory": memory}}}
-
-
-def _budgeted(given: Input) -> dict[str, Value]:
-    """The chart of the uplink, with what the deployments of this box may send."""
-    chart = given.drawn.get("span.uplink")
-    there = {run.deployment for run in boxes.runs(given.node, given.around)}
-    offloads = [item["spec"]["offload"] for item in given.deployments if name_of(item) in there]
-    bits = sum(quantities.bits_per_second(each["uplink"], "uplink") for each in offloads if each["enabled"])
-    return {"span.uplink": {**chart, "limit": bits / 1e6}} if isinstance(chart, dict) and bits else {}
 
 
 def _machine(inventory: Document) -> list[tuple[str, str]]:

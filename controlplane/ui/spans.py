@@ -47,12 +47,11 @@ def step_of(query: str) -> int:
 
 
 def charts(windows: Sequence[Window], span: Span, deadline_ms: int = 0) -> dict[str, Value]:
-    """By key under span: how frames ended, latencies of those answered, and what stands behind both."""
+    """By key under span: how frames ended, and latencies of those answered."""
     buckets = domain.buckets(windows, span)
     return {
         "span.outcomes": outcomes.chart(windows, span.until_ms, span.until_ms - span.since_ms, span.step_ms),
         "span.latency": _latency(buckets, span, deadline_ms),
-        **_behind(buckets, span),
     }
 
 
@@ -65,26 +64,7 @@ def long_charts(buckets: Sequence[Bucket], span: Span, deadline_ms: int = 0) -> 
     return {
         "span.outcomes": {"end": span.until_ms, "step": span.step_ms, "columns": rates},
         "span.latency": _latency(buckets, span, deadline_ms),
-        **_behind(buckets, span),
     }
-
-
-def _behind(buckets: Sequence[Bucket], span: Span) -> dict[str, Value]:
-    """What a frame took the box and the cloud, in the mean, in ms; and what was sent up, in Mbit/s."""
-    around = {"from": span.since_ms, "to": span.until_ms, "time": True}
-    middles = [(bucket.start_ms + span.step_ms // 2, bucket.sums) for bucket in buckets]
-    box = [[at, _mean(sums.stages.get(Stage.INFER, 0.0), sums.box.answered)] for at, sums in middles]
-    cloud = [[at, _mean(sums.stages.get(Stage.CLOUD, 0.0), sums.cloud.answered)] for at, sums in middles]
-    sent = [[at, round(sums.uplink_bytes * 8 / 1000 / span.step_ms, 3) if sums.due else None] for at, sums in middles]
-    return {
-        "span.pace": {**around, "lines": {"box": box, "cloud": cloud}},
-        "span.uplink": {**around, "lines": {"uplink": sent}},
-    }
-
-
-def _mean(seconds: float, frames: int) -> float | None:
-    """Milliseconds; None of no frame."""
-    return round(1000 * seconds / frames, 1) if frames and seconds else None
 
 
 def _latency(buckets: Iterable[Bucket], span: Span, deadline_ms: int) -> dict[str, Any]:

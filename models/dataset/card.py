@@ -11,7 +11,11 @@ from typing import Any
 from models.dataset.prepare import Prepared
 from models.network.plan import TOP
 from models.run.settings import Asked
+from models.worth import Worth
+from protos.isotonic import at
+from protos.judged import Cost, Knots
 
+SCORES = (0.3, 0.5, 0.7)  # of which the card says what they are worth
 FEW = 50  # pictures under which a measure is a hint
 
 
@@ -58,6 +62,7 @@ class Measured:
 
     by_class: Sequence[float]
     overall: float
+    worth: Worth
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,7 @@ def card(asked: Asked, words: Words, data: Prepared, measured: Measured, made: M
     parts = [
         f"# {asked.model} {asked.version}\n\n{words.opening}",
         f"## Measured\n\n{_measured(words, data, measured)}",
+        f"## Worth\n\n{_worth(measured.worth)}",
         f"## Trained on\n\n{_trained_on(data)}",
         "## Input and output\n\n| tensor | type | meaning |\n|---|---|---|\n"
         f"| `image` | uint8 [N, {size}, {size}, 3] | RGB, letterboxed and centred, bars of grey 114 |\n{words.outputs}",
@@ -93,6 +99,42 @@ def _measured(words: Words, data: Prepared, measured: Measured) -> str:
     total = f"| **{words.overall}** | **{measured.overall:.3f}** | {sum(train)} | {sum(val)} |"
     where = f"On {len(data.split.val)} pictures that were not learned from, with the weights of this release."
     return "\n".join([head, *rows, total, "", where])
+
+
+def _worth(worth: Worth) -> str:
+    """What the manifest tells, for people."""
+    told = worth.judged
+    if told is None:
+        return f"The manifest does not tell it, and boxes take careful priors: {worth.why_not}"
+    variant = told.variants[0]
+    rows = {
+        told.metric: f"{variant.metric:.4f}",
+        "answered right": _percent(variant.right),
+        "a score of 0.3, 0.5, 0.7 is right": ", ".join(_trust(variant.confidence)) or "–",
+        "a call of n pictures": _cost(variant.cost),
+    }
+    ways = [
+        f"| {each.quality} | {each.max_side} px | {each.bytes} | {each.metric:.4f} | {_percent(each.right)} |"
+        for each in told.jpeg
+    ]
+    head = f"| JPEG quality | longer side | bytes | {told.metric} | answered right |\n|---|---|---|---|---|"
+    what = f"{told.pictures} pictures with {told.objects} objects"
+    where = f"By `longshore package --evaluate` on {what} that were not learned from; the manifest tells it to boxes."
+    return "\n".join([_table(rows), "", head, *ways, "", where])
+
+
+def _trust(knots: Knots) -> list[str]:
+    return [_percent(at(knots, score)) for score in SCORES] if knots else []
+
+
+def _cost(cost: Cost | None) -> str:
+    if cost is None:
+        return "–"
+    return f"{cost.frame / 1000:.1f}·n + {cost.call / 1000:.1f} ms, on one thread of the machine that trained it"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
 
 
 def _trained_on(data: Prepared) -> str:

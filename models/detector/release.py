@@ -1,11 +1,13 @@
-"""A whole Run of this recipe: prepare, fit, measure, export."""
+"""A whole Run of this recipe: prepare, fit, measure, evaluate as packaging does, export."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 
 from safetensors.numpy import load
 from safetensors.torch import save
 
 from models.dataset.card import DETECTION, Made, Measured, card
+from models.dataset.held_out import as_yolo
 from models.dataset.layout import read_detection
 from models.dataset.prepare import prepared
 from models.detector.settings import Settings
@@ -19,6 +21,7 @@ from models.run.machine import this_machine
 from models.run.minutes import Minutes
 from models.run.origin import facts
 from models.run.settings import Asked
+from models.worth import evaluated
 
 
 def released(settings: Settings, asked: Asked, run: RunFolder) -> dict[str, bytes]:
@@ -38,12 +41,14 @@ def released(settings: Settings, asked: Asked, run: RunFolder) -> dict[str, byte
         precisions = measured(weights, settings, data, run, machine)
     overall = mean_precision(precisions)
     run.progress("evaluate", len(data.split.val), len(data.split.val), metrics={"mAP50": round(overall, 5)})
-    run.progress("export", 0, 1)
     content = save(dict(sorted(weights.items())))
     write_whole(run.work / "weights.safetensors", content)
+    title, size = Title(asked.model, asked.version), settings.size
+    graph = to_bytes(detector_graph(detector(len(data.labels)), load(content), size, title))
+    about = Facts(asked.model, asked.version, "detection", size, data.labels)
+    with spent.on("measuring"):
+        worth = evaluated(about, graph, partial(as_yolo, data.split.val), run)
+    run.progress("export", 0, 1)
     made = Made(asdict(settings), facts("python -m models.detector run", machine, spent, sha256(content)))
-    text = card(asked, DETECTION, data, Measured(precisions, overall), made)
-    graph = detector_graph(detector(len(data.labels)), load(content), settings.size, Title(asked.model, asked.version))
-    return release_files(
-        Facts(asked.model, asked.version, "detection", settings.size, data.labels), to_bytes(graph), text
-    )
+    text = card(asked, DETECTION, data, Measured(precisions, overall, worth), made)
+    return release_files(replace(about, judged=worth.judged), graph, text)

@@ -23,14 +23,19 @@ from models.harbour.worth import LEAST_SCENES, worth
 from models.run.command import add_run, run
 from models.run.folder import RunFolder
 from models.run.settings import Asked, changed
+from models.worth import AGENT_PYTHON, UNTOLD, Breathe
+from protos.errors import LongshoreError, Rejected
 
 TOLERANCE = 0.02  # mAP50 that a retraining may differ by
-AGENT_PYTHON = HOME.parents[1] / ".venv" / "bin" / "python"  # the training environment has no agent in it
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    code: int = options.run_(options)
+    try:
+        code: int = options.run_(options)
+    except LongshoreError as error:
+        print(f"{error}", file=sys.stderr)
+        return 1
     return code
 
 
@@ -83,13 +88,19 @@ def _released(settings: Settings, asked: Asked, folder: RunFolder) -> dict[str, 
         report = evaluate(folder.work / "release", agent_predictor(str(AGENT_PYTHON)), settings.scenes, told=told)
         print(report.table(), flush=True)
         files = _record(folder.work, report)
-        if settings.scenes >= LEAST_SCENES:
-            return _tell_worth(folder.work, str(AGENT_PYTHON), settings.scenes)
-        print(
-            f"fewer than {LEAST_SCENES} scenes tell not what the release is worth: boxes take careful priors",
-            flush=True,
-        )
+        return told_worth(settings.scenes, folder) or files
     return files
+
+
+def told_worth(scenes: int, folder: RunFolder) -> dict[str, bytes]:
+    """The release that tells its worth; no file where that cannot be told, as is said."""
+    try:
+        if scenes < LEAST_SCENES:
+            raise Rejected(f"fewer than {LEAST_SCENES} scenes were measured on")
+        return _tell_worth(folder.work, str(AGENT_PYTHON), scenes, folder.breathe)
+    except Rejected as refused:
+        folder.say(f"{UNTOLD}: {refused}")
+        return {}
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -142,9 +153,11 @@ def _record(home: Path, report: Report) -> dict[str, bytes]:
     return _note(home, {"metric": rounded})
 
 
-def _tell_worth(home: Path, python: str, scenes: int | None = None) -> dict[str, bytes]:
-    """Write what the release is worth into the provenance and so into the manifest."""
-    return _note(home, {"judged": worth(home / "release", python, scenes)})
+def _tell_worth(
+    home: Path, python: str, scenes: int | None = None, breathe: Breathe = lambda: None
+) -> dict[str, bytes]:
+    """Write what the release is worth into the provenance and so into the manifest. Raises Rejected."""
+    return _note(home, {"judged": worth(home / "release", python, scenes, breathe)})
 
 
 def _note(home: Path, figures: Mapping[str, Any]) -> dict[str, bytes]:

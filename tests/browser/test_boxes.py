@@ -205,8 +205,20 @@ def test_how_a_box_decides_is_shown_as_it_changes(person: Person) -> None:
     told = person.text(place)
     assert all(each in told for each in ("the cloud answers", "250 %", "3.0 Mbit/s, 40 ms", "Mbit 0.25", "9.0 Mbit"))
     person.until(lambda: person.find(f"{place} .bar .ok_cloud"))
-    person.until(lambda: person.find('[data-chart="span.uplink"] .limit'))
-    person.until(lambda: person.find('[data-chart="span.pace"] path.line'))
+    over = "decided.harbour-watch"
+    person.until(lambda: person.find(f'[data-chart="{over}.uplink"] .limit'))
+    person.until(lambda: person.find(f'[data-chart="{over}.pace"] path.line'))
+    person.until(lambda: person.find(f'[data-chart="{over}.routes"] .ok_cloud'))
+    assert "small" not in person.text(f'.chart-box:has([data-chart="{over}.routes"]) .legend')
+    person.point(f'[data-chart="{over}.rung"] .rung-cloud')
+    person.until(
+        lambda: "No engine runs on this box" in person.text(f'.chart-box:has([data-chart="{over}.rung"]) .tip')
+    )
+    person.click(f'[data-table="{over}.routes"] summary')
+    told = person.text(f'[data-table="{over}.routes"] table')
+    assert all(
+        each in told for each in ("Where frames went: cloud, frames/s", "the cloud answers", "Load: asked for, %")
+    )
     assert person.complaints() == []
 
 

@@ -31,6 +31,7 @@ from controlplane.rollups.domain import CAP, ROLLED, SUMS, Level
 from controlplane.rollups.repository import RollupRepository
 from controlplane.rollups.service import RollupService
 from controlplane.settings.service import SettingsService
+from protos.decided import Decided
 from protos.ids import CameraName, DeploymentName, NodeId
 from protos.outcomes import Outcome, Stage
 from tests.sim.clock import FakeClock
@@ -122,7 +123,8 @@ def window(rng: random.Random, end_ms: int) -> records.Draft:
     up = Latencies((cloud,), cloud * 0.25)
     stages = {Stage.INFER: ok * 0.01, Stage.CLOUD: cloud * 0.2}
     tap = Tap(camera, DeploymentName("harbour"))
-    return records.outcomes(OutcomeWindow(tap, end_ms - 2000, end_ms, counts, box, up, 7 * cloud, stages))
+    told = {Decided.LOCAL: ok, Decided.SHED: shed, Decided.LOOKS: 1, Decided.LOAD: rng.random()}
+    return records.outcomes(OutcomeWindow(tap, end_ms - 2000, end_ms, counts, box, up, 7 * cloud, stages, told))
 
 
 def told_of_days(store: Store, rng: random.Random, *, count: int = 60) -> list[Batch]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from tests.mutants.mutant import Mutant
 
 _WORTH, _PROPERTIES = "tests/unit/pipeline/test_worth.py::", "tests/unit/pipeline/test_lane_properties.py::"
+_LANES = "tests/unit/pipeline/test_lane.py::"
+_SIZES, _LOADED = "tests/unit/pipeline/test_sizes.py::", "tests/unit/update/test_sizes.py::"
+_RUN = "agent/pipeline/run.py"
 _LANE, _HERE, _THERE = "agent/pipeline/lane.py", "agent/pipeline/local_side.py", "agent/pipeline/cloud_side.py"
 
 _LOWERING, _RATES = "tests/unit/pipeline/test_lowering.py::", "tests/unit/offload/test_rates.py::"
@@ -27,7 +30,7 @@ MUTANTS = (
         "agent/pipeline/ending.py",
         "    if job.ended:\n        return []\n    job.ended",
         "    job.ended",
-        (f"{_PROPERTIES}test_none_starts_late_each_ends_once_and_each_slot_is_given_back_once",),
+        (f"{_LANES}test_a_frame_that_ended_and_is_still_in_the_cloud_does_not_end_again_when_its_deployment_leaves",),
     ),
     Mutant(
         "lane-slot-once",
@@ -165,5 +168,56 @@ MUTANTS = (
         "        taps = [tap for tap in self.taps if tap.due(shot.stream_time)]\n",
         "        taps = list(self.taps)\n",
         ("tests/unit/cameras/test_tap.py::test_a_camera_gives_what_its_fastest_tap_takes_and_each_tap_takes_its_own",),
+    ),
+    Mutant(
+        "lane-size-chosen",
+        "A frame runs in the size that its lane chose.",
+        _RUN,
+        "        if size in engines and engines[size].ready:\n",
+        "        if False:\n",
+        (f"{_SIZES}test_frames_run_in_the_full_size_at_rest_and_in_the_small_one_under_load",),
+    ),
+    Mutant(
+        "lane-size-there",
+        "While the worker of one size is away, another answers.",
+        _RUN,
+        "        return there[-1] if there else (size, engines.get(size, self.engine))\n",
+        "        return size, engines.get(size, self.engine)\n",
+        (f"{_SIZES}test_while_the_worker_of_one_size_is_away_the_other_answers_and_is_told",),
+    ),
+    Mutant(
+        "lane-size-learns",
+        "What one size takes teaches nothing of another.",
+        _HERE,
+        "        if any(answer.error or answer.size is not None for answer in answers):\n",
+        "        if any(answer.error for answer in answers):\n",
+        (f"{_SIZES}test_while_the_worker_of_one_size_is_away_the_other_answers_and_is_told",),
+    ),
+    Mutant(
+        "lane-size-left-out",
+        "A size that does not run on a box keeps no other from running there.",
+        "agent/update/sizes.py",
+        "    if len(left_out) == len(loads):\n",
+        "    if left_out:\n",
+        (
+            f"{_LOADED}test_a_lighter_size_that_does_not_load_here_is_left_out_and_told",
+            f"{_LOADED}test_where_the_full_size_does_not_load_a_lighter_one_answers_alone",
+        ),
+    ),
+    Mutant(
+        "lane-size-memory",
+        "No lighter size is loaded into memory that the box has not.",
+        "agent/update/sizes.py",
+        "    if free < needed:\n",
+        "    if False:\n",
+        (f"{_LOADED}test_a_lighter_size_is_loaded_only_where_there_is_memory_for_it",),
+    ),
+    Mutant(
+        "lane-size-sound",
+        "A size whose file is damaged is fetched again, and not left out.",
+        "agent/update/sizes.py",
+        "        except Damaged:\n            raise\n",
+        "",
+        (f"{_LOADED}test_a_size_whose_file_rots_while_the_release_is_warmed_is_fetched_again_and_not_left_out",),
     ),
 )

@@ -208,8 +208,8 @@ TRIAL = (
         "latency-budget-judged",
         "What warming says of a release is asked before it answers.",
         "agent/update/steps.py",
-        "    ports.serving.judge(deployment, release.digest)\n",
-        "",
+        "    unfit = await ports.serving.judge(deployment, release.digest)\n",
+        "    unfit = dict[str, str]()\n",
         (f"{_UPDATER}test_a_release_beyond_its_latency_budget_is_refused_until_the_budget_allows_it",),
     ),
     Mutant(

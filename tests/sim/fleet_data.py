@@ -30,6 +30,7 @@ from controlplane.fleet.reports import (
 from controlplane.identity.domain import Admission
 from controlplane.identity.repository import IdentityRepository
 from controlplane.ingest.domain import Batch, Kind, Row
+from protos.decided import Decided
 from protos.ids import CameraName, NodeId, digest_of
 from protos.outcomes import Outcome, Stage
 from tests.sim import registry_data
@@ -92,6 +93,7 @@ class HarbourFleet:
     decisions: dict[str, DecisionReport] = field(default_factory=dict)  # box -> how it decides
     refuses: dict[str, str] = field(default_factory=dict)  # box -> why it refused the wanted release
     late: set[str] = field(default_factory=set)  # cameras most of whose frames miss their deadline
+    engineless: set[str] = field(default_factory=set)  # boxes on which no engine runs
     full: set[str] = field(default_factory=set)  # boxes whose disk has no room
     _until: dict[str, int] = field(default_factory=dict)  # camera -> end of its last window
     _seqs: Counter[str] = field(default_factory=Counter)  # by box
@@ -133,6 +135,7 @@ class HarbourFleet:
         for index in range(windows, 0, -1):
             share = 1 - index / windows
             slowed = {"north-quay"} if 0.45 < share < 0.75 else set()
+            self.engineless = {"north-quay"} if 0.65 < share < 0.75 else set()
             batches += self._windows(self._now() - index * WINDOW_MS, slowed)
         self.services.ingest.store(batches)
 
@@ -262,8 +265,31 @@ class HarbourFleet:
             "cloud": asdict(cloud),
             "stages": {stage.value: seconds for stage, seconds in stages.items() if seconds},
             "uplink_bytes": counts[Outcome.OK_CLOUD] * 19_000,
+            **self._decided(camera, counts, slow=slow),
         }
         return row(Kind.OUTCOMES, self._number(camera.node), values)
+
+    def _decided(self, camera: SimCamera, counts: Mapping[Outcome, int], *, slow: bool) -> dict[str, Any]:
+        """Where its frames went; what that was decided against is told with the first camera of its box."""
+        routes = {Decided.LOCAL: counts[Outcome.OK_LOCAL], Decided.CLOUD: 0, Decided.SHED: 0}
+        for outcome, frames in counts.items():
+            if outcome is not Outcome.OK_LOCAL:
+                up = outcome in (Outcome.OK_CLOUD, Outcome.CLOUD_LATE)
+                routes[Decided.CLOUD if up else Decided.SHED] += frames
+        told: dict[str, float] = {route.value: float(frames) for route, frames in routes.items() if frames}
+        there = [each.name for each in CAMERAS if each.node == camera.node and each.name not in self.broken]
+        if camera.name != min(there):
+            return {"decided": told}
+        load = (2.3 if slow else 0.6) * self._rng.uniform(0.9, 1.1)
+        told |= {Decided.LOOKS: 1.0, Decided.LOAD: load, Decided.LINKS: 1.0, Decided.LINK: self._rng.uniform(7.0, 9.0)}
+        if slow:
+            told |= {Decided.PRICE_BITS: self._rng.uniform(0.3, 0.5)}
+        if camera.node in self.engineless:
+            return {
+                "decided": {**told, Decided.RUNG_CLOUD: 1.0},
+                "rung_why": "No engine runs on this box: the cloud answers.",
+            }
+        return {"decided": {**told, Decided.RUNG_CPU: 1.0}, "rung_why": "It runs on cpu, as was asked for."}
 
     def _stats(self, name: str, role: str, end_ms: int) -> Row:
         cores, memory = (0.9, 236 << 20) if role == "edge" else (0.25, 148 << 20)

@@ -104,6 +104,10 @@ class Box:
         self._drain(end)
         return self.finished[before:]
 
+    def leave(self) -> None:
+        """The deployment leaves the box now, whatever is under way."""
+        self._act(self.lane.clear(self.now))
+
     def settle(self) -> None:
         """Let everything under way end."""
         self._drain(self.now + 10.0)

@@ -75,6 +75,12 @@ class Person:
     def click(self, selector: str) -> None:
         self._do(selector, lambda found: found.click())
 
+    def point(self, selector: str) -> None:
+        """With a mouse, at the middle of it."""
+        from selenium.webdriver import ActionChains
+
+        self._do(selector, lambda found: ActionChains(self.browser).move_to_element(found).perform())
+
     def type(self, selector: str, *keys: str) -> None:
         """In place of what stood there."""
         self._do(selector, lambda found: (found.clear(), found.send_keys(*keys)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from agent.errors import Unfit
 from agent.ports import Clock
@@ -24,6 +24,7 @@ class Loaded:
 
     release: Digest
     model: Digest
+    lighter: tuple[Digest, ...] = ()  # of the sizes beside it
 
 
 @dataclass
@@ -65,7 +66,9 @@ class SimServing:
     ) -> float:
         self.during(f"warm {release.digest}")
         engines = self._of(deployment)
-        assert engines.candidate is None, "a second candidate"
+        beside = engines.candidate if variant.size else None
+        assert engines.candidate is beside, "a second candidate"
+        assert beside is None or beside.release == release.digest, "a size of another release"
         others = {release.manifest.file(each.file).digest for each in release.manifest.variants if each != variant}
         assert digest_of(model) not in others, "the model of another variant"
         if release.digest in self.mistaken:
@@ -77,16 +80,19 @@ class SimServing:
             raise Retryable("not enough simulated memory")
         if {release.digest, digest_of(model)} & self.refuses:
             raise Rejected("the simulated engine does not load this graph")
-        engines.candidate = Loaded(release.digest, digest_of(model))
-        self.warmed.append(engines.candidate.model)
+        made = digest_of(model)
+        lighter = replace(beside, lighter=(*beside.lighter, made)) if beside else None
+        engines.candidate = lighter or Loaded(release.digest, made)
+        self.warmed.append(made)
         await self._wait(self.warm_seconds)
-        return self.costs.get(engines.candidate.model, 0.0)
+        return self.costs.get(made, 0.0)
 
-    def judge(self, deployment: DeploymentName, digest: Digest) -> None:
+    async def judge(self, deployment: DeploymentName, digest: Digest) -> dict[str, str]:
         engines = self._of(deployment)
         assert engines.candidate is not None, "judged without a candidate"
         assert engines.candidate.release == digest, "another candidate"
         self._afford(digest, self.takes)
+        return {}
 
     async def swap(self, deployment: DeploymentName, digest: Digest) -> None:
         self.during(f"swap {digest}")

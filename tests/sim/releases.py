@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from protos import manifest
 from protos.ids import Digest, ModelName, Version, digest_of
@@ -71,3 +71,17 @@ def of_files(entries: Iterable[FileEntry], blobs: Mapping[Digest, bytes]) -> Mad
     written = manifest.to_bytes(described)
     digest = manifest.release_digest(written)
     return MadeRelease(digest, written, blobs[files[0].digest], {**blobs, digest: written})
+
+
+def with_lighter(release: MadeRelease, **lighter: bytes) -> MadeRelease:
+    """The release with these models as lighter sizes, by name."""
+    before = manifest.parse(release.manifest)
+    variants = tuple(Variant(name, "fp32", f"model-{name}.onnx", size=name) for name in lighter)
+    files = tuple(
+        FileEntry(f"model-{name}.onnx", digest_of(body), len(body), "model") for name, body in lighter.items()
+    )
+    described = replace(before, variants=(*before.variants, *variants), files=(*before.files, *files))
+    written = manifest.to_bytes(described)
+    digest = manifest.release_digest(written)
+    blobs = {digest_of(body): body for body in lighter.values()}
+    return MadeRelease(digest, written, release.model, {**release.blobs, **blobs, digest: written})

@@ -14,6 +14,8 @@ DEFAULTS: Mapping[str, Any] = {
     "zones": None,
     "top_score": None,
     "stages": {},
+    "decided": {},
+    "rung_why": "",
     "gap_epoch": "",
     "lower_bound": False,
     "told_day": 0,

@@ -5,8 +5,8 @@ Writes NAME-STATE-WIDTH-SCHEME.webp for each page of `pages` × 390 and 1440 pix
 
 from __future__ import annotations
 
+import argparse
 import base64
-import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -95,5 +95,16 @@ def write(folder: Path, names: Iterable[str]) -> None:
                         print(folder / name, flush=True)
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.sim.screenshots", description="Pictures of every page.")
+    parser.add_argument("folder", type=Path, nargs="?", default=FOLDER, help=f"where they go; default: {FOLDER}")
+    names = sorted({each.name for each in PAGES})
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}")
+    told = parser.parse_args()
+    if unknown := set(told.names) - set(names):
+        parser.error(f"no page is called {', '.join(sorted(unknown))}")
+    write(told.folder, told.names)
+
+
 if __name__ == "__main__":
-    write(Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER, sys.argv[2:])
+    main()

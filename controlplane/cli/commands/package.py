@@ -32,6 +32,9 @@ becomes a tensor model, which applications beside the box can call.
 release that was made before; boxes choose. Each is kept only when it holds 99 % of fp32's quality, int8 on pictures
 that it was not calibrated on.
 
+--lighter adds a smaller model of the same classes and the same pictures. A box runs it for the frames that it has no
+time to answer with the full one, and chooses anew for each.
+
 --evaluate measures on labelled pictures what the release is worth (its metric, how far scores can be trusted, what
 JPEG does to it) and writes it into the manifest, by which boxes choose what a cloud node should look at.
 
@@ -43,6 +46,7 @@ Examples:
   longshore package resnet50.onnx --name sorter --version 2 --task classification --labels labels.txt -o sorter-2
   longshore package speech.onnx --name speech --version 2026-11-23 --task tensor -o speech
   longshore package boats-1.0.0 --int8 --calibrate quay.mp4 --evaluate labelled/ --version 1.1.0 -o boats-1.1.0
+  longshore package yolo11m.onnx --lighter small=yolo11n.onnx --evaluate labelled/ --name people --version 2 -o people-2
   longshore package boats-1.0.0 --fp16 --evaluate labelled/ --version 1.1.0 -o boats-1.1.0
   longshore package boats-1.0.0 --evaluate labelled/ --version 1.0.1 -o boats-1.0.1
   longshore push boats-1.0.0
@@ -157,8 +161,19 @@ def command(
     with tempfile.TemporaryDirectory(prefix="longshore-package-") as place:
         fp32 = Path(place) / "release"
         made = packing.package(model, wish, fp32)
-        package_variants.make(fp32, replace(variants, gate=gate), None, target)
+        lighter = {
+            size: _release(each, wish, Path(place) / f"lighter-{size}") for size, each in variants.lighter.items()
+        }
+        package_variants.make(fp32, replace(variants, gate=gate, lighter=lighter), None, target)
         _say(made, target)  # last, for before it was not sure that there is anything
+
+
+def _release(model: Path, wish: packing.Wish, folder: Path) -> Path:
+    """The release that `model` is, or else is made into, as the wish is for the full size."""
+    if model.is_file():
+        packing.package(model, wish, folder)
+        return folder
+    return model
 
 
 def _say(made: packing.Made, target: Path) -> None:

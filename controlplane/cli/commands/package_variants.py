@@ -1,12 +1,12 @@
-"""The part of `longshore package` that takes pictures: its options, what it makes of a release folder, what it says.
+"""The part of `longshore package` that adds to a release: its options, what it makes of a folder, what it says.
 
-It adds variants, and it measures what a release is worth; both, one after the other, where both are asked for.
+It adds lighter sizes and variants, and it measures what a release is worth; one after the other, as it is asked for.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,12 +23,19 @@ if TYPE_CHECKING:  # numpy and more, which no other use of `package` needs
     from controlplane.cli.evaluating import Made as Evaluated
     from controlplane.cli.variants import Made
     from controlplane.quantizing.service import Passed
+    from protos.manifest import Manifest
 
 Command = Callable[..., None]
 MOST_NOTES = 5  # lines: a dataset may miss a thousand pictures
-_OF_VARIANTS = ("int8", "fp16", "calibrate", "evaluate", "exclude")
+_OF_VARIANTS = ("lighter", "int8", "fp16", "calibrate", "evaluate", "exclude")
 _OF_RELEASES = frozenset({"model", "version", "target", "allow_operator", *_OF_VARIANTS})
 OPTIONS = (
+    click.option(
+        "--lighter",
+        multiple=True,
+        metavar="NAME=FILE|RELEASE",
+        help="Add a lighter size of the model, which boxes run when they have no time for the full one.",
+    ),
     click.option("--int8", is_flag=True, help="Add an int8 variant, if it keeps 99 % of fp32's quality."),
     click.option("--fp16", is_flag=True, help="Add an fp16 variant, for GPUs, if it keeps 99 % of fp32's quality."),
     click.option(
@@ -53,16 +60,17 @@ class Asked:
     calibrate: Path | None
     evaluate: Path | None
     exclude: tuple[str, ...]
+    lighter: Mapping[str, Path] = field(default_factory=dict)  # by size: a file, or a release
     gate: Gate = field(default_factory=Gate)
 
     @property
     def anything(self) -> bool:
-        return bool(self.precisions or self.evaluate)
+        return bool(self.precisions or self.evaluate or self.lighter)
 
 
 def asked(options: dict[str, Any]) -> Asked:
-    """Takes its own options out of `options`. Raises UsageError where they do not go together."""
-    int8, fp16, calibrate, evaluate, exclude = (options.pop(name) for name in _OF_VARIANTS)
+    """Takes its own options out of `options`. Raises UsageError where they do not go together, Rejected."""
+    sizes, int8, fp16, calibrate, evaluate, exclude = (options.pop(name) for name in _OF_VARIANTS)
     if int8 and calibrate is None:
         raise click.UsageError("--int8 needs --calibrate: a video or a folder of pictures of what the cameras see")
     if fp16 and calibrate is None and evaluate is None:
@@ -70,16 +78,24 @@ def asked(options: dict[str, Any]) -> Asked:
     if not int8 and not fp16 and (calibrate or exclude):
         raise click.UsageError("--calibrate and --exclude belong to --int8 and --fp16; add one")
     precisions = (*(("fp16",) if fp16 else ()), *(("int8",) if int8 else ()))
-    return Asked(precisions, calibrate, evaluate, exclude)
+    return Asked(precisions, calibrate, evaluate, exclude, _lighter(sizes) if sizes else {})
+
+
+def _lighter(words: Sequence[str]) -> Mapping[str, Path]:
+    from controlplane.cli import lighter
+
+    return lighter.named(words)
 
 
 def of_release(release: Path, wish: Asked, version: str | None, target: Path | None) -> None:
-    """`longshore package RELEASE --int8 …` or `--evaluate …`."""
+    """`longshore package RELEASE --lighter …`, `--int8 …` or `--evaluate …`."""
     if not wish.anything:
         raise click.UsageError(
-            f"{release} is a folder; a release gets --int8 or --fp16 with --calibrate SOURCE, or --evaluate LABELLED; "
-            "a model is a .onnx file"
+            f"{release} is a folder; a release gets --int8 or --fp16 with --calibrate SOURCE, --evaluate LABELLED, or "
+            "--lighter NAME=RELEASE; a model is a .onnx file"
         )
+    if files := [place for place in wish.lighter.values() if place.is_file()]:
+        raise click.UsageError(f"{release} is a release, and so must be its lighter sizes: package {files[0]} first")
     if target is None:
         raise click.UsageError("-o wanted: the folder to make; the release that is there stays as it is")
     context = click.get_current_context()
@@ -92,14 +108,19 @@ def of_release(release: Path, wish: Asked, version: str | None, target: Path | N
 
 
 def make(release: Path, wish: Asked, version: str | None, target: Path) -> None:
-    """One variant after the other, then what all are worth; of several steps, nothing is kept unless all pass."""
-    from controlplane.cli import evaluating, packing, variants
+    """Lighter sizes, one variant after the other, then what all are worth; nothing is kept unless all steps pass."""
+    from controlplane.cli import evaluating, lighter, packing, variants
 
     packing.check_free(target)
     made: list[Made] = []
     evaluated: Evaluated | None = None
+    sized: Manifest | None = None
     with tempfile.TemporaryDirectory(prefix="longshore-package-") as place, shares() as progress:
         source = release
+        if wish.lighter:
+            here = Path(place) / "sizes" if wish.precisions or wish.evaluate else target
+            sized = lighter.make(source, lighter.Wish(wish.lighter, version or "", wish.gate), here)
+            source = here
         for precision in wish.precisions:
             last = precision == wish.precisions[-1] and not wish.evaluate
             here = target if last else Path(place) / precision
@@ -109,17 +130,20 @@ def make(release: Path, wish: Asked, version: str | None, target: Path) -> None:
         if wish.evaluate:
             asked_for = evaluating.Wish(wish.evaluate, wish.calibrate, version or "", wish.gate)
             evaluated = evaluating.make(source, asked_for, target, progress)
-    _say(made, evaluated, wish, target)
+    described = evaluated.manifest if evaluated else made[-1].manifest if made else sized
+    assert described is not None  # `Asked.anything`
+    _say(described, made, evaluated, wish, target)
 
 
-def _say(made: list[Made], evaluated: Evaluated | None, wish: Asked, target: Path) -> None:
-    release = evaluated.manifest if evaluated else made[-1].manifest
+def _say(release: Manifest, made: list[Made], evaluated: Evaluated | None, wish: Asked, target: Path) -> None:
     variants = ", ".join(variant.name for variant in release.variants)
     click.echo(f"{target}: {release.name} {release.version}, variants {variants}\n")
     for each in made:
         click.echo(f"{_report(each.passed)}\n")
     if evaluated:
         click.echo("\n".join(worth.lines(evaluated.judged)) + "\n")
+        for doubt in worth.doubts(evaluated.judged, release.variants):
+            click.echo(doubt)
     told = [note for each in made for note in each.notes] + list(evaluated.notes if evaluated else ())
     notes = list(dict.fromkeys(told))
     for note in notes[:MOST_NOTES]:

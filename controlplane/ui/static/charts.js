@@ -1,10 +1,15 @@
-// Charts drawn by hand in SVG. A chart is <svg data-chart="KEY" data-kind="stack|lines"> in a .chart-box with a .tip and
+// Charts drawn by hand in SVG. A chart is <svg data-chart="KEY" data-kind="stack|lines|band|axis"> in a .chart-box with a .tip and
 // a .legend whose items name the series, their words and classes; data-unit is what the axis counts.
 //   stack: {end, step, columns: [{series: value}]}     columns of `step` ms, the last one ends at `end`
 //   lines: {from, to, time, limit, lines: {series: [[x, y|null]]}}   x is unix ms where `time`, else a number
+//   band: {end, step, cells: [[series, sentence]|null]}   of columns, in which one state held each, and why
+//   axis: a stack's moments alone, below charts with data-bare, which have none
+// Charts in one [data-together] have the same columns: what is pointed at in one is marked in all. A .chart-box with
+// data-occurring names in its legend only what occurs.
 
 const SVG = "http://www.w3.org/2000/svg";
 const EDGE = { left: 40, right: 6, bottom: 22, top: 10 };
+const BARE = 4; // the lower edge of a chart without moments
 
 export function shape(name, attributes) {
   const element = document.createElementNS(SVG, name);
@@ -25,10 +30,13 @@ export function drawChart(element, value) {
   const { width, height } = element.getBoundingClientRect();
   if (!width || !value) return;
   const box = element.closest(".chart-box");
-  const area = { width, height, inner: width - EDGE.left - EDGE.right, tall: height - EDGE.top - EDGE.bottom };
+  const bare = "bare" in element.dataset, bottom = bare ? BARE : EDGE.bottom;
+  const area = { width, height, bare, inner: width - EDGE.left - EDGE.right, tall: height - EDGE.top - bottom };
   element.setAttribute("viewBox", `0 0 ${width} ${height}`);
-  element.replaceChildren(...(element.dataset.kind === "lines" ? lines : stack)(value, area, box));
+  element.replaceChildren(...KINDS[element.dataset.kind](value, area, box));
 }
+
+const KINDS = { stack, lines, band, axis: ({ end, step, columns }, area) => moments(end - step * columns.length, end, area) };
 
 const legend = (box) => [...box.querySelectorAll("[data-series]")]
   .map((item) => ({ name: item.dataset.series, word: item.textContent.trim(), look: item.dataset.class }));
@@ -36,15 +44,17 @@ const legend = (box) => [...box.querySelectorAll("[data-series]")]
 // ---- columns ----
 
 function stack({ end, step, columns }, area, box) {
+  name(box, columns.flatMap(Object.keys));
   const series = legend(box), wide = area.inner / columns.length;
   const sums = columns.map((column) => series.reduce((sum, { name }) => sum + (column[name] || 0), 0));
   const y = scale(Math.max(...sums, 0), area);
   const parts = [...grid(y, area), ...moments(end - step * columns.length, end, area)];
   columns.forEach((column, index) => {
     const x = EDGE.left + index * wide, at = end - (columns.length - index) * step;
-    parts.push(columnOf(column, series, { x, wide, y, area }, () => tip(box, at, told(column, series, sums[index]), x / area.width)));
+    parts.push(columnOf(column, series, { x, wide, y, area }, () => { mark(box, x + wide / 2); tip(box, at, told(column, series, sums[index]), x / area.width); }));
   });
-  box.onpointerleave = () => hide(box);
+  parts.push(cursorIn(area));
+  box.onpointerleave = leave;
   if (!sums.some(Boolean)) parts.push(label(EDGE.left + area.inner / 2, EDGE.top + area.tall / 2, box.dataset.nothing || "no frame in this time", "middle", "nothing"));
   return parts;
 }
@@ -74,17 +84,17 @@ const told = (column, series, sum) => [
 function lines(value, area, box) {
   const series = legend(box).filter(({ name }) => (value.lines[name] || []).some((point) => point[1] !== null));
   const points = series.flatMap(({ name }) => value.lines[name]).map((point) => point[1] || 0);
+  name(box, series.map(({ name: key }) => key));
   const y = scale(Math.max(...points, value.limit || 0, 0), area);
   const x = (at) => EDGE.left + area.inner * (at - value.from) / Math.max(1e-9, value.to - value.from);
   const parts = [...grid(y, area), ...(value.time ? moments(value.from, value.to, area) : numbers(value.from, value.to, area))];
   if (value.limit) parts.push(shape("line", { class: "limit", x1: EDGE.left, x2: area.width - EDGE.right, y1: y.at(value.limit), y2: y.at(value.limit) }));
   for (const { name, look } of series) parts.push(shape("path", { class: `line ${look}`, d: path(value.lines[name], x, y) }));
   if (!series.length) parts.push(label(EDGE.left + area.inner / 2, EDGE.top + area.tall / 2, "nothing measured in this time", "middle", "nothing"));
-  const cursor = shape("line", { class: "cursor", y1: EDGE.top, y2: EDGE.top + area.tall, visibility: "hidden" });
   const hit = shape("rect", { class: "hit", x: EDGE.left, y: EDGE.top, width: area.inner, height: area.tall });
-  hit.addEventListener("pointermove", (event) => follow(event, value, { series, x, box, cursor, area }));
-  box.onpointerleave = () => { hide(box); cursor.setAttribute("visibility", "hidden"); };
-  return [...parts, cursor, hit];
+  hit.addEventListener("pointermove", (event) => follow(event, value, { series, x, box, area }));
+  box.onpointerleave = leave;
+  return [...parts, cursorIn(area), hit];
 }
 
 function path(points, x, y) {
@@ -97,21 +107,74 @@ function path(points, x, y) {
   }).join("");
 }
 
-function follow(event, value, { series, x, box, cursor, area }) {
+function follow(event, value, { series, x, box, area }) {
   const at = event.clientX - event.target.ownerSVGElement.getBoundingClientRect().left;
   const known = series.map((each) => [each, nearest(value.lines[each.name], (point) => Math.abs(x(point[0]) - at))]).filter(([, point]) => point);
   if (!known.length) return;
   const moment = known[0][1][0];
-  cursor.setAttribute("x1", x(moment));
-  cursor.setAttribute("x2", x(moment));
-  cursor.setAttribute("visibility", "visible");
+  mark(box, x(moment));
   tip(box, value.time ? moment : `step ${moment}`, known.map(([each, point]) => [each, point[1]]), x(moment) / area.width);
 }
 
 const nearest = (points, far) => points.filter((point) => point[1] !== null)
   .reduce((best, point) => (best === null || far(point) < far(best) ? point : best), null);
 
-// ---- around both ----
+// ---- one state after another ----
+
+function band({ end, step, cells }, area, box) {
+  name(box, cells.filter(Boolean).map(([state]) => state));
+  const series = new Map(legend(box).map((each) => [each.name, each])), wide = area.inner / cells.length;
+  const parts = moments(end - step * cells.length, end, area), y = EDGE.top, height = area.tall;
+  for (const [first, last, cell] of runs(cells)) {
+    const x = EDGE.left + first * wide, width = (last - first) * wide, { word, look } = series.get(cell[0]);
+    const piece = shape("rect", { class: `piece ${look}`, x, y, width, height });
+    const at = end - (cells.length - first) * step;
+    piece.addEventListener("pointerenter", () => { mark(box, x); tip(box, at, [], x / area.width, [word, cell[1]]); });
+    parts.push(piece);
+    if (width > 16 + 6.4 * word.length) parts.push(label(x + 8, y + height / 2 + 4, word, "start", "inside"));
+  }
+  if (!cells.some(Boolean)) parts.push(label(EDGE.left + area.inner / 2, y + height / 2 + 4, "nothing told of this time", "middle", "nothing"));
+  box.onpointerleave = leave;
+  return [...parts, cursorIn(area)];
+}
+
+// Columns that say the same, as [first, behind the last, what they say].
+function runs(cells) {
+  const found = [];
+  cells.forEach((cell, index) => {
+    const before = found.at(-1);
+    if (!cell) return;
+    if (before && before[1] === index && String(before[2]) === String(cell)) before[1] = index + 1;
+    else found.push([index, index + 1, cell]);
+  });
+  return found;
+}
+
+// ---- around all ----
+
+function name(box, occurring) {
+  if (!("occurring" in box.dataset)) return;
+  for (const item of box.querySelectorAll("[data-series]")) item.hidden = !occurring.includes(item.dataset.series);
+}
+
+const cursorIn = (area) => shape("line", { class: "cursor", y1: EDGE.top, y2: EDGE.top + area.tall, visibility: "hidden" });
+const cursors = (box) => (box.closest("[data-together]") || box).querySelectorAll(".cursor");
+
+function mark(box, x) {
+  for (const cursor of cursors(box)) for (const [key, value] of [["x1", x], ["x2", x], ["visibility", "visible"]]) cursor.setAttribute(key, value);
+}
+
+// A finger that is lifted leaves what it tapped to be read, until the next tap elsewhere.
+function leave(event) { if (event.pointerType !== "touch") unmark(event.currentTarget); }
+
+function unmark(box) {
+  hide(box);
+  for (const cursor of cursors(box)) cursor.setAttribute("visibility", "hidden");
+}
+
+document.addEventListener("pointerdown", (event) => {
+  for (const box of document.querySelectorAll(".chart-box")) if (!box.querySelector(".tip").hidden && !box.contains(event.target)) unmark(box);
+});
 
 function scale(most, area) {
   const top = nice(most > 0 ? most : 1);
@@ -129,6 +192,7 @@ function grid(y, area) {
 }
 
 function moments(from, to, area) {
+  if (area.bare) return [];
   const minutes = (to - from) / 60_000, marks = area.width > 480 ? 5 : 2, parts = [];
   const [unit, length] = minutes < 100 ? ["min", 1] : minutes < 4320 ? ["h", 60] : ["d", 1440];
   for (let mark = 0; mark < marks; mark++) {
@@ -142,7 +206,7 @@ function numbers(from, to, area) {
   return [0, 0.5, 1].map((part) => label(EDGE.left + area.inner * part, area.height - 6, trim(from + (to - from) * part), ["start", "middle", "end"][part * 2]));
 }
 
-function tip(box, at, rows, share) {
+function tip(box, at, rows, share, sentences = []) {
   const element = box.querySelector(".tip"), head = document.createElement("b"), unit = box.dataset.unit;
   head.textContent = typeof at !== "number" ? at : Date.now() - at < 86400000 ? new Date(at).toLocaleTimeString() : new Date(at).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
   element.replaceChildren(head, ...rows.map(([{ word, look }, value]) => {
@@ -151,7 +215,7 @@ function tip(box, at, rows, share) {
     figure.textContent = `${trim(value)} ${unit}`;
     row.append(...(look ? [key] : []), word, figure);
     return row;
-  }));
+  }), ...sentences.map((sentence) => Object.assign(document.createElement("p"), { textContent: sentence })));
   element.hidden = false;
   const room = box.clientWidth - element.offsetWidth;
   const left = share > 0.5 ? share * box.clientWidth - element.offsetWidth - 14 : share * box.clientWidth + 18;

@@ -1,10 +1,11 @@
 // Values come by key; elements say with data attributes which they show:
-//   data-text, data-state (as data-is), data-shown, data-value, data-bar, data-chart, data-plot, data-width, data-from-right,
+//   data-text, data-state (as data-is), data-shown, data-value, data-bar, data-chart, data-table, data-plot, data-width, data-from-right,
 //   data-checked; data-rows: a list of objects, one copy of the <template> inside for each, whose elements name their field
 //   with data-field (text), data-field-is, data-field-href or data-field-moment.
 
 import { drawBar, drawChart } from "./charts.js";
 import { drawPlot } from "./plots.js";
+import { drawTable } from "./tables.js";
 
 export const known = {};
 
@@ -18,6 +19,7 @@ const SHOW = {
   "data-value": (element, value) => { element.value = value; },
   "data-bar": (element, value) => drawBar(element, value),
   "data-chart": (element, value) => drawChart(element, value),
+  "data-table": (element) => drawTable(element, known),
   "data-plot": (element, value) => drawPlot(element, value),
   "data-width": (element, value) => element.setAttribute("width", value),
   "data-from-right": (element, value) => { element.setAttribute("x", 100 - value); element.setAttribute("width", value); },

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from agent.offload.profile import PRIOR
 from agent.types import View
-from bench.bench_jpeg import MOST_BYTES, MOST_MS, WIDTH, Point, best, filmed, measured, missed
+from bench.bench_jpeg import MOST_BYTES, MOST_MS, WIDTH, Point, best, drawn, filmed, measured, missed
 
 GOOD = Point("drawn", 50, WIDTH, 25_000, 28_000, 1.0, 2.0, 1.0)
 FINE = replace(GOOD, quality=85, mean_bytes=MOST_BYTES + 1)
@@ -31,3 +32,10 @@ def test_pictures_come_as_planes_and_are_encoded_by_the_capture_worker() -> None
     assert [(each.width, each.height) for each in pictures] == [(640, 480)] * 2
     small, large = (measured("filmed", pictures, View(side, 70), 1) for side in (320, 640))
     assert 0 < small.mean_bytes < large.mean_bytes < 150_000
+
+
+def test_what_a_release_that_tells_nothing_is_thought_to_send_is_what_a_picture_takes() -> None:
+    (guess,) = PRIOR.jpeg
+    for kind, pictures in (("drawn", drawn(8)), ("filmed", filmed(2))):
+        real = measured(kind, pictures, View(guess.max_side, guess.quality), 1).mean_bytes
+        assert 0.85 * guess.bytes <= real <= 1.05 * guess.bytes

@@ -214,7 +214,9 @@ def test_an_upgrade_killed_at_any_statement_leaves_the_old_version_whole(
     database = Database(f"sqlite:///{folder / 'longshore.db'}")
     before = counts(database)
 
-    def keep(*_: object) -> None:
+    def keep(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith(("PRAGMA", "SELECT")):
+            return  # it left the disk as the statement before did
         there = tmp_path / f"moment-{len(moments)}"
         there.mkdir()
         for file in folder.glob("longshore.db*"):

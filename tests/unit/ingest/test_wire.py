@@ -47,6 +47,13 @@ def spent(**stages: float) -> wire.Record:
     return record
 
 
+def decided(why: str = "", **told: float) -> wire.Record:
+    record = outcomes(due=3, ok_local=3)
+    record.outcomes.decided.update(told)
+    record.outcomes.rung_why = why
+    return record
+
+
 def answered(box: list[int], cloud: list[int] = [], seconds: float = 0.1) -> wire.Record:  # noqa: B006 - never changed
     """Three frames due; these were answered."""
     record = outcomes(due=3, ok_local=3)
@@ -104,6 +111,13 @@ def test_stages_are_kept_as_they_were_told_but_for_those_nobody_here_knows() -> 
     assert row.values["stages"] == {"wait": 0.5, "infer": 0.25}
 
 
+def test_what_was_decided_is_kept_as_it_was_told_but_for_what_nobody_here_knows() -> None:
+    (row,) = read(payload(decided("It runs on cpu.", small=2.0, load=1.5, dream=1.0))).rows
+    assert (row.values["decided"], row.values["rung_why"]) == ({"small": 2.0, "load": 1.5}, "It runs on cpu.")
+    (older,) = read(payload(outcomes(due=3, ok_local=3))).rows
+    assert (older.values["decided"], older.values["rung_why"]) == ({}, "")
+
+
 def test_latencies_are_kept_as_they_were_counted() -> None:
     (row,) = read(payload(answered(box=[0, 2], cloud=[1]))).rows
     assert row.values["box"] == {"frames": [0, 2], "seconds": 0.1}
@@ -128,6 +142,8 @@ def test_latencies_are_kept_as_they_were_counted() -> None:
         lambda: answered(box=[1], seconds=-1.0),
         lambda: outcomes(due=3, made_up=3),
         lambda: spent(infer=-0.1),
+        lambda: decided(load=-0.1),
+        lambda: decided(link=math.inf),
         lambda: spent(infer=math.nan),
         lambda: wire.Record(seq=1),
         lambda: wire.Record(seq=0, node=wire.NodeStats()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -18,9 +19,19 @@ from models.dataset.pictures import letterbox as own_letterbox
 from models.dataset.prepare import Prepared, Wish, prepared
 from models.detector.batches import measuring_batches, rows_of, training_batch
 from models.run.settings import Asked
+from models.worth import Worth
 from protos.errors import Rejected
+from protos.judged import Cost, Judged, JudgedJpeg, JudgedVariant
 from tests.unit.models import drawn_sets
 
+UNTOLD = Worth(None, "2 pictures to judge by are too few; give at least 32")
+TOLD = Judged(
+    "mAP50",
+    512,
+    20716,
+    (JudgedVariant("fp32", 0.9217, 0.812, ((0.3, 0.1), (0.7, 0.9)), Cost(6300, 400)),),
+    (JudgedJpeg(70, 320, 9800, 0.919, 0.805),),
+)
 QUIET = lambda *_: None  # noqa: E731 - nobody listens
 
 
@@ -207,13 +218,34 @@ def test_the_card_says_what_was_measured_on_what_and_how_little_it_may_mean(tmp_
     drawn_sets.yolo(tmp_path / "set", 4, 2)
     data = detection(tmp_path / "set", tmp_path / "work")
     made = Made({"epochs": 3, "flip": True, "data": "/home/me/set"}, {"torch": "2.13.0"})
-    text = card(Asked("yard", "1.2.0"), DETECTION, data, Measured([0.5, float("nan")], 0.5), made)
+    text = card(Asked("yard", "1.2.0"), DETECTION, data, Measured([0.5, float("nan")], 0.5, UNTOLD), made)
     train, val = data.counts(data.split.train), data.counts(data.split.val)
     assert text.startswith("# yard 1.2.0\n")
     assert f"| square | 0.500 | {train[0]} | {val[0]} |\n| bar | – | {train[1]} | {val[1]} |" in text
     assert f"| dataset | `{data.digest}` |" in text
     assert "| split | the folder's own |" in text
     assert "| settings | `epochs=3 flip=true` |" in text
+    assert "boxes take careful priors: 2 pictures to judge by are too few; give at least 32" in text
     assert "/home/me" not in text
     assert "Only 2 pictures were measured on" in text
     assert "Fewer than 50 examples were learned from for: square, bar." in text
+
+
+def test_the_card_tells_what_the_manifest_tells_to_boxes(tmp_path: Path) -> None:
+    drawn_sets.yolo(tmp_path / "set", 4, 2)
+    data = detection(tmp_path / "set", tmp_path / "work")
+    text = card(Asked("yard", "1.2.0"), DETECTION, data, Measured([0.5, 0.5], 0.5, Worth(TOLD)), Made({}, {}))
+    assert "| mAP50 | 0.9217 |\n| answered right | 81.2 % |" in text
+    assert "| a score of 0.3, 0.5, 0.7 is right | 10.0 %, 50.0 %, 90.0 % |" in text
+    assert "| a call of n pictures | 6.3·n + 0.4 ms, on one thread" in text
+    assert "| 70 | 320 px | 9800 | 0.9190 | 80.5 % |" in text
+    assert "on 512 pictures with 20716 objects that were not learned from" in text
+    assert "careful priors" not in text
+
+
+def test_the_card_of_a_release_whose_scores_or_costs_nobody_could_tell_says_so(tmp_path: Path) -> None:
+    drawn_sets.yolo(tmp_path / "set", 4, 2)
+    data = detection(tmp_path / "set", tmp_path / "work")
+    told = Worth(replace(TOLD, variants=(JudgedVariant("fp32", 0.9, 0.8),)))
+    text = card(Asked("yard", "1.2.0"), DETECTION, data, Measured([0.5, 0.5], 0.5, told), Made({}, {}))
+    assert "is right | – |\n| a call of n pictures | – |" in text

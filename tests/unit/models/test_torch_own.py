@@ -66,11 +66,17 @@ def answers(model: Path, folder: Path, names: list[str]) -> list[Any]:
 
 
 def test_a_detector_learns_a_coco_folder_and_the_agent_finds_its_things(tmp_path: Path) -> None:
-    drawn_sets.coco(tmp_path / "set", 60)
-    release = learned(tmp_path, "detector", "size=96", "batch=12", "epochs=22", "peak_rate=0.006")
+    drawn_sets.coco(tmp_path / "set", 90)
+    release = learned(tmp_path, "detector", "size=96", "batch=12", "epochs=22", "peak_rate=0.006", "val=0.45")
     manifest = parse((release / "manifest.json").read_bytes())
     assert (manifest.name, manifest.version, manifest.labels) == ("detector", "1.0.0", drawn_sets.LABELS)
     assert newest_metric(tmp_path, "mAP50") >= 0.6
+    told = manifest.judged
+    assert told is not None
+    assert told.variants[0].metric == pytest.approx(newest_metric(tmp_path, "mAP50"), abs=0.02), "by the agent, as here"
+    assert told.variants[0].confidence[-1][1] > told.variants[0].confidence[0][1]
+    assert {point.max_side for point in told.jpeg} == {96, 72, 48}
+    assert f"By `longshore package --evaluate` on {told.pictures} pictures" in (release / "card.md").read_text()
     weights = (tmp_path / "run" / "work" / "weights.safetensors").read_bytes()
     assert f"sha256 `{sha256(weights)}`" in (release / "card.md").read_text()
     found = agent_predictor()(release, tmp_path / "set" / "images")
@@ -92,11 +98,16 @@ def finds(record: dict[str, Any], objects: drawn_sets.Objects) -> bool:
 
 
 def test_a_classifier_learns_class_folders(tmp_path: Path) -> None:
-    drawn_sets.class_folders(tmp_path / "set", 24)
-    release = learned(tmp_path, "classifier", "size=64", "batch=16", "epochs=30")
+    drawn_sets.class_folders(tmp_path / "set", 56)
+    release = learned(tmp_path, "classifier", "size=64", "batch=16", "epochs=20", "val=0.45")
     manifest = parse((release / "manifest.json").read_bytes())
     assert (manifest.task, manifest.labels) == ("classification", ("blue", "red"))
     assert newest_metric(tmp_path, "top1") >= 0.9
+    told = manifest.judged
+    assert told is not None
+    assert (told.metric, told.pictures, told.objects) == ("top-1 accuracy", 50, 50)
+    assert told.variants[0].metric == pytest.approx(newest_metric(tmp_path, "top1"), abs=0.04), "two pictures of 50"
+    assert len(told.jpeg) == 12
     assert "| **top-1** | **" in (release / "card.md").read_text()
 
 

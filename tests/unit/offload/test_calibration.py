@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.offload.calibration import NOTHING_SEEN, Calibration, rising
+from agent.offload.calibration import NOTHING_SEEN, Calibration
 from agent.offload.profile import PRIOR
 from agent.types import Box
 
@@ -78,8 +78,3 @@ def test_any_score_is_taken(score: float) -> None:
     calibration = Calibration([])
     calibration.learn(seen(score), right=True)
     assert 0.0 <= calibration.confidence(seen(score)) <= 1.0
-
-
-def test_neighbours_that_fall_share_their_mean() -> None:
-    assert rising([0.1, 0.5, 0.2, 0.9], [1, 1, 2, 1]) == pytest.approx([0.1, 0.3, 0.3, 0.9])
-    assert rising([3, 2, 1], [1, 1, 1]) == pytest.approx([2, 2, 2])

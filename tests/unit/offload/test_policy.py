@@ -72,7 +72,7 @@ def test_the_breaker_opens_on_failures_waits_longer_each_time_and_closes_on_a_go
     for _ in range(3):
         while breaker.allows(now):
             breaker.called(now)
-            breaker.failed(now)
+            breaker.failed(now, now)
         opened = now
         while not breaker.allows(now):
             now += 0.01
@@ -80,7 +80,7 @@ def test_the_breaker_opens_on_failures_waits_longer_each_time_and_closes_on_a_go
     assert waits[0] < waits[1] < waits[2]
     breaker.called(now)
     assert not breaker.allows(now)
-    breaker.succeeded(now)
+    breaker.succeeded(now, now)
     assert breaker.state is BreakerState.CLOSED
     assert breaker.allows(now)
 

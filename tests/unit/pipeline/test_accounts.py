@@ -53,6 +53,24 @@ def test_a_number_that_comes_again_means_the_newer_frame() -> None:
     assert (again.seq, again.chosen) == (1, "shed")
 
 
+@pytest.mark.parametrize(
+    ("chosen", "size", "outcome", "route"),
+    [
+        ("local", "m", Outcome.OK_LOCAL, "local"),
+        ("local", "s", Outcome.OK_LOCAL, "small"),
+        ("cascade", "s", Outcome.OK_CLOUD, "cloud"),
+        ("hedge", "m", Outcome.OK_HEDGE, "hedge"),
+        ("local", "s", Outcome.SUPERSEDED, "shed"),
+    ],
+)
+def test_it_is_told_where_a_frame_went(chosen: str, size: str, outcome: Outcome, route: str) -> None:
+    made = Accounts()
+    made.begun(Account(CAMERA, 1, 0.0, chosen=chosen, size=size, outcome=outcome))
+    told = made.ended(replace(finished(1), outcome=outcome), lambda _: 0.6, "m")
+    assert told is not None
+    assert told.route == route
+
+
 def test_cameras_are_told_apart() -> None:
     made = kept((CAMERA, 1), (GATE, 2))
     assert made.of(GATE, 1) is None

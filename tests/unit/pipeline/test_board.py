@@ -274,10 +274,10 @@ async def test_a_candidate_that_knows_no_number_is_told_before_it_answers(world:
     await world.install("1")
     second = verified("2", BROKEN)
     await world.board.warm(HARBOUR, second, FP32, VerifiedBytes(BROKEN.spec.model))
-    world.board.judge(HARBOUR, second.digest)
+    await world.board.judge(HARBOUR, second.digest)
     world.engines[1].warmed = Warmed(0.001, 0.001, in_numbers=False)
     with pytest.raises(Unfit, match="not-a-number"):
-        world.board.judge(HARBOUR, second.digest)
+        await world.board.judge(HARBOUR, second.digest)
 
 
 async def test_a_candidate_beyond_its_latency_budget_is_told_before_it_answers(world: World) -> None:
@@ -286,7 +286,7 @@ async def test_a_candidate_beyond_its_latency_budget_is_told_before_it_answers(w
     for budget, unfit in ((0.0, False), (0.001, False), (0.0009, True)):
         world.board.plan([camera], [replace(wish(), latency_budget=budget)])
         with pytest.raises(Unfit, match="latency-budget") if unfit else nullcontext():
-            world.board.judge(HARBOUR, verified("1").digest)
+            await world.board.judge(HARBOUR, verified("1").digest)
 
 
 async def test_a_release_whose_frames_take_longer_than_its_budget_is_not_confirmed(

@@ -155,6 +155,15 @@ def test_a_frame_in_the_cloud_ends_at_its_deadline_and_what_was_sent_counts() ->
     assert subject.cloud_done(sent.job, Answer(where="cloud-1"), 100.3) == []
 
 
+def test_a_frame_that_ended_and_is_still_in_the_cloud_does_not_end_again_when_its_deployment_leaves() -> None:
+    subject = lane()
+    subject.here.ready = False
+    [sent] = [a for a in subject.arrive(frame(1, 100.0), 100.0) if isinstance(a, SendUp)]
+    subject.encoded(sent.job, 9000, 100.01)
+    assert [type(action) for action in subject.tick(100.25)] == [Finish]
+    assert subject.clear(100.26) == []
+
+
 def test_a_slot_is_not_given_back_while_its_picture_is_being_encoded() -> None:
     subject = lane()
     subject.here.ready = False

@@ -19,11 +19,11 @@ NOW = 100.0
 QUAY = tap().camera
 
 
-def four(seconds: float, *, floor: float = 1.0, cloud: bool = False) -> LoweredBox:
+def four(seconds: float, *, floor: float = 1.0, cloud: bool = False, deadline: float = 0.25) -> LoweredBox:
     """Four cameras of ten frames a second, each of which takes so many seconds on the box."""
     made = lane(cloud=cloud, planned=seconds)
     made.agree(replace(made.terms, floor_rate=floor))
-    return LoweredBox(made, cameras=4, infer=lambda _: seconds)
+    return LoweredBox(made, cameras=4, deadline=deadline, infer=lambda _: seconds)
 
 
 def test_overload_lowers_all_cameras_alike_until_what_comes_is_answered_and_room_raises_them_again() -> None:
@@ -74,7 +74,7 @@ def test_where_the_cloud_takes_what_the_box_cannot_nothing_is_lowered() -> None:
 
 
 def test_with_the_cloud_back_rates_come_back_though_the_box_stays_full() -> None:
-    box = four(0.05)
+    box = four(0.05, deadline=0.5)
     box.live(60)
     assert box.lowering.rates
     box.lane.there.allowed = True
@@ -103,7 +103,7 @@ def test_a_box_too_slow_for_the_deadline_lowers_nothing_though_the_cloud_answers
 
 def test_a_box_that_is_slow_for_a_while_is_helped_by_the_cloud_and_lowers_nothing_before_meanwhile_or_after() -> None:
     """As `longshore` shows with its switch: cloud off, cloud on, fast again."""
-    box = four(0.03, cloud=True)
+    box = four(0.03, cloud=True, deadline=0.5)
     box.live(10)
     box.infer, box.lane.there.allowed = (lambda _: 0.63), False
     box.live(14)

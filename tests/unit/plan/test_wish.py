@@ -84,6 +84,22 @@ def test_what_was_measured_on_the_box_counts_more_than_what_packaging_took(relea
     assert (box.sizes, box.width, box.interference) == ((Size("fp32", 0.025, 0.8),), 2, 1.3)
 
 
+def test_lighter_sizes_are_chosen_from_where_their_cost_and_worth_are_known(release: Path) -> None:
+    of = judged(parse((release / "manifest.json").read_bytes()))
+    assert of.judged is not None
+    small = JudgedVariant("small", 0.7, 0.6, cost=Cost(frame=3_000, call=1_000))
+    sizes = tuple(replace(of.variants[0], name=name, size=name) for name in ("small", "tiny"))
+    sized = replace(
+        of,
+        variants=(*of.variants, *sizes),
+        judged=replace(of.judged, variants=(*of.judged.variants, small)),
+    )
+    box, _, known = measured.told(sized, None, (), 0.02)
+    assert (box.sizes, known) == ((Size("small", 0.004, 0.6), Size("fp32", 0.010, 0.8)), True)
+    box, _, _ = measured.told(sized, Figures("harbour 1", "fp32", 0.025, 2, 1.3, {"small": 0.008}), (), 0.02)
+    assert box.sizes == (Size("small", 0.008, 0.6), Size("fp32", 0.025, 0.8))
+
+
 def test_figures_of_a_bench_tell_a_frame_alone_and_how_much_calls_at_once_disturb_each_other(tmp_path: Path) -> None:
     path = tmp_path / "figures.json"
     path.write_text(json.dumps(document(bench())))

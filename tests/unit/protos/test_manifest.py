@@ -225,12 +225,28 @@ DETECTION_RULES: list[tuple[str, Callable[[Json], object]]] = [
     (r"variant name '\.\./\.\./x' must be", lambda it: it["variants"][0].update(name="../../x")),
     ("precision 'fp8' must be one of fp32, fp16, int8", lambda it: it["variants"][0].update(precision="fp8")),
     ("variant 'fp32' names 'x.onnx', which is not in files", lambda it: it["variants"][0].update(file="x.onnx")),
+    ("size 'full' must be", lambda it: it["variants"][0].update(size="full")),
+    ("size 'Small' must be", lambda it: it["variants"][0].update(size="Small")),
+    ("size '' must be", lambda it: it["variants"][0].update(size="")),
+    ("'size' must be a string", lambda it: it["variants"][0].update(size=640)),
+    ("the first variant must be of the full size", lambda it: it["variants"][0].update(size="small")),
     ("'files' must be a list of objects", lambda it: it.update(files=["model.onnx"])),
     ("a file is listed twice", lambda it: it.update(files=it["files"] * 2)),
     ("digest 'sha256:AB' must be", lambda it: it["files"][0].update(sha256="AB")),
     ("'size' must be a whole number from 0", lambda it: it["files"][0].update(size=-1)),
     ("role 'payload' must be one of model, labels, card, wheel", lambda it: it["files"][0].update(role="payload")),
 ]  # fmt: skip
+
+
+def test_a_lighter_size_is_read_and_written_and_the_full_one_says_nothing() -> None:
+    def add(document: Json) -> None:
+        document["variants"].append({**document["variants"][0], "name": "small", "size": "small"})
+
+    content = changed(add)
+    made = manifest.parse(content)
+    assert [variant.size for variant in made.variants] == ["", "small"]
+    assert (manifest.to_bytes(made), b'"size":"small"' in content) == (content, True)
+    assert b'"size":""' not in content
 
 
 @pytest.mark.parametrize(("said", "change"), DETECTION_RULES)

@@ -10,7 +10,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 
 from agent.serving.access import Access
-from agent.serving.http1 import Connection, HttpLimits, Request, Response
+from agent.serving.http1 import Connection, HttpLimits
+from agent.serving.http1_messages import Request, Response
 from agent.serving.rest_server import RestServer
 from tests.sim.clock import FakeClock, settle
 from tests.sim.transport import SimTransport

@@ -14,8 +14,9 @@ import pytest
 import uvloop
 
 from agent.serving.access import Access, ServerCredentials
-from agent.serving.http1 import HttpLimits, Request, Response
+from agent.serving.http1 import HttpLimits
 from agent.serving.http1_body import APART, STEP, BodyProtocol
+from agent.serving.http1_messages import Request, Response
 from agent.serving.http_server import HttpServer
 from tests.sim.certificates import Authority
 from tests.sim.waiting import until

@@ -18,7 +18,7 @@ from agent.inference.datatypes import pack_bytes
 from agent.inference.errors import Overloaded
 from agent.serving import bounds, rest_codec
 from agent.serving.access import Access
-from agent.serving.errors import TooLarge
+from agent.serving.errors import BadRequest, TooLarge
 from agent.serving.rest_server import RestServer
 from protos.errors import Fatal, LongshoreError, Retryable
 from tests.sim.engine import FakeEngine, RealClock
@@ -129,6 +129,19 @@ async def test_binary_tensors_are_inferred(rest: httpx.AsyncClient) -> None:
     response = await rest.post("/v2/models/sum/versions/1.0.0/infer", content=body, headers=headers)
     assert response.headers["Content-Type"] == "application/octet-stream"
     assert outputs_of(response) == {"total": struct.pack("<3f", 5, 7, 9)}
+
+
+def test_of_the_same_words_each_request_has_its_own_bytes() -> None:
+    first, second = (np.array([number], dtype="<f4").tobytes() for number in (1, 2))
+    words, _ = binary_body({"inputs": [binary_input("a", "FP32", [1], first)]})
+
+    def read(data: bytes) -> bytes:
+        request, _ = rest_codec.infer_request("m", None, memoryview(words + data), str(len(words)))
+        return bytes(request.inputs[0].data)
+
+    assert (read(first), read(second)) == (first, second)
+    with pytest.raises(BadRequest, match="binary_data_size"):
+        read(second[:-1])
 
 
 async def test_all_outputs_travel_binary_when_the_request_says_so(rest: httpx.AsyncClient) -> None:

@@ -38,7 +38,8 @@ async def test_a_file_is_asked_for_by_name_with_the_leave_of_the_last_sync() -> 
 
 
 async def test_a_byte_too_many_is_refused_and_no_more_are_taken() -> None:
-    async with source(lambda _: Reply(200, BODY * 1000, chunk=4096)) as (metadata, _):
+    """Who waits for more waits in vain: the server says that there is more, and sends nothing."""
+    async with source(lambda _: Reply(200, BODY, length=1000 * len(BODY))) as (metadata, _):
         with pytest.raises(Retryable, match="more than the 2047 bytes it may have"):
             await metadata.get("timestamp.json", len(BODY) - 1)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.serving.http1 import Request
+from agent.serving.http1_messages import Request
 from agent.site import holdings, server
 from agent.site.server import FETCHED, LIMITS, SiteServer
 from protos.errors import Fatal

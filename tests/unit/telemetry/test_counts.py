@@ -8,14 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.offload.standing import Link, Routes, Standing
 from agent.telemetry.counts import OutcomeWindows, stages
 from agent.telemetry.sampling import Sampling
 from agent.types import Tap
+from protos.decided import Decided
 from protos.ids import CameraName, DeploymentName
 from protos.outcomes import Outcome, Stage
 from tests.sim.telemetry import TAP, finished
 
 OTHER = Tap(CameraName("crane"), DeploymentName("harbour"))
+BUSY = Standing(
+    Routes(), 1.5, Link(3e6, 0.04), prices={"bits": 0.25, "money": 0.5}, rung="cloud", rung_why="No engine runs."
+)
 
 
 @given(st.lists(st.tuples(st.sampled_from(list(Outcome)), st.booleans()), max_size=200))
@@ -156,3 +161,34 @@ def test_sampling_forgets_taps_that_are_gone_when_another_comes() -> None:
 
 def test_a_rate_of_zero_records_nothing() -> None:
     assert not Sampling().wanted(TAP, 0.0, 1.0)
+
+
+def test_where_frames_went_is_counted_with_the_window_in_which_they_ended() -> None:
+    windows = OutcomeWindows(0)
+    for route in (Decided.LOCAL, Decided.CLOUD, Decided.LOCAL):
+        windows.finished(finished())
+        windows.went(TAP, route)
+    (window,) = windows.close(2_000)
+    assert window.decided == {Decided.LOCAL: 2, Decided.CLOUD: 1}
+    windows.finished(finished())
+    assert windows.close(4_000)[0].decided == {}
+
+
+def test_what_was_decided_against_is_told_once_however_many_cameras_a_deployment_has() -> None:
+    windows = OutcomeWindows(0)
+    windows.finished(finished())
+    windows.finished(finished(tap=OTHER))
+    assert TAP.deployment == OTHER.deployment
+    told, beside = windows.close(2_000, {TAP.deployment: BUSY, DeploymentName("gone"): BUSY})
+    assert told.decided == {
+        Decided.LOOKS: 1, Decided.LOAD: 1.5, Decided.LINKS: 1, Decided.LINK: 3.0, Decided.RUNG_CLOUD: 1,
+        Decided.PRICE_BITS: 0.25, Decided.PRICE_MONEY: 0.5,
+    }  # fmt: skip
+    assert (told.rung_why, beside.decided, beside.rung_why) == ("No engine runs.", {}, "")
+
+
+def test_a_look_that_saw_no_way_to_the_cloud_counts_for_no_link() -> None:
+    windows = OutcomeWindows(0)
+    windows.finished(finished())
+    (window,) = windows.close(2_000, {TAP.deployment: Standing(Routes(), 0.5, rung="cpu")})
+    assert window.decided == {Decided.LOOKS: 1, Decided.LOAD: 0.5, Decided.RUNG_CPU: 1}

@@ -16,6 +16,9 @@ from msgspec import structs
 
 from agent.adapters.outbox_memory import MemoryOutbox
 from agent.offload.cost import CostLine
+from agent.offload.decisions import decision
+from agent.offload.explain import Account
+from agent.offload.standing import Routes, Standing
 from agent.pipeline.shadow import ShadowTally
 from agent.telemetry import nodestats, records
 from agent.telemetry.metrics import Metrics
@@ -53,6 +56,18 @@ class Rig:
 @pytest.fixture
 def rig(clock: FakeClock, tmp_path: Path) -> Rig:
     return Rig(clock, tmp_path)
+
+
+async def test_where_frames_went_and_what_that_was_decided_against_goes_with_their_counts(rig: Rig) -> None:
+    now = rig.reporter.clock.monotonic()
+    standing = Standing(Routes(), 0.5, rung="cpu", rung_why="As wanted.")
+    rig.reporter.standings = lambda at: {TAP.deployment: standing} if at == now else {}
+    rig.reporter.finished(finished())
+    rig.reporter.decided(decision(Account(TAP.camera, 1, 0.0), finished(), 1.0, "small"))
+    rig.reporter.flush()
+    (record,) = await rig.told("outcomes")
+    assert dict(record.outcomes.decided) == {"small": 1, "looks": 1, "load": 0.5, "rung_cpu": 1}
+    assert record.outcomes.rung_why == "As wanted."
 
 
 async def test_applications_are_told_what_is_recorded_and_nothing_else(rig: Rig, clock: FakeClock) -> None:

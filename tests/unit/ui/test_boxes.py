@@ -16,6 +16,7 @@ from protos.ids import NodeId
 from protos.problems import NOTICE
 from tests.sim.control_plane import SimControlPlane
 from tests.sim.fleet_data import HarbourFleet
+from tests.sim.pages import CALM
 
 TRIANGLE = [[0.1, 0.1], [0.9, 0.1], [0.5, 0.9]]
 
@@ -71,13 +72,41 @@ def test_an_agent_that_does_not_say_how_it_decides_has_no_such_place(harbour: Ha
 
 
 def test_what_a_frame_took_box_and_cloud_and_what_was_sent_is_drawn_under_the_budget(harbour: HarbourFleet) -> None:
+    harbour.decisions["north-quay"] = CALM
+    harbour.report()
     values = node(harbour).values
-    pace, sent = values["span.pace"], values["span.uplink"]
+    pace, sent = values["decided.harbour-watch.pace"], values["decided.harbour-watch.uplink"]
     assert isinstance(pace, dict)
     assert isinstance(sent, dict)
     assert {name for name, line in pace["lines"].items() if any(value for _, value in line)} == {"box", "cloud"}
     assert sent["limit"] == 8
     assert max(value or 0 for _, value in sent["lines"]["uplink"]) > 0
+
+
+@pytest.mark.parametrize("span", ["5m", "30m"])
+def test_what_a_box_decided_over_time_is_drawn_from_what_it_told(harbour: HarbourFleet, span: str) -> None:
+    harbour.decisions["north-quay"] = CALM
+    harbour.report()
+    values = node(harbour, span=span).values
+    routes, rung = values["decided.harbour-watch.routes"], values["decided.harbour-watch.rung"]
+    assert isinstance(routes, dict)
+    assert isinstance(rung, dict)
+    assert {route for column in routes["columns"] for route in column} == {"local", "cloud", "shed"}
+    assert ["cloud", "No engine runs on this box: the cloud answers."] in rung["cells"]
+    assert ["cpu", "It runs on cpu, as was asked for."] in rung["cells"]
+    assert values["decided.harbour-watch.helped"] is True
+
+
+def test_a_longer_time_is_drawn_from_minutes_and_says_what_a_rung_means(harbour: HarbourFleet) -> None:
+    harbour.decisions["north-quay"] = CALM
+    harbour.report()
+    harbour.services.rollups.roll()
+    values = node(harbour, span="3h").values
+    rung, load = values["decided.harbour-watch.rung"], values["decided.harbour-watch.load"]
+    assert isinstance(rung, dict)
+    assert isinstance(load, dict)
+    assert next(cell[1] for cell in rung["cells"] if cell) == "The box inferred on its CPU."
+    assert [value for _, value in load["lines"]["load"] if value is not None]
 
 
 def test_where_the_time_goes_adds_up_to_the_latency(harbour: HarbourFleet) -> None:

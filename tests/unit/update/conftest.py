@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,7 @@ class Box:
         self.trust = SimTrust()
         self.changes = 0
         self.quota = 0  # of releases; 0: none
+        self.free_memory = 1 << 62  # bytes
         self.rules: dict[DeploymentName, Download] = {}
         self.answers_reports = False  # a Sync follows each change, and its answer offers the same again
         self._offered: dict[DeploymentName, Digest] = {}
@@ -57,7 +59,8 @@ class Box:
         quota, approvals = lambda: self.quota, Approvals(self.state)
         source = SiteFirst(self.cache, self.blobs, self.standing)
         stores = source, self.releases, self.serving
-        ports = Ports(*stores, self.trust, approvals, quota, measured=measured, site=self.standing)
+        here = Ports(*stores, self.trust, approvals, quota, measured=measured, site=self.standing)
+        ports = replace(here, free_memory=lambda: self.free_memory)
         self.downloads = Downloads(self.clock, self.state, "quay-1")
         self.downloads.plan(self.rules)
         settings = UpdateSettings(confirm_seconds=10.0)

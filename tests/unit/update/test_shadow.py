@@ -14,7 +14,8 @@ from agent.trust.kept import Approvals
 from agent.update import steps
 from agent.update.download import Download
 from agent.update.downloads import Downloads
-from agent.update.shadow import SPARE_BYTES, TIMES_MODEL, Shadows
+from agent.update.shadow import Shadows
+from agent.update.sizes import SPARE_BYTES, TIMES_MODEL
 from agent.update.steps import Ports
 from agent.update.verify import VerifiedBytes, VerifiedRelease
 from protos.errors import LongshoreError, Rejected, Retryable
