@@ -343,7 +343,7 @@ class Node:
                 self.metrics.update_state(update.deployment, update.state, State)
         for camera, stats in self.captures.stats().items():
             if camera in cameras:
-                self.metrics.camera(camera, stats.state, stats.frames_per_second)
+                self.metrics.camera(camera, stats.state, stats.frames_per_second, stats.lowered_rate)
 
     def _refresh_deployment(self, name: DeploymentName) -> None:
         lane, loaded = self.board.lanes()[name], self.board.answering.get(name)

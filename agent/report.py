@@ -179,4 +179,5 @@ def _camera(name: CameraName, stats: CameraStats) -> fleet_pb2.CameraReport:
         height=stats.height,
         restarts=stats.restarts,
         refused_spec=stats.refused,
+        lowered_rate=stats.lowered_rate,
     )

@@ -132,6 +132,11 @@ def deadline(tree: DemoTree, duration: str) -> None:
     tree.change("deployments", DEPLOYMENT, lambda made: made["spec"]["objective"].update(deadline=duration))
 
 
+def keep_rates(tree: DemoTree, floor: float = 10.0) -> None:
+    """No camera is lowered: where the machine itself has too little time, frames are lost that a phase reckons with."""
+    tree.change("deployments", DEPLOYMENT, lambda made: made["spec"]["terms"].update(floorRate=floor))
+
+
 def terms(tree: DemoTree) -> dict[str, Any]:
     """Deadline, rates and budget, as the objects say."""
     spec = tree.get(f"deployments/{DEPLOYMENT}")["spec"]

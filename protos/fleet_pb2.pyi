@@ -604,6 +604,7 @@ class CameraReport(_message.Message):
     HEIGHT_FIELD_NUMBER: _builtins.int
     RESTARTS_FIELD_NUMBER: _builtins.int
     REFUSED_SPEC_FIELD_NUMBER: _builtins.int
+    LOWERED_RATE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     state: _builtins.str
     """cameras.health CameraState"""
@@ -615,6 +616,8 @@ class CameraReport(_message.Message):
     restarts: _builtins.int
     refused_spec: _builtins.str
     """why the newest spec was refused while the last good one runs"""
+    lowered_rate: _builtins.float
+    """frames a second that are due under overload, where fewer than its spec says; else 0"""
     def __init__(
         self,
         *,
@@ -627,10 +630,11 @@ class CameraReport(_message.Message):
         height: _builtins.int = ...,
         restarts: _builtins.int = ...,
         refused_spec: _builtins.str = ...,
+        lowered_rate: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["frames_per_second", b"frames_per_second", "height", b"height", "last_frame_unix_ms", b"last_frame_unix_ms", "name", b"name", "reason", b"reason", "refused_spec", b"refused_spec", "restarts", b"restarts", "state", b"state", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["frames_per_second", b"frames_per_second", "height", b"height", "last_frame_unix_ms", b"last_frame_unix_ms", "lowered_rate", b"lowered_rate", "name", b"name", "reason", b"reason", "refused_spec", b"refused_spec", "restarts", b"restarts", "state", b"state", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1123,7 +1127,7 @@ class TermsSpec(_message.Message):
     money_per_cloud_second: _builtins.float
     grams_per_kwh: _builtins.float
     floor_rate: _builtins.float
-    """frames per second and camera that overload never takes"""
+    """frames per second that overload leaves each camera, at least"""
     safety: _builtins.bool
     """prices do not apply"""
     all_stay: _builtins.bool

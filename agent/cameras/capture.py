@@ -48,8 +48,8 @@ class Captures:
 
     * Every due frame of a tap is reported exactly once: by `on_frame`, by `on_still` where nothing moves in it and the
       camera's plan lets such frames be passed over, or in a count of `on_superseded`. Its number is one higher than the
-      last, also across a worker's death. Their sum is the number of frames due. Only a frame that was under way when
-      its memory was taken away has no number; it is counted as superseded.
+      last, also across a worker's death. Their sum is the number of frames due at its rate (`pace`). Only a frame that
+      was under way when its memory was taken away has no number; it is counted as superseded.
     * A slot told by `on_frame` is the caller's until `release`, whatever happens to the worker: **a worker's death
       takes no announced frame away**. Its pixels stay where they are, the memory behind `slots_fd` stays the same, and
       nothing needs to be attached again. Only `encode` of such a frame raises Retryable from then on.
@@ -145,6 +145,12 @@ class Captures:
         """Pass over no frame of this camera until then, in monotonic seconds."""
         if camera in self._cameras:
             self._cameras[camera].post(messages.Look(camera, until))
+
+    def pace(self, tap: Tap, rate: float) -> None:
+        """No more of this tap's frames are due than so many a second, evenly spaced; inf: as its camera's plan says."""
+        feed, camera = self._feeds.get(tap), self._cameras.get(tap.camera)
+        if feed is not None and camera is not None:
+            camera.pace(feed, rate)
 
     async def encode(self, tap: Tap, slot: int, view: View) -> bytes:
         """JPEG, at most 150 kB, of the decoded picture behind a held slot. Raises Retryable when it is gone."""
@@ -255,7 +261,7 @@ class Captures:
             return
         feed = Feed(next(self._numbers), tap, pixels, memory)
         if before is not None:
-            feed.instead_of = before.number if before.told else before.instead_of
+            feed.instead_of, feed.rate = before.number if before.told else before.instead_of, before.rate
             self._retire(before)
         self._feeds[tap] = self._by_number[feed.number] = feed
 
@@ -334,11 +340,7 @@ class Captures:
         camera = self._cameras[feed.tap.camera]
         if feed.told or camera.told is None:
             return
-        ledger, tap = self._ledger, feed.tap
-        busy = [slot for slot in ledger.busy(tap) if slot < feed.memory.slots]
-        next_seq, instead_of = ledger.next_seq(tap), feed.instead_of
-        wish = messages.SetTap(feed.number, tap.camera, feed.memory.slots, feed.wanted, next_seq, busy, instead_of)
-        feed.told = self._groups[camera.group].post(wish, [feed.memory.fd])
+        feed.told = self._groups[camera.group].post(feed.wish(self._ledger), [feed.memory.fd])
 
     def _forget_told(self, camera: Camera) -> None:
         camera.told, camera.told_by = None, None
@@ -444,7 +446,7 @@ class Captures:
         camera = self._cameras.get(name)
         if camera is None:
             return CameraStats(CameraState.RETRYING, refused, refused=refused)
-        return replace(camera.stats, refused=refused)
+        return replace(camera.stats, refused=refused, lowered_rate=camera.lowered(self._feeds.values()))
 
     # ---- a worker's death ----
 

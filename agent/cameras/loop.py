@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import math
 import os
 import random
 import threading
@@ -69,6 +70,7 @@ class Camera:
         before, self._spec = self._spec, spec
         if before is not None and self._loop is not None and not paused and _same_stream(before, spec):
             self._loop.pacer = Pacer(spec.rate)
+            self.repace()
             return
         if paused and self._paused:
             return
@@ -79,7 +81,17 @@ class Camera:
             return
         self.health = Health(restarts=self.health.restarts)
         self._loop = CaptureLoop(self, spec, self._before)
+        self.repace()
         self._loop.start()
+
+    def repace(self) -> None:
+        """As many frames as the fastest tap takes, and never more than it was told; each tap takes what it wants."""
+        if self._loop is None or self._spec is None:
+            return
+        rate = min(self._spec.rate, max((tap.rate for tap in self.taps), default=math.inf))
+        for tap in self.taps:
+            tap.pace(rate)
+        self._loop.pace(rate)
 
     def watch_for_motion(self, every: float, masks: Sequence[Zone] = ()) -> None:
         """Pass frames over in which nothing moves, for `every` seconds at most; 0 passes none over.
@@ -125,7 +137,8 @@ class Camera:
         """A picture, and how many before it were due and never taken."""
         self._pictures += 1
         for tap in self.taps if missed else ():
-            self.say(tap.miss(missed))
+            if count := tap.missed(missed):
+                self.say(tap.miss(count))
         if not due:
             return
         self._recent.append(shot)
@@ -140,10 +153,11 @@ class Camera:
         self.turn(Event.OPENED)
 
     def _offer(self, shot: Shot) -> None:
-        """To every tap; where a picture cannot be fitted its frame was due all the same."""
+        """To every tap that takes it; where a picture cannot be fitted its frame was due all the same."""
         failure: Exception | None = None
-        opens = self._opens(shot)
-        for tap in self.taps:
+        taps = [tap for tap in self.taps if tap.due(shot.stream_time)]
+        opens = self._opens(shot) if taps else False
+        for tap in taps:
             try:
                 looks = opens or self._gate.overdue(tap.looked_at, shot.captured)
                 self.say(tap.offer(shot) if looks else tap.pass_over(shot))
@@ -217,6 +231,12 @@ class CaptureLoop(threading.Thread):
         self._turn(Event.STALLED, SENTENCES[Reason.HUNG])
         return True
 
+    def pace(self, rate: float) -> None:
+        """So many frames a second are due from now on. From any thread."""
+        self.pacer.rate, source = rate, self._source
+        if source is not None:
+            source.pace(rate)
+
     def run(self) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_NAME, self._camera.name[:15].encode())
         self._speak(self._camera.report)
@@ -246,6 +266,7 @@ class CaptureLoop(threading.Thread):
             self._calls()
             self._frozen = Frozen()
             try:
+                source.pace(self.pacer.rate)
                 source.open()
                 self._speak(self._camera.opened)
                 while not self._stopped.is_set():

@@ -7,6 +7,8 @@ The worker says Measured every second, which is also its sign of life.
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 
 from agent.types import Box, CameraState, Geometry, ModelInput, View, Zone
@@ -38,7 +40,7 @@ class DropCamera(msgspec.Struct, tag="drop_camera"):
 class SetTap(msgspec.Struct, tag="set_tap"):
     """Feed the slots behind the one descriptor beside this message; `busy` slots are still being read.
 
-    The tap `instead_of` is fed no more: a due frame finds the one or the other, and never none.
+    The tap `instead_of` is fed no more: a due frame finds the one or the other, and never none. `rate` is that of Pace.
     """
 
     tap: int
@@ -48,11 +50,20 @@ class SetTap(msgspec.Struct, tag="set_tap"):
     next_seq: int
     busy: list[int]
     instead_of: int = 0
+    rate: float = math.inf
 
 
 class DropTap(msgspec.Struct, tag="drop_tap"):
     tap: int
     camera: str
+
+
+class Pace(msgspec.Struct, tag="pace"):
+    """Of this tap no more frames are due than so many a second, evenly spaced; inf: as many as of its camera."""
+
+    tap: int
+    camera: str
+    rate: float
 
 
 class Release(msgspec.Struct, tag="release"):
@@ -189,5 +200,5 @@ class Ask(msgspec.Struct, tag="ask"):
 
 
 Question = Encode | Draw | Snap
-ToWorker = SetCamera | DropCamera | SetTap | DropTap | Release | Look | Encode | Draw | Snap | Lent
+ToWorker = SetCamera | DropCamera | SetTap | DropTap | Pace | Release | Look | Encode | Draw | Snap | Lent
 FromWorker = Hello | FrameReady | Still | Superseded | HealthChanged | Hung | Measured | Encoded | Failed | Ask

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from msgspec import structs
@@ -10,7 +11,8 @@ from msgspec import structs
 from agent.cameras import placement, spec
 from agent.cameras.captured import CameraPlan
 from agent.cameras.group import Group
-from agent.cameras.messages import SetCamera, ToWorker
+from agent.cameras.ledger import Ledger
+from agent.cameras.messages import Pace, SetCamera, SetTap, ToWorker
 from agent.cameras.needs import Needs
 from agent.cameras.stats import CameraStats, Meter
 from agent.types import CameraState, ModelInput, Tap
@@ -44,6 +46,17 @@ class Camera:
         """To its worker, where it has one."""
         if self.told_by is not None:
             self.told_by.post(message)
+
+    def lowered(self, feeds: Iterable[Feed]) -> float:
+        """Frames a second that the fastest of its taps takes, where that is less than its plan says; else 0."""
+        fastest = max((feed.rate for feed in feeds if feed.tap.camera == self.name), default=math.inf)
+        return fastest if fastest < self.plan.rate else 0.0
+
+    def pace(self, feed: Feed, rate: float) -> None:
+        """A tap takes so many frames a second at most; a worker that starts later hears of it with the tap."""
+        if feed.rate != rate:
+            feed.rate = rate
+            self.post(Pace(feed.number, self.name, rate))
 
     def wish(self, *, paused: bool) -> SetCamera:
         """What its worker is told."""
@@ -85,6 +98,13 @@ class Feed:
     memory: SharedSlots
     told: bool = False
     instead_of: int = 0  # the number before, which its worker still feeds
+    rate: float = math.inf  # frames a second that it takes at most
+
+    def wish(self, ledger: Ledger) -> SetTap:
+        """What its worker is told."""
+        busy = [slot for slot in ledger.busy(self.tap) if slot < self.memory.slots]
+        camera, seq = self.tap.camera, ledger.next_seq(self.tap)
+        return SetTap(self.number, camera, self.memory.slots, self.wanted, seq, busy, self.instead_of, self.rate)
 
 
 def place(cameras: Mapping[CameraName, Camera], strikes: placement.Strikes) -> None:

@@ -122,6 +122,11 @@ class FrameSource(Protocol):
         """Does a call under way wait on purpose, for a picture's time to come? Else it waits for the world outside."""
         ...
 
+    def pace(self, rate: float) -> None:
+        """From any thread: no more pictures a second are wanted. One that chooses its own gives no more; a stream that
+        comes as it comes, and of which every picture is needed to decode the next, goes on."""
+        ...
+
     def open(self) -> None:
         """Connect. Raises SourceLost."""
         ...

@@ -212,6 +212,9 @@ class _FFmpegSource:
         self._decoder: _Decoder | None = None
         self._interrupted = threading.Event()
 
+    def pace(self, rate: float) -> None:
+        """Pictures come as they come, and each may be needed to decode the next."""
+
     def interrupt(self) -> None:
         self._interrupted.set()
 

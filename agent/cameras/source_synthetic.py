@@ -1,7 +1,7 @@
 """A camera that is drawn: the harbour at the moment it is looked at.
 
-It draws at the rate that is asked for, on a fixed grid of its own clock; when drawing falls behind, moments are left
-out instead of being shown late.
+It draws at the rate that is asked for, evenly by its own clock; when drawing falls behind, moments are left out instead
+of being shown late.
 """
 
 from __future__ import annotations
@@ -26,22 +26,24 @@ class SyntheticSource:
         self._interrupted = threading.Event()
         self._scene: HarbourScene | None = None
         self._started = 0.0
-        self._tick = 0
+        self._due = 0.0  # when the next picture is
 
     def open(self) -> None:
         self._scene = HarbourScene(self._spec.seed, self._spec.width, self._spec.height)
         self._interrupted.clear()
-        self._started = time.monotonic()
-        self._tick = 0
+        self._started = self._due = time.monotonic()
 
     def read(self) -> Shot:
-        due = self._started + self._tick * self._period
+        due, period = self._due, self._period
         if self._scene is None or self._interrupted.wait(max(0.0, due - time.monotonic())):
             raise SourceLost(Reason.ENDED)
         # A box that was busy shows now what is now: the grid's missed moments are gone.
-        missed = int((time.monotonic() - due) / self._period)
-        self._tick += missed + 1
-        return self._draw(self._scene, due + missed * self._period, missed * self._period)
+        missed = int((time.monotonic() - due) / period)
+        self._due = due + (missed + 1) * period
+        return self._draw(self._scene, due + missed * period, missed * period)
+
+    def pace(self, rate: float) -> None:
+        self._period = 1.0 / rate
 
     def interrupt(self) -> None:
         self._interrupted.set()

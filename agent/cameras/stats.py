@@ -20,6 +20,7 @@ class CameraStats:
     last_frame_unix_ns: int = 0
     width: int = 0
     height: int = 0
+    lowered_rate: float = 0.0  # frames a second that are due, where overload has lowered them; else 0
     refused: str = ""  # why the newest settings were refused while the last good ones run
     pictures: int = 0  # since the agent started
     cpu_seconds: float = 0.0  # of its capture thread, since the agent started

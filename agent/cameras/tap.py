@@ -3,6 +3,8 @@
 Every frame offered gets the next number and is either announced with its slot or counted as superseded, as are frames
 that were due and never taken; one that is passed over is told without a slot. Numbers have no gaps. Frames are offered
 by one capture thread at a time; slots come back on the worker's main thread.
+
+A tap may take fewer of its camera's frames than come: those it does not take were never due, and have no number.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import time
 import numpy as np
 
 from agent.cameras.messages import FrameReady, SetTap, Still, Superseded
+from agent.cameras.pacer import Pacer
 from agent.cameras.source import Picture, Shot
 from agent.types import Geometry
 from agent.workers.memory import SharedSlots
@@ -24,6 +27,9 @@ class TapWriter:
 
     def __init__(self, message: SetTap, fd: int) -> None:
         self.number, self.camera = message.tap, message.camera
+        self.rate = message.rate  # frames a second that it takes at most
+        self._pacer: Pacer | None = None  # where more come
+        self._coming = math.inf  # frames a second
         self.looked_at = -math.inf  # when the last announced frame was captured
         self._wanted = message.wanted
         self._memory = SharedSlots.attach(fd, message.slots, message.wanted.nbytes)
@@ -37,6 +43,26 @@ class TapWriter:
         self._geometries: dict[int, Geometry] = {}  # of what each slot holds, so that bars are painted once
         self._seq = message.next_seq - 1
         self._lock = threading.Lock()
+
+    def pace(self, coming: float) -> None:
+        """So many frames a second come: take what its own rate leaves of them, evenly."""
+        self._coming = coming
+        if self.rate >= coming:
+            self._pacer = None
+        elif self._pacer is None:
+            self._pacer = Pacer(self.rate)
+        else:
+            self._pacer.rate = self.rate
+
+    def due(self, stream_time: float) -> bool:
+        """Whether it takes this one of the frames that come, by their camera's clock."""
+        pacer = self._pacer
+        return pacer is None or pacer.due(stream_time)
+
+    def missed(self, count: int) -> int:
+        """How many it would have taken of `count` frames that never came."""
+        pacer = self._pacer
+        return count if pacer is None else pacer.missed(count / self._coming)
 
     def offer(self, shot: Shot) -> FrameReady | Superseded:
         """Put a due frame into a free slot, if there is one."""

@@ -37,6 +37,7 @@ from agent.cameras.messages import (
     Lent,
     Look,
     Measured,
+    Pace,
     Release,
     SetCamera,
     SetTap,
@@ -90,8 +91,7 @@ class Worker:
                 if message.tap in self._taps:
                     self._taps[message.tap].release(message.slot)
             case Look():
-                if message.camera in self._cameras:
-                    self._cameras[message.camera].look_until(message.until)
+                self._look(message)
             case Encode():
                 self._encode(message)
             case Draw() | Snap():
@@ -104,6 +104,8 @@ class Worker:
                 self._set_tap(message, fds[0])
             case DropTap():
                 self._drop_tap(message)
+            case Pace():
+                self._pace(message)
             case Lent():
                 self._borrower.lent(message, fds)
 
@@ -141,6 +143,7 @@ class Worker:
         tap = self._taps[message.tap] = TapWriter(message, fd)
         before = self._taps.pop(message.instead_of, None)
         camera.taps = (*(other for other in camera.taps if other is not before), tap)
+        camera.repace()
         if before is not None:
             before.close()
 
@@ -151,7 +154,17 @@ class Worker:
         camera = self._cameras.get(message.camera)
         if camera is not None:
             camera.taps = tuple(other for other in camera.taps if other is not tap)
+            camera.repace()
         tap.close()
+
+    def _look(self, message: Look) -> None:
+        if message.camera in self._cameras:
+            self._cameras[message.camera].look_until(message.until)
+
+    def _pace(self, message: Pace) -> None:
+        if message.tap in self._taps and message.camera in self._cameras:
+            self._taps[message.tap].rate = message.rate
+            self._cameras[message.camera].repace()
 
     def _encode(self, message: Encode) -> None:
         tap = self._taps.get(message.tap)

@@ -53,6 +53,7 @@ def _words(report: SyncRequest) -> bytes:
     words.inventory.ClearField("disk_free_bytes")
     for camera in words.cameras:
         camera.ClearField("frames_per_second")
+        camera.ClearField("lowered_rate")
         camera.ClearField("last_frame_unix_ms")
     for deployment in words.deployments:
         if deployment.HasField("cost"):
@@ -68,7 +69,7 @@ def _figures(report: SyncRequest) -> list[tuple[float, ...]]:
 
 
 def _of_camera(report: CameraReport) -> tuple[float, ...]:
-    return (report.frames_per_second,)
+    return (report.frames_per_second, report.lowered_rate)
 
 
 def _of_deployment(report: DeploymentReport) -> tuple[float, ...]:

@@ -42,6 +42,7 @@ class Facts:
     provider: str = ""  # that answers on the box; empty: none does
     cloud: bool = False  # it may be asked, and answers
     lowered: int = 0  # cameras that give fewer or smaller frames than configured
+    lowest: str = ""  # the lowest of them, as agent.pipeline.lowering says it
     declined: str = ""  # why another provider than the one asked for runs it, as a sentence
 
 
@@ -85,7 +86,8 @@ def judged(facts: Facts) -> tuple[Rung, str]:
         return Rung.NOTHING, "Nothing answers: no engine runs on this box, and no cloud node can be asked."
     if facts.lowered:
         cameras = "one camera gives" if facts.lowered == 1 else f"{facts.lowered} cameras give"
-        return Rung.LOWER_RATE, f"More frames come than are answered in time: {cameras} fewer or smaller ones."
+        such = f": {facts.lowest}" if facts.lowest else ""
+        return Rung.LOWER_RATE, f"More frames came than are answered in time, so {cameras} fewer or smaller ones{such}."
     if not facts.provider:
         return Rung.CLOUD, "No engine runs on this box: the cloud answers."
     if facts.provider == facts.wanted:

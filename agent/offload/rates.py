@@ -2,11 +2,15 @@
 
 Asked every two seconds. Rules that hold here:
 
-- Overload is more than 2 % of frames shed, or a box that ran more than 95 % of the time. Then the cameras whose frames
-  add least give a fifth fewer, as many of them as the excess asks for; at its floor a camera's frames take a smaller
-  size instead.
-- Room is nothing shed and a box that ran less than 75 % of the time, for ten seconds. Then the camera whose frames add
-  most gives half a frame a second more; what was made smaller grows first.
+- It is the last thing that helps. So overload is more than 2 % of frames given up in each step of ten seconds: by then
+  the cloud and smaller sizes have taken what they can. A box that always runs and gives up nothing is just full; one
+  that rests for 60 % of the time is short of something else than time. (With one camera, a call that takes a little
+  longer than the time between its frames keeps the engine busy for half of it, and costs every second frame.)
+- Under overload the cameras whose frames add least give a fifth fewer, as many of them as the excess asks for; at its
+  floor a camera's frames take a smaller size instead.
+- Room is less than 1 % given up, in the mean of ten seconds, and a box that ran less than 75 % of the time or has a
+  cloud to help it. Then the camera whose frames add most gives half a frame a second more; what was made smaller grows
+  first.
 - Between overload and room nothing changes, and a camera that has changed stays so for four seconds.
 - What a frame adds falls with the frames there are: worth × motion / rate. Equal worth comes to equal rates.
 - No camera gives less than its floor, or more than it was configured to.
@@ -16,6 +20,7 @@ Asked every two seconds. Rules that hold here:
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -23,8 +28,10 @@ from protos.ids import CameraName
 
 STEP_SECONDS = 2.0  # between steps
 SHED = 0.02  # share of frames
-BUSY = 0.95  # share of time
+OVERLOAD_SECONDS = 10.0
+RESTS = 0.4  # share of time that a box runs, below which no time is missing
 ROOM = 0.75  # share of time
+SPARE = 0.01  # share of frames
 ROOM_SECONDS = 10.0
 DWELL_SECONDS = 4.0
 ALIKE = 1.5  # times what the least adds: frames of these add about as little
@@ -52,15 +59,17 @@ class Setting:
 
 
 class Rates:
-    """`floor`: frames a second that no camera goes below; `sizes`: how many a release has."""
+    """`floor`: frames a second that no camera goes below; `sizes`: how many a release has. Both may change."""
 
-    __slots__ = ("_room_since", "floor", "settings", "sizes")
+    __slots__ = ("_overload_since", "_room_since", "_shed", "floor", "settings", "sizes")
 
     def __init__(self, floor: float, sizes: int = 1) -> None:
         self.floor = floor
         self.sizes = sizes
         self.settings: dict[CameraName, Setting] = {}
         self._room_since: float | None = None
+        self._overload_since: float | None = None
+        self._shed: deque[float] = deque(maxlen=round(ROOM_SECONDS / STEP_SECONDS))  # of the last steps
 
     @property
     def lowered(self) -> frozenset[CameraName]:
@@ -68,28 +77,37 @@ class Rates:
         return frozenset(name for name, setting in self.settings.items() if setting.since > -math.inf)
 
     def step(
-        self, cameras: Mapping[CameraName, Wanted], shed: float, busy: float, now: float
+        self, cameras: Mapping[CameraName, Wanted], shed: float, busy: float, now: float, *, helped: bool = False
     ) -> dict[CameraName, Setting]:
         """What every camera gets from now on.
 
-        `shed`: share of the frames since the last step that were given up; `busy`: share of time that the box ran.
+        `shed`: share of the frames since the last step that were given up; `busy`: share of time that the box ran;
+        `helped`: a cloud takes what it can't.
         """
+        self._shed.append(shed)
         self.settings = {name: self._within(name, wanted) for name, wanted in cameras.items()}
-        excess = max(shed if shed > SHED else 0.0, busy - BUSY)
-        if excess > 0.0:
-            self._room_since = None
-            self._lower(cameras, excess, now)
-        elif shed > 0.0 or busy >= ROOM:
+        if shed > SHED and busy >= RESTS:
+            if self._overload_for(now) >= OVERLOAD_SECONDS:
+                self._lower(cameras, shed, now)
+        else:
+            self._overload_since = None
+        if sum(self._shed) / len(self._shed) > SPARE or (busy >= ROOM and not helped):
             self._room_since = None
         elif self._room_for(now) >= ROOM_SECONDS:
             self._raise(cameras, now)
         return dict(self.settings)
 
     def _within(self, name: CameraName, wanted: Wanted) -> Setting:
-        known = self.settings.get(name, Setting(wanted.rate))
-        if not known.smaller and known.rate >= wanted.rate:
+        known = self.settings.get(name)
+        if known is None or known.since == -math.inf:
             return Setting(wanted.rate)
-        return replace(known, rate=min(wanted.rate, known.rate))
+        rate, smaller = min(wanted.rate, max(self.floor, known.rate)), min(known.smaller, self.sizes - 1)
+        return replace(known, rate=rate, smaller=smaller) if smaller or rate < wanted.rate else Setting(wanted.rate)
+
+    def _overload_for(self, now: float) -> float:
+        if self._overload_since is None:
+            self._overload_since = now
+        return now - self._overload_since
 
     def _room_for(self, now: float) -> float:
         if self._room_since is None:

@@ -12,9 +12,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from agent.cameras.captured import Captured, PassedOver
 from agent.config import AgentConfig
@@ -29,7 +28,7 @@ from agent.pipeline.accounts import Accounts
 from agent.pipeline.health import unfit_on_trial, unfit_when_warmed
 from agent.pipeline.lane import Lane
 from agent.pipeline.loaded import Loaded, spec, together
-from agent.pipeline.run import ONE_SIZE, LaneRunner, LaneSettings, Pixels
+from agent.pipeline.run import ONE_SIZE, Captures, LaneRunner, LaneSettings
 from agent.pipeline.shadow import Shadow
 from agent.pipeline.stand import Stand
 from agent.ports import Clock, CloudInference, Engine
@@ -84,18 +83,6 @@ class DeploymentWish:
     bits_per_second: float
     shadow: ShadowWish | None = None
     latency_budget: float = 0.0  # seconds of an inference, of the model alone; 0: none
-
-
-class Captures(Pixels, Protocol):
-    """The capture workers (see agent.cameras.capture)."""
-
-    async def apply(self, cameras: Iterable[CameraWish], taps: Mapping[Tap, ModelInput]) -> None:
-        """Make these cameras run and feed these taps; what did not change is not touched."""
-        ...
-
-    def slots_fd(self, tap: Tap) -> tuple[int, int]:
-        """Descriptor and number of slots of a tap's shared memory."""
-        ...
 
 
 class Board:
@@ -341,11 +328,20 @@ class Board:
         return any(moved)
 
     async def watch(self, moved: Callable[[], None]) -> None:
-        """For ever: told soon that a deployment has come down its ladder, or up."""
+        """For ever: set rates, and tell soon that a deployment has come down its ladder, or up."""
         while True:
             await self._clock.sleep(LOOK_SECONDS)
-            if self.look(self._clock.monotonic()):
+            now = self._clock.monotonic()
+            self.pace(now)
+            if self.look(now):
                 moved()
+
+    def pace(self, now: float) -> None:
+        """Each camera gives as many frames as its deployments keep up with; said again every two seconds."""
+        configured = {camera.name: camera.rate for camera in self._cameras}
+        for name, stand in self._stands.items():
+            for camera, rate in stand.pace(configured, now).items():
+                self._captures.pace(Tap(camera, name), rate)
 
     def standings(self, now: float) -> dict[DeploymentName, Standing]:
         return {name: standing.of(each.runner.lane, each.ladder, now) for name, each in self._stands.items()}

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from bisect import insort
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -29,6 +29,7 @@ from agent.offload.variants import Size
 from agent.pipeline.actions import Answer, Infer
 from agent.pipeline.jobs import Job, Leg
 from agent.types import Tap
+from protos.ids import CameraName
 
 FIRST_INTERVAL = 1.0  # seconds between frames of a tap, until it had two
 OVERDUE = 1.5  # times that: then it is thought to pause
@@ -79,6 +80,7 @@ class LocalSide:
     def __init__(self, sizes: dict[str, CostLine], width: int, profile: Profile, parts: Parts, *, ready: bool) -> None:
         self.width = width  # calls that the engine runs at once
         self.ready = ready  # an engine answers
+        self.smaller: Mapping[CameraName, int] = {}  # steps below the largest size that a camera's frames take at most
         self.coming = 1.0  # times the arrivals of late, that a larger size reckons with; a tuner's
         self.queue: list[Job] = []  # in the order in which they start
         self.running: dict[tuple[int, ...], Call] = {}  # by the numbers of its jobs
@@ -170,13 +172,20 @@ class LocalSide:
     def next_call(self, now: float) -> Choice:
         """In the largest size for which there is time, if anything waits."""
         why = ""
-        for name, line in self._larger:
+        for steps, (name, line) in enumerate(self._larger):
             frames = self.together(line, now)
+            if self.smaller and steps < self._steps(frames):
+                why = "overload made its camera's frames smaller"
+                continue
             slowed = self._slowed(len(self.running))
             why = self._too_long(line.planned(frames) * slowed, line.expected(frames) * slowed, frames, now)
             if not why:
                 return Choice(name, frames, "")
         return Choice(self.quickest, self.together(self.quick, now), why)
+
+    def _steps(self, frames: int) -> int:
+        """Below the largest size, of a call of so many of those that wait."""
+        return max(self.smaller.get(job.frame.tap.camera, 0) for job in self.queue[:frames])
 
     def together(self, line: CostLine, now: float) -> int:
         """How many of those that wait, in their order, share the next call."""

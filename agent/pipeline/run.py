@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from msgspec.structs import replace
 
-from agent.cameras.captured import PassedOver
+from agent.cameras.captured import CameraPlan, PassedOver
 from agent.cameras.region import cut
 from agent.door.shares import Partition
 from agent.errors import TurnedAway
@@ -31,6 +31,7 @@ from agent.pipeline.actions import Action, Answer, Finish, Infer, Release, SendU
 from agent.pipeline.answers import LastAnswers
 from agent.pipeline.health import Health
 from agent.pipeline.lane import Lane
+from agent.pipeline.lowering import Lowering
 from agent.pipeline.shadow import LONGEST_LOOK, Shadow, ShadowTally
 from agent.pipeline.tuned import Beside
 from agent.ports import Clock, CloudInference, CloudModel, Detections, Engine, InSlot
@@ -59,6 +60,22 @@ class Pixels(Protocol):
 
     async def encode(self, tap: Tap, slot: int, view: View) -> bytes:
         """JPEG of the decoded picture behind a slot, its masks painted. Raises Retryable when its worker died."""
+        ...
+
+
+class Captures(Pixels, Protocol):
+    """The capture workers, as the board needs them."""
+
+    async def apply(self, cameras: Iterable[CameraPlan], taps: Mapping[Tap, ModelInput]) -> None:
+        """Make these cameras run and feed these taps; what did not change is not touched."""
+        ...
+
+    def pace(self, tap: Tap, rate: float) -> None:
+        """No more of this tap's frames are due than so many a second, evenly spaced; inf: as its camera's plan says."""
+        ...
+
+    def slots_fd(self, tap: Tap) -> tuple[int, int]:
+        """Descriptor and number of slots of a tap's shared memory."""
         ...
 
 
@@ -137,6 +154,7 @@ class LaneRunner:
         self.active: ActiveRelease | None = None
         self.shadow: Shadow | None = None
         self.beside = Beside(lane, Tuner(SHIPPED, SHIPPED_MODE))
+        self.lowering = Lowering(lane, clock.monotonic())
         self._answers = LastAnswers()
         self._looked_at: dict[CameraName, float] = {}  # until when, as its camera was told last
         self.before: ActiveRelease | None = None
@@ -180,6 +198,7 @@ class LaneRunner:
     def arrive(self, frame: Frame) -> None:
         now = self._clock.monotonic()
         self.beside.began(now)
+        self.lowering.moved(frame.tap.camera)
         actions = self.lane.arrive(frame, now)
         account = self.lane.accounts[-1]
         account.features.update(accounts.budgets(self.lane, account, now))
@@ -189,6 +208,7 @@ class LaneRunner:
     def still(self, frame: PassedOver) -> None:
         """Nothing moved: it ends with what was answered last. Where nothing was, nobody can tell what it shows."""
         now = self._clock.monotonic()
+        self.lowering.still(frame.tap.camera)
         finished = self._answers.still(frame, now)
         if finished is None:
             self._look(frame.tap.camera)
@@ -215,7 +235,9 @@ class LaneRunner:
         await asyncio.gather(*self._running, return_exceptions=True)
 
     def _act(self, actions: list[Action]) -> None:
-        self.beside.ended(actions, self._clock.monotonic())
+        now = self._clock.monotonic()
+        self.beside.ended(actions, now)
+        self.lowering.seen(actions, now)
         for action in actions:
             match action:
                 case Infer(jobs, frames, size):

@@ -6,6 +6,8 @@ answers is not touched by what a candidate does.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from agent.offload.breaker import BreakerState
@@ -115,4 +117,21 @@ class Stand:
         there, declined = self.runner.lane.there, self.warmed.declined
         provider = "cpu" if declined else wanted
         helps = there.allowed and there.breaker.state is BreakerState.CLOSED
-        return Facts(wanted, provider if self.ready else "", cloud=helps, declined=declined)
+        lowering = self.runner.lowering
+        return Facts(
+            wanted=wanted,
+            provider=provider if self.ready else "",
+            cloud=helps,
+            lowered=len(lowering.rates),
+            lowest=lowering.said,
+            declined=declined,
+        )
+
+    def pace(self, configured: Mapping[CameraName, float], now: float) -> dict[CameraName, float]:
+        """Frames a second that its cameras give at most, when it is time to say so again; inf: as `configured`."""
+        lowering = self.runner.lowering
+        if not lowering.due(now):
+            return {}
+        own = {camera: configured[camera] for camera in self.cameras if camera in configured}
+        lowering.step(own, now)
+        return {camera: lowering.rates.get(camera, math.inf) for camera in own}

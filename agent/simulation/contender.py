@@ -2,7 +2,8 @@
 
 - events in, actions out, as the agent's lane has it: no contender sees another clock, or the world behind the frames;
 - a frame has one number from its arrival to its End, the same for every contender that meets this world;
-- every frame that arrived ends in exactly one End, by an answer that its contender was given, or by none;
+- every frame that arrived ends in exactly one End, by an answer that its contender was given, or by none. Only where
+  cameras may be lowered it may be NotGiven instead, at its arrival: then its camera never took it;
 - times are seconds of virtual time that never go back; `wake_at` is when `tick` is wanted, None when never;
 - a call on the box may begin only while fewer than `Known.width` run; whoever breaks a rule is stopped by the driver.
 """
@@ -17,6 +18,7 @@ import msgspec
 from protos.outcomes import Outcome
 
 CLOUD = "cloud"  # the name of an answer that came from there, beside the names of the sizes
+NOT_GIVEN = "not_given"  # the fate of a frame that its camera never took
 
 
 class Offer(msgspec.Struct, frozen=True):
@@ -68,6 +70,8 @@ class Known(msgspec.Struct, frozen=True):
     deadline: float  # the usual one, seconds from capture
     budget: float  # bits a second of uplink, over 60 s
     cloud_allowed: bool
+    rate: float = 10.0  # frames a second of a camera that is on
+    floor: float | None = None  # frames a second that a camera may be lowered to; None: none is lowered
 
 
 class Start(msgspec.Struct, frozen=True):
@@ -98,7 +102,13 @@ class End(msgspec.Struct, frozen=True):
     by: str | None = None
 
 
-Act = Start | Send | CallOff | End
+class NotGiven(msgspec.Struct, frozen=True):
+    """This frame, which is about to arrive, is not taken: its camera gives fewer."""
+
+    number: int
+
+
+Act = Start | Send | CallOff | End | NotGiven
 
 
 class Contender(Protocol):

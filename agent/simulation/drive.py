@@ -14,7 +14,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from agent.simulation.contender import CLOUD, Act, CallOff, Contender, End, Offer, Reply, Send, Start
+from agent.simulation.contender import (
+    CLOUD,
+    NOT_GIVEN,
+    Act,
+    CallOff,
+    Contender,
+    End,
+    NotGiven,
+    Offer,
+    Reply,
+    Send,
+    Start,
+)
 from agent.simulation.links import Sending
 from agent.simulation.world import World
 from protos.outcomes import IN_TIME
@@ -125,6 +137,8 @@ class _Play:
                     self._send(act, now)
                 case End():
                     self._end(act, now)
+                case NotGiven():
+                    self._not_given(act.number, now)
 
     def _after(self, at: float, happens: Callable[[float], list[Act]]) -> None:
         heapq.heappush(self.due, (at, next(self.order), happens))
@@ -221,6 +235,13 @@ class _Play:
             raise BrokenRule(f"frame {end.number} is called {end.outcome} at {now:.3f} s, late or without an answer")
         fate.outcome, fate.by, fate.at = end.outcome, end.by, now
         self._say(now, end.number, f"ends: {end.outcome}" + (f" by {end.by}" if end.by else ""))
+
+    def _not_given(self, number: int, now: float) -> None:
+        fate = self.played.fates[number]
+        if self.world.scenario.floor is None or fate.outcome or fate.begun or now > self.world.captured[number]:
+            raise BrokenRule(f"frame {number} is said not to be given at {now:.3f} s, and it was")
+        fate.outcome, fate.at = NOT_GIVEN, now
+        self._say(now, number, "not taken: its camera gives fewer")
 
     def _all_ended(self) -> None:
         open_still = [number for number, fate in enumerate(self.played.fates) if not fate.outcome]

@@ -4,7 +4,8 @@ Useful is the value that was earned over the value that was offered: of a frame 
 an answer to it is right. Late are frames that were taken on (not shed, not superseded) and had no answer by their
 deadline. The age of what is known of a camera (AoPI) is looked at when each of its frames is due: since the capture of
 the newest frame that was answered, or since it came on, which is after a second without a frame. The share of a camera
-is of its frames that were in time.
+is of its frames that were in time. Frames that a lowered camera did not give were offered all the same: they count in
+all of that as frames without an answer.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agent.offload.terms import Terms
-from agent.simulation.contender import CLOUD
+from agent.simulation.contender import CLOUD, NOT_GIVEN
 from agent.simulation.drive import Played
 from agent.simulation.world import Numbers, World
 from protos.outcomes import IN_TIME, Outcome
@@ -126,7 +127,8 @@ def _right(world: World, played: Played) -> Numbers:
 
 
 def _late(played: Played) -> float:
-    taken_on = [fate for fate in played.fates if fate.outcome not in NOT_TAKEN_ON]
+    given = [fate for fate in played.fates if fate.outcome != NOT_GIVEN]
+    taken_on = [fate for fate in given if fate.outcome not in NOT_TAKEN_ON]
     return sum(fate.outcome in MISSED for fate in taken_on) / max(1, len(taken_on))
 
 

@@ -8,13 +8,28 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+from agent.cameras.pacer import Pacer
 from agent.offload.breaker import Breaker
 from agent.offload.cost import CostLine
 from agent.offload.policy import ALL_PARTS, Parts
 from agent.offload.profile import JpegPoint, Profile, SizeProfile
 from agent.offload.terms import Terms
 from agent.pipeline.lane import Action, Answer, Finish, Infer, Lane, Release, SendUp
-from agent.simulation.contender import CLOUD, Act, CallOff, Contender, End, Known, Maker, Offer, Reply, Send, Start
+from agent.pipeline.lowering import Lowering
+from agent.simulation.contender import (
+    CLOUD,
+    Act,
+    CallOff,
+    Contender,
+    End,
+    Known,
+    Maker,
+    NotGiven,
+    Offer,
+    Reply,
+    Send,
+    Start,
+)
 from agent.types import Box, Finished, Frame, Geometry, Tap
 from protos.ids import CameraName, DeploymentName
 
@@ -51,7 +66,7 @@ class Ourselves(Contender):
         self.lane = Lane(
             {size.name: CostLine(((1, size.seconds),)) for size in known.sizes},
             Breaker(rng=rng),
-            Terms(deadline=known.deadline, uplink_bits_per_second=known.budget),
+            Terms(deadline=known.deadline, uplink_bits_per_second=known.budget, floor_rate=known.floor or 0.0),
             profile(known),
             rng,
             parts=parts,
@@ -66,34 +81,37 @@ class Ourselves(Contender):
         self.frame: dict[tuple[Tap, int], int] = {}
         self.ran: dict[int, str] = {}  # size that a frame was run in
         self.open_slots = 0
+        self.cameras = Lowered(self.lane, self.taps, known.rate) if known.floor is not None else None
 
     # ---- events ----
 
     def arrive(self, offer: Offer, now: float) -> list[Act]:
+        if self.cameras is not None and not self.cameras.gives(offer.camera, now):
+            return [NotGiven(offer.number)]
         job = len(self.number) + 1  # a lane counts its frames from 1
         self.number[job], self.job[offer.number] = offer.number, job
         self.open_slots += 1
         tap, slot = self.taps[offer.camera], offer.number
         self.frame[tap, offer.seq] = offer.number
         frame = Frame(tap, offer.seq, slot, offer.captured, offer.captured_unix_ns, offer.deadline, GEOMETRY)
-        return self._acts(self.lane.arrive(frame, now))
+        return self._acts(self.lane.arrive(frame, now), now)
 
     def local_done(self, numbers: tuple[int, ...], replies: Sequence[Reply], now: float) -> list[Act]:
         answers = [Answer(_boxes(reply), infer_seconds=reply.seconds) for reply in replies]
-        return self._acts(self.lane.local_done(tuple(self.job[number] for number in numbers), answers, now))
+        return self._acts(self.lane.local_done(tuple(self.job[number] for number in numbers), answers, now), now)
 
     def encoded(self, number: int, nbytes: int, now: float) -> list[Act]:
         job = self.job[number]
-        acts = self._acts(self.lane.encoded(job, nbytes, now))
+        acts = self._acts(self.lane.encoded(job, nbytes, now), now)
         return acts if self.lane.goes_up(job) else [*acts, CallOff(number)]
 
     def cloud_done(self, number: int, reply: Reply, now: float) -> list[Act]:
         boxes = () if reply.error else _boxes(reply)
         answer = Answer(boxes, error=reply.error, where=CLOUD, service_seconds=reply.seconds)
-        return self._acts(self.lane.cloud_done(self.job[number], answer, now))
+        return self._acts(self.lane.cloud_done(self.job[number], answer, now), now)
 
     def tick(self, now: float) -> list[Act]:
-        return self._acts(self.lane.tick(now))
+        return self._acts(self.lane.tick(now), now)
 
     @property
     def wake_at(self) -> float | None:
@@ -101,8 +119,10 @@ class Ourselves(Contender):
 
     # ---- actions ----
 
-    def _acts(self, actions: list[Action]) -> list[Act]:
+    def _acts(self, actions: list[Action], now: float) -> list[Act]:
         acts: list[Act] = []
+        if self.cameras is not None:
+            self.cameras.lowering.seen(actions, now)
         for action in actions:
             match action:
                 case Infer(jobs, _, size):
@@ -122,6 +142,34 @@ class Ourselves(Contender):
         number = self.frame[finished.tap, finished.seq]
         by = None if not finished.boxes else CLOUD if finished.where == CLOUD else self.ran[number]
         return End(number, finished.outcome, by)
+
+
+class Lowered:
+    """Cameras that give as many frames as the lane keeps up with, as the board asks for them."""
+
+    def __init__(self, lane: Lane, taps: Sequence[Tap], rate: float) -> None:
+        self.lowering = Lowering(lane, 0.0)
+        self.rates = {tap.camera: rate for tap in taps}
+        self.pacers: list[Pacer | None] = [None for _ in taps]  # None: it gives all
+
+    def gives(self, camera: int, now: float) -> bool:
+        """Does the camera give the frame of now?"""
+        if self.lowering.due(now):
+            self.lowering.step(self.rates, now)
+            self.pacers = [self._paced(*each) for each in zip(self.rates, self.pacers, strict=True)]
+        pacer, name = self.pacers[camera], list(self.rates)[camera]
+        given = pacer is None or pacer.due(now)
+        if given:
+            self.lowering.moved(name)
+        return given
+
+    def _paced(self, camera: CameraName, before: Pacer | None) -> Pacer | None:
+        rate = self.lowering.rates.get(camera)
+        if rate is None:
+            return None
+        pacer = before or Pacer(rate)
+        pacer.rate = rate
+        return pacer
 
 
 def _boxes(reply: Reply) -> tuple[Box, ...]:

@@ -86,4 +86,5 @@ class Scenario:
     brownout: Spell = field(default_factory=lambda: Spell(0.0, 0.0))
     service: float = 0.020  # of the cloud
     drift: float = 0.0  # that the sizes on the box do worse than their release says
+    floor: float | None = None  # frames a second that cameras may be lowered to; None: none is lowered
     clock_steps: tuple[tuple[float, float], ...] = ()  # at, by how many seconds the wall clock jumps

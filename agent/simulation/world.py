@@ -113,6 +113,8 @@ def known(scenario: Scenario) -> Known:
         deadline=scenario.deadlines[0] if len(scenario.deadlines) == 1 else float(np.median(scenario.deadlines)),
         budget=scenario.budget,
         cloud_allowed=True,
+        rate=scenario.arrivals.rate,
+        floor=scenario.floor,
     )
 
 

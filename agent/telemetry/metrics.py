@@ -132,6 +132,12 @@ class Metrics:
         self._fps = Gauge(
             "longshore_camera_frames_per_second", "Frames captured of late.", ["camera"], registry=registry
         )
+        self._lowered = Gauge(
+            "longshore_camera_lowered_frames_per_second",
+            "Frames that are due, where overload has lowered a camera's rate; else 0.",
+            ["camera"],
+            registry=registry,
+        )
 
     def _make_outbox(self, registry: CollectorRegistry) -> None:
         self._waiting = Gauge("longshore_outbox_records", "Records that wait.", ["class"], registry=registry)
@@ -283,10 +289,13 @@ class Metrics:
         """Whether an event left the box."""
         self._events.labels("told" if told else "dropped").inc()
 
-    def camera(self, camera: CameraName, state: CameraState, frames_per_second: float) -> None:
+    def camera(
+        self, camera: CameraName, state: CameraState, frames_per_second: float, lowered_rate: float = 0.0
+    ) -> None:
         for each in CameraState:
             self._camera.labels(camera, each).set(each is state)
         self._fps.labels(camera).set(frames_per_second)
+        self._lowered.labels(camera).set(lowered_rate)
 
     def keep(self, cameras: Set[str], deployments: Set[str], lines: Set[tuple[str, str]]) -> None:
         """End every series of other cameras, deployments and lines, or a box where these change would grow for ever.
@@ -297,7 +306,7 @@ class Metrics:
         of_releases = (self._not_a_number, self._shadow, self._shadow_seconds)
         for family in (self._frames, self._crossings, self._update, self._model, *of_lanes, *of_releases):
             _prune(family, ("deployment",), {(each,) for each in deployments})
-        for of_camera in (self._frames, self._crossings, self._camera, self._fps):
+        for of_camera in (self._frames, self._crossings, self._camera, self._fps, self._lowered):
             _prune(of_camera, ("camera",), {(each,) for each in cameras})
         _prune(self._crossings, ("camera", "line"), lines)
 

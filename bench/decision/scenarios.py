@@ -75,3 +75,7 @@ def _scenarios() -> list[Scenario]:
 
 
 SCENARIOS: dict[str, Scenario] = {each.name: each for each in _scenarios()}
+
+# Cameras give all that they are asked for in the scenarios above. Here they may be lowered; see tests/unit/bench.
+BEYOND = _of("beyond", "16 cameras of 15 frames/s, three times what small can, that may be lowered to 2", floor=2.0,
+    arrivals=Arrivals("steady", cameras=16, rate=15.0))  # fmt: skip

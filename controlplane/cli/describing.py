@@ -84,7 +84,8 @@ def _decision(name: str, told: Document) -> list[str]:
     carries = told["linkBitsPerSecond"]
     link = f"{carries / 1e6:.1f} Mbit/s, {1000 * told['linkSeconds']:.0f} ms" if carries else kinds.NONE
     price = f"{told['prices']['bits']:.2f}/Mbit" if "bits" in told["prices"] else kinds.NONE
-    return [name, told["rung"] or kinds.NONE, *routes, f"{100 * told['load']:.0f} %", link, price, told["why"]]
+    why = f"{told['why']}. {told['rungWhy']}" if told["rung"] == "lower_rate" else told["why"]
+    return [name, told["rung"] or kinds.NONE, *routes, f"{100 * told['load']:.0f} %", link, price, why]
 
 
 def _shadow(node: str, told: Document) -> list[str]:

@@ -116,9 +116,10 @@ def heard(document: Document) -> bool:
 
 
 def frames(document: Document) -> str:
-    """Of a camera, per second: those that come and those that are due."""
+    """Of a camera, per second: those that come and those that are due, under overload fewer than wanted."""
     coming = f"{at(document, 'status.framesPerSecond', 0):.1f}" if heard(document) else NONE
-    return f"{coming}/{at(document, 'spec.rate', 0):g}"
+    wanted, lowered = f"{at(document, 'spec.rate', 0):g}", at(document, "status.loweredRate", None)
+    return f"{coming}/{lowered:.3g} of {wanted}" if lowered else f"{coming}/{wanted}"
 
 
 def _rate(document: Document, _: datetime) -> str:

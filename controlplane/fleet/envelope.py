@@ -188,6 +188,7 @@ def camera(item: Camera, owner: Node | None, now_ms: int) -> Document:
         "state": status.camera_state(item, owner),
         "reason": sources.scrubbed(report.reason),
         "framesPerSecond": _rate(report, owner),
+        "loweredRate": status.lowered_rate(item, owner),
         "lastFrame": moment_or_never(report.last_frame_unix_ms),
         "width": report.width,
         "height": report.height,

@@ -106,6 +106,7 @@ class CameraReport:
     height: int = 0
     restarts: int = 0
     refused_spec: str = ""
+    lowered_rate: float = 0.0  # frames a second that are due under overload; 0: as its spec says
 
 
 @dataclass(frozen=True)

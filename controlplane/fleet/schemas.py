@@ -211,6 +211,7 @@ class CameraStatus(Answer):
     state: str
     reason: str
     frames_per_second: float
+    lowered_rate: float | None = Field(description="frames due a second under overload; null: as spec.rate says")
     last_frame: str | None
     width: int
     height: int
@@ -283,7 +284,7 @@ class Terms(Answer):
         default=1,
         ge=0,
         le=60,
-        description="frames a second of each camera, for boxes that lower rates; this version does not",
+        description="frames a second that overload leaves each camera, at least",
     )
     safety: bool = Field(default=False, description="true: prices do not apply; what may be sent still does")
     stays: list[str] | Literal["all"] = Field(

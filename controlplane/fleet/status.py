@@ -217,9 +217,23 @@ def _camera_ready(camera: Camera, node: Node | None, report: CameraReport) -> Co
         return _condition(READY, "NodeOffline", f"{node.name} {_absence(node)}", ok=False)
     state = camera_state(camera, node)
     if state == "running":
-        return _condition(READY, "Running", f"{node.name} gets pictures from {camera.name}", ok=True)
+        got = f"{node.name} gets pictures from {camera.name}"
+        return _condition(READY, "Running", got + _fewer(camera, node), ok=True)
     why = report.reason or f"{node.name} has not said why yet"
     return _condition(READY, state.capitalize(), f"{camera.name} is {state}: {why}", ok=False)
+
+
+def lowered_rate(camera: Camera, node: Node | None) -> float | None:
+    """Frames a second that are due of it now, where overload has lowered them."""
+    rate = camera_report(camera, node).lowered_rate
+    return round(rate, 2) if node and node.online and 0 < rate < camera.spec.rate else None
+
+
+def _fewer(camera: Camera, node: Node) -> str:
+    rate = lowered_rate(camera, node)
+    if rate is None:
+        return ""
+    return f", {rate:g} of its {camera.spec.rate:g} frames a second: more came than were answered in time"
 
 
 def deployment_conditions(deployment: Deployment, steps: list[Progress], fleet: Fleet) -> list[Condition]:
@@ -239,8 +253,8 @@ def _terms_fit(spec: DeploymentSpec, fleet: Fleet) -> list[Condition]:
     slow = [name for name, camera in chosen.items() if camera.spec.rate < spec.terms.floor_rate]
     if slow:
         message = (
-            f"spec.terms.floorRate of {spec.terms.floor_rate:g} is above the rate of {_listed(slow)}, so every frame "
-            "of these is to be looked at, whatever it costs; lower it or raise their rate"
+            f"spec.terms.floorRate of {spec.terms.floor_rate:g} is above the rate of {_listed(slow)}, so overload "
+            "never lowers these; lower it or raise their rate"
         )
         return [_condition(TERMS_FIT, "FloorAboveRate", message, ok=False)]
     return []

@@ -169,6 +169,7 @@ def _camera(message: fleet_pb2.CameraReport) -> CameraReport:
         height=_count(message.height),
         restarts=_count(message.restarts),
         refused_spec=_text(message.refused_spec),
+        lowered_rate=_number(message.lowered_rate),
     )
 
 

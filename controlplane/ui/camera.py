@@ -67,6 +67,7 @@ def camera(given: Input) -> View:
         **given.drawn,
         f"{key}.size": f"{status['width']} × {status['height']}" if status["width"] else "–",
         f"{key}.restarts": str(status["restarts"]),
+        f"{key}.lowered": _lowered(status["loweredRate"], spec["node"]),
         "found": [_found(each) for each in given.found[:NEWEST]],
     }
     facts = {
@@ -87,6 +88,11 @@ def camera(given: Input) -> View:
         "stages": spans.STAGES,
     }
     return View("camera.html", name, "cameras", facts, values, (Crumb("Cameras", "/cameras"),), (name,))
+
+
+def _lowered(rate: float | None, node: str) -> str:
+    """What to say after the rate that is wanted."""
+    return "" if rate is None else f"; {rate:g} are due now, because {node} is asked for more than it answers in time"
 
 
 def deadline_of(windows: Iterable[Window], deployments: Iterable[Document]) -> int:

@@ -292,6 +292,7 @@ def test_the_cloud_helps_a_slow_box_within_budget(tree: DemoTree) -> None:
     `python -m bench.bench_cloud_help` measures with the demo's own.
     """
     cloud_help.deadline(tree, "500ms")
+    cloud_help.keep_rates(tree)
     phases = cloud_help.run(tree, seconds=10.0, settle=5.0, back=30.0, slow="600ms")
     print("\n" + cloud_help.table(phases, cloud_help.terms(tree), "600ms"))
     for phase in phases:

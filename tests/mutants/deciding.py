@@ -10,6 +10,8 @@ _SIZES, _LOADED = "tests/unit/pipeline/test_sizes.py::", "tests/unit/update/test
 _RUN = "agent/pipeline/run.py"
 _LANE, _HERE, _THERE = "agent/pipeline/lane.py", "agent/pipeline/local_side.py", "agent/pipeline/cloud_side.py"
 
+_LOWERING, _RATES = "tests/unit/pipeline/test_lowering.py::", "tests/unit/offload/test_rates.py::"
+
 MUTANTS = (
     Mutant(
         "lane-starts-in-time",
@@ -117,6 +119,55 @@ MUTANTS = (
         (
             f"{_WORTH}test_beyond_four_frames_are_under_way_only_while_they_wait_for_a_far_node_and_never_more_than_eight",
         ),
+    ),
+    Mutant(
+        "rates-floor",
+        "No camera is lowered below the floor of the terms.",
+        "agent/pipeline/lowering.py",
+        "max(LEAST_RATE, lane.terms.floor_rate)",
+        "LEAST_RATE",
+        (
+            f"{_LOWERING}test_no_camera_goes_below_the_floor_of_the_terms_whatever_is_lost",
+            f"{_LOWERING}test_a_release_of_two_sizes_at_its_floor_is_told_which_cameras_are_smaller",
+        ),
+    ),
+    Mutant(
+        "rates-lasting",
+        "Overload that does not last lowers nothing.",
+        "agent/offload/rates.py",
+        "            if self._overload_for(now) >= OVERLOAD_SECONDS:\n",
+        "            if True:\n",
+        (
+            f"{_RATES}test_overload_that_does_not_last_lowers_nothing",
+            f"{_LOWERING}test_a_load_that_passes_lowers_nothing",
+        ),
+    ),
+    Mutant(
+        "rates-answered",
+        "Where a box answers nothing in time itself, nothing is lowered.",
+        "agent/pipeline/lowering.py",
+        "        return share if self.here else min(SHED, share)\n",
+        "        return share\n",
+        (
+            f"{_LOWERING}test_a_box_too_slow_for_the_deadline_answers_nothing_and_lowers_nothing",
+            f"{_LOWERING}test_what_was_given_up_is_told_as_a_share_where_the_box_answered_something",
+        ),
+    ),
+    Mutant(
+        "rates-cloud",
+        "Where the cloud helps and next to nothing is given up, rates come back though the box is full.",
+        "agent/offload/rates.py",
+        "(busy >= ROOM and not helped)",
+        "busy >= ROOM",
+        (f"{_LOWERING}test_with_the_cloud_back_rates_come_back_though_the_box_stays_full",),
+    ),
+    Mutant(
+        "rates-tap",
+        "A tap takes no more frames than its rate, whatever others take of its camera.",
+        "agent/cameras/loop.py",
+        "        taps = [tap for tap in self.taps if tap.due(shot.stream_time)]\n",
+        "        taps = list(self.taps)\n",
+        ("tests/unit/cameras/test_tap.py::test_a_camera_gives_what_its_fastest_tap_takes_and_each_tap_takes_its_own",),
     ),
     Mutant(
         "lane-size-chosen",

@@ -57,10 +57,10 @@ class World:
         self.engines.append(FakeEngine([SMALL, LARGE, BROKEN], self.clock, seconds=0.001))
         return self.engines[-1]
 
-    async def install(self, version: str, sample: Sample = SMALL) -> Digest:
+    async def install(self, version: str, sample: Sample = SMALL, deployment: DeploymentName = HARBOUR) -> Digest:
         made = verified(version, sample)
-        await self.board.warm(HARBOUR, made, FP32, VerifiedBytes(sample.spec.model))
-        await self.board.swap(HARBOUR, made.digest)
+        await self.board.warm(deployment, made, FP32, VerifiedBytes(sample.spec.model))
+        await self.board.swap(deployment, made.digest)
         return made.digest
 
     async def frames(self, count: int) -> list[Finished]:

@@ -1,6 +1,6 @@
 """Capture workers without processes: frames are drawn by the test, slots are real shared memory.
 
-Implements agent.pipeline.board.Captures and keeps account: a slot announced and not released is held.
+Implements agent.pipeline.run.Captures and keeps account: a slot announced and not released is held.
 """
 
 from __future__ import annotations
@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
-from agent.cameras.captured import Captured, PassedOver
-from agent.pipeline.board import CameraWish
+from agent.cameras.captured import CameraPlan, Captured, PassedOver
 from agent.types import Geometry, ModelInput, Tap, View
 from agent.workers.memory import SharedSlots
 from protos.errors import Retryable
@@ -23,17 +22,18 @@ class SimCaptures:
 
     def __init__(self, deliver: Callable[[Captured], None] = lambda _: None) -> None:
         self.deliver = deliver
-        self.cameras: tuple[CameraWish, ...] = ()
+        self.cameras: tuple[CameraPlan, ...] = ()
         self.taps: dict[Tap, ModelInput] = {}
         self.held: Counter[tuple[Tap, int]] = Counter()
         self.encoded = 0
         self.views: list[View] = []  # that were asked for
         self.looked: list[tuple[CameraName, float]] = []  # what was asked
+        self.paces: dict[Tap, float] = {}  # as told last
         self.short_of_memory = False
         self._memory: dict[Tap, SharedSlots] = {}
         self._seq: Counter[Tap] = Counter()
 
-    async def apply(self, cameras: Iterable[CameraWish], taps: Mapping[Tap, ModelInput]) -> None:
+    async def apply(self, cameras: Iterable[CameraPlan], taps: Mapping[Tap, ModelInput]) -> None:
         self.cameras = tuple(cameras)
         for tap in [tap for tap, pixels in self.taps.items() if taps.get(tap) != pixels]:
             if tap in self._memory:
@@ -64,6 +64,9 @@ class SimCaptures:
         memory, pixels = self._memory[tap], self.taps[tap]
         for slot in range(SLOTS):
             memory.view(slot)[:] = bytes([value]) * pixels.nbytes
+
+    def pace(self, tap: Tap, rate: float) -> None:
+        self.paces[tap] = rate
 
     def look(self, camera: CameraName, until: float) -> None:
         self.looked.append((camera, until))

@@ -22,9 +22,9 @@ class WithTuner(Ourselves):
         self.beside.began(now)
         return super().arrive(offer, now)
 
-    def _acts(self, actions: list[Action]) -> list[Act]:
+    def _acts(self, actions: list[Action], now: float) -> list[Act]:
         self.beside.ended(actions, self._now)
-        return super()._acts(actions)
+        return super()._acts(actions, now)
 
 
 def maker(weights: Weights, mode: Mode = Mode.ON) -> Maker:

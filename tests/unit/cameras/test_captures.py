@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import mmap
 import os
+import signal
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +17,9 @@ import numpy as np
 import pytest
 
 from agent.cameras.messages import MAX_JPEG, FrameReady, SetCamera, Superseded
-from agent.types import Box, CameraState, ModelInput, View, Zone
+from agent.types import Box, CameraState, ModelInput, Tap, View, Zone
 from protos.errors import Retryable
+from protos.ids import CameraName
 from protos.regions import Region
 from tests.sim.yard import SMALL, Yard, plan, tap
 
@@ -99,6 +102,32 @@ async def test_one_camera_feeds_several_deployments_at_once(yard: Yard) -> None:
     await yard.until(lambda: len(yard.seen[large]) >= 3)
     twin = next(frame for frame in yard.seen[large] if frame.captured == first.captured)
     assert twin.geometry != first.geometry
+
+
+async def test_a_tap_is_lowered_and_raised_live_and_stays_lowered_when_its_worker_dies(yard: Yard) -> None:
+    lowered, other = tap("quay", "lowered"), tap("quay", "other")
+    await yard.apply(plan("quay", rate=20), taps={lowered: ModelInput(32, 32), other: ModelInput(32, 32)})
+
+    async def closest() -> dict[Tap, float]:
+        """Seconds between two frames, where there were fewest."""
+        since = {each: len(yard.seen[each]) for each in (lowered, other)}
+        await yard.frames(lowered, 5)
+        later = {each: [frame.captured for frame in yard.seen[each][start:]] for each, start in since.items()}
+        return {each: min(np.diff(captured)) for each, captured in later.items()}
+
+    yard.captures.pace(lowered, 4.0)
+    await yard.frames(lowered, 3)
+    found = await closest()
+    assert found[lowered] > 0.15 > found[other]
+    assert yard.captures.stats()[CameraName("quay")].lowered_rate == 0.0, "for another still takes all of its frames"
+    yard.captures.pace(other, 8.0)
+    assert yard.captures.stats()[CameraName("quay")].lowered_rate == 8.0
+    os.kill(yard.captures.worker_pids[0], signal.SIGKILL)
+    await yard.frames(lowered, 2)
+    assert (await closest())[lowered] > 0.15
+    yard.captures.pace(lowered, math.inf)
+    await yard.frames(lowered, 3)
+    assert (await closest())[lowered] < 0.15
 
 
 async def test_changing_one_camera_leaves_its_neighbours_uninterrupted(yard: Yard) -> None:

@@ -80,6 +80,8 @@ class Still:
             raise SourceLost(Reason.ENDED)
         return Shot(self._picture, self._at, self._at, 0, self._ts_source, 0.0)
 
+    def pace(self, rate: float) -> None: ...
+
     def interrupt(self) -> None:
         self._over.set()
 

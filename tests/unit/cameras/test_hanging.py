@@ -49,6 +49,8 @@ class Stuck:
         self._driver.lets_go.wait(2 * PATIENCE)
         raise SourceLost(Reason.ENDED)
 
+    def pace(self, rate: float) -> None: ...
+
     def interrupt(self) -> None: ...
 
     def close(self) -> None:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 
 import msgspec
 import numpy as np
 import pytest
 
 from agent.cameras.letterbox import Pixels
-from agent.cameras.loop import Camera
+from agent.cameras.loop import Camera, CaptureLoop
 from agent.cameras.messages import FrameReady, SetTap, Still, Superseded
 from agent.cameras.picture import RgbPicture
-from agent.cameras.source import Picture, Shot
+from agent.cameras.source import FrameSource, Picture, Shot
+from agent.cameras.source_av import FileSource
+from agent.cameras.spec import CameraSpec, File, parse
 from agent.cameras.tap import TapWriter
 from agent.types import Geometry, ModelInput
 from agent.workers.memory import SharedSlots
@@ -224,3 +229,87 @@ def test_a_closed_tap_fills_nothing(memory: SharedSlots) -> None:
     tap = writer(memory)
     tap.close()
     assert isinstance(tap.offer(shot()), Superseded)
+
+
+class Asked(FileSource):
+    """One that keeps what rates it was asked for."""
+
+    def __init__(self, asked: list[float]) -> None:
+        super().__init__(File("/quay.mp4"))
+        self._asked = asked
+
+    def pace(self, rate: float) -> None:
+        self._asked.append(rate)
+
+
+class Paced:
+    """A camera of 25 pictures a second, of which ten are due, and its taps at these rates."""
+
+    def __init__(self, memory: SharedSlots, *rates: float) -> None:
+        self.said: list[msgspec.Struct] = []
+        self.asked: list[float] = []
+        self.camera = Camera("quay", self.said.append, 0, self._source)
+        self.taps = [self._tap(memory, number, rate) for number, rate in enumerate(rates)]
+        self.camera.taps = tuple(self.taps)
+        spec = parse("quay", "file:///quay.mp4", 10.0)
+        self.camera._spec, self.camera._loop = spec, CaptureLoop(self.camera, spec)
+        self.camera._loop._source = self._source(spec)
+        self.camera.repace()
+
+    def _source(self, _: CameraSpec) -> FrameSource:
+        return Asked(self.asked)
+
+    @staticmethod
+    def _tap(memory: SharedSlots, number: int, rate: float) -> TapWriter:
+        return TapWriter(SetTap(number, "quay", 3, WANTED, 1, [0, 1, 2], rate=rate), os.dup(memory.fd))
+
+    def pictures(self, count: int, skipped: float = 0.0) -> list[list[float]]:
+        """When a frame of each tap was due, by the camera's clock."""
+        loop, due = self.camera._loop, [list[float]() for _ in self.taps]
+        assert loop is not None
+        for number in range(count):
+            before = len(self.said)
+            loop._take(replace(shot(), stream_time=number / 25, skipped=skipped))
+            for each in self.said[before:]:
+                if isinstance(each, Superseded):  # no slot is free
+                    due[each.tap] += [number / 25] * each.count
+        return due
+
+
+def test_a_lowered_tap_gets_evenly_spaced_frames_of_the_cameras_own_pictures(memory: SharedSlots) -> None:
+    paced = Paced(memory, 5.0)
+    (due,) = paced.pictures(250)
+    assert len(due) in (50, 51)
+    gaps = {round(later - earlier, 3) for earlier, later in itertools.pairwise(due)}
+    assert gaps <= {0.16, 0.2}, "to one of its pictures"
+    assert paced.asked[-1] == 5.0, "and no more is wanted of its source"
+
+
+def test_a_camera_gives_what_its_fastest_tap_takes_and_each_tap_takes_its_own(memory: SharedSlots) -> None:
+    paced = Paced(memory, 2.0, 5.0, math.inf)
+    assert [len(due) for due in paced.pictures(250)] == [pytest.approx(each, abs=1) for each in (20, 50, 100)]
+    assert paced.asked[-1] == 10.0
+    paced.taps[2].rate = 4.0
+    paced.camera.repace()
+    assert paced.asked[-1] == 5.0
+    paced.camera.taps = paced.camera.taps[:1]
+    paced.camera.repace()
+    assert paced.asked[-1] == 2.0
+
+
+def test_a_tap_may_not_take_more_than_its_camera_was_told_to_give(memory: SharedSlots) -> None:
+    paced = Paced(memory, 60.0)
+    assert [len(due) for due in paced.pictures(250)] == [100]
+
+
+def test_frames_that_a_busy_box_missed_count_at_the_rate_of_the_tap(memory: SharedSlots) -> None:
+    paced = Paced(memory, 2.0, 10.0)
+    slow, fast = paced.pictures(10, skipped=1.0)
+    assert abs(len(fast) - len(slow) * 5) <= 5
+    assert 98 <= len(fast) <= 105
+
+
+def test_what_a_lowered_tap_does_not_take_has_no_number(memory: SharedSlots) -> None:
+    paced = Paced(memory, 5.0)
+    (due,) = paced.pictures(250)
+    assert [each.seq for each in paced.said if isinstance(each, Superseded)] == list(range(1, len(due) + 1))

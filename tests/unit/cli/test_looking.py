@@ -19,7 +19,7 @@ from controlplane.cli.client import Client
 from controlplane.cli.commands import logs, snapshot
 from controlplane.cli.contexts import Context
 from controlplane.fleet.looking import LogLine, Looking, Snapshot, SnapshotWish
-from controlplane.fleet.reports import CameraReport, Report
+from controlplane.fleet.reports import CameraReport, DecisionReport, DeploymentReport, Report
 from controlplane.metrics import new_registry
 from controlplane.web import create_app
 from protos.errors import Retryable
@@ -46,6 +46,19 @@ def test_one_look_at_top_shows_boxes_and_cameras(gate: Run) -> None:
     assert lines[0].startswith("1 of 1 boxes online   1/1 cameras running")
     assert lines[2].split()[:3] == ["NODE", "ROLE", "PHASE"]
     assert [line.split()[:4] for line in lines if line.startswith("gate")] == [["gate", "quay-1", "running", "9.9/10"]]
+
+
+def test_a_camera_that_overload_has_lowered_shows_how_far_and_its_box_why(gate: Run, house: SimControlPlane) -> None:
+    why = "More frames came than are answered in time, so one camera gives fewer or smaller ones: gate 5 of 10."
+    told = DecisionReport(50, local=1.0, load=0.9, rung="lower_rate", rung_why=why, why="all is answered")
+    lowered = CameraReport("gate", "running", frames_per_second=5.0, lowered_rate=5.0)
+    house.services.boxes.sync(QUAY, Report(deployments=(DeploymentReport("watch", decision=told),), cameras=(lowered,)))
+    assert "5.0/5 of 10" in gate("get", "cameras", "-o", "wide").out
+    assert "5.0/5 of 10" in gate("top", "--once").out
+    assert f"all is answered. {why}" in gate("describe", "node", "quay-1").out
+    shown = yaml.safe_load(gate("get", "camera", "gate", "-o", "yaml").out)["status"]
+    assert shown["loweredRate"] == 5.0
+    assert "5 of its 10 frames a second" in shown["conditions"][0]["message"]
 
 
 def test_top_shows_only_what_is_selected(gate: Run) -> None:

@@ -42,6 +42,13 @@ def test_shares_are_of_all_frames_due() -> None:
     }
 
 
+def test_a_camera_lowered_by_overload_shows_what_is_due_of_what_is_wanted() -> None:
+    lowered = {**CAMERA, "status": {"state": "running", "framesPerSecond": 5.04, "loweredRate": 5.04}}
+    assert dict(zip(rates.CAMERA_TITLES, rates.camera_rows(Look([], [lowered]))[0], strict=True))["FPS/DUE"] == (
+        "5.0/5.04 of 10"
+    )
+
+
 def test_frames_in_which_nothing_moved_count_neither_as_in_time_nor_as_late() -> None:
     quiet = {**SUMS, "due": 1300}
     assert "95.0 % in time" in rates.headline(Look([NODE], [CAMERA], {"total": quiet}))

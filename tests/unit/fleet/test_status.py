@@ -155,7 +155,7 @@ def test_a_deployment_whose_cameras_are_all_gone_says_so_and_one_without_a_choic
             "spec.terms names gaet, which this deployment does not see",
         ),
         (Terms(camera_values=((CameraName("gaet"), 2.0),)), "UnknownCamera", "check the name"),
-        (Terms(floor_rate=12.0), "FloorAboveRate", "spec.terms.floorRate of 12 is above the rate of gate"),
+        (Terms(floor_rate=12.0), "FloorAboveRate", "is above the rate of gate, so overload never lowers"),
         (Terms(stays=(CameraName("gate"),), floor_rate=10.0), "", ""),
         (Terms(), "", ""),
     ],
@@ -210,6 +210,30 @@ def test_a_camera_says_why_it_shows_no_pictures(node: Node | None, reason: str, 
     assert condition.reason == reason
     assert said in condition.message
     assert condition.status == ("True" if reason == "Running" else "False")
+
+
+def test_a_camera_that_overload_has_lowered_says_what_it_gives_of_what_was_asked_for() -> None:
+    lowered = replace(box(), report=Report(cameras=(CameraReport("gate", "running", lowered_rate=5.04),)))
+    ready = status.camera_conditions(GATE, lowered)[0]
+    assert (ready.status, ready.message) == (
+        "True",
+        "quay-1 gets pictures from gate, 5.04 of its 10 frames a second: more came than were answered in time",
+    )
+    assert status.lowered_rate(GATE, lowered) == 5.04
+
+
+@pytest.mark.parametrize("told", [0.0, 10.0, 12.0])
+def test_a_camera_that_gives_all_that_its_spec_asks_for_is_not_called_lowered(told: float) -> None:
+    """An agent of before 0.2 tells 0, and the spec may be changed since a report."""
+    node = replace(box(), report=Report(cameras=(CameraReport("gate", "running", lowered_rate=told),)))
+    assert status.lowered_rate(GATE, node) is None
+    assert status.camera_conditions(GATE, node)[0].message == "quay-1 gets pictures from gate"
+
+
+def test_nothing_is_known_of_the_rate_of_a_silent_box() -> None:
+    report = Report(cameras=(CameraReport("gate", "running", lowered_rate=5.0),))
+    assert status.lowered_rate(GATE, replace(box(online=False), report=report)) is None
+    assert status.lowered_rate(GATE, None) is None
 
 
 def test_a_refused_camera_spec_is_a_condition_of_its_own() -> None:

@@ -188,6 +188,12 @@ def test_a_box_that_quotes_its_camera_does_not_publish_the_password() -> None:
     assert report.cameras[0].reason == "cannot open rtsp://***@cam/live"
 
 
+@pytest.mark.parametrize(("told", "kept"), [(5.0, 5.0), (0.0, 0.0), (math.nan, 0.0)])
+def test_the_rate_that_overload_left_a_camera_is_kept_as_a_number(told: float, kept: float) -> None:
+    report = wire.report(fleet_pb2.SyncRequest(cameras=[fleet_pb2.CameraReport(name="gate", lowered_rate=told)]))
+    assert report.cameras[0].lowered_rate == kept
+
+
 def test_how_long_a_box_may_be_silent_is_known_and_an_older_agent_says_nothing_of_it() -> None:
     assert wire.report(fleet_pb2.SyncRequest(silent_seconds=280)).silent_seconds == 280
     assert wire.report(fleet_pb2.SyncRequest()).silent_seconds == 0

@@ -24,6 +24,9 @@ FRAMES = (ROOT / "docs" / "frames.md").read_text()
 MUTANTS_OF_DECISION = {
     *re.findall(r"`(lane(?:-[a-z]+)+)`", FRAMES.partition("### What a lane never does")[2].partition("\n#")[0]),
     *re.findall(
+        r"`(rates-[a-z]+)`", FRAMES.partition("## When more come than all of that answers")[2].partition("\n#")[0]
+    ),
+    *re.findall(
         r"^\| `([a-z-]+)` \|", FRAMES.partition("### What holds of what is told and of what stays")[2], re.MULTILINE
     ),
 }

@@ -31,7 +31,11 @@ def report() -> SyncRequest:
                 decision=wire.DecisionReport(frames=50, local=1.0, load=0.5, prices={"bits": 0.1}, rung="cpu"),
             )
         ],
-        cameras=[wire.CameraReport(name="gate", state="running", frames_per_second=5.0, last_frame_unix_ms=1_000)],
+        cameras=[
+            wire.CameraReport(
+                name="gate", state="running", frames_per_second=5.0, last_frame_unix_ms=1_000, lowered_rate=4.0
+            )
+        ],
     )
 
 
@@ -47,6 +51,7 @@ WAVERS: dict[str, Change] = {
     "a little more of the disk is free": lambda told: setattr(told.inventory, "disk_free_bytes", 115_000),
     "another frame came": lambda told: setattr(told.cameras[0], "last_frame_unix_ms", 99_000),
     "frames come a little slower": lambda told: setattr(told.cameras[0], "frames_per_second", 4.6),
+    "a lowered camera gives a little more": lambda told: setattr(told.cameras[0], "lowered_rate", 4.2),
     "other frames go up": lambda told: setattr(told.deployments[0].decision, "cloud", 0.4),
     "a Mbit is dearer": lambda told: told.deployments[0].decision.prices.update(bits=0.7),
     "why is told in other words": lambda told: setattr(told.deployments[0].decision, "why", "the box is slow"),
@@ -59,6 +64,7 @@ NEWS: dict[str, Change] = {
     "a camera broke": lambda told: setattr(told.cameras[0], "state", "broken"),
     "a camera came": lambda told: told.cameras.add(name="yard"),
     "frames come at half the rate": lambda told: setattr(told.cameras[0], "frames_per_second", 2.5),
+    "overload lowers a camera further": lambda told: setattr(told.cameras[0], "lowered_rate", 3.0),
     "it is on another rung": lambda told: setattr(told.deployments[0].decision, "rung", "cloud"),
     "a call costs twice": lambda told: setattr(told.deployments[0].cost, "call_seconds", 0.02),
     "the disk fills": lambda told: setattr(told.inventory, "disk_free_bytes", 75_000),

@@ -21,6 +21,11 @@ WELL = Facts("tensorrt", "tensorrt", cloud=True)
         (Facts("openvino-bf16", "openvino-bf16"), Rung.CPU, "as was asked for"),
         (Facts("cuda", cloud=True), Rung.CLOUD, "the cloud answers"),
         (Facts("cuda", "cuda", lowered=3), Rung.LOWER_RATE, "3 cameras give fewer"),
+        (
+            Facts("cuda", "cuda", lowered=1, lowest="gate 5 of 10 a second"),
+            Rung.LOWER_RATE,
+            "ones: gate 5 of 10 a second.",
+        ),
         (Facts("cuda", cloud=True, lowered=1), Rung.LOWER_RATE, "one camera gives fewer"),
         (Facts("cuda", lowered=1), Rung.NOTHING, "Nothing answers"),
     ],

@@ -7,11 +7,12 @@ from collections.abc import Callable
 import pytest
 
 from controlplane.errors import NotFound
-from controlplane.fleet.reports import DecisionReport, Problem
+from controlplane.fleet.reports import CameraReport, DecisionReport, Problem, Report
 from controlplane.ui import spans
 from controlplane.ui.fleet_pages import CameraPage, FleetPages, NodePage
 from controlplane.ui.page import Asked, View
 from controlplane.ui.shell import render
+from protos.ids import NodeId
 from protos.problems import NOTICE
 from tests.sim.control_plane import SimControlPlane
 from tests.sim.fleet_data import HarbourFleet
@@ -214,6 +215,15 @@ def test_a_cameras_chart_draws_the_deadline_of_what_looks_at_it_and_not_that_of_
     harbour.report()
     charts = [view.values["span.latency"] for view in (camera(harbour), node(harbour))]
     assert [chart["limit"] for chart in charts if isinstance(chart, dict)] == [250, 100]
+
+
+def test_a_cameras_page_says_how_many_of_the_wanted_frames_overload_leaves(harbour: HarbourFleet) -> None:
+    assert camera(harbour, "gate").values["camera.gate.lowered"] == ""
+    told = CameraReport("gate", "running", frames_per_second=10.0, lowered_rate=4.5)
+    harbour.services.boxes.sync(NodeId("south-quay"), Report(cameras=(told,)))
+    assert camera(harbour, "gate").values["camera.gate.lowered"] == (
+        "; 4.5 are due now, because south-quay is asked for more than it answers in time"
+    )
 
 
 def test_terms_that_name_no_camera_are_a_note(harbour: HarbourFleet) -> None:
