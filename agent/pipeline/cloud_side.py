@@ -35,7 +35,7 @@ MOST_IN_FLIGHT = 8  # and while all wait for a node that takes
 FAR_SECONDS = 0.2  # or more, beside the transfer: with a nearer one, eight make twice as many late
 FIRST_ENCODE_SECONDS = 0.005
 FIRST_SERVICE_SECONDS = 0.03  # that the node is busy with a frame, until it said so
-GAIN = 0.2  # of one picture, in what is expected of the next
+GAIN = 0.2  # of one picture, in what is expected of the next; of a release's first ones, more
 BIAS_GAIN = 0.05  # of one answer
 MOST_BIAS = 3.0
 TRY_SECONDS = 1.0  # between tries of a way that is thought too slow
@@ -55,7 +55,7 @@ class CloudSide:
         self.money = Ledger()
         self._encode = FIRST_ENCODE_SECONDS
         self._service = FIRST_SERVICE_SECONDS
-        self._larger = 1.0  # times the bytes of the profile
+        self._larger, self._pictures = 1.0, 0  # times the bytes of the profile, by so many pictures
         self._shut_until = float("-inf")
         self._bias = 0.0  # in the log odds of an answer in time
         self._heard_at = float("-inf")  # an answer or a failure came last
@@ -147,7 +147,8 @@ class CloudSide:
         self._ways_at = float("-inf")
 
     def weigh(self, profile: Profile) -> None:
-        self.profile, self._larger, self._ways_at = profile, 1.0, float("-inf")
+        self.profile, self._ways_at = profile, float("-inf")
+        self._larger, self._pictures = 1.0, 0
 
     def send(self, job: Job, way: Way, now: float) -> SendUp:
         job.cloud, job.sent_at, job.way = Leg.RUNNING, now, way
@@ -164,7 +165,8 @@ class CloudSide:
         """The picture of a frame that goes up is there. False: it must not be sent."""
         expected = job.way.bits / 8
         self._encode += GAIN * (now - job.sent_at - self._encode)
-        self._larger *= 1.0 + GAIN * (nbytes / expected - 1.0)
+        self._pictures += 1
+        self._larger *= 1.0 + max(GAIN, 1.0 / self._pictures) * (nbytes / expected - 1.0)
         if self.parts.hard_bucket and not self.budget.correct(job.booking, nbytes * 8, now):
             job.called_off = True
             return False

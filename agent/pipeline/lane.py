@@ -275,6 +275,8 @@ class Lane:
         older_way, up = self._up(older, end, 0.0, now)
         best = max(newer.score + first.score if newer_way else 0.0, up.score + local.score if older_way else 0.0)
         if best <= local.score + policy.MARGIN * job.value:
+            if (probe := self.there.probe(job, now)) is not None:
+                return self._send_up(job, probe, now, Route.CLOUD)  # one of them is lost anyway
             lost = self.here.ends_at(job, now) > job.frame.deadline and end <= older.frame.deadline
             return self._shed(job, now) if lost else self._wait(job, now)
         if newer_way is not None and newer.score + first.score >= best:

@@ -71,6 +71,23 @@ def test_an_engine_that_others_keep_busy_is_a_slow_one() -> None:
     assert shares(box.run(20))[Outcome.OK_CLOUD] < 0.01
 
 
+def test_of_a_release_that_tells_nothing_the_cloud_is_found_though_pictures_are_thought_too_large_for_it() -> None:
+    """A careful prior, 43 kB, is thought late; the first real picture, 18 kB, says that others are not."""
+    box = Box(lane(), infer=lambda _: 0.06, cloud=lambda _: 0.15)
+    box.run(15)
+    finished = box.run(10)
+    assert in_time(finished) >= 0.97
+    assert shares(finished)[Outcome.OK_CLOUD] >= 0.1
+
+
+def test_a_frame_that_would_be_superseded_is_one_to_try_the_cloud_with() -> None:
+    """Each that waits is planned in time, so that none is given up: only that another takes its place."""
+    subject = lane(planned=0.06)
+    for seq in (1, 2):
+        assert not any(isinstance(a, SendUp) for a in subject.arrive(frame(seq, 100.0), 100.0))
+    assert [type(action) for action in subject.arrive(frame(3, 100.02), 100.02)] == [SendUp]
+
+
 def test_when_the_box_is_fast_again_the_cloud_is_left_within_thirty_seconds() -> None:
     slow = [0.31]
     box = Box(lane(), infer=lambda _: slow[0])
