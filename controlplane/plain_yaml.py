@@ -19,7 +19,8 @@ from protos.errors import Rejected
 
 MAX_CHARACTERS = 32 << 20  # of one document with its anchors followed
 MAX_DEPTH = 40  # our objects take six
-# Everything below these fields is text too: labels are a mapping of texts, `values` a list of them.
+# Everything below these fields is text too: labels are a mapping of texts, `values` of a selector a list of them. A
+# mapping `values` is of terms, and holds numbers.
 TEXT_FIELDS = frozenset(
     {"apiVersion", "kind", "name", "labels", "annotations", "version", "model", "node", "source"}
     | {"matchLabels", "key", "values"}
@@ -73,6 +74,10 @@ def _next(nodes: Iterator[yaml.Node], place: str) -> yaml.Node | None:
         raise Rejected(f"{place}{line} is not YAML: {what}") from error
     except RecursionError as error:
         raise Rejected(f"{place} is nested too deeply to be an object") from error
+
+
+def _wants_text(key: str, value: yaml.Node) -> bool:
+    return key in TEXT_FIELDS and not (key == "values" and isinstance(value, yaml.MappingNode))
 
 
 class _Reader:
@@ -134,7 +139,7 @@ class _Reader:
             key = self._key(key_node)
             if key in own:
                 raise self._refused(key_node, f"{key!r} is given twice; keep one of them")
-            own[key] = self.value(value_node, depth + 1, text=text or key in TEXT_FIELDS)
+            own[key] = self.value(value_node, depth + 1, text=text or _wants_text(key, value_node))
         return {**merged, **own}
 
     def _merged(self, node: yaml.Node, depth: int) -> dict[str, Any]:

@@ -61,6 +61,19 @@ spec:
     }
 
 
+def test_what_things_are_worth_is_a_number_and_not_the_text_of_a_selector(
+    longshore: Run, house: SimControlPlane, tmp_path: Any
+) -> None:
+    house.push(releases.make("1.0.0"))
+    head = "kind: Deployment\nmetadata: {name: watch}\n"
+    (tmp_path / "watch.yaml").write_text(
+        head + "spec: {model: harbour, version: 1.0.0, terms: {values: {boat: 5}, cameraValues: {berth: 2}}}\n"
+    )
+    assert longshore("apply", "-f", str(tmp_path / "watch.yaml")).out == "deployment/watch created\n"
+    terms = house.services.fleet.get_deployment("watch")["spec"]["terms"]
+    assert (terms["values"], terms["cameraValues"]) == ({"boat": 5}, {"berth": 2})
+
+
 def test_a_field_left_empty_is_absent_also_where_text_is_wanted() -> None:
     assert only("spec: {version: , node: ~}") == {"spec": {"version": None, "node": None}}
 
