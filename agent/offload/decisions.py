@@ -36,6 +36,7 @@ class Decision(msgspec.Struct, frozen=True, omit_defaults=True):
     features: dict[str, float] = {}  # in base units
     size: str = ""  # of the model, where it ran on the box
     why_size: str = ""
+    probe: bool = False  # it went up to see how the link is
     release: Digest | None = None
     ran_on: str = "local"  # or a cloud node's name
     latency: float = 0.0  # capture to end
@@ -69,6 +70,7 @@ def decision(account: Account, finished: Finished, right: float, route: str = ""
         features=account.features,
         size=account.size,
         why_size=account.why_size,
+        probe=account.probe,
         release=finished.release,
         ran_on=finished.where,
         latency=finished.latency,
