@@ -318,6 +318,8 @@ def test_an_account_tells_what_each_way_was_worth_which_was_chosen_and_how_it_en
     assert account.scores.keys() >= {"local", "cloud", "shed", "cascade"}
     assert account.scores["cascade"].score > 0.0
     assert account.features["waiting"] == 0.0
+    assert account.features["slowness"] == pytest.approx(1.0, abs=0.1), "times what was measured warm"
+    assert "load" not in account.features, "what is asked of the box is called that"
     assert 0.0 < account.propensity <= 1.0
 
 
