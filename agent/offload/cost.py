@@ -6,7 +6,7 @@ Rules that hold here:
 - The line is fitted to the last 64 calls at most every 5 s, by least squares over the median of each n, so that a call
   the machine held up bends nothing. The line before has the weight of a few calls in it, at the level of the others:
   where all of them had one n, they say nothing of its shape. The first is what was measured while warming.
-- Between fits a load factor φ follows the calls. One call, however long, raises it by a tenth at most.
+- Between fits a slowness φ follows the calls. One call, however long, raises it by a tenth at most.
 - What is planned is what 95 of 100 calls keep, by how the last 64 compared with what was expected of them.
 - Three calls in a row far beyond that, or far below what was expected, are no noise: the box has become another one
   (throttled, crowded, free again). Their level holds, with the shape of the first line, and what was learned goes.
@@ -45,7 +45,7 @@ class CostLine:
     """Seconds. `profile`: calls as measured while warming, or one careful guess; from a frame alone to the most."""
 
     profile: Sequence[Point]
-    load: float = 1.0  # φ
+    slowness: float = 1.0  # φ
     last_at: float = float("-inf")  # monotonic seconds of the newest call
     _warm: tuple[float, float] = (0.0, 0.0)  # a and b of the profile
     _now: tuple[float, float] = (0.0, 0.0)  # a and b of the last fit
@@ -75,16 +75,16 @@ class CostLine:
     @property
     def per_frame(self) -> float:
         """φ·a: seconds that a further frame in a call costs now."""
-        return self.load * self._now[0]
+        return self.slowness * self._now[0]
 
     @property
     def per_call(self) -> float:
         """φ·b: seconds that a call costs now, however many frames are in it."""
-        return self.load * self._now[1]
+        return self.slowness * self._now[1]
 
     def expected(self, n: int = 1) -> float:
         """What a call of `n` frames takes now: for ordering."""
-        return self.load * self.line(n)
+        return self.slowness * self.line(n)
 
     def planned(self, n: int = 1) -> float:
         """What 95 of 100 calls of `n` frames keep: for admission."""
@@ -119,7 +119,7 @@ class CostLine:
         self._below = self._below + 1 if ratio < FASTER else 0
         self._calls.append((n, seconds))
         self._ratios.append(ratio)
-        self.load += GAIN * self.load * (min(ratio, MOST_RATIO) - 1.0)
+        self.slowness += GAIN * self.slowness * (min(ratio, MOST_RATIO) - 1.0)
         self.last_at = now
         if max(self._beyond, self._below) >= IN_A_ROW:
             self._begin_again()
@@ -131,7 +131,7 @@ class CostLine:
         """From the last calls alone."""
         newest = list(self._calls)[-IN_A_ROW:]
         self._now = self._warm
-        self.load = median(seconds / self.line(n) for n, seconds in newest)
+        self.slowness = median(seconds / self.line(n) for n, seconds in newest)
         self._calls = deque(newest, maxlen=_WINDOW)
         self._ratios = deque((seconds / self.expected(n) for n, seconds in newest), maxlen=_WINDOW)
         self._beyond = self._below = 0
@@ -144,7 +144,7 @@ class CostLine:
         level = median(seconds / self.line(n) for n, seconds in self._calls)
         known = ((n, level * self.line(n), 1) for n, _ in self.profile)
         self._now = fitted([*known, *_medians(self._calls)])
-        self.load *= before / self.line(newest)
+        self.slowness *= before / self.line(newest)
 
 
 def margin(ratios: Sequence[float]) -> float:

@@ -19,6 +19,7 @@ from protos.ids import CameraName, DeploymentName, Digest
 from protos.outcomes import IN_TIME, Outcome
 
 VERSION = 1  # of a line
+_RENAMED = {"load": "slowness"}  # features of older lines: load is what a box is asked for of what it can infer
 
 
 class Decision(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -36,6 +37,7 @@ class Decision(msgspec.Struct, frozen=True, omit_defaults=True):
     features: dict[str, float] = {}  # in base units
     size: str = ""  # of the model, where it ran on the box
     why_size: str = ""
+    probe: bool = False  # it went up to see how the link is
     release: Digest | None = None
     ran_on: str = "local"  # or a cloud node's name
     latency: float = 0.0  # capture to end
@@ -69,6 +71,7 @@ def decision(account: Account, finished: Finished, right: float, route: str = ""
         features=account.features,
         size=account.size,
         why_size=account.why_size,
+        probe=account.probe,
         release=finished.release,
         ran_on=finished.where,
         latency=finished.latency,
@@ -94,10 +97,16 @@ def read(lines: Iterable[bytes]) -> tuple[list[Decision], int]:
             passed_over += 1
             continue
         if made.version == VERSION:
-            found.append(made)
+            found.append(_renamed(made))
         else:
             passed_over += 1
     return found, passed_over
+
+
+def _renamed(made: Decision) -> Decision:
+    """With its features named as they are now."""
+    features = {_RENAMED.get(name, name): value for name, value in made.features.items()}
+    return msgspec.structs.replace(made, features=features)
 
 
 _ENCODER = msgspec.json.Encoder()

@@ -45,6 +45,7 @@ class Account(msgspec.Struct):
     at: float  # monotonic seconds of its arrival
     scores: dict[str, Score] = {}  # by action; msgspec gives each its own
     chosen: str = ""
+    probe: bool = False  # it went up to see how the link is, whatever that was worth
     draws: list[Draw] = []  # by which it was chosen, in their order; none where there was one way only
     features: dict[str, float] = {}  # what the scores were made from, in base units
     size: str = ""  # of the model, where it ran on the box

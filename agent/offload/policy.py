@@ -65,6 +65,7 @@ class Way(msgspec.Struct, frozen=True):
     bits: float
     need: float  # seconds until its answer is there, encoding included
     price: float  # in units of a frame's value
+    probe: bool = False  # whatever it is worth, to see how the link is
 
 
 def chance(slack: float, need: float, bias: float = 0.0) -> float:

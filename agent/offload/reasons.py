@@ -20,12 +20,18 @@ DONE = {
     Route.CASCADE: "run on the box, and sent to the cloud for a second answer",
     Route.SHED: "given up",
 }
+PROBED = {
+    Route.CLOUD: "sent to the cloud to see how the link is",
+    Route.HEDGE: "run on the box, and sent to the cloud to see how the link is",
+}
 WEIGHED = {Route.HEDGE: Route.CLOUD, Route.LATE: Route.LOCAL}  # the action whose score counted; else the route's own
 NAMES = {Route.LOCAL: "the box", Route.CLOUD: "the cloud", Route.CASCADE: "a second answer"}
 
 
 def action(made: Decision) -> str:
-    """The one of its scores that stands for what was chosen."""
+    """The one of its scores that stands for what was chosen. Of a probe that the box runs too, that is the box's."""
+    if made.probe and made.chosen == Route.HEDGE:
+        return Route.LOCAL
     return WEIGHED.get(made.chosen, made.chosen)  # type: ignore[call-overload, no-any-return]
 
 
@@ -44,12 +50,13 @@ def why_not(made: Decision, other: str) -> str:
         return f"{score.on_time:.0%} likely in time" if late else "it would have been late, or made another so"
     if other in (Route.CLOUD, Route.CASCADE):
         return f"not better by {_margin(made):.3f}, which going up must be"
-    return "another way was open"
+    return "it went up to see how the link is" if made.probe else "another way was open"
 
 
 def sentence(made: Decision) -> str:
     """What was done with it, and why."""
-    done = DONE.get(made.chosen, "given up before anything was decided")  # type: ignore[call-overload]
+    words = DONE | PROBED if made.probe else DONE
+    done = words.get(made.chosen, "given up before anything was decided")  # type: ignore[call-overload]
     parts = [f"It was {done}", *_reasons(made)]
     return f"{parts[0]}: {'; '.join(parts[1:])}." if len(parts) > 1 else f"{parts[0]}."
 

@@ -17,6 +17,7 @@ from protos.outcomes import Outcome
 WINDOW_SECONDS = 10.0  # of frames, at most
 FULL = 1.0  # load above which the box cannot do all
 SOME = 0.01  # share of frames that is worth a word
+NAMED = 2  # reasons why frames are given up
 _UP = {Route.CLOUD, Route.CASCADE}  # the second with an answer of the box in hand
 _GIVEN_UP = {Outcome.SHED, Outcome.SUPERSEDED, Outcome.EXPIRED}
 _SAID = {  # of a score's `why_not`, after "since"
@@ -89,17 +90,20 @@ def why(accounts: Iterable[Account], found: Routes, load: float, now: float) -> 
     went = {"is sent to the cloud": found.cloud + found.hedge, "is answered by a smaller size": found.small}
     parts = [f"{100 * share:.0f} % {words}" for words, share in went.items() if share >= SOME]
     if found.shed >= SOME:
-        parts.append(f"{100 * found.shed:.0f} % is given up since {_since(accounts, now)}")
+        parts.append(f"{100 * found.shed:.0f} % is given up{_since(accounts, found.frames, now)}")
     if not parts:
         return f"{said}, and answers all itself" if load <= FULL else f"{said}; it answers all the same"
     return f"{said}: {' and '.join(parts)}"
 
 
-def _since(accounts: Iterable[Account], now: float) -> str:
-    """Why most of those that were given up were."""
+def _since(accounts: Iterable[Account], frames: int, now: float) -> str:
+    """Why those that were given up were: for one reason, or the two most frequent with their shares of all `frames`."""
     given_up = (each for each in accounts if each.at > now - WINDOW_SECONDS and _given_up(each))
-    ((reason, _),) = Counter(map(_reason, given_up)).most_common(1)
-    return reason
+    first, *others = Counter(map(_reason, given_up)).most_common(NAMED)
+    if not any(count / frames >= SOME for _, count in others):
+        return f" since {first[0]}"
+    shares = [f"{100 * count / frames:.0f} % since {reason}" for reason, count in (first, *others)]
+    return f" ({', '.join(shares)})"
 
 
 def _reason(account: Account) -> str:

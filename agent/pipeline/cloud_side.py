@@ -8,6 +8,9 @@ Rules that hold here:
   being turned away at its door, which is an answer;
 - a few frames are under way at once, no more: a socket's queue is a hidden first-in-first-out. A few more, where all of
   those are carried already and wait for the node;
+- a picture sent to see how the link is, whatever that is worth, waits while a budget that it is paid from is overspent
+  so far that the picture alone would cost more than its answer is worth: no limit is passed by looking. Of bits there
+  is a hard end;
 - of a release that tells nothing of itself, the cloud's answers are thought no better than the box's: frames go up only
   for the time, encoded as the deployment has it.
 """
@@ -15,6 +18,9 @@ Rules that hold here:
 from __future__ import annotations
 
 import random
+from dataclasses import replace
+
+import msgspec
 
 from agent.offload import policy
 from agent.offload.breaker import Breaker
@@ -136,7 +142,13 @@ class CloudSide:
         """The smallest way up, when it is time to look how the link is, whatever it is thought to take."""
         if self.barred(job, now) or not self.link.probe_due(now):
             return None
-        return min(self.ways(now), key=lambda way: way.bits, default=None)
+        way = min(self.ways(now), key=lambda way: way.bits, default=None)
+        return None if way is None or self._overspent(way, job.value) else msgspec.structs.replace(way, probe=True)
+
+    def _overspent(self, way: Way, value: float) -> bool:
+        """Would it cost more than its answer is worth, of the budgets other than bits?"""
+        cost = replace(sent_up(way.bits / 8, self._service, self.terms), bits=0.0)
+        return self.parts.prices and self.prices.price(cost) > value * way.metric
 
     # ---- what happens ----
 
@@ -152,6 +164,7 @@ class CloudSide:
 
     def send(self, job: Job, way: Way, now: float) -> SendUp:
         job.cloud, job.sent_at, job.way = Leg.RUNNING, now, way
+        job.account.probe = way.probe
         job.on_time = policy.chance(job.frame.deadline - now, way.need, self._bias)
         self.in_flight += 1
         self.breaker.reserved()

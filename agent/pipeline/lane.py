@@ -252,7 +252,7 @@ class Lane:
             "waiting": float(len(self.here.queue)),
             "running": float(len(self.here.running)),
             "rate": self.here.rate(now),
-            "load": self.here.quick.load,
+            "slowness": self.here.quick.slowness,
             "under_way": float(self.there.in_flight),
         }
 

@@ -238,7 +238,7 @@ class Metrics:
     def cost(self, deployment: DeploymentName, line: CostLine) -> None:
         self._cost.labels(deployment, "frame").set(line.per_frame)
         self._cost.labels(deployment, "call").set(line.per_call)
-        self._load.labels(deployment).set(line.load)
+        self._load.labels(deployment).set(line.slowness)
         if line.kept is None:  # another release, and too few calls of it
             self._kept.remove_by_labels({"deployment": deployment})
         else:

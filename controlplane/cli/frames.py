@@ -15,6 +15,7 @@ from protos.outcomes import WORDS, Outcome
 _NAMED = re.compile(r"(?:(?P<node>[^/#]+)/)?(?P<camera>[^/#]+)(?:#(?P<seq>[0-9]{1,18}))?")
 _TITLES = ("ACTION", "WORTH", "ON TIME", "PRICE", "SCORE", "WHY NOT")
 CHOSEN = "-"  # in the last column
+_UP = ("cloud", "hedge")  # ways of a frame beside which the box may run a copy; a second answer comes after the box's
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,16 @@ def _ending(account: Document) -> str:
 
 
 def _size(account: Document) -> str:
+    """Of the model, where the box ran it; beside a picture that went up, what became of that copy."""
     why = f", as in a larger one: {account['whySize']}" if account["whySize"] else ""
-    return f"It was run in the size {account['size'] or 'that there is'}{why}."
+    size = f"in the size {account['size'] or 'that there is'}{why}"
+    if account["chosen"] not in _UP:
+        return f"It was run {size}."
+    if account["ranOn"] in ("", "local"):
+        return f"It was also run on the box, {size}."
+    if "confidence" in account["features"]:  # of the box's answer: that was first, and kept in hand
+        return f"It was also run on the box, {size}; the cloud's answer was waited for, and told."
+    return f"It was also started on the box, {size}; the cloud was first."
 
 
 def _moment(moment: str | None) -> str:

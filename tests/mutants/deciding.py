@@ -52,6 +52,14 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        "lane-probe-limit",
+        "No limit on money, power or carbon is passed by looking how the link is.",
+        _THERE,
+        "way is None or self._overspent(way, job.value) else",
+        "way is None else",
+        (f"{_WORTH}test_looking_how_the_link_is_spends_no_more_than_the_limit_on_money",),
+    ),
+    Mutant(
         "lane-order",
         "Frames that wait start in order of deadline.",
         _HERE,

@@ -151,7 +151,8 @@ def test_a_frame_is_explained_by_what_was_weighed_and_one_sentence(gate: Run, ho
 
 
 def test_the_newest_frame_needs_no_number_and_no_box(gate: Run, house: SimControlPlane) -> None:
-    twice = (ACCOUNT, replace(ACCOUNT, deployment="count", scores=(), size="small", why_size="no time for what comes"))
+    here = replace(ACCOUNT, deployment="count", chosen="local", ran_on="local", outcome="ok_local", scores=())
+    twice = (ACCOUNT, replace(here, size="small", why_size="no time for what comes"))
     with answering(house.services.looking, *twice) as met:
         shown = gate("explain", "frame", "gate", "--deployment", "watch")
     assert [line.split(",")[0] for line in shown.out.splitlines() if "captured" in line] == [
@@ -160,6 +161,43 @@ def test_the_newest_frame_needs_no_number_and_no_box(gate: Run, house: SimContro
     ]
     assert "It was run in the size small, as in a larger one: no time for what comes.\n" in shown.out
     assert [(wish.seq, wish.deployment) for wish in met] == [(0, "watch")]
+
+
+ONE_LARGER = ", as in a larger one: no time for what comes"
+
+
+@pytest.mark.parametrize(
+    ("account", "told"),
+    [
+        (
+            replace(ACCOUNT, size="small", why_size="no time for what comes"),
+            f"It was also started on the box, in the size small{ONE_LARGER}; the cloud was first.",
+        ),
+        (
+            replace(ACCOUNT, size="small", features={"confidence": 0.4}),
+            "It was also run on the box, in the size small; the cloud's answer was waited for, and told.",
+        ),
+        (
+            replace(ACCOUNT, size="small", ran_on="local", outcome="ok_hedge", features={"confidence": 0.4}),
+            "It was also run on the box, in the size small.",
+        ),
+        (
+            replace(ACCOUNT, chosen="cascade", size="small", why_size="no time for what comes"),
+            f"It was run in the size small{ONE_LARGER}.",
+        ),
+    ],
+)
+def test_a_frame_that_went_up_says_what_became_of_its_copy_on_the_box(
+    gate: Run, house: SimControlPlane, account: FrameAccount, told: str
+) -> None:
+    with answering(house.services.looking, account):
+        shown = gate("explain", "frame", "gate")
+    assert [line for line in shown.out.splitlines() if " in the size " in line] == [told]
+
+
+def test_a_frame_that_the_box_never_started_tells_no_size(gate: Run, house: SimControlPlane) -> None:
+    with answering(house.services.looking, ACCOUNT):
+        assert " in the size " not in gate("explain", "frame", "gate").out
 
 
 def test_a_frame_in_json_is_the_answer_as_it_came(gate: Run, house: SimControlPlane) -> None:

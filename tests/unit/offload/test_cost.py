@@ -132,7 +132,7 @@ def test_another_fit_moves_nothing_that_is_expected_of_a_call_like_the_last() ->
         before, seconds = line.expected(1), 0.0075
         line.observe(1, seconds, line.last_at + 0.1)
         assert abs(line.expected(1) / before - 1.0) <= 0.1 * abs(seconds / before - 1.0) + 1e-9
-    assert line.load == pytest.approx(1.0, abs=0.05), "the level is the line's by now"
+    assert line.slowness == pytest.approx(1.0, abs=0.05), "the level is the line's by now"
 
 
 @given(

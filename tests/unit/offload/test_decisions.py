@@ -49,6 +49,12 @@ def test_what_is_no_decision_is_passed_over_and_counted() -> None:
     assert (len(found), passed_over) == (1, 6)
 
 
+def test_a_feature_of_an_older_line_has_the_name_that_it_has_now() -> None:
+    """What was called load there is how slow the box was, times what was measured warm."""
+    ((found,), _) = read([written(decided(features={"load": 1.2, "value": 2.0}), 1.0)])
+    assert found.features == {"slowness": 1.2, "value": 2.0}
+
+
 def test_a_line_holds_no_box_of_what_was_seen() -> None:
     made = decision(Account(QUAY, 4, 10.0, chosen="local"), FINISHED, right=0.6)
     assert b"person" not in written(made, 1.0)

@@ -13,6 +13,7 @@ from tests.sim.decisions import CLOUD, LOCAL, NOTHING, decided, lived
 
 BARRED = Score(0.0, 0.0, 0.0, 0.0, "the breaker is open")
 LATE_HERE = Score(0.06, 0.1, 0.0, 0.06)
+TOO_LATE = Score(0.01, 0.02, 0.05, -0.04, "not in time")
 
 
 def scored(local: Score, cloud: Score) -> dict[str, Score]:
@@ -56,10 +57,28 @@ def scored(local: Score, cloud: Score) -> dict[str, Score]:
             "such cases; worth 0.400, 90% likely in time, less 0.080 for what it takes of the budgets; the cloud: "
             "worth 0.190 less.",
         ),
+        (
+            decided(chosen="hedge", probe=True, draws=[], scores=scored(LOCAL, Score(0.44, 0.9, 0.0, 0.44))),
+            "It was run on the box, and sent to the cloud to see how the link is: worth 0.480, 80% likely in time; the "
+            "cloud: worth 0.040 less.",
+        ),
+        (
+            decided(chosen="cloud", probe=True, draws=[], scores={"cloud": TOO_LATE, "shed": NOTHING}),
+            "It was sent to the cloud to see how the link is: worth 0.010, 2% likely in time, less 0.050 for what it "
+            "takes of the budgets.",
+        ),
     ],
 )
 def test_a_frame_has_one_sentence(made: Decision, sentence: str) -> None:
     assert reasons.sentence(made) == sentence
+
+
+def test_what_a_probe_was_sent_instead_of_was_left_for_the_sake_of_looking() -> None:
+    made = decided(chosen="cloud", probe=True, draws=[], scores={"cloud": TOO_LATE, "shed": NOTHING})
+    assert {action: reasons.why_not(made, action) for action in made.scores} == {
+        "cloud": "",
+        "shed": "it went up to see how the link is",
+    }
 
 
 def test_a_frame_of_which_nothing_was_decided_says_so() -> None:

@@ -72,10 +72,26 @@ def test_why_is_one_sentence(found: Routes, load: float, said: str) -> None:
         (account("cloud", outcome=Outcome.EXPIRED), "no answer came in time"),
     ],
 )
-def test_what_is_given_up_has_the_reason_that_most_of_it_has(given_up: Account, said: str) -> None:
-    accounts = [given_up, given_up, shed("the breaker is open"), account("local")]
-    found = standing.routes(accounts, "", now=101.0)
-    assert standing.why(accounts, found, 2.0, now=101.0).endswith(f": 75 % is given up since {said}")
+def test_what_is_given_up_for_one_reason_is_given_up_since_that(given_up: Account, said: str) -> None:
+    accounts = [given_up, given_up, given_up, account("local")]
+    assert told(accounts).endswith(f": 75 % is given up since {said}")
+
+
+def test_what_is_given_up_for_several_reasons_has_the_two_most_frequent_with_their_shares() -> None:
+    stays, dear = shed("its pictures stay on the box"), shed("")
+    accounts = [dear, stays, stays, stays, dear, shed("the breaker is open"), *[account("local")] * 4]
+    assert told(accounts).endswith(
+        ": 60 % is given up (30 % since its pictures stay on the box, 20 % since other frames are worth more)"
+    )
+
+
+def test_a_reason_of_next_to_no_frames_is_not_told() -> None:
+    accounts = [shed("no cloud"), *[shed("")] * 299, *[account("local")] * 100]
+    assert told(accounts).endswith(": 75 % is given up since other frames are worth more")
+
+
+def told(accounts: list[Account]) -> str:
+    return standing.why(accounts, standing.routes(accounts, "", now=101.0), 2.0, now=101.0)
 
 
 def test_what_was_spent_counts_for_a_day() -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from agent.offload.link import Link
 from agent.offload.policy import Route
 from agent.offload.prices import FULL
 from agent.offload.terms import Terms
@@ -317,4 +318,37 @@ def test_an_account_tells_what_each_way_was_worth_which_was_chosen_and_how_it_en
     assert account.scores.keys() >= {"local", "cloud", "shed", "cascade"}
     assert account.scores["cascade"].score > 0.0
     assert account.features["waiting"] == 0.0
+    assert account.features["slowness"] == pytest.approx(1.0, abs=0.1), "times what was measured warm"
+    assert "load" not in account.features, "what is asked of the box is called that"
     assert 0.0 < account.propensity <= 1.0
+
+
+def test_a_picture_that_only_looks_how_the_link_is_says_so_where_the_box_answers_and_where_it_cannot() -> None:
+    subject = measured()
+    dear(subject, price=0.3)
+    subject.there.link = Link()  # unused so far: it is time to look
+    assert len(sent(subject.arrive(frame(1, 100.0), 100.0))) == 1
+    assert (subject.accounts[-1].chosen, subject.accounts[-1].probe) == ("hedge", True)
+    away = measured()
+    away.here.ready = False
+    away.there.link.sent(0, 18_000, 90.0)
+    away.there.link.answered(0, 94.0)  # too slow for any frame
+    assert len(sent(away.arrive(frame(1, 100.0), 100.0))) == 1
+    assert (away.accounts[-1].chosen, away.accounts[-1].probe) == ("cloud", True)
+
+
+# ---- a limit on money ----
+
+
+def test_looking_how_the_link_is_spends_no_more_than_the_limit_on_money() -> None:
+    """A thousandth a day is a picture in twenty minutes."""
+    terms = Terms(uplink_bits_per_second=PLENTY, money_per_day=0.001)
+    box = Box(measured(terms), cameras=1, sure=lambda _: 1.0)
+    box.run(120)
+    assert 1 <= len(box.sent) <= 4, "what prices let up at once; looking each five seconds would be 24"
+    spent = box.lane.there.money.within_day(box.now)
+    assert spent <= 0.06 * 0.001, spent
+    before = len(box.sent)
+    box.now += 3 * 3600.0
+    box.run(10)
+    assert len(box.sent) > before, "the debt is worked off"
