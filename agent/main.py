@@ -21,6 +21,7 @@ from protos.errors import Fatal, LongshoreError, Rejected, Retryable
 
 EXIT = {Rejected: 1, Retryable: 3, Fatal: 4}  # 2 is click's, for wrong usage
 INTERRUPTED = 130  # Ctrl-C, as shells count it
+CALLED_AS = "LONGSHORE_CALLED_AS"  # what stands before the command's name in usage errors [default: as it was started]
 
 _state = click.option(
     "--state-dir",
@@ -396,7 +397,7 @@ def main() -> None:
     # Workers are spawned, not forked: grpc need not prepare for forks, nor warn at each.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     try:
-        cli(standalone_mode=True)
+        cli(prog_name=os.environ.get(CALLED_AS), standalone_mode=True)
     except LongshoreError as error:
         click.echo(f"error: {error}", err=True)
         code = next((code for kind, code in EXIT.items() if isinstance(error, kind)), 1)

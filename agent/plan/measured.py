@@ -40,9 +40,14 @@ def named_sizes(words: Sequence[str]) -> tuple[Size, ...]:
     """`small=12ms:0.61` or `small=12ms`, cheapest first.
 
     Raises:
-        Rejected: not of that form.
+        Rejected: not of that form, or one name twice.
     """
-    return tuple(sorted((_named(each) for each in words), key=lambda size: size.seconds))
+    found: dict[str, Size] = {}
+    for size in map(_named, words):
+        if size.name in found:
+            raise Rejected(f"--size {size.name} is given twice; a box has one size of a name, so name the other anew")
+        found[size.name] = size
+    return tuple(sorted(found.values(), key=lambda size: size.seconds))
 
 
 def _named(word: str) -> Size:

@@ -11,6 +11,7 @@ from agent.plan import measured, text
 from agent.plan.forecast import plan
 from agent.plan.wish import Wish, bits_per_second, seconds
 from agent.trial.progress import Progress
+from protos.errors import Rejected
 
 Say = Callable[[str], None]
 
@@ -51,6 +52,12 @@ def wished(words: Words) -> Wish:
     figures = measured.figures(words.figures) if words.figures else None
     box, cloud, known = measured.told(release, figures, words.sizes, seconds(words.cloud, "--cloud"))
     link = bits_per_second(words.link, "--link")
+    budget = bits_per_second(words.budget, "--budget") if words.budget else link
+    if budget > 0 and link <= 0:
+        raise Rejected(
+            f"--budget {words.budget} is of a link, and there is none: say how much the link carries, "
+            "such as --link 4Mbit/s, or leave --budget out"
+        )
     return Wish(
         box=box,
         cloud=cloud,
@@ -60,7 +67,7 @@ def wished(words: Words) -> Wish:
         deadline=seconds(words.deadline, "--deadline"),
         link=link,
         rtt=seconds(words.rtt, "--rtt"),
-        budget=bits_per_second(words.budget, "--budget") if words.budget else link,
+        budget=budget,
         unsteady=words.unsteady,
         measured=known,
     )

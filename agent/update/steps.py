@@ -275,10 +275,11 @@ def proven(releases: ReleaseStore, entry: FileEntry) -> VerifiedBytes:
 def _verify(releases: ReleaseStore, approval: Approval) -> VerifiedRelease:
     try:
         content = releases.read(approval.digest)
-        entries = proof.manifest(content, approval.digest).files
+        entries = proof.manifest(content, approval.digest, kept=True).files
         measured = {entry.path: releases.facts(entry.digest) for entry in entries}
         facts = {path: known for path, known in measured.items() if known is not None}
-        release = proof.verify(content, approval, facts)
+        kept = {entry.path for entry in entries if releases.has(entry.digest)}
+        release = proof.verify(content, approval, facts, kept)
     except Damaged as damaged:
         releases.discard(Digest(wrong) for wrong in damaged.digests)
         raise

@@ -6,7 +6,7 @@ and is what its signers described, and every file on disk has the size and the S
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import NewType
 
@@ -38,14 +38,16 @@ class VerifiedRelease:
         return self.approval.digest
 
 
-def manifest(content: bytes, expected: Digest) -> Manifest:
-    """The manifest in `content`, after the bytes proved to be `expected`.
+def manifest(content: bytes, expected: Digest, *, kept: bool = False) -> Manifest:
+    """The manifest in `content`, after the bytes proved to be `expected`. `kept`: they lie on this box's disk.
 
     Raises:
         Damaged: other bytes than desired state asked for.
         InvalidManifest: the right bytes, breaking a rule.
     """
     if release_digest(content) != expected:
+        if kept:
+            raise Damaged(f"the manifest on this box's disk is not {expected[:19]}… that was kept there", (expected,))
         raise Damaged(f"the manifest that came is not {expected[:19]}…; it was changed on the way", (expected,))
     return parse(content)
 
@@ -57,8 +59,10 @@ def listed(content: bytes, approval: Approval) -> Manifest:
     return described
 
 
-def verify(content: bytes, approval: Approval, files: Mapping[str, FileFacts]) -> VerifiedRelease:
-    """`files`: path → facts of what is on disk.
+def verify(
+    content: bytes, approval: Approval, files: Mapping[str, FileFacts], kept: Collection[str] = ()
+) -> VerifiedRelease:
+    """`files`: path → facts of what is on disk. `kept`: paths of those that were proven once, when they came.
 
     Raises:
         Damaged: with the digests of everything that must be fetched anew.
@@ -68,8 +72,10 @@ def verify(content: bytes, approval: Approval, files: Mapping[str, FileFacts]) -
     wrong = [entry for entry in described.files if files.get(entry.path) != FileFacts(entry.size, entry.digest)]
     if wrong:
         names = ", ".join(entry.path for entry in wrong)
+        on_disk = all(entry.path in kept for entry in wrong)
+        why = "what lies on this box's disk is not what was signed" if on_disk else "it was changed on the way"
         raise Damaged(
-            f"{described.name} {described.version}: {names} is not what the manifest names; it was changed on the way",
+            f"{described.name} {described.version}: {names} is not what the manifest names; {why}",
             tuple(entry.digest for entry in wrong),
         )
     return VerifiedRelease(approval, described)

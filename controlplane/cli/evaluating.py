@@ -49,7 +49,8 @@ def make(release: Path, wish: Wish, target: Path, progress: Shares) -> Made:
     packing.check_free(target)
     manifest = folder.read_whole(release)
     image = _image(manifest)
-    for variant in manifest.variants:
+    for number, variant in enumerate(manifest.variants):
+        progress("checking that its graphs are harmless", number / len(manifest.variants))
         packing.check_harmless(release / variant.file, wish.gate)
     notes: list[str] = []
     judged = service.evaluate(_job(release, manifest, image, wish, notes), progress)

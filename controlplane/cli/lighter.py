@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from controlplane.cli import packing
+from controlplane.cli.kinds import human_bytes
 from controlplane.gate.runner import Gate, Use
 from controlplane.quantizing import folder
 from protos import ids
@@ -63,9 +64,14 @@ def make(release: Path, wish: Wish, target: Path) -> Manifest:
     if wish.version:
         manifest = replace(manifest, version=ids.version(wish.version))
     models: dict[Variant, Path] = {}
+    known = {manifest.file(each.file).digest: each.name for each in manifest.variants}
     for name, place in wish.releases.items():
         other = folder.read_whole(place)
         check(manifest, name, other)
+        digest = other.file(other.variants[0].file).digest
+        if digest in known:
+            raise Rejected(f"--lighter {name}: it is the very same model as {known[digest]}; give one that takes less")
+        known[digest] = name
         model = place / other.variants[0].file
         packing.check_harmless(model, wish.gate)
         figures = packing.measured(model, wish.gate, Use(other.task, other.input))
@@ -94,6 +100,17 @@ def check(manifest: Manifest, name: str, other: Manifest) -> None:
     wanted = manifest.variants[0].precision
     if other.variants[0].precision != wanted:
         raise Rejected(f"--lighter {name}: it is {other.variants[0].precision} and the release {wanted}; give it so")
+
+
+def heavier(manifest: Manifest) -> list[str]:
+    """What to say of lighter sizes whose files are no smaller than the full size's; only measuring tells their cost."""
+    full = manifest.file(manifest.variants[0].file).size
+    told = [(each.name, manifest.file(each.file).size) for each in manifest.variants if each.size]
+    return [
+        f"{name} has {human_bytes(size)} and the full size {human_bytes(full)}: whether it is lighter, --evaluate tells"
+        for name, size in told
+        if size >= full
+    ]
 
 
 def _classes(manifest: Manifest) -> str:

@@ -34,6 +34,7 @@ from protos.manifest import FileEntry, Manifest
 
 AGENT = (sys.executable, "-P", "-m", "agent.main")
 _NEEDED = ("agent", "av", "cv2", "msgspec")  # of the agent's environment; what runs models it asks for itself
+_CALLED_AS = "LONGSHORE_CALLED_AS"  # of the agent: so that its usage errors name the command that was typed
 CHUNK = 4 << 20  # bytes fetched at a time, and held
 
 
@@ -154,7 +155,7 @@ def run_agent(words: Sequence[str]) -> int:
         Fatal: this environment has no agent.
     """
     check_agent()
-    with subprocess.Popen([*AGENT, *words]) as agent:
+    with subprocess.Popen([*AGENT, *words], env={**os.environ, _CALLED_AS: "longshore"}) as agent:
         while True:
             try:
                 return agent.wait()

@@ -53,13 +53,25 @@ def lines(judged: Judged) -> list[str]:
 
 
 def doubts(judged: Judged, sizes: Sequence[Variant]) -> list[str]:
-    """What to say of lighter sizes that the evaluation found as good as the full one. `sizes`: all variants."""
+    """What to say of lighter sizes found as good as the full one, or no cheaper. `sizes`: all variants."""
     found = {each.name: each.right for each in judged.variants}
     full = max(found.get(each.name, 0.0) for each in sizes if not each.size)
-    return [
+    return _dear(judged, sizes) + [
         f"{each.name} is no less often right than the full size here: a box on which it is cheaper runs nothing else"
         for each in sizes
         if each.size and found.get(each.name, 0.0) >= full
+    ]
+
+
+def _dear(judged: Judged, sizes: Sequence[Variant]) -> list[str]:
+    """By what a frame alone took of each variant here; what was not measured is not spoken of."""
+    took = {each.name: (each.cost.frame + each.cost.call) / 1000 for each in judged.variants if each.cost}
+    full = min((took[each.name] for each in sizes if not each.size and each.name in took), default=None)
+    return [
+        f"{each.name} is no cheaper than the full size here ({took[each.name]:.1f} ms a frame, {full:.1f} ms): "
+        "a box on which that is so gains nothing by it"
+        for each in sizes
+        if full is not None and each.size and took.get(each.name, 0.0) >= full
     ]
 
 

@@ -56,6 +56,7 @@ def evaluate(job: Job, progress: Progress) -> Judged:
     best = max(variants.values(), key=lambda variant: variant.right)
     sendings = _sendings(job, graphs[best.name], judge, [Path(name) for name, _ in seen], progress)
     jpeg = profile.points(sendings, best, answers[best.name], measured)
+    progress(f"measuring what a frame costs with {', '.join(variants)}", 0.0)
     costs = cost_lines([graphs[name] for name in variants], first.pixels)
     told = tuple(replace(each, cost=cost) for each, cost in zip(variants.values(), costs, strict=True))
     return Judged(judge.name, len(seen), measured.objects(seen), told, jpeg)
@@ -66,11 +67,12 @@ def _answers(
 ) -> tuple[dict[str, list[tuple[str, Any]]], Frame]:
     """Of every variant to every picture that can be read, and one of these."""
     answers: dict[str, list[tuple[str, Any]]] = {name: [] for name in graphs}
+    doing = f"looking at {len(job.dataset.pictures)} labelled pictures with {', '.join(graphs)}"
     last: Frame | None = None
     for last in job.pictures(job.dataset.pictures, ()):
         for name, graph in graphs.items():
             answers[name].append((last.name, judge.read(graph.run(last.pixels), last)))
-        progress("looking at labelled pictures", last.share)
+        progress(doing, last.share)
     if last is None:
         raise Rejected("none of the labelled pictures can be read; give JPEG or PNG files")
     return answers, last

@@ -53,7 +53,7 @@ def _spec(**fields: Any) -> Callable[[Document], None]:
     return lambda document: document["spec"].update(fields)
 
 
-@command.command("slow-down")
+@command.command("slow-down", context_settings={"ignore_unknown_options": True})  # so that -5ms is a duration
 @click.argument("name", metavar="NODE", shell_complete=completing.node)
 @click.argument("duration", metavar="DURATION|off")
 def slow_down(name: str, duration: str) -> None:
@@ -64,6 +64,8 @@ def slow_down(name: str, duration: str) -> None:
       longshore node slow-down quay-1 300ms
       longshore node slow-down quay-1 off
     """
+    if duration.startswith("-"):
+        raise click.UsageError(f"A slow-down is 0 or more, such as 300ms, or off; not {duration}.")
     wanted = "0s" if duration == "off" else duration
     done = "runs at full speed" if duration == "off" else f"waits {duration} at each inference"
     _change(name, _spec(slowDown=wanted), done)

@@ -144,6 +144,10 @@ def _say(release: Manifest, made: list[Made], evaluated: Evaluated | None, wish:
         click.echo("\n".join(worth.lines(evaluated.judged)) + "\n")
         for doubt in worth.doubts(evaluated.judged, release.variants):
             click.echo(doubt)
+    elif wish.lighter:
+        from controlplane.cli import lighter
+
+        click.echo("".join(f"{doubt}\n" for doubt in lighter.heavier(release)), nl=False)
     told = [note for each in made for note in each.notes] + list(evaluated.notes if evaluated else ())
     notes = list(dict.fromkeys(told))
     for note in notes[:MOST_NOTES]:

@@ -10,7 +10,7 @@ import pytest
 from controlplane.cli import lighter, worth
 from protos import manifest
 from protos.errors import Rejected
-from protos.judged import Judged, JudgedVariant
+from protos.judged import Cost, Judged, JudgedVariant
 from protos.manifest import ImageInput, Manifest, Variant
 from tests.sim.clips import write_clip
 from tests.sim.command import Run
@@ -126,6 +126,33 @@ def test_a_size_is_named_once_and_is_there(tmp_path: Path) -> None:
         lighter.named([f"small={tmp_path}", f"small={tmp_path}"])
     with pytest.raises(Rejected, match=r"--lighter small: .*gone is not there"):
         lighter.named([f"small={tmp_path / 'gone'}"])
+
+
+def test_the_very_same_model_is_no_lighter_size(run: Run, tmp_path: Path) -> None:
+    full, small = release_of(layered(), tmp_path / "full"), release_of(detector(32, 32), tmp_path / "small")
+    same = run("package", str(full), "--lighter", f"small={full}", "-o", str(tmp_path / "out"))
+    assert (same.code, "--lighter small: it is the very same model as fp32" in same.err) == (1, True), same.err
+    words = ("--lighter", f"small={small}", "--lighter", f"tiny={small}")
+    twice = run("package", str(full), *words, "-o", str(tmp_path / "out"))
+    assert (twice.code, "--lighter tiny: it is the very same model as small" in twice.err) == (1, True), twice.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_size_of_more_bytes_than_the_full_one_is_doubted_until_it_is_measured(run: Run, tmp_path: Path) -> None:
+    full, large = release_of(detector(32, 32), tmp_path / "full"), release_of(layered(), tmp_path / "large")
+    for one, other, said in ((full, large, True), (large, full, False)):
+        made = run("package", str(one), "--lighter", f"small={other}", "-o", str(tmp_path / f"out-{said}"))
+        assert (made.code, "whether it is lighter, --evaluate tells" in made.out) == (0, said), made.err
+
+
+@pytest.mark.parametrize(("frame", "said"), [(8_900, []), (9_000, ["small is no cheaper than the full size here"])])
+def test_a_lighter_size_that_took_no_less_time_is_said_to_gain_nothing(
+    release: Manifest, frame: int, said: list[str]
+) -> None:
+    variants = (*release.variants, Variant("small", "fp32", "model-small.onnx", size="small"))
+    small = JudgedVariant("small", 0.9, 0.7, cost=Cost(frame=frame, call=1_000))
+    judged = Judged("mAP50", 60, 60, (JudgedVariant("fp32", 0.9, 0.8, cost=Cost(frame=9_000, call=1_000)), small))
+    assert [each.partition(" (")[0] for each in worth.doubts(judged, variants)] == said
 
 
 def test_a_lighter_size_that_is_no_less_right_is_said_to_make_the_full_one_idle(release: Manifest) -> None:

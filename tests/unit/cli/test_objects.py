@@ -289,6 +289,8 @@ def test_the_switches_of_a_box(fleet: Run, house: SimControlPlane) -> None:
     assert house.services.fleet.get_node("quay-1")["spec"] == {"paused": False, "slowDown": "0s"}
     wrong = fleet("node", "slow-down", "quay-1", "300")
     assert (wrong.code, 'must be a duration such as "250ms"' in wrong.err) == (1, True)
+    below = fleet("node", "slow-down", "quay-1", "-5ms")
+    assert (below.code, "A slow-down is 0 or more, such as 300ms, or off; not -5ms." in below.err) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,14 @@ def test_a_box_of_which_nothing_is_known_is_refused(run: Run, tmp_path: Path) ->
     assert run("plan", str(release), "--cameras", "2").code == 1
 
 
+def test_what_the_agent_finds_wrong_is_headed_by_the_command_that_was_typed(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "controlplane.cli.main", *SMALL, "--rate", "nan"]
+    environment = {"PYTHONPATH": str(Path(trying.__file__).parents[2]), "HOME": str(tmp_path)}
+    refused = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    headed = refused.stderr.startswith("Usage: longshore plan [OPTIONS]")
+    assert (refused.returncode, headed) == (2, True), refused.stderr
+
+
 def test_what_is_no_release_is_refused_before_an_agent_starts(run: Run, tmp_path: Path) -> None:
     refused = run("plan", str(tmp_path / "nowhere"), "--cameras", "2")
     assert (refused.code, "is not there" in refused.err) == (1, True)

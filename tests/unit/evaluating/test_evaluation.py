@@ -80,6 +80,14 @@ def test_a_release_is_told_by_metric_right_answers_calibration_cost_and_jpegs(gr
     assert judged.parse(judged.to_document(found)) == found
 
 
+def test_progress_names_how_many_pictures_there_are_and_who_looks_at_them(graph: Path) -> None:
+    dataset, seen = labelled()
+    told: list[str] = []
+    service.evaluate(job(dataset, seen, {"fp32": graph, "small": graph}), lambda doing, _: told.append(doing))
+    assert told[0] == "looking at 40 labelled pictures with fp32, small"
+    assert told[-1] == "measuring what a frame costs with fp32, small"
+
+
 def test_a_jpeg_that_hides_an_object_is_worth_less_in_either_figure(graph: Path) -> None:
     dataset, seen = labelled()
     seen.kept = 0.4  # the second box's score falls to 0.24: it is still found, and too unsure to be told

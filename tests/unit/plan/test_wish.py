@@ -66,6 +66,18 @@ def test_a_size_that_says_nothing_is_refused(word: str) -> None:
         measured.named_sizes([word])
 
 
+def test_a_size_is_named_once() -> None:
+    with pytest.raises(Rejected, match="--size small is given twice"):
+        measured.named_sizes(["small=12ms", "medium=20ms", "small=13ms"])
+
+
+def test_a_budget_of_a_link_that_is_not_there_is_refused() -> None:
+    with pytest.raises(Rejected, match=r"--budget 3Mbit/s is of a link, and there is none"):
+        wished(replace(WORDS, link="0bit/s", budget="3Mbit/s"))
+    wish = wished(replace(WORDS, link="0bit/s", budget="0bit/s"))
+    assert (wish.link, wish.budget) == (0.0, 0.0)
+
+
 def test_a_box_of_which_nothing_is_known_is_refused_with_what_to_give(release: Path) -> None:
     with pytest.raises(Rejected, match="--figures of 'longshore bench' run there, or --size"):
         wished(replace(WORDS, sizes=(), release=release))

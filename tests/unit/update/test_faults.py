@@ -13,8 +13,11 @@ import pytest
 from agent.adapters import files
 from agent.adapters.release_store import DiskReleaseStore
 from agent.errors import Damaged, DiskFull
-from agent.update import verify
+from agent.trust.agreement import confirmed_before
+from agent.trust.kept import Approvals
+from agent.update import steps, verify
 from agent.update.machine import LIMITS, State
+from agent.update.steps import Ports
 from protos.errors import Fatal, LongshoreError, Retryable
 from protos.ids import digest_of, hex_of
 from tests.sim import releases
@@ -115,6 +118,15 @@ def test_a_file_is_kept_once_by_two_deployments(store: DiskReleaseStore, monkeyp
 
 
 # ---- the update ----
+
+
+async def test_a_kept_file_that_changed_on_the_disk_is_not_said_to_have_changed_on_the_way(box: Box) -> None:
+    await box.install(OLD)
+    ports = Ports(box.blobs, box.releases, box.serving, box.trust, Approvals(box.state))
+    path = box.folder / "blobs" / "sha256" / hex_of(OLD.model_digest)
+    path.write_bytes(b"!" + OLD.model[1:])
+    with pytest.raises(Damaged, match=r"model\.onnx is not .*; what lies on this box's disk is not what was signed"):
+        await steps.verify(ports, confirmed_before(OLD.digest))
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EACCES])

@@ -51,6 +51,20 @@ def test_a_changed_file_is_refused_by_name(path: str) -> None:
     assert refused.value.digests == (known[path].digest,)
 
 
+def test_of_a_file_that_was_proven_when_it_came_the_disk_is_blamed_and_of_others_the_way() -> None:
+    known = facts(RELEASE)
+    wrong = {path: FileFacts(each.size, digest_of(b"another")) for path, each in known.items()}
+    one = {**known, "model.onnx": wrong["model.onnx"]}
+    with pytest.raises(Damaged, match="what lies on this box's disk is not what was signed"):
+        verify.verify(RELEASE.manifest, LEAVE, one, {"model.onnx", "card.md"})
+    with pytest.raises(Damaged, match="it was changed on the way"):
+        verify.verify(RELEASE.manifest, LEAVE, one, {"card.md"})
+    with pytest.raises(Damaged, match="it was changed on the way"):
+        verify.verify(RELEASE.manifest, LEAVE, wrong, {"model.onnx"})
+    with pytest.raises(Damaged, match="the manifest on this box's disk is not"):
+        verify.manifest(b"{}", RELEASE.digest, kept=True)
+
+
 def test_a_file_of_another_size_is_refused() -> None:
     known = facts(RELEASE)
     longer = {**known, "model.onnx": FileFacts(known["model.onnx"].size + 1, known["model.onnx"].digest)}
