@@ -50,6 +50,7 @@ class Account(msgspec.Struct):
     size: str = ""  # of the model, where it ran on the box
     why_size: str = ""  # and why in no larger one
     outcome: Outcome | None = None
+    sent: float = 0.0  # the cloud's share of right answers to pictures encoded as its was; 0 where none went up
 
     @property
     def propensity(self) -> float:
