@@ -121,7 +121,19 @@ def test_in_json_a_number_that_nobody_knows_is_null(tmp_path: Path) -> None:
 
 def test_where_nothing_was_left_to_chance_that_is_said(tmp_path: Path) -> None:
     certain = decided(draws=[Draw(again=False, ahead=0.3, price=0.0, likely=1.0, went=True)])
-    assert "nothing was left to chance" in replayed(logged(tmp_path, [certain]), "", (), as_json=False)
+    told = replayed(logged(tmp_path, [certain]), "", (), as_json=False)
+    assert "nothing was left to chance" in told
+    assert "longshore package --evaluate" in told, "it may not have been"
+
+
+@pytest.mark.parametrize(("again", "likely"), [(True, 1.0), (False, 0.9999)])
+def test_where_two_ways_never_were_as_good_nobody_is_told_to_evaluate_a_release_that_was(
+    again: bool, likely: float, tmp_path: Path
+) -> None:
+    certain = decided(draws=[Draw(again=again, ahead=0.3, price=0.0, likely=likely, went=True)])
+    told = replayed(logged(tmp_path, [certain]), "", (), as_json=False)
+    assert "nothing was left to chance" in told
+    assert "evaluate" not in told
 
 
 def test_a_log_without_such_decisions_says_what_to_do(tmp_path: Path) -> None:
