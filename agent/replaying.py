@@ -19,10 +19,8 @@ WORDS = {
     False: "at its arrival: the box, or up",
     True: "with an answer of the box in hand: tell it, or ask the cloud too",
 }
-UNTRIED = (
-    "nothing was left to chance, so the log tells of no other way; the policy tries other ways with a release that was "
-    "evaluated (longshore package --evaluate), where two are nearly as good"
-)
+UNTRIED = "nothing was left to chance, so the log tells of no other way: no two ways were nearly as good"
+PERHAPS_NOT_EVALUATED = ", or the release was not evaluated (longshore package --evaluate)"
 SHORT = 100  # choices left to chance: with fewer, intervals say too little
 
 
@@ -86,7 +84,7 @@ def _text(name: str, made: Sequence[Decision], factors: Sequence[float]) -> Iter
         titles = ("POLICY", "TOLD", "AS MANY AS", "WORTH", "AGAINST THE LOG", "UNBIASED", "SENT AGAINST THE LOG")
         yield from _table(titles, [_other(other) for other in choice.others])
         if not choice.by_chance:
-            yield UNTRIED
+            yield UNTRIED if replay.drew_lots(made) else UNTRIED + PERHAPS_NOT_EVALUATED
         elif choice.by_chance < SHORT:
             yield f"fewer than {SHORT} choices left to chance say little of other policies"
 

@@ -2,38 +2,48 @@
 
 One account for each frame; a lane keeps the last few hundred. They are what `longshore explain frame` tells and what
 the decision log samples: features, the scores of all actions, the one chosen with its propensity, and the outcome.
+
+What is read again from a log has bounds here: beyond them lies no decision but damage. They hold where a line is
+decoded, and cost nothing where a box makes these.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from protos.ids import CameraName
 from protos.outcomes import Outcome
 
 KEPT = 512  # accounts of a lane
 
+PRINTED = Meta(max_length=256, pattern=r"\A[^\x00-\x1f\x7f-\x9f\u2028\u2029]*\Z")  # of names and words
+Text = Annotated[str, PRINTED]
+Amount = Annotated[float, Meta(ge=-1e15, le=1e15)]  # in any unit; squares of a whole log's are numbers yet
+Chance = Annotated[float, Meta(ge=0.0, le=1.0)]
+
 
 class Score(msgspec.Struct, frozen=True):
     """One action, as it looked. `score` is what actions are compared by: worth, less price."""
 
-    worth: float  # expected: value of the frame × P(correct and in time), 0 where it cannot be
-    on_time: float  # probability, 0 to 1
-    price: float  # of what it uses of the budgets, in the same unit as worth
-    score: float
-    why_not: str = ""  # in a few words, where it was not chosen or could not be
+    worth: Amount  # expected: value of the frame × P(correct and in time), 0 where it cannot be
+    on_time: Chance  # probability, 0 to 1
+    price: Amount  # of what it uses of the budgets, in the same unit as worth
+    score: Amount
+    why_not: Text = ""  # in a few words, where it was not chosen or could not be
 
 
 class Draw(msgspec.Struct, frozen=True):
     """Up or not: one choice between the two, by chance where they were as good as each other (`policy.goes`)."""
 
     again: bool  # with an answer of the box in hand; else at the frame's arrival
-    ahead: float  # by how much going up was better, in units of score
-    price: float  # that this counted for going up, beyond that of staying
-    likely: float  # probability of going up, given the features
+    ahead: Amount  # by how much going up was better, in units of score
+    price: Amount  # that this counted for going up, beyond that of staying
+    likely: Chance  # probability of going up, given the features
     went: bool
 
 
@@ -51,6 +61,7 @@ class Account(msgspec.Struct):
     size: str = ""  # of the model, where it ran on the box
     why_size: str = ""  # and why in no larger one
     outcome: Outcome | None = None
+    sent: float = 0.0  # the cloud's share of right answers to pictures encoded as its was; 0 where none went up
 
     @property
     def propensity(self) -> float:

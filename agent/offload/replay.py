@@ -83,6 +83,13 @@ def choice(made: Iterable[Decision], factors: Sequence[float] = FACTORS, *, agai
     return Choice(again, len(drawn), by_chance, others)
 
 
+def drew_lots(made: Iterable[Decision]) -> bool:
+    """Does the log show a policy that may leave choices to chance? It does so only with a release that was evaluated,
+    and only with such a one it asks again.
+    """
+    return any(draw.again or 0.0 < draw.likely < 1.0 for each in made for draw in each.draws)
+
+
 def _other(name: str, policy: Policy, drawn: Sequence[tuple[Decision, Draw]]) -> Other:
     wanted = [policy(draw) for _, draw in drawn]
     worth = estimate([_step(draw, made.reward) for made, draw in drawn], wanted)

@@ -41,6 +41,28 @@ MUTANTS = (
         ("tests/unit/offload/test_replay.py::test_what_a_lane_left_to_chance_has_its_odds_and_came_out_by_them",),
     ),
     Mutant(
+        "box-and-cloud-have-one-measure",
+        "What an answer of the box is worth in the log is the share that was evaluated, as of the cloud's.",
+        "agent/pipeline/accounts.py",
+        "return lane.profile.metric(account.size) if",
+        'return account.features.get("confidence", 0.0) if',
+        (
+            "tests/unit/offload/test_replay.py::"
+            "test_with_the_same_release_on_box_and_cloud_no_way_is_worth_more_than_the_other",
+        ),
+    ),
+    Mutant(
+        "log-tells-what-can-be",
+        "A line of the log that tells what had no chance is passed over.",
+        "agent/offload/decisions.py",
+        " and _could_be(made):",
+        ":",
+        (
+            "tests/unit/offload/test_decisions.py::"
+            "test_a_line_of_the_right_types_that_tells_what_cannot_be_is_passed_over_too",
+        ),
+    ),
+    Mutant(
         "log-is-bounded",
         "The decision log takes no more than its bytes.",
         _FILE,

@@ -9,7 +9,7 @@ from functools import partial
 
 from agent.offload.decisions import Decision
 from agent.offload.explain import Draw, Score
-from agent.offload.profile import PRIOR
+from agent.offload.profile import PRIOR, Profile
 from agent.pipeline import accounts
 from agent.pipeline.accounts import Accounts
 from agent.pipeline.lane import Action, Lane
@@ -56,10 +56,10 @@ class Accounted:
         return actions
 
 
-def lived(seconds: float, seed: int = 7) -> Iterator[Decision]:
-    """Of a busy box whose release was evaluated, with a cloud and a narrow uplink."""
+def lived(seconds: float, seed: int = 7, profile: Profile = PRIOR) -> Iterator[Decision]:
+    """Of a busy box whose release was evaluated to this, with a cloud and a narrow uplink."""
     real, kept = lane(bits_per_second=1e6, planned=0.06), Accounts()
-    real.weigh(replace(PRIOR, measured=True))
+    real.weigh(replace(profile, measured=True))
     box = Box(real, cameras=2, rate=10.0, infer=lambda _: 0.06)
     accounted = Accounted(real, kept)
     box.lane = accounted  # type: ignore[assignment]

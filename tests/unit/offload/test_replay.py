@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from agent.main import cli
 from agent.offload import replay
 from agent.offload.decisions import Decision, written
 from agent.offload.explain import Draw
+from agent.offload.profile import PRIOR
 from agent.replaying import replayed
 from protos.errors import Rejected
 from protos.ids import DeploymentName
@@ -49,6 +51,14 @@ def test_what_was_decided_is_counted_by_way_with_what_came_of_it(lives: list[Dec
     by_way = {each.chosen: each for each in found}
     assert by_way["local"].uplink_bytes == 0 < by_way["cloud"].uplink_bytes
     assert all(0 <= each.in_time <= 1 and 0 <= each.worth <= 1 for each in found)
+
+
+def test_with_the_same_release_on_box_and_cloud_no_way_is_worth_more_than_the_other() -> None:
+    shares = (replace(PRIOR.sizes[0], metric=0.95),), (replace(PRIOR.jpeg[0], metric=0.95),)
+    found = replay.routes(list(lived(20.0, profile=replace(PRIOR, sizes=shares[0], cloud=0.95, jpeg=shares[1]))))
+    assert {"local", "cloud"} <= {each.chosen for each in found}
+    for each in found:
+        assert each.worth == pytest.approx(0.95 * each.in_time), each.chosen
 
 
 def test_what_a_lane_left_to_chance_has_its_odds_and_came_out_by_them(lives: list[Decision]) -> None:
@@ -111,7 +121,19 @@ def test_in_json_a_number_that_nobody_knows_is_null(tmp_path: Path) -> None:
 
 def test_where_nothing_was_left_to_chance_that_is_said(tmp_path: Path) -> None:
     certain = decided(draws=[Draw(again=False, ahead=0.3, price=0.0, likely=1.0, went=True)])
-    assert "nothing was left to chance" in replayed(logged(tmp_path, [certain]), "", (), as_json=False)
+    told = replayed(logged(tmp_path, [certain]), "", (), as_json=False)
+    assert "nothing was left to chance" in told
+    assert "longshore package --evaluate" in told, "it may not have been"
+
+
+@pytest.mark.parametrize(("again", "likely"), [(True, 1.0), (False, 0.9999)])
+def test_where_two_ways_never_were_as_good_nobody_is_told_to_evaluate_a_release_that_was(
+    again: bool, likely: float, tmp_path: Path
+) -> None:
+    certain = decided(draws=[Draw(again=again, ahead=0.3, price=0.0, likely=likely, went=True)])
+    told = replayed(logged(tmp_path, [certain]), "", (), as_json=False)
+    assert "nothing was left to chance" in told
+    assert "evaluate" not in told
 
 
 def test_a_log_without_such_decisions_says_what_to_do(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from agent.types import Finished, Tap
 from protos.ids import CameraName, digest_of
 from protos.outcomes import Outcome
 from tests.sim.board import CAMERA, HARBOUR, World, wish
-from tests.sim.lane import lane
+from tests.sim.lane import frame, lane
 
 GATE = CameraName("gate")
 
@@ -83,15 +83,22 @@ def test_a_frame_that_came_to_no_lane_has_no_account() -> None:
     assert Accounts().ended(finished(1), lambda _: 1.0) is None
 
 
-def test_an_answer_is_as_right_as_is_known_of_who_gave_it() -> None:
+def test_an_answer_counts_by_the_share_that_was_evaluated_of_who_gave_it_and_not_by_how_sure_it_is() -> None:
     real = lane()
-    account = Account(CAMERA, 1, 0.0, features={"confidence": 0.9})
-    assert accounts.right(real, finished(1), account) == PRIOR.sizes[0].metric, "guesses are not mixed with measures"
-    assert accounts.right(real, finished(1, where="cloud-1"), account) == PRIOR.sizes[0].metric
+    doubtful = Account(CAMERA, 1, 0.0, features={"confidence": 0.2}, sent=0.7)
     real.weigh(replace(PRIOR, measured=True))
-    assert accounts.right(real, finished(1), account) == 0.9
-    assert accounts.right(real, finished(1), Account(CAMERA, 1, 0.0)) == PRIOR.sizes[0].metric
-    assert accounts.right(real, finished(1, where="cloud-1"), account) == PRIOR.cloud
+    assert accounts.right(real, finished(1), doubtful) == PRIOR.sizes[0].metric
+    assert accounts.right(real, finished(1, where="cloud-1"), doubtful) == 0.7, "of its picture, as it was encoded"
+
+
+@pytest.mark.parametrize(("measured", "share"), [(True, PRIOR.jpeg[0].metric), (False, PRIOR.sizes[0].metric)])
+def test_a_frame_that_went_up_is_kept_with_the_share_of_such_pictures(measured: bool, share: float) -> None:
+    real = lane(planned=0.5)  # too slow
+    real.weigh(replace(PRIOR, measured=measured))
+    real.arrive(frame(1, 0.0), 0.0)
+    account = real.accounts[-1]
+    assert account.chosen in ("cloud", "hedge")
+    assert accounts.right(real, finished(1, where="cloud-1"), account) == share, "guesses are not mixed with measures"
 
 
 def test_what_the_budgets_cost_is_kept_beside_what_was_weighed() -> None:
