@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from enum import Enum
 from typing import Any
 
 import yaml
@@ -19,15 +20,25 @@ from protos.errors import Rejected
 
 MAX_CHARACTERS = 32 << 20  # of one document with its anchors followed
 MAX_DEPTH = 40  # our objects take six
-# Everything below these fields is text too: labels are a mapping of texts, `values` of a selector a list of them. A
-# mapping `values` is of terms, and holds numbers.
+# Everything below these fields is text too: labels are a mapping of texts, `values` of a selector a list of them.
 TEXT_FIELDS = frozenset(
     {"apiVersion", "kind", "name", "labels", "annotations", "version", "model", "node", "source"}
     | {"matchLabels", "key", "values"}
 )
+# A mapping below these is of terms and holds numbers by the names of labels and cameras. Such a name may be that of a
+# field, `source` or `version`, and means nothing there.
+NUMBERS_BY_NAME = frozenset({"values", "cameraValues"})
 _TAG = "tag:yaml.org,2002:"
 _MERGE = f"{_TAG}merge"
 _HALF_A_PAIR = re.compile("[\ud800-\udfff]")  # JSON writes rare letters as two of them
+
+
+class _As(Enum):
+    """What the keys and scalars of a node are read as."""
+
+    FIELDS = "each key is a field and says what is below it"
+    TEXT = "every scalar is text"
+    DATA = "every key is somebody's name for a thing, every scalar what it says"
 
 
 class _Loader(yaml.SafeLoader):
@@ -61,7 +72,7 @@ def documents(text: str, where: str) -> Iterator[tuple[str, Any]]:
         node = _next(nodes, place)
         if node is None:
             return
-        yield place, _Reader(place).value(node, 0, text=False)
+        yield place, _Reader(place).value(node, 0, _As.FIELDS)
 
 
 def _next(nodes: Iterator[yaml.Node], place: str) -> yaml.Node | None:
@@ -76,8 +87,13 @@ def _next(nodes: Iterator[yaml.Node], place: str) -> yaml.Node | None:
         raise Rejected(f"{place} is nested too deeply to be an object") from error
 
 
-def _wants_text(key: str, value: yaml.Node) -> bool:
-    return key in TEXT_FIELDS and not (key == "values" and isinstance(value, yaml.MappingNode))
+def _below(key: str, value: yaml.Node, reading: _As) -> _As:
+    """What `value` is read as, which stands at `key` of a mapping that is read as `reading`."""
+    if reading is not _As.FIELDS:
+        return reading
+    if key in NUMBERS_BY_NAME and isinstance(value, yaml.MappingNode):
+        return _As.DATA
+    return _As.TEXT if key in TEXT_FIELDS else _As.FIELDS
 
 
 class _Reader:
@@ -87,18 +103,18 @@ class _Reader:
         self._place = place
         self._left = MAX_CHARACTERS
 
-    def value(self, node: yaml.Node, depth: int, *, text: bool) -> Any:
-        """`text`: a number here is text. Raises Rejected."""
+    def value(self, node: yaml.Node, depth: int, reading: _As) -> Any:
+        """Raises Rejected."""
         self._left -= 1 + (len(node.value) if isinstance(node, yaml.ScalarNode) else 0)
         if self._left < 0 or depth > MAX_DEPTH:
             much = f"stands for more than {MAX_CHARACTERS >> 20} MiB" if self._left < 0 else "is nested too deeply"
             raise self._refused(node, f"{much}; write it out without anchors")
         if isinstance(node, yaml.ScalarNode):
-            return self._scalar(node, text=text)
+            return self._scalar(node, text=reading is _As.TEXT)
         if isinstance(node, yaml.SequenceNode) and node.tag == f"{_TAG}seq":
-            return [self.value(item, depth + 1, text=text) for item in node.value]
+            return [self.value(item, depth + 1, reading) for item in node.value]
         if isinstance(node, yaml.MappingNode) and node.tag == f"{_TAG}map":
-            return self._mapping(node, depth, text=text)
+            return self._mapping(node, depth, reading)
         raise self._refused(node, f"the tag {node.tag!r} means nothing here; write plain YAML")
 
     def _scalar(self, node: yaml.ScalarNode, *, text: bool) -> Any:
@@ -129,24 +145,24 @@ class _Reader:
             raise self._refused(node, f"{node.value[:40]!r} is no number") from error
         return number if math.isfinite(number) else self._text(node)
 
-    def _mapping(self, node: yaml.MappingNode, depth: int, *, text: bool) -> dict[str, Any]:
+    def _mapping(self, node: yaml.MappingNode, depth: int, reading: _As) -> dict[str, Any]:
         own: dict[str, Any] = {}
         merged: dict[str, Any] = {}
         for key_node, value_node in node.value:
             if key_node.tag == _MERGE:
-                merged = {**self._merged(value_node, depth), **merged}
+                merged = {**self._merged(value_node, depth, reading), **merged}
                 continue
             key = self._key(key_node)
             if key in own:
                 raise self._refused(key_node, f"{key!r} is given twice; keep one of them")
-            own[key] = self.value(value_node, depth + 1, text=text or _wants_text(key, value_node))
+            own[key] = self.value(value_node, depth + 1, _below(key, value_node, reading))
         return {**merged, **own}
 
-    def _merged(self, node: yaml.Node, depth: int) -> dict[str, Any]:
+    def _merged(self, node: yaml.Node, depth: int, reading: _As) -> dict[str, Any]:
         """What `<<` takes in; of several mappings the first to have a key gives it."""
         found: dict[str, Any] = {}
         for item in node.value if isinstance(node, yaml.SequenceNode) else [node]:
-            value = self.value(item, depth + 1, text=False)
+            value = self.value(item, depth + 1, reading)
             if not isinstance(value, dict):
                 raise self._refused(node, "'<<' takes a mapping, or a list of them")
             found = {**value, **found}

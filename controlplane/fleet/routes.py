@@ -229,12 +229,14 @@ def put_deployment(name: str, body: Object, services: Current) -> Response:
 
 @router.post(
     "/deployments/{name}/preview",
-    summary="Which boxes and cameras such a deployment would choose; nothing is stored",
+    summary="Which boxes and cameras such a deployment would choose, and what to know of it; nothing is stored",
     **documented(schemas.Selection),
 )
 def preview_deployment(name: str, body: Object, services: Current) -> Response:
     selected = services.fleet.preview_deployment(name, body)
-    return JSONResponse({part: [item["metadata"]["name"] for item in items] for part, items in vars(selected).items()})
+    parts = {"nodes": selected.nodes, "cloud": selected.cloud, "cameras": selected.cameras}
+    names = {part: [item["metadata"]["name"] for item in items] for part, items in parts.items()}
+    return JSONResponse({**names, "warnings": selected.warnings})
 
 
 @router.delete("/deployments/{name}", status_code=204)

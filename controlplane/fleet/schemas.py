@@ -363,11 +363,12 @@ class DeploymentList(Answer):
 
 
 class Selection(Answer):
-    """Names of what a Deployment's selectors choose."""
+    """Names of what a Deployment's selectors choose, and what to know before it is applied."""
 
     nodes: list[str] = Field(description="edge nodes")
     cloud: list[str] = Field(description="cloud nodes")
     cameras: list[str] = Field(description="of the edge nodes")
+    warnings: list[str] = Field(description="what to know before it is applied, a sentence each")
 
 
 class LogLine(Answer):

@@ -22,11 +22,15 @@ class Selection:
 
 @dataclass(frozen=True)
 class Selected:
-    """Documents that a deployment chooses, by name: edge nodes, cloud nodes, cameras of the edge nodes."""
+    """Documents that a deployment chooses, by name: edge nodes, cloud nodes, cameras of the edge nodes.
+
+    `warnings` are what somebody should know before applying it, a sentence each.
+    """
 
     nodes: list[dict[str, Any]]
     cloud: list[dict[str, Any]]
     cameras: list[dict[str, Any]]
+    warnings: list[str]
 
 
 def selection(spec: DeploymentSpec, fleet: Fleet) -> Selection:

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from controlplane.db import Database, Session
 from controlplane.errors import NotFound
-from controlplane.fleet import changes, envelope, generations, selectors, specs
+from controlplane.fleet import changes, envelope, generations, previewing, selectors, specs
 from controlplane.fleet.changes import Change
 from controlplane.fleet.generations import WATCH_MS, Hint, Settings
 from controlplane.fleet.looking import Looking
@@ -198,6 +198,7 @@ class FleetService:
         chosen = selection(spec, fleet)
         owners = {node.name: node for node in chosen.nodes}
         return Selected(
+            warnings=previewing.warnings(spec, chosen, self._labels(spec)),
             nodes=[envelope.node(node, fleet, now) for node in chosen.nodes],
             cloud=[envelope.node(node, fleet, now) for node in chosen.cloud],
             cameras=[envelope.camera(each, owners.get(each.spec.node), now) for each in chosen.cameras],
@@ -294,6 +295,12 @@ class FleetService:
             hints = generations.refresh(repository, self._settings)
             self._publish(session)
         generations.send(self._notifier, hints)
+
+    def _labels(self, spec: DeploymentSpec) -> Sequence[str] | None:
+        """Of its release, or None where the registry lacks that."""
+        with self._database.read() as session:
+            content = FleetRepository(session).release_manifest(spec.model, spec.version)
+        return None if content is None else manifests.parse(content).labels
 
     def _now(self) -> int:
         return int(self._clock.unix() * 1000)

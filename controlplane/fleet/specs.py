@@ -170,13 +170,21 @@ def _classes(value: object, where: str) -> tuple[str, ...]:
 
 def check_labels(spec: DeploymentSpec, labels: Sequence[str]) -> None:
     """The release can tell what is asked for and has a value; `labels` are those it has. Raises Rejected."""
+    for sentence in strange_labels(spec, labels):
+        raise Rejected(sentence)
+
+
+def strange_labels(spec: DeploymentSpec, labels: Sequence[str]) -> list[str]:
+    """A sentence for each label that is asked for or has a value and is none of `labels`, which the release has."""
+    known = ", ".join(labels[:_LABELS_SHOWN]) + (", …" if len(labels) > _LABELS_SHOWN else "")
+    there_are = f"there are {known}" if known else "it has none"
     worth = tuple(label for label, _ in spec.terms.values)
-    for where, wanted in (("classes", spec.classes), ("terms.values", worth)):
-        for label in wanted:
-            if label not in labels:
-                known = ", ".join(labels[:_LABELS_SHOWN]) + (", …" if len(labels) > _LABELS_SHOWN else "")
-                there_are = f"there are {known}" if known else "it has none"
-                raise Rejected(f"spec.{where}: {spec.model} {spec.version} has no label {label!r}; {there_are}")
+    return [
+        f"spec.{where}: {spec.model} {spec.version} has no label {label!r}; {there_are}"
+        for where, wanted in (("classes", spec.classes), ("terms.values", worth))
+        for label in wanted
+        if label not in labels
+    ]
 
 
 def check_shadow(model: ModelName, candidate: tuple[ModelName, Version]) -> None:

@@ -15,7 +15,7 @@ from enum import StrEnum
 from controlplane.fleet import terms
 from controlplane.fleet.objects import CLOUD, Camera, Condition, Deployment, Fleet, Node, Releases, Transitions
 from controlplane.fleet.reports import CameraReport, DeploymentReport, ShadowReport, TrustReport
-from controlplane.fleet.selection import selection
+from controlplane.fleet.selection import Selection, selection
 from controlplane.fleet.selectors import EVERYTHING
 from controlplane.fleet.specs import DeploymentSpec
 from protos.manifest import AGENT_MODEL
@@ -242,22 +242,29 @@ def deployment_conditions(deployment: Deployment, steps: list[Progress], fleet: 
 
 
 def _terms_fit(spec: DeploymentSpec, fleet: Fleet) -> list[Condition]:
-    """A camera may come later and its rate may change, so neither is refused: both are told as long as they last."""
+    """A camera may come later and its rate may change, so neither is refused: all are told as long as they last."""
     if not spec.terms.cameras and spec.terms.floor_rate <= terms.AS_EVER.floor_rate:
         return []
-    chosen = {camera.name: camera for camera in selection(spec, fleet).cameras}
-    unknown = [name for name in spec.terms.cameras if name not in chosen]
-    if unknown:
+    found = misfits(spec, selection(spec, fleet))
+    if not found:
+        return []
+    return [_condition(TERMS_FIT, found[0][0], ". ".join(message for _, message in found), ok=False)]
+
+
+def misfits(spec: DeploymentSpec, chosen: Selection) -> list[tuple[str, str]]:
+    """Reason and sentence of each way in which the terms miss the cameras that `spec` chooses."""
+    cameras = {camera.name: camera for camera in chosen.cameras}
+    found = []
+    if unknown := [name for name in spec.terms.cameras if name not in cameras]:
         message = f"spec.terms names {_listed(unknown)}, which this deployment does not see; check the name"
-        return [_condition(TERMS_FIT, "UnknownCamera", message, ok=False)]
-    slow = [name for name, camera in chosen.items() if camera.spec.rate < spec.terms.floor_rate]
-    if slow:
+        found.append(("UnknownCamera", message))
+    if slow := [name for name, camera in cameras.items() if camera.spec.rate < spec.terms.floor_rate]:
         message = (
             f"spec.terms.floorRate of {spec.terms.floor_rate:g} is above the rate of {_listed(slow)}, so overload "
             "never lowers these; lower it or raise their rate"
         )
-        return [_condition(TERMS_FIT, "FloorAboveRate", message, ok=False)]
-    return []
+        found.append(("FloorAboveRate", message))
+    return found
 
 
 def _watching(spec: DeploymentSpec, fleet: Fleet) -> list[Condition]:

@@ -86,7 +86,7 @@ def preview(fields: Annotated[dict[str, Any], Body()], services: Current) -> dic
         selected = services.fleet.preview_deployment(name, {**written, "metadata": {"name": name}})
     except Rejected as error:
         return {"document": written, "yaml": deployments.as_yaml(written), "problem": str(error), "html": ""}
-    html = fragment("deployment_preview.html", preview=deployments.preview(selected, written["spec"]))
+    html = fragment("deployment_preview.html", preview=deployments.preview(selected))
     return {"document": written, "yaml": deployments.as_yaml(written), "problem": "", "html": html}
 
 

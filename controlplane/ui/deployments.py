@@ -303,7 +303,7 @@ def as_yaml(item: Document) -> str:
     return as_text(kept)
 
 
-def preview(selected: Selected, spec: Document) -> Facts:
+def preview(selected: Selected) -> Facts:
     """Which boxes and cameras a document selects, and what somebody should know before applying it."""
     edge, cloud, cameras = selected.nodes, selected.cloud, selected.cameras
     by_node: dict[str, list[str]] = {node["metadata"]["name"]: [] for node in edge}
@@ -318,34 +318,12 @@ def preview(selected: Selected, spec: Document) -> Facts:
         "more": max(0, len(by_node) - MOST_NAMED),
         "cloud": [node["metadata"]["name"] for node in cloud[:MOST_NAMED]],
         "summary": f"{figures.plural(len(edge), 'box', 'boxes')}, {figures.plural(len(cameras), 'camera', 'cameras')}",
-        "warnings": _warnings(edge, cloud, cameras, spec),
+        "warnings": selected.warnings,
     }
 
 
 def _phase(nodes: Iterable[Document], name: str) -> str:
     return next((str(node["status"]["phase"]).lower() for node in nodes if node["metadata"]["name"] == name), "gone")
-
-
-def _warnings(
-    edge: Sequence[Document], cloud: Sequence[Document], cameras: Sequence[Document], spec: Document
-) -> list[str]:
-    said = []
-    offline = [node["metadata"]["name"] for node in edge if node["status"]["phase"] != "Online"]
-    if not edge:
-        said.append("No box matches. It can be saved all the same: boxes that match later will take it up.")
-    elif not cameras:
-        said.append(
-            "No camera matches: these boxes load the release for applications beside them, and look at nothing."
-        )
-    if offline:
-        named = ", ".join(offline[:3]) + (f" and {len(offline) - 3} more" if len(offline) > 3 else "")
-        said.append(f"Not online now: {named}. They follow when they call in again.")
-    if spec["offload"]["enabled"] and not cloud:
-        said.append("Cloud help is on and no cloud node matches: nobody will help.")
-    names = {camera["metadata"]["name"] for camera in cameras}
-    if strange := [name for name in terms.named(spec) if name not in names]:
-        said.append(f"The terms name {', '.join(strange[:3])}, which is no camera here: check the name.")
-    return said
 
 
 # ---- small parts ----

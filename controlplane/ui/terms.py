@@ -64,13 +64,6 @@ def facts(spec: Document) -> list[tuple[str, str]]:
     return [(name, sentence) for name, sentence in told.items() if sentence]
 
 
-def named(spec: Document) -> list[str]:
-    """Cameras that the terms of a written spec name, sorted."""
-    found = spec.get("terms") or {}
-    stays = found.get("stays") or []
-    return sorted({*(found.get("cameraValues") or {}), *(stays if stays != terms.ALL else [])})
-
-
 def _numbers(text: str, key: str) -> dict[str, float]:
     pairs = [pair.rpartition("=") for pair in text.split(",") if pair.strip()]
     if not all(name.strip() for name, _, _ in pairs):

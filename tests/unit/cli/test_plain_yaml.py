@@ -74,6 +74,19 @@ def test_what_things_are_worth_is_a_number_and_not_the_text_of_a_selector(
     assert (terms["values"], terms["cameraValues"]) == ({"boat": 5}, {"berth": 2})
 
 
+@pytest.mark.parametrize("of", ["values", "cameraValues"])
+@pytest.mark.parametrize("name", ["name", "node", "source", "model", "key", "version", "values", "kind", "labels"])
+def test_a_label_or_a_camera_called_as_a_field_is_still_worth_a_number(of: str, name: str) -> None:
+    worth = {"spec": {"model": "7", "terms": {of: {name: 2, "boat": 5.5}}}}
+    assert only(f"spec: {{model: 7, terms: {{{of}: {{{name}: 2, boat: 5.5}}}}}}") == worth
+    merged = f"base: &b {{{name}: 2}}\nspec: {{model: 7, terms: {{{of}: {{<<: *b, boat: 5.5}}}}}}"
+    assert only(merged)["spec"] == worth["spec"], "taken in with '<<' it is the same"
+
+
+def test_labels_taken_in_with_a_merge_are_text() -> None:
+    assert only("base: &b {floor: 3}\nmetadata: {labels: {<<: *b}}")["metadata"] == {"labels": {"floor": "3"}}
+
+
 def test_a_field_left_empty_is_absent_also_where_text_is_wanted() -> None:
     assert only("spec: {version: , node: ~}") == {"spec": {"version": None, "node": None}}
 

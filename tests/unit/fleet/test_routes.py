@@ -16,6 +16,7 @@ from controlplane.fleet.reports import CameraReport, Report
 from controlplane.identity.domain import Admission
 from controlplane.identity.repository import IdentityRepository
 from protos.ids import CameraName, NodeId
+from tests.sim import releases
 from tests.sim.clock import FakeClock
 from tests.sim.control_plane import SimBrowser, SimControlPlane
 
@@ -326,3 +327,33 @@ def test_a_preview_names_what_a_deployment_would_choose_and_stores_nothing(api: 
     assert (answer.status_code, answer.json()["nodes"], answer.json()["cameras"]) == (200, [], [])
     assert api.get("/api/v1/deployments/planned").status_code == 404
     assert api.post("/api/v1/deployments/planned/preview", json={"spec": {}}).status_code == 422
+
+
+def test_a_preview_tells_a_sentence_for_each_thing_that_will_not_do_what_was_meant(
+    api: SimBrowser, house: SimControlPlane
+) -> None:
+    house.push(releases.make("1.0.0"))
+    api.put("/api/v1/cameras/gate", json={"spec": {**GATE["spec"], "rate": 10}})
+    terms = {"stays": ["gaet"], "cameraValues": {"birth": 2}, "values": {"bota": 5}, "floorRate": 60}
+    body = {"spec": {"model": "harbour", "version": "1.0.0", "classes": ["bus"], "terms": terms}}
+    told = api.post("/api/v1/deployments/planned/preview", json=body).json()["warnings"]
+    assert told == [
+        "Not online now: quay-1. They follow when they call in again.",
+        "Cloud help is on and no cloud node matches: nobody will help.",
+        "spec.classes: harbour 1.0.0 has no label 'bus'; there are boat, container.",
+        "spec.terms.values: harbour 1.0.0 has no label 'bota'; there are boat, container.",
+        "spec.terms names birth, gaet, which this deployment does not see; check the name.",
+        "spec.terms.floorRate of 60 is above the rate of gate, so overload never lowers these; "
+        "lower it or raise their rate.",
+    ]
+
+
+def test_a_value_of_a_label_that_the_release_lacks_is_refused_with_those_there_are(
+    api: SimBrowser, house: SimControlPlane
+) -> None:
+    house.push(releases.make("1.0.0"))
+    body = {"spec": {"model": "harbour", "version": "1.0.0", "terms": {"values": {"bota": 5}}}}
+    answer = api.put("/api/v1/deployments/planned", json=body)
+    assert answer.status_code == 422
+    assert "spec.terms.values: harbour 1.0.0 has no label 'bota'; there are boat, container" in answer.text
+    assert api.get("/api/v1/deployments/planned").status_code == 404

@@ -168,6 +168,16 @@ def test_terms_that_miss_their_cameras_are_told(terms: Terms, reason: str, said:
     assert all(said in each.message and each.status == "False" for each in found)
 
 
+def test_terms_that_miss_their_cameras_in_two_ways_say_both() -> None:
+    agreed = replace(WATCH, spec=replace(WATCH.spec, terms=Terms(stays=(CameraName("gaet"),), floor_rate=60.0)))
+    fleet = Fleet((box("quay-1", told("IDLE", active=NEW)),), (GATE,), (agreed,), RELEASES)
+    (fit,) = [each for each in status.deployment_conditions(agreed, [], fleet) if each.type == "TermsFit"]
+    assert (fit.status, fit.reason) == ("False", "UnknownCamera")
+    first, second = fit.message.split(". ")
+    assert first == "spec.terms names gaet, which this deployment does not see; check the name"
+    assert second.startswith("spec.terms.floorRate of 60 is above the rate of gate")
+
+
 def test_the_step_of_a_box_tells_the_variant_that_answers() -> None:
     node = box("a", told("IDLE", active=NEW, variant="int8"))
     assert status.progress(node, WATCH, Fleet((node,), (), (WATCH,), RELEASES)).variant == "int8"

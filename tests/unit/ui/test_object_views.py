@@ -8,7 +8,6 @@ import pytest
 import yaml
 
 from controlplane.fleet import specs, terms
-from controlplane.fleet.selection import Selected
 from controlplane.insights.domain import Lost
 from controlplane.registry.difference import Side, difference
 from controlplane.registry.domain import StoredModel, StoredRelease
@@ -237,8 +236,8 @@ def test_all_that_stay_are_all_in_the_form_too() -> None:
 
 def test_a_camera_that_only_the_terms_know_is_told_before_anything_is_applied(harbour: SimControlPlane) -> None:
     spec = {**harbour.services.fleet.get_deployment(DEPLOYMENT)["spec"], "terms": {"stays": ["gaet", "berth"]}}
-    shown = deployments.preview(harbour.services.fleet.preview_deployment("new", {"spec": spec}), spec)
-    assert shown["warnings"] == ["The terms name gaet, which is no camera here: check the name."]
+    shown = deployments.preview(harbour.services.fleet.preview_deployment("new", {"spec": spec}))
+    assert shown["warnings"] == ["spec.terms names gaet, which this deployment does not see; check the name."]
 
 
 def test_the_yaml_of_a_form_is_what_apply_takes() -> None:
@@ -267,11 +266,13 @@ def test_what_is_wrong_in_a_form_names_its_field(field: str, text: str, why: str
 def test_a_preview_shows_boxes_with_their_cameras_and_warns(harbour: SimControlPlane) -> None:
     spec = {**harbour.services.fleet.get_deployment(DEPLOYMENT)["spec"]}
     chosen = harbour.services.fleet.preview_deployment("new", {"spec": spec})
-    shown = deployments.preview(chosen, spec)
+    shown = deployments.preview(chosen)
     assert shown["summary"] == "2 boxes, 3 cameras"
     assert {box["name"]: box["cameras"] for box in shown["boxes"]}["north-quay"] == ["berth", "crane"]
     assert (shown["cloud"], shown["warnings"]) == (["cloud-1"], [])
-    nobody = deployments.preview(Selected([], [], []), spec)
+    nowhere = {"matchLabels": {"site": "nowhere"}}
+    lost = {"spec": {**spec, "nodeSelector": nowhere, "cloudSelector": nowhere}}
+    nobody = deployments.preview(harbour.services.fleet.preview_deployment("new", lost))
     assert [sentence.split(".")[0] for sentence in nobody["warnings"]] == [
         "No box matches",
         "Cloud help is on and no cloud node matches: nobody will help",
