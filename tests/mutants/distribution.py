@@ -49,7 +49,7 @@ BYTES = (
         "staged-is-hashed",
         "A staged file gets its final name after its bytes were hashed.",
         "agent/update/steps.py",
-        "        release = proof.verify(content, approval, facts)\n",
+        "        release = proof.verify(content, approval, facts, kept)\n",
         "        release = VerifiedRelease(approval, proof.manifest(content, approval.digest))\n",
         (
             f"{_VERIFY}test_nobody_but_verify_makes_a_verified_release",
