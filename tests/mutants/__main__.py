@@ -25,7 +25,7 @@ def main() -> int:
     wish = _wish()
     try:
         wanted = _wanted(wish)
-        started = time.monotonic()
+        started, copied = time.monotonic(), commit()  # what is looked at is copied now
         verdicts, amiss = run(wanted, _told, baseline=True)
     except Gone as error:
         print(error, file=sys.stderr)
@@ -37,7 +37,7 @@ def main() -> int:
     told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
     print(f"{len(verdicts)} mutants in {seconds:.0f} s: {told}")
     if wish.json:
-        wish.json.write_text(json.dumps(_report(verdicts, amiss, seconds), indent=2) + "\n")
+        wish.json.write_text(json.dumps(_report(verdicts, amiss, seconds, copied), indent=2) + "\n")
     return int(bool(amiss) or counts.keys() != {Outcome.RED})
 
 
@@ -74,10 +74,10 @@ def _kind(reason: str) -> str:
     return found[0] if found else ""
 
 
-def _report(verdicts: Sequence[Verdict], amiss: Sequence[Case], seconds: float) -> dict[str, Any]:
+def _report(verdicts: Sequence[Verdict], amiss: Sequence[Case], seconds: float, copied: str) -> dict[str, Any]:
     return {
         "machine": describe(),
-        "commit": commit(),
+        "commit": copied,
         "seconds": round(seconds),
         "mutants": len(verdicts),
         "red": sum(verdict.outcome is Outcome.RED for verdict in verdicts),
