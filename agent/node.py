@@ -14,7 +14,7 @@ import random
 import ssl
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from agent import explaining, logs, report
 from agent.adapters import notify
@@ -133,7 +133,7 @@ class Node:
         self._caching = Caching(config, HttpsBlobs(self._leave.now, self._pinned), self._clock)
         ports = self._ports = self._update_ports()
         self._downloads = Downloads(self._clock, disk.state, identity.member.node_id, lambda: self._sync.clock_offset)
-        self._shadows = Shadows(ports, self.board, self._clock, self._downloads, self._changed, available_memory)
+        self._shadows = Shadows(ports, self.board, self._clock, self._downloads, self._changed)
         self._updater = self._new_updater(ports)
         self.outdated = asyncio.Event()  # another agent is to start in this one's place
         self._agent_update = self._new_agent_update(ports)
@@ -424,10 +424,9 @@ class Node:
     def _update_ports(self) -> Ports:
         blobs = NearestBlobs(self._caching.source, CarriedFolder(self.config.state_dir))
         state, releases, provider = self._disk.state, self._disk.releases, self.config.provider
-        quota, measured = lambda: self._desired.quotas.release_bytes, Measured(state, provider)
-        trusted, site = (self._trust, Approvals(state)), self._caching.standing
-        ports = Ports(blobs, releases, self.board, *trusted, quota, provider=provider, measured=measured, site=site)
-        return replace(ports, free_memory=available_memory)
+        quota, site = lambda: self._desired.quotas.release_bytes, self._caching.standing
+        must, measured = (blobs, releases, self.board, self._trust, Approvals(state), quota), Measured(state, provider)
+        return Ports(*must, provider=provider, measured=measured, site=site, free_memory=available_memory)
 
     def _pinned(self) -> ssl.SSLContext:
         return pinned(self._identity.ca)

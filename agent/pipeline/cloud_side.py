@@ -23,7 +23,7 @@ from dataclasses import replace
 import msgspec
 
 from agent.offload import policy
-from agent.offload.breaker import Breaker
+from agent.offload.breaker import Breaker, BreakerState
 from agent.offload.budget import Booking, SlidingBudget
 from agent.offload.difficulty import eased
 from agent.offload.explain import Score
@@ -69,6 +69,11 @@ class CloudSide:
         self._ways_at = float("-inf")  # when these were worked out
 
     # ---- questions ----
+
+    @property
+    def helps(self) -> bool:
+        """It may be asked, and answers."""
+        return self.allowed and self.breaker.state is BreakerState.CLOSED
 
     def barred(self, job: Job, now: float) -> str:
         """Why this frame cannot go up now, in a few words; "" where it can."""
@@ -164,7 +169,7 @@ class CloudSide:
 
     def send(self, job: Job, way: Way, now: float) -> SendUp:
         job.cloud, job.sent_at, job.way = Leg.RUNNING, now, way
-        job.account.probe = way.probe
+        job.account.sent, job.account.probe = way.metric, way.probe
         job.on_time = policy.chance(job.frame.deadline - now, way.need, self._bias)
         self.in_flight += 1
         self.breaker.reserved()

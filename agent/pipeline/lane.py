@@ -316,7 +316,7 @@ class Lane:
     def _send_up(self, job: Job, way: Way, now: float, route: Route) -> list[Action]:
         """Up; where the box has nothing to do and is thought slow, or was not asked for long, a copy runs here."""
         here = self.here
-        job.account.chosen, job.account.sent = route, way.metric
+        job.account.chosen = route
         if here.ready and self.parts.hedge and not job.held:
             job.hedge_at = policy.hedge_at(now, job.frame.deadline, here.planned, here.longest)
         sent = self.there.send(job, way, now)

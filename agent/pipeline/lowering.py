@@ -17,7 +17,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from agent.offload.breaker import BreakerState
 from agent.offload.rates import SHED, STEP_SECONDS, Rates, Setting, Wanted
 from agent.pipeline.actions import Action, Finish
 from agent.pipeline.lane import Lane
@@ -98,8 +97,7 @@ class Lowering:
         wanted = {name: self._wanted(name, rate, tally) for name, rate in configured.items()}
         self._motion = {name: each.motion for name, each in wanted.items()}
         rates.floor, rates.sizes = max(LEAST_RATE, lane.terms.floor_rate), len(lane.here.stands())
-        helped = lane.there.allowed and lane.there.breaker.state is BreakerState.CLOSED
-        settings = rates.step(wanted, tally.shed, tally.busy(now), now, helped=helped)
+        settings = rates.step(wanted, tally.shed, tally.busy(now), now, helped=lane.there.helps)
         lane.here.smaller = {name: each.smaller for name, each in settings.items() if each.smaller}
         return settings
 

@@ -10,7 +10,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from agent.offload.breaker import BreakerState
 from agent.offload.ladder import Facts, Ladder
 from agent.pipeline.health import Health
 from agent.pipeline.loaded import Loaded
@@ -114,14 +113,13 @@ class Stand:
 
     def facts(self, wanted: str) -> Facts:
         """What the ladder goes by; `wanted`: provider that was asked for. A model falls back on the CPU."""
-        there, declined = self.runner.lane.there, self.warmed.declined
+        declined = self.warmed.declined
         provider = "cpu" if declined else wanted
-        helps = there.allowed and there.breaker.state is BreakerState.CLOSED
         lowering = self.runner.lowering
         return Facts(
             wanted=wanted,
             provider=provider if self.ready else "",
-            cloud=helps,
+            cloud=self.runner.lane.there.helps,
             lowered=len(lowering.rates),
             lowest=lowering.said,
             declined=declined,

@@ -87,7 +87,7 @@ class Metrics:
             registry=registry,
         )
         self._load = Gauge(
-            "longshore_inference_load_factor", "The last calls, in times of what the cost says.", ["deployment"],
+            "longshore_inference_slowness", "The last calls, in times of what the cost says.", ["deployment"],
             registry=registry,
         )  # fmt: skip
         self._kept = Gauge(

@@ -20,7 +20,7 @@ from agent.update import steps
 from agent.update.backoff import Backoff
 from agent.update.downloads import Downloads
 from agent.update.hindrance import Hindrance
-from agent.update.sizes import memory
+from agent.update.sizes import check_memory
 from agent.update.variants import decided
 from agent.update.verify import VerifiedBytes, VerifiedRelease
 from protos.errors import Fatal, Rejected, Retryable
@@ -28,6 +28,8 @@ from protos.ids import DeploymentName, Digest
 from protos.manifest import Variant
 
 log = logging.getLogger(__name__)
+
+INSTEAD = "; let it run less, or end the comparison"
 
 
 class Shadowing(Protocol):
@@ -60,7 +62,6 @@ class Shadows:
     clock: Clock
     downloads: Downloads
     changed: Callable[[], None] = lambda: None
-    free_memory: Callable[[], int] = lambda: 1 << 62  # bytes of the box's that can be had now
     backoff: Callable[[], Backoff] = Backoff
     _wanted: dict[DeploymentName, _Wanted] = field(default_factory=dict)
     _tasks: Tasks = field(default_factory=Tasks)
@@ -136,16 +137,8 @@ class Shadows:
         known = self.ports.measured.get(digest, {})
         variant = decided(release.manifest.variants, self.ports.provider, known)
         entry = release.manifest.file(variant.file)
-        self._check_memory(entry.size)
+        check_memory(self.ports.free_memory(), entry.size, "a second release", INSTEAD)
         await self.shadowing.shadow(name, release, variant, await in_thread(steps.proven, self.ports.releases, entry))
-
-    def _check_memory(self, model_bytes: int) -> None:
-        free, needed = self.free_memory(), memory(model_bytes)
-        if free < needed:
-            raise Retryable(
-                f"the box has {free >> 20} MiB of memory left, and a second release may take {needed >> 20} MiB; let "
-                "it run less, or end the comparison"
-            )
 
     def _say(self, name: DeploymentName, wanted: _Wanted, message: str) -> None:
         if message != wanted.message:

@@ -42,11 +42,14 @@ def memory(model_bytes: int) -> int:
     return SPARE_BYTES + TIMES_MODEL * model_bytes
 
 
-def check_memory(free: int, model_bytes: int) -> None:
-    """Raises Retryable where a lighter size may find too little. `free`: bytes of the box's memory."""
+def check_memory(free: int, model_bytes: int, what: str = "it", instead: str = "") -> None:
+    """Raises Retryable where one more engine may find too little. `free`: bytes of the box's memory.
+
+    `what` is loaded, and `instead` is what a person may do, for the sentence.
+    """
     needed = memory(model_bytes)
     if free < needed:
-        raise Retryable(f"the box has {free >> 20} MiB of memory left, and it may take {needed >> 20} MiB")
+        raise Retryable(f"the box has {free >> 20} MiB of memory left, and {what} may take {needed >> 20} MiB{instead}")
 
 
 def sentence(left_out: Mapping[str, str]) -> str:

@@ -44,9 +44,16 @@ class Box:
         self.blobs.add(OLD, NEW)
         self.trust = SimTrust()
         approvals = Approvals(MemoryState())
-        ports = Ports(self.blobs, self.releases, SimServing(self.clock), self.trust, approvals)
+        ports = Ports(
+            self.blobs,
+            self.releases,
+            SimServing(self.clock),
+            self.trust,
+            approvals,
+            free_memory=lambda: self.memory,
+        )
         self.downloads = Downloads(self.clock, MemoryState())
-        self.shadows = Shadows(ports, self, self.clock, self.downloads, free_memory=lambda: self.memory)
+        self.shadows = Shadows(ports, self, self.clock, self.downloads)
 
     async def shadow(
         self, deployment: DeploymentName, release: VerifiedRelease, variant: Variant, model: VerifiedBytes
